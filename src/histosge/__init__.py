@@ -1,0 +1,1 @@
+"""High-resolution gene expression from a histology image and a spatial-transcriptomics section."""

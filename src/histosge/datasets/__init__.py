@@ -1,0 +1,1 @@
+"""Data sets, and a synthetic tissue whose truth is known everywhere."""

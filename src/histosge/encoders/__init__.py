@@ -1,0 +1,1 @@
+"""Encoders: windows of tissue in, vectors out."""

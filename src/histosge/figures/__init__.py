@@ -1,0 +1,1 @@
+"""Drawing: sections and predictions in, figures out."""

@@ -1,0 +1,1 @@
+"""Reading the world: one file a format."""

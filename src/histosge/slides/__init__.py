@@ -1,0 +1,1 @@
+"""Sources of pixels, one file a format."""

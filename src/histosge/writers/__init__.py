@@ -1,0 +1,1 @@
+"""Writing results: one file a format."""

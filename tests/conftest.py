@@ -1,0 +1,22 @@
+"""Fixtures shared by all tests; switches on run-time checks of array shapes and types for the package."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# before the first import of the package: every annotated array is checked while the tests run
+_HOOK = install_import_hook("histosge", "beartype.beartype")
+
+_REAL = Path(os.environ.get("HISTOSGE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real sections; tests that use it are skipped, and counted, where it is absent."""
+    if not (_REAL / "README.md").exists():
+        pytest.skip(f"real sections are not at {_REAL}; set HISTOSGE_REAL_DATA")
+    return _REAL
