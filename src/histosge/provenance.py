@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -45,8 +44,12 @@ def _version(name: str) -> str | None:
         return None
 
 
-def peak_memory_bytes() -> int:
-    """Return the largest resident size this process has had."""
+def peak_memory_bytes() -> int | None:
+    """Return the largest resident size this process has had; ``None`` on systems that do not count it (Windows)."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts KiB, macOS bytes
     return peak if sys.platform == "darwin" else peak * 1024
@@ -60,6 +63,7 @@ class Stopwatch:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
+        """Add the time spent inside the ``with`` block to the stage ``name``."""
         wall, cpu = time.perf_counter(), time.process_time()
         try:
             yield

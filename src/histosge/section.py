@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from ._errors import DataError
+from ._hash import fingerprint
 from ._notes import Note
 from ._types import Array, Float, frozen
 from .lattice import Lattice
@@ -103,6 +104,20 @@ class Section:
         from scipy.spatial import cKDTree
 
         return float(np.median(cKDTree(self.spots.xy).query(self.spots.xy, k=2)[0][:, 1]))
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that was read: counts, genes, positions, scale and image."""
+        return fingerprint(
+            self.counts.data.astype(np.float64),
+            self.counts.indices.astype(np.int64),
+            self.counts.indptr.astype(np.int64),
+            self.genes,
+            self.spots.ids,
+            self.spots.xy,
+            self.mpp,
+            None if self.slide is None else self.slide.fingerprint,
+        )
 
     def take(self, index: Any) -> Section:
         """Return the section with only the spots at ``index``; image and lattice stay."""

@@ -1,4 +1,4 @@
-"""The one verb pair of the package: ``model.fit(samples) -> predictor``, ``predictor.predict(inputs) -> prediction``."""
+"""The one verb pair of the package: ``model.fit(samples)`` makes a predictor, ``predict(predictor, inputs)`` a result."""
 
 from __future__ import annotations
 
