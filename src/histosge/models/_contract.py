@@ -1,4 +1,4 @@
-"""The one verb pair of the package: ``model.fit(samples)`` makes a predictor, ``predict(predictor, inputs)`` a result."""
+"""The one verb pair of the package: ``model.fit(samples)`` makes a predictor, ``predict`` asks it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,98 @@
+"""What a user of the command line sees: progress and remarks on standard error, the answer on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from .._errors import HistosgeError
+from .._notes import Note
+
+__all__ = ["answer", "errors_as_sentences", "progress", "remarks", "table"]
+
+
+def answer(record: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> None:
+    """Print the answer: the record as JSON, or some lines for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(record, indent=2) + "\n")
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    for line in lines:
+        console.print(line)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table."""
+    grid = Table(title=title, title_justify="left")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    Console().print(grid)
+
+
+def remarks(notes: Sequence[Note]) -> None:
+    """Print what was noticed, on standard error."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for note in notes:
+        mark = "[yellow]warning:[/yellow] " if note.level == "warning" else "[dim]·[/dim] "
+        console.print(mark, end="")
+        console.print(note.text, markup=False)
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """Yield a ``report(done, total, text)`` that draws one bar a text on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(done: int, total: int, text: str) -> None:
+            if text not in tasks:
+                tasks[text] = bars.add_task(text, total=total)
+            bars.update(tasks[text], completed=done, total=total)
+
+        yield report
+
+
+@contextmanager
+def errors_as_sentences(*, as_json: bool) -> Iterator[None]:
+    """End the process with one sentence and the error's exit code instead of a traceback.
+
+    The command line is the one place that catches everything: what is not a :class:`HistosgeError` is a defect of
+    ours; its traceback goes into a file that can be attached to a report.
+    """
+    try:
+        yield
+    except HistosgeError as error:
+        _fail(str(error), error.exit_code, as_json=as_json)
+    except MemoryError:
+        _fail(
+            "The memory is full. Ask for fewer places (--refine, --spacing-um) or genes.", 1, as_json=as_json
+        )
+    except KeyboardInterrupt:
+        _fail("Interrupted. The same command goes on where it stopped.", 130, as_json=as_json)
+    except Exception:
+        with tempfile.NamedTemporaryFile("w", prefix="histosge-", suffix=".log", delete=False) as log:
+            traceback.print_exc(file=log)
+        text = f"Something unexpected happened, which is a defect of histosge. The details are in {Path(log.name)}."
+        _fail(text, 1, as_json=as_json)
+
+
+def _fail(text: str, exit_code: int, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps({"error": text, "exit_code": exit_code}) + "\n")
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print("[red]error:[/red] ", end="")
+    console.print(text, markup=False)
+    raise SystemExit(exit_code)

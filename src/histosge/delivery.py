@@ -1,0 +1,213 @@
+"""From a fit to the files a user asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._atomic import atomic_path
+from ._errors import UsageError
+from ._hash import fingerprint, fingerprint_file
+from ._types import Array
+from .figures import maps
+from .locations import Locations, refined
+from .models._contract import Block
+from .prediction import Prediction
+from .provenance import Stopwatch, environment, peak_memory_bytes
+from .section import Section
+from .target import Target
+from .tissue import TissueMask
+from .workflow import Fitted, Machine, predict_at, prepare
+from .writers import geojson, h5ad, spatialdata
+
+__all__ = ["FORMATS", "Job", "Outputs", "deliver"]
+
+# what --also takes, beside the h5ad that is always written
+FORMATS = ("geojson", "spatialdata")
+# the enhancements of the paper's Fig. 4
+_FIGURE_FOLDS = (2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What to write beside ``prediction.h5ad`` and ``run.json``.
+
+    Parameters
+    ----------
+    also
+        Further formats, of :data:`FORMATS`.
+    show
+        Genes for figures and GeoJSON; empty chooses the spatially most structured ones.
+    figures
+        Whether to draw.
+    """
+
+    also: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
+    figures: bool = True
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.also) - set(FORMATS))
+        if unknown:
+            raise UsageError(f"Expected formats among {', '.join(FORMATS)}, got '{unknown[0]}'.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A fitted model, the places asked for, and where the results go."""
+
+    section: Section
+    fitted: Fitted
+    target: Target
+    places: Locations
+    mask: TissueMask
+    out: Path
+    machine: Machine
+    outputs: Outputs
+
+
+def deliver(job: Job, watch: Stopwatch) -> dict[str, Any]:
+    """Write everything the job asks for into its folder, and return the record that ``run.json`` holds."""
+    genes = _shown(job)
+    provenance = _provenance(job)
+    with watch("predict"):
+        shown = _stream(job, genes, provenance)
+    written = [job.out / "prediction.h5ad"]
+    if job.outputs.figures:
+        with watch("figures"):
+            written += _draw(job, genes, shown)
+    with watch("export"):
+        written += _export(job, genes, shown)
+    record = provenance | {
+        "environment": environment(),
+        "genes": [str(name) for name in job.fitted.predictor.genes],
+        "genes_shown": list(genes),
+        "notes": [asdict(note) for note in job.section.notes],
+        "stages": watch.stages,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "files": {str(path.relative_to(job.out)): _file_hash(path) for path in written},
+    }
+    with atomic_path(job.out / "run.json") as draft:
+        draft.write_text(json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def _shown(job: Job) -> tuple[str, ...]:
+    """Return the genes to show: those asked for, which must have been fitted, or the most structured ones."""
+    fitted = set(job.fitted.panel.names)
+    absent = [gene for gene in job.outputs.show if gene not in fitted]
+    if absent:
+        raise UsageError(
+            f"'{absent[0]}' is not among the {len(fitted)} genes fitted. Add it with --genes, or show another one."
+        )
+    return job.outputs.show or maps.choose_markers(job.section, job.fitted.panel.names)
+
+
+def _provenance(job: Job) -> dict[str, Any]:
+    """Return what identifies the result; it travels inside every file."""
+    encoder = job.fitted.encoder
+    return {
+        "section": {
+            "name": job.section.name,
+            "platform": job.section.platform.name,
+            "spots": len(job.section),
+            "genes": len(job.section.genes),
+            "mpp": job.section.mpp,
+            "pitch_um": job.section.pitch_um,
+            "image_mpp": None if job.section.slide is None else job.section.slide.mpp,
+            "fingerprint": job.section.fingerprint,
+        },
+        "recipe": asdict(job.fitted.recipe),
+        "model": {"name": job.fitted.model.card.name, "config": asdict(job.fitted.model)},  # type: ignore[call-overload]
+        "fit": dict(job.fitted.predictor.facts()),
+        "fit_key": job.fitted.key,
+        "encoder": None if encoder is None else asdict(encoder.card),
+        "target": {key: _plain(value) for key, value in asdict(job.target).items()},
+        "places": len(job.places),
+        "device": job.machine.device,
+        "precision": job.machine.precision,
+    }
+
+
+def _stream(job: Job, genes: tuple[str, ...], provenance: dict[str, Any]) -> Prediction:
+    """Write ``prediction.h5ad`` piece by piece; return the genes to show, for all places."""
+    inputs = prepare(job.section, job.places, job.fitted.model.needs, job.fitted.encoder, job.machine)
+    names = job.fitted.predictor.genes
+    columns = np.array([int(np.flatnonzero(names == gene)[0]) for gene in genes], dtype=np.intp)
+    kept = np.empty((len(job.places), len(genes)), dtype=np.float32)
+    blocks = _keep(job.fitted.predictor.blocks(inputs), columns, kept)
+    h5ad.stream(job.out / "prediction.h5ad", job.section, job.places, names, blocks, provenance=provenance)
+    return Prediction(job.places, np.asarray(genes), kept, None, provenance)
+
+
+def _keep(blocks: Iterable[Block], columns: Array, kept: Array) -> Iterator[Block]:
+    """Pass blocks on, copying the columns wanted into ``kept``."""
+    for rows, mean, spread in blocks:
+        kept[rows] = mean[:, columns]
+        yield rows, mean, spread
+
+
+def _draw(job: Job, genes: tuple[str, ...], shown: Prediction) -> list[Path]:
+    """Draw measured beside generated over the H&E, and the section itself."""
+    folder = job.out / "figures"
+    generated = [(job.target.label, shown), *_enhancements(job, genes)]
+    generated.sort(key=lambda labelled: len(labelled[1]))
+    drawn = {
+        "section.png": maps.section_overview(job.section, mask=job.mask),
+        "markers.png": maps.marker_maps(job.section, generated, genes),
+    }
+    return [maps.save(figure, folder / name) for name, figure in drawn.items()]
+
+
+def _enhancements(job: Job, genes: tuple[str, ...]) -> list[tuple[str, Prediction]]:
+    """Predict the genes to show at the paper's other refinements.
+
+    Only where looking is cheap: an encoder with weights takes about a second a place on a laptop.
+    """
+    encoder = job.fitted.encoder
+    if job.target.refine is None or (encoder is not None and encoder.card.source is not None):
+        return []
+    folds = [fold for fold in _FIGURE_FOLDS if fold != job.target.refine]
+    return [(Target(refine=fold).label, _refinement(job, fold, genes)) for fold in folds]
+
+
+def _refinement(job: Job, fold: int, genes: tuple[str, ...]) -> Prediction:
+    """Return the genes to show at an ``fold``-fold refinement of the spots."""
+    places = refined(job.section, fold, fringe=job.target.fringe, mask=job.mask)
+    prediction = predict_at(job.fitted, job.section, places, job.machine)
+    columns = [int(np.flatnonzero(prediction.genes == gene)[0]) for gene in genes]
+    return Prediction(places, np.asarray(genes), prediction.mean[:, columns])
+
+
+def _export(job: Job, genes: tuple[str, ...], shown: Prediction) -> list[Path]:
+    """Write the further formats asked for."""
+    written = []
+    if "geojson" in job.outputs.also:
+        written.append(job.out / "prediction.geojson")
+        geojson.write(written[-1], job.section, shown, genes=genes)
+    if "spatialdata" in job.outputs.also:
+        written.append(job.out / "prediction.zarr")
+        spatialdata.write(written[-1], job.section, h5ad.read(job.out / "prediction.h5ad"))
+    return written
+
+
+def _file_hash(path: Path) -> str:
+    """Return a hash of a file's, or of all a folder's files', content."""
+    if path.is_file():
+        return fingerprint_file(path)
+    return fingerprint(
+        [
+            (str(item.relative_to(path)), fingerprint_file(item))
+            for item in sorted(path.rglob("*"))
+            if item.is_file()
+        ]
+    )
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value

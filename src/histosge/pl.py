@@ -1,0 +1,27 @@
+"""Plots, scanpy-shaped: thin faces of :mod:`histosge.figures`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ._scverse import Measured, section_of
+from .figures import maps
+from .prediction import Prediction
+from .target import tissue_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["enhance", "overview"]
+
+
+def enhance(data: Measured, predictions: Sequence[tuple[str, Prediction]], genes: Sequence[str]) -> Figure:
+    """Draw genes measured beside generated over the H&E: one row a gene, one column a labelled prediction."""
+    return maps.marker_maps(section_of(data), predictions, genes)
+
+
+def overview(data: Measured) -> Figure:
+    """Draw the spots and the tissue's outline on the image, to see whether they belong together."""
+    section = section_of(data)
+    return maps.section_overview(section, mask=tissue_of(section))
