@@ -1,4 +1,4 @@
-"""AnnData at the door: in as a :class:`Section`, out through one function, the only one that changes a user's object."""
+"""AnnData at the door: in as a Section, out through one function, the only one that changes a user's object."""
 
 from __future__ import annotations
 
