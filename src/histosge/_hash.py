@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ._types import Array
+
 __all__ = ["fingerprint", "fingerprint_file"]
 
 _CHUNK = 1 << 20
@@ -69,7 +71,7 @@ def _feed(digest: hashlib.blake2b, value: Any) -> None:
         raise TypeError(f"expected a plain value, an array or a dataclass to fingerprint, got {type(value)}")
 
 
-def _feed_array(digest: hashlib.blake2b, array: np.ndarray[Any, Any]) -> None:
+def _feed_array(digest: hashlib.blake2b, array: Array) -> None:
     if array.dtype.kind in "OUST":
         _feed(digest, [str(item) for item in array.ravel()])
         return

@@ -6,14 +6,18 @@ A closed vocabulary of shape words: ``n`` points, ``s`` spots, ``g`` genes, ``k`
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 __all__ = ["Array", "Bool", "Float", "Float32", "Int", "UInt8", "frozen"]
 
-Array: TypeAlias = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    Array: TypeAlias = np.ndarray[Any, Any]
+else:
+    # run-time type checkers want the plain class
+    Array = np.ndarray
 
 
 def frozen(array: Array) -> Array:

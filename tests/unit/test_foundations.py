@@ -1,0 +1,143 @@
+"""The ground floor: fingerprints, atomic files, registries, devices."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from histosge._atomic import atomic_path, output_errors, writable_folder
+from histosge._device import resolve_device, resolve_precision
+from histosge._errors import DataError, HistosgeError, OutputError, UsageError, WeightsError
+from histosge._hash import fingerprint, fingerprint_file
+from histosge._registry import Registry
+
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
+
+
+@dataclass(frozen=True)
+class Pair:
+    left: int
+    right: str
+
+
+@given(PLAIN, PLAIN)
+def test_fingerprints_differ_unless_values_are_equal_in_type_and_content(
+    first: object, second: object
+) -> None:
+    """Two plain values share a fingerprint exactly when type and text agree."""
+    same = type(first) is type(second) and repr(first) == repr(second)
+    assert (fingerprint(first) == fingerprint(second)) is same
+
+
+@given(hnp.arrays(np.float32, hnp.array_shapes(max_dims=2, max_side=4)))
+def test_fingerprint_of_an_array_ignores_memory_layout(array: np.ndarray) -> None:
+    """An array and its Fortran-ordered copy have one fingerprint; another dtype or shape has another."""
+    assert fingerprint(array) == fingerprint(np.asfortranarray(array))
+    assert fingerprint(array) != fingerprint(array.astype(np.float64))
+    assert fingerprint(array) != fingerprint(array[None])
+
+
+def test_fingerprint_is_the_same_in_another_process() -> None:
+    """No address, hash seed or process state enters a fingerprint."""
+    code = "from histosge._hash import fingerprint; print(fingerprint({'b': 1, 'a': [None, 2.5, 'x']}))"
+    other = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert other == fingerprint({"a": [None, 2.5, "x"], "b": 1})
+
+
+def test_fingerprint_knows_dataclasses_and_refuses_the_unknown() -> None:
+    """Fields count, and an object without a content is an error rather than an address."""
+    assert fingerprint(Pair(1, "a")) != fingerprint(Pair(1, "b"))
+    with pytest.raises(TypeError, match="expected a plain value"):
+        fingerprint(object())
+
+
+def test_fingerprint_of_a_file_follows_its_content(tmp_path: Path) -> None:
+    """Equal bytes have equal fingerprints under any name."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"abc")
+    two.write_bytes(b"abc")
+    assert fingerprint_file(one) == fingerprint_file(two)
+    two.write_bytes(b"abd")
+    assert fingerprint_file(one) != fingerprint_file(two)
+
+
+def _write_half(path: Path) -> None:
+    with atomic_path(path) as draft:
+        draft.write_text("half")
+        raise InterruptedError
+
+
+def test_an_atomic_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A failure half-way leaves the old file and no debris."""
+    path = tmp_path / "result"
+    path.write_text("old")
+    with pytest.raises(InterruptedError):
+        _write_half(path)
+    assert path.read_text() == "old"
+    with atomic_path(path) as draft:
+        draft.write_text("new")
+    assert path.read_text() == "new"
+    assert [item.name for item in tmp_path.iterdir()] == ["result"]
+
+
+def test_an_atomic_folder_replaces_the_previous_one(tmp_path: Path) -> None:
+    """A folder is replaced as a whole."""
+    path = tmp_path / "store"
+    for name in ("first", "second"):
+        with atomic_path(path) as draft:
+            draft.mkdir()
+            (draft / name).touch()
+    assert [item.name for item in path.iterdir()] == ["second"]
+    assert [item.name for item in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    """ENOSPC becomes an error that says what to do."""
+    with pytest.raises(OutputError, match="disk is full"), output_errors(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    """--out must be a folder or nothing."""
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(UsageError, match="is a file"):
+        writable_folder(path)
+
+
+def test_exit_codes_are_those_documented() -> None:
+    """2 usage, 3 data and output, 4 weights, 1 everything else."""
+    kinds = (UsageError, DataError, OutputError, WeightsError, HistosgeError)
+    assert [kind.exit_code for kind in kinds] == [2, 3, 3, 4, 1]
+
+
+def test_a_registry_offers_near_misses() -> None:
+    """A typing error is answered with what was probably meant; anything else with the whole list."""
+    registry = Registry("fruit", lambda: {"apple": 1, "pear": 2})
+    assert registry["pear"] == 2
+    with pytest.raises(UsageError, match="Did you mean apple"):
+        registry["aple"]
+    with pytest.raises(UsageError, match="Known: apple, pear"):
+        registry["xylophone"]
+
+
+def test_devices_and_precisions_that_do_not_exist_are_refused() -> None:
+    """A wrong word is an error, never a silent CPU."""
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_precision("auto", "cpu") == "fp32"
+    assert resolve_precision("auto", "cuda:0") == "bf16"
+    with pytest.raises(UsageError, match="--device"):
+        resolve_device("abacus")
+    with pytest.raises(UsageError, match="fp32 or bf16"):
+        resolve_precision("fp8", "cpu")
