@@ -1,0 +1,206 @@
+"""The main job, from a folder on disk to files that other tools open."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from histosge.cli.app import app
+from histosge.datasets.synthetic import synthetic, write_legacy_st, write_spaceranger
+
+SMALL = ["--set", "epochs=3", "--genes", "hvg:20"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Space Ranger folder."""
+    path = tmp_path_factory.mktemp("sections") / "outs"
+    write_spaceranger(synthetic(columns=8, rows=10, genes=40).section, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The folder that one run wrote, and its record."""
+    out = tmp_path_factory.mktemp("results")
+    answer = call("run", folder, "--out", out, *SMALL, "--refine", 4, "--also", "geojson", "--json")
+    assert answer.exit_code == 0, answer.stderr
+    return out, json.loads(answer.stdout)
+
+
+def call(*words: object) -> Any:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_one_command_writes_predictions_figures_and_the_record(results: tuple[Path, dict[str, Any]]) -> None:
+    """``histosge run`` leaves what README promises, and nothing unfinished."""
+    out, record = results
+    names = {"prediction.h5ad", "prediction.geojson", "figures", "run.json", "features", "fit"}
+    assert {path.name for path in out.iterdir()} == names
+    assert {path.name for path in (out / "figures").iterdir()} == {"markers.png", "section.png"}
+    assert json.loads((out / "run.json").read_text()) == record
+    assert record["encoder"]["licence"]
+    assert record["recipe"]["seed"] == 0
+
+
+def test_the_prediction_says_which_places_were_measured(
+    results: tuple[Path, dict[str, Any]], folder: Path
+) -> None:
+    """Four places a spot, of which one is the spot itself; pixels and µm agree through the scale."""
+    out, record = results
+    adata = anndata.read_h5ad(out / "prediction.h5ad")
+    spots = record["section"]["spots"]
+    assert adata.shape == (4 * spots, 20)
+    assert adata.obs["observed"].sum() == spots
+    assert (adata.obs.loc[adata.obs["observed"], "offset_class"] == 0).all()
+    assert np.isfinite(adata.X).all()
+    assert np.allclose(adata.obsm["spatial"] * record["section"]["mpp"], adata.obsm["spatial_um"])
+
+
+def test_the_same_command_gives_the_same_bits(folder: Path, tmp_path: Path) -> None:
+    """Two runs with one seed agree bit for bit on a CPU; another seed does not."""
+    values = []
+    for name, seed in [("a", 0), ("b", 0), ("c", 1)]:
+        out = tmp_path / name
+        answer = call("run", folder, "--out", out, *SMALL, "--refine", 2, "--seed", seed, "--no-figures")
+        assert answer.exit_code == 0, answer.stderr
+        values.append(np.asarray(anndata.read_h5ad(out / "prediction.h5ad").X))
+    assert np.array_equal(values[0], values[1])
+    assert not np.array_equal(values[0], values[2])
+
+
+def test_single_steps_give_what_the_run_gives(folder: Path, tmp_path: Path) -> None:
+    """``embed``, ``fit`` and ``predict`` together equal ``run``."""
+    whole, steps = tmp_path / "whole", tmp_path / "steps"
+    assert call("run", folder, "--out", whole, *SMALL, "--refine", 2, "--no-figures").exit_code == 0
+    assert call("embed", folder, "--out", steps, "--refine", 2).exit_code == 0
+    assert call("fit", folder, "--out", steps, *SMALL).exit_code == 0
+    answer = call("predict", folder, "--fit", steps, "--out", steps, "--refine", 2, "--no-figures")
+    assert answer.exit_code == 0, answer.stderr
+    one, two = (anndata.read_h5ad(path / "prediction.h5ad").X for path in (whole, steps))
+    assert np.array_equal(np.asarray(one), np.asarray(two))
+
+
+def test_a_grid_replaces_the_refinement_when_asked(folder: Path, tmp_path: Path) -> None:
+    """``--spacing-um`` predicts on a square grid of that spacing."""
+    answer = call("run", folder, "--out", tmp_path, *SMALL, "--spacing-um", 80, "--no-figures")
+    assert answer.exit_code == 0, answer.stderr
+    xy_um = anndata.read_h5ad(tmp_path / "prediction.h5ad").obsm["spatial_um"]
+    steps = np.unique(np.round(np.diff(np.unique(np.round(xy_um[:, 0], 3))), 3))
+    assert (steps >= 80 - 1e-3).all()
+
+
+def test_legacy_sections_run_too(tmp_path: Path) -> None:
+    """The same command takes a legacy ST folder."""
+    write_legacy_st(synthetic(columns=7, rows=7, genes=30, lattice="square").section, tmp_path / "st")
+    answer = call("run", tmp_path / "st", "--out", tmp_path / "out", *SMALL, "--refine", 2, "--no-figures")
+    assert answer.exit_code == 0, answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "sentence"),
+    [
+        (["--model", "histosg"], 2, "Did you mean histosge"),
+        (["--encoder", "textur"], 2, "Did you mean texture"),
+        (["--preset", "perfect"], 2, "preset"),
+        (["--set", "epochs"], 2, "FIELD=VALUE"),
+        (["--set", "epoks=3"], 2, "epochs"),
+        (["--refine", "4", "--spacing-um", "20"], 2, "exactly one"),
+        (["--refine", "9"], 2, "8"),
+        (["--spacing-um", "-1"], 2, "positive"),
+        (["--genes", "no-such-file.txt"], 2, "no-such-file"),
+        (["--image", "no-such-image.tif"], 2, "no-such-image"),
+        (["--device", "abacus"], 2, "--device"),
+        (["--precision", "fp7"], 2, "fp32"),
+        (["--encoder", "uni", "--weights", "no-such-weights.bin"], 4, "no-such-weights"),
+        (["--show", "NoSuchGene"], 2, "NoSuchGene"),
+        (["--also", "xlsx"], 2, "geojson"),
+        (["--regions", "r.geojson"], 2, "--spacing-um"),
+        (["--cells", "no-such-cells.csv"], 2, "no-such-cells"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_and_writes_nothing(
+    folder: Path, tmp_path: Path, words: list[str], exit_code: int, sentence: str
+) -> None:
+    """Wrong words end with the documented exit code, say what to do, and leave no prediction behind."""
+    out = tmp_path / "out"
+    answer = call("run", folder, "--out", out, *SMALL, *words)
+    assert answer.exit_code == exit_code, answer.stderr
+    assert sentence in answer.stderr.replace("\n", " ")
+    assert "Traceback" not in answer.stderr
+    assert not (out / "prediction.h5ad").exists()
+    assert not (out / "run.json").exists()
+
+
+def test_an_error_is_json_when_json_was_asked_for(tmp_path: Path) -> None:
+    """Programs read errors from standard output too."""
+    answer = call("run", tmp_path / "nothing", "--json")
+    assert json.loads(answer.stdout)["exit_code"] == answer.exit_code == 2
+
+
+def test_an_output_folder_without_permission_is_refused(folder: Path, tmp_path: Path) -> None:
+    """A folder that cannot be written is refused before any work is done."""
+    blocked = tmp_path / "file"
+    blocked.touch()
+    answer = call("run", folder, "--out", blocked, *SMALL)
+    assert answer.exit_code == 2
+    assert "Choose another --out" in answer.stderr.replace("\n", " ")
+
+
+def test_a_killed_run_goes_on_and_gives_the_same_result(folder: Path, tmp_path: Path) -> None:
+    """After ``kill -9`` in the middle of the fit the same command resumes, with the same bits at the end."""
+    words = ["run", str(folder), "--genes", "hvg:20", "--set", "epochs=40", "--refine", "2", "--no-figures"]
+    command = [sys.executable, "-m", "histosge", *words, "--out"]
+    quiet = {
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "env": os.environ | {"OMP_NUM_THREADS": "1"},
+    }
+    process = subprocess.Popen([*command, str(tmp_path / "killed")], **quiet)  # type: ignore[call-overload]
+    fit = tmp_path / "killed" / "fit"
+    while process.poll() is None and not (fit.exists() and any(fit.glob("*.checkpoint/*"))):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "run.json").exists()
+    for name in ("killed", "whole"):
+        subprocess.run([*command, str(tmp_path / name)], check=True, **quiet)  # type: ignore[call-overload]
+    one, two = (anndata.read_h5ad(tmp_path / name / "prediction.h5ad").X for name in ("killed", "whole"))
+    assert np.array_equal(np.asarray(one), np.asarray(two))
+
+
+def test_doctor_says_that_image_and_coordinates_match(folder: Path, tmp_path: Path) -> None:
+    """``histosge doctor SECTION`` names scale and alignment, and draws the spots on the image."""
+    answer = call("doctor", folder, "--out", tmp_path, "--json")
+    assert answer.exit_code == 0, answer.stderr
+    checks = {check["name"]: check for check in json.loads(answer.stdout)["checks"]}
+    assert checks["alignment"]["verdict"] == "ok"
+    assert "100.0 µm" in checks["scale"]["finding"]
+    assert (tmp_path / "section.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("kind", ["encoders", "models", "readers"])
+def test_what_there_is_can_be_listed(kind: str) -> None:
+    """``histosge list`` shows every registered name."""
+    answer = call("list", kind)
+    assert answer.exit_code == 0
+    wanted = {"encoders": "uni2", "models": "histosge", "readers": "visium"}[kind]
+    assert wanted in answer.stdout
+
+
+def test_cite_prints_the_entries_of_what_was_used() -> None:
+    """The paper's entry always, the encoder's when named."""
+    answer = call("cite", "uni")
+    assert answer.exit_code == 0
+    assert answer.stdout.count("@") >= 2
