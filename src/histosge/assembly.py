@@ -59,7 +59,7 @@ def predict_into(
     machine: Machine = Machine(),
     outputs: Outputs = Outputs(),
 ) -> dict[str, Any]:
-    """Predict at ``target`` with the fit that ``histosge fit`` or ``run`` kept in ``fit_folder``; else as :func:`run`."""
+    """Predict at ``target`` with the fit that ``histosge fit`` kept in ``fit_folder``; otherwise like :func:`run`."""
     watch = Stopwatch()
     machine = _at_home(machine, fit_folder)
     with watch("locate"):

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ._types import Float, UInt8
+from ._errors import UsageError
+from ._hash import fingerprint
+from ._types import Float, UInt8, frozen
 from .slide import SlideImage
 
 __all__ = ["PatchSource"]
@@ -15,7 +17,19 @@ __all__ = ["PatchSource"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchSource:
-    """Square RGB windows around places."""
+    """Square windows around places; nothing is read before it is asked for.
+
+    Parameters
+    ----------
+    slide
+        The image.
+    xy_um
+        Centres.
+    size_um, px
+        Width of a window, and pixels it is sampled with.
+    channel_order
+        ``"bgr"`` swaps red and blue, as the published code does by accident.
+    """
 
     slide: SlideImage
     xy_um: Float[np.ndarray, "n 2"]
@@ -23,11 +37,23 @@ class PatchSource:
     px: int
     channel_order: Literal["rgb", "bgr"] = "rgb"
 
+    def __post_init__(self) -> None:
+        if not (self.size_um > 0 and self.px >= 1):
+            raise UsageError(f"A patch needs a positive size, got {self.size_um} µm and {self.px} px.")
+        object.__setattr__(self, "xy_um", frozen(np.asarray(self.xy_um, dtype=np.float64)))
+
     def __len__(self) -> int:
         return len(self.xy_um)
 
     def __getitem__(self, index: Any) -> UInt8[np.ndarray, "b px px 3"]:
-        raise IndexError
+        """Read the windows of a slice, an integer array or a boolean mask of places."""
+        windows = self.slide.read_many(self.xy_um[index], self.size_um, self.px)
+        return windows if self.channel_order == "rgb" else np.ascontiguousarray(windows[..., ::-1])
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that determines the pixels."""
+        return fingerprint(self.slide.fingerprint, self.xy_um, self.size_um, self.px, self.channel_order)
 
     def take(self, index: Any) -> PatchSource:
         """Return the patches at ``index``."""
