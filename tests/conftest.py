@@ -9,7 +9,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # before the first import of the package: every annotated array is checked while the tests run
-_HOOK = install_import_hook("histosge", "beartype.beartype")
+_HOOK = install_import_hook("histosge", "typechecker.check")
 
 _REAL = Path(os.environ.get("HISTOSGE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

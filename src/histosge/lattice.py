@@ -37,7 +37,7 @@ class Lattice:
     """
 
     kind: Literal["hexagonal", "square", "oblique"]
-    origin_um: Float[np.ndarray, "2"]
+    origin_um: Float[np.ndarray, " 2"]
     step_um: Float[np.ndarray, "2 2"]
     basis: Float[np.ndarray, "2 2"]
     residual_um: float = 0.0
