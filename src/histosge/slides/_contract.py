@@ -14,28 +14,30 @@ __all__ = ["PixelSource"]
 
 @runtime_checkable
 class PixelSource(Protocol):
-    """A pyramid of 8-bit RGB images; level 0 is the largest. Pixels are spoken of here and nowhere else.
+    """A pyramid of 8-bit RGB images; level 0 is the largest. Pixels are spoken of here and nowhere else.    """
 
-    Attributes
-    ----------
-    path
-        The file, or ``None`` for an array in memory.
-    shapes
-        ``(height, width)`` of each level, largest first; a flat image has one.
-    mpp
-        µm per pixel of level 0 as the file's own metadata states it, ``None`` where it does not.
-    fingerprint
-        Changes whenever the pixels could have changed; cheap (path-independent for arrays; for files: size,
-        modification time and a hash of the first and last MiB).
-    """
+    @property
+    def path(self) -> Path | None:
+        """The file, or ``None`` for an array in memory."""
+        ...
 
-    path: Path | None
-    shapes: tuple[tuple[int, int], ...]
-    mpp: float | None
-    fingerprint: str
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """``(height, width)`` of each level, largest first; a flat image has one."""
+        ...
+
+    @property
+    def mpp(self) -> float | None:
+        """µm per pixel of level 0 as the file's own metadata state it, ``None`` where they do not."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash that changes with the pixels; cheap, so of a large file its size and its ends."""
+        ...
 
     def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Return a window of ``level`` in that level's own pixels; the window lies wholly inside the level."""
+        """Return a window of ``level`` in that level's own pixels; it lies wholly inside the level."""
         ...
 
     def close(self) -> None:

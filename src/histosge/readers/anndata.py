@@ -1,0 +1,209 @@
+"""AnnData, in a file or in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from .._errors import DataError, UsageError
+from .._types import Array
+from ..platforms import VISIUM, Platform
+from ..section import Section
+from ..slides.array import ArraySource, as_rgb
+from ._contract import Reader, ReadOptions
+from .draft import Draft, finish
+from .image_choice import ImageOffer
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["ENTRY", "counts_of", "from_anndata"]
+
+_ARRAY = ("array_col", "array_row")
+_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "id")
+
+
+def sniff(path: Path) -> bool:
+    """Tell an h5ad by its name."""
+    return path.is_file() and path.suffix == ".h5ad"
+
+
+def read(path: Path, options: ReadOptions) -> Section:
+    """Read an h5ad.
+
+    Raises
+    ------
+    DataError
+        When it is damaged, or has no positions or raw counts.
+    """
+    from anndata import read_h5ad
+
+    try:
+        adata = read_h5ad(path)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise DataError(f"'{path}' is damaged or no h5ad ({error}). Copy it again.") from error
+    return _section(adata, options, path.stem)
+
+
+def from_anndata(
+    adata: AnnData, *, image: Path | None = None, mpp: float | None = None, library_id: str | None = None
+) -> Section:
+    """Return an AnnData in memory as a section; it is not changed.
+
+    Parameters
+    ----------
+    adata
+        Raw counts in ``layers["counts"]``, ``raw`` or integer ``X``; ``obsm["spatial"]`` in full-resolution pixels;
+        images in ``uns["spatial"]`` as scanpy and squidpy keep them.
+    image, mpp, library_id
+        As for :func:`histosge.read`.
+
+    Raises
+    ------
+    UsageError, DataError
+        When positions, counts or scale cannot be found.
+    """
+    return _section(adata, ReadOptions(image, mpp, None, None, library_id), library_id or "section")
+
+
+def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
+    if "spatial" not in adata.obsm:
+        raise DataError('Expected positions in obsm["spatial"], found none. This AnnData is not spatial.')
+    if adata.obs_names.duplicated().any():
+        raise DataError(
+            "Barcodes occur more than once in the AnnData. Make them unique, or split it into sections."
+        )
+    adata, library = _library(adata, options.library_id)
+    xy_px = np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2]
+    if not np.isfinite(xy_px).all():
+        raise DataError('Expected finite positions in obsm["spatial"], got NaN. Remove those spots first.')
+    has_array = all(column in adata.obs for column in _ARRAY)
+    lattice_xy = adata.obs[list(_ARRAY)].to_numpy(dtype=np.float64) if has_array else None
+    factors = dict(library.get("scalefactors", {}))
+    genes = adata.var_names.to_numpy(dtype=str)
+    id_column = next((column for column in _ID_COLUMNS if column in adata.var), None)
+    counts, source = counts_of(adata)
+    draft = Draft(
+        name,
+        VISIUM if has_array and _interlaced(lattice_xy) else Platform("unknown", None, None, "irregular"),
+        counts,
+        adata.obs_names.to_numpy(dtype=str),
+        genes,
+        genes if id_column is None else adata.var[id_column].astype(str).to_numpy(dtype=str),
+        xy_px,
+        lattice_xy,
+        _offers(library, factors),
+        _number(factors, "spot_diameter_fullres"),
+        _number(factors, "microns_per_pixel"),
+    ).noted("info", f"Counts were taken from {source}.")
+    if draft.platform.pitch_um is None and draft.file_mpp is None and options.mpp is None:
+        draft = _guessed(draft)
+    elif draft.platform.pitch_um is None:
+        draft = _with(draft, Platform("unknown", None, None, "square"))
+    if "in_tissue" in adata.obs:
+        on_tissue = adata.obs["in_tissue"].to_numpy().astype(float) != 0
+        if not on_tissue.any():
+            raise DataError('All spots are marked as off tissue in obs["in_tissue"].')
+        draft = draft.take(on_tissue)
+    return finish(draft, options)
+
+
+def counts_of(adata: AnnData) -> tuple[sparse.csr_matrix, str]:
+    """Return the raw counts of an AnnData and where they were: ``layers["counts"]``, ``raw`` or ``X``.
+
+    Raises
+    ------
+    DataError
+        When none of them holds counts.
+    """
+    places: list[tuple[str, Any]] = []
+    if "counts" in adata.layers:
+        places.append(('layers["counts"]', adata.layers["counts"]))
+    if adata.X is not None:
+        places.append(("X", adata.X))
+    if adata.raw is not None and list(adata.raw.var_names) == list(adata.var_names):
+        places.append(("raw", adata.raw.X))
+    for where, matrix in places:
+        counts = sparse.csr_matrix(matrix, dtype=np.float64)
+        data = counts.data
+        if np.isfinite(data).all() and (data >= 0).all() and np.array_equal(data, np.rint(data)):
+            return counts, where
+    looked = " or ".join(where for where, _ in places) or "an empty AnnData"
+    raise DataError(
+        f"Expected raw integer counts, got negative, fractional or missing values in {looked}. Put the raw counts into "
+        'layers["counts"].'
+    )
+
+
+def _library(adata: AnnData, wanted: str | None) -> tuple[AnnData, dict[str, Any]]:
+    """Return the spots and the images of the library asked for, or of the only one."""
+    libraries = adata.uns.get("spatial", {})
+    libraries = libraries if isinstance(libraries, dict) else {}
+    if wanted is None and len(libraries) > 1:
+        raise UsageError(
+            f"The AnnData holds several libraries: {', '.join(libraries)}. Choose one with --library-id."
+        )
+    if wanted is not None and wanted not in libraries:
+        raise UsageError(
+            f"There is no library '{wanted}' in the AnnData; it holds {', '.join(libraries) or 'none'}."
+        )
+    if not libraries:
+        return adata, {}
+    name = wanted or next(iter(libraries))
+    if len(libraries) > 1 and "library_id" in adata.obs:
+        adata = adata[adata.obs["library_id"].astype(str) == name]
+    return adata, dict(libraries[name])
+
+
+def _offers(library: dict[str, Any], factors: dict[str, Any]) -> tuple[ImageOffer, ...]:
+    offers = []
+    for kind, pixels in dict(library.get("images", {})).items():
+        scale = _number(factors, f"tissue_{kind}_scalef")
+        if kind in ("hires", "lowres") and scale:
+            offers.append(
+                ImageOffer(kind, scale, source=ArraySource(as_rgb(_eight_bit(pixels), f"the {kind} image")))
+            )
+    return tuple(offers)
+
+
+def _eight_bit(pixels: Any) -> Array:
+    """Return pixels as integers; scanpy keeps floats in [0, 1]."""
+    pixels = np.asarray(pixels)
+    if pixels.dtype.kind == "f":
+        return np.asarray(
+            np.rint(np.clip(pixels * (255 if pixels.max() <= 1 else 1), 0, 255)), dtype=np.uint8
+        )
+    return pixels
+
+
+def _interlaced(lattice_xy: Array | None) -> bool:
+    """Tell Visium's array coordinates, whose column and row always have the same parity."""
+    return lattice_xy is not None and bool(((lattice_xy.sum(1) % 2) == 0).all())
+
+
+def _guessed(draft: Draft) -> Draft:
+    """Take a hexagonal lattice without further information for Visium, and say so."""
+    from ..lattice import Lattice
+
+    try:
+        kind = Lattice.fit(draft.xy_px, draft.lattice_xy).kind
+    except DataError:
+        return draft
+    if kind != "hexagonal":
+        return draft
+    return _with(draft, VISIUM).noted("warning", "The lattice is hexagonal: taken for Visium, 100 µm apart.")
+
+
+def _with(draft: Draft, platform: Platform) -> Draft:
+    return replace(draft, platform=platform)
+
+
+def _number(factors: dict[str, Any], key: str) -> float | None:
+    return float(factors[key]) if key in factors else None
+
+
+ENTRY = Reader('h5ad with raw counts and obsm["spatial"]', sniff, read)
