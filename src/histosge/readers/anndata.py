@@ -172,12 +172,10 @@ def _offers(library: dict[str, Any], factors: dict[str, Any]) -> tuple[ImageOffe
 
 def _eight_bit(pixels: Any) -> Array:
     """Return pixels as integers; scanpy keeps floats in [0, 1]."""
-    pixels = np.asarray(pixels)
-    if pixels.dtype.kind == "f":
-        return np.asarray(
-            np.rint(np.clip(pixels * (255 if pixels.max() <= 1 else 1), 0, 255)), dtype=np.uint8
-        )
-    return pixels
+    values: Array = np.asarray(pixels)
+    if values.dtype.kind != "f":
+        return values
+    return np.rint(np.clip(values * (255 if values.max() <= 1 else 1), 0, 255)).astype(np.uint8)
 
 
 def _interlaced(lattice_xy: Array | None) -> bool:

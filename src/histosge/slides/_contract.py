@@ -14,7 +14,7 @@ __all__ = ["PixelSource"]
 
 @runtime_checkable
 class PixelSource(Protocol):
-    """A pyramid of 8-bit RGB images; level 0 is the largest. Pixels are spoken of here and nowhere else.    """
+    """A pyramid of 8-bit RGB images; level 0 is the largest. Pixels are spoken of here and nowhere else."""
 
     @property
     def path(self) -> Path | None:
