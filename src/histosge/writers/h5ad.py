@@ -1,0 +1,277 @@
+"""``prediction.h5ad``: what was predicted beside what was measured, written piece by piece."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._atomic import atomic_path
+from .._errors import DataError, UsageError
+from .._types import Array
+from ..locations import Locations
+from ..models._contract import Block
+from ..points import Points
+from ..prediction import Prediction
+from ..section import Section
+from . import layout
+from .rows import Rows
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["provenance", "read", "stream", "write"]
+
+# of a block, where a prediction in memory is cut into blocks
+_BLOCK_BYTES = 1 << 22
+_CACHE_BYTES = 1 << 24
+# higher levels take three times as long for some per cent
+_PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# what h5py and anndata raise for files that were cut off or changed
+_DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
+_COLUMNS = ("observed", "parent", "offset_class", "in_tissue", "array_col", "array_row")
+
+
+def write(path: Path, section: Section, prediction: Prediction) -> Path:
+    """Write a prediction as ``prediction.h5ad`` and return its path; see :func:`stream` for what it holds."""
+    return stream(
+        path,
+        section,
+        prediction.locations,
+        prediction.genes,
+        _pieces(prediction),
+        provenance=prediction.provenance,
+        has_spread=prediction.spread is not None,
+    )
+
+
+def stream(
+    path: Path,
+    section: Section,
+    locations: Locations,
+    genes: Array,
+    blocks: Iterable[Block],
+    *,
+    provenance: Mapping[str, Any],
+    has_spread: bool | None = None,
+) -> Path:
+    """Write blocks of predictions as they come, in memory bounded by one block, and return the path.
+
+    ``X`` holds log1p(CP10k) predictions, float32; ``layers["measured"]`` what was measured, in rows that were
+    measured only; ``layers["spread"]`` the standard deviations where known; ``obsm["spatial"]`` pixels of the
+    full-resolution image and ``obsm["spatial_um"]`` µm; ``obs`` where each place came from; ``uns["spatial"]`` the
+    image, for Scanpy and Squidpy; ``uns["histosge"]`` the provenance. The file appears whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    section
+        What the model was fitted to.
+    locations, genes
+        Rows and columns.
+    blocks
+        (rows, means, standard deviations or ``None``), as :meth:`~histosge.models._contract.Predictor.blocks` yields
+        them; in any order, each row once. Blocks in the order of the rows need no further disk space.
+    provenance
+        What made it; plain values.
+    has_spread
+        Whether the blocks hold standard deviations; ``None`` takes what the first one shows.
+
+    Raises
+    ------
+    DataError
+        For genes that the section does not have, blocks that miss or repeat rows or are not finite, a full disk.
+    UsageError
+        For a path that cannot be written.
+    """
+    import h5py
+    from anndata.experimental import write_dispatched
+
+    has_spread, blocks = _peek(blocks, has_spread)
+    shape = (len(locations), len(genes))
+    parts = _parts(section, locations, np.asarray(genes, dtype=str), provenance)
+    with atomic_path(path) as draft, _clear_writing(), ExitStack() as stack:
+        file = stack.enter_context(h5py.File(draft, "w", rdcc_nbytes=_CACHE_BYTES))
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        for name, part in parts.items():
+            write_dispatched(file, name, part, _write_packed)
+        matrices = []
+        for name in ("X", "layers/spread")[: 1 + has_spread]:
+            waiting = draft.parent / f"{name.split('/')[-1]}.waiting"
+            matrices.append(stack.enter_context(Rows(file, name, shape, waiting=waiting, packing=_PACKED)))
+        for rows, *values in blocks:
+            for matrix, part in zip(matrices, _given(values, has_spread), strict=True):
+                matrix.put(rows, part)
+        for matrix in matrices:
+            matrix.finish()
+    return path
+
+
+def read(path: Path) -> Prediction:
+    """Return the prediction that :func:`write` or :func:`stream` left at ``path``.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file.
+    DataError
+        When it is truncated, or was not written by histosge.
+    """
+    from anndata import read_h5ad
+
+    with _clear_reading(path):
+        adata = read_h5ad(path)
+    with _clear_layout(path):
+        about = adata.uns["histosge"]
+        spread = adata.layers.get("spread")
+        return Prediction(
+            _locations(adata),
+            adata.var_names.to_numpy(dtype=str),
+            _dense(adata.X),
+            None if spread is None else _dense(spread),
+            json.loads(about["provenance_json"]),
+        )
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """Return what made the file at ``path``, exactly as it was given to the writer.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file.
+    DataError
+        When it is truncated, or was not written by histosge.
+    """
+    import h5py
+
+    with _clear_reading(path), h5py.File(path, "r") as file:
+        held = file.get("uns/histosge/provenance_json")
+        text = None if held is None else held[()].decode()
+    with _clear_layout(path):
+        if text is None:
+            raise KeyError("uns['histosge']")
+        return dict(json.loads(text))
+
+
+def _peek(blocks: Iterable[Block], has_spread: bool | None) -> tuple[bool, Iterator[Block]]:
+    """Tell from the first block whether there are standard deviations, where nobody said; return all blocks."""
+    blocks = iter(blocks)
+    if has_spread is not None:
+        return has_spread, blocks
+    first = next(blocks, None)
+    if first is None:
+        return False, blocks
+    return first[2] is not None, chain([first], blocks)
+
+
+def _given(values: list[Any], has_spread: bool) -> list[Array]:
+    """Return means and, where there are any, standard deviations of a block."""
+    mean, spread = values
+    if (spread is not None) != has_spread:
+        raise DataError("Expected standard deviations in all blocks or in none, got them in some.")
+    return [mean, spread] if has_spread else [mean]
+
+
+def _write_packed(write: Callable[..., None], store: Any, key: str, part: Any, **_: Any) -> None:
+    """Write one element with compression, which HDF5 allows for arrays alone."""
+    write(store, key, part, dataset_kwargs=_PACKED if np.ndim(part) else {})
+
+
+def _parts(
+    section: Section, locations: Locations, genes: Array, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return all of the file but ``X`` and ``layers["spread"]``."""
+    return {
+        "obs": layout.obs(section, locations),
+        "var": layout.var(section, genes),
+        "obsm": {"spatial": locations.xy / section.mpp, "spatial_um": np.array(locations.xy)},
+        "layers": {"measured": layout.measured(section, locations, genes)},
+        "uns": {
+            "histosge": layout.describe(section, locations, provenance),
+            "spatial": layout.spatial(section, locations),
+        },
+        "obsp": {},
+        "varm": {},
+        "varp": {},
+    }
+
+
+def _pieces(prediction: Prediction) -> Iterator[Block]:
+    """Cut a prediction into blocks of some megabytes."""
+    n, g = prediction.mean.shape
+    step = max(1, _BLOCK_BYTES // (4 * max(g, 1)))
+    for start in range(0, n, step):
+        rows = np.arange(start, min(start + step, n))
+        spread = None if prediction.spread is None else prediction.spread[rows]
+        yield rows, prediction.mean[rows], spread
+
+
+def _locations(adata: AnnData) -> Locations:
+    """Rebuild the places; ``parent`` means rows of the section, whatever places were taken out since."""
+    held = adata.uns["histosge"]["layout"]
+    row_of = {str(name): row for row, name in enumerate(held["spots"])}
+    observed, parent, offset_class, in_tissue, column, row = (adata.obs[name] for name in _COLUMNS)
+    return Locations(
+        Points(
+            np.asarray(adata.obsm["spatial_um"]), adata.obs_names.to_numpy(), float(held["place_diameter_um"])
+        ),
+        np.column_stack([column, row]).astype(np.float64),
+        np.array([row_of[str(name)] for name in parent], dtype=np.intp),
+        offset_class.to_numpy(dtype=np.intp),
+        observed.to_numpy(dtype=bool),
+        in_tissue.to_numpy(dtype=bool),
+    )
+
+
+def _dense(matrix: Any) -> Array:
+    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float32)
+
+
+@contextmanager
+def _clear_reading(path: Path) -> Iterator[None]:
+    """Turn what h5py and anndata say of a damaged file into a sentence."""
+    if not path.is_file():
+        raise UsageError(f"There is no file '{path}'. Give the prediction.h5ad of a run.")
+    try:
+        yield
+    except PermissionError as error:
+        raise UsageError(f"No permission to read '{path}'.") from error
+    except _DAMAGE as error:
+        raise DataError(
+            f"'{path}' is truncated or no h5ad file. Write it again: the run that made it goes on where it stopped."
+        ) from error
+
+
+@contextmanager
+def _clear_layout(path: Path) -> Iterator[None]:
+    """Turn a missing part into a sentence."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"'{path}' holds no prediction as this version writes it (missing or unlike: {error}). "
+            "Predict again with this version."
+        ) from error
+
+
+@contextmanager
+def _clear_writing() -> Iterator[None]:
+    """Give errors of the HDF5 library the number that it only mentions in its text."""
+    try:
+        yield
+    except OSError as error:
+        said = re.search(r"errno = (\d+)", str(error))
+        if error.errno is None and said:
+            number = int(said.group(1))
+            raise OSError(errno.ENOSPC if number in _FULL else number, str(error)) from error
+        raise

@@ -1,0 +1,176 @@
+"""The layout that ``prediction.h5ad`` and the SpatialData table share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from .._errors import DataError, UsageError
+from .._types import Array
+from ..expression import log_cp10k
+from ..locations import Locations
+from ..section import Section
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["columns_of", "describe", "library", "measured", "obs", "place_diameter_um", "spatial", "var"]
+
+# longest side of the image put into a table; what Space Ranger calls hires
+_HIRES_PX = 2000
+_ABOUT = {
+    "X": "predicted expression, log1p of counts per 10 000; at the measured spots too",
+    "layers_measured": "log1p of counts per 10 000 as measured; only rows with obs['observed'] hold values. The other "
+    "rows are empty because nothing was measured there, not because nothing is expressed there",
+    "layers_spread": "standard deviation of X, from models that know it",
+    "obs_observed": "True where the place is a measured spot",
+    "obs_parent": "barcode of the measured spot that the place belongs to",
+    "obs_offset_class": "0 at the measured spots, k at their k-th translates, -1 at places of no class",
+    "obs_array": "array_col and array_row: position on the platform's array, fractional between the spots",
+    "obsm_spatial": "x, y in pixels of the full-resolution image",
+    "obsm_spatial_um": "x, y in micrometres",
+}
+
+
+def obs(section: Section, locations: Locations) -> DataFrame:
+    """Return one row a place: whether it was measured, and where it came from."""
+    import pandas as pd
+
+    barcodes = pd.Index(section.spots.ids.astype(object))
+    return pd.DataFrame(
+        {
+            "observed": np.array(locations.observed),
+            "parent": pd.Categorical.from_codes(np.asarray(locations.parent, dtype=np.intp), barcodes),
+            "offset_class": locations.offset_class.astype(np.int32),
+            "in_tissue": np.array(locations.in_tissue),
+            "array_col": np.array(locations.lattice_xy[:, 0]),
+            "array_row": np.array(locations.lattice_xy[:, 1]),
+        },
+        index=pd.Index(locations.points.ids.astype(object), name="place"),
+    )
+
+
+def var(section: Section, genes: Array) -> DataFrame:
+    """Return one row a gene, with its stable identifier."""
+    import pandas as pd
+
+    ids = section.gene_ids[columns_of(section, genes)].astype(object)
+    return pd.DataFrame({"gene_ids": ids}, index=pd.Index(np.asarray(genes).astype(object), name="gene"))
+
+
+def columns_of(section: Section, genes: Array) -> Array:
+    """Return the columns of ``section`` that hold ``genes``.
+
+    Raises
+    ------
+    DataError
+        For a gene that the section does not have: prediction and section do not belong together.
+    """
+    where = {str(name): column for column, name in enumerate(section.genes)}
+    absent = [str(gene) for gene in genes if str(gene) not in where]
+    if absent:
+        raise DataError(
+            f"'{absent[0]}' was predicted, but section '{section.name}' has no such gene. "
+            "Give the section that the model was fitted to."
+        )
+    return np.array([where[str(gene)] for gene in genes], dtype=np.intp)
+
+
+def measured(section: Section, locations: Locations, genes: Array) -> sparse.csr_matrix:
+    """Return log1p(CP10k) as measured, places × genes; rows of places that were not measured are empty."""
+    values = log_cp10k(section.counts, columns=columns_of(section, genes)).tocsr()
+    values = values[locations.parent[locations.observed]].astype(np.float32)
+    values.sort_indices()
+    stored = np.zeros(len(locations), dtype=np.int64)
+    stored[locations.observed] = np.diff(values.indptr)
+    ends = np.concatenate([[0], np.cumsum(stored)])
+    return sparse.csr_matrix((values.data, values.indices, ends), shape=(len(locations), len(genes)))
+
+
+def spatial(section: Section, locations: Locations) -> dict[str, Any]:
+    """Return ``uns["spatial"]`` as Scanpy and Squidpy read it: the image, and how pixels relate.
+
+    The image has at most 2000 pixels a side. ``spot_diameter_fullres`` is that of the places, not of the spots.
+    Without image there are scale factors only.
+    """
+    diameter_px = place_diameter_um(section, locations) / section.mpp
+    content: dict[str, Any] = {
+        "images": {},
+        "scalefactors": {"spot_diameter_fullres": diameter_px},
+        "metadata": {"software": "histosge", "platform": section.platform.name},
+    }
+    if section.slide is not None:
+        mpp = max(section.slide.mpp, max(section.slide.size_um) / _HIRES_PX)
+        image = section.slide.thumbnail(mpp)
+        content["images"]["hires"] = image
+        scale = image.shape[1] / (section.slide.size_um[0] / section.mpp)
+        content["scalefactors"]["tissue_hires_scalef"] = scale
+    return {library(section): content}
+
+
+def library(section: Section) -> str:
+    """Return the section's name as a key that HDF5 and zarr allow."""
+    return section.name.replace("/", "_").strip(". ") or "section"
+
+
+def place_diameter_um(section: Section, locations: Locations) -> float:
+    """Return the diameter to draw a place with: its own, or for mere points the distance to their neighbours."""
+    if locations.points.diameter_um > 0:
+        return locations.points.diameter_um
+    if len(locations) < 2:
+        return section.spots.diameter_um or section.pitch_um
+    from scipy.spatial import cKDTree
+
+    return float(np.median(cKDTree(locations.xy).query(locations.xy, k=2)[0][:, 1]))
+
+
+def describe(section: Section, locations: Locations, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``uns["histosge"]``: the provenance to browse and as exact JSON, and what the parts of the file mean.
+
+    HDF5 has neither null nor lists of mixed things. To browse, what is ``None`` is left out and such lists become
+    mappings by position; ``provenance_json`` holds everything.
+    """
+    plain = _plain(provenance)
+    layout = {
+        "about": dict(_ABOUT),
+        "mpp": section.mpp,
+        "place_diameter_um": locations.points.diameter_um,
+        # the rows that `parent` means, also after some places were taken out of the file
+        "spots": section.spots.ids.astype(object),
+    }
+    return {**_browsable(plain), "layout": layout, "provenance_json": json.dumps(plain)}
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as JSON knows it."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    raise UsageError(
+        f"Expected plain values in the provenance, got {type(value).__name__}. Use numbers, text and lists."
+    )
+
+
+def _browsable(value: Any) -> Any:
+    """Return a plain value as HDF5 can hold it."""
+    if isinstance(value, Mapping):
+        return {key.replace("/", "_"): _browsable(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        if all(isinstance(item, str) for item in value):
+            return np.array(value, dtype=object)
+        if all(isinstance(item, (bool, int, float)) for item in value):
+            return np.array(value)
+        return {str(index): _browsable(item) for index, item in enumerate(value) if item is not None}
+    return value
