@@ -1,1 +1,7 @@
-"""Data sets, and a synthetic tissue whose truth is known everywhere."""
+"""Sections to try things on."""
+
+from __future__ import annotations
+
+from .synthetic import Synthetic, synthetic
+
+__all__ = ["Synthetic", "synthetic"]

@@ -32,18 +32,22 @@ class _Encoders(Registry[EncoderEntry]):
 
 def _built_in() -> Mapping[str, EncoderEntry]:
     from . import (
+        colour,
         conch,
         densenet121,
         gigapath,
         hoptimus,
         phikon,
         resnet50,
+        texture,
         uni,
         uni2,
         virchow2,
     )
 
     entries = (
+        *texture.ENTRIES,
+        *colour.ENTRIES,
         *uni.ENTRIES,
         *uni2.ENTRIES,
         *virchow2.ENTRIES,

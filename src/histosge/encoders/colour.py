@@ -1,0 +1,60 @@
+"""Mean colour: the three numbers that the HisToSGE paper joins to the features of UNI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._hash import fingerprint
+from .._types import Float32, UInt8
+from ._contract import EncoderCard, EncoderEntry, Setup, View
+
+__all__ = ["CARD", "ENTRIES", "ColourEncoder"]
+
+_VERSION = 1
+
+CARD = EncoderCard(
+    name="colour",
+    dim=3,
+    views=(View(55.0, 16),),
+    mean=None,
+    std=None,
+    licence="BSD-3-Clause",
+    gated=False,
+    source=None,
+    revision=None,
+    citation="shi2024histosge",
+    summary="Mean red, green and blue of the window, in 0 … 1.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ColourEncoder:
+    """The mean colour of a window.
+
+    Parameters
+    ----------
+    card
+        The facts; another view gives another width.
+    """
+
+    card: EncoderCard = CARD
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of view and version."""
+        return fingerprint(self.card.name, _VERSION, self.card.views)
+
+    def encode(self, windows: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
+        """Return the mean of red, green and blue."""
+        (rgb,) = windows
+        return np.asarray(rgb.mean(axis=(1, 2), dtype=np.float64) / 255, dtype=np.float32)
+
+
+def _build(setup: Setup) -> ColourEncoder:
+    return ColourEncoder()
+
+
+ENTRIES = (EncoderEntry(CARD, _build),)
