@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,6 +111,8 @@ def fit(
     if folder is not None:
         _artefact.save(folder / key, model, predictor)
         recipe.write(folder / "recipe.json")
+        # the fit is whole: what would have resumed it is done with
+        shutil.rmtree(folder / f"{key}.checkpoint", ignore_errors=True)
     return Fitted(recipe, model, predictor, encoder, panel, key)
 
 

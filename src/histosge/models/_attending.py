@@ -98,16 +98,19 @@ class _Gallery:
 
         from ._networks.histosge import Context
 
-        tokens = network.tokens(self.seen.features, self.seen.place)
-        device = tokens.device
+        device = self.seen.xy.device
         if self.neighbours is None:
+            tokens = network.tokens(self.seen.features, self.seen.place)
             distance = torch.cdist(torch.as_tensor(np.array(xy), device=device), self.seen.xy)
             return Context(tokens, hidden=distance < _SAME, distance=distance)
-        chosen, distance_np = _nearest(self.numbers.xy, xy, self.neighbours)
+        chosen, apart = _nearest(self.numbers.xy, xy, self.neighbours)
+        # spots that nobody looks at need no token
+        rows, chosen = np.unique(chosen, return_inverse=True)
+        index = torch.as_tensor(rows, device=device)
         return Context(
-            tokens,
-            chosen=torch.as_tensor(chosen, device=device),
-            distance=torch.as_tensor(distance_np, device=device),
+            network.tokens(self.seen.features[index], self.seen.place[index]),
+            chosen=torch.as_tensor(chosen.reshape(apart.shape), device=device),
+            distance=torch.as_tensor(apart, device=device),
         )
 
 

@@ -92,7 +92,7 @@ class HisToSGE:
     join_position: bool = False
     join_colour: bool = False
     standardise: bool = True
-    width: int | None = 128
+    width: int | None = 64
     position: Literal["tables", "interpolated", "fourier", "none"] = "fourier"
     table_size: int = 512
     context: Literal["windows", "all", "neighbours"] = "neighbours"
@@ -103,21 +103,21 @@ class HisToSGE:
     learner: Literal["block", "attention"] = "block"
     shared_qkv: bool = False
     heads: int = 4
-    head_width: int = 64
-    hidden: int = 256
-    dropout: float = 0.3
+    head_width: int = 16
+    hidden: int = 128
+    dropout: float = 0.4
     output: Literal["relu", "linear", "clipped"] = "clipped"
     targets: Literal["raw", "centred", "standardised"] = "standardised"
-    factors: int | None = 50
+    factors: int | None = 30
     loss: Literal["mean", "sum"] = "mean"
-    batch: int = 256
+    batch: int = 64
     epochs: int = 150
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.05
     decay: Literal["constant", "cosine"] = "cosine"
-    patience: int | None = 20
+    patience: int | None = 15
     clip: float | None = 1.0
-    validation: float = 0.1
+    validation: float = 0.2
 
     card: ClassVar[ModelCard] = ModelCard(
         name="histosge",
@@ -135,6 +135,7 @@ class HisToSGE:
             "position": "tables",
             "context": "windows",
             "distance_bias": False,
+            "head_width": 64,
             "hidden": 2048,
             "dropout": 0.0,
             "output": "relu",
@@ -142,6 +143,7 @@ class HisToSGE:
             "factors": None,
             "batch": 1,
             "epochs": 1000,
+            "learning_rate": 1e-3,
             "weight_decay": 0.0,
             "decay": "constant",
             "patience": None,
@@ -158,6 +160,7 @@ class HisToSGE:
             "distance_bias": False,
             "learner": "attention",
             "shared_qkv": True,
+            "head_width": 64,
             "hidden": 2048,
             "dropout": 0.0,
             "output": "linear",
@@ -166,6 +169,7 @@ class HisToSGE:
             "loss": "sum",
             "batch": 512,
             "epochs": 1000,
+            "learning_rate": 1e-3,
             "weight_decay": 0.0,
             "decay": "constant",
             "patience": None,
@@ -186,7 +190,7 @@ class HisToSGE:
                 f"`dropout` and `validation` must be from 0 to below 1, got {self.dropout} and {self.validation}."
             )
         if self.patience is not None and self.validation == 0:
-            raise UsageError("Early stopping needs spots kept back: set `validation` to 0.1, or `patience` to none.")
+            raise UsageError("Early stopping needs spots kept back: set `validation` to 0.2, or `patience` to none.")
         self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
 
     @property
