@@ -55,6 +55,9 @@ class Outputs:
         unknown = sorted(set(self.also) - set(FORMATS))
         if unknown:
             raise UsageError(f"Expected formats among {', '.join(FORMATS)}, got '{unknown[0]}'.")
+        if "spatialdata" in self.also:
+            # before an hour of computing, not after
+            spatialdata.require()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

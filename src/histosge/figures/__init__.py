@@ -1,1 +1,1 @@
-"""Drawing: sections and predictions in, figures out."""
+"""Pictures of sections and predictions; nothing here computes expression."""

@@ -1,0 +1,61 @@
+"""Which genes to show when nobody said: those with the clearest pattern in space, unlike each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from .._types import Array, Float
+from ..expression import log_cp10k
+from ..section import Section
+
+__all__ = ["choose_markers", "morans_i"]
+
+_NEIGHBOURS = 6
+# genes looked through: the most abundant ones of the panel
+_CANDIDATES = 1000
+# a gene more alike than this to one already chosen shows nothing new
+_ALIKE = 0.6
+
+
+def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -> tuple[str, ...]:
+    """Return up to ``n`` of ``genes``: largest Moran's I first, leaving out near copies of those before.
+
+    Parameters
+    ----------
+    section
+        Where they were measured.
+    genes
+        To choose from.
+    n
+        How many.
+    """
+    column_of = {str(name): column for column, name in enumerate(section.genes)}
+    columns = np.array([column_of[str(gene)] for gene in genes], dtype=np.intp)
+    abundance = np.asarray(section.counts[:, columns].sum(axis=0)).ravel()
+    columns = columns[np.argsort(-abundance, kind="stable")[:_CANDIDATES]]
+    expression = log_cp10k(section.counts, columns=columns).toarray()
+    order = np.argsort(-morans_i(expression, section.spots.xy), kind="stable")
+    standard = (expression - expression.mean(axis=0)) / np.maximum(expression.std(axis=0), 1e-9)
+    chosen: list[int] = []
+    for strict in (True, False):
+        for candidate in order:
+            alike = np.abs(standard[:, chosen].T @ standard[:, candidate]) / len(section)
+            if len(chosen) < n and candidate not in chosen and not (strict and (alike > _ALIKE).any()):
+                chosen.append(int(candidate))
+    return tuple(str(section.genes[columns[index]]) for index in chosen)
+
+
+def morans_i(values: Float[np.ndarray, "n g"], xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " g"]:
+    """Return Moran's I (1950) of each column over the six nearest neighbours; 0 for constant ones."""
+    from scipy.spatial import cKDTree
+
+    n = len(values)
+    number = min(_NEIGHBOURS, n - 1)
+    near = cKDTree(xy_um).query(xy_um, k=number + 1)[1][:, 1:]
+    weights = sparse.csr_matrix((np.full(near.size, 1 / number), (np.repeat(np.arange(n), number), near.ravel())))
+    centred = values - values.mean(axis=0)
+    lagged = sparse.csr_matrix(weights, shape=(n, n)) @ centred
+    return np.asarray((centred * lagged).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-12))

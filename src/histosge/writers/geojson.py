@@ -1,0 +1,84 @@
+"""Predictions as detections that QuPath opens: one circle a place, with its measurements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._atomic import atomic_path
+from .._errors import UsageError
+from .._types import Array
+from ..prediction import Prediction
+from ..section import Section
+
+__all__ = ["write"]
+
+_CORNERS = 12
+_CIRCLE = np.column_stack(
+    [np.cos(np.arange(_CORNERS + 1) * 2 * np.pi / _CORNERS), np.sin(np.arange(_CORNERS + 1) * 2 * np.pi / _CORNERS)]
+)
+# a hundredth of a pixel; finer digits only make the file larger
+_DIGITS_PX, _DIGITS = 2, 4
+
+
+def write(path: Path, section: Section, prediction: Prediction, *, genes: Sequence[str]) -> Path:
+    """Write GeoJSON in pixels of the full-resolution image, as QuPath (0.4 and later) imports it; return the path.
+
+    Parameters
+    ----------
+    path
+        The file; it appears whole or not at all.
+    section
+        For its µm per pixel.
+    prediction
+        Places and values.
+    genes
+        Which of its genes to write, as measurements named for them: QuPath colours detections by any of these.
+
+    Raises
+    ------
+    UsageError
+        For genes that were not predicted, or a path that cannot be written.
+    """
+    column_of = {str(name): column for column, name in enumerate(prediction.genes)}
+    absent = [gene for gene in genes if gene not in column_of]
+    if absent:
+        raise UsageError(f"'{absent[0]}' was not predicted. Choose among the genes of the prediction.")
+    columns = [column_of[gene] for gene in genes]
+    xy_px = prediction.locations.xy / section.mpp
+    radius_px = prediction.locations.points.diameter_um / 2 / section.mpp
+    with atomic_path(path) as draft, draft.open("w", encoding="utf-8") as stream:
+        # one feature a line: a million places never stand in memory as text
+        stream.write('{"type": "FeatureCollection", "features": [\n')
+        for row in range(len(prediction)):
+            values = dict(zip(genes, prediction.mean[row, columns].astype(float).round(_DIGITS).tolist(), strict=True))
+            feature = _feature(prediction, row, _geometry(xy_px[row], radius_px), values)
+            stream.write(("" if row == 0 else ",\n") + json.dumps(feature))
+        stream.write("\n]}\n")
+    return path
+
+
+def _feature(prediction: Prediction, row: int, geometry: dict[str, Any], values: dict[str, float]) -> dict[str, Any]:
+    observed = bool(prediction.locations.observed[row])
+    return {
+        "type": "Feature",
+        "geometry": geometry,
+        "properties": {
+            "objectType": "detection",
+            "name": str(prediction.locations.points.ids[row]),
+            "classification": {"name": "measured spot" if observed else "generated place"},
+            "measurements": values,
+        },
+    }
+
+
+def _geometry(xy_px: Array, radius_px: float) -> dict[str, Any]:
+    """Return a circle, or a point where places have no extent."""
+    if not radius_px > 0:
+        return {"type": "Point", "coordinates": xy_px.round(_DIGITS_PX).tolist()}
+    ring = (xy_px + radius_px * _CIRCLE).round(_DIGITS_PX)
+    return {"type": "Polygon", "coordinates": [ring.tolist()]}

@@ -1,0 +1,106 @@
+"""Predictions as a SpatialData store: image, circles and table in one frame, in µm."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._atomic import atomic_path
+from .._errors import UsageError
+from ..prediction import Prediction
+from ..section import Section
+from . import layout
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["require", "write"]
+
+_REGION, _IMAGE = "places", "image"
+# the image that goes along is for looking at: what napari shows of a section at a glance
+_LONGEST_PX = 4096
+# SpatialData has no circles without extent
+_LEAST_RADIUS_UM = 1.0
+
+
+def require() -> None:
+    """Raise a :class:`UsageError` where SpatialData is not installed."""
+    if find_spec("spatialdata") is None:
+        raise UsageError("SpatialData is not installed. Run: pip install 'histosge[spatialdata]'")
+
+
+def write(path: Path, section: Section, prediction: Prediction) -> Path:
+    """Write a zarr store with ``places`` (circles), ``image`` and ``table``, and return the path.
+
+    The coordinate system ``global`` is in µm; the image carries the scale that brings it there. ``table`` is laid out
+    as ``prediction.h5ad``. The store appears whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        Where SpatialData is not installed, or the path cannot be written.
+    OutputError
+        When the disk is full.
+    """
+    require()
+    import spatialdata
+    from spatialdata.models import ShapesModel, TableModel
+
+    places = prediction.locations
+    radius_um = max(places.points.diameter_um / 2, _LEAST_RADIUS_UM)
+    circles = ShapesModel.parse(
+        np.array(places.xy), geometry=0, radius=radius_um, index=places.points.ids.astype(object)
+    )
+    table = TableModel.parse(
+        _table(section, prediction), region=_REGION, region_key="region", instance_key="place_id"
+    )
+    elements: dict[str, Any] = {_REGION: circles, "table": table}
+    if section.slide is not None:
+        elements[_IMAGE] = _image(section)
+    with atomic_path(path) as draft:
+        spatialdata.SpatialData.init_from_elements(elements).write(draft)
+    return path
+
+
+def _table(section: Section, prediction: Prediction) -> AnnData:
+    """Return the table, laid out as ``prediction.h5ad``."""
+    from anndata import AnnData
+
+    places = prediction.locations
+    obs = layout.obs(section, places)
+    obs["region"] = _REGION
+    obs["region"] = obs["region"].astype("category")
+    obs["place_id"] = np.asarray(places.points.ids, dtype=object)
+    layers = {"measured": layout.measured(section, places, prediction.genes)}
+    if prediction.spread is not None:
+        layers["spread"] = prediction.spread
+    return AnnData(
+        np.array(prediction.mean),
+        obs=obs,
+        var=layout.var(section, prediction.genes),
+        obsm={"spatial": np.array(places.xy), "spatial_px": places.xy / section.mpp},
+        layers=layers,
+        uns={"histosge": layout.describe(section, places, prediction.provenance)},
+    )
+
+
+def _image(section: Section) -> Any:
+    """Return the image with its scale, as a pyramid."""
+    from spatialdata.models import Image2DModel
+    from spatialdata.transformations import Scale
+
+    if section.slide is None:
+        raise UsageError(f"Section '{section.name}' has no image.")
+    mpp = max(section.slide.mpp, max(section.slide.size_um) / _LONGEST_PX)
+    pixels = np.moveaxis(section.slide.thumbnail(mpp), 2, 0)
+    scale = Scale([section.slide.size_um[1] / pixels.shape[1], section.slide.size_um[0] / pixels.shape[2]], ("y", "x"))
+    return Image2DModel.parse(
+        np.ascontiguousarray(pixels),
+        dims=("c", "y", "x"),
+        c_coords=["r", "g", "b"],
+        transformations={"global": scale},
+        scale_factors=[2, 2] if min(pixels.shape[1:]) > 512 else None,
+    )
