@@ -30,7 +30,9 @@ _COLOURS = "viridis"
 _PERCENTILES = (1.0, 99.0)
 _IMAGE_PX = 900
 # places overlap a little, so that no image shines through between them
-_OVERLAP = 1.1
+_OVERLAP = 1.25
+# width of a measured spot as drawn, in pitches: a little larger than life, to be seen
+_SPOT = 0.75
 
 
 def marker_maps(
@@ -50,16 +52,18 @@ def marker_maps(
 
     _refuse_unknown(section, predictions, genes)
     columns = 2 + len(predictions)
-    figure = Figure(figsize=(_PANEL_IN * columns, (_PANEL_IN + 0.25) * len(genes)), dpi=_DPI, layout="constrained")
-    panels = figure.subplots(len(genes), columns, squeeze=False)
     window = _window(section)
+    width, height = window[1] - window[0]
+    row_in = _PANEL_IN * float(np.clip(height / width, 0.4, 2.5)) + 0.1
+    figure = Figure(figsize=(_PANEL_IN * columns, row_in * len(genes) + 0.3), dpi=_DPI, layout="constrained")
+    panels = figure.subplots(len(genes), columns, squeeze=False)
     tissue = _picture(section, window)
     measured = log_cp10k(section.counts, columns=_columns(section.genes, genes)).toarray()
     for row, gene in enumerate(genes):
         _draw_tissue(panels[row, 0], tissue, window)
         panels[row, 0].set_ylabel(gene, fontsize=12, fontweight="bold")
         _scale_bar(panels[row, 0], window)
-        spots = _draw_places(panels[row, 1], tissue, window, section.spots.xy, measured[:, row], _dot_um(section, 0.62))
+        spots = _draw_places(panels[row, 1], tissue, window, section.spots.xy, measured[:, row], _dot_um(section, _SPOT))
         figure.colorbar(spots, ax=panels[row, 1], shrink=0.6, pad=0.01)
         if not predictions:
             continue
@@ -86,7 +90,7 @@ def section_overview(section: Section, *, mask: TissueMask | None = None) -> Fig
     whole, counts = figure.subplots(1, 2)
     window = _window(section) if section.slide is None else np.array([[0.0, 0.0], section.slide.size_um])
     _draw_tissue(whole, _picture(section, window), window)
-    size = _points(whole, window, max(section.spots.diameter_um, 0.3 * section.pitch_um))
+    size = _points(window, max(section.spots.diameter_um, 0.3 * section.pitch_um))
     whole.scatter(*section.spots.xy.T, s=size, facecolors="none", edgecolors="tab:blue", linewidths=0.4)
     if mask is not None:
         for line in mask.outline():
@@ -96,7 +100,7 @@ def section_overview(section: Section, *, mask: TissueMask | None = None) -> Fig
     window = _window(section)
     totals = np.log10(np.maximum(depth(section.counts), 1.0))
     drawn = _draw_places(
-        counts, _picture(section, window), window, section.spots.xy, totals, _dot_um(section, 0.62)
+        counts, _picture(section, window), window, section.spots.xy, totals, _dot_um(section, _SPOT)
     )
     figure.colorbar(drawn, ax=counts, shrink=0.7, label="log10 counts")
     counts.set_title("counts per spot", fontsize=10)
@@ -170,7 +174,7 @@ def _draw_places(
     """Draw coloured places over the faded image; return what a colour bar needs."""
     _draw_tissue(panel, picture, window, alpha=0.35)
     low, high = limits or _limits(values)
-    size = _points(panel, window, dot_um)
+    size = _points(window, dot_um)
     return panel.scatter(*xy_um.T, c=values, s=size, cmap=_COLOURS, vmin=low, vmax=high, linewidths=0, rasterized=True)
 
 
@@ -187,10 +191,9 @@ def _dot_um(section: Section, share: float) -> float:
     return share * section.pitch_um
 
 
-def _points(panel: Axes, window: Array, width_um: float) -> float:
-    """Return matplotlib's marker area for dots ``width_um`` wide in a panel of the usual size."""
-    longest = float((window[1] - window[0]).max())
-    points = 72 * 0.9 * _PANEL_IN * width_um / longest
+def _points(window: Array, width_um: float) -> float:
+    """Return matplotlib's marker area for dots ``width_um`` wide in a panel of the usual width."""
+    points = 72 * 0.9 * _PANEL_IN * width_um / float(window[1, 0] - window[0, 0])
     return max(points, 0.2) ** 2
 
 

@@ -17,7 +17,7 @@ _NEIGHBOURS = 6
 # genes looked through: the most abundant ones of the panel
 _CANDIDATES = 1000
 # a gene more alike than this to one already chosen shows nothing new
-_ALIKE = 0.6
+_ALIKE = 0.7
 
 
 def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -> tuple[str, ...]:
@@ -38,7 +38,9 @@ def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -
     columns = columns[np.argsort(-abundance, kind="stable")[:_CANDIDATES]]
     expression = log_cp10k(section.counts, columns=columns).toarray()
     order = np.argsort(-morans_i(expression, section.spots.xy), kind="stable")
-    standard = (expression - expression.mean(axis=0)) / np.maximum(expression.std(axis=0), 1e-9)
+    # alike in pattern: single spots carry too much noise to tell
+    smooth = _neighbours(section.spots.xy) @ expression + expression / _NEIGHBOURS
+    standard = (smooth - smooth.mean(axis=0)) / np.maximum(smooth.std(axis=0), 1e-9)
     chosen: list[int] = []
     for strict in (True, False):
         for candidate in order:
@@ -50,12 +52,17 @@ def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -
 
 def morans_i(values: Float[np.ndarray, "n g"], xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " g"]:
     """Return Moran's I (1950) of each column over the six nearest neighbours; 0 for constant ones."""
+    centred = values - values.mean(axis=0)
+    lagged = _neighbours(xy_um) @ centred
+    return np.asarray((centred * lagged).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-12))
+
+
+def _neighbours(xy_um: Array) -> sparse.csr_matrix:
+    """Return weights that average over each place's nearest others."""
     from scipy.spatial import cKDTree
 
-    n = len(values)
+    n = len(xy_um)
     number = min(_NEIGHBOURS, n - 1)
     near = cKDTree(xy_um).query(xy_um, k=number + 1)[1][:, 1:]
-    weights = sparse.csr_matrix((np.full(near.size, 1 / number), (np.repeat(np.arange(n), number), near.ravel())))
-    centred = values - values.mean(axis=0)
-    lagged = sparse.csr_matrix(weights, shape=(n, n)) @ centred
-    return np.asarray((centred * lagged).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-12))
+    rows = np.repeat(np.arange(n), number)
+    return sparse.csr_matrix((np.full(near.size, 1 / number), (rows, near.ravel())), shape=(n, n))
