@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .patches import PatchSource
 __all__ = ["FeatureRows", "Inputs", "Samples"]
 
 
+@runtime_checkable
 class FeatureRows(Protocol):
     """A matrix read by rows: a NumPy array, or one on disk that is larger than memory."""
 

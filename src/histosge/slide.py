@@ -110,8 +110,8 @@ class SlideImage:
         """Return the rectangle at ``corner_px``, ``extent_px`` large (x, y; pixels of the level), as ``out_px``."""
         from PIL import Image
 
-        left, top = np.floor(corner_px).astype(int)
-        right, bottom = np.ceil(corner_px + extent_px - 1e-9).astype(int)
+        left, top = (int(side) for side in np.floor(corner_px))
+        right, bottom = (int(side) for side in np.ceil(corner_px + extent_px - 1e-9))
         pixels = self._mirrored(level, (left, max(right, left + 1)), (top, max(bottom, top + 1)))
         x, y = corner_px[0] - left, corner_px[1] - top
         box = (x, y, min(x + extent_px[0], pixels.shape[1]), min(y + extent_px[1], pixels.shape[0]))

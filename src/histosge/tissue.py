@@ -138,9 +138,8 @@ def _threshold(density: Array) -> float:
     cut = float(threshold_otsu(capped))
     below, above = capped[capped <= cut], capped[capped > cut]
     everywhere = below.mean() > 2 * _FAINTEST_DENSITY or above.mean() - below.mean() < _LEAST_CONTRAST
-    return (
-        _FAINTEST_DENSITY if everywhere else max(_FAINTEST_DENSITY, min(cut, (below.mean() + cut) / 2 + 0.01))
-    )
+    halfway = float(below.mean() + cut) / 2
+    return _FAINTEST_DENSITY if everywhere else max(_FAINTEST_DENSITY, min(cut, halfway + 0.01))
 
 
 def _cleaned(mask: Array, mpp: float) -> Array:

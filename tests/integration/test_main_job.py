@@ -146,7 +146,7 @@ def test_a_wrong_option_is_one_sentence_and_writes_nothing(
 def test_an_error_is_json_when_json_was_asked_for(tmp_path: Path) -> None:
     """Programs read errors from standard output too."""
     answer = call("run", tmp_path / "nothing", "--json")
-    assert json.loads(answer.stdout)["exit_code"] == answer.exit_code == 2
+    assert json.loads(answer.stdout)["exit_code"] == answer.exit_code == 2, answer.stdout
 
 
 def test_an_output_folder_without_permission_is_refused(folder: Path, tmp_path: Path) -> None:

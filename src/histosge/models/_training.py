@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,7 @@ _CHECKPOINT_EVERY_S = 10.0
 _STATE = "state.pt"
 
 
+@runtime_checkable
 class Task(Protocol):
     """What a deep model gives to the loop: a network, batches and a loss."""
 

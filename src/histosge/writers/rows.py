@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class Rows:
         self._written = 0
         self._seen = np.zeros(shape[0], dtype=bool)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Rows:
         return self
 
     def __exit__(
