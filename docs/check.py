@@ -51,7 +51,11 @@ def commands(page: Path) -> Iterator[str]:
             yield f"{page.name}: no such command: {line}"
             continue
         options = {option for item in known[words[1]].params for option in (*item.opts, *item.secondary_opts)}
-        yield from (f"{page.name}: no {word} in: {line}" for word in words if word.startswith("--") and word not in options)
+        yield from (
+            f"{page.name}: no {word} in: {line}"
+            for word in words
+            if word.startswith("--") and word not in options
+        )
 
 
 if __name__ == "__main__":

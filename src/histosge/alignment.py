@@ -113,7 +113,8 @@ def check(section: Section) -> Alignment:
     elif on_tissue < _LEAST_ON_TISSUE:
         problem = (
             f"Only {on_tissue:.0%} of the spots lie on tissue in the image. Image and coordinates do not belong "
-            "together: check --image and --mpp, and look with `histosge doctor`. If they do, go on with --trust-alignment."
+            "together: check --image and --mpp, and look with `histosge doctor`. If they do, go on with "
+            "--trust-alignment."
         )
     return Alignment(on_image, on_tissue, lead, rival, problem)
 

@@ -26,7 +26,7 @@ def catalogue(kind: str) -> Table:
 def _encoders() -> Table:
     from .encoders import ENCODERS
 
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, entry in ENCODERS.items():
         card = entry.card
         views = ", ".join(f"{view.size_um:g}" for view in card.views)
@@ -38,11 +38,14 @@ def _encoders() -> Table:
 def _models() -> Table:
     from .models import MODELS, presets
 
-    rows = [(name, ", ".join(presets(name)), model.card.summary) for name, model in MODELS.items()]
+    rows: list[tuple[str, ...]] = [
+        (name, ", ".join(presets(name)), model.card.summary) for name, model in MODELS.items()
+    ]
     return ("name", "presets", "summary"), rows
 
 
 def _readers() -> Table:
     from .readers import READERS
 
-    return ("name", "reads"), [(name, reader.summary) for name, reader in READERS.items()]
+    rows: list[tuple[str, ...]] = [(name, reader.summary) for name, reader in READERS.items()]
+    return ("name", "reads"), rows

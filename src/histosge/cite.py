@@ -28,9 +28,9 @@ def citation(names: Iterable[str] = ()) -> str:
 
 def _key(name: str) -> str:
     if name in ENCODERS:
-        return ENCODERS[name].card.citation
+        return str(ENCODERS[name].card.citation)
     if name in MODELS:
-        return MODELS[name].card.citation
+        return str(MODELS[name].card.citation)
     raise UsageError(
         f"There is no encoder or model named '{name}'. See `histosge list encoders` and `list models`."
     )

@@ -72,7 +72,9 @@ def embed(
             found[rows] = vectors
         return found
     key = fingerprint(encoder.fingerprint, [view.fingerprint for view in views])
-    shelf = store.shelf(key, (len(xy_um), encoder.card.dim), chunk_rows=chunk_rows, facts=_facts(encoder, slide))
+    shelf = store.shelf(
+        key, (len(xy_um), encoder.card.dim), chunk_rows=chunk_rows, facts=_facts(encoder, slide)
+    )
     missing = shelf.missing()
     pieces = _looked(views, encoder, [shelf.rows_of(chunk) for chunk in missing], report)
     for chunk, (_, vectors) in zip(missing, pieces, strict=True):

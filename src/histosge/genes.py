@@ -110,7 +110,9 @@ def _variable(counts: sparse.csr_matrix, spec: str) -> Array:
     floor = _SEEN_LARGE if counts.shape[0] > _LARGE else _SEEN_SMALL
     candidates = np.flatnonzero(_seen(counts) >= floor)
     if not len(candidates):
-        raise DataError(f"Expected genes seen in at least {floor} spots, found none. Is this the right matrix?")
+        raise DataError(
+            f"Expected genes seen in at least {floor} spots, found none. Is this the right matrix?"
+        )
     return np.asarray(candidates[highly_variable(counts[:, candidates], int(text))])
 
 
@@ -159,7 +161,9 @@ def _listed(section: Section, path: Path) -> GenePanel:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise UsageError(f"'{path}' is no text file of gene names.") from error
-    wanted = list(dict.fromkeys(name for line in lines if (name := line.replace("\t", ",").split(",")[0].strip())))
+    wanted = list(
+        dict.fromkeys(name for line in lines if (name := line.replace("\t", ",").split(",")[0].strip()))
+    )
     known = {name: column for names in (section.gene_ids, section.genes) for column, name in enumerate(names)}
     columns = np.unique([known[name] for name in wanted if name in known]).astype(np.intp)
     missing = tuple(name for name in wanted if name not in known)

@@ -38,7 +38,9 @@ class Split:
 
     def __post_init__(self) -> None:
         if not len(self.retained) or not len(self.removed):
-            raise UsageError(f"Split '{self.name}' leaves no spot to fit or none to score. Choose another one.")
+            raise UsageError(
+                f"Split '{self.name}' leaves no spot to fit or none to score. Choose another one."
+            )
         if len(np.intersect1d(self.retained, self.removed)):
             raise UsageError(f"Split '{self.name}' both retains and removes some spots; they must differ.")
         object.__setattr__(self, "retained", frozen(np.sort(self.retained)))

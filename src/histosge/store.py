@@ -172,7 +172,9 @@ class StoredRows:
             array = _open(self.path)
             found = array[index] if isinstance(index, slice) else array.oindex[np.asarray(index)]
         except (ValueError, OSError, RuntimeError) as error:
-            raise DataError(f"The features in '{self.path}' are damaged ({error}). Delete that folder.") from error
+            raise DataError(
+                f"The features in '{self.path}' are damaged ({error}). Delete that folder."
+            ) from error
         return np.asarray(found, dtype=np.float32)
 
 

@@ -26,7 +26,9 @@ def write_spaceranger(section: Section, folder: Path) -> Path:
         For a section without lattice or a path that cannot be written.
     """
     if section.lattice is None:
-        raise UsageError(f"Section '{section.name}' is on no lattice; Space Ranger's folder has room for none other.")
+        raise UsageError(
+            f"Section '{section.name}' is on no lattice; Space Ranger's folder has room for none other."
+        )
     with atomic_path(folder) as draft:
         spatial = draft / "spatial"
         spatial.mkdir(parents=True)
@@ -36,9 +38,14 @@ def write_spaceranger(section: Section, folder: Path) -> Path:
         for barcode, (column, row), (x, y) in zip(section.spots.ids, section.lattice_xy, xy_px, strict=True):
             lines.append(f"{barcode},1,{row:.0f},{column:.0f},{y:.0f},{x:.0f}")
         (spatial / "tissue_positions.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        factors = {"spot_diameter_fullres": section.spots.diameter_um / section.mpp, "fiducial_diameter_fullres": 0.0}
+        factors = {
+            "spot_diameter_fullres": section.spots.diameter_um / section.mpp,
+            "fiducial_diameter_fullres": 0.0,
+        }
         for kind, longest_px in (("hires", _HIRES_PX), ("lowres", _LOWRES_PX)):
-            factors[f"tissue_{kind}_scalef"] = _write_image(section, spatial / f"tissue_{kind}_image.png", longest_px)
+            factors[f"tissue_{kind}_scalef"] = _write_image(
+                section, spatial / f"tissue_{kind}_image.png", longest_px
+            )
         (spatial / "scalefactors_json.json").write_text(json.dumps(factors), encoding="utf-8")
     return folder
 
@@ -63,7 +70,11 @@ def write_legacy_st(section: Section, folder: Path) -> Path:
         xy_px = section.spots.xy / section.slide.mpp
         columns = {"x": section.lattice_xy[:, 0].astype(int), "y": section.lattice_xy[:, 1].astype(int)}
         columns |= {"new_x": section.lattice_xy[:, 0], "new_y": section.lattice_xy[:, 1]}
-        columns |= {"pixel_x": xy_px[:, 0], "pixel_y": xy_px[:, 1], "selected": np.ones(len(section), dtype=int)}
+        columns |= {
+            "pixel_x": xy_px[:, 0],
+            "pixel_y": xy_px[:, 1],
+            "selected": np.ones(len(section), dtype=int),
+        }
         pd.DataFrame(columns).to_csv(draft / "spots.tsv", sep="\t", index=False)
         _save(section.slide.thumbnail(section.slide.mpp), draft / "image.png")
     return folder

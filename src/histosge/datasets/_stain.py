@@ -66,7 +66,7 @@ def stained(
     blue = 0.55 * np.minimum(nuclei, 1.6) + 0.05
     optical = tissue[..., None] * (blue[..., None] * _HAEMATOXYLIN + eosin[..., None] * _EOSIN)
     image = _PAPER * 10.0**-optical + rng.normal(0, 2.0, (*size_px[::-1], 1))
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(image), 0, 255), dtype=np.uint8)
 
 
 def _enlarged(coarse: Array, size_px: tuple[int, int]) -> Array:

@@ -51,7 +51,9 @@ class Waves:
 
     def __call__(self, xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
         """Return the values: mean 0, variance 1 over many draws."""
-        return np.asarray(np.cos(xy_um @ self.frequency.T + self.phase).sum(axis=1) * (2 / len(self.phase)) ** 0.5)
+        return np.asarray(
+            np.cos(xy_um @ self.frequency.T + self.phase).sum(axis=1) * (2 / len(self.phase)) ** 0.5
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +125,9 @@ def synthetic(
     12
     """
     if columns < 4 or rows < 4 or genes < 1:
-        raise UsageError(f"Expected at least 4 columns, 4 rows and 1 gene, got {columns}, {rows} and {genes}.")
+        raise UsageError(
+            f"Expected at least 4 columns, 4 rows and 1 gene, got {columns}, {rows} and {genes}."
+        )
     if lattice not in ("hexagonal", "square"):
         raise UsageError(f"Expected a lattice of hexagonal or square, got '{lattice}'.")
     rng = np.random.default_rng(seed)
@@ -145,7 +149,9 @@ def synthetic(
     tissue = Synthetic(section, compartments, zone, nuclei, level, loadings)
     counts = _measured(tissue, rng)
     image = _image(tissue, size_um, outline, rng)
-    return replace(tissue, section=replace(section, counts=counts, slide=SlideImage.from_array(image, _IMAGE_MPP)))
+    return replace(
+        tissue, section=replace(section, counts=counts, slide=SlideImage.from_array(image, _IMAGE_MPP))
+    )
 
 
 def _pitch(platform: Platform) -> float:
@@ -154,7 +160,9 @@ def _pitch(platform: Platform) -> float:
 
 def _sites(columns: int, rows: int, platform: Platform) -> tuple[Array, Array]:
     """Return (column, row) and µm of all spots of the array."""
-    column, row = (part.ravel().astype(np.float64) for part in np.meshgrid(np.arange(columns), np.arange(rows)))
+    column, row = (
+        part.ravel().astype(np.float64) for part in np.meshgrid(np.arange(columns), np.arange(rows))
+    )
     pitch = _pitch(platform)
     margin = _MARGIN_PITCHES * pitch
     if platform.lattice == "square":
@@ -215,4 +223,6 @@ def _image(tissue: Synthetic, size_um: Array, outline: Waves, rng: np.random.Gen
     density = np.asarray(tissue.nuclei(xy_um)).reshape(height, width)
     inside = _inside(xy_um, size_um, outline).reshape(height, width)
     size_px = tuple(np.round(size_um / _IMAGE_MPP).astype(int))
-    return stained(shares, density, inside, size_px=(int(size_px[0]), int(size_px[1])), mpp=_IMAGE_MPP, rng=rng)
+    return stained(
+        shares, density, inside, size_px=(int(size_px[0]), int(size_px[1])), mpp=_IMAGE_MPP, rng=rng
+    )

@@ -118,7 +118,10 @@ def _stains(red: Array, green: Array, blue: Array) -> list[Array]:
     """Return haematoxylin, eosin and residual density; written out, as a matrix product's bits depend on the batch."""
     floor = np.float32(1 / 255)
     density = [-np.log10(np.maximum(plane, floor)) for plane in (red, green, blue)]
-    return [sum((_UNMIX[row, stain] * density[row] for row in (1, 2)), _UNMIX[0, stain] * density[0]) for stain in range(3)]
+    return [
+        sum((_UNMIX[row, stain] * density[row] for row in (1, 2)), _UNMIX[0, stain] * density[0])
+        for stain in range(3)
+    ]
 
 
 def _hue(red: Array, green: Array, blue: Array) -> list[Array]:
@@ -154,7 +157,9 @@ def _gradients(plane: Array) -> list[Array]:
     squares = _flat(down * down + right * right)
     strength = np.sqrt(squares)
     mean, deviation = _moments(strength)
-    strong = np.partition(strength, round(0.9 * (strength.shape[1] - 1)), axis=1)[:, round(0.9 * (strength.shape[1] - 1))]
+    strong = np.partition(strength, round(0.9 * (strength.shape[1] - 1)), axis=1)[
+        :, round(0.9 * (strength.shape[1] - 1))
+    ]
     twice_x = _flat(right * right - down * down).mean(axis=1)
     twice_y = _flat(2 * right * down).mean(axis=1)
     energy = np.maximum(squares.mean(axis=1), np.float32(1e-8))

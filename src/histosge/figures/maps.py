@@ -63,7 +63,9 @@ def marker_maps(
         _draw_tissue(panels[row, 0], tissue, window)
         panels[row, 0].set_ylabel(gene, fontsize=12, fontweight="bold")
         _scale_bar(panels[row, 0], window)
-        spots = _draw_places(panels[row, 1], tissue, window, section.spots.xy, measured[:, row], _dot_um(section, _SPOT))
+        spots = _draw_places(
+            panels[row, 1], tissue, window, section.spots.xy, measured[:, row], _dot_um(section, _SPOT)
+        )
         figure.colorbar(spots, ax=panels[row, 1], shrink=0.6, pad=0.01)
         if not predictions:
             continue
@@ -72,7 +74,13 @@ def marker_maps(
         for panel, (_, prediction), value in zip(panels[row, 2:], predictions, values, strict=True):
             share = (len(section) / max(len(prediction), 1)) ** 0.5
             drawn = _draw_places(
-                panel, tissue, window, prediction.locations.xy, value, _dot_um(section, _OVERLAP * share), limits
+                panel,
+                tissue,
+                window,
+                prediction.locations.xy,
+                value,
+                _dot_um(section, _OVERLAP * share),
+                limits,
             )
         figure.colorbar(drawn, ax=list(panels[row, 2:]), shrink=0.6, pad=0.01)
     titles = [f"{section.name}: tissue", f"measured, {len(section)} spots"]
@@ -120,7 +128,9 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _refuse_unknown(section: Section, predictions: Sequence[tuple[str, Prediction]], genes: Sequence[str]) -> None:
+def _refuse_unknown(
+    section: Section, predictions: Sequence[tuple[str, Prediction]], genes: Sequence[str]
+) -> None:
     if not genes:
         raise UsageError("Expected at least one gene to draw, got none.")
     for gene in genes:
@@ -128,7 +138,9 @@ def _refuse_unknown(section: Section, predictions: Sequence[tuple[str, Predictio
             raise UsageError(f"Gene '{gene}' was not measured in '{section.name}'.")
         for label, prediction in predictions:
             if gene not in prediction.genes:
-                raise UsageError(f"Gene '{gene}' is not among the {len(prediction.genes)} genes predicted ({label}).")
+                raise UsageError(
+                    f"Gene '{gene}' is not among the {len(prediction.genes)} genes predicted ({label})."
+                )
 
 
 def _columns(names: Array, genes: Sequence[str]) -> Array:
@@ -175,7 +187,9 @@ def _draw_places(
     _draw_tissue(panel, picture, window, alpha=0.35)
     low, high = limits or _limits(values)
     size = _points(window, dot_um)
-    return panel.scatter(*xy_um.T, c=values, s=size, cmap=_COLOURS, vmin=low, vmax=high, linewidths=0, rasterized=True)
+    return panel.scatter(
+        *xy_um.T, c=values, s=size, cmap=_COLOURS, vmin=low, vmax=high, linewidths=0, rasterized=True
+    )
 
 
 def _limits(values: Array) -> tuple[float, float]:

@@ -44,7 +44,9 @@ def save(folder: Path, model: Model, predictor: Predictor) -> None:
     }
     with atomic_path(folder) as draft:
         draft.mkdir()
-        save_file({name: np.ascontiguousarray(array) for name, array in predictor.arrays().items()}, draft / _ARRAYS)
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in predictor.arrays().items()}, draft / _ARRAYS
+        )
         (draft / _CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -69,8 +71,12 @@ def load(folder: Path) -> tuple[Model, Predictor]:
         content: dict[str, Any] = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         arrays = load_file(folder / _ARRAYS)
         if content["version"] != _VERSION:
-            raise UsageError(f"The fit in '{folder}' is of another version. Delete that folder and fit again.")
+            raise UsageError(
+                f"The fit in '{folder}' is of another version. Delete that folder and fit again."
+            )
         model = MODELS[content["model"]](**content["options"])
         return model, model.restore(np.array(content["genes"], dtype=str), arrays, content["facts"])
     except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError, OSError) as error:
-        raise DataError(f"The fit in '{folder}' is damaged ({error}). Delete that folder and fit again.") from error
+        raise DataError(
+            f"The fit in '{folder}' is damaged ({error}). Delete that folder and fit again."
+        ) from error

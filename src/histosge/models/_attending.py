@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._errors import UsageError
 from .._types import Array
 from ..inputs import Inputs
 from ._contract import Block

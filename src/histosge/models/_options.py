@@ -69,5 +69,7 @@ def _fitting(value: Any, allowed: list[Any], what: str) -> Any:
             return float(value)
         elif type(value) is choice:
             return value
-    words = [_WORDS.get(choice, str(choice)) if isinstance(choice, type) else f"'{choice}'" for choice in allowed]
+    words = [
+        _WORDS.get(choice, str(choice)) if isinstance(choice, type) else f"'{choice}'" for choice in allowed
+    ]
     raise UsageError(f"{what} takes {' or '.join(words)}, got {value!r}.")

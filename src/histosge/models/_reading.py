@@ -99,7 +99,9 @@ class Reading:
         """
         model = self.model
         if inputs.features is None or (model.join_colour and inputs.colour is None):
-            raise UsageError("HisToSGE reads features of the tissue image, and got none. Give the image with --image.")
+            raise UsageError(
+                "HisToSGE reads features of the tissue image, and got none. Give the image with --image."
+            )
         xy = (inputs.locations.xy - self.middle_um) / self.pitch_um
         tabled = model.position in ("tables", "interpolated")
         place = np.asarray(inputs.locations.lattice_xy if tabled else xy, dtype=np.float32)

@@ -84,7 +84,9 @@ class Shrinkage:
         squares = turned**2
         used = np.unique(self.choice)
         # uncertainty of the weights, and the noise itself, for each noise ratio in use
-        doubt = np.stack([squares @ (_RATIOS[index] / (self.power + _RATIOS[index])) for index in used], axis=1)
+        doubt = np.stack(
+            [squares @ (_RATIOS[index] / (self.power + _RATIOS[index])) for index in used], axis=1
+        )
         doubt += _RATIOS[used] + (0 if beyond is None else beyond[:, None])
         spread = np.sqrt(doubt[:, np.searchsorted(used, self.choice)] * self.variance)
         mean = self.mean + turned @ self.weights

@@ -151,7 +151,9 @@ def train(task: Task, schedule: Schedule, *, seed: int, runtime: Runtime) -> Cou
 
     network = task.network
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    state = _State(torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay))
+    state = _State(
+        torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
+    )
     _resume(network, state, runtime)
     kept_at = -math.inf
     while not state.course.is_over(schedule):

@@ -190,7 +190,9 @@ class HisToSGE:
                 f"`dropout` and `validation` must be from 0 to below 1, got {self.dropout} and {self.validation}."
             )
         if self.patience is not None and self.validation == 0:
-            raise UsageError("Early stopping needs spots kept back: set `validation` to 0.2, or `patience` to none.")
+            raise UsageError(
+                "Early stopping needs spots kept back: set `validation` to 0.2, or `patience` to none."
+            )
         self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
 
     @property
@@ -236,7 +238,9 @@ class HisToSGE:
             self, samples.genes, tutor.network, reading, targets, memory, facts, runtime.device
         )
 
-    def restore(self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> AttendingPredictor:
+    def restore(
+        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+    ) -> AttendingPredictor:
         """Rebuild the predictor, on the CPU."""
         import torch
 
@@ -251,4 +255,6 @@ class HisToSGE:
         network.load_state_dict(state)
         network.eval()
         reading = Reading.from_arrays(self, arrays)
-        return AttendingPredictor(self, np.asarray(genes, dtype=str), network, reading, targets, memory, facts)
+        return AttendingPredictor(
+            self, np.asarray(genes, dtype=str), network, reading, targets, memory, facts
+        )

@@ -56,7 +56,9 @@ class IDW:
             samples.genes, samples.inputs.locations.xy, samples.expression, self.neighbours, self.power
         )
 
-    def restore(self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> WeighingPredictor:
+    def restore(
+        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+    ) -> WeighingPredictor:
         """Rebuild the predictor."""
         return WeighingPredictor(genes, arrays["xy_um"], arrays["expression"], self.neighbours, self.power)
 

@@ -40,12 +40,18 @@ class Kriging:
     landmarks: int = 2000
 
     card: ClassVar[ModelCard] = ModelCard(
-        "kriging", "Gaussian process on positions, no image; knows how sure it is.", "rasmussen2006", False, True
+        "kriging",
+        "Gaussian process on positions, no image; knows how sure it is.",
+        "rasmussen2006",
+        False,
+        True,
     )
 
     def __post_init__(self) -> None:
         if not self.ranges_pitches or min(self.ranges_pitches) <= 0:
-            raise UsageError(f"`ranges_pitches` must be positive numbers, got {self.ranges_pitches}. Try 2 and 8.")
+            raise UsageError(
+                f"`ranges_pitches` must be positive numbers, got {self.ranges_pitches}. Try 2 and 8."
+            )
         if self.landmarks < 2:
             raise UsageError(f"`landmarks` must be 2 or more, got {self.landmarks}. Try 2000.")
 
@@ -77,7 +83,9 @@ class Kriging:
         shrinkage = Shrinkage.fit(field.features(xy_um), samples.expression)
         return KrigingPredictor(samples.genes, field, shrinkage)
 
-    def restore(self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> KrigingPredictor:
+    def restore(
+        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+    ) -> KrigingPredictor:
         """Rebuild the predictor."""
         field = Field(arrays["landmarks_um"], arrays["root"], tuple(arrays["ranges_um"].tolist()))
         return KrigingPredictor(genes, field, Shrinkage.from_arrays(arrays))
@@ -120,7 +128,7 @@ def matern(
     for length in ranges_um:
         scaled = distance * (3**0.5 / length)
         kernel += (1 + scaled) * np.exp(-scaled)
-    return kernel / len(ranges_um)
+    return np.asarray(kernel / len(ranges_um))
 
 
 def _spread_out(xy_um: Array, number: int) -> Array:

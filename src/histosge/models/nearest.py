@@ -18,7 +18,9 @@ __all__ = ["Nearest"]
 class Nearest:
     """Answers what was measured at the nearest spot."""
 
-    card: ClassVar[ModelCard] = ModelCard("nearest", "What was measured at the nearest spot.", "histosge", False, True)
+    card: ClassVar[ModelCard] = ModelCard(
+        "nearest", "What was measured at the nearest spot.", "histosge", False, True
+    )
 
     @property
     def needs(self) -> Needs:
@@ -29,6 +31,8 @@ class Nearest:
         """Remember the spots."""
         return WeighingPredictor(samples.genes, samples.inputs.locations.xy, samples.expression, 1, 1.0)
 
-    def restore(self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> WeighingPredictor:
+    def restore(
+        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+    ) -> WeighingPredictor:
         """Rebuild the predictor."""
         return WeighingPredictor(genes, arrays["xy_um"], arrays["expression"], 1, 1.0)

@@ -24,7 +24,11 @@ class Ridge:
     """Bayesian ridge regression (MacKay 1992) on standardised features, the penalty by marginal likelihood per gene."""
 
     card: ClassVar[ModelCard] = ModelCard(
-        "ridge", "Linear in the image features, shrunk as each gene's noise demands.", "mackay1992", True, False
+        "ridge",
+        "Linear in the image features, shrunk as each gene's noise demands.",
+        "mackay1992",
+        True,
+        False,
     )
 
     @property

@@ -175,7 +175,7 @@ def _eight_bit(pixels: Any) -> Array:
     values: Array = np.asarray(pixels)
     if values.dtype.kind != "f":
         return values
-    return np.rint(np.clip(values * (255 if values.max() <= 1 else 1), 0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(values * (255 if values.max() <= 1 else 1), 0, 255)), dtype=np.uint8)
 
 
 def _interlaced(lattice_xy: Array | None) -> bool:

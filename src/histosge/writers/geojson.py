@@ -19,7 +19,10 @@ __all__ = ["write"]
 
 _CORNERS = 12
 _CIRCLE = np.column_stack(
-    [np.cos(np.arange(_CORNERS + 1) * 2 * np.pi / _CORNERS), np.sin(np.arange(_CORNERS + 1) * 2 * np.pi / _CORNERS)]
+    [
+        np.cos(np.arange(_CORNERS + 1) * 2 * np.pi / _CORNERS),
+        np.sin(np.arange(_CORNERS + 1) * 2 * np.pi / _CORNERS),
+    ]
 )
 # a hundredth of a pixel; finer digits only make the file larger
 _DIGITS_PX, _DIGITS = 2, 4
@@ -55,14 +58,18 @@ def write(path: Path, section: Section, prediction: Prediction, *, genes: Sequen
         # one feature a line: a million places never stand in memory as text
         stream.write('{"type": "FeatureCollection", "features": [\n')
         for row in range(len(prediction)):
-            values = dict(zip(genes, prediction.mean[row, columns].astype(float).round(_DIGITS).tolist(), strict=True))
+            values = dict(
+                zip(genes, prediction.mean[row, columns].astype(float).round(_DIGITS).tolist(), strict=True)
+            )
             feature = _feature(prediction, row, _geometry(xy_px[row], radius_px), values)
             stream.write(("" if row == 0 else ",\n") + json.dumps(feature))
         stream.write("\n]}\n")
     return path
 
 
-def _feature(prediction: Prediction, row: int, geometry: dict[str, Any], values: dict[str, float]) -> dict[str, Any]:
+def _feature(
+    prediction: Prediction, row: int, geometry: dict[str, Any], values: dict[str, float]
+) -> dict[str, Any]:
     observed = bool(prediction.locations.observed[row])
     return {
         "type": "Feature",

@@ -96,7 +96,9 @@ def _image(section: Section) -> Any:
         raise UsageError(f"Section '{section.name}' has no image.")
     mpp = max(section.slide.mpp, max(section.slide.size_um) / _LONGEST_PX)
     pixels = np.moveaxis(section.slide.thumbnail(mpp), 2, 0)
-    scale = Scale([section.slide.size_um[1] / pixels.shape[1], section.slide.size_um[0] / pixels.shape[2]], ("y", "x"))
+    scale = Scale(
+        [section.slide.size_um[1] / pixels.shape[1], section.slide.size_um[0] / pixels.shape[2]], ("y", "x")
+    )
     return Image2DModel.parse(
         np.ascontiguousarray(pixels),
         dims=("c", "y", "x"),

@@ -172,7 +172,8 @@ class Block(nn.Module):
         normed = self.norm_attention(tokens)
         around = normed if context.tokens is tokens else self.norm_attention(context.tokens)
         tokens = tokens + self.attention(normed, replace(context, tokens=around))
-        return tokens + self.forward_network(self.norm_forward(tokens))
+        answer: Tensor = tokens + self.forward_network(self.norm_forward(tokens))
+        return answer
 
 
 class Alone(nn.Module):
@@ -232,7 +233,7 @@ class Fourier(nn.Module):
 
     def forward(self, place: Tensor) -> Tensor:
         """Return … × width."""
-        phase = place @ self.waves
+        phase = place @ self.get_buffer("waves")
         found: Tensor = self.project(torch.cat([phase.sin(), phase.cos()], dim=-1))
         return found
 
