@@ -284,6 +284,9 @@ def _download(card: EncoderCard, files: tuple[str, ...]) -> Path:
             # the hub denies the existence of what a stranger may not see
             raise WeightsError(_refused(card) if card.gated else _gone(card, files)) from error
         except LocalEntryNotFoundError as error:
+            # the hub's refusal hides behind the sentence that nothing is on this machine
+            if isinstance(error.__cause__, HfHubHTTPError):
+                raise WeightsError(_http(card, files, error.__cause__)) from error
             raise WeightsError(_unreachable(card, files)) from error
         except EntryNotFoundError:
             continue
