@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,37 +58,44 @@ def marker_maps(
     row_in = _PANEL_IN * float(np.clip(height / width, 0.4, 2.5)) + 0.1
     figure = Figure(figsize=(_PANEL_IN * columns, row_in * len(genes) + 0.3), dpi=_DPI, layout="constrained")
     panels = figure.subplots(len(genes), columns, squeeze=False)
-    tissue = _picture(section, window)
+    view = _View(section, window, _picture(section, window))
     measured = log_cp10k(section.counts, columns=_columns(section.genes, genes)).toarray()
-    for row, gene in enumerate(genes):
-        _draw_tissue(panels[row, 0], tissue, window)
-        panels[row, 0].set_ylabel(gene, fontsize=12, fontweight="bold")
-        _scale_bar(panels[row, 0], window)
-        spots = _draw_places(
-            panels[row, 1], tissue, window, section.spots.xy, measured[:, row], _dot_um(section, _SPOT)
-        )
-        figure.colorbar(spots, ax=panels[row, 1], shrink=0.6, pad=0.01)
-        if not predictions:
-            continue
-        values = [prediction.mean[:, _columns(prediction.genes, [gene])[0]] for _, prediction in predictions]
-        limits = _limits(np.concatenate(values))
-        for panel, (_, prediction), value in zip(panels[row, 2:], predictions, values, strict=True):
-            share = (len(section) / max(len(prediction), 1)) ** 0.5
-            drawn = _draw_places(
-                panel,
-                tissue,
-                window,
-                prediction.locations.xy,
-                value,
-                _dot_um(section, _OVERLAP * share),
-                limits,
-            )
-        figure.colorbar(drawn, ax=list(panels[row, 2:]), shrink=0.6, pad=0.01)
+    for gene, row, values in zip(genes, panels, measured.T, strict=True):
+        _draw_tissue(row[0], view.picture, window)
+        row[0].set_ylabel(gene, fontsize=12, fontweight="bold")
+        _scale_bar(row[0], window)
+        spots = _draw_places(row[1], view, section.spots.xy, values, _SPOT)
+        figure.colorbar(spots, ax=row[1], shrink=0.6, pad=0.01)
+        if predictions:
+            drawn = _draw_predictions(row[2:], view, predictions, gene)
+            figure.colorbar(drawn, ax=list(row[2:]), shrink=0.6, pad=0.01)
     titles = [f"{section.name}: tissue", f"measured, {len(section)} spots"]
     titles += [f"generated {label}, {len(prediction)} places" for label, prediction in predictions]
     for panel, title in zip(panels[0], titles, strict=True):
         panel.set_title(title, fontsize=10)
     return figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """What all panels of a figure share: the section, the corners in view (µm), and the image there."""
+
+    section: Section
+    window: Array
+    picture: Array | None
+
+
+def _draw_predictions(
+    panels: Sequence[Axes], view: _View, predictions: Sequence[tuple[str, Prediction]], gene: str
+) -> Any:
+    """Draw one gene of all predictions on one scale of colours; return what a colour bar needs."""
+    values = [prediction.mean[:, _columns(prediction.genes, [gene])[0]] for _, prediction in predictions]
+    limits = _limits(np.concatenate(values))
+    drawn = None
+    for panel, (_, prediction), value in zip(panels, predictions, values, strict=True):
+        pitches = _OVERLAP * (len(view.section) / max(len(prediction), 1)) ** 0.5
+        drawn = _draw_places(panel, view, prediction.locations.xy, value, pitches, limits)
+    return drawn
 
 
 def section_overview(section: Section, *, mask: TissueMask | None = None) -> Figure:
@@ -107,9 +115,8 @@ def section_overview(section: Section, *, mask: TissueMask | None = None) -> Fig
     whole.set_title(f"{section.name}: {len(section)} spots, {section.platform.name}", fontsize=10)
     window = _window(section)
     totals = np.log10(np.maximum(depth(section.counts), 1.0))
-    drawn = _draw_places(
-        counts, _picture(section, window), window, section.spots.xy, totals, _dot_um(section, _SPOT)
-    )
+    view = _View(section, window, _picture(section, window))
+    drawn = _draw_places(counts, view, section.spots.xy, totals, _SPOT)
     figure.colorbar(drawn, ax=counts, shrink=0.7, label="log10 counts")
     counts.set_title("counts per spot", fontsize=10)
     return figure
@@ -176,17 +183,16 @@ def _draw_tissue(panel: Axes, picture: Array | None, window: Array, *, alpha: fl
 
 def _draw_places(
     panel: Axes,
-    picture: Array | None,
-    window: Array,
+    view: _View,
     xy_um: Array,
     values: Array,
-    dot_um: float,
+    pitches: float,
     limits: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw coloured places over the faded image; return what a colour bar needs."""
-    _draw_tissue(panel, picture, window, alpha=0.35)
+    """Draw coloured places, ``pitches`` wide, over the faded image; return what a colour bar needs."""
+    _draw_tissue(panel, view.picture, view.window, alpha=0.35)
     low, high = limits or _limits(values)
-    size = _points(window, dot_um)
+    size = _points(view.window, pitches * view.section.pitch_um)
     return panel.scatter(
         *xy_um.T, c=values, s=size, cmap=_COLOURS, vmin=low, vmax=high, linewidths=0, rasterized=True
     )
@@ -198,11 +204,6 @@ def _limits(values: Array) -> tuple[float, float]:
     if high - low < 1e-6:
         low, high = float(values.min()), float(values.max())
     return float(low), float(high) if high > low else float(low) + 1.0
-
-
-def _dot_um(section: Section, share: float) -> float:
-    """Return the width of a dot, as a share of the pitch."""
-    return share * section.pitch_um
 
 
 def _points(window: Array, width_um: float) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from .._atomic import atomic_path
 from .._errors import DataError, UsageError
 from ._contract import Model, Predictor
+from ._options import checked
 
 __all__ = ["is_saved", "load", "save"]
 
@@ -74,7 +75,8 @@ def load(folder: Path) -> tuple[Model, Predictor]:
             raise UsageError(
                 f"The fit in '{folder}' is of another version. Delete that folder and fit again."
             )
-        model = MODELS[content["model"]](**content["options"])
+        kind = MODELS[content["model"]]
+        model: Model = kind(**checked(kind, content["options"]))
         return model, model.restore(np.array(content["genes"], dtype=str), arrays, content["facts"])
     except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError, OSError) as error:
         raise DataError(

@@ -63,7 +63,7 @@ class ModelCard:
     summary
         One sentence.
     citation
-        Key in ``references.bib``.
+        Key in ``references.bib``; empty where there is nobody to cite.
     uses_image, uses_position
         What its predictions can depend on; contracts test both.
     """

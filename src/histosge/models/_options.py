@@ -62,14 +62,21 @@ def _choices(hint: Any) -> list[Any]:
 
 def _fitting(value: Any, allowed: list[Any], what: str) -> Any:
     for choice in allowed:
-        if not isinstance(choice, type):
+        if get_origin(choice) is tuple:
+            if isinstance(value, (tuple, list)):
+                return tuple(_fitting(item, [get_args(choice)[0]], what) for item in value)
+        elif not isinstance(choice, type):
             if type(value) is type(choice) and value == choice:
                 return value
         elif choice is float and type(value) in (int, float):
             return float(value)
         elif type(value) is choice:
             return value
-    words = [
-        _WORDS.get(choice, str(choice)) if isinstance(choice, type) else f"'{choice}'" for choice in allowed
-    ]
-    raise UsageError(f"{what} takes {' or '.join(words)}, got {value!r}.")
+    raise UsageError(f"{what} takes {' or '.join(map(_word, allowed))}, got {value!r}.")
+
+
+def _word(choice: Any) -> str:
+    """Return a type, or a single value, in words."""
+    if get_origin(choice) is tuple:
+        return "a list"
+    return _WORDS.get(choice, str(choice)) if isinstance(choice, type) else f"'{choice}'"

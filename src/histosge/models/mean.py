@@ -20,7 +20,7 @@ __all__ = ["Mean"]
 class Mean:
     """Answers each gene's mean everywhere; the spread is its standard deviation over spots."""
 
-    card: ClassVar[ModelCard] = ModelCard("mean", "Each gene's mean, everywhere.", "histosge", False, False)
+    card: ClassVar[ModelCard] = ModelCard("mean", "Each gene's mean, everywhere.", "", False, False)
 
     @property
     def needs(self) -> Needs:

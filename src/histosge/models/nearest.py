@@ -19,7 +19,7 @@ class Nearest:
     """Answers what was measured at the nearest spot."""
 
     card: ClassVar[ModelCard] = ModelCard(
-        "nearest", "What was measured at the nearest spot.", "histosge", False, True
+        "nearest", "What was measured at the nearest spot.", "", False, True
     )
 
     @property

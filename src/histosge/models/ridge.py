@@ -21,12 +21,12 @@ __all__ = ["Ridge"]
 
 @dataclass(frozen=True, slots=True)
 class Ridge:
-    """Bayesian ridge regression (MacKay 1992) on standardised features, the penalty by marginal likelihood per gene."""
+    """Ridge regression (Hoerl & Kennard 1970) on standardised features, the penalty by marginal likelihood per gene."""
 
     card: ClassVar[ModelCard] = ModelCard(
         "ridge",
         "Linear in the image features, shrunk as each gene's noise demands.",
-        "mackay1992",
+        "hoerl1970",
         True,
         False,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,35 +72,9 @@ def from_anndata(
 
 
 def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
-    if "spatial" not in adata.obsm:
-        raise DataError('Expected positions in obsm["spatial"], found none. This AnnData is not spatial.')
-    if adata.obs_names.duplicated().any():
-        raise DataError(
-            "Barcodes occur more than once in the AnnData. Make them unique, or split it into sections."
-        )
+    _refuse_unusable(adata)
     adata, library = _library(adata, options.library_id)
-    xy_px = np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2]
-    if not np.isfinite(xy_px).all():
-        raise DataError('Expected finite positions in obsm["spatial"], got NaN. Remove those spots first.')
-    has_array = all(column in adata.obs for column in _ARRAY)
-    lattice_xy = adata.obs[list(_ARRAY)].to_numpy(dtype=np.float64) if has_array else None
-    factors = dict(library.get("scalefactors", {}))
-    genes = adata.var_names.to_numpy(dtype=str)
-    id_column = next((column for column in _ID_COLUMNS if column in adata.var), None)
-    counts, source = counts_of(adata)
-    draft = Draft(
-        name,
-        VISIUM if has_array and _interlaced(lattice_xy) else Platform("unknown", None, None, "irregular"),
-        counts,
-        adata.obs_names.to_numpy(dtype=str),
-        genes,
-        genes if id_column is None else adata.var[id_column].astype(str).to_numpy(dtype=str),
-        xy_px,
-        lattice_xy,
-        _offers(library, factors),
-        _number(factors, "spot_diameter_fullres"),
-        _number(factors, "microns_per_pixel"),
-    ).noted("info", f"Counts were taken from {source}.")
+    draft = _draft(adata, library, name)
     if draft.platform.pitch_um is None and draft.file_mpp is None and options.mpp is None:
         draft = _guessed(draft)
     elif draft.platform.pitch_um is None:
@@ -110,6 +85,41 @@ def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
             raise DataError('All spots are marked as off tissue in obs["in_tissue"].')
         draft = draft.take(on_tissue)
     return finish(draft, options)
+
+
+def _refuse_unusable(adata: AnnData) -> None:
+    """Raise where positions or unique barcodes are missing."""
+    if "spatial" not in adata.obsm:
+        raise DataError('Expected positions in obsm["spatial"], found none. This AnnData is not spatial.')
+    if adata.obs_names.duplicated().any():
+        raise DataError(
+            "Barcodes occur more than once in the AnnData. Make them unique, or split it into sections."
+        )
+    if not np.isfinite(np.asarray(adata.obsm["spatial"], dtype=np.float64)).all():
+        raise DataError('Expected finite positions in obsm["spatial"], got NaN. Remove those spots first.')
+
+
+def _draft(adata: AnnData, library: Mapping[str, Any], name: str) -> Draft:
+    """Return what the AnnData holds, in its own units."""
+    has_array = all(column in adata.obs for column in _ARRAY)
+    lattice_xy = adata.obs[list(_ARRAY)].to_numpy(dtype=np.float64) if has_array else None
+    factors = dict(library.get("scalefactors", {}))
+    genes = adata.var_names.to_numpy(dtype=str)
+    id_column = next((column for column in _ID_COLUMNS if column in adata.var), None)
+    counts, source = counts_of(adata)
+    return Draft(
+        name,
+        VISIUM if has_array and _interlaced(lattice_xy) else Platform("unknown", None, None, "irregular"),
+        counts,
+        adata.obs_names.to_numpy(dtype=str),
+        genes,
+        genes if id_column is None else adata.var[id_column].astype(str).to_numpy(dtype=str),
+        np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2],
+        lattice_xy,
+        _offers(library, factors),
+        _number(factors, "spot_diameter_fullres"),
+        _number(factors, "microns_per_pixel"),
+    ).noted("info", f"Counts were taken from {source}.")
 
 
 def counts_of(adata: AnnData) -> tuple[sparse.csr_matrix, str]:
@@ -159,7 +169,7 @@ def _library(adata: AnnData, wanted: str | None) -> tuple[AnnData, dict[str, Any
     return adata, dict(libraries[name])
 
 
-def _offers(library: dict[str, Any], factors: dict[str, Any]) -> tuple[ImageOffer, ...]:
+def _offers(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[ImageOffer, ...]:
     offers = []
     for kind, pixels in dict(library.get("images", {})).items():
         scale = _number(factors, f"tissue_{kind}_scalef")
@@ -200,7 +210,7 @@ def _with(draft: Draft, platform: Platform) -> Draft:
     return replace(draft, platform=platform)
 
 
-def _number(factors: dict[str, Any], key: str) -> float | None:
+def _number(factors: Mapping[str, Any], key: str) -> float | None:
     return float(factors[key]) if key in factors else None
 
 

@@ -1,0 +1,212 @@
+"""The rules of the house: what may know of what, and how large things may grow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import histosge
+
+SRC = Path(histosge.__file__).parent
+FILES = sorted(SRC.rglob("*.py"))
+
+# ground floor first: a room may import from its own floor and from those before it
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("_errors", "_notes", "_types", "_registry", "_hash", "_atomic", "_device", "provenance"),
+    ("platforms", "points", "lattice", "refinement", "expression"),
+    ("slides", "slide", "tissue", "section", "locations", "polygons", "alignment", "patches"),
+    ("readers", "datasets"),
+    ("inputs", "prediction"),
+    ("encoders", "store", "features"),
+    ("genes", "splits", "models"),
+    ("writers", "figures"),
+    ("recipe", "target", "workflow", "delivery", "assembly", "demo"),
+    ("_scverse", "pp", "tl", "pl", "doctor", "cite", "catalogue"),
+    ("cli", "__init__", "__main__"),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "scanpy",
+    "anndata",
+    "zarr",
+    "spatialdata",
+    "skimage",
+}
+HEAVY |= {"sklearn", "matplotlib", "pandas", "PIL", "tifffile", "openslide", "h5py", "huggingface_hub"}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(SRC))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SRC).parts[0].removesuffix(".py")
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def at_module_level(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Statements that run on import: not those inside functions, nor those for type checkers alone."""
+    waiting: list[ast.stmt] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, (ast.If, ast.Try, ast.With)):
+            waiting += node.body
+        elif isinstance(node, ast.ClassDef):
+            waiting += [item for item in node.body if not isinstance(item, (ast.FunctionDef, ast.Expr))]
+        yield node
+
+
+def rooms_imported(path: Path, nodes: Iterator[ast.AST]) -> set[str]:
+    """Rooms of the package that a file's import statements name."""
+    package = ["histosge", *path.relative_to(SRC).parts[:-1]]
+    found: set[str] = set()
+    for node in nodes:
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        base = package[: len(package) - node.level + 1] if node.level else []
+        parts = [*base, *(node.module.split(".") if node.module else [])]
+        if parts[:1] != ["histosge"]:
+            continue
+        found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return found & set(FLOOR)
+
+
+def test_every_file_has_its_floor() -> None:
+    """No room was added without saying what it may know."""
+    assert {room_of(path) for path in FILES} <= set(FLOOR) | {"py"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_only_go_down(path: Path) -> None:
+    """A file imports, on import or later, only from its own floor or from lower ones."""
+    floor = FLOOR[room_of(path)]
+    # the registry's artefacts and the reader's last check are called late, but are no exception
+    above = {room for room in rooms_imported(path, ast.walk(tree_of(path))) if FLOOR[room] > floor}
+    assert not above, f"{name_of(path)} knows of {above}"
+
+
+def test_modules_do_not_import_each_other_in_circles() -> None:
+    """The files' import-time imports have an order."""
+    edges = {}
+    for path in FILES:
+        module = ".".join(("histosge", *path.relative_to(SRC).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        )
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        wanted = set()
+        for node in at_module_level(tree_of(path)):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                base = package.split(".")[: len(package.split(".")) - node.level + 1]
+                target = ".".join([*base, *([node.module] if node.module else [])])
+                wanted |= {target} | {f"{target}.{alias.name}" for alias in node.names}
+        edges[module] = wanted
+    # a package and a module inside it know of each other by nature
+    edges = {m: {w for w in ws if w in edges and not m.startswith(w + ".")} for m, ws in edges.items()}
+    while True:
+        leaves = {module for module, wanted in edges.items() if not wanted & set(edges)}
+        if not leaves:
+            break
+        edges = {module: wanted for module, wanted in edges.items() if module not in leaves}
+    assert not edges
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_heavy_packages_are_imported_where_they_are_used(path: Path) -> None:
+    """Nothing slow is imported on import, except by the networks, which are themselves imported late."""
+    if "_networks" in path.parts:
+        return
+    found = set()
+    for node in at_module_level(tree_of(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found.add(node.module.split(".")[0])
+    assert not found & HEAVY
+
+
+def test_importing_the_package_is_light() -> None:
+    """``import histosge`` loads neither torch nor scanpy nor anything else heavy."""
+    code = "import sys, histosge; print(','.join(sorted({m.split('.')[0] for m in sys.modules})))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not set(loaded.strip().split(",")) & HEAVY
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_and_functions_stay_small(path: Path) -> None:
+    """A file has at most 400 lines; a function at most 36 lines of body and 8 parameters."""
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        first = node.body[0]
+        documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+        body = node.body[1:] if documented else node.body
+        lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+        assert lines <= 36, f"{node.name} has {lines} lines"
+        # options of a command line are a list of words by nature
+        if room_of(path) != "cli":
+            named = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            count = len([item for item in named if item.arg not in ("self", "cls")])
+            assert count <= 8, f"{node.name} has {count} parameters"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_public_names_are_declared_and_documented(path: Path) -> None:
+    """Each file declares ``__all__``, and each function and class in it has a docstring."""
+    tree = tree_of(path)
+    assert ast.get_docstring(tree)
+    declared = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    if path.name in ("__main__.py",) or (path.name == "__init__.py" and len(tree.body) <= 2):
+        return
+    assert declared, "no __all__"
+    if path.name != "__init__.py":
+        public = set(ast.literal_eval(declared[0].value))
+        for node in tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in public:
+                assert ast.get_docstring(node), f"{node.name} is not documented"
+
+
+def test_gradients_flow_backwards_in_one_file() -> None:
+    """There is one training loop."""
+    loops = [name_of(path) for path in FILES if ".backward(" in path.read_text(encoding="utf-8")]
+    assert loops == ["models/_training.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nothing_is_printed_and_nothing_swallowed(path: Path) -> None:
+    """No ``print``, no bare ``except``, no ``except Exception: pass``, no assert for users' mistakes."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print"
+        assert not isinstance(node, ast.Assert)
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None
+            caught = ast.unparse(node.type)
+            silent = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
+            assert not (silent and caught in ("Exception", "BaseException"))
+
+
+def test_the_lazy_table_is_what_is_public() -> None:
+    """Every name that the package offers can be had, and is offered in ``dir``."""
+    for name in histosge.__all__:
+        assert getattr(histosge, name) is not None
+    assert set(histosge.__all__) <= set(dir(histosge))

@@ -1,0 +1,225 @@
+"""What every model keeps, whatever it is; a new one is tested without a line written here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import histosge
+from histosge._errors import DataError, UsageError
+from histosge.datasets import Synthetic, synthetic
+from histosge.genes import select
+from histosge.inputs import Inputs, Samples
+from histosge.locations import at_spots, refined
+from histosge.models import MODELS, Model, Predictor, Runtime, _artefact, build_model, predict, presets
+from histosge.recipe import Recipe
+from histosge.splits import random
+from histosge.workflow import eyes, measure, prepare
+
+REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
+# every model with its defaults, and every preset
+KINDS = [(name, preset) for name in sorted(MODELS) for preset in (None, *presets(name))]
+LEARNING = [(name, preset) for name, preset in KINDS if name not in ("mean", "nearest") and preset != "published"]
+
+
+def label(kind: Any) -> str:
+    return "-".join(str(part) for part in kind if part) if isinstance(kind, tuple) else str(kind)
+
+
+def built(kind: tuple[str, str | None], **options: Any) -> Model:
+    """A model that does not train for long."""
+    name, preset = kind
+    fields = {field.name for field in dataclasses.fields(MODELS[name])}
+    short = {"epochs": 4} if "epochs" in fields else {}
+    return build_model(name, preset, **(short | options))
+
+
+@cache
+def tissue() -> Synthetic:
+    return synthetic(columns=14, rows=14, genes=36)
+
+
+@cache
+def prepared(kind: tuple[str, str | None]) -> tuple[Samples, Inputs]:
+    """All spots measured, and places between them."""
+    section = tissue().section
+    model = built(kind)
+    encoder = eyes(section, Recipe(), model.needs, histosge.Machine())
+    panel = select(section, "all")
+    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder))
+    return samples, prepare(section, refined(section, 3), model.needs, encoder)
+
+
+@cache
+def fitted(kind: tuple[str, str | None]) -> Predictor:
+    return built(kind).fit(prepared(kind)[0], seed=3)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=label)
+def test_a_card_says_what_a_user_must_know(kind: tuple[str, str | None]) -> None:
+    """Name, a sentence, a citation that exists; the configuration is frozen and fit for JSON."""
+    model = built(kind)
+    assert model.card.name == kind[0]
+    assert model.card.summary.endswith(".")
+    assert model.card.citation == "" or re.search(rf"@\w+\{{{model.card.citation},", REFERENCES)
+    json.dumps(dataclasses.asdict(model))  # type: ignore[call-overload]
+    assert type(model).__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=label)
+def test_predictions_are_finite_and_complete(kind: tuple[str, str | None]) -> None:
+    """Every place is predicted once; values are finite, spreads positive; facts are fit for JSON."""
+    predictor, inputs = fitted(kind), prepared(kind)[1]
+    seen = np.zeros(len(inputs), dtype=int)
+    for rows, mean, spread in predictor.blocks(inputs):
+        seen[rows] += 1
+        assert (np.diff(rows) > 0).all()
+        assert mean.shape == (len(rows), len(predictor.genes))
+        assert np.isfinite(mean).all()
+        assert spread is None or (spread.shape == mean.shape and (spread > 0).all())
+    assert (seen == 1).all()
+    json.dumps(dict(predictor.facts()))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=label)
+def test_the_same_seed_gives_the_same_bits(kind: tuple[str, str | None]) -> None:
+    """Fitting twice with one seed predicts the same, bit for bit."""
+    samples, inputs = prepared(kind)
+    again = built(kind).fit(samples, seed=3)
+    assert np.array_equal(predict(again, inputs).mean, predict(fitted(kind), inputs).mean)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=label)
+def test_a_fit_comes_back_from_disk(kind: tuple[str, str | None], tmp_path: Path) -> None:
+    """What was saved predicts the same bits, in another process too: all state is in the files."""
+    inputs = prepared(kind)[1]
+    _artefact.save(tmp_path / "fit", built(kind), fitted(kind))
+    model, predictor = _artefact.load(tmp_path / "fit")
+    assert model == built(kind)
+    before, after = predict(fitted(kind), inputs), predict(predictor, inputs)
+    assert np.array_equal(before.mean, after.mean)
+    assert before.spread is None or np.array_equal(before.spread, np.asarray(after.spread))
+
+
+def test_a_damaged_fit_is_a_sentence(tmp_path: Path) -> None:
+    """A fit that was cut off is refused, and says what to delete."""
+    kind = ("mean", None)
+    _artefact.save(tmp_path / "fit", built(kind), fitted(kind))
+    path = tmp_path / "fit" / "arrays.safetensors"
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(DataError, match="Delete that folder"):
+        _artefact.load(tmp_path / "fit")
+    with pytest.raises(UsageError, match="histosge fit"):
+        _artefact.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("kind", LEARNING, ids=label)
+def test_a_model_that_learns_beats_the_mean_on_spots_not_seen(kind: tuple[str, str | None]) -> None:
+    """On removed spots of a tissue with known truth the error is below that of the gene mean."""
+    samples = prepared(kind)[0]
+    split = random(len(samples), seed=1)
+    options = {"epochs": 60} if kind[0] == "histosge" else {}
+    predictor = built(kind, **options).fit(samples.take(split.retained))
+    found = predict(predictor, samples.inputs.take(split.removed)).mean
+    truth = tissue().truth(samples.inputs.locations.xy[split.removed])
+    columns = [int(np.flatnonzero(tissue().section.genes == gene)[0]) for gene in samples.genes]
+    mean = samples.expression[split.retained].mean(axis=0)
+    assert ((found - truth[:, columns]) ** 2).mean() < 0.9 * ((mean - truth[:, columns]) ** 2).mean()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=label)
+def test_a_model_depends_on_what_its_card_says(kind: tuple[str, str | None]) -> None:
+    """Other features change predictions only where the card says the image is used; other positions likewise."""
+    inputs, card = prepared(kind)[1], built(kind).card
+    usual = predict(fitted(kind), inputs).mean
+    places = inputs.locations
+    shuffled = np.random.default_rng(0).permutation(len(inputs))
+    points = replace(places.points, xy=places.xy[shuffled])
+    moved = replace(inputs, locations=replace(places, points=points, lattice_xy=places.lattice_xy[shuffled]))
+    assert np.allclose(predict(fitted(kind), moved).mean, usual) is not card.uses_position
+    if inputs.features is not None:
+        other = replace(inputs, features=np.asarray(inputs.features[np.arange(len(inputs))])[shuffled])
+        assert np.allclose(predict(fitted(kind), other).mean, usual) is not card.uses_image
+    assert (inputs.features is not None) == card.uses_image
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[1] != "published"], ids=label)
+def test_a_place_is_predicted_the_same_whatever_else_is_asked_for(kind: tuple[str, str | None]) -> None:
+    """Predictions do not depend on each other (the published windows do; see tests/unit/test_histosge.py)."""
+    inputs = prepared(kind)[1]
+    some = np.arange(5, len(inputs), 7)
+    whole = predict(fitted(kind), inputs).mean
+    assert np.allclose(predict(fitted(kind), inputs.take(some)).mean, whole[some], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=label)
+def test_a_model_can_be_fitted_to_few_spots(kind: tuple[str, str | None]) -> None:
+    """A dozen spots are enough to fit, whatever comes out."""
+    samples, inputs = prepared(kind)
+    assert np.isfinite(predict(built(kind).fit(samples.take(np.arange(12))), inputs).mean).all()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[0] == "histosge"], ids=label)
+def test_an_interrupted_fit_goes_on_to_the_same_bits(kind: tuple[str, str | None], tmp_path: Path) -> None:
+    """Training stopped after any epoch and resumed equals training in one go."""
+    samples, inputs = prepared(kind)
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(done: int, total: int, text: str) -> None:
+        if done == 3:
+            raise StoppedError
+
+    runtime = Runtime(checkpoint=tmp_path)
+    with pytest.raises(StoppedError):
+        built(kind).fit(samples, seed=3, runtime=replace(runtime, report=stop))
+    assert any(tmp_path.iterdir())
+    resumed = built(kind).fit(samples, seed=3, runtime=runtime)
+    assert np.array_equal(predict(resumed, inputs).mean, predict(fitted(kind), inputs).mean)
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "options", "sentence"),
+    [
+        ("histosg", None, {}, "Did you mean histosge"),
+        ("histosge", "perfect", {}, "published, paper, corrected"),
+        ("mean", "published", {}, "has none"),
+        ("histosge", None, {"epoks": 3}, "Did you mean epochs"),
+        ("histosge", None, {"epochs": "many"}, "a whole number"),
+        ("histosge", None, {"epochs": 0}, "1 or more"),
+        ("histosge", None, {"context": "everybody"}, "'windows' or 'all' or 'neighbours'"),
+        ("histosge", None, {"dropout": 1.5}, "below 1"),
+        ("histosge", None, {"validation": 0.0}, "patience"),
+        ("histosge", None, {"crop_um": 50.0, "crop_px": 50}, "one of"),
+        ("idw", None, {"neighbours": 0}, "positive"),
+        ("kriging", None, {"landmarks": 1}, "2 or more"),
+    ],
+)
+def test_wrong_words_are_answered_with_the_right_ones(
+    name: str, preset: str | None, options: dict[str, Any], sentence: str
+) -> None:
+    """Unknown models, presets, options and values are refused in one sentence that helps."""
+    with pytest.raises(UsageError, match=sentence):
+        build_model(name, preset, **options)
+
+
+def test_inputs_have_no_room_for_expression() -> None:
+    """A predictor cannot see the truth: no field of its inputs could hold it."""
+    names = {field.name for field in dataclasses.fields(Inputs)}
+    assert names == {"locations", "features", "colour", "patches"}
+
+
+def test_samples_must_agree() -> None:
+    """Samples with fewer gene names than columns are refused."""
+    samples = prepared(("mean", None))[0]
+    with pytest.raises(DataError, match="Expected expression"):
+        Samples(samples.inputs, samples.expression, samples.genes[:-1], samples.depth)
