@@ -1,0 +1,112 @@
+"""Images that do not match their coordinates are found out; those that do are left in peace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import histosge
+from histosge._errors import DataError
+from histosge._types import Array
+from histosge.alignment import _TURNS, check, refuse_misfit
+from histosge.datasets import synthetic
+from histosge.section import Section
+from histosge.slide import SlideImage
+
+REAL = ["her2st/C2", "her2st/C4", "her2st/C5", "crc16", "dlpfc/151673", "dlpfc/151674", "mob/MOB1", "mob/MOB2"]
+REAL += ["mouse_brain_dg"]
+# what happened to the image, in the order of the alignment's own names for it
+TURNS: list[Callable[[Array], Array]] = [
+    lambda image: image[:, ::-1],
+    lambda image: image[::-1],
+    lambda image: image[::-1, ::-1],
+    lambda image: image.transpose(1, 0, 2),
+    lambda image: np.rot90(image, -1),
+    lambda image: np.rot90(image),
+    lambda image: np.rot90(image, 2).transpose(1, 0, 2),
+]
+
+
+def turned(section: Section, turn: Callable[[Array], Array]) -> Section:
+    assert section.slide is not None
+    mpp = max(section.slide.mpp, 4.0)
+    image = np.ascontiguousarray(turn(section.slide.thumbnail(mpp)))
+    return replace(section, slide=SlideImage.from_array(image, mpp))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_matching_image_is_accepted(seed: int) -> None:
+    """Synthetic sections fit their own image, without remark."""
+    section = synthetic(seed=seed).section
+    assert refuse_misfit(section) is section
+    found = check(section)
+    assert found.on_image == 1
+    assert found.on_tissue > 0.95
+    assert found.lead is not None
+    assert found.lead > 0
+
+
+@pytest.mark.parametrize("turn", range(7))
+@pytest.mark.parametrize("seed", range(2))
+def test_a_turned_image_is_found_out_and_named(seed: int, turn: int) -> None:
+    """Each of the seven mirror images and rotations is refused, and the sentence says which it is."""
+    section = turned(synthetic(seed=seed).section, TURNS[turn])
+    with pytest.raises(DataError, match="seems to be") as caught:
+        refuse_misfit(section)
+    assert _TURNS[turn + 1] in str(caught.value)
+
+
+def test_a_smaller_copy_in_place_of_the_full_image_is_named() -> None:
+    """The hires image given as full-resolution: coordinates reach far beyond it."""
+    section = synthetic().section
+    assert section.slide is not None
+    small = SlideImage.from_array(section.slide.thumbnail(8.0), section.slide.mpp)
+    with pytest.raises(DataError, match="smaller copy"):
+        refuse_misfit(replace(section, slide=small))
+
+
+def test_a_full_image_in_place_of_the_small_one_is_named() -> None:
+    """The full-resolution image given as hires would be larger than any glass slide."""
+    section = synthetic().section
+    assert section.slide is not None
+    with pytest.raises(DataError, match="glass slide"):
+        refuse_misfit(replace(section, slide=replace(section.slide, mpp=60.0)))
+
+
+def test_spots_beside_the_tissue_are_found_out() -> None:
+    """All spots on empty glass: image and coordinates do not belong together."""
+    section = synthetic().section
+    assert section.slide is not None
+    image = section.slide.thumbnail(4.0)
+    blank = np.full((image.shape[0], 2 * image.shape[1], 3), 242, dtype=np.uint8)
+    blank[:, image.shape[1] :] = image
+    with pytest.raises(DataError, match=r"on tissue|seems to be"):
+        refuse_misfit(replace(section, slide=SlideImage.from_array(blank, 4.0)))
+
+
+def test_a_section_without_image_has_nothing_to_compare() -> None:
+    """It passes, and asking for the comparison itself is an error."""
+    section = replace(synthetic(columns=6, rows=6, genes=6).section, slide=None)
+    assert refuse_misfit(section) is section
+    with pytest.raises(DataError, match="no image"):
+        check(section)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", REAL)
+def test_real_sections_are_accepted(real_data: Path, name: str) -> None:
+    """Not one of the real sections is refused."""
+    assert histosge.read(real_data / name).slide is not None
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", REAL)
+def test_real_sections_turned_are_refused(real_data: Path, name: str) -> None:
+    """All seven wrong positions of each real section's image are found out."""
+    section = histosge.read(real_data / name)
+    for turn in TURNS:
+        assert check(turned(section, turn)).problem is not None

@@ -1,0 +1,170 @@
+"""Features: computed once, kept, found again, and made again where they were lost."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from histosge import _atomic
+from histosge._errors import DataError, OutputError
+from histosge._types import Array
+from histosge.datasets import synthetic
+from histosge.encoders import load_encoder
+from histosge.encoders.colour import CARD
+from histosge.features import embed
+from histosge.patches import PatchSource
+from histosge.store import FeatureStore
+
+TISSUE = synthetic(columns=10, rows=10, genes=6).section
+assert TISSUE.slide is not None
+SLIDE = TISSUE.slide
+PLACES = np.random.default_rng(0).uniform(100, 900, (1200, 2))
+
+
+@dataclass(frozen=True)
+class Counting:
+    """The colour encoder, counting the windows it sees; fails after so many chunks."""
+
+    seen: list[int] = field(default_factory=list)
+    fails_after: int = 99
+    returns: Any = None
+    card: Any = CARD
+    fingerprint: str = "counting"
+
+    def encode(self, windows: Any) -> Array:
+        if len(self.seen) >= self.fails_after:
+            raise KeyboardInterrupt
+        self.seen.append(len(windows[0]))
+        found: Array = load_encoder("colour").encode(windows)
+        return found if self.returns is None else self.returns(found)
+
+
+def folder_of(store: Path) -> Path:
+    (folder,) = store.iterdir()
+    return folder
+
+
+def test_features_are_those_of_the_encoder() -> None:
+    """With and without store, embedding is reading windows and encoding them."""
+    encoder = load_encoder("texture")
+    windows = [PatchSource(SLIDE, PLACES[:40], view.size_um, view.px)[:] for view in encoder.card.views]
+    assert np.array_equal(embed(SLIDE, PLACES[:40], encoder), encoder.encode(windows))
+
+
+def test_what_is_stored_is_not_computed_again(tmp_path: Path) -> None:
+    """The second time no window is looked at, and the values are the same bits."""
+    encoder, store = Counting(), FeatureStore(tmp_path)
+    first = embed(SLIDE, PLACES, encoder, store=store)[:]
+    seen = sum(encoder.seen)
+    second = embed(SLIDE, PLACES, encoder, store=store)
+    assert sum(encoder.seen) == seen == len(PLACES)
+    assert np.array_equal(first, second[:])
+    assert np.array_equal(second[np.array([700, 3, 3])], first[[700, 3, 3]])
+    assert np.array_equal(second[PLACES[:, 0] > 500], first[PLACES[:, 0] > 500])
+    assert np.array_equal(second[10:20], first[10:20])
+
+
+def test_an_interrupted_embedding_goes_on_chunk_by_chunk(tmp_path: Path) -> None:
+    """What was finished before the interruption is kept; only the rest is computed."""
+    store = FeatureStore(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        embed(SLIDE, PLACES, Counting(fails_after=1), store=store)
+    rest = Counting()
+    rows = embed(SLIDE, PLACES, rest, store=store)
+    assert sum(rest.seen) == len(PLACES) - 512
+    assert np.array_equal(rows[:], embed(SLIDE, PLACES, Counting()))
+
+
+@pytest.mark.parametrize("harm", ["cut", "lost", "journal", "changed"])
+def test_damaged_chunks_are_made_again(tmp_path: Path, harm: str) -> None:
+    """A chunk that was cut off, lost or changed, and a journal that was cut off, cost their chunks and nothing else."""
+    store = FeatureStore(tmp_path)
+    whole = embed(SLIDE, PLACES, Counting(), store=store)[:]
+    chunk = folder_of(tmp_path) / "features" / "c" / "1" / "0"
+    journal = folder_of(tmp_path) / "chunks.txt"
+    if harm == "cut":
+        chunk.write_bytes(chunk.read_bytes()[:100])
+    elif harm == "lost":
+        chunk.unlink()
+    elif harm == "changed":
+        chunk.write_bytes(bytes(len(chunk.read_bytes())))
+    else:
+        journal.write_text(journal.read_text()[:-20])
+    again = Counting()
+    assert np.array_equal(embed(SLIDE, PLACES, again, store=store)[:], whole)
+    assert len(again.seen) == 1
+
+
+def test_other_pixels_places_or_orders_are_other_features(tmp_path: Path) -> None:
+    """Nothing is mistaken for something else: image, places, encoder and channel order are all in the key."""
+    store, encoder = FeatureStore(tmp_path), load_encoder("colour")
+    embed(SLIDE, PLACES[:9], encoder, store=store)
+    embed(SLIDE, PLACES[:9] + 1, encoder, store=store)
+    embed(SLIDE, PLACES[:9], encoder, store=store, channel_order="bgr")
+    embed(SLIDE, PLACES[:9], load_encoder("colour", view_um=80.0), store=store)
+    embed(replace(SLIDE, mpp=SLIDE.mpp * 1.01), PLACES[:9], encoder, store=store)
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_bgr_swaps_red_and_blue() -> None:
+    """The published accident can be had on purpose."""
+    encoder = load_encoder("colour")
+    right, swapped = (embed(SLIDE, PLACES[:9], encoder, channel_order=order)[:] for order in ("rgb", "bgr"))  # type: ignore[arg-type]
+    assert np.array_equal(right[:, ::-1], swapped)
+
+
+def test_a_full_disk_is_a_sentence_and_keeps_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk fills up the error says so; the chunks before stay and are reused."""
+    store, calls = FeatureStore(tmp_path), []
+    from histosge import store as room
+
+    usual = room._open
+
+    def full(path: Path) -> Any:
+        calls.append(path)
+        if len(calls) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return usual(path)
+
+    monkeypatch.setattr(room, "_open", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        embed(SLIDE, PLACES, Counting(), store=store)
+    monkeypatch.setattr(room, "_open", usual)
+    rest = Counting()
+    embed(SLIDE, PLACES, rest, store=store)
+    assert sum(rest.seen) == len(PLACES) - 512
+
+
+@pytest.mark.parametrize(
+    ("returns", "sentence"),
+    [(lambda v: v[:, :2], "card"), (lambda v: v * np.float32("nan"), "NaN"), (lambda v: v[1:], "card")],
+)
+def test_an_encoder_that_breaks_its_word_is_refused(returns: Any, sentence: str) -> None:
+    """Vectors of another shape, or not finite, never reach a model."""
+    with pytest.raises(DataError, match=sentence):
+        embed(SLIDE, PLACES[:9], Counting(returns=returns))
+
+
+def test_a_store_deleted_under_way_is_a_sentence(tmp_path: Path) -> None:
+    """Rows are read when asked for; if the folder is gone by then, the error names it."""
+    rows = embed(SLIDE, PLACES, Counting(), store=FeatureStore(tmp_path))
+    shutil.rmtree(folder_of(tmp_path))
+    with pytest.raises(DataError, match="Delete that folder"):
+        rows[:]
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A writer that fails leaves the old file, and nothing beside it."""
+    path = tmp_path / "result.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), _atomic.atomic_path(path) as draft:
+        draft.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["result.txt"]
