@@ -26,8 +26,13 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 def has_positions(folder: Path) -> bool:
-    """Tell whether a folder has a ``spatial`` folder with a positions file."""
-    return any((folder / "spatial" / name).exists() for name in NAMES)
+    """Tell whether a folder has a ``spatial`` folder with a positions file, or one beside a matrix that misses it.
+
+    Generous, so that the error of a damaged section says what is missing.
+    """
+    beside = any((folder / name).exists() for name in (*_MATRICES, *_RAW_MATRICES))
+    named = any((folder / "spatial" / name).exists() for name in NAMES)
+    return named or (beside and (folder / "spatial").is_dir())
 
 
 def draft_of(folder: Path, platform: Platform, name: str) -> Draft:
