@@ -1,0 +1,49 @@
+"""The main job on real sections: wall time, peak memory, sizes.
+
+    python benchmarks/run_sections.py ../shared/data --out runs crc16 her2st/C2 …
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ALL = ["crc16", "dlpfc/151673", "dlpfc/151674", "her2st/C2", "her2st/C4", "her2st/C5", "mob/MOB1", "mob/MOB2"]
+ALL += ["mouse_brain_dg"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("sections", nargs="*", default=ALL)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
+    print("section          spots  places  genes  epochs  wall s  fit s  peak GB")
+    for name in arguments.sections:
+        out = arguments.out / name.replace("/", "_")
+        command = [sys.executable, "-m", "histosge", "run", str(arguments.data / name), "--refine", "4"]
+        start = time.perf_counter()
+        answer = subprocess.run(
+            [*command, "--out", str(out), "--json"], capture_output=True, text=True, check=False
+        )
+        wall = time.perf_counter() - start
+        if answer.returncode:
+            print(f"{name:15s} failed: {answer.stderr.strip()}")
+            continue
+        record = json.loads(answer.stdout)
+        print(
+            f"{name:15s} {record['section']['spots']:6d} {record['places']:7d} {len(record['genes']):6d} "
+            f"{record['fit']['epochs']:7d} {wall:7.1f} {record['stages']['fit']['wall_s']:6.1f} "
+            f"{record['peak_memory_bytes'] / 1e9:8.2f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
