@@ -1,6 +1,6 @@
 """The main job on real sections: wall time, peak memory, sizes.
 
-    python benchmarks/run_sections.py ../shared/data --out runs crc16 her2st/C2 …
+python benchmarks/run_sections.py ../shared/data --out runs crc16 her2st/C2 …
 """
 
 from __future__ import annotations

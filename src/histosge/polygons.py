@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -125,18 +126,27 @@ def _table_cells(path: Path, mpp: float) -> tuple[Array, Array]:
         table = pd.read_csv(path, sep=None, engine="python")
     except FileNotFoundError as error:
         raise UsageError(f"Expected a file of cells, found none at '{path}'.") from error
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"'{path}' is no table ({error}).") from error
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"'{path}' is no table of cells ({error}).") from error
     for columns, scale in [(pair, 1.0) for pair in _COLUMNS_UM] + [(pair, mpp) for pair in _COLUMNS_PX]:
         if set(columns) <= set(table.columns):
             named = [name for name in _ID_COLUMNS if name in table.columns]
             ids = table[named[0]] if named else pd.Series([f"cell_{number}" for number in range(len(table))])
-            return ids.astype(str).to_numpy(dtype=str), table[list(columns)].to_numpy(
-                dtype=np.float64
-            ) * scale
+            return ids.astype(str).to_numpy(dtype=str), _numbers(table[list(columns)], path) * scale
     raise DataError(
         f"Expected columns x_um and y_um (or x and y in pixels) in '{path}', got {', '.join(table.columns)}."
     )
+
+
+def _numbers(columns: Any, path: Path) -> Array:
+    """Return a table's positions, or say which is none."""
+    import pandas as pd
+
+    numbers = columns.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
+    if len(bad):
+        raise DataError(f"Expected a position in each row of '{path}', found none in row {bad[0] + 1}.")
+    return np.asarray(numbers)
 
 
 def _features(path: Path) -> Iterator[Mapping[str, Any]]:

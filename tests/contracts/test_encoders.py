@@ -125,5 +125,7 @@ def test_other_packages_can_bring_encoders(monkeypatch: pytest.MonkeyPatch) -> N
         def load(self) -> EncoderEntry:
             return ENCODERS["colour"]
 
-    monkeypatch.setattr(_registry, "entry_points", lambda group: [Point()] if group == "histosge.encoders" else [])
+    monkeypatch.setattr(
+        _registry, "entry_points", lambda group: [Point()] if group == "histosge.encoders" else []
+    )
     assert "theirs" in type(ENCODERS)("encoder", dict)

@@ -27,7 +27,9 @@ from histosge.workflow import eyes, measure, prepare
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
 # every model with its defaults, and every preset
 KINDS = [(name, preset) for name in sorted(MODELS) for preset in (None, *presets(name))]
-LEARNING = [(name, preset) for name, preset in KINDS if name not in ("mean", "nearest") and preset != "published"]
+LEARNING = [
+    (name, preset) for name, preset in KINDS if name not in ("mean", "nearest") and preset != "published"
+]
 
 
 def label(kind: Any) -> str:

@@ -23,7 +23,13 @@ pytestmark = pytest.mark.slow
 def network() -> torch.nn.Module:
     """ViT-L/16 as the paper's authors build it, with seeded parameters."""
     torch.manual_seed(0)
-    options = {"img_size": 224, "patch_size": 16, "init_values": 1e-5, "num_classes": 0, "dynamic_img_size": True}
+    options = {
+        "img_size": 224,
+        "patch_size": 16,
+        "init_values": 1e-5,
+        "num_classes": 0,
+        "dynamic_img_size": True,
+    }
     built: torch.nn.Module = timm.create_model("vit_large_patch16_224", **options)
     with torch.no_grad():
         for parameter in built.parameters():

@@ -17,7 +17,16 @@ from histosge.datasets import synthetic
 from histosge.section import Section
 from histosge.slide import SlideImage
 
-REAL = ["her2st/C2", "her2st/C4", "her2st/C5", "crc16", "dlpfc/151673", "dlpfc/151674", "mob/MOB1", "mob/MOB2"]
+REAL = [
+    "her2st/C2",
+    "her2st/C4",
+    "her2st/C5",
+    "crc16",
+    "dlpfc/151673",
+    "dlpfc/151674",
+    "mob/MOB1",
+    "mob/MOB2",
+]
 REAL += ["mouse_brain_dg"]
 # what happened to the image, in the order of the alignment's own names for it
 TURNS: list[Callable[[Array], Array]] = [

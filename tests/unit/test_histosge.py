@@ -71,11 +71,16 @@ def window() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
     return network, torch.randn(12, 24), torch.randint(0, 60, (12, 2)).float()
 
 
-def test_spots_of_a_window_can_change_places(window: tuple[torch.nn.Module, torch.Tensor, torch.Tensor]) -> None:
+def test_spots_of_a_window_can_change_places(
+    window: tuple[torch.nn.Module, torch.Tensor, torch.Tensor],
+) -> None:
     """Permuting spots within a window permutes the answers, and nothing else."""
     network, features, place = window
     order = torch.randperm(12)
-    straight, permuted = in_window(network, features, place), in_window(network, features[order], place[order])
+    straight, permuted = (
+        in_window(network, features, place),
+        in_window(network, features[order], place[order]),
+    )
     assert torch.allclose(permuted, straight[order], atol=1e-5)
 
 
@@ -84,10 +89,14 @@ def test_a_spot_depends_on_its_window(window: tuple[torch.nn.Module, torch.Tenso
     network, features, place = window
     other = features.clone()
     other[5] = -features[5]
-    assert not torch.allclose(in_window(network, features, place)[0], in_window(network, other, place)[0], atol=1e-5)
+    assert not torch.allclose(
+        in_window(network, features, place)[0], in_window(network, other, place)[0], atol=1e-5
+    )
 
 
-def test_published_values_are_never_negative(window: tuple[torch.nn.Module, torch.Tensor, torch.Tensor]) -> None:
+def test_published_values_are_never_negative(
+    window: tuple[torch.nn.Module, torch.Tensor, torch.Tensor],
+) -> None:
     """The network ends in a ReLU."""
     assert (in_window(*window) >= 0).all()
 
@@ -99,7 +108,9 @@ def test_attention_equals_that_of_pytorch() -> None:
     attention = network.learner.attention
     tokens = torch.randn(9, 24)
     ours = attention(tokens, Context(tokens, hidden=torch.eye(9, dtype=torch.bool)))
-    query, key, value = (part.unflatten(-1, (3, 8)).transpose(0, 1) for part in attention.project(tokens).chunk(3, -1))
+    query, key, value = (
+        part.unflatten(-1, (3, 8)).transpose(0, 1) for part in attention.project(tokens).chunk(3, -1)
+    )
     theirs = torch.nn.functional.scaled_dot_product_attention(query, key, value)
     assert torch.allclose(ours, attention.out(theirs.transpose(0, 1).flatten(1)), atol=1e-5)
 

@@ -107,7 +107,9 @@ def no_hires(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [None, headerless, parquet, mtx, raw_only, nested, more_positions, no_hires], ids=lambda f: getattr(f, "__name__", "as written")
+    "change",
+    [None, headerless, parquet, mtx, raw_only, nested, more_positions, no_hires],
+    ids=lambda f: getattr(f, "__name__", "as written"),
 )
 def test_space_ranger_folders_of_all_versions_are_one_section(
     outs: Path, change: Callable[[Path], None] | None
@@ -201,7 +203,11 @@ def test_visium_hd_bins_are_read(tmp_path: Path) -> None:
     counts = sparse.csr_matrix(rng.poisson(2.0, (400, 12)).astype(float) + 1)
     with h5py.File(folder / "filtered_feature_bc_matrix.h5", "w") as file:
         group = file.create_group("matrix")
-        group["data"], group["indices"], group["indptr"] = counts.data.astype(int), counts.indices, counts.indptr
+        group["data"], group["indices"], group["indptr"] = (
+            counts.data.astype(int),
+            counts.indices,
+            counts.indptr,
+        )
         group["shape"], group["barcodes"] = np.array([12, 400]), np.array(names, dtype="S")
         group["features/id"] = group["features/name"] = np.array([f"G{i}" for i in range(12)], dtype="S")
         group["features/feature_type"] = np.full(12, b"Gene Expression")
@@ -273,7 +279,11 @@ BAD: dict[str, tuple[Callable[[Path], Any], int, str]] = {
     "empty positions": (lambda f: cut(f / "spatial" / "tissue_positions.csv", 0), 3, "Copy it again"),
     "truncated image": (lambda f: cut(f / "spatial" / "tissue_hires_image.png", 5000), 3, "hires"),
     "damaged scale factors": (lambda f: cut(f / "spatial" / "scalefactors_json.json", 20), 3, "scalefactors"),
-    "no shared barcode": (lambda f: edit(f, lambda t: t.assign(barcode="X" + t.barcode)), 3, "share no barcode"),
+    "no shared barcode": (
+        lambda f: edit(f, lambda t: t.assign(barcode="X" + t.barcode)),
+        3,
+        "share no barcode",
+    ),
     "repeated barcode": (
         lambda f: matrix(f, "barcodes", lambda v: np.array([v[1], *v[1:]])),
         3,
@@ -291,7 +301,9 @@ BAD: dict[str, tuple[Callable[[Path], Any], int, str]] = {
         "incomplete",
     ),
     "positions of another array": (
-        lambda f: edit(f, lambda t: t.assign(array_row=t.array_row.sample(frac=1, random_state=0).to_numpy())),
+        lambda f: edit(
+            f, lambda t: t.assign(array_row=t.array_row.sample(frac=1, random_state=0).to_numpy())
+        ),
         3,
         "do not belong together",
     ),
@@ -401,7 +413,9 @@ def test_damaged_legacy_folders_are_refused(st: Path, name: str) -> None:
         ("mob/MOB2", 407, 1000),
     ],
 )
-def test_real_sections_have_the_spots_their_sources_say(real_data: Path, name: str, spots: int, genes: int) -> None:
+def test_real_sections_have_the_spots_their_sources_say(
+    real_data: Path, name: str, spots: int, genes: int
+) -> None:
     """Numbers of spots and genes as published with the data."""
     section = read(real_data / name)
     assert len(section) == spots

@@ -119,7 +119,9 @@ def test_bgr_swaps_red_and_blue() -> None:
     assert np.array_equal(right[:, ::-1], swapped)
 
 
-def test_a_full_disk_is_a_sentence_and_keeps_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_a_sentence_and_keeps_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the disk fills up the error says so; the chunks before stay and are reused."""
     store, calls = FeatureStore(tmp_path), []
     from histosge import store as room

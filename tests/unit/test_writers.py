@@ -172,7 +172,9 @@ def test_sections_without_image_are_written_too(tmp_path: Path) -> None:
 
     blind = replace(SECTION, slide=None)
     assert h5ad.read(h5ad.write(tmp_path / "p.h5ad", blind, PREDICTION)).mean.shape == MEAN.shape
-    assert "image" not in spatialdata.read_zarr(spatialdata_writer.write(tmp_path / "p.zarr", blind, PREDICTION))
+    assert "image" not in spatialdata.read_zarr(
+        spatialdata_writer.write(tmp_path / "p.zarr", blind, PREDICTION)
+    )
 
 
 def test_genes_of_another_section_are_refused(tmp_path: Path) -> None:

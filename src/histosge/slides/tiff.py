@@ -169,7 +169,11 @@ def _mapped(page: Any) -> Array:
     """Return an uncompressed page as an array on disk."""
     shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
     dtype = page.dtype.newbyteorder(page.parent.byteorder)
-    return np.memmap(page.parent.filehandle.path, dtype, "r", page.dataoffsets[0], shape)
+    path = page.parent.filehandle.path
+    try:
+        return np.memmap(path, dtype, "r", page.dataoffsets[0], shape)
+    except (ValueError, OSError) as error:
+        raise DataError(f"'{Path(path).name}' is cut short ({error}). Copy or export it again.") from error
 
 
 def _paste(out: Array, tile: Array, top: int, left: int) -> None:

@@ -1,0 +1,234 @@
+"""Windows of any image file are the pixels that lie there."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from histosge._errors import DataError, UsageError
+from histosge._types import Array
+from histosge.slide import SlideImage, open_slide
+
+RNG = np.random.default_rng(0)
+COARSE = RNG.integers(0, 255, (24, 30, 3), dtype=np.uint8)
+IMAGE = np.asarray(Image.fromarray(COARSE).resize((600, 480), Image.Resampling.BICUBIC))
+GRAY = np.ascontiguousarray(IMAGE[..., 0])
+MEMORY = SlideImage.from_array(IMAGE, 0.5)
+
+
+def pyramid(path: Path, image: Array, **options: Any) -> None:
+    with tifffile.TiffWriter(path, bigtiff=True) as tif:
+        tif.write(image, subifds=2, tile=(128, 128), photometric="rgb", **options)
+        for step in (2, 4):
+            small = Image.fromarray(image).reduce(step)
+            tif.write(np.asarray(small), subfiletype=1, tile=(128, 128), photometric="rgb", **options)
+
+
+def ome(path: Path, image: Array) -> None:
+    metadata = {"axes": "YXS", "PhysicalSizeX": 0.25, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.25}
+    tifffile.imwrite(path, image, photometric="rgb", tile=(128, 128), metadata=metadata, ome=True)
+
+
+WRITERS = {
+    "stripped.tif": lambda p: tifffile.imwrite(p, IMAGE, photometric="rgb"),
+    "rows.tif": lambda p: tifffile.imwrite(p, IMAGE, photometric="rgb", rowsperstrip=16, compression="zlib"),
+    "tiled.tif": lambda p: tifffile.imwrite(p, IMAGE, photometric="rgb", tile=(128, 128), compression="zlib"),
+    "lzw.tif": lambda p: tifffile.imwrite(p, IMAGE, photometric="rgb", tile=(64, 64), compression="lzw"),
+    "pyramid.tif": lambda p: pyramid(p, IMAGE, compression="zlib"),
+    "picture.ome.tif": lambda p: ome(p, IMAGE),
+    "planar.tif": lambda p: tifffile.imwrite(
+        p, np.moveaxis(IMAGE, 2, 0), photometric="rgb", planarconfig="separate"
+    ),
+    "deep.tif": lambda p: tifffile.imwrite(
+        p, IMAGE.astype(np.uint16) * 257, photometric="rgb", tile=(128, 128)
+    ),
+    "alpha.tif": lambda p: tifffile.imwrite(
+        p, np.dstack([IMAGE, np.full_like(GRAY, 255)]), photometric="rgb", extrasamples=["unassalpha"]
+    ),
+    "picture.png": lambda p: Image.fromarray(IMAGE).save(p),
+    "alpha.png": lambda p: Image.fromarray(np.dstack([IMAGE, np.full_like(GRAY, 255)])).save(p),
+}
+GRAYS = {
+    "gray.tif": lambda p: tifffile.imwrite(p, GRAY, photometric="minisblack", tile=(128, 128)),
+    "gray16.tif": lambda p: tifffile.imwrite(p, GRAY.astype(np.uint16) * 257, photometric="minisblack"),
+    "gray.png": lambda p: Image.fromarray(GRAY).save(p),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_window_is_the_pixels_that_lie_there(tmp_path: Path, name: str) -> None:
+    """Tiled or stripped, flat or pyramidal, 8 or 16 bits, with alpha or planar: the same pixels."""
+    WRITERS[name](tmp_path / name)
+    slide = open_slide(tmp_path / name, mpp=0.5)
+    assert slide.size_um == (300.0, 240.0)
+    window = slide.read(np.array([100.0, 80.0]), 32.0, 64)
+    assert np.array_equal(window, IMAGE[128:192, 168:232])
+
+
+@pytest.mark.parametrize("name", GRAYS)
+def test_gray_becomes_rgb(tmp_path: Path, name: str) -> None:
+    """RGB is the contract, whatever the file holds."""
+    GRAYS[name](tmp_path / name)
+    window = open_slide(tmp_path / name, mpp=0.5).read(np.array([100.0, 80.0]), 32.0, 64)
+    assert np.array_equal(window, np.repeat(GRAY[128:192, 168:232, None], 3, axis=2))
+
+
+@pytest.mark.parametrize("name", ["lossy.jpg", "lossy.tif"])
+def test_lossy_files_are_nearly_the_pixels(tmp_path: Path, name: str) -> None:
+    """JPEG, alone or inside TIFF."""
+    if name.endswith("jpg"):
+        Image.fromarray(IMAGE).save(tmp_path / name, quality=95)
+    else:
+        tifffile.imwrite(tmp_path / name, IMAGE, photometric="rgb", tile=(128, 128), compression="jpeg")
+    window = open_slide(tmp_path / name, mpp=0.5).read(np.array([100.0, 80.0]), 32.0, 64).astype(int)
+    assert np.abs(window - IMAGE[128:192, 168:232]).mean() < 6
+
+
+def test_the_scale_in_the_file_is_used(tmp_path: Path) -> None:
+    """OME's physical size is the scale where nobody gives another."""
+    ome(tmp_path / "p.ome.tif", IMAGE)
+    assert open_slide(tmp_path / "p.ome.tif").mpp == pytest.approx(0.25)
+    assert open_slide(tmp_path / "p.ome.tif", mpp=0.4).mpp == 0.4
+
+
+def test_finer_pixels_are_averaged() -> None:
+    """At half the scale each pixel is the mean of the four it covers."""
+    window = MEMORY.read(np.array([100.0, 80.0]), 64.0, 64).astype(float)
+    covered = IMAGE[96:224, 136:264].reshape(64, 2, 64, 2, 3).mean((1, 3))
+    assert np.abs(window - covered).max() <= 1.0
+
+
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (300.0, 240.0), (3.0, 120.0), (150.0, 239.0)])
+def test_the_image_goes_on_as_its_mirror_image(centre: tuple[float, float]) -> None:
+    """Beyond the edge a window equals that of the padded image."""
+    padded = np.pad(IMAGE, ((64, 64), (64, 64), (0, 0)), mode="symmetric")
+    window = MEMORY.read(np.array(centre), 32.0, 64)
+    left, top = (round(2 * side) - 32 + 64 for side in centre)
+    assert np.array_equal(window, padded[top : top + 64, left : left + 64])
+
+
+def test_a_pyramid_reads_what_the_flat_image_reads(tmp_path: Path) -> None:
+    """Coarse windows come from coarse levels, and look the same."""
+    pyramid(tmp_path / "p.tif", IMAGE)
+    tifffile.imwrite(tmp_path / "f.tif", IMAGE, photometric="rgb")
+    for size_um in (64.0, 130.0):
+        windows = [
+            open_slide(tmp_path / name, mpp=0.5).read(np.array([150.0, 120.0]), size_um, 32).astype(int)
+            for name in ("p.tif", "f.tif")
+        ]
+        # boxes that cut pixels are only nearly the area mean
+        assert np.abs(windows[0] - windows[1]).mean() < 8
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    x=st.floats(-50, 350),
+    y=st.floats(-50, 290),
+    size_um=st.floats(0.6, 200),
+    px=st.integers(1, 70),
+)
+def test_any_window_can_be_read(x: float, y: float, size_um: float, px: int) -> None:
+    """Whatever the place, the width and the sampling: px × px RGB; and many at once equal one by one."""
+    centres = np.array([[x, y], [150.0, 120.0]])
+    windows = MEMORY.read_many(centres, size_um, px)
+    assert windows.shape == (2, px, px, 3)
+    assert windows.dtype == np.uint8
+    assert np.array_equal(windows[0], MEMORY.read(centres[0], size_um, px))
+
+
+def test_a_thumbnail_has_the_size_asked_for_and_the_same_mean() -> None:
+    """Averaging keeps the mean colour; a thumbnail is never sharper than the image."""
+    small = MEMORY.thumbnail(5.0)
+    assert small.shape == (48, 60, 3)
+    assert np.allclose(small.mean((0, 1)), IMAGE.mean((0, 1)), atol=1.0)
+    assert MEMORY.thumbnail(0.1).shape == IMAGE.shape
+
+
+def test_a_window_of_a_large_tiled_file_costs_little_memory(tmp_path: Path) -> None:
+    """Opening and reading a 300-megapixel file needs a small part of its size."""
+    tile = RNG.integers(0, 255, (512, 512, 3), dtype=np.uint8)
+    side = 34
+    tifffile.imwrite(
+        tmp_path / "large.tif",
+        (tile for _ in range(side * side)),
+        shape=(512 * side, 512 * side, 3),
+        dtype=np.uint8,
+        tile=(512, 512),
+        photometric="rgb",
+        compression="zlib",
+    )
+    tracemalloc.start()
+    window = open_slide(tmp_path / "large.tif", mpp=1.0).read(
+        np.array([5120.0 + 256, 5120.0 + 256]), 256.0, 256
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(window, tile[128:384, 128:384])
+    assert peak < 300e6 < 3 * (512 * side) ** 2
+
+
+def corrupt(path: Path) -> None:
+    tifffile.imwrite(path, IMAGE, photometric="rgb", tile=(128, 128), compression="zlib")
+    with tifffile.TiffFile(path) as tif:
+        offset, size = tif.pages[0].dataoffsets[6], tif.pages[0].databytecounts[6]  # type: ignore[union-attr]
+    content = bytearray(path.read_bytes())
+    content[offset : offset + size] = bytes(size)
+    path.write_bytes(content)
+
+
+def test_a_corrupt_tile_is_a_sentence_where_it_is_read(tmp_path: Path) -> None:
+    """Other parts of the image can still be read; the bad tile is refused, never black."""
+    corrupt(tmp_path / "c.tif")
+    slide = open_slide(tmp_path / "c.tif", mpp=0.5)
+    assert np.array_equal(slide.read(np.array([16.0, 16.0]), 16.0, 32), IMAGE[16:48, 16:48])
+    with pytest.raises(DataError, match=r"c\.tif"):
+        slide.read(np.array([96.0, 96.0]), 16.0, 32)
+
+
+BAD = {
+    "truncated.tif": lambda p: (tifffile.imwrite(p, IMAGE), p.write_bytes(p.read_bytes()[: IMAGE.size // 2])),
+    "truncated.png": lambda p: (Image.fromarray(IMAGE).save(p), p.write_bytes(p.read_bytes()[:3000])),
+    "text.tif": lambda p: p.write_text("not an image"),
+    "cmyk.jpg": lambda p: Image.fromarray(IMAGE).convert("CMYK").save(p),
+    "cmyk.tif": lambda p: tifffile.imwrite(p, np.dstack([IMAGE, GRAY]), photometric="separated"),
+    "bits.png": lambda p: Image.fromarray(GRAY > 99).save(p),
+    "bits.tif": lambda p: Image.fromarray(GRAY > 99).save(p),
+    "floats.tif": lambda p: tifffile.imwrite(p, IMAGE.astype(np.float32), photometric="rgb"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_rgb_image_is_a_sentence(tmp_path: Path, name: str) -> None:
+    """Truncated, CMYK, 1-bit, floating-point or not an image at all."""
+    BAD[name](tmp_path / name)
+    with pytest.raises(DataError, match=name.replace(".", r"\.")):
+        open_slide(tmp_path / name, mpp=0.5).read(np.array([150.0, 200.0]), 150.0, 64)
+
+
+def test_missing_files_and_scales_are_the_users_to_give(tmp_path: Path) -> None:
+    """No file, no scale, an impossible scale: exit code 2."""
+    with pytest.raises(UsageError, match="nothing"):
+        open_slide(tmp_path / "nothing.tif", mpp=0.5)
+    Image.fromarray(IMAGE).save(tmp_path / "p.png")
+    with pytest.raises(UsageError, match="--mpp"):
+        open_slide(tmp_path / "p.png")
+    with pytest.raises(UsageError, match="positive"):
+        open_slide(tmp_path / "p.png", mpp=-1.0)
+
+
+def test_equal_images_have_equal_fingerprints() -> None:
+    """Content and scale decide; one pixel changed is another image."""
+    changed = IMAGE.copy()
+    changed[200, 300, 1] ^= 1
+    same, other = SlideImage.from_array(IMAGE.copy(), 0.5), SlideImage.from_array(changed, 0.5)
+    assert same.fingerprint == MEMORY.fingerprint
+    assert other.fingerprint != MEMORY.fingerprint
+    assert SlideImage.from_array(IMAGE, 0.6).fingerprint != MEMORY.fingerprint
