@@ -1,4 +1,9 @@
-"""Check the documents: links lead somewhere, Python compiles, commands have the options they are shown with."""
+"""Check the documents: links lead somewhere, Python compiles, commands have the options they are shown with.
+
+    python docs/check.py [--write]
+
+``--write`` brings the table of encoders up to date with their cards; without it, a difference is a fault.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +17,19 @@ from pathlib import Path
 from typer.main import get_command
 
 from histosge.cli.app import app
+from histosge.encoders import ENCODERS
 
 ROOT = Path(__file__).parents[1]
+ENCODERS_PAGE = ROOT / "docs" / "encoders.md"
 
 
 def main() -> int:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    if "--write" in sys.argv:
+        ENCODERS_PAGE.write_text(with_table(ENCODERS_PAGE.read_text()))
     faults = [fault for page in pages for fault in (*links(page), *python(page), *commands(page))]
+    if ENCODERS_PAGE.read_text() != with_table(ENCODERS_PAGE.read_text()):
+        faults.append("encoders.md: the table is not that of the cards; run `python docs/check.py --write`")
     print("\n".join(faults) or f"{len(pages)} documents are in order")
     return 1 if faults else 0
 
@@ -56,6 +67,22 @@ def commands(page: Path) -> Iterator[str]:
             for word in words
             if word.startswith("--") and word not in options
         )
+
+
+def with_table(text: str) -> str:
+    """Return a page with the table between its marks made from the encoders' cards."""
+    lines = ["| name | numbers | views | weights | licence | |", "|---|---|---|---|---|---|"]
+    for name, entry in ENCODERS.items():
+        card = entry.card
+        views = ", ".join(f"{view.size_um:g} µm at {view.px} px" for view in card.views)
+        source = (
+            "none needed"
+            if card.source is None
+            else f"`{card.source}`" + (" (ask for access)" if card.gated else "")
+        )
+        lines.append(f"| `{name}` | {card.dim} | {views} | {source} | {card.licence} | {card.summary} |")
+    table = "<!-- table -->\n" + "\n".join(lines) + "\n<!-- end -->"
+    return re.sub(r"<!-- table -->.*?<!-- end -->", lambda _: table, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

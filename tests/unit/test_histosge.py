@@ -47,7 +47,7 @@ def test_the_paper_network_takes_1029_columns() -> None:
 
 
 def test_presets_are_what_they_are_called() -> None:
-    """The published preset crops 50 px and swaps red and blue; the paper's does not swap; the corrected does neither."""
+    """The published preset crops 50 px and swaps red and blue; the paper's does not swap; the corrected neither."""
     crops = {name: build_model("histosge", name).needs.crop for name in ("published", "paper", "corrected")}
     assert crops["published"] is not None
     assert (crops["published"].size_px, crops["published"].channel_order) == (50, "bgr")

@@ -165,8 +165,13 @@ def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
     """A writer that fails leaves the old file, and nothing beside it."""
     path = tmp_path / "result.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), _atomic.atomic_path(path) as draft:
-        draft.write_text("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with _atomic.atomic_path(path) as draft:
+            draft.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["result.txt"]

@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,7 +74,10 @@ def errors_as_sentences(*, as_json: bool) -> Iterator[None]:
     ours; its traceback goes into a file that can be attached to a report.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            # remarks are printed as such; the rest is for programmers
+            warnings.simplefilter("ignore")
+            yield
     except HistosgeError as error:
         _fail(str(error), error.exit_code, as_json=as_json)
     except MemoryError:

@@ -62,7 +62,7 @@ def marker_maps(
     measured = log_cp10k(section.counts, columns=_columns(section.genes, genes)).toarray()
     for gene, row, values in zip(genes, panels, measured.T, strict=True):
         _draw_tissue(row[0], view.picture, window)
-        row[0].set_ylabel(gene, fontsize=12, fontweight="bold")
+        row[0].set_ylabel(gene, fontsize=12 if len(gene) < 14 else 8, fontweight="bold")
         _scale_bar(row[0], window)
         spots = _draw_places(row[1], view, section.spots.xy, values, _SPOT)
         figure.colorbar(spots, ax=row[1], shrink=0.6, pad=0.01)

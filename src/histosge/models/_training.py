@@ -166,7 +166,9 @@ def train(task: Task, schedule: Schedule, *, seed: int, runtime: Runtime) -> Cou
         if schedule.patience is not None and state.course.best_epoch == epoch + 1:
             state.best = {name: value.detach().clone() for name, value in network.state_dict().items()}
         if runtime.report is not None:
-            runtime.report(epoch + 1, schedule.epochs, f"fitting, loss {loss:.4g}")
+            over = state.course.is_over(schedule)
+            # stopped early is done
+            runtime.report(schedule.epochs if over else epoch + 1, schedule.epochs, "fitting")
         if runtime.checkpoint is not None and time.monotonic() - kept_at > _CHECKPOINT_EVERY_S:
             _keep(network, state, runtime.checkpoint)
             kept_at = time.monotonic()

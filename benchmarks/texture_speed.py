@@ -1,0 +1,36 @@
+"""Locations a second of the default encoder, at three scales, reading included.
+
+python benchmarks/texture_speed.py [--locations 8000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+from histosge.datasets import synthetic
+from histosge.encoders import load_encoder
+from histosge.features import embed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--locations", type=int, default=8000)
+    n = parser.parse_args().locations
+    slide = synthetic().section.slide
+    if slide is None:
+        raise SystemExit("the synthetic section has no image")
+    places = np.random.default_rng(0).uniform(0, min(slide.size_um), (n, 2))
+    encoder = load_encoder("texture")
+    embed(slide, places[:500], encoder)
+    start = time.perf_counter()
+    embed(slide, places, encoder)
+    seconds = time.perf_counter() - start
+    scales = ", ".join(f"{view.size_um:g}" for view in encoder.card.views)
+    print(f"{n / seconds:.0f} locations a second ({encoder.card.dim} numbers each, views of {scales} µm)")
+
+
+if __name__ == "__main__":
+    main()
