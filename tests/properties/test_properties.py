@@ -1,0 +1,159 @@
+"""What holds for any data."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from histosge import splits
+from histosge._hash import fingerprint
+from histosge.expression import depth, log_cp10k
+from histosge.genes import highly_variable
+from histosge.lattice import Lattice
+from histosge.models._scaling import Columns
+from histosge.models._windows import windows
+from histosge.refinement import offsets
+
+counts_matrices = st.integers(0, 2**32 - 1).map(
+    lambda seed: sparse.csr_matrix(
+        np.random.default_rng(seed).poisson(np.random.default_rng(seed).gamma(0.5, 3.0, (20, 15)))
+    ).astype(np.float64)
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(counts=counts_matrices, factor=st.integers(2, 9))
+def test_expression_does_not_depend_on_depth(counts: sparse.csr_matrix, factor: int) -> None:
+    """Sequencing a spot deeper in proportion changes nothing; totals of CP10k are ten thousand."""
+    values = log_cp10k(counts).toarray()
+    assert np.allclose(log_cp10k(counts * factor).toarray(), values)
+    totals = np.expm1(values).sum(axis=1)
+    assert np.allclose(totals[depth(counts) > 0], 1e4)
+    assert (values >= 0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(counts=counts_matrices, seed=st.integers(0, 99))
+def test_columns_can_be_asked_for_in_any_order(counts: sparse.csr_matrix, seed: int) -> None:
+    """Some columns of the expression are those columns of all of it."""
+    columns = np.random.default_rng(seed).permutation(15)[:6]
+    assert np.allclose(log_cp10k(counts, columns=columns).toarray(), log_cp10k(counts).toarray()[:, columns])
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 99))
+def test_variable_genes_do_not_depend_on_the_order_of_spots(seed: int) -> None:
+    """Shuffling spots chooses the same genes."""
+    rng = np.random.default_rng(seed)
+    counts = sparse.csr_matrix(
+        rng.poisson(rng.gamma(0.5, 3.0, (60, 1)) * rng.gamma(0.7, 2.0, 300)), dtype=np.float64
+    )
+    order = rng.permutation(counts.shape[0])
+    assert np.array_equal(highly_variable(counts, 50), highly_variable(counts[order], 50))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    angle=st.floats(0, 2 * np.pi),
+    pitch=st.floats(5, 500),
+    mirrored=st.booleans(),
+    hexagonal=st.booleans(),
+    n_fold=st.integers(1, 8),
+)
+def test_any_lattice_is_found_and_refined(
+    angle: float, pitch: float, mirrored: bool, hexagonal: bool, n_fold: int
+) -> None:
+    """Turned, mirrored, scaled: the fit finds kind and pitch, and offsets never coincide modulo the lattice."""
+    column, row = (part.ravel().astype(float) for part in np.meshgrid(np.arange(9), np.arange(8)))
+    site = np.column_stack([2 * column + row % 2, row]) if hexagonal else np.column_stack([column, row])
+    xy = site * ([0.5, 0.75**0.5] if hexagonal else [1.0, 1.0]) * pitch
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    xy = (xy * [-1, 1] if mirrored else xy) @ turn
+    lattice = Lattice.fit(xy, site)
+    assert lattice.kind == ("hexagonal" if hexagonal else "square")
+    assert abs(lattice.pitch_um / pitch - 1) < 1e-6
+    assert np.allclose(lattice.to_um(lattice.to_lattice(xy)), xy, atol=1e-6 * pitch)
+    steps = offsets(lattice, n_fold)
+    assert len(steps) == n_fold
+    gaps = steps[:, None] - steps[None]
+    apart = np.abs(gaps - np.rint(gaps)).max(axis=2)
+    assert (apart[~np.eye(n_fold, dtype=bool)] > 1e-3).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(2, 500), size=st.integers(2, 60), seed=st.integers(0, 99))
+def test_windows_are_a_partition(n: int, size: int, seed: int) -> None:
+    """Every order cuts all rows into windows, each once, none too large."""
+    xy = np.random.default_rng(seed).uniform(0, 100, (n, 2))
+    for order in ("file", "random", "spatial"):
+        parts = windows(xy, size, order)  # type: ignore[arg-type]
+        assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(n))
+        assert max(map(len, parts)) <= size
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(4, 400), fraction=st.floats(0.2, 0.8), seed=st.integers(0, 99))
+def test_splits_are_disjoint_and_repeatable(n: int, fraction: float, seed: int) -> None:
+    """A random split retains the share asked for, and the same seed splits alike."""
+    split = splits.random(n, fraction=fraction, seed=seed)
+    assert len(split.retained) == round(fraction * n)
+    assert not set(split.retained) & set(split.removed)
+    assert len(split.retained) + len(split.removed) == n
+    assert np.array_equal(split.retained, splits.random(n, fraction=fraction, seed=seed).retained)
+
+
+def test_the_published_split_is_the_published_one() -> None:
+    """3460 spots: 1730 retained, the first of them 0, 1, 2, 4, 6."""
+    split = splits.published(3460)
+    assert len(split.retained) == 1730
+    assert split.retained[:5].tolist() == [0, 1, 2, 4, 6]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 99), guard=st.floats(0, 2))
+def test_blocks_keep_their_distance(seed: int, guard: float) -> None:
+    """No retained spot is nearer to a removed one than the guard band."""
+    xy = np.random.default_rng(seed).uniform(0, 40, (300, 2))
+    split = splits.blocks(xy, width_um=8.0, guard_um=guard, seed=seed)
+    gaps = np.linalg.norm(xy[split.retained][:, None] - xy[split.removed][None], axis=2)
+    assert gaps.min() > guard
+
+
+def test_sublattices_have_their_index() -> None:
+    """One site in 3, 4 or 7 is retained, and they are as far apart as the index says."""
+    a, b = (part.ravel() for part in np.meshgrid(np.arange(21), np.arange(21)))
+    xy = np.column_stack([a + b / 2, b * 0.75**0.5])
+    for index in (3, 4, 7):
+        split = splits.sublattice(np.column_stack([a, b]).astype(float), index)
+        assert abs(len(split.retained) / len(a) - 1 / index) < 0.03
+        kept = xy[split.retained]
+        gaps = np.linalg.norm(kept[:, None] - kept[None], axis=2)
+        assert np.isclose(gaps[gaps > 0].min(), index**0.5)
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(value=plain)
+def test_fingerprints_tell_values_and_not_objects(value: object) -> None:
+    """Equal content, equal hash; wrapping a value changes it."""
+    import copy
+
+    assert fingerprint(value) == fingerprint(copy.deepcopy(value))
+    assert fingerprint([value]) != fingerprint(value)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 99), shift=st.floats(-5, 5), scale=st.floats(0.1, 10))
+def test_standardised_columns_do_not_depend_on_units(seed: int, shift: float, scale: float) -> None:
+    """Another unit or zero of a feature gives the same numbers."""
+    values = np.random.default_rng(seed).normal(size=(30, 4))
+    other = values * scale + shift
+    assert np.allclose(Columns.of(values).apply(values), Columns.of(other).apply(other), atol=1e-4)

@@ -1,0 +1,129 @@
+"""Kriging and ridge against independent implementations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from histosge.datasets import synthetic
+from histosge.expression import log_cp10k
+from histosge.inputs import Inputs, Samples
+from histosge.locations import at_spots, refined
+from histosge.models import predict
+from histosge.models._shrinkage import _RATIOS, Shrinkage
+from histosge.models.idw import IDW
+from histosge.models.kriging import Kriging, matern
+from histosge.models.ridge import Ridge
+
+SECTION = synthetic(columns=10, rows=10, genes=12).section
+PLACES = refined(SECTION, 3)
+EXPRESSION = log_cp10k(SECTION.counts).toarray()
+SAMPLES = Samples(Inputs(at_spots(SECTION)), EXPRESSION, SECTION.genes, np.ones(len(SECTION)))
+
+
+def test_the_kernel_is_scikit_learns() -> None:
+    """Our sum of Matérn-3/2 kernels equals theirs."""
+    xy = SECTION.spots.xy
+    theirs = 0.5 * (Matern(150.0, nu=1.5)(xy) + Matern(700.0, nu=1.5)(xy))
+    assert np.allclose(matern(xy, xy, (150.0, 700.0)), theirs)
+
+
+@pytest.mark.parametrize("gene", [0, 3, 5])
+def test_kriging_is_a_gaussian_process(gene: int) -> None:
+    """At the noise found by marginal likelihood, mean and spread equal those of scikit-learn's process."""
+    predictor = Kriging().fit(SAMPLES)
+    shrinkage = predictor.shrinkage
+    ratio, variance = _RATIOS[shrinkage.choice[gene]], shrinkage.variance[gene]
+    ranges = predictor.field.ranges_um
+    signal = sum(
+        (ConstantKernel(variance / 2) * Matern(length, nu=1.5) for length in ranges[1:]),
+        ConstantKernel(variance / 2) * Matern(ranges[0], nu=1.5),
+    )
+    kernel = signal + WhiteKernel(variance * ratio)
+    process = GaussianProcessRegressor(kernel, optimizer=None, alpha=1e-6 * variance)
+    values = EXPRESSION[:, gene]
+    process.fit(SECTION.spots.xy, values - values.mean())
+    mean, spread = process.predict(PLACES.xy[len(SECTION) :], return_std=True)
+    ours = predict(predictor, Inputs(PLACES.take(slice(len(SECTION), None))))
+    assert np.allclose(ours.mean[:, gene], np.maximum(mean + values.mean(), 0), atol=2e-3)
+    assert np.allclose(np.asarray(ours.spread)[:, gene], spread, rtol=2e-2)
+
+
+@pytest.mark.parametrize("gene", [0, 3, 5])
+def test_the_noise_is_the_most_likely_one(gene: int) -> None:
+    """Of all noise ratios tried, the one chosen has the largest marginal likelihood by scikit-learn's reckoning."""
+    predictor = Kriging().fit(SAMPLES)
+    values = EXPRESSION[:, gene] - EXPRESSION[:, gene].mean()
+    xy = SECTION.spots.xy
+    kernel = matern(xy, xy, predictor.field.ranges_um)
+    likelihood = []
+    for ratio in _RATIOS:
+        covariance = kernel + ratio * np.eye(len(xy))
+        scale = values @ np.linalg.solve(covariance, values) / len(xy)
+        likelihood.append(-len(xy) * np.log(scale) - np.linalg.slogdet(covariance)[1])
+    assert abs(int(np.argmax(likelihood)) - int(predictor.shrinkage.choice[gene])) <= 1
+
+
+def test_few_landmarks_are_nearly_all_of_them() -> None:
+    """Carried by half of the spots, the field hardly changes, and the spread does not shrink."""
+    whole, half = (
+        predict(Kriging(landmarks=n).fit(SAMPLES), Inputs(PLACES)) for n in (2000, len(SECTION) // 2)
+    )
+    assert np.corrcoef(whole.mean.ravel(), half.mean.ravel())[0, 1] > 0.99
+    assert (np.asarray(half.spread) > 0.9 * np.asarray(whole.spread)).all()
+
+
+def test_ridge_is_scikit_learns() -> None:
+    """At the penalty found, weights equal those of scikit-learn's ridge regression."""
+    from sklearn.linear_model import Ridge as Theirs
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(80, 6))
+    values = features @ rng.normal(size=(6, 3)) + rng.normal(size=(80, 3))
+    features = features - features.mean(axis=0)
+    fitted = Shrinkage.fit(features, values)
+    for gene in range(3):
+        theirs = Theirs(alpha=_RATIOS[fitted.choice[gene]], fit_intercept=False)
+        theirs.fit(features, values[:, gene] - values[:, gene].mean())
+        assert np.allclose(fitted.turn @ fitted.weights[:, gene], theirs.coef_, atol=1e-6)
+    assert Ridge().needs.features
+
+
+def test_spreads_are_as_wide_as_they_say() -> None:
+    """Where the model is true, nine in ten new measurements lie within the 90 % interval."""
+    rng = np.random.default_rng(1)
+    xy = rng.uniform(0, 2000, (400, 2))
+    kernel = matern(xy, xy, (200.0, 800.0)) + 0.5 * np.eye(400)
+    values = 10 + np.linalg.cholesky(kernel) @ rng.normal(size=(400, 40))
+    from dataclasses import replace
+
+    from histosge.points import Points
+
+    places = at_spots(SECTION)
+    points = Points(xy, np.arange(400).astype(str))
+    fields = {
+        name: np.resize(getattr(places, name), 400)
+        for name in ("parent", "offset_class", "observed", "in_tissue")
+    }
+    placed = replace(places, points=points, lattice_xy=xy / 100, **fields)
+    genes = np.array([f"g{i}" for i in range(40)])
+    samples = Samples(Inputs(placed), values, genes, np.ones(400))
+    kept, out = np.arange(0, 400, 2), np.arange(1, 400, 2)
+    model = Kriging(ranges_pitches=(2.0, 8.0))
+    found = predict(model.fit(samples.take(kept)), samples.inputs.take(out))
+    inside = np.abs(values[out] - found.mean) < 1.645 * np.asarray(found.spread)
+    assert 0.86 < inside.mean() < 0.94
+
+
+def test_idw_is_shepards_formula() -> None:
+    """Weights fall with the square of the distance; at a spot its own value is returned."""
+    predictor = IDW(neighbours=5).fit(SAMPLES)
+    found = predict(predictor, Inputs(PLACES)).mean
+    assert np.allclose(found[: len(SECTION)], EXPRESSION, atol=1e-5)
+    place = PLACES.xy[-1]
+    distance = np.linalg.norm(SECTION.spots.xy - place, axis=1)
+    near = np.argsort(distance)[:5]
+    weights = distance[near] ** -2.0
+    assert np.allclose(found[-1], weights @ EXPRESSION[near] / weights.sum(), atol=1e-5)
