@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("sections", nargs="*", default=ALL)
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
     print("section          spots  places  genes  epochs  wall s  fit s  peak GB")
     for name in arguments.sections:

@@ -89,8 +89,9 @@ def highly_variable(counts: sparse.csr_matrix, n_top: int) -> Int[np.ndarray, " 
     to the earlier gene.
     """
     n = counts.shape[0]
-    mean = np.asarray(counts.mean(axis=0)).ravel()
-    squares = np.asarray(counts.multiply(counts).sum(axis=0)).ravel()
+    # sums of whole numbers are exact, whatever the order of the spots; loess makes much of the last digit
+    mean = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel() / n
+    squares = np.asarray(counts.multiply(counts).sum(axis=0, dtype=np.float64)).ravel()
     variance = (squares - n * mean**2) / max(n - 1, 1)
     varies = np.flatnonzero(variance > 0)
     if not len(varies):
