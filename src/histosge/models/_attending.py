@@ -17,6 +17,7 @@ from ._windows import windows
 
 if TYPE_CHECKING:
     import torch
+    from scipy.spatial import cKDTree
 
     from ._networks.histosge import Context, HisToSGENetwork
     from .histosge import HisToSGE
@@ -74,22 +75,24 @@ class _Gallery:
 
     Parameters
     ----------
-    numbers
-        Their features and places.
     seen
-        The same on the device.
+        Their features and places, on the device.
+    tree
+        Finds the nearest ones.
     neighbours
         How many of them a place looks at; ``None``: all.
     """
 
-    numbers: Numbers
     seen: _Seen
+    tree: cKDTree
     neighbours: int | None
 
     @classmethod
     def of(cls, model: HisToSGE, numbers: Numbers, device: str) -> _Gallery:
+        from scipy.spatial import cKDTree
+
         nearest = min(model.neighbours, len(numbers) - 1) if model.context == "neighbours" else None
-        return cls(numbers, _Seen.of(numbers, device), nearest)
+        return cls(_Seen.of(numbers, device), cKDTree(numbers.xy), nearest)
 
     def context(self, network: HisToSGENetwork, xy: Array) -> Context:
         """Return whom places at ``xy`` look at; never a spot at the very same place, which is the place itself."""
@@ -102,7 +105,7 @@ class _Gallery:
             tokens = network.tokens(self.seen.features, self.seen.place)
             distance = torch.cdist(torch.as_tensor(np.array(xy), device=device), self.seen.xy)
             return Context(tokens, hidden=distance < _SAME, distance=distance)
-        chosen, apart = _nearest(self.numbers.xy, xy, self.neighbours)
+        chosen, apart = _nearest(self.tree, xy, self.neighbours)
         # spots that nobody looks at need no token
         rows, chosen = np.unique(chosen, return_inverse=True)
         index = torch.as_tensor(rows, device=device)
@@ -113,11 +116,9 @@ class _Gallery:
         )
 
 
-def _nearest(spots: Array, xy: Array, number: int) -> tuple[Array, Array]:
+def _nearest(tree: cKDTree, xy: Array, number: int) -> tuple[Array, Array]:
     """Return the rows and distances of the nearest spots, leaving out one at the place itself."""
-    from scipy.spatial import cKDTree
-
-    distance, row = cKDTree(spots).query(xy, k=number + 1)
+    distance, row = tree.query(xy, k=number + 1)
     itself = distance[:, :1] < _SAME
     distance = np.where(itself, distance[:, 1:], distance[:, :-1])
     return np.where(itself, row[:, 1:], row[:, :-1]), distance.astype(np.float32)

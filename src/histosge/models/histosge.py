@@ -110,7 +110,7 @@ class HisToSGE:
     targets: Literal["raw", "centred", "standardised"] = "standardised"
     factors: int | None = 30
     loss: Literal["mean", "sum"] = "mean"
-    batch: int = 64
+    batch: int = 96
     epochs: int = 150
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
