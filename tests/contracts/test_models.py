@@ -189,6 +189,15 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(kind: tuple[str, str | None
     assert np.array_equal(predict(resumed, inputs).mean, predict(fitted(kind), inputs).mean)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[0] == "histosge"], ids=label)
+def test_bf16_learns_nearly_the_same(kind: tuple[str, str | None]) -> None:
+    """Autocast to bf16 changes predictions little."""
+    samples, inputs = prepared(kind)
+    short = built(kind).fit(samples, seed=3, runtime=Runtime(precision="bf16"))
+    one, two = predict(short, inputs).mean, predict(fitted(kind), inputs).mean
+    assert np.abs(one - two).mean() < 0.15 * two.std() + 0.05
+
+
 @pytest.mark.parametrize(
     ("name", "preset", "options", "sentence"),
     [

@@ -175,6 +175,19 @@ def test_a_window_of_a_large_tiled_file_costs_little_memory(tmp_path: Path) -> N
     assert peak < 300e6 < 3 * (512 * side) ** 2
 
 
+def test_openslide_reads_the_same_pixels(tmp_path: Path) -> None:
+    """Slides that only OpenSlide knows (SVS, NDPI, MRXS) go through the same contract."""
+    from histosge.slides.openslide import OpenSlideSource
+
+    pyramid(tmp_path / "p.tif", IMAGE, compression="zlib")
+    slide = SlideImage(OpenSlideSource.open(tmp_path / "p.tif"), 0.5)
+    assert slide.size_um == (300.0, 240.0)
+    assert np.array_equal(slide.read(np.array([100.0, 80.0]), 32.0, 64), IMAGE[128:192, 168:232])
+    (tmp_path / "bad.svs").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"bad\.svs"):
+        open_slide(tmp_path / "bad.svs", mpp=0.5)
+
+
 def corrupt(path: Path) -> None:
     tifffile.imwrite(path, IMAGE, photometric="rgb", tile=(128, 128), compression="zlib")
     with tifffile.TiffFile(path) as tif:

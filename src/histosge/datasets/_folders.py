@@ -85,6 +85,9 @@ def _write_matrix(section: Section, path: Path) -> None:
     import h5py
 
     with h5py.File(path, "w") as file:
+        # scanpy names the section after the first library
+        file.attrs["library_ids"] = np.array([section.name], dtype="S")
+        file.attrs["filetype"] = "matrix"
         group = file.create_group("matrix")
         group["data"] = section.counts.data.astype(np.int32)
         group["indices"] = section.counts.indices.astype(np.int64)
@@ -94,6 +97,7 @@ def _write_matrix(section: Section, path: Path) -> None:
         features = group.create_group("features")
         features["id"], features["name"] = section.gene_ids.astype("S"), section.genes.astype("S")
         features["feature_type"] = np.full(len(section.genes), b"Gene Expression")
+        features["genome"] = np.full(len(section.genes), b"synthetic")
 
 
 def _write_image(section: Section, path: Path, longest_px: int) -> float:

@@ -1,0 +1,103 @@
+"""The same from Python: on files, on sections and on AnnData objects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+import scanpy
+from matplotlib.figure import Figure
+
+import histosge as hs
+from histosge._errors import HistosgeError, UsageError
+from histosge.datasets.synthetic import write_spaceranger
+
+TISSUE = hs.synthetic(columns=12, rows=12, genes=30)
+SECTION = TISSUE.section
+KRIGING = hs.Recipe(model="kriging", genes="all")
+
+
+@pytest.fixture
+def adata(tmp_path: Path) -> anndata.AnnData:
+    """What scanpy reads from the section's Space Ranger folder."""
+    write_spaceranger(SECTION, tmp_path / "outs")
+    with pytest.warns(FutureWarning):
+        data = scanpy.read_visium(tmp_path / "outs")
+    data.var_names_make_unique()
+    return data
+
+
+def test_features_go_into_obsm(adata: anndata.AnnData, tmp_path: Path) -> None:
+    """``hs.pp.features`` adds one array and its facts, and changes nothing else."""
+    before = adata.copy()
+    values = hs.pp.features(adata, store=tmp_path / "store")
+    assert values.shape == (adata.n_obs, 150)
+    assert np.array_equal(adata.obsm["X_texture"], values)
+    assert adata.uns["X_texture"]["licence"] == "BSD-3-Clause"
+    assert set(adata.obsm) == {*before.obsm, "X_texture"}
+    assert (adata.X != before.X).nnz == 0
+    adata.write_h5ad(tmp_path / "with_features.h5ad")
+
+
+def test_enhance_returns_a_new_anndata(adata: anndata.AnnData) -> None:
+    """``hs.tl.enhance`` predicts at more places; the object given stays as it was."""
+    before = adata.copy()
+    fine = hs.tl.enhance(adata, KRIGING, refine=4)
+    assert fine.n_obs == 4 * adata.n_obs
+    assert fine.obs["observed"].sum() == adata.n_obs
+    assert set(adata.obsm) == set(before.obsm)
+    grid = hs.tl.enhance(SECTION, KRIGING, spacing_um=60.0)
+    assert grid.n_obs > adata.n_obs
+    found = hs.tl.enhance(adata, hs.Recipe(genes="all", options={"epochs": 2}), refine=2)
+    assert np.isfinite(found.X).all()
+
+
+def test_plots_are_figures() -> None:
+    """``hs.pl`` draws sections and predictions; unknown genes are refused."""
+    fitted = hs.fit(SECTION, KRIGING)
+    prediction = hs.predict_at(fitted, SECTION, hs.refined(SECTION, 2))
+    assert isinstance(hs.pl.enhance(SECTION, [("×2", prediction)], ["ZONE1"]), Figure)
+    assert isinstance(hs.pl.overview(SECTION), Figure)
+    with pytest.raises(UsageError, match="NoGene"):
+        hs.pl.enhance(SECTION, [("×2", prediction)], ["NoGene"])
+    with pytest.raises(UsageError, match="at least one"):
+        hs.pl.enhance(SECTION, [], [])
+
+
+def test_run_from_python_writes_the_same_folder(tmp_path: Path) -> None:
+    """``hs.run`` is the command line's ``run``."""
+    record = hs.run(SECTION, KRIGING, target=hs.Target(refine=2), out=tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text()) == json.loads(json.dumps(record))
+    adata = anndata.read_h5ad(tmp_path / "prediction.h5ad")
+    assert "spread" in adata.layers
+    assert hs.load_fit(SECTION, tmp_path / "fit").key == record["fit_key"]
+    with pytest.raises(UsageError, match="other data"):
+        hs.load_fit(hs.synthetic(columns=12, rows=12, genes=30, seed=1).section, tmp_path / "fit")
+
+
+def test_a_section_without_image_can_be_kriged_and_says_what_else_it_needs() -> None:
+    """Models of position work without image; others name the option that gives one."""
+    from dataclasses import replace
+
+    blind = replace(SECTION, slide=None)
+    assert hs.tl.enhance(blind, KRIGING, refine=2).n_obs == 2 * len(SECTION)
+    with pytest.raises(HistosgeError, match=r"--image.*--model kriging"):
+        hs.fit(blind, hs.Recipe())
+
+
+def test_generated_places_follow_the_truth_between_the_spots() -> None:
+    """At places that were never measured predictions are nearer to the truth than the nearest measurement is."""
+    tissue = hs.synthetic(seed=2)
+    places = hs.refined(tissue.section, 4)
+    between = np.flatnonzero(~places.observed)
+    truth = tissue.truth(places.xy[between])
+    errors = {}
+    for name in ("nearest", "histosge"):
+        fitted = hs.fit(tissue.section, hs.Recipe(model=name, genes="all"))
+        found = hs.predict_at(fitted, tissue.section, places.take(between))
+        columns = [int(np.flatnonzero(tissue.section.genes == gene)[0]) for gene in found.genes]
+        errors[name] = float(((found.mean - truth[:, columns]) ** 2).mean())
+    assert errors["histosge"] < 0.5 * errors["nearest"]
