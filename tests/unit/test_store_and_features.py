@@ -108,7 +108,11 @@ embed(slide, places, load_encoder("texture"), store=FeatureStore(Path(sys.argv[1
     places = np.random.default_rng(1).uniform(100, 900, (12000, 2))
     seen: list[int] = []
     rows = embed(
-        SLIDE, places, load_encoder("texture"), store=FeatureStore(tmp_path), report=lambda d, t, _: seen.append(t)
+        SLIDE,
+        places,
+        load_encoder("texture"),
+        store=FeatureStore(tmp_path),
+        report=lambda d, t, _: seen.append(t),
     )
     assert seen[0] < len(places)
     assert np.array_equal(rows[:600], embed(SLIDE, places[:600], load_encoder("texture")))
