@@ -15,7 +15,8 @@ from .section import Section
 
 __all__ = ["GenePanel", "highly_variable", "select"]
 
-# a gene seen in fewer spots than this says nothing that could be learnt
+# a gene seen in fewer spots of the section than this says nothing that could be learnt; where only some spots may be
+# looked at, in proportion fewer of those
 _SEEN_SMALL, _SEEN_LARGE, _LARGE = 3, 10, 1000
 # seurat_v3's own setting
 _SPAN = 0.3
@@ -73,7 +74,7 @@ def select(section: Section, spec: str = "hvg:1000", *, rows: Array | None = Non
     """
     counts = section.counts if rows is None else section.counts[rows]
     if spec.startswith("hvg:"):
-        columns = _variable(counts, spec)
+        columns = _variable(counts, spec, len(section))
         return GenePanel(section.genes[columns], columns, spec)
     if spec == "all":
         columns = np.flatnonzero(_seen(counts) > 0)
@@ -104,11 +105,11 @@ def highly_variable(counts: sparse.csr_matrix, n_top: int) -> Int[np.ndarray, " 
     return np.sort(order)
 
 
-def _variable(counts: sparse.csr_matrix, spec: str) -> Array:
+def _variable(counts: sparse.csr_matrix, spec: str, spots: int) -> Array:
     text = spec.removeprefix("hvg:")
     if not text.isdigit() or int(text) < 1:
         raise UsageError(f"Expected hvg:N with a whole number of genes, got '{spec}'. Try hvg:1000.")
-    floor = _SEEN_LARGE if counts.shape[0] > _LARGE else _SEEN_SMALL
+    floor = max(1, round((_SEEN_LARGE if spots > _LARGE else _SEEN_SMALL) * counts.shape[0] / spots))
     candidates = np.flatnonzero(_seen(counts) >= floor)
     if not len(candidates):
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,9 +11,8 @@ import numpy as np
 from ._errors import DataError
 from ._types import Array, Float, frozen
 from .locations import Locations
-from .patches import PatchSource
 
-__all__ = ["FeatureRows", "Inputs", "Samples"]
+__all__ = ["FeatureRows", "Inputs", "PatchRows", "Samples", "joined"]
 
 
 @runtime_checkable
@@ -26,6 +26,28 @@ class FeatureRows(Protocol):
 
     def __getitem__(self, index: Any) -> Array:
         """Return rows: an integer array, a slice or a boolean mask in, float32 out."""
+        ...
+
+
+@runtime_checkable
+class PatchRows(Protocol):
+    """Windows of tissue read by rows: :class:`histosge.patches.PatchSource`, or several of them in a row."""
+
+    @property
+    def px(self) -> int:
+        """Pixels of a side."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of places."""
+        ...
+
+    def __getitem__(self, index: Any) -> Array:
+        """Read windows: an integer array, a slice or a boolean mask in, b × px × px × 3 of 8 bits out."""
+        ...
+
+    def take(self, index: Any) -> PatchRows:
+        """Return those at ``index``, unread."""
         ...
 
 
@@ -48,7 +70,7 @@ class Inputs:
     locations: Locations
     features: FeatureRows | None = None
     colour: Float[np.ndarray, "n 3"] | None = None
-    patches: PatchSource | None = None
+    patches: PatchRows | None = None
 
     def __post_init__(self) -> None:
         for name in ("features", "colour", "patches"):
@@ -111,3 +133,101 @@ class Samples:
 
 def _rows(part: Any) -> Any:
     return part if hasattr(part, "__len__") else range(part.shape[0])
+
+
+def joined(parts: Sequence[Inputs], apart_um: float = 1e7) -> Inputs:
+    """Return the inputs of several sections as one.
+
+    Each section's positions are moved ``apart_um`` further to the right: spots of different sections are no
+    neighbours, whatever their coordinates say.
+
+    Raises
+    ------
+    DataError
+        When some have what others lack.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    held = [tuple(getattr(part, name) is not None for name in _SEEN) for part in parts]
+    if len(set(held)) > 1:
+        raise DataError("Expected all sections to be looked at in the same way; some have no image.")
+    moved = [_moved(part.locations, index, apart_um) for index, part in enumerate(parts)]
+    features, colour, patches = ([getattr(part, name) for part in parts] for name in _SEEN)
+    return Inputs(
+        _stacked(moved),
+        None if features[0] is None else np.concatenate([np.asarray(rows[:]) for rows in features]),
+        None if colour[0] is None else np.concatenate(colour),
+        None if patches[0] is None else _PatchesInARow(tuple(patches)),
+    )
+
+
+_SEEN = ("features", "colour", "patches")
+
+
+def _moved(locations: Locations, index: int, apart_um: float) -> Locations:
+    """Return the places far from those of other sections, under names of their own."""
+    ids = (
+        locations.points.ids if index == 0 else np.array([f"{index}/{name}" for name in locations.points.ids])
+    )
+    xy = locations.xy + np.array([index * apart_um, 0.0])
+    return replace(locations, points=replace(locations.points, xy=xy, ids=ids))
+
+
+def _stacked(parts: list[Locations]) -> Locations:
+    first = parts[0].points
+    points = replace(
+        first,
+        xy=np.concatenate([part.xy for part in parts]),
+        ids=np.concatenate([part.points.ids for part in parts]),
+    )
+    names = ("lattice_xy", "parent", "offset_class", "observed", "in_tissue")
+    return Locations(points, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _PatchesInARow:
+    """The windows of several slides, one slide after another."""
+
+    parts: tuple[PatchRows, ...]
+
+    @property
+    def px(self) -> int:
+        return self.parts[0].px
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def __getitem__(self, index: Any) -> Array:
+        rows = np.arange(len(self))[index]
+        found = np.empty((len(rows), self.px, self.px, 3), dtype=np.uint8)
+        start = 0
+        for part in self.parts:
+            mine = (rows >= start) & (rows < start + len(part))
+            found[mine] = part[rows[mine] - start]
+            start += len(part)
+        return found
+
+    def take(self, index: Any) -> PatchRows:
+        rows = np.arange(len(self))[index]
+        return _ChosenPatches(self, rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ChosenPatches:
+    """Some of the windows, in any order."""
+
+    source: PatchRows
+    rows: Array
+
+    @property
+    def px(self) -> int:
+        return self.source.px
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Array:
+        return self.source[self.rows[index]]
+
+    def take(self, index: Any) -> PatchRows:
+        return _ChosenPatches(self.source, self.rows[index])

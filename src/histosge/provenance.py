@@ -6,12 +6,13 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Stopwatch", "environment", "peak_memory_bytes"]
+__all__ = ["Gauge", "Stopwatch", "environment", "peak_memory_bytes"]
 
 _REPORTED = (
     "histosge",
@@ -71,3 +72,35 @@ class Stopwatch:
             spent = self.stages.setdefault(name, {"wall_s": 0.0, "cpu_s": 0.0})
             spent["wall_s"] += time.perf_counter() - wall
             spent["cpu_s"] += time.process_time() - cpu
+
+
+class Gauge:
+    """Wall and CPU seconds and peak memory of what happens inside ``with gauge:``; read them from ``gauge.cost``."""
+
+    def __init__(self) -> None:
+        self.cost: dict[str, float] = {}
+        self._begun = (0.0, 0.0)
+
+    def __enter__(self) -> Gauge:
+        # Linux forgets the peak so far; elsewhere it is that of the whole process
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+        self._begun = (time.perf_counter(), time.process_time())
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.cost = {
+            "wall_s": time.perf_counter() - self._begun[0],
+            "cpu_s": time.process_time() - self._begun[1],
+        }
+        if (peak := _recent_peak_bytes()) is not None:
+            self.cost["peak_mb"] = peak / 2**20
+
+
+def _recent_peak_bytes() -> int | None:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return peak_memory_bytes()
+    kib = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return kib[0] * 1024 if kib else peak_memory_bytes()

@@ -8,8 +8,9 @@ import numpy as np
 
 from ._errors import UsageError
 from ._types import Array, Float, Int, frozen
+from .section import Section
 
-__all__ = ["Split", "blocks", "published", "random", "sublattice"]
+__all__ = ["Split", "blocks", "parse", "published", "random", "sublattice"]
 
 # the seed of HisToSGE's and STAGE's released code
 _PUBLISHED_SEED = 1234
@@ -121,3 +122,45 @@ def sublattice(lattice_ab: Float[np.ndarray, "n 2"], index: int) -> Split:
     if index not in kept:
         raise UsageError(f"Expected a sublattice of index 3, 4 or 7, got {index}.")
     return Split(f"sublattice({index})", np.flatnonzero(kept[index]), np.flatnonzero(~kept[index]))
+
+
+def parse(word: str, section: Section, seed: int = 0) -> Split:
+    """Return the split of a section that a user asks for in a word.
+
+    Parameters
+    ----------
+    word
+        ``random:0.5`` (share retained), ``published``, ``blocks:6`` or ``blocks:6:2`` (width and guard band in
+        pitches; the guard is 1 unless said), ``sublattice:3``.
+    section
+        Whose spots.
+    seed
+        Of random choices.
+
+    Raises
+    ------
+    UsageError
+        For any other word, and for a sublattice of spots that have no lattice.
+    """
+    kind, *numbers = word.split(":")
+    try:
+        values = [float(number) for number in numbers]
+    except ValueError:
+        values = [float("nan")]
+    known = kind in ("random", "blocks", "sublattice", "published")
+    if not known or len(values) > 2 or any(value != value for value in values):
+        raise UsageError(
+            f"Expected a split such as random:0.5, published, blocks:6, sublattice:3, sections or patients; got '{word}'."
+        )
+    if kind == "published":
+        return published(len(section))
+    if kind == "random":
+        return random(len(section), fraction=values[0] if values else 0.5, seed=seed)
+    if kind == "blocks":
+        width, guard = (*values, 6.0, 1.0)[:2] if len(values) != 1 else (values[0], 1.0)
+        pitch = section.pitch_um
+        return blocks(section.spots.xy, width_um=width * pitch, guard_um=guard * pitch * 1.01, seed=seed)
+    if section.lattice is None:
+        raise UsageError(f"The spots of '{section.name}' lie on no lattice, which the split '{word}' needs.")
+    sites = section.lattice_xy @ np.linalg.inv(section.lattice.basis)
+    return sublattice(sites - np.rint(sites[0]), round(values[0]) if values else 3)

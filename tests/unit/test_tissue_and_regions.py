@@ -11,8 +11,9 @@ import pytest
 
 from histosge._errors import HistosgeError
 from histosge.datasets import synthetic
-from histosge.figures.markers import choose_markers, morans_i
+from histosge.figures.markers import choose_markers
 from histosge.locations import within
+from histosge.metrics.morans import morans_i
 from histosge.polygons import Polygon, read_cells, read_polygons
 from histosge.slide import SlideImage
 from histosge.target import Target, locate, tissue_of

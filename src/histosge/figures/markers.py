@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import sparse
 
-from .._types import Array, Float
+from .._types import Array
 from ..expression import log_cp10k
+from ..metrics.morans import morans_i, neighbour_means
 from ..section import Section
 
-__all__ = ["choose_markers", "morans_i"]
+__all__ = ["choose_markers"]
 
-_NEIGHBOURS = 6
 # genes looked through: the most abundant ones of the panel
 _CANDIDATES = 1000
 # a gene more alike than this to one already chosen shows nothing new
@@ -39,7 +38,7 @@ def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -
     expression = log_cp10k(section.counts, columns=columns).toarray()
     order = np.argsort(-morans_i(expression, section.spots.xy), kind="stable")
     # alike in pattern: single spots carry too much noise to tell
-    smooth = _neighbours(section.spots.xy) @ expression + expression / _NEIGHBOURS
+    smooth = neighbour_means(section.spots.xy) @ expression + expression / 6
     standard = (smooth - smooth.mean(axis=0)) / np.maximum(smooth.std(axis=0), 1e-9)
     chosen: list[int] = []
     for strict in (True, False):
@@ -48,21 +47,3 @@ def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -
             if len(chosen) < n and candidate not in chosen and not (strict and (alike > _ALIKE).any()):
                 chosen.append(int(candidate))
     return tuple(str(section.genes[columns[index]]) for index in chosen)
-
-
-def morans_i(values: Float[np.ndarray, "n g"], xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " g"]:
-    """Return Moran's I (1950) of each column over the six nearest neighbours; 0 for constant ones."""
-    centred = values - values.mean(axis=0)
-    lagged = _neighbours(xy_um) @ centred
-    return np.asarray((centred * lagged).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-12))
-
-
-def _neighbours(xy_um: Array) -> sparse.csr_matrix:
-    """Return weights that average over each place's nearest others."""
-    from scipy.spatial import cKDTree
-
-    n = len(xy_um)
-    number = min(_NEIGHBOURS, n - 1)
-    near = cKDTree(xy_um).query(xy_um, k=number + 1)[1][:, 1:]
-    rows = np.repeat(np.arange(n), number)
-    return sparse.csr_matrix((np.full(near.size, 1 / number), (rows, near.ravel())), shape=(n, n))

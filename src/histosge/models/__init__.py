@@ -29,14 +29,18 @@ __all__ = [
 
 
 def _built_in() -> Mapping[str, type[Any]]:
+    from .boosting import Boosting
     from .histosge import HisToSGE
     from .idw import IDW
     from .kriging import Kriging
     from .mean import Mean
+    from .memoriser import Memoriser
     from .nearest import Nearest
+    from .pca_ridge import PCARidge
     from .ridge import Ridge
 
-    return {model.card.name: model for model in (HisToSGE, Kriging, Ridge, IDW, Nearest, Mean)}
+    simple = (Kriging, Ridge, PCARidge, Boosting, IDW, Nearest, Mean, Memoriser)
+    return {model.card.name: model for model in (HisToSGE, *simple)}
 
 
 # configurations are frozen dataclasses; the entry is the class

@@ -1,4 +1,4 @@
-"""Walking over places in pieces of bounded size."""
+"""Walking over places in pieces of bounded size, and reading their features."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .._types import Array
+from .._errors import UsageError
+from .._types import Array, Float
+from ..inputs import Inputs
 
-__all__ = ["pieces"]
+__all__ = ["features_of", "pieces"]
 
 # of one block of predictions
 _BYTES = 16 << 20
@@ -19,3 +21,18 @@ def pieces(places: int, columns: int) -> Iterator[Array]:
     step = max(1, _BYTES // (8 * max(columns, 1)))
     for start in range(0, places, step):
         yield np.arange(start, min(start + step, places))
+
+
+def features_of(inputs: Inputs, rows: Array) -> Float[np.ndarray, "b d"]:
+    """Return the encoder features at ``rows``.
+
+    Raises
+    ------
+    UsageError
+        When there are none.
+    """
+    if inputs.features is None:
+        raise UsageError(
+            "The model reads features of the tissue image, and got none. Give the image with --image."
+        )
+    return np.asarray(inputs.features[rows], dtype=np.float64)

@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._errors import UsageError
 from .._types import Array
 from ..inputs import Inputs, Samples
 from ._contract import Block, ModelCard, Needs, Runtime
-from ._pieces import pieces
+from ._pieces import features_of, pieces
 from ._scaling import Columns
 from ._shrinkage import Shrinkage
 
@@ -44,7 +43,7 @@ class Ridge:
         UsageError
             Without features.
         """
-        features = _features(samples.inputs, np.arange(len(samples)))
+        features = features_of(samples.inputs, np.arange(len(samples)))
         columns = Columns.of(features)
         shrinkage = Shrinkage.fit(columns.apply(features).astype(np.float64), samples.expression)
         return RidgePredictor(samples.genes, columns, shrinkage)
@@ -66,7 +65,7 @@ class RidgePredictor:
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         """Multiply; values below 0 are cut."""
         for rows in pieces(len(inputs), len(self.genes)):
-            features = self.columns.apply(_features(inputs, rows)).astype(np.float64)
+            features = self.columns.apply(features_of(inputs, rows)).astype(np.float64)
             mean, spread = self.shrinkage.predict(features)
             yield rows, np.maximum(mean, 0), spread
 
@@ -78,9 +77,3 @@ class RidgePredictor:
     def facts(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}
-
-
-def _features(inputs: Inputs, rows: Array) -> Array:
-    if inputs.features is None:
-        raise UsageError("Ridge regression reads encoder features, and got none. Give the section's image.")
-    return np.asarray(inputs.features[rows], dtype=np.float64)

@@ -1,0 +1,210 @@
+"""The leakage auditor: nothing fitted may have seen a removed spot.
+
+Reading code does not find leaks; changing what must not matter does. The auditor replaces what was measured and what
+is seen at the removed spots by something else, and repeats every step of fitting. What comes out must be the same to
+the last bit. What has changed has seen them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .._hash import fingerprint
+from .._types import Array
+from ..genes import GenePanel
+from ..inputs import Inputs, Samples
+from ..models._contract import Model, Predictor, Runtime
+from ..patches import PatchSource
+from ..section import Section
+from .study import Pipeline, Study
+
+__all__ = ["Leak", "audit", "counterfactual"]
+
+# enough to fit something; leaks do not depend on how much
+_REHEARSED = 48
+_EPOCHS = 2
+# two spots with the same counts of this many molecules are one spot
+_FEW_COUNTS = 50
+# nearer than this is the same place, µm
+_SAME_UM = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Something that saw what it must not.
+
+    Parameters
+    ----------
+    step
+        ``"gene panel"``, ``"expression"``, ``"features"``, ``"fit"``, ``"duplicated spot"`` or ``"patient"``.
+    sentence
+        What happened and what to do.
+    """
+
+    step: str
+    sentence: str
+
+
+def audit(
+    study: Study,
+    model: Model,
+    inputs: Inputs,
+    *,
+    pipeline: Pipeline,
+    panel: GenePanel | None = None,
+    patients: tuple[str, ...] = (),
+) -> tuple[Leak, ...]:
+    """Return the leaks of a study; none if it is honest.
+
+    Parameters
+    ----------
+    study
+        What is asked.
+    model
+        What is fitted; networks are fitted for two epochs, to some dozens of spots.
+    inputs
+        What is seen at all spots.
+    pipeline
+        The steps of fitting.
+    panel
+        The genes, where they are chosen already.
+    patients
+        Whom the target and then each sibling come from, where patients must differ.
+    """
+    leaks = [*_repeated(study), *_related(patients)]
+    panel = pipeline.choose(study) if panel is None else panel
+    other = counterfactual(study)
+    other_panel = pipeline.choose(other)
+    if not np.array_equal(panel.names, other_panel.names):
+        sentence = (
+            "The gene panel depends on removed spots. Choose genes on retained spots: hvg_scope='retained'."
+        )
+        leaks.append(Leak("gene panel", sentence))
+    samples = pipeline.gather(study, panel, inputs)
+    changed = pipeline.gather(other, panel, _elsewhere(inputs, study.removed))
+    leaks += _differing(samples, changed)
+    short = _rehearsal(model)
+    rows = np.unique(np.linspace(0, len(samples) - 1, _REHEARSED).round().astype(int))
+    # one and the same samples: what still differs has reached around them
+    learnt, again = (pipeline.learn(each, short, samples.take(rows), Runtime()) for each in (study, other))
+    if _content(learnt) != _content(again):
+        sentence = (
+            f"What '{model.card.name}' learns depends on removed spots although it is not given them: look at early "
+            "stopping, hyper-parameters and graphs."
+        )
+        leaks.append(Leak("fit", sentence))
+    return tuple(leaks)
+
+
+def counterfactual(study: Study) -> Study:
+    """Return the study with other counts at the removed spots: more of them, and of other genes."""
+    counts = sparse.csr_matrix(study.target.counts)
+    rng = np.random.default_rng(0)
+    other = counts[study.removed][:, rng.permutation(counts.shape[1])]
+    other = other + sparse.csr_matrix(
+        (
+            np.ones(len(study.removed)),
+            (np.arange(len(study.removed)), rng.integers(0, counts.shape[1], len(study.removed))),
+        ),
+        shape=other.shape,
+    )
+    order = np.argsort(
+        np.concatenate([np.setdiff1d(np.arange(counts.shape[0]), study.removed), study.removed])
+    )
+    kept = counts[np.setdiff1d(np.arange(counts.shape[0]), study.removed)]
+    mixed = sparse.csr_matrix(sparse.vstack([kept, other]))[order]
+    return replace(study, target=replace(study.target, counts=sparse.csr_matrix(mixed, dtype=counts.dtype)))
+
+
+def _elsewhere(inputs: Inputs, removed: Array) -> Inputs:
+    """Return the inputs with something else to see at the removed spots."""
+    found: dict[str, Any] = {}
+    for name in ("features", "colour"):
+        part = getattr(inputs, name)
+        if part is not None:
+            values = np.array(part[np.arange(len(inputs))])
+            values[removed] = 2 * np.roll(values[removed], 1, axis=0) + 1
+            found[name] = values
+    if isinstance(inputs.patches, PatchSource):
+        xy_um = np.array(inputs.patches.xy_um)
+        xy_um[removed] = np.roll(xy_um[removed], 1, axis=0)
+        found["patches"] = replace(inputs.patches, xy_um=xy_um)
+    return replace(inputs, **found)
+
+
+def _differing(samples: Samples, changed: Samples) -> list[Leak]:
+    """Compare what is given to the model."""
+    leaks = []
+    if not (
+        np.array_equal(samples.expression, changed.expression)
+        and np.array_equal(samples.depth, changed.depth)
+    ):
+        sentence = (
+            "The expression fitted depends on removed spots. Normalise and scale on retained spots only."
+        )
+        leaks.append(Leak("expression", sentence))
+    for name in ("features", "colour"):
+        one, two = getattr(samples.inputs, name), getattr(changed.inputs, name)
+        if one is not None and not np.array_equal(one[:], two[:]):
+            sentence = (
+                f"The {name} fitted depend on removed spots. Learn scales and principal components from retained "
+                "spots only."
+            )
+            leaks.append(Leak("features", sentence))
+    return leaks
+
+
+def _rehearsal(model: Model) -> Model:
+    """Return the model with a short course."""
+    names = {field.name for field in fields(model)}  # type: ignore[arg-type]
+    return replace(model, epochs=_EPOCHS) if "epochs" in names else model  # type: ignore[type-var]
+
+
+def _content(predictor: Predictor) -> str:
+    return fingerprint(dict(predictor.arrays()), dict(predictor.facts()))
+
+
+def _repeated(study: Study) -> list[Leak]:
+    """Find spots that are both fitted and scored: at one place, or with the same counts."""
+    from scipy.spatial import cKDTree
+
+    target = study.target
+    leaks = []
+    if len(study.retained):
+        near = cKDTree(target.spots.xy[study.retained]).query(target.spots.xy[study.removed])[0]
+        if number := int((near < _SAME_UM).sum()):
+            leaks.append(f"{number} removed spots lie where a retained one lies")
+    known = {key for section, rows in _fitted(study) for key in _row_keys(section, rows)}
+    if number := sum(key in known for key in _row_keys(target, study.removed)):
+        leaks.append(f"{number} removed spots have the very counts of a spot that is fitted")
+    return [Leak("duplicated spot", f"{words}. Remove duplicates before splitting.") for words in leaks]
+
+
+def _fitted(study: Study) -> list[tuple[Section, Array]]:
+    siblings = [(sibling, np.arange(len(sibling))) for sibling in study.siblings]
+    return [(study.target, study.retained), *siblings]
+
+
+def _row_keys(section: Section, rows: Array) -> list[str]:
+    """Return a hash of the counts of each spot that has enough of them."""
+    counts = sparse.csr_matrix(section.counts)
+    found = []
+    for row in rows:
+        part = slice(counts.indptr[row], counts.indptr[row + 1])
+        values, where = counts.data[part], counts.indices[part]
+        if values.sum() >= _FEW_COUNTS:
+            order = np.argsort(where)
+            names = where[order].astype(np.int64)
+            found.append(fingerprint(names, values[order].astype(np.float64)))
+    return found
+
+
+def _related(patients: tuple[str, ...]) -> list[Leak]:
+    if not patients or patients[0] not in patients[1:]:
+        return []
+    sentence = f"Patient '{patients[0]}' is scored, and other sections of the same patient are fitted. Fit other patients only."
+    return [Leak("patient", sentence)]

@@ -1,0 +1,147 @@
+"""Running a plan: every cell once, in one process or many, and the tables of all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._atomic import atomic_path, writable_folder
+from .._errors import UsageError
+from ..provenance import environment
+from ..recipe import Recipe
+from ..workflow import Machine, eyes
+from .cell import Outcome, about, key_of, read_outcome, run_cell, study_of
+from .plan import Cell, Plan
+from .scores import COLUMNS, summary
+from .study import look
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["benchmark"]
+
+_CELLS = "cells"
+
+
+def benchmark(plan: Plan, out: Path, machine: Machine = Machine(), *, jobs: int = 1) -> dict[str, Any]:
+    """Run what is missing of a plan, write the tables into ``out`` and return the summary.
+
+    Parameters
+    ----------
+    plan
+        What to run.
+    out
+        Receives ``scores.parquet`` (the tidy table), ``scores.json`` (the summary), ``costs.json``, ``figures/`` and
+        the cells, which a later run reuses.
+    machine
+        Where.
+    jobs
+        Processes.
+
+    Raises
+    ------
+    UsageError, DataError, WeightsError
+        In one sentence each; cells that are done stay.
+    """
+    if jobs < 1:
+        raise UsageError(f"`jobs` must be 1 or more, got {jobs}.")
+    writable_folder(out)
+    machine = machine if machine.store is not None else replace(machine, store=out / "features")
+    cells = list(plan.cells())
+    folders = [out / _CELLS / key_of(plan, cell) for cell in cells]
+    waiting = [
+        (cell, folder)
+        for cell, folder in zip(cells, folders, strict=True)
+        if not (folder / "cell.json").exists()
+    ]
+    for cell, _ in waiting:
+        _look_ahead(plan, cell, machine)
+    _run(plan, waiting, replace(machine, report=None), jobs, machine.report)
+    return _collect(plan, cells, [read_outcome(folder) for folder in folders], out)
+
+
+def _look_ahead(plan: Plan, cell: Cell, machine: Machine) -> None:
+    """Compute the features a cell needs, so that it has nothing to write beside its scores."""
+    needs = cell.entry.build().needs
+    study = study_of(plan, cell)
+    if study.target.slide is not None and (needs.features or needs.colour):
+        recipe = Recipe(cell.entry.model, encoder=cell.encoder or "texture")
+        look(study, cell.entry.build(), eyes(study.target, recipe, needs, machine), machine)
+
+
+def _run(
+    plan: Plan,
+    waiting: list[tuple[Cell, Path]],
+    machine: Machine,
+    jobs: int,
+    report: Callable[[int, int, str], None] | None,
+) -> None:
+    def tell(done: int, cell: Cell) -> None:
+        if report is not None:
+            report(done, len(waiting), f"{cell.entry.model} {cell.entry.variant}".strip())
+
+    if jobs == 1:
+        for done, (cell, folder) in enumerate(waiting):
+            tell(done, cell)
+            run_cell(plan, cell, machine, folder)
+            tell(done + 1, cell)
+        return
+    # forked workers of a process that has run PyTorch hang
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running = [pool.submit(run_cell, plan, cell, machine, folder) for cell, folder in waiting]
+        for done, (future, (cell, _)) in enumerate(zip(running, waiting, strict=True)):
+            future.result()
+            tell(done + 1, cell)
+
+
+def _collect(plan: Plan, cells: list[Cell], outcomes: list[Outcome], out: Path) -> dict[str, Any]:
+    """Write the tables; nothing in the scores depends on time or machine."""
+    import pandas as pd
+
+    seen: set[tuple[int, str, int]] = set()
+    frames: list[pd.DataFrame] = []
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        if (where := (cell.section, cell.split, cell.seed)) not in seen:
+            seen.add(where)
+            frames.append(about(plan, cell))
+        if len(outcome.frame):
+            frames.append(outcome.frame)
+    frame = pd.concat(frames, ignore_index=True)
+    words = [name for name in COLUMNS if name not in ("seed", "value")]
+    frame = frame.astype(dict.fromkeys(words, "category"))
+    records = [outcome.record for outcome in outcomes]
+    content = {
+        "note": plan.note,
+        "genes": plan.genes,
+        "hvg_scope": plan.hvg_scope,
+        "seeds": list(plan.seeds),
+        "leaks_declared": sorted({leak for record in records for leak in record.get("leaks", [])}),
+        "passed_over": [record for record in records if "passed_over" in record],
+        "remarks": _remarks(records),
+        "rows": summary(frame),
+    }
+    with atomic_path(out / "scores.parquet") as draft:
+        frame.to_parquet(draft, index=False)
+    _write(out / "scores.json", content)
+    costs = [{k: v for k, v in record.items() if k != "facts"} for record in records if "cost" in record]
+    _write(out / "costs.json", {"environment": environment(), "cells": costs})
+    return {**content, "costs": costs}
+
+
+def _remarks(records: list[Any]) -> dict[str, str]:
+    """Return what every table must say of a row, such as that its network began at random."""
+    found = {}
+    for record in records:
+        if remark := record.get("facts", {}).get("initialisation"):
+            found[f"{record['model']} {record['preset']}".strip()] = remark
+    return found
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with atomic_path(path) as draft:
+        draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
