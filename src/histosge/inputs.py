@@ -39,7 +39,7 @@ class PatchRows(Protocol):
         ...
 
     def __len__(self) -> int:
-        """Number of places."""
+        """Return the number of places."""
         ...
 
     def __getitem__(self, index: Any) -> Array:

@@ -150,7 +150,7 @@ def parse(word: str, section: Section, seed: int = 0) -> Split:
     known = kind in ("random", "blocks", "sublattice", "published")
     if not known or len(values) > 2 or any(value != value for value in values):
         raise UsageError(
-            f"Expected a split such as random:0.5, published, blocks:6, sublattice:3, sections or patients; got '{word}'."
+            f"Expected a split: random:0.5, published, blocks:6, sublattice:3, sections or patients; got '{word}'."
         )
     if kind == "published":
         return published(len(section))

@@ -18,7 +18,7 @@ FILES = sorted(SRC.rglob("*.py"))
 # ground floor first: a room may import from its own floor and from those before it
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("_errors", "_notes", "_types", "_registry", "_hash", "_atomic", "_device", "provenance"),
-    ("platforms", "points", "lattice", "refinement", "expression"),
+    ("platforms", "points", "lattice", "refinement", "expression", "metrics"),
     ("slides", "slide", "tissue", "section", "locations", "polygons", "alignment", "patches"),
     ("readers", "datasets"),
     ("inputs", "prediction"),
@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("genes", "splits", "models"),
     ("writers", "figures"),
     ("recipe", "target", "workflow", "delivery", "assembly", "demo"),
+    ("evaluation",),
     ("_scverse", "pp", "tl", "pl", "doctor", "cite", "catalogue"),
     ("cli", "__init__", "__main__"),
 )

@@ -27,8 +27,37 @@ from histosge.workflow import eyes, measure, prepare
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
 # every model with its defaults, and every preset
 KINDS = [(name, preset) for name in sorted(MODELS) for preset in (None, *presets(name))]
-LEARNING = [
-    (name, preset) for name, preset in KINDS if name not in ("mean", "nearest") and preset != "published"
+# sizes that fit a test, not a result
+SMALL: dict[str, dict[str, Any]] = {
+    "stnet": {"backbone": "test_resnet", "network_px": 32, "initialisation": "random", "batch": 32},
+    "deepspace": {"backbone": "test_resnet", "network_px": 32, "initialisation": "random", "batch": 32},
+    "histogene": {"network_px": 16, "width": 32, "depth": 1, "heads": 2, "head_width": 8, "hidden": 32},
+    "thitogene": {"depth": 1, "heads": 2, "head_width": 8, "hidden": 32}
+    | {"graph_heads": 2, "graph_hidden": 16, "graph_out": 16},
+    "gat": {"heads": 2, "head_width": 16, "width": 32, "hidden": 64},
+    "feedforward": {"hidden": (64, 64)},
+    "boosting": {"trees": 20, "factors": 5},
+}
+# courses that are short enough and teach something; published learning rates need days
+QUICK: dict[str, dict[str, Any]] = {
+    "histosge": {"epochs": 60},
+    "stage": {"epochs": 600},
+    "stage-plus": {"epochs": 300, "crop_px": None},
+    "feedforward": {"epochs": 40, "crop_px": None, "relu": False},
+    "gat": {"epochs": 40, "crop_px": None},
+    "stnet": {"epochs": 40, "learning_rate": 3e-3, "optimiser": "adam", "loss_kind": "mean", "crop_um": 200.0},
+    "deepspace": {"epochs": 80, "learning_rate": 3e-3, "crop_um": 200.0, "augment": False, "patience": None},
+    # next to no penalty on as many components as spots is no regression
+    "pca-ridge": {"components": 12},
+    "histogene": {"epochs": 60, "learning_rate": 1e-3, "crop_um": 200.0},
+    "thitogene": {"epochs": 15, "learning_rate": 1e-3, "crop_um": 200.0},
+}
+NO_SKILL = ("mean", "nearest", "memoriser")
+LEARNING = [(name, preset) for name, preset in KINDS if name not in NO_SKILL and preset != "published"]
+NETWORKS = [
+    (name, preset)
+    for name, preset in KINDS
+    if "epochs" in {field.name for field in dataclasses.fields(MODELS[name])}
 ]
 
 
@@ -39,9 +68,13 @@ def label(kind: Any) -> str:
 def built(kind: tuple[str, str | None], **options: Any) -> Model:
     """A model that does not train for long."""
     name, preset = kind
-    fields = {field.name for field in dataclasses.fields(MODELS[name])}
-    short = {"epochs": 4} if "epochs" in fields else {}
+    short = SMALL.get(name, {}) | ({"epochs": 4} if kind in NETWORKS else {})
     return build_model(name, preset, **(short | options))
+
+
+def together(kind: tuple[str, str | None]) -> bool:
+    """Whether places are predicted together with others asked for."""
+    return kind[1] == "published" or MODELS[kind[0]].card.joint
 
 
 @cache
@@ -128,8 +161,7 @@ def test_a_model_that_learns_beats_the_mean_on_spots_not_seen(kind: tuple[str, s
     """On removed spots of a tissue with known truth the error is below that of the gene mean."""
     samples = prepared(kind)[0]
     split = random(len(samples), seed=1)
-    options = {"epochs": 60} if kind[0] == "histosge" else {}
-    predictor = built(kind, **options).fit(samples.take(split.retained))
+    predictor = built(kind, **QUICK.get(kind[0], {})).fit(samples.take(split.retained))
     found = predict(predictor, samples.inputs.take(split.removed)).mean
     truth = tissue().truth(samples.inputs.locations.xy[split.removed])
     columns = [int(np.flatnonzero(tissue().section.genes == gene)[0]) for gene in samples.genes]
@@ -150,10 +182,13 @@ def test_a_model_depends_on_what_its_card_says(kind: tuple[str, str | None]) -> 
     if inputs.features is not None:
         other = replace(inputs, features=np.asarray(inputs.features[np.arange(len(inputs))])[shuffled])
         assert np.allclose(predict(fitted(kind), other).mean, usual) is not card.uses_image
-    assert (inputs.features is not None) == card.uses_image
+    if inputs.patches is not None:
+        turned = replace(inputs, patches=inputs.patches.take(shuffled))
+        assert np.allclose(predict(fitted(kind), turned).mean, usual) is not card.uses_image
+    assert (inputs.features is not None or inputs.patches is not None) == card.uses_image
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[1] != "published"], ids=label)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not together(kind)], ids=label)
 def test_a_place_is_predicted_the_same_whatever_else_is_asked_for(kind: tuple[str, str | None]) -> None:
     """Predictions do not depend on each other (the published windows do; see tests/unit/test_histosge.py)."""
     inputs = prepared(kind)[1]
@@ -169,7 +204,7 @@ def test_a_model_can_be_fitted_to_few_spots(kind: tuple[str, str | None]) -> Non
     assert np.isfinite(predict(built(kind).fit(samples.take(np.arange(12))), inputs).mean).all()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[0] == "histosge"], ids=label)
+@pytest.mark.parametrize("kind", NETWORKS, ids=label)
 def test_an_interrupted_fit_goes_on_to_the_same_bits(kind: tuple[str, str | None], tmp_path: Path) -> None:
     """Training stopped after any epoch and resumed equals training in one go."""
     samples, inputs = prepared(kind)
@@ -189,7 +224,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(kind: tuple[str, str | None
     assert np.array_equal(predict(resumed, inputs).mean, predict(fitted(kind), inputs).mean)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind[0] == "histosge"], ids=label)
+@pytest.mark.parametrize("kind", NETWORKS, ids=label)
 def test_bf16_learns_nearly_the_same(kind: tuple[str, str | None]) -> None:
     """Autocast to bf16 changes predictions little."""
     samples, inputs = prepared(kind)

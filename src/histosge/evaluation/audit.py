@@ -8,6 +8,7 @@ the last bit. What has changed has seen them.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,8 @@ from .study import Pipeline, Study
 
 __all__ = ["Leak", "audit", "counterfactual"]
 
-# enough to fit something; leaks do not depend on how much
-_REHEARSED = 48
-_EPOCHS = 2
+# enough to fit something; leaks do not depend on how much, and networks take their time
+_REHEARSED, _REHEARSED_NETWORK = 48, 16
 # two spots with the same counts of this many molecules are one spot
 _FEW_COUNTS = 50
 # nearer than this is the same place, µm
@@ -65,7 +65,7 @@ def audit(
     study
         What is asked.
     model
-        What is fitted; networks are fitted for two epochs, to some dozens of spots.
+        What is fitted; networks are fitted for one epoch, to a few spots.
     inputs
         What is seen at all spots.
     pipeline
@@ -77,8 +77,7 @@ def audit(
     """
     leaks = [*_repeated(study), *_related(patients)]
     panel = pipeline.choose(study) if panel is None else panel
-    other = counterfactual(study)
-    other_panel = pipeline.choose(other)
+    other, other_panel = _otherwise(study, pipeline)
     if not np.array_equal(panel.names, other_panel.names):
         sentence = (
             "The gene panel depends on removed spots. Choose genes on retained spots: hvg_scope='retained'."
@@ -88,7 +87,8 @@ def audit(
     changed = pipeline.gather(other, panel, _elsewhere(inputs, study.removed))
     leaks += _differing(samples, changed)
     short = _rehearsal(model)
-    rows = np.unique(np.linspace(0, len(samples) - 1, _REHEARSED).round().astype(int))
+    number = _REHEARSED if short is model else _REHEARSED_NETWORK
+    rows = np.unique(np.linspace(0, len(samples) - 1, number).round().astype(int))
     # one and the same samples: what still differs has reached around them
     learnt, again = (pipeline.learn(each, short, samples.take(rows), Runtime()) for each in (study, other))
     if _content(learnt) != _content(again):
@@ -101,23 +101,23 @@ def audit(
 
 
 def counterfactual(study: Study) -> Study:
-    """Return the study with other counts at the removed spots: more of them, and of other genes."""
-    counts = sparse.csr_matrix(study.target.counts)
+    """Return the study with other counts at the removed spots: of other genes, and one molecule more each."""
+    counts, removed = sparse.csr_matrix(study.target.counts), study.removed
     rng = np.random.default_rng(0)
-    other = counts[study.removed][:, rng.permutation(counts.shape[1])]
-    other = other + sparse.csr_matrix(
-        (
-            np.ones(len(study.removed)),
-            (np.arange(len(study.removed)), rng.integers(0, counts.shape[1], len(study.removed))),
-        ),
-        shape=other.shape,
-    )
-    order = np.argsort(
-        np.concatenate([np.setdiff1d(np.arange(counts.shape[0]), study.removed), study.removed])
-    )
-    kept = counts[np.setdiff1d(np.arange(counts.shape[0]), study.removed)]
-    mixed = sparse.csr_matrix(sparse.vstack([kept, other]))[order]
-    return replace(study, target=replace(study.target, counts=sparse.csr_matrix(mixed, dtype=counts.dtype)))
+    kept = np.setdiff1d(np.arange(counts.shape[0]), removed)
+    where = (np.arange(len(removed)), rng.integers(0, counts.shape[1], len(removed)))
+    more = sparse.csr_matrix((np.ones(len(removed)), where), shape=(len(removed), counts.shape[1]))
+    other = counts[removed][:, rng.permutation(counts.shape[1])] + more
+    order = np.argsort(np.concatenate([kept, removed]))
+    mixed = sparse.csr_matrix(sparse.vstack([counts[kept], other]), dtype=counts.dtype)[order]
+    return replace(study, target=replace(study.target, counts=mixed))
+
+
+@lru_cache(maxsize=4)
+def _otherwise(study: Study, pipeline: Pipeline) -> tuple[Study, GenePanel]:
+    """Return the counterfactual study and the genes chosen in it; many models ask the same."""
+    other = counterfactual(study)
+    return other, pipeline.choose(other)
 
 
 def _elsewhere(inputs: Inputs, removed: Array) -> Inputs:
@@ -161,14 +161,15 @@ def _differing(samples: Samples, changed: Samples) -> list[Leak]:
 def _rehearsal(model: Model) -> Model:
     """Return the model with a short course."""
     names = {field.name for field in fields(model)}  # type: ignore[arg-type]
-    return replace(model, epochs=_EPOCHS) if "epochs" in names else model  # type: ignore[type-var]
+    return replace(model, epochs=1) if "epochs" in names else model  # type: ignore[type-var]
 
 
 def _content(predictor: Predictor) -> str:
     return fingerprint(dict(predictor.arrays()), dict(predictor.facts()))
 
 
-def _repeated(study: Study) -> list[Leak]:
+@lru_cache(maxsize=4)
+def _repeated(study: Study) -> tuple[Leak, ...]:
     """Find spots that are both fitted and scored: at one place, or with the same counts."""
     from scipy.spatial import cKDTree
 
@@ -181,7 +182,9 @@ def _repeated(study: Study) -> list[Leak]:
     known = {key for section, rows in _fitted(study) for key in _row_keys(section, rows)}
     if number := sum(key in known for key in _row_keys(target, study.removed)):
         leaks.append(f"{number} removed spots have the very counts of a spot that is fitted")
-    return [Leak("duplicated spot", f"{words}. Remove duplicates before splitting.") for words in leaks]
+    return tuple(
+        Leak("duplicated spot", f"{words}. Remove duplicates before splitting.") for words in leaks
+    )
 
 
 def _fitted(study: Study) -> list[tuple[Section, Array]]:
@@ -206,5 +209,5 @@ def _row_keys(section: Section, rows: Array) -> list[str]:
 def _related(patients: tuple[str, ...]) -> list[Leak]:
     if not patients or patients[0] not in patients[1:]:
         return []
-    sentence = f"Patient '{patients[0]}' is scored, and other sections of the same patient are fitted. Fit other patients only."
+    sentence = f"Patient '{patients[0]}' is scored, and other sections of it are fitted. Fit other patients only."
     return [Leak("patient", sentence)]

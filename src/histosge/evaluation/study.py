@@ -163,7 +163,7 @@ def _pooled(study: Study) -> Section:
     ids = np.concatenate(
         [np.array([f"{k}/{name}" for name in section.spots.ids]) for k, section in enumerate(sections)]
     )
-    xy = np.concatenate([section.spots.xy + [1e7 * k, 0.0] for k, section in enumerate(sections)])
+    xy = np.concatenate([section.spots.xy + np.array([1e7 * k, 0.0]) for k, section in enumerate(sections)])
     return replace(
         study.target,
         counts=sparse.csr_matrix(sparse.vstack(counts)),

@@ -30,6 +30,10 @@ __all__ = [
 
 def _built_in() -> Mapping[str, type[Any]]:
     from .boosting import Boosting
+    from .deepspace import DeepSpaCE
+    from .feedforward import FeedForward
+    from .gat import GAT
+    from .histogene import HisToGene
     from .histosge import HisToSGE
     from .idw import IDW
     from .kriging import Kriging
@@ -38,9 +42,15 @@ def _built_in() -> Mapping[str, type[Any]]:
     from .nearest import Nearest
     from .pca_ridge import PCARidge
     from .ridge import Ridge
+    from .stage import STAGE
+    from .stage_plus import STAGEPlus
+    from .stnet import STNet
+    from .thitogene import THItoGene
 
     simple = (Kriging, Ridge, PCARidge, Boosting, IDW, Nearest, Mean, Memoriser)
-    return {model.card.name: model for model in (HisToSGE, *simple)}
+    systems = (STAGE, THItoGene, HisToGene, DeepSpaCE, STNet)
+    ablations = (FeedForward, GAT, STAGEPlus)
+    return {model.card.name: model for model in (HisToSGE, *simple, *systems, *ablations)}
 
 
 # configurations are frozen dataclasses; the entry is the class

@@ -66,6 +66,8 @@ class ModelCard:
         Key in ``references.bib``; empty where there is nobody to cite.
     uses_image, uses_position
         What its predictions can depend on; contracts test both.
+    joint
+        Whether what is predicted at a place depends on which other places are asked for.
     """
 
     name: str
@@ -73,6 +75,7 @@ class ModelCard:
     citation: str
     uses_image: bool
     uses_position: bool
+    joint: bool = False
 
 
 @dataclass(frozen=True, slots=True)

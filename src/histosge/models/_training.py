@@ -69,6 +69,9 @@ class Schedule:
         on to the end and takes the last ones.
     clip
         Largest norm of the gradient; ``None`` leaves it.
+    optimiser
+        ``"adamw"``: weight decay apart from the gradient. ``"adam"``: added to it, as PyTorch's Adam has it.
+        ``"sgd"``: gradient descent with momentum 0.9.
     """
 
     epochs: int
@@ -77,6 +80,7 @@ class Schedule:
     decay: Literal["constant", "cosine"] = "constant"
     patience: int | None = None
     clip: float | None = None
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -151,9 +155,7 @@ def train(task: Task, schedule: Schedule, *, seed: int, runtime: Runtime) -> Cou
 
     network = task.network
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    state = _State(
-        torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    )
+    state = _State(_optimiser(parameters, schedule))
     _resume(network, state, runtime)
     kept_at = -math.inf
     while not state.course.is_over(schedule):
@@ -176,6 +178,16 @@ def train(task: Task, schedule: Schedule, *, seed: int, runtime: Runtime) -> Cou
         network.load_state_dict(state.best)
     network.eval()
     return state.course
+
+
+def _optimiser(parameters: list[torch.nn.Parameter], schedule: Schedule) -> torch.optim.Optimizer:
+    import torch
+
+    rate, decay = schedule.learning_rate, schedule.weight_decay
+    if schedule.optimiser == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=decay)
+    kind = torch.optim.AdamW if schedule.optimiser == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=rate, weight_decay=decay)
 
 
 def _epoch(
