@@ -45,7 +45,13 @@ QUICK: dict[str, dict[str, Any]] = {
     "stage-plus": {"epochs": 300, "crop_px": None},
     "feedforward": {"epochs": 40, "crop_px": None, "relu": False},
     "gat": {"epochs": 40, "crop_px": None},
-    "stnet": {"epochs": 40, "learning_rate": 3e-3, "optimiser": "adam", "loss_kind": "mean", "crop_um": 200.0},
+    "stnet": {
+        "epochs": 40,
+        "learning_rate": 3e-3,
+        "optimiser": "adam",
+        "loss_kind": "mean",
+        "crop_um": 200.0,
+    },
     "deepspace": {"epochs": 80, "learning_rate": 3e-3, "crop_um": 200.0, "augment": False, "patience": None},
     # next to no penalty on as many components as spots is no regression
     "pca-ridge": {"components": 12},

@@ -7,6 +7,6 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line."""
-    from .app import app
+    from . import judging
 
-    app()
+    judging.app()

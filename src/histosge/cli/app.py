@@ -12,7 +12,7 @@ from .._errors import UsageError
 from .options import Answer, Compute, Cook, Deliver, FitFolder, Measured, Where, grouped
 from .screen import answer, errors_as_sentences, progress, remarks, table
 
-__all__ = ["app"]
+__all__ = ["app", "assignment"]
 
 app = typer.Typer(
     name="histosge",
@@ -187,11 +187,11 @@ def _read(measured: Measured) -> Any:
 def _recipe(cook: Cook) -> Any:
     from ..recipe import Recipe
 
-    options = dict(_assignment(text) for text in cook.set_ or ())
+    options = dict(assignment(text) for text in cook.set_ or ())
     return Recipe(cook.model, cook.preset, options, cook.encoder, cook.view_um, cook.genes, cook.seed)
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def assignment(text: str) -> tuple[str, Any]:
     """Return the field and the value of ``FIELD=VALUE``; the value is a Python literal where it can be one."""
     name, equals, value = text.partition("=")
     if not equals:

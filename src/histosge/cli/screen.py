@@ -22,6 +22,10 @@ from .._notes import Note
 __all__ = ["answer", "errors_as_sentences", "progress", "remarks", "table"]
 
 
+# columns of a table that goes into a file
+_PAGE = 132
+
+
 def answer(record: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> None:
     """Print the answer: the record as JSON, or some lines for people."""
     if as_json:
@@ -39,7 +43,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*row)
-    Console().print(grid)
+    screen = Console()
+    # a file has no edge to wrap at
+    (screen if screen.is_terminal else Console(width=_PAGE)).print(grid)
 
 
 def remarks(notes: Sequence[Note]) -> None:

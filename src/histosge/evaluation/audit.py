@@ -182,9 +182,7 @@ def _repeated(study: Study) -> tuple[Leak, ...]:
     known = {key for section, rows in _fitted(study) for key in _row_keys(section, rows)}
     if number := sum(key in known for key in _row_keys(target, study.removed)):
         leaks.append(f"{number} removed spots have the very counts of a spot that is fitted")
-    return tuple(
-        Leak("duplicated spot", f"{words}. Remove duplicates before splitting.") for words in leaks
-    )
+    return tuple(Leak("duplicated spot", f"{words}. Remove duplicates before splitting.") for words in leaks)
 
 
 def _fitted(study: Study) -> list[tuple[Section, Array]]:
@@ -209,5 +207,7 @@ def _row_keys(section: Section, rows: Array) -> list[str]:
 def _related(patients: tuple[str, ...]) -> list[Leak]:
     if not patients or patients[0] not in patients[1:]:
         return []
-    sentence = f"Patient '{patients[0]}' is scored, and other sections of it are fitted. Fit other patients only."
+    sentence = (
+        f"Patient '{patients[0]}' is scored, and other sections of it are fitted. Fit other patients only."
+    )
     return [Leak("patient", sentence)]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._atomic import atomic_path, writable_folder
 from .._errors import UsageError
+from ..figures.maps import save
+from ..figures.scores import against_kriging, share_of_ceiling, violins
 from ..provenance import environment
 from ..recipe import Recipe
 from ..workflow import Machine, eyes
@@ -19,6 +21,7 @@ from .cell import Outcome, about, key_of, read_outcome, run_cell, study_of
 from .plan import Cell, Plan
 from .scores import COLUMNS, summary
 from .study import look
+from .table import markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,22 +84,21 @@ def _run(
     jobs: int,
     report: Callable[[int, int, str], None] | None,
 ) -> None:
-    def tell(done: int, cell: Cell) -> None:
+    def tell(done: int) -> None:
         if report is not None:
-            report(done, len(waiting), f"{cell.entry.model} {cell.entry.variant}".strip())
+            report(done, len(waiting), "judging")
 
     if jobs == 1:
         for done, (cell, folder) in enumerate(waiting):
-            tell(done, cell)
             run_cell(plan, cell, machine, folder)
-            tell(done + 1, cell)
+            tell(done + 1)
         return
     # forked workers of a process that has run PyTorch hang
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         running = [pool.submit(run_cell, plan, cell, machine, folder) for cell, folder in waiting]
-        for done, (future, (cell, _)) in enumerate(zip(running, waiting, strict=True)):
+        for done, future in enumerate(running):
             future.result()
-            tell(done + 1, cell)
+            tell(done + 1)
 
 
 def _collect(plan: Plan, cells: list[Cell], outcomes: list[Outcome], out: Path) -> dict[str, Any]:
@@ -130,7 +132,22 @@ def _collect(plan: Plan, cells: list[Cell], outcomes: list[Outcome], out: Path) 
     _write(out / "scores.json", content)
     costs = [{k: v for k, v in record.items() if k != "facts"} for record in records if "cost" in record]
     _write(out / "costs.json", {"environment": environment(), "cells": costs})
-    return {**content, "costs": costs}
+    told = {**content, "costs": costs}
+    with atomic_path(out / "scores.md") as draft:
+        draft.write_text(markdown(told), encoding="utf-8")
+    figures = [str(path.relative_to(out)) for path in _draw(frame, out / "figures")]
+    return {**told, "files": ["scores.parquet", "scores.json", "scores.md", "costs.json", *figures]}
+
+
+def _draw(frame: pd.DataFrame, folder: Path) -> list[Path]:
+    """Draw each section and split."""
+    drawn = []
+    for (section, split), part in frame.groupby(["section", "split"], observed=True, sort=False):
+        for figure_of in (violins, against_kriging, share_of_ceiling):
+            name = f"{section}_{split}_{figure_of.__name__}".replace(":", "-").replace("/", "-")
+            drawn.append(folder / f"{name}.png")
+            save(figure_of(part), drawn[-1])
+    return drawn
 
 
 def _remarks(records: list[Any]) -> dict[str, str]:

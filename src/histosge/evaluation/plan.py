@@ -14,6 +14,10 @@ from .entry import BASELINES, Entry
 __all__ = ["Cell", "Plan", "SectionSpec"]
 
 _HVG_SCOPES = ("retained", "all")
+_WORDS = {str: "words in quotes", int: "whole numbers", bool: "true or false"}
+# what a plan's words may be
+_LISTS: Mapping[str, type[Any]] = {"splits": str, "seeds": int, "encoders": str}
+_SINGLE: Mapping[str, type[Any]] = {"genes": str, "note": str, "hvg_scope": str, "baselines": bool}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,10 @@ class Plan:
         found: dict[str, Any] = dict(content)
         found["sections"] = tuple(_section(item, base) for item in _listed(content, "sections"))
         found["models"] = tuple(_entry(item) for item in _listed(content, "models"))
-        for name, kind in (("splits", str), ("seeds", int), ("encoders", str)):
-            if name in content:
-                found[name] = tuple(_each(item, kind, name) for item in _listed(content, name))
-        for name, kind in (("genes", str), ("note", str), ("hvg_scope", str), ("baselines", bool)):
-            if name in content and type(content[name]) is not kind:
-                raise UsageError(f"`{name}` in a plan is a {kind.__name__}, got {content[name]!r}.")
+        for name in [key for key in _LISTS if key in content]:
+            found[name] = tuple(_each(item, _LISTS[name], name) for item in _listed(content, name))
+        for name in [key for key in _SINGLE if key in content]:
+            _each(content[name], _SINGLE[name], name)
         return cls(**found)
 
 
@@ -158,7 +160,7 @@ def _listed(content: Mapping[str, Any], name: str) -> list[Any]:
 
 def _each(item: Any, kind: type[Any], name: str) -> Any:
     if type(item) is not kind:
-        raise UsageError(f"`{name}` in a plan holds values of {kind.__name__}, got {item!r}.")
+        raise UsageError(f"`{name}` in a plan takes {_WORDS[kind]}, got {item!r}.")
     return item
 
 
@@ -181,5 +183,5 @@ def _entry(item: Any) -> Entry:
     if not isinstance(item, Mapping) or "model" not in item:
         raise UsageError(f"A model in a plan is 'name:preset', or a table with `model`; got {item!r}.")
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
-    word = options.pop("model")
+    word = str(options.pop("model"))
     return Entry.parse(word, options)

@@ -74,8 +74,11 @@ def summary(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _part(case: Case, rows: Array) -> Case:
-    parts = {name: getattr(case, name) for name in Case.__dataclass_fields__}
-    return Case(**{name: None if part is None else part[rows] for name, part in parts.items()})
+    found: dict[str, Any] = {}
+    for name in Case.__dataclass_fields__:
+        part = getattr(case, name)
+        found[name] = None if part is None else part[rows]
+    return Case(**found)
 
 
 def _over_seeds(seeds: Sequence[Mapping[str, float]]) -> dict[str, Any]:

@@ -38,4 +38,4 @@ def noise_ceiling(
     one, two = (log_cp10k(part, columns=columns).toarray() for part in (half, other))
     chosen = slice(None) if rows is None else rows
     r = np.nan_to_num(pearson(one[chosen], two[chosen]))
-    return np.sqrt(np.clip(2 * r / (1 + np.maximum(r, -0.99)), 0.0, 1.0))
+    return np.asarray(np.sqrt(np.clip(2 * r / (1 + np.maximum(r, -0.99)), 0.0, 1.0)))

@@ -15,12 +15,12 @@ __all__ = ["ENTRIES", "mae", "mse"]
 def mse(truth: Float[np.ndarray, "n g"], found: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " g"]:
     """Return the mean squared error of each column."""
     apart = truth.astype(np.float64) - found
-    return np.einsum("ng,ng->g", apart, apart) / len(apart)
+    return np.asarray(np.einsum("ng,ng->g", apart, apart) / len(apart))
 
 
 def mae(truth: Float[np.ndarray, "n g"], found: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " g"]:
     """Return the mean absolute error of each column."""
-    return np.abs(truth.astype(np.float64) - found).mean(axis=0)
+    return np.asarray(np.abs(truth.astype(np.float64) - found).mean(axis=0))
 
 
 ENTRIES = (

@@ -34,7 +34,7 @@ def neighbour_means(xy_um: Float[np.ndarray, "n 2"]) -> sparse.csr_matrix:
 def _shift(case: Case) -> Array | None:
     if case.xy_um is None or len(case.xy_um) < 3:
         return None
-    return morans_i(case.found, case.xy_um) - morans_i(case.truth, case.xy_um)
+    return np.asarray(morans_i(case.found, case.xy_um) - morans_i(case.truth, case.xy_um))
 
 
 ENTRIES = (

@@ -19,7 +19,9 @@ def pearson(truth: Float[np.ndarray, "n g"], found: Float[np.ndarray, "n g"]) ->
     right, right_size = _centred(found)
     defined = (left_size > 0) & (right_size > 0)
     products = np.einsum("ng,ng->g", left, right)
-    return np.divide(products, left_size * right_size, out=np.full(len(defined), np.nan), where=defined)
+    return np.asarray(
+        np.divide(products, left_size * right_size, out=np.full(len(defined), np.nan), where=defined)
+    )
 
 
 def _centred(values: Float[np.ndarray, "n g"]) -> tuple[Float[np.ndarray, "n g"], Float[np.ndarray, " g"]]:

@@ -152,7 +152,7 @@ class Deep:
         sight = frame.look(inputs, self.needs)
         if self.on_array and not np.isfinite(sight.place).all():
             raise UsageError(
-                f"'{self.card.name}' reads positions on the array, which these places do not have. Choose another model."
+                f"'{self.card.name}' reads positions on the array, which these places lack. Choose another model."
             )
         return sight
 
@@ -248,9 +248,7 @@ class _Lesson:
     kept_back: Array
 
     @classmethod
-    def of(
-        cls, model: Deep, network: Module, sight: Sight, wanted: Array, seed: int, device: str
-    ) -> _Lesson:
+    def of(cls, model: Deep, network: Module, sight: Sight, wanted: Array, seed: int, device: str) -> _Lesson:
         import torch
 
         order = np.random.default_rng([seed, len(sight)]).permutation(len(sight))

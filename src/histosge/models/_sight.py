@@ -43,6 +43,16 @@ class Tensors:
     def __len__(self) -> int:
         return len(self.xy)
 
+    @property
+    def vectors(self) -> torch.Tensor:
+        """The features, for networks that have asked for them."""
+        return _given(self.features)
+
+    @property
+    def windows(self) -> torch.Tensor:
+        """The windows, for networks that have asked for them."""
+        return _given(self.patches)
+
     def seen_as(self, patches: torch.Tensor) -> Tensors:
         """Return the same places with other windows."""
         return replace(self, patches=patches)
@@ -131,6 +141,12 @@ class Frame:
         if self.columns is None:
             return held
         return held | {"columns.mean": self.columns.mean, "columns.scale": self.columns.scale}
+
+
+def _given(part: torch.Tensor | None) -> torch.Tensor:
+    if part is None:
+        raise UsageError("The network was given less than it asked for. Look at the model's `needs`.")
+    return part
 
 
 def _features(inputs: Inputs) -> Array:

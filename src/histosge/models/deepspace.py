@@ -95,7 +95,9 @@ class DeepSpaCE(Deep):
     @property
     def needs(self) -> Needs:
         """Windows."""
-        return Needs(patch_px=self.network_px, crop=Crop(self.crop_um, None if self.crop_um else self.crop_px))
+        return Needs(
+            patch_px=self.network_px, crop=Crop(self.crop_um, None if self.crop_um else self.crop_px)
+        )
 
     @property
     def schedule(self) -> Schedule:
@@ -138,6 +140,5 @@ class DeepSpaCE(Deep):
         """Return the smooth L1 error."""
         import torch
 
-        if self.augment and seen.patches is not None:
-            seen = seen.seen_as(altered(seen.patches))
+        seen = seen.seen_as(altered(seen.windows)) if self.augment else seen
         return torch.nn.functional.smooth_l1_loss(network(seen), wanted)

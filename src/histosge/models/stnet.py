@@ -92,7 +92,9 @@ class STNet(Deep):
     @property
     def needs(self) -> Needs:
         """Windows."""
-        return Needs(patch_px=self.network_px, crop=Crop(self.crop_um, None if self.crop_um else self.crop_px))
+        return Needs(
+            patch_px=self.network_px, crop=Crop(self.crop_um, None if self.crop_um else self.crop_px)
+        )
 
     @property
     def schedule(self) -> Schedule:
@@ -125,16 +127,14 @@ class STNet(Deep):
 
     def loss(self, network: Any, seen: Tensors, wanted: torch.Tensor) -> torch.Tensor:
         """Return the squared error on turned windows."""
-        if self.augment and seen.patches is not None:
-            seen = seen.seen_as(turned(seen.patches))
-        squares = (network(seen) - wanted) ** 2
+        seen = seen.seen_as(turned(seen.windows)) if self.augment else seen
+        squares: torch.Tensor = (network(seen) - wanted) ** 2
         return squares.mean() if self.loss_kind == "mean" else squares.sum() / wanted.shape[1]
 
     def answer(self, network: Any, seen: Tensors) -> torch.Tensor:
         """Return the answer, or the mean of eight."""
         import torch
 
-        ways = range(8) if self.averaged and seen.patches is not None else ()
-        several = [network(seen.seen_as(dihedral(seen.patches, way))) for way in ways if seen.patches is not None]
-        answers: torch.Tensor = torch.stack(several).mean(0) if several else network(seen)
-        return answers
+        ways = range(8) if self.averaged else range(1)
+        several = [network(seen.seen_as(dihedral(seen.windows, way))) for way in ways]
+        return torch.stack(several).mean(0)

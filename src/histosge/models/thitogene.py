@@ -89,7 +89,9 @@ class THItoGene(Deep):
     @property
     def needs(self) -> Needs:
         """Windows."""
-        return Needs(patch_px=self.network_px, crop=Crop(self.crop_um, None if self.crop_um else self.crop_px))
+        return Needs(
+            patch_px=self.network_px, crop=Crop(self.crop_um, None if self.crop_um else self.crop_px)
+        )
 
     @property
     def on_array(self) -> bool:

@@ -18,7 +18,9 @@ _TABLE = 512
 class FeedForwardNetwork(nn.Module):
     """Spot by spot, no look around."""
 
-    def __init__(self, inputs: int, genes: int, hidden: tuple[int, ...], *, position: bool, relu: bool) -> None:
+    def __init__(
+        self, inputs: int, genes: int, hidden: tuple[int, ...], *, position: bool, relu: bool
+    ) -> None:
         super().__init__()
         self.position = Tables(inputs, _TABLE) if position else None
         self.layers = MLP(inputs, [*hidden, genes], norm_layer=nn.BatchNorm1d)
@@ -26,8 +28,7 @@ class FeedForwardNetwork(nn.Module):
 
     def forward(self, seen: Tensors) -> Tensor:
         """Return genes."""
-        assert seen.features is not None
-        tokens = seen.features if self.position is None else seen.features + self.position(seen.place)
+        tokens = seen.vectors if self.position is None else seen.vectors + self.position(seen.place)
         answer: Tensor = self.layers(tokens)
         return torch.relu(answer) if self.relu else answer
 
@@ -46,6 +47,5 @@ class GATNetwork(nn.Module):
 
     def forward(self, seen: Tensors) -> Tensor:
         """Return genes of all places asked for, each looking at its nearest."""
-        assert seen.features is not None
-        answer: Tensor = self.head(self.graph(seen.features, nearest_edges(seen.xy, self.neighbours)))
+        answer: Tensor = self.head(self.graph(seen.vectors, nearest_edges(seen.xy, self.neighbours)))
         return torch.relu(answer) if self.relu else answer

@@ -53,7 +53,7 @@ class GraphAttention(nn.Module):
         return answer
 
 
-class _PublishedAxis(GATConv):  # type: ignore[misc]
+class _PublishedAxis(GATConv):
     """The fault of the published code: weights are normalised over those who look, not over those looked at.
 
     What a place is told then does not add up to 1, and places that nobody looks at speak to everybody equally.
@@ -82,4 +82,5 @@ class _PublishedAxis(GATConv):  # type: ignore[misc]
         alone = scatter(ones, edge_index[0], dim=0, dim_size=len(x)) == 0
         spoken = self.lin(x).unflatten(-1, (self.heads, self.out_channels))
         everybody = (spoken * alone[:, None, None]).sum(0) / len(x)
-        return answer + (everybody.flatten() if self.concat else everybody.mean(0))
+        told: Tensor = answer + (everybody.flatten() if self.concat else everybody.mean(0))
+        return told

@@ -55,7 +55,6 @@ class HisToGeneNetwork(nn.Module):
 
     def forward(self, seen: Tensors) -> Tensor:
         """Return genes of a window of places that look at each other."""
-        assert seen.patches is not None
-        tokens = self.project(seen.patches.flatten(1) / self.divisor) + self.position(seen.place)
+        tokens = self.project(seen.windows.flatten(1) / self.divisor) + self.position(seen.place)
         answer: Tensor = self.head(self.blocks(self.dropout(tokens)))
         return answer

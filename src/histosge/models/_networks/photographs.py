@@ -26,12 +26,10 @@ class PhotographNetwork(nn.Module):
     @property
     def head(self) -> nn.Linear:
         """The last layer."""
-        layer = self.body.get_classifier()
-        assert isinstance(layer, nn.Linear)
+        layer: nn.Linear = self.body.get_classifier()
         return layer
 
     def forward(self, seen: Tensors) -> Tensor:
         """Return genes at places seen one by one."""
-        assert seen.patches is not None
-        answer: Tensor = self.body((seen.patches - self.get_buffer("mean")) / self.get_buffer("std"))
+        answer: Tensor = self.body((seen.windows - self.get_buffer("mean")) / self.get_buffer("std"))
         return answer

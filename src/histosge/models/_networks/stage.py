@@ -25,23 +25,24 @@ class STAGENetwork(nn.Module):
         self.encoder = _perceptron(encoded, (*_HIDDEN, 2))
         self.decoder = _perceptron(2, (*_HIDDEN[::-1], genes))
 
+    def found(self, seen: Tensors) -> Tensor:
+        """Return the positions that features speak of."""
+        middle: Tensor = torch.relu(self.encoder(seen.vectors))
+        return middle
+
     def coordinates(self, seen: Tensors) -> Tensor:
         """Return positions as STAGE scales them: array column and row by 77."""
         return seen.place / _ROWS
 
     def forward(self, seen: Tensors) -> Tensor:
         """Return genes at positions, or (STAGE_Plus) at what features say the position is."""
-        if self.tested_on_features:
-            assert seen.features is not None
-            middle = torch.relu(self.encoder(seen.features))
-        else:
-            middle = self.coordinates(seen)
+        middle = self.found(seen) if self.tested_on_features else self.coordinates(seen)
         answer: Tensor = torch.relu(self.decoder(middle))
         return answer
 
     def train_on(self, seen: Tensors, wanted: Tensor) -> Tensor:
         """Return the loss: 0.1 · (L1 + 0.1 · SWD) of the middle + 0.01 · (MSE + 0.1 · L1) of expression."""
-        told = seen.features if self.from_features else wanted
+        told = seen.vectors if self.from_features else wanted
         middle = torch.relu(self.encoder(told))
         where = self.coordinates(seen)
         again = torch.relu(self.decoder(middle))
@@ -55,7 +56,8 @@ def sliced_wasserstein(left: Tensor, right: Tensor, directions: int = 1000) -> T
     turn = torch.randn(left.shape[1], directions, device=left.device)
     turn = turn / turn.norm(dim=0, keepdim=True)
     apart = (left @ turn).sort(dim=0).values - (right @ turn).sort(dim=0).values
-    return (apart**2).mean()
+    mean: Tensor = (apart**2).mean()
+    return mean
 
 
 def _perceptron(inputs: int, widths: tuple[int, ...]) -> MLP:

@@ -80,8 +80,7 @@ class THItoGeneNetwork(nn.Module):
 
     def forward(self, seen: Tensors) -> Tensor:
         """Return genes of a window of places that look at each other."""
-        assert seen.patches is not None
-        features = self.convolutions(torch.relu(self.dynamic(seen.patches / self.divisor)))
+        features = self.convolutions(torch.relu(self.dynamic(seen.windows / self.divisor)))
         capsules = self.capsules(features)
         place = seen.place.trunc().long().clamp(0, self.column.num_embeddings - 1)
         where = [self.column(place[:, 0]), self.row(place[:, 1])]
@@ -161,7 +160,8 @@ class Capsules(nn.Module):
 def squash(capsules: Tensor) -> Tensor:
     """Return capsules of the same direction and a length below 1."""
     length = capsules.norm(dim=-1, keepdim=True)
-    return (1 - 1 / (torch.exp(length) + _EPSILON)) * capsules / (length + _EPSILON)
+    squashed: Tensor = (1 - 1 / (torch.exp(length) + _EPSILON)) * capsules / (length + _EPSILON)
+    return squashed
 
 
 def _convolutions() -> nn.Sequential:

@@ -1,0 +1,136 @@
+"""The commands that judge models: ``evaluate``, ``benchmark``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .._errors import UsageError
+from .app import app, assignment
+from .screen import answer, errors_as_sentences, progress, table
+
+__all__ = ["app", "benchmark", "evaluate"]
+
+Jobs = Annotated[int, typer.Option(help="Processes; each takes the memory of one.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, mps.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
+Weights = Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")]
+
+
+@app.command()
+def evaluate(
+    sections: Annotated[list[Path], typer.Argument(metavar="SECTION…", help="As for `histosge run`.")],
+    models: Annotated[
+        str,
+        typer.Option(help="Separated by commas: histosge,ridge,histosge:published. Baselines always run."),
+    ] = "histosge",
+    presets: Annotated[
+        str | None, typer.Option(help="Presets, separated by commas, for those models that have them.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="random:0.5, published, blocks:6, sublattice:3, sections or patients.")
+    ] = "random:0.5",
+    seeds: Annotated[int, typer.Option(help="How many seeds: 0, 1, 2 …")] = 3,
+    genes: Annotated[str, typer.Option(help="hvg:N, all, or a FILE with one name a line.")] = "hvg:1000",
+    encoder: Annotated[str, typer.Option(help="One or more, separated by commas.")] = "texture",
+    weights: Weights = None,
+    image: Annotated[Path | None, typer.Option(help="Full-resolution image, of a single section.")] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="µm per full-resolution pixel, of a single section.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the models that have it."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the scores.")] = Path("histosge-scores"),
+    jobs: Jobs = 1,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    json: Json = False,
+) -> None:
+    """Judge models on spots they have not seen, beside the baselines, with an audit of every fit."""
+    with errors_as_sentences(as_json=json), progress() as report:
+        from ..evaluation.plan import Plan, SectionSpec
+
+        if len(sections) > 1 and (image is not None or mpp is not None):
+            raise UsageError("--image and --mpp belong to one section; for several, write a plan.")
+        if seeds < 1:
+            raise UsageError(f"--seeds must be 1 or more, got {seeds}.")
+        plan = Plan(
+            tuple(SectionSpec(path, image=image, mpp=mpp) for path in sections),
+            _entries(models, presets, dict(assignment(text) for text in set_ or ())),
+            (split,),
+            tuple(range(seeds)),
+            tuple(word.strip() for word in encoder.split(",")),
+            genes,
+        )
+        _judge(plan, out, _machine(device, precision, weights, report), jobs, as_json=json)
+
+
+@app.command()
+def benchmark(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="See docs/benchmark.md.")],
+    out: Annotated[Path, typer.Option(help="Folder for the scores.")] = Path("histosge-benchmark"),
+    weights: Weights = None,
+    jobs: Jobs = 1,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    json: Json = False,
+) -> None:
+    """Run a plan of sections × splits × encoders × models × seeds; what is done already is not done again."""
+    with errors_as_sentences(as_json=json), progress() as report:
+        from ..evaluation.plan import Plan
+
+        machine = _machine(device, precision, weights, report)
+        _judge(Plan.read(plan), out, machine, jobs, as_json=json)
+
+
+def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> None:
+    from ..evaluation.benchmark import benchmark as run
+    from ..evaluation.table import COLUMNS, NOTES, ON_SCREEN, rows
+
+    content = run(plan, out, machine, jobs=jobs)
+    if as_json:
+        answer(content, as_json=True, lines=())
+        return
+    for section, split in dict.fromkeys((row["section"], row["split"]) for row in content["rows"]):
+        short = [COLUMNS.index(name) for name in ON_SCREEN]
+        cells = [tuple(row[column] for column in short) for row in rows(content, section, split)]
+        table(f"{section}, {split}", ON_SCREEN, cells)
+    said = [f"{each['model']}: {each['passed_over']}" for each in content["passed_over"]]
+    files = [str(out / name) for name in content["files"]]
+    answer({}, as_json=False, lines=[*dict.fromkeys(said), *NOTES, *files])
+
+
+def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the models asked for, in the presets asked for, each with the options it has."""
+    from dataclasses import fields
+
+    from ..evaluation.entry import Entry
+    from ..models import MODELS
+    from ..models import presets as presets_of
+
+    found = []
+    used: set[str] = set()
+    for word in (word for word in models.split(",") if word.strip()):
+        plain = Entry.parse(word)
+        names = {item.name for item in fields(MODELS[plain.model])}
+        own = {name: value for name, value in options.items() if name in names}
+        used |= set(own)
+        wanted = [name.strip() for name in (presets or "").split(",") if name.strip()]
+        chosen = () if plain.preset else tuple(name for name in wanted if name in presets_of(plain.model))
+        found += [Entry(plain.model, preset, own) for preset in (chosen or (plain.preset,))]
+    if lost := set(options) - used:
+        raise UsageError(f"None of the models has an option '{min(lost)}'.")
+    return tuple(found)
+
+
+def _machine(device: str, precision: str, weights: Path | None, report: Any) -> Any:
+    from .._device import resolve_device, resolve_precision
+    from ..workflow import Machine
+
+    where = resolve_device(device)
+    return Machine(where, resolve_precision(precision, where), weights, None, report)

@@ -1,0 +1,145 @@
+"""Scores as a table for people: one row a model, the headline first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["COLUMNS", "NOTES", "ON_SCREEN", "markdown", "rows"]
+
+COLUMNS = (
+    "model",
+    "PCC removed",
+    "top-50",
+    "MSE",
+    "MAE",
+    "undefined",
+    "skill",
+    "of ceiling",
+    "PCC retained",
+    "PCC all (in-sample)",
+    "fit s",
+)
+
+# those that a terminal has room for
+ON_SCREEN = (
+    "model",
+    "PCC removed",
+    "MSE",
+    "undefined",
+    "skill",
+    "of ceiling",
+    "PCC all (in-sample)",
+    "fit s",
+)
+
+NOTES = (
+    "`removed`: spots that nothing fitted has seen; mean over genes, undefined correlations counted as 0, "
+    "± standard deviation over seeds.",
+    "Skill: 1 − MSE / MSE of kriging on positions, mean over genes. Of ceiling: share of the correlation that the "
+    "noise of the measurement allows.",
+    "`all (in-sample)` pools fitted and removed spots and drops undefined genes, as published tables do; the memoriser "
+    "shows what it is worth.",
+)
+
+Row = Mapping[str, Any]
+
+
+def rows(content: Row, section: str, split: str) -> list[tuple[str, ...]]:
+    """Return the cells of a section's table, best correlation first.
+
+    Parameters
+    ----------
+    content
+        What :func:`histosge.evaluation.benchmark.benchmark` returns.
+    section, split
+        Which.
+    """
+    mine = [row for row in content["rows"] if row["section"] == section and row["split"] == split]
+    by: dict[tuple[str, str, str], dict[str, Row]] = {}
+    for row in mine:
+        by.setdefault((row["model"], row["preset"], row["encoder"]), {})[row["set"]] = row
+    order = sorted(by, key=lambda key: -(by[key]["removed"].get("pcc") or 0.0))
+    seconds = _seconds(content, section, split)
+    return [_cells(key, by[key], content, seconds.get(key)) for key in order]
+
+
+def markdown(content: Row) -> str:
+    """Return all tables as Markdown, with what a reader must know of them."""
+    lines = [*(["> " + content["note"], ""] if content["note"] else [])]
+    if content["leaks_declared"]:
+        lines += [f"> Declared leak: {leak}" for leak in content["leaks_declared"]] + [""]
+    for section, split in _pages(content["rows"]):
+        lines += [f"### {section}, {split}", "", "| " + " | ".join(COLUMNS) + " |"]
+        lines += ["|" + "---|" * len(COLUMNS)]
+        lines += ["| " + " | ".join(cells) + " |" for cells in rows(content, section, split)]
+        lines.append("")
+    for record in _passed_over(content):
+        lines.append(f"* {record}")
+    return "\n".join([*lines, *(f"* {note}" for note in NOTES), ""])
+
+
+def _pages(records: Sequence[Row]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((row["section"], row["split"]) for row in records))
+
+
+def _passed_over(content: Row) -> list[str]:
+    said = (
+        f"{record['section']}: {record['model']} was passed over: {record['passed_over']}"
+        for record in content["passed_over"]
+    )
+    return list(dict.fromkeys(said))
+
+
+def _seconds(content: Row, section: str, split: str) -> dict[tuple[str, str, str], float]:
+    """Return the mean time to fit of each model."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for record in content["costs"]:
+        if record["section"] == section and record["split"] == split:
+            key = (record["model"], record["preset"], record["encoder"])
+            found.setdefault(key, []).append(record["cost"]["fit_wall_s"])
+    return {key: sum(values) / len(values) for key, values in found.items()}
+
+
+def _cells(
+    key: tuple[str, str, str], sets: Mapping[str, Row], content: Row, seconds: float | None
+) -> tuple[str, ...]:
+    removed = sets["removed"]
+    return (
+        _name(key, content),
+        _plus_minus(removed, "pcc"),
+        _number(removed, "pcc_top50"),
+        _number(removed, "mse"),
+        _number(removed, "mae"),
+        _percent(removed, "pcc_undefined"),
+        _number(removed, "skill", 3),
+        _percent(removed, "of_ceiling"),
+        _number(sets.get("retained", {}), "pcc"),
+        _number(sets.get("all", {}), "pcc_defined"),
+        "" if seconds is None else f"{seconds:.1f}",
+    )
+
+
+def _name(key: tuple[str, str, str], content: Row) -> str:
+    """Return model, preset, encoder, and what must be said of it."""
+    model, preset, encoder = key
+    words = [word for word in (preset, encoder if encoder != "texture" else "") if word]
+    remark = content["remarks"].get(f"{model} {preset}".strip())
+    if remark:
+        words.append(str(remark))
+    return f"{model} ({', '.join(words)})" if words else model
+
+
+def _number(row: Row, name: str, digits: int = 4) -> str:
+    value = row.get(name)
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(row: Row, name: str) -> str:
+    value = row.get(name)
+    return "–" if value is None else f"{100 * value:.0f} %"
+
+
+def _plus_minus(row: Row, name: str) -> str:
+    spread = row.get(f"{name}_sd")
+    return _number(row, name) + ("" if spread is None else f" ± {spread:.4f}")

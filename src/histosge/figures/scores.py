@@ -1,0 +1,133 @@
+"""Pictures of scores: how genes are spread, who gains over interpolation, how near the ceiling is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._types import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["against_kriging", "share_of_ceiling", "violins"]
+
+_DPI = 130
+# Okabe & Ito's colours are told apart by everybody
+_BLUE, _ORANGE, _GREY = "#0072B2", "#E69F00", "#888888"
+_REFERENCE = "kriging"
+_CHECKS = ("memoriser",)
+
+
+def violins(frame: pd.DataFrame) -> Figure:
+    """Draw how the correlations of genes on removed spots are spread, one violin a model, best mean on top.
+
+    Parameters
+    ----------
+    frame
+        The tidy table of one section and split.
+    """
+    table = _by_gene(frame)
+    names = _ranked(table)
+    figure, axes = _page(0.36 * len(names) + 1.2)
+    if names:
+        parts = axes.violinplot(
+            [table[name].to_numpy() for name in names], vert=False, showextrema=False, widths=0.9
+        )
+        for body, name in zip(parts["bodies"], names, strict=True):
+            body.set_facecolor(_ORANGE if _plain(name) == _REFERENCE else _BLUE)
+            body.set_alpha(0.7)
+        axes.plot([table[name].mean() for name in names], np.arange(1, len(names) + 1), "k|", ms=11)
+    axes.set_yticks(np.arange(1, len(names) + 1), names)
+    axes.axvline(0, color=_GREY, lw=0.8)
+    axes.set_xlabel("PCC over removed spots, one value a gene (bar: mean; undefined counts 0)")
+    return figure
+
+
+def share_of_ceiling(frame: pd.DataFrame) -> Figure:
+    """Draw each model's mean correlation beside the one that noise allows."""
+    table = _by_gene(frame)
+    names = _ranked(table)
+    about = frame[(frame["model"] == "") & (frame["metric"] == "ceiling")]
+    ceiling = float(about["value"].mean())
+    figure, axes = _page(0.3 * len(names) + 1.2)
+    colours = [_ORANGE if _plain(name) == _REFERENCE else _BLUE for name in names]
+    axes.barh(np.arange(len(names)), [table[name].mean() for name in names], color=colours)
+    axes.axvline(ceiling, color="k", ls="--", lw=1)
+    # beside the line, where no bar is
+    axes.text(ceiling, -0.45, " noise ceiling", va="bottom", ha="left", fontsize=8)
+    axes.set_xlim(right=1.25 * ceiling)
+    axes.set_yticks(np.arange(len(names)), names)
+    axes.set_xlabel("mean PCC over removed spots")
+    return figure
+
+
+def against_kriging(frame: pd.DataFrame) -> Figure:
+    """Draw each gene's correlation by a model against that by kriging; above the diagonal the model gains."""
+    table = _by_gene(frame)
+    reference = next((name for name in table.columns if _plain(name) == _REFERENCE), None)
+    names = [name for name in reversed(_ranked(table)) if name != reference][:9]
+    if reference is None or not names:
+        figure, axes = _page(2.0)
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no interpolation to compare with", ha="center")
+        return figure
+    return _scatters(table, names, reference)
+
+
+def _scatters(table: pd.DataFrame, names: list[str], reference: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(3.0 * columns, 3.1 * rows), dpi=_DPI, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    low, high = float(table.min().min()), float(table.max().max())
+    for axes, name in zip(grid.flat, names, strict=False):
+        gains = float((table[name] > table[reference]).mean())
+        axes.plot([low, high], [low, high], color=_GREY, lw=0.8)
+        axes.plot(table[reference], table[name], ".", ms=2.5, color=_BLUE, alpha=0.5, rasterized=True)
+        axes.set_title(f"{name}\n{gains:.0%} of genes gain", fontsize=8)
+        axes.set_aspect("equal")
+    for axes in list(grid.flat)[len(names) :]:
+        axes.set_axis_off()
+    figure.supxlabel("PCC of kriging", fontsize=9)
+    figure.supylabel("PCC of the model", fontsize=9)
+    return figure
+
+
+def _page(height_in: float) -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, height_in), dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.tick_params(labelsize=8)
+    axes.xaxis.label.set_fontsize(9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _by_gene(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return genes × models: correlation over removed spots, mean over seeds, undefined as 0."""
+    mine = frame[(frame["metric"] == "pcc") & (frame["set"] == "removed") & (frame["model"] != "")]
+    mine = mine[~mine["model"].isin(_CHECKS)]
+    labels = [_label(*words) for words in zip(mine["model"], mine["preset"], mine["encoder"], strict=True)]
+    mine = mine.assign(label=labels, value=mine["value"].fillna(0.0), gene=mine["gene"].astype(str))
+    return mine.pivot_table(index="gene", columns="label", values="value", aggfunc="mean").fillna(0.0)
+
+
+def _label(model: str, preset: str, encoder: str) -> str:
+    words = [word for word in (preset, encoder if encoder != "texture" else "") if word]
+    return f"{model} ({', '.join(words)})" if words else model
+
+
+def _plain(label: str) -> str:
+    return label.partition(" (")[0]
+
+
+def _ranked(table: pd.DataFrame) -> list[str]:
+    order: Array = np.argsort(table.mean().to_numpy(), kind="stable")
+    return [str(table.columns[index]) for index in order]
