@@ -10,16 +10,22 @@ Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
 def catalogue(kind: str) -> Table:
-    """Return the columns and rows of a table of ``"encoders"``, ``"models"`` or ``"readers"``.
+    """Return the columns and rows of a table of encoders, models, readers, metrics or data sets.
 
     Raises
     ------
     UsageError
         For any other kind.
     """
-    tables = {"encoders": _encoders, "models": _models, "readers": _readers}
+    tables = {
+        "encoders": _encoders,
+        "models": _models,
+        "readers": _readers,
+        "metrics": _metrics,
+        "datasets": _datasets,
+    }
     if kind not in tables:
-        raise UsageError(f"Expected encoders, models or readers, got '{kind}'.")
+        raise UsageError(f"Expected {', '.join(tables)}; got '{kind}'.")
     return tables[kind]()
 
 
@@ -42,6 +48,26 @@ def _models() -> Table:
         (name, ", ".join(presets(name)), model.card.summary) for name, model in MODELS.items()
     ]
     return ("name", "presets", "summary"), rows
+
+
+def _metrics() -> Table:
+    from .metrics import METRICS
+
+    rows: list[tuple[str, ...]] = [
+        (name, metric.card.better, ", ".join(metric.card.sets), metric.card.summary)
+        for name, metric in METRICS.items()
+    ]
+    return ("name", "better", "sets", "summary"), rows
+
+
+def _datasets() -> Table:
+    from .datasets.public import PUBLIC
+
+    rows: list[tuple[str, ...]] = [
+        (name, each.title, str(each.spots), each.patient, each.licence, each.note)
+        for name, each in PUBLIC.items()
+    ]
+    return ("name", "section", "spots", "donor", "licence", "note"), rows
 
 
 def _readers() -> Table:

@@ -135,7 +135,9 @@ def doctor(
 
 
 @app.command(name="list")
-def list_(kind: Annotated[str, typer.Argument(help="encoders, models or readers.")]) -> None:
+def list_(
+    kind: Annotated[str, typer.Argument(help="encoders, models, readers, metrics or datasets.")],
+) -> None:
     """List what there is."""
     with errors_as_sentences(as_json=False):
         from ..catalogue import catalogue

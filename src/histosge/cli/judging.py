@@ -1,4 +1,4 @@
-"""The commands that judge models: ``evaluate``, ``benchmark``."""
+"""The commands that judge models: ``evaluate``, ``benchmark``, and ``datasets`` to judge them on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .._errors import UsageError
 from .app import app, assignment
 from .screen import answer, errors_as_sentences, progress, table
 
-__all__ = ["app", "benchmark", "evaluate"]
+__all__ = ["app", "benchmark", "datasets", "evaluate"]
 
 Jobs = Annotated[int, typer.Option(help="Processes; each takes the memory of one.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, mps.")]
@@ -134,3 +134,35 @@ def _machine(device: str, precision: str, weights: Path | None, report: Any) -> 
 
     where = resolve_device(device)
     return Machine(where, resolve_precision(precision, where), weights, None, report)
+
+
+@app.command()
+def datasets(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME…]", help="To fetch, or `dlpfc` for all of it; none: list."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: the user's data folder.")] = None,
+    image: Annotated[bool, typer.Option(help="Fetch the full-resolution images, which are large.")] = True,
+    json: Json = False,
+) -> None:
+    """List the paper's data sets, or fetch some from their public homes; their hashes are pinned as they arrive."""
+    with errors_as_sentences(as_json=json), progress() as report:
+        from ..catalogue import catalogue
+        from ..datasets.fetch import default_folder, fetch
+        from ..datasets.public import PUBLIC
+
+        if not names:
+            table("datasets", *catalogue("datasets"))
+            return
+        wanted = [each for name in names for each in _family(name, tuple(PUBLIC)) or (name,)]
+        chosen = [PUBLIC[name] for name in dict.fromkeys(wanted)]
+        folder = default_folder() if out is None else out
+        found = {each.name: fetch(each, folder, image=image, report=report) for each in chosen}
+        lines = [f"{path}  {PUBLIC[name].note}".rstrip() for name, path in found.items()]
+        answer({name: str(path) for name, path in found.items()}, as_json=json, lines=lines)
+
+
+def _family(word: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the data sets that a word stands for: ``dlpfc`` for its twelve sections."""
+    return tuple(name for name in names if name.startswith(f"{word}/"))

@@ -1,0 +1,146 @@
+"""Fetching public data: every file is hashed at its first arrival and must stay the same ever after."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from .._atomic import atomic_path, output_errors, writable_folder
+from .._errors import DataError
+from .public import PublicDataset, Remote
+
+__all__ = ["LOCK", "default_folder", "fetch"]
+
+LOCK = "datasets.lock.json"
+_PATIENCE_S = 60.0
+
+
+def default_folder() -> Path:
+    """Return the user's folder for data."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("histosge")) / "datasets"
+
+
+def fetch(
+    dataset: PublicDataset,
+    folder: Path,
+    *,
+    image: bool = True,
+    report: Callable[[int, int, str], None] | None = None,
+) -> Path:
+    """Fetch a data set into ``folder`` and return its own folder there, a Space Ranger one.
+
+    Files that are there already are not fetched again. The SHA-256 of each file is written into
+    ``folder/datasets.lock.json`` when it first arrives; a file that arrives with another one later is refused. Keep
+    that file beside a paper, and everybody has the same data.
+
+    Raises
+    ------
+    DataError
+        When a file cannot be fetched, or is not the one pinned.
+    OutputError
+        When the disk is full.
+    """
+    home = writable_folder(folder) / dataset.name
+    wanted = [remote for remote in dataset.files if image or not remote.image]
+    for done, remote in enumerate(wanted):
+        if report is not None:
+            report(done, len(wanted), f"fetching {dataset.name}")
+        if not _is_there(home, remote):
+            _arrive(remote, home, folder / LOCK)
+    if report is not None:
+        report(len(wanted), len(wanted), f"fetching {dataset.name}")
+    if dataset.layers:
+        _write_layers(home / dataset.layers, dataset.name.rpartition("/")[2], home / "layers.tsv")
+    return home
+
+
+def _is_there(home: Path, remote: Remote) -> bool:
+    return (home / _unpacked(remote)).exists()
+
+
+def _unpacked(remote: Remote) -> str:
+    return remote.path.removesuffix(".tar.gz")
+
+
+def _arrive(remote: Remote, home: Path, lock: Path) -> None:
+    """Fetch one file, check or pin its hash, put it where it belongs."""
+    with output_errors(home), tempfile.TemporaryDirectory(prefix=".fetch-", dir=lock.parent) as room:
+        arrived = _downloaded(remote, Path(room))
+        _pin(remote, _sha256(arrived), lock)
+        target = home / _unpacked(remote)
+        if remote.path.endswith(".tar.gz"):
+            _unpack(arrived, target)
+        else:
+            with atomic_path(target) as draft:
+                shutil.move(arrived, draft)
+
+
+def _downloaded(remote: Remote, room: Path) -> Path:
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")
+    try:
+        name = remote.path.rpartition("/")[2]
+        loader = pooch.HTTPDownloader(timeout=_PATIENCE_S)
+        return Path(pooch.retrieve(remote.url, known_hash=None, fname=name, path=room, downloader=loader))
+    except OSError as error:
+        # requests' own errors are OSErrors too
+        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        raise DataError(
+            f"'{remote.url}' could not be fetched ({reason}). Check the network, or fetch it by other means to "
+            f"'{remote.path}' in the data set's folder."
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    import pooch
+
+    return str(pooch.file_hash(str(path), alg="sha256"))
+
+
+def _pin(remote: Remote, found: str, lock: Path) -> None:
+    """Compare with the hash at the first arrival, or remember it."""
+    try:
+        pinned: dict[str, str] = json.loads(lock.read_text(encoding="utf-8")) if lock.exists() else {}
+    except ValueError as error:
+        raise DataError(f"The lock file '{lock}' is damaged. Delete it to pin files anew.") from error
+    known = pinned.get(remote.url)
+    if known is not None and known != found:
+        raise DataError(
+            f"'{remote.url}' is no longer the file that was fetched first: expected SHA-256 {known}, got {found}. "
+            f"Remove its line from '{lock}' to accept the new one."
+        )
+    if known is None:
+        with atomic_path(lock) as draft:
+            draft.write_text(json.dumps(pinned | {remote.url: found}, indent=1, sort_keys=True) + "\n")
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    """Unpack an archive that holds the folder ``target``; members that lead elsewhere are refused by Python."""
+    try:
+        with atomic_path(target) as draft, tarfile.open(archive) as content:
+            content.extractall(draft.parent, filter="data")
+            if not draft.is_dir():
+                raise DataError(f"Expected a folder '{target.name}' in '{archive.name}', found none.")
+    except (tarfile.TarError, EOFError) as error:
+        raise DataError(
+            f"'{archive.name}' is no archive, or a damaged one ({error}). Fetch it again."
+        ) from error
+
+
+def _write_layers(source: Path, section: str, target: Path) -> None:
+    """Keep a section's rows of the table of layers, as barcode and layer; an empty layer is not annotated."""
+    if target.exists() or not source.exists():
+        return
+    with source.open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.reader(stream, delimiter="\t") if len(row) >= 3 and row[1] == section]
+    with atomic_path(target) as draft:
+        lines = [f"{barcode}\t{'' if layer == 'NA' else layer}" for barcode, _, layer, *_ in rows]
+        draft.write_text("\n".join(["barcode\tlayer", *lines]) + "\n", encoding="utf-8")
