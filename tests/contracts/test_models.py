@@ -19,14 +19,20 @@ from histosge.datasets import Synthetic, synthetic
 from histosge.genes import select
 from histosge.inputs import Inputs, Samples
 from histosge.locations import at_spots, refined
+from histosge.metrics.pearson import pearson
 from histosge.models import MODELS, Model, Predictor, Runtime, _artefact, build_model, predict, presets
 from histosge.recipe import Recipe
 from histosge.splits import random
 from histosge.workflow import eyes, measure, prepare
 
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
-# every model with its defaults, and every preset
-KINDS = [(name, preset) for name in sorted(MODELS) for preset in (None, *presets(name))]
+# every model with its defaults, and every preset that differs from them
+KINDS = [
+    (name, preset)
+    for name in sorted(MODELS)
+    for preset in (None, *presets(name))
+    if preset is None or build_model(name, preset) != build_model(name)
+]
 # sizes that fit a test, not a result
 SMALL: dict[str, dict[str, Any]] = {
     "stnet": {"backbone": "test_resnet", "network_px": 32, "initialisation": "random", "batch": 32},
@@ -42,24 +48,24 @@ SMALL: dict[str, dict[str, Any]] = {
 QUICK: dict[str, dict[str, Any]] = {
     "histosge": {"epochs": 60},
     "stage": {"epochs": 600},
-    "stage-plus": {"epochs": 300, "crop_px": None},
-    "feedforward": {"epochs": 40, "crop_px": None, "relu": False},
-    "gat": {"epochs": 40, "crop_px": None},
-    "stnet": {
-        "epochs": 40,
-        "learning_rate": 3e-3,
-        "optimiser": "adam",
-        "loss_kind": "mean",
-        "crop_um": 200.0,
-    },
-    "deepspace": {"epochs": 80, "learning_rate": 3e-3, "crop_um": 200.0, "augment": False, "patience": None},
+    "stage-plus": {"epochs": 300, "crop_px": None, "batch": 32, "learning_rate": 5e-3},
+    "feedforward": {"epochs": 150, "crop_px": None, "batch": 16, "learning_rate": 3e-3},
+    "gat": {"epochs": 200, "crop_px": None, "window_size": 30},
+    "stnet": {"epochs": 60, "learning_rate": 3e-3, "crop_um": 200.0, "batch": 16},
+    "deepspace": {"epochs": 60, "learning_rate": 3e-3, "crop_um": 200.0, "batch": 16},
+    "histogene": {"epochs": 150, "learning_rate": 3e-3, "crop_um": 200.0, "window_size": 16, "width": 64},
+    # its capsules begin so small that positions alone are learnt first: here there is one position
+    "thitogene": {"epochs": 60, "learning_rate": 1e-3, "crop_um": 200.0, "window_size": 16, "dropout": 0.0}
+    | {"positions": 1},
     # next to no penalty on as many components as spots is no regression
     "pca-ridge": {"components": 12},
-    "histogene": {"epochs": 60, "learning_rate": 1e-3, "crop_um": 200.0},
-    "thitogene": {"epochs": 15, "learning_rate": 1e-3, "crop_um": 200.0},
 }
+# networks that answer raw expression spend such courses on its level; what they learn is the pattern
+SYSTEMS = ("stage", "stage-plus", "feedforward", "gat", "stnet", "deepspace", "histogene", "thitogene")
 NO_SKILL = ("mean", "nearest", "memoriser")
-LEARNING = [(name, preset) for name, preset in KINDS if name not in NO_SKILL and preset != "published"]
+LEARNING = [
+    (name, preset) for name, preset in KINDS if name not in (*NO_SKILL, *SYSTEMS) and preset != "published"
+]
 NETWORKS = [
     (name, preset)
     for name, preset in KINDS
@@ -173,6 +179,32 @@ def test_a_model_that_learns_beats_the_mean_on_spots_not_seen(kind: tuple[str, s
     columns = [int(np.flatnonzero(tissue().section.genes == gene)[0]) for gene in samples.genes]
     mean = samples.expression[split.retained].mean(axis=0)
     assert ((found - truth[:, columns]) ** 2).mean() < 0.9 * ((mean - truth[:, columns]) ** 2).mean()
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_learns_the_pattern_and_loses_it_with_the_image(name: str) -> None:
+    """What it predicts at spots not seen follows the truth; shown other windows or features, no more."""
+    section = tissue().section
+    model = built((name, None), **QUICK[name])
+    encoder = eyes(section, Recipe(), model.needs, histosge.Machine())
+    samples = measure(
+        section, select(section, "all"), prepare(section, at_spots(section), model.needs, encoder)
+    )
+    split = random(len(samples), seed=1)
+    predictor = model.fit(samples.take(split.retained))
+    inputs = samples.inputs.take(split.removed)
+    columns = [int(np.flatnonzero(section.genes == gene)[0]) for gene in samples.genes]
+    truth = tissue().truth(inputs.locations.xy)[:, columns]
+    found = np.nan_to_num(pearson(truth, predict(predictor, inputs).mean)).mean()
+    assert found > 0.2
+    if not model.card.uses_image:
+        return
+    shuffled = np.random.default_rng(0).permutation(len(inputs))
+    if inputs.patches is not None:
+        other = replace(inputs, patches=inputs.patches.take(shuffled))
+    else:
+        other = replace(inputs, features=np.asarray(inputs.features)[shuffled])
+    assert np.nan_to_num(pearson(truth, predict(predictor, other).mean)).mean() < 0.5 * found
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=label)

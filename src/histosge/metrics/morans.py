@@ -11,6 +11,8 @@ from ._contract import Case, Metric, MetricCard
 __all__ = ["ENTRIES", "morans_i", "neighbour_means"]
 
 _NEIGHBOURS = 6
+# no lattice has more sites within the distance of the sixth
+_MOST_AS_NEAR = 20
 
 
 def morans_i(values: Float[np.ndarray, "n g"], xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " g"]:
@@ -21,14 +23,22 @@ def morans_i(values: Float[np.ndarray, "n g"], xy_um: Float[np.ndarray, "n 2"]) 
 
 
 def neighbour_means(xy_um: Float[np.ndarray, "n 2"]) -> sparse.csr_matrix:
-    """Return the matrix that averages over the six nearest neighbours (all, where there are fewer)."""
+    """Return the matrix that averages over the six nearest neighbours, and over those that are as near as the sixth.
+
+    On a square lattice the fifth to the eighth are equally near: taking two of them would depend on the order of
+    the spots.
+    """
     from scipy.spatial import cKDTree
 
     n = len(xy_um)
     number = min(_NEIGHBOURS, n - 1)
-    near = cKDTree(xy_um).query(xy_um, k=number + 1)[1].reshape(n, -1)[:, 1:]
-    rows = np.repeat(np.arange(n), number)
-    return sparse.csr_matrix((np.full(near.size, 1 / max(number, 1)), (rows, near.ravel())), shape=(n, n))
+    distance, near = cKDTree(xy_um).query(xy_um, k=min(_MOST_AS_NEAR, n))
+    distance, near = distance.reshape(n, -1), near.reshape(n, -1)
+    inside = distance <= distance[:, number, None] * (1 + 1e-6)
+    inside &= near != np.arange(n)[:, None]
+    rows, columns = np.nonzero(inside)
+    weights = 1 / np.maximum(inside.sum(axis=1), 1)[rows]
+    return sparse.csr_matrix((weights, (rows, near[rows, columns])), shape=(n, n))
 
 
 def _shift(case: Case) -> Array | None:
