@@ -11,10 +11,21 @@ import numpy as np
 
 from .._device import Precision
 from .._types import Array, Float
+from ..factored import FactoredPrediction
 from ..inputs import Inputs, Samples
 from ..prediction import Prediction
 
-__all__ = ["Block", "Crop", "Model", "ModelCard", "Needs", "Predictor", "Runtime", "predict"]
+__all__ = [
+    "Block",
+    "Crop",
+    "FactoredPredictor",
+    "Model",
+    "ModelCard",
+    "Needs",
+    "Predictor",
+    "Runtime",
+    "predict",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,15 @@ class Predictor(Protocol):
 
     def facts(self) -> Mapping[str, Any]:
         """Return the fitted plain values (JSON), loss curve included, for the artefact and the provenance."""
+        ...
+
+
+@runtime_checkable
+class FactoredPredictor(Predictor, Protocol):
+    """A predictor whose genes are sums of a few fields: its predictions need not be multiplied out."""
+
+    def factored(self, inputs: Inputs) -> FactoredPrediction:
+        """Predict at all places, kept as factors."""
         ...
 
 

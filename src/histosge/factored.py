@@ -1,0 +1,182 @@
+"""A prediction kept as factors: fields over places times loadings over genes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ._errors import DataError, UsageError
+from ._types import Array, Float, frozen
+from .locations import Locations
+from .prediction import Prediction
+
+__all__ = ["Basis", "FactoredPrediction"]
+
+# of a block of places × genes made on the way out
+_BLOCK_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Basis:
+    """How each gene is made of factors: ``offset + loadings · fields``, cut at 0, in log1p(CP10k).
+
+    Parameters
+    ----------
+    genes
+        Names, one a row.
+    offset
+        Value of each gene where all fields are 0.
+    loadings
+        Weight of each factor in each gene.
+    nugget
+        Standard deviation of one measurement around what the factors say.
+    inflation
+        Factor on all standard deviations that makes intervals cover what they promise; 1 where uncalibrated.
+    skill
+        Correlation of each gene with what was measured, at spots left out of the fit; NaN where unknown.
+    """
+
+    genes: Array
+    offset: Float[np.ndarray, " g"]
+    loadings: Float[np.ndarray, "g k"]
+    nugget: Float[np.ndarray, " g"]
+    inflation: Float[np.ndarray, " g"]
+    skill: Float[np.ndarray, " g"]
+
+    def __post_init__(self) -> None:
+        genes = np.asarray(self.genes, dtype=str)
+        object.__setattr__(self, "genes", frozen(genes))
+        for name in ("offset", "loadings", "nugget", "inflation", "skill"):
+            part = getattr(self, name)
+            if len(part) != len(genes):
+                raise DataError(f"Expected {name} of {len(genes)} genes, got {len(part)}.")
+            object.__setattr__(self, name, frozen(part))
+
+    def __len__(self) -> int:
+        return len(self.genes)
+
+    def columns(self, genes: Sequence[str]) -> Array:
+        """Return where genes are.
+
+        Raises
+        ------
+        UsageError
+            For a gene that is not there; near misses are offered.
+        """
+        where = {str(name): row for row, name in enumerate(self.genes)}
+        for gene in genes:
+            if gene not in where:
+                near = difflib.get_close_matches(gene, where, n=3)
+                hint = f" Did you mean {' or '.join(near)}?" if near else ""
+                raise UsageError(f"'{gene}' is not among the {len(where)} genes predicted.{hint}")
+        return np.array([where[gene] for gene in genes], dtype=np.intp)
+
+    def take(self, index: Any) -> Basis:
+        """Return the genes at ``index``."""
+        names = ("genes", "offset", "loadings", "nugget", "inflation", "skill")
+        return Basis(*(getattr(self, name)[index] for name in names))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FactoredPrediction:
+    """Expression of any number of genes at any number of places, in the memory of the factors alone.
+
+    Parameters
+    ----------
+    locations
+        Where.
+    basis
+        How genes are made of factors.
+    fields
+        Mean of each factor at each place.
+    field_sd
+        Standard deviation of each factor at each place (factors are independent), or ``None``.
+    provenance
+        What made it: plain values only.
+    """
+
+    locations: Locations
+    basis: Basis
+    fields: Float[np.ndarray, "n k"]
+    field_sd: Float[np.ndarray, "n k"] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.locations), self.basis.loadings.shape[1])
+        for name in ("fields", "field_sd"):
+            part = getattr(self, name)
+            if part is not None and part.shape != shape:
+                raise DataError(f"Expected {name} of shape {shape}, got {part.shape}.")
+
+    def __len__(self) -> int:
+        return len(self.locations)
+
+    @property
+    def genes(self) -> Array:
+        """Names of all genes."""
+        return self.basis.genes
+
+    def gene(self, name: str) -> Float[np.ndarray, " n"]:
+        """Return one gene everywhere, computed now.
+
+        Raises
+        ------
+        UsageError
+            For an unknown gene; near misses are offered.
+        """
+        return self._mean(self.basis.columns([name]), slice(None))[:, 0]
+
+    def gene_sd(self, name: str, *, observation: bool = False) -> Float[np.ndarray, " n"] | None:
+        """Return the standard deviation of one gene everywhere, or ``None`` where it is unknown.
+
+        Parameters
+        ----------
+        name
+            The gene.
+        observation
+            Of what a measurement would show (with its noise), instead of what is there.
+        """
+        found = self._spread(self.basis.columns([name]), slice(None), observation=observation)
+        return None if found is None else found[:, 0]
+
+    def take(self, index: Any) -> FactoredPrediction:
+        """Return the prediction at the places ``index``."""
+        sd = None if self.field_sd is None else self.field_sd[index]
+        return replace(self, locations=self.locations.take(index), fields=self.fields[index], field_sd=sd)
+
+    def blocks(
+        self, genes: Sequence[str] | None = None, *, observation: bool = False
+    ) -> Iterator[tuple[Array, Array, Array | None]]:
+        """Yield (rows, means, standard deviations) of the genes wanted, all by default, in bounded memory."""
+        columns = np.arange(len(self.basis)) if genes is None else self.basis.columns(genes)
+        step = max(1, _BLOCK_BYTES // (4 * max(len(columns), 1)))
+        for start in range(0, len(self), step):
+            rows = np.arange(start, min(start + step, len(self)))
+            yield rows, self._mean(columns, rows), self._spread(columns, rows, observation=observation)
+
+    def whole(self, genes: Sequence[str] | None = None, *, observation: bool = False) -> Prediction:
+        """Return the genes wanted, all by default, as a matrix in memory."""
+        parts = list(self.blocks(genes, observation=observation))
+        names = self.genes if genes is None else np.asarray(genes, dtype=str)
+        mean = np.concatenate([part[1] for part in parts])
+        spreads = [part[2] for part in parts if part[2] is not None]
+        spread = np.concatenate(spreads) if spreads else None
+        return Prediction(self.locations, names, mean, spread, self.provenance)
+
+    def _mean(self, columns: Array, rows: Any) -> Array:
+        basis = self.basis
+        mean = basis.offset[columns] + self.fields[rows] @ basis.loadings[columns].T
+        return np.maximum(mean, 0.0).astype(np.float32)
+
+    def _spread(self, columns: Array, rows: Any, *, observation: bool) -> Array | None:
+        if self.field_sd is None:
+            return None
+        basis = self.basis
+        variance = self.field_sd[rows].astype(np.float64) ** 2 @ basis.loadings[columns].astype(np.float64).T ** 2
+        if observation:
+            variance = variance + basis.nugget[columns].astype(np.float64) ** 2
+        return (np.sqrt(variance) * basis.inflation[columns]).astype(np.float32)
