@@ -116,7 +116,7 @@ def read(path: Path) -> Prediction:
         about = adata.uns["histosge"]
         spread = adata.layers.get("spread")
         return Prediction(
-            layout.locations(adata),
+            layout.locations(adata.obs, adata.obsm["spatial_um"], about["layout"]),
             adata.var_names.to_numpy(dtype=str),
             _dense(adata.X),
             None if spread is None else _dense(spread),

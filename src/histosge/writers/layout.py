@@ -18,7 +18,6 @@ from ..points import Points
 from ..section import Section
 
 if TYPE_CHECKING:
-    from anndata import AnnData
     from pandas import DataFrame
 
 __all__ = [
@@ -68,17 +67,26 @@ def obs(section: Section, locations: Locations) -> DataFrame:
     )
 
 
-def locations(adata: AnnData) -> Locations:
-    """Rebuild the places; ``parent`` means rows of the section, whatever places were taken out since."""
-    held = adata.uns["histosge"]["layout"]
+def locations(obs: DataFrame, xy_um: Array, held: Mapping[str, Any]) -> Locations:
+    """Rebuild the places; ``parent`` means rows of the section, whatever places were taken out since.
+
+    Parameters
+    ----------
+    obs
+        As :func:`obs` made it.
+    xy_um
+        Positions.
+    held
+        ``uns["histosge"]["layout"]``, as :func:`describe` made it.
+    """
     row_of = {str(name): row for row, name in enumerate(held["spots"])}
-    observed, parent, offset_class, in_tissue, column, row = (adata.obs[name] for name in _COLUMNS)
+    observed, parent, offset_class, in_tissue, column, row = (obs[name] for name in _COLUMNS)
+    parent = parent.astype("category")
+    row_of_category = np.array([row_of[str(name)] for name in parent.cat.categories], dtype=np.intp)
     return Locations(
-        Points(
-            np.asarray(adata.obsm["spatial_um"]), adata.obs_names.to_numpy(), float(held["place_diameter_um"])
-        ),
+        Points(np.asarray(xy_um), obs.index.to_numpy(), float(held["place_diameter_um"])),
         np.column_stack([column, row]).astype(np.float64),
-        np.array([row_of[str(name)] for name in parent], dtype=np.intp),
+        row_of_category[parent.cat.codes],
         offset_class.to_numpy(dtype=np.intp),
         observed.to_numpy(dtype=bool),
         in_tissue.to_numpy(dtype=bool),
