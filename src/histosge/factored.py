@@ -151,6 +151,10 @@ class FactoredPrediction:
         found = self._spread(self.basis.columns([name]), slice(None), observation=observation)
         return None if found is None else found[:, 0]
 
+    def means(self, index: Array) -> Float[np.ndarray, "n g"]:
+        """Return the means of the genes at ``index`` everywhere, computed now."""
+        return self._mean(index, slice(None))
+
     def take(self, index: Any) -> FactoredPrediction:
         """Return the prediction at the places ``index``."""
         sd = None if self.field_sd is None else self.field_sd[index]
