@@ -204,7 +204,7 @@ def _largest_remainders(shares: _Shares) -> Array:
     exact = shares.total * shares.weight
     whole = np.floor(exact)
     if not len(shares.first):
-        return whole.astype(np.int64)
+        return np.asarray(whole, dtype=np.int64)
     left = shares.total[shares.first] - np.add.reduceat(whole, shares.first)
     # stable: of equal remainders the first in the order of ids
     order = np.lexsort((whole - exact, shares.run))
