@@ -151,6 +151,16 @@ class FactoredPrediction:
         found = self._spread(self.basis.columns([name]), slice(None), observation=observation)
         return None if found is None else found[:, 0]
 
+    def only(self, genes: Sequence[str]) -> FactoredPrediction:
+        """Return the prediction of these genes, in this order.
+
+        Raises
+        ------
+        UsageError
+            For an unknown gene; near misses are offered.
+        """
+        return replace(self, basis=self.basis.take(self.basis.columns(genes)))
+
     def means(self, index: Array) -> Float[np.ndarray, "n g"]:
         """Return the means of the genes at ``index`` everywhere, computed now."""
         return self._mean(index, slice(None))

@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("encoders", "store", "features"),
     ("genes", "splits", "models"),
     ("writers", "figures", "conservation"),
-    ("recipe", "target", "workflow", "delivery", "assembly", "demo"),
+    ("recipe", "target", "workflow", "delivery", "export", "assembly", "demo"),
     ("evaluation",),
     ("_scverse", "pp", "tl", "pl", "doctor", "cite", "catalogue"),
     ("cli", "__init__", "__main__"),
