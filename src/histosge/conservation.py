@@ -22,7 +22,7 @@ __all__ = ["Kind", "blocks", "conserve"]
 
 Kind: TypeAlias = Literal["real", "rounded", "drawn"]
 # of the places × genes worked on at a time
-_BLOCK = 1 << 22
+_BLOCK = 1 << 20
 
 
 def conserve(
