@@ -12,6 +12,7 @@ import numpy as np
 from . import conservation
 from ._atomic import atomic_path
 from ._errors import UsageError
+from .delivery import FACTORS
 from .factored import FactoredPrediction
 from .genes import select
 from .section import Section
@@ -20,7 +21,6 @@ from .writers.measured import OTHERS
 
 __all__ = ["FORMATS", "Conserved", "export"]
 
-_FACTORS = "factors.h5ad"
 # what a format that cannot be streamed may hold at a time
 _MOST_BYTES = 1 << 30
 _LAYER = "conserved"
@@ -107,11 +107,11 @@ def export(
 
 def _found(source: Path) -> Path:
     if not source.exists():
-        raise UsageError(f"There is nothing at '{source}'. Give the folder of a run, or its {_FACTORS}.")
-    path = source / _FACTORS if source.is_dir() else source
+        raise UsageError(f"There is nothing at '{source}'. Give the folder of a run, or its {FACTORS}.")
+    path = source / FACTORS if source.is_dir() else source
     if not path.is_file():
         raise UsageError(
-            f"'{source}' holds no {_FACTORS}. Models that predict by factors leave one; the prediction.h5ad of others "
+            f"'{source}' holds no {FACTORS}. Models that predict by factors leave one; the prediction.h5ad of others "
             "opens in other tools as it is."
         )
     return path
@@ -142,7 +142,7 @@ def _write_h5ad(job: _Job) -> None:
             job.section,
             chosen.locations,
             chosen.genes,
-            chosen.blocks(),
+            chosen.blocks(observation=True),
             provenance=chosen.provenance,
             has_spread=has_spread,
         )

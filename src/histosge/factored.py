@@ -75,13 +75,17 @@ class Basis:
             For a gene that is not there; near misses are offered.
         """
         wanted = np.asarray(genes, dtype=str)
-        known = np.isin(wanted, self.genes)
+        if not len(self) and len(wanted):
+            raise UsageError(f"'{wanted[0]}' is not among the genes predicted, of which there are none.")
+        place = np.searchsorted(self.genes, wanted, sorter=self._order)
+        rows = self._order[np.minimum(place, len(self) - 1)]
+        known = self.genes[rows] == wanted
         if not known.all():
             absent = str(wanted[~known][0])
             near = difflib.get_close_matches(absent, [str(name) for name in self.genes], n=3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise UsageError(f"'{absent}' is not among the {len(self)} genes predicted.{hint}")
-        return np.asarray(self._order[np.searchsorted(self.genes, wanted, sorter=self._order)], dtype=np.intp)
+        return np.asarray(rows, dtype=np.intp)
 
     def take(self, index: Any) -> Basis:
         """Return the genes at ``index``."""

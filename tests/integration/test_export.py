@@ -59,7 +59,7 @@ def test_h5ad_holds_the_genes_asked_for(run: Path, tmp_path: Path) -> None:
     record = export(run, tmp_path / "p.h5ad", genes="ZONE2,TUMOUR1")
     adata = anndata.read_h5ad(record["file"])
     assert list(adata.var_names) == ["ZONE2", "TUMOUR1"] == record["genes"]
-    expected = WHOLE.whole(["ZONE2", "TUMOUR1"])
+    expected = WHOLE.whole(["ZONE2", "TUMOUR1"], observation=True)
     assert np.allclose(np.asarray(adata.X), expected.mean, atol=1e-6)
     assert np.allclose(np.asarray(adata.layers["spread"]), np.asarray(expected.spread), rtol=2e-3)
     columns = [int(np.flatnonzero(SECTION.genes == name)[0]) for name in record["genes"]]
@@ -102,7 +102,9 @@ def test_spatialdata_is_multiplied_out_while_it_is_written(run: Path, tmp_path: 
     export(run, tmp_path / "p.zarr", to="spatialdata")
     table = spatialdata.read_zarr(tmp_path / "p.zarr")["table"]
     assert np.allclose(np.asarray(table.X), WHOLE.whole().mean, atol=1e-6)
-    assert np.allclose(np.asarray(table.layers["spread"]), np.asarray(WHOLE.whole().spread), rtol=2e-3)
+    assert np.allclose(
+        np.asarray(table.layers["spread"]), np.asarray(WHOLE.whole(observation=True).spread), rtol=2e-3
+    )
     assert list(table.var_names) == list(WHOLE.genes)
 
 

@@ -40,7 +40,7 @@ _ABOUT = {
     "X": "predicted expression, log1p of counts per 10 000; at the measured spots too",
     "layers_measured": "log1p of counts per 10 000 as measured; only rows with obs['observed'] hold values. The other "
     "rows are empty because nothing was measured there, not because nothing is expressed there",
-    "layers_spread": "standard deviation of X, from models that know it",
+    "layers_spread": "standard deviation of a new measurement around X, its noise included, from models that know it",
     "obs_observed": "True where the place is a measured spot",
     "obs_parent": "barcode of the measured spot that the place belongs to",
     "obs_offset_class": "0 at the measured spots, k at their k-th translates, -1 at places of no class",

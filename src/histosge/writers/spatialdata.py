@@ -104,7 +104,7 @@ def _matrices(prediction: Prediction | FactoredPrediction) -> tuple[Any, Any]:
 
     def piece(name: str, block_info: Any = None) -> Array:
         start, stop = block_info[None]["array-location"][0]
-        return np.asarray(getattr(prediction.take(slice(start, stop)).whole(), name))
+        return np.asarray(getattr(prediction.take(slice(start, stop)).whole(observation=True), name))
 
     has = {"mean": True, "spread": prediction.field_sd is not None}
     mean, spread = (
