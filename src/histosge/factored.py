@@ -46,6 +46,8 @@ class Basis:
     nugget: Float[np.ndarray, " g"]
     inflation: Float[np.ndarray, " g"]
     skill: Float[np.ndarray, " g"]
+    # rows in the order of their names, to find genes in no time
+    _order: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         genes = np.asarray(self.genes, dtype=str)
@@ -55,6 +57,11 @@ class Basis:
             if len(part) != len(genes):
                 raise DataError(f"Expected {name} of {len(genes)} genes, got {len(part)}.")
             object.__setattr__(self, name, frozen(part))
+        order = np.argsort(genes)
+        repeated = genes[order][1:] == genes[order][:-1]
+        if repeated.any():
+            raise DataError(f"Expected unique gene names, got '{genes[order][1:][repeated][0]}' twice.")
+        object.__setattr__(self, "_order", frozen(order))
 
     def __len__(self) -> int:
         return len(self.genes)
@@ -67,13 +74,14 @@ class Basis:
         UsageError
             For a gene that is not there; near misses are offered.
         """
-        where = {str(name): row for row, name in enumerate(self.genes)}
-        for gene in genes:
-            if gene not in where:
-                near = difflib.get_close_matches(gene, where, n=3)
-                hint = f" Did you mean {' or '.join(near)}?" if near else ""
-                raise UsageError(f"'{gene}' is not among the {len(where)} genes predicted.{hint}")
-        return np.array([where[gene] for gene in genes], dtype=np.intp)
+        wanted = np.asarray(genes, dtype=str)
+        known = np.isin(wanted, self.genes)
+        if not known.all():
+            absent = str(wanted[~known][0])
+            near = difflib.get_close_matches(absent, [str(name) for name in self.genes], n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"'{absent}' is not among the {len(self)} genes predicted.{hint}")
+        return np.asarray(self._order[np.searchsorted(self.genes, wanted, sorter=self._order)], dtype=np.intp)
 
     def take(self, index: Any) -> Basis:
         """Return the genes at ``index``."""
@@ -170,13 +178,15 @@ class FactoredPrediction:
     def _mean(self, columns: Array, rows: Any) -> Array:
         basis = self.basis
         mean = basis.offset[columns] + self.fields[rows] @ basis.loadings[columns].T
-        return np.maximum(mean, 0.0).astype(np.float32)
+        return np.asarray(np.maximum(mean, 0.0), dtype=np.float32)
 
     def _spread(self, columns: Array, rows: Any, *, observation: bool) -> Array | None:
         if self.field_sd is None:
             return None
         basis = self.basis
-        variance = self.field_sd[rows].astype(np.float64) ** 2 @ basis.loadings[columns].astype(np.float64).T ** 2
+        # sums of squares: single precision keeps six digits of them
+        squares = np.square(self.field_sd[rows], dtype=np.float32)
+        variance = squares @ np.square(basis.loadings[columns], dtype=np.float32).T
         if observation:
-            variance = variance + basis.nugget[columns].astype(np.float64) ** 2
-        return (np.sqrt(variance) * basis.inflation[columns]).astype(np.float32)
+            variance = variance + np.square(basis.nugget[columns], dtype=np.float32)
+        return np.asarray(np.sqrt(variance) * basis.inflation[columns], dtype=np.float32)
