@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("inputs", "prediction", "factored"),
     ("encoders", "store", "features"),
     ("genes", "splits", "models"),
-    ("writers", "figures"),
+    ("writers", "figures", "report"),
     ("recipe", "target", "workflow", "delivery", "assembly", "demo"),
     ("evaluation",),
     ("_scverse", "pp", "tl", "pl", "doctor", "cite", "catalogue"),

@@ -7,6 +7,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line."""
-    from . import judging
+    # each file adds its commands to the one app
+    from . import judging, reporting  # noqa: F401
 
     judging.app()
