@@ -120,7 +120,11 @@ def _outline(slide: SlideImage | None, spots: Points, pitch_um: float) -> tuple[
     import shapely
 
     mask = TissueMask.from_points(spots, pitch_um) if slide is None else TissueMask.from_slide(slide)
-    lines = sorted(mask.outline(), key=len, reverse=True)[:_MOST_LINES]
-    return tuple(
-        np.asarray(shapely.LineString(line).simplify(_OUTLINE_UM).coords) for line in lines if len(line) > 3
-    )
+    lines = sorted((line for line in mask.outline() if len(line) > 3), key=len, reverse=True)[:_MOST_LINES]
+    found = []
+    for line in lines:
+        border = shapely.make_valid(shapely.Polygon(line))
+        # what surrounds no spot is dust, or the frame's marks
+        if border.area >= (2 * pitch_um) ** 2 and shapely.contains_xy(border, *spots.xy.T).any():
+            found.append(np.asarray(shapely.LineString(line).simplify(_OUTLINE_UM).coords))
+    return tuple(found)

@@ -26,7 +26,11 @@ __all__ = ["Load", "load"]
 _MAPS = ("viridis", "cividis", "magma")
 # characters that the image and the measured values may take
 _IMAGE_BYTES, _MEASURED_BYTES = 20_000_000, 16_000_000
-_MARGIN_PITCHES = 1.2
+_MARGIN = 0.05
+# reach of a tile as a share of the distance of places, where it cannot be measured, and at most
+_REACH, _MOST_REACH = 0.72, 1.6
+# a place between spots has four of them as near as this, one beyond the border three at most
+_AROUND, _AROUND_PITCHES = 4, 1.15
 # width of a dot, where places have no extent of their own, as a share of their distance
 _DOT = 0.9
 
@@ -121,7 +125,7 @@ def _frame(contents: Contents, image: Pyramid | None) -> dict[str, Any]:
     xy = contents.prediction.locations.xy
     if contents.measured is not None:
         xy = np.vstack([xy, contents.measured.spots.xy])
-    margin = _MARGIN_PITCHES * contents.pitch_um
+    margin = contents.pitch_um + _MARGIN * float(np.ptp(xy, axis=0).max())
     low, high = xy.min(axis=0) - margin, xy.max(axis=0) + margin
     origin = low if image is None else np.zeros(2)
     size = high - low if image is None else np.array([image.width_um, image.height_um])
@@ -151,7 +155,25 @@ def _places(locations: Locations) -> dict[str, Any]:
         spacing_um = float(np.median(cKDTree(locations.xy).query(locations.xy, k=2)[0][:, 1]))
     # dots that overlap hide each other
     diameter_um = min(locations.points.diameter_um or _DOT * spacing_um, _DOT * spacing_um)
-    return {"n": len(locations), "spacing_um": spacing_um, "radius_um": diameter_um / 2}
+    reach_um = _reach(locations.xy, spacing_um)
+    return {"n": len(locations), "spacing_um": spacing_um, "radius_um": diameter_um / 2, "reach_um": reach_um}
+
+
+def _reach(xy_um: Array, spacing_um: float) -> float:
+    """Return how far a tile must reach to leave no gap between places: to the middle of most triangles of them."""
+    from scipy.spatial import Delaunay, QhullError
+
+    try:
+        corners = xy_um[Delaunay(xy_um).simplices]
+    except (QhullError, ValueError):
+        return _REACH * spacing_um
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    sides = (np.linalg.norm(side, axis=1) for side in (a, b, a - b))
+    area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2
+    radius = np.prod(list(sides), axis=0) / (4 * np.maximum(area, 1e-9))
+    # triangles across bays and along the border are none of the pattern
+    inner = radius[radius < _MOST_REACH * spacing_um]
+    return 1.03 * float(np.quantile(inner, 0.98)) if len(inner) else _REACH * spacing_um
 
 
 def _spots(contents: Contents) -> dict[str, Any] | None:
@@ -189,6 +211,7 @@ def _arrays(contents: Contents, frame: dict[str, Any], order: Array) -> dict[str
         "xy": blob((places.xy - origin).astype(np.float32)),
         "ids": blob("\n".join(map(str, places.points.ids)).encode()),
         "spot_of": blob(_spot_of(contents)),
+        "shown": blob(_shown(contents).astype(np.uint8)),
         "measured_order": blob(order.astype(np.int32)),
     }
     if measured is not None:
@@ -198,6 +221,23 @@ def _arrays(contents: Contents, frame: dict[str, Any], order: Array) -> dict[str
     for index, labels in enumerate(contents.labels):
         found[f"labels-{index}"] = blob((labels.codes + 1).astype(np.uint8))
     return found
+
+
+def _shown(contents: Contents) -> Array:
+    """Tell which places are worth a look: on tissue, measured, or surrounded by spots.
+
+    Where spots were measured all around, a hole in the mask is a pale patch more often than a hole.
+    """
+    from scipy.spatial import cKDTree
+
+    places = contents.prediction.locations
+    found = places.in_tissue | places.observed
+    if contents.measured is None:
+        return found
+    near = cKDTree(contents.measured.spots.xy).query_ball_point(
+        places.xy, _AROUND_PITCHES * contents.pitch_um, return_length=True
+    )
+    return np.asarray(found | (near >= _AROUND))
 
 
 def _spot_of(contents: Contents) -> Array:

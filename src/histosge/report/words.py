@@ -238,4 +238,4 @@ def _number(value: float | None) -> str:
 
 
 def _many(value: Any) -> str:
-    return "?" if value is None else f"{int(value):,}".replace(",", " ")
+    return "?" if value is None else f"{int(value):,}".replace(",", "\u202f")

@@ -9,13 +9,14 @@ const LAYERS = {
 
 const state = {
   row: -1, layer: "predicted", compare: false, split: 0.5, map: "viridis", opacity: 0.85, fade: false, tiles: true,
-  outline: true, shared: false, labels: 0,
+  outline: true, tissue: true, shared: false, labels: 0,
 };
 const now = { gene: "", predicted: null, sd: null, measured: null };
-let stage, list, lasso, ids = null, spotOf = null, labelCodes = [];
+let stage, list, lasso, ids = null, spotOf = null, shownPlaces = null, labelCodes = [];
+const isShown = (place) => !state.tissue || shownPlaces[place] > 0;
 
 const number = (value, digits = 3) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
-const many = (value) => value.toLocaleString("en");
+const many = (value) => value.toLocaleString("en").replaceAll(",", "\u202f");
 
 const available = {
   predicted: () => true, measured: () => Boolean(about.measured), uncertainty: () => about.has_sd,
@@ -37,7 +38,7 @@ async function update(change) {
 }
 
 const placesGeometry = {
-  tiles: { xy: null, radius: 0.72 * about.places.spacing_um }, dots: { xy: null, radius: about.places.radius_um },
+  tiles: { xy: null, radius: about.places.reach_um }, dots: { xy: null, radius: about.places.radius_um },
 };
 const spotsGeometry = about.spots ? { xy: null, radius: about.spots.radius_um } : null;
 
@@ -56,13 +57,19 @@ function picture(kind) {
   const places = state.tiles ? placesGeometry.tiles : placesGeometry.dots;
   if (kind === "domains") {
     const labels = about.labels[state.labels], own = labelCodes[state.labels];
-    return { geometry: labels.of === "places" ? places : spotsGeometry, colours: { bins: own, table: domainLookup(labels.names.length) } };
+    const table = domainLookup(labels.names.length);
+    return labels.of === "places" ? { geometry: places, colours: { bins: onTissue(own), table } } : { geometry: spotsGeometry, colours: { bins: own, table } };
   }
   const values = { predicted: now.predicted, uncertainty: now.sd, measured: now.measured && now.measured.values }[kind];
   if (!values) return null;
   const range = limitsOf(kind);
+  const found = bins(values, range);
   return { range, geometry: kind === "measured" ? spotsGeometry : places,
-    colours: { bins: bins(values, range), table: lookup(mapOf(kind), state.fade && kind !== "uncertainty") } };
+    colours: { bins: kind === "measured" ? found : onTissue(found), table: lookup(mapOf(kind), state.fade && kind !== "uncertainty") } };
+}
+
+function onTissue(codes) {
+  return state.tissue ? codes.map((code, place) => (shownPlaces[place] ? code : ABSENT)) : codes;
 }
 
 function paint() {
@@ -125,16 +132,19 @@ function trust(skill) {
 }
 
 function words() {
-  $("gene-name").textContent = now.gene;
+  const labels = about.labels[state.labels];
+  const byDomain = state.layer === "domains" && !state.compare;
+  $("gene-name").textContent = byDomain ? "Domains" : now.gene;
   const second = state.layer === "measured" ? "predicted" : LAYERS[state.layer].word;
-  $("gene-layer").textContent = state.compare ? `measured | ${second}` : LAYERS[state.layer].word;
+  $("gene-layer").textContent = byDomain ? `by ${labels.name}` : state.compare ? `measured | ${second}` : LAYERS[state.layer].word;
+  $("side-right").textContent = second;
   const [grade, sentence] = trust(skillOf(now.row));
   $("trust").dataset.grade = grade;
   $("trust-grade").textContent = { strong: "Well predicted", fair: "Fairly predicted", weak: "Weakly predicted", none: "Hardly predicted", unknown: "Not judged" }[grade];
   $("trust-text").textContent = sentence;
   for (const name of Object.keys(LAYERS)) $(`layer-${name}`).setAttribute("aria-checked", state.layer === name);
   for (const name of Object.keys(LAYERS)) $(`layer-${name}`).tabIndex = state.layer === name ? 0 : -1;
-  for (const name of ["compare", "fade", "tiles", "outline", "shared"]) $(`is-${name}`).checked = state[name];
+  for (const name of ["compare", "fade", "tiles", "outline", "tissue", "shared"]) $(`is-${name}`).checked = state[name];
   $("status").textContent = `${now.gene}, ${$("gene-layer").textContent}. ${sentence}`;
   list.mark(now.row);
   skillChart(now.row);
@@ -159,11 +169,11 @@ function regionCard() {
   const area = found.area_um2 >= 1e5 ? `${(found.area_um2 / 1e6).toFixed(2)} mm²` : `${many(Math.round(found.area_um2))} µm²`;
   const rows = [["Places", `${many(found.places.length)} in ${area}`]];
   if (found.places.length) {
-    const interval = found.low === null ? "" : `, 90 % interval ${number(found.low, 2)} – ${number(found.high, 2)}`;
-    rows.push(["Predicted", `${number(found.mean)}${interval}`]);
+    rows.push(["Predicted", number(found.mean)]);
+    if (found.low !== null) rows.push(["90 % interval", `${number(found.low)} – ${number(found.high)}`]);
     rows.push(["Measured", found.measured === null ? "no spot inside" : `${number(found.measured)} over ${many(found.spots.length)} spots`]);
   }
-  $("region-gene").textContent = `${now.gene} in this region`;
+  $("region-gene").textContent = now.gene;
   $("region-facts").replaceChildren(...rows.flatMap(([term, text]) => {
     const dt = document.createElement("dt"), dd = document.createElement("dd");
     dt.textContent = term;
@@ -184,7 +194,8 @@ function readout(event) {
   const tip = $("tip"), box = stage.element.getBoundingClientRect();
   const px = event.clientX - box.left, py = event.clientY - box.top;
   const [x, y] = stage.toMicrometres(px, py);
-  const place = nearestTo(tables.placesXY, x, y, (state.tiles ? placesGeometry.tiles : placesGeometry.dots).radius);
+  let place = nearestTo(tables.placesXY, x, y, (state.tiles ? placesGeometry.tiles : placesGeometry.dots).radius);
+  if (place >= 0 && !isShown(place)) place = -1;
   const spot = about.spots ? nearestTo(tables.spotsXY, x, y, about.spots.radius_um) : -1;
   tip.hidden = !now.predicted;
   tip.dataset.place = place;

@@ -30,7 +30,7 @@ function skillChart(row) {
     chart.append(svg("text", { x: Math.min(x(value), width - 4), y: height + 13, class: "tick", "text-anchor": value === 1 ? "end" : "middle" }, value));
   }
   chart.append(svg("text", { x: width / 2, y: height + 27, class: "label", "text-anchor": "middle" },
-    "r at left-out spots; heights are square roots of numbers of genes"));
+    "r at spots left out; heights: √ of the number of genes"));
   host.replaceChildren(chart);
 }
 

@@ -22,7 +22,7 @@ function wire() {
   $("opacity").addEventListener("input", (event) => { state.opacity = +event.target.value; paint(); });
   $("map").addEventListener("change", (event) => update({ map: event.target.value }));
   if ($("labels")) $("labels").addEventListener("change", (event) => update({ labels: +event.target.value, layer: "domains" }));
-  for (const name of ["compare", "fade", "tiles", "outline", "shared"]) {
+  for (const name of ["compare", "fade", "tiles", "outline", "tissue", "shared"]) {
     $(`is-${name}`).addEventListener("change", ({ target }) => (name === "compare" ? compare(target.checked) : update({ [name]: target.checked })));
   }
   if (!about.measured) for (const name of ["compare", "shared"]) $(`is-${name}`).disabled = true;
@@ -57,11 +57,11 @@ function clearRegion() {
   regionCard();
 }
 
-function drawer(open = $("about-run").hidden) {
+function drawer(open = $("about-run").hidden, asked = true) {
   $("about-run").hidden = !open;
   $("about-open").setAttribute("aria-expanded", open);
   document.body.classList.toggle("with-drawer", open);
-  if (open) $("about-run").focus({ preventScroll: true });
+  if (open && asked) $("about-close").focus({ preventScroll: true });
 }
 
 function divider() {
@@ -129,19 +129,20 @@ async function begin() {
   placesGeometry.tiles.xy = placesGeometry.dots.xy = tables.placesXY;
   if (spotsGeometry) spotsGeometry.xy = tables.spotsXY;
   spotOf = await integers("spot_of");
+  shownPlaces = new Uint8Array(await buffer("shown"));
   labelCodes = await Promise.all(about.labels.map(async (_, index) => new Uint8Array(await buffer(`labels-${index}`))));
   list = new GeneList((row) => update({ row }));
   lasso = new Lasso(stage, regionCard);
   wire();
   list.search();
   calibrationChart();
+  if (innerWidth >= 1500) drawer(true, false);
   await stage.ready;
   stage.fit(true);
   const asked = new URLSearchParams(location.hash.slice(1));
   const row = rowOf.get(asked.get("gene")) ?? rowOf.get(about.first) ?? 0;
   const layer = asked.get("layer");
   await update({ row, layer: LAYERS[layer] && available[layer]() ? layer : "predicted" });
-  if (innerWidth >= 1500) drawer(true);
   document.body.dataset.ready = "true";
 }
 

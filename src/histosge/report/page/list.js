@@ -20,6 +20,8 @@ class GeneList {
       const row = event.target.closest("[data-row]");
       if (row) { this.active = +row.dataset.at; this.choose(+row.dataset.row); }
     });
+    const long = genes.map((name) => name.length).sort((a, b) => a - b)[genes.length >> 1] > 12;
+    this.box.classList.toggle("long", long);
     new ResizeObserver(() => this.draw()).observe(this.box);
   }
 
@@ -51,13 +53,13 @@ class GeneList {
     none.hidden = this.found.length > 0;
     if (!this.found.length) {
       const near = this.near(wanted);
-      none.textContent = `No gene “${this.input.value.trim()}” among ${genes.length.toLocaleString("en")}.`
+      none.textContent = `No gene “${this.input.value.trim()}” among ${many(genes.length)}.`
         + (near.length ? ` Did you mean ${near.join(" or ")}?` : "");
     }
     this.active = 0;
     this.rows.style.height = `${this.found.length * ROW_PX}px`;
     this.box.scrollTop = 0;
-    $("count").textContent = wanted ? `${this.found.length.toLocaleString("en")} found` : `${genes.length.toLocaleString("en")} genes`;
+    $("count").textContent = wanted ? `${many(this.found.length)} found` : `${many(genes.length)} genes`;
     this.draw();
   }
 

@@ -17,10 +17,8 @@ class Layer {
     const moved = this.geometry !== geometry;
     this.geometry = geometry;
     this.colours = colours;
-    if (this.view) {
-      if (moved) this.stamp();
-      this.colour();
-    }
+    if (!this.view) return;
+    if (moved) this.render(); else this.colour();
   }
 
   hide() {
@@ -30,7 +28,6 @@ class Layer {
 
   // view: {scale (css px per µm), x, y (css px of 0 µm), width, height}
   draw(view) {
-    const started = performance.now();
     const ratio = Math.min(window.devicePixelRatio || 1, Math.sqrt(MOST_PIXELS / (view.width * view.height)));
     const width = Math.max(1, Math.round(view.width * ratio)), height = Math.max(1, Math.round(view.height * ratio));
     if (this.canvas.width !== width || this.canvas.height !== height) {
@@ -43,9 +40,14 @@ class Layer {
     }
     this.view = { ...view, ratio };
     this.canvas.style.transform = "";
-    if (!this.geometry) return;
+    if (this.geometry) this.render();
+  }
+
+  render() {
+    const started = performance.now();
     this.stamp();
     this.colour();
+    // milliseconds; slow pictures are moved along before they are drawn anew
     this.cost = performance.now() - started;
   }
 

@@ -37,7 +37,7 @@ function mean(values, rows) {
 // The error of a mean of neighbours does not shrink with their number: they share what the model does not know.
 // The mean of the standard deviations is the largest it can be, so the interval errs on the wide side.
 function summary(ring, now) {
-  const places = within(ring, tables.placesXY);
+  const places = within(ring, tables.placesXY).filter(isShown);
   const spots = now.measured ? within(ring, tables.spotsXY) : [];
   const centre = mean(now.predicted, places), sd = now.sd ? mean(now.sd, places) : null;
   return {

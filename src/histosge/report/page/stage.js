@@ -29,7 +29,8 @@ class Stage extends EventTarget {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.viewer = OpenSeadragon({
       element: $("slide"), tileSources: tileSource(), drawer: "canvas", prefixUrl: "", showNavigationControl: false,
-      showNavigator: Boolean(about.image), navigatorId: about.image ? "navigator" : undefined, maxZoomPixelRatio: 24,
+      showNavigator: Boolean(about.image), navigatorId: about.image ? "navigator" : undefined, navigatorBackground: "transparent", navigatorOpacity: 1,
+      navigatorBorderColor: "transparent", navigatorDisplayRegionColor: "#23667a", maxZoomPixelRatio: 24,
       minZoomImageRatio: 0.5, visibilityRatio: 0.3, animationTime: still ? 0 : 0.45, springStiffness: 9,
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, gestureSettingsTouch: { clickToZoom: false },
       crossOriginPolicy: false, keyboardNavEnabled: false,
