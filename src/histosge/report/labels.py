@@ -55,7 +55,7 @@ def labels_in(folder: Path, places: Array, spots: Array) -> tuple[Labels, ...]:
     found = []
     for path in paths:
         table = _table(path)
-        ids = table.index.astype(str)
+        ids = table.index.to_numpy(dtype=str)
         of, own = _owner(path, ids, places, spots)
         for column in table.columns:
             if (labels := _labels(str(column), of, table[column], ids, own)) is not None:

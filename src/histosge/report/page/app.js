@@ -38,7 +38,7 @@ async function update(change) {
 }
 
 const placesGeometry = {
-  tiles: { xy: null, radius: about.places.reach_um }, dots: { xy: null, radius: about.places.radius_um },
+  tiles: { xy: null, radius: about.places.reach_um, overlap: 0.8 }, dots: { xy: null, radius: about.places.radius_um },
 };
 const spotsGeometry = about.spots ? { xy: null, radius: about.spots.radius_um } : null;
 

@@ -63,7 +63,8 @@ class Layer {
     const { width, height } = this.canvas, { nearest, squares } = this;
     const { xy, radius } = this.geometry, { scale, x, y, ratio } = this.view;
     const grow = scale * ratio, left = x * ratio, top = y * ratio;
-    this.radius = Math.max(radius * grow, 0.8);
+    // tiles meet: their rims lie outside of the pattern
+    this.radius = Math.max(radius * grow + (this.geometry.overlap || 0), 0.8);
     const reach = this.radius + 0.5, reach2 = reach * reach;
     nearest.fill(-1);
     squares.fill(3e38);
