@@ -156,7 +156,8 @@ def test_factors_and_columns_are_as_exact_as_they_say(many: bool) -> None:
     about = packed.about["factors"]
     parts = {
         name: np.array(about[name]["low"])[:, None]
-        + np.array(about[name]["step"])[:, None] * np.frombuffer(unpacked(packed.blobs[name]), "<u2").reshape(3, n)
+        + np.array(about[name]["step"])[:, None]
+        * np.frombuffer(unpacked(packed.blobs[name]), "<u2").reshape(3, n)
         for name in ("fields", "field_sd")
     }
     step = np.frombuffer(unpacked(packed.blobs["loading_step"]), "<f4")[:, None]
@@ -183,7 +184,11 @@ def test_tiles_make_up_the_image() -> None:
         whole[row * TILE_PX :, column * TILE_PX :][: pixels.shape[0], : pixels.shape[1]] = pixels
     assert np.abs(whole.astype(float) - rgb).mean() < 2
     assert found.mpp == 2.0
-    assert [(level.width_px, level.height_px) for level in found.levels] == [(1100, 700), (550, 350), (275, 175)]
+    assert [(level.width_px, level.height_px) for level in found.levels] == [
+        (1100, 700),
+        (550, 350),
+        (275, 175),
+    ]
 
 
 def test_an_image_too_large_is_made_coarser_and_says_so() -> None:
@@ -225,7 +230,15 @@ def test_the_page_says_what_it_is(folder: Path) -> None:
 def test_scores_stand_beside_the_baselines(folder: Path) -> None:
     """``scores.json`` of an evaluation in the folder becomes a table, best first."""
     rows = [
-        {"section": "s", "split": "random:0.5", "set": "removed", "model": model, "pcc": pcc, "skill": 0.1, "mse": 1.0}
+        {
+            "section": "s",
+            "split": "random:0.5",
+            "set": "removed",
+            "model": model,
+            "pcc": pcc,
+            "skill": 0.1,
+            "mse": 1.0,
+        }
         for model, pcc in (("kriging", 0.2), ("cokriging", 0.31))
     ]
     (folder / "scores.json").write_text(json.dumps({"rows": rows}))

@@ -20,7 +20,9 @@ def report(
         Path | None,
         typer.Option(help="What the run was given: adds the image in its own resolution, and all counts."),
     ] = None,
-    image: Annotated[Path | None, typer.Option(help="Its full-resolution image, as the run was given.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Its full-resolution image, as the run was given.")
+    ] = None,
     mpp: Annotated[float | None, typer.Option(help="µm per full-resolution pixel, as for the run.")] = None,
     gene: Annotated[str | None, typer.Option(help="The gene to open with.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

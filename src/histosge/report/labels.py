@@ -75,7 +75,9 @@ def _table(path: Path) -> DataFrame:
                 return read_elem(file["obs"])
         return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", index_col=0, comment="#")
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"'{path}' is no table of domains ({error}). Make it again with `histosge domains`.") from error
+        raise DataError(
+            f"'{path}' is no table of domains ({error}). Make it again with `histosge domains`."
+        ) from error
 
 
 def _owner(path: Path, ids: Array, places: Array, spots: Array) -> tuple[Literal["places", "spots"], Array]:

@@ -231,7 +231,7 @@ def _shown(contents: Contents) -> Array:
     from scipy.spatial import cKDTree
 
     places = contents.prediction.locations
-    found = places.in_tissue | places.observed
+    found: Array = np.asarray(places.in_tissue | places.observed)
     if contents.measured is None:
         return found
     near = cKDTree(contents.measured.spots.xy).query_ball_point(

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from importlib.metadata import version
 from importlib.resources import files
 
-
 from .contents import Contents
 from .load import Load, load
 from .pyramid import Pyramid
@@ -75,7 +74,9 @@ def _exactness(contents: Contents, held: Load) -> list[tuple[str, str]]:
         kind = contents.measured.kind
         exact = "exact counts" if kind == "counts" else f"within {_bound(contents.measured.step / 2)}"
         number, total = held.measured_genes, len(contents.measured.genes)
-        facts.append(("measured values", exact if number == total else f"{exact}; of {number} of {total} genes"))
+        facts.append(
+            ("measured values", exact if number == total else f"{exact}; of {number} of {total} genes")
+        )
     facts.append(("image", _sharpness(contents, held.image)))
     return facts
 
@@ -98,5 +99,3 @@ def _sharpness(contents: Contents, image: Pyramid | None) -> str:
     if own is not None and contents.slide.mpp > 1.01 * float(own):
         return f"{shown}, the copy in the run's folder; the run saw {own:.2f}. Give --section for the image itself"
     return f"{shown}, as sharp as the section's image"
-
-

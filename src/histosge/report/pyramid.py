@@ -14,7 +14,7 @@ from .._types import Array
 from ..slide import SlideImage
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image as Picture
 
 __all__ = ["TILE_PX", "Level", "Pyramid", "pyramid"]
 
@@ -75,10 +75,10 @@ def pyramid(slide: SlideImage, *, budget_bytes: int = 20_000_000) -> Pyramid:
     return Pyramid(tuple(levels), width_um / levels[0].width_px, width_um, height_um)
 
 
-def _picture(pixels: Array) -> Image:
-    from PIL import Image as images
+def _picture(pixels: Array) -> Picture:
+    from PIL import Image
 
-    return images.fromarray(pixels)
+    return Image.fromarray(pixels)
 
 
 def _bytes_per_pixel(slide: SlideImage) -> float:
@@ -94,7 +94,7 @@ def _bytes_per_pixel(slide: SlideImage) -> float:
     return sum(len(_jpeg(_picture(tile))) for tile in tiles) / (len(tiles) * TILE_PX**2)
 
 
-def _level(picture: Image) -> Level:
+def _level(picture: Picture) -> Level:
     width, height = picture.size
     tiles = [
         base64.b64encode(
@@ -106,7 +106,7 @@ def _level(picture: Image) -> Level:
     return Level(width, height, tuple(tiles))
 
 
-def _jpeg(picture: Image) -> bytes:
+def _jpeg(picture: Picture) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=_QUALITY, optimize=True)
     return stream.getvalue()

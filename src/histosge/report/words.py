@@ -15,7 +15,11 @@ from .contents import Contents
 __all__ = ["Part", "calibration", "parts", "subtitle"]
 
 _MODELS_WITHOUT_IMAGE = ("kriging", "mean", "nearest", "idw")
-_PLATFORMS = {"visium": "10x Visium", "legacy_st": "Spatial Transcriptomics", "synthetic": "a synthetic tissue"}
+_PLATFORMS = {
+    "visium": "10x Visium",
+    "legacy_st": "Spatial Transcriptomics",
+    "synthetic": "a synthetic tissue",
+}
 _LINES = ("model", "PCC", "skill", "MSE")
 
 
@@ -66,7 +70,9 @@ def parts(contents: Contents, precision: Sequence[tuple[str, str]]) -> list[Part
         _scores(contents),
         _remarks(contents),
         _made(contents),
-        Part("This file", ("It needs no network and no server, and sends nothing anywhere.",), facts=precision),
+        Part(
+            "This file", ("It needs no network and no server, and sends nothing anywhere.",), facts=precision
+        ),
     ]
     return [part for part in found if part is not None]
 
@@ -85,8 +91,10 @@ def _looking(contents: Contents) -> Part:
     section, places = contents.record["section"], contents.prediction.locations
     observed = int(places.observed.sum())
     platform = _PLATFORMS.get(str(section.get("platform")), str(section.get("platform")))
-    spot = "" if contents.measured is None or not contents.measured.spots.diameter_um else (
-        f", each {contents.measured.spots.diameter_um:.0f} µm wide"
+    spot = (
+        ""
+        if contents.measured is None or not contents.measured.spots.diameter_um
+        else (f", each {contents.measured.spots.diameter_um:.0f} µm wide")
     )
     measured = (
         f"Measured: {_many(section.get('spots'))} spots of {platform}{spot} and {contents.pitch_um:.0f} µm apart, "
@@ -95,7 +103,11 @@ def _looking(contents: Contents) -> Part:
     between = len(places) - observed
     generated = (
         f"Generated: expression at {_many(len(places))} places. "
-        + (f"{_many(observed)} of them are the measured spots, estimated anew; at the other " if observed else "At ")
+        + (
+            f"{_many(observed)} of them are the measured spots, estimated anew; at the other "
+            if observed
+            else "At "
+        )
         + (f"{_many(between)} nothing was measured. Values there are estimates from the spots around")
         + (" and from the image." if _uses_image(contents) else "; the image was not used.")
     )
@@ -121,8 +133,12 @@ def _trust(contents: Contents) -> Part:
     if known:
         before.append(_skill_sentence(np.asarray(skill)))
     else:
-        before.append("How well each gene is predicted was not measured in this run; `histosge evaluate` does that.")
-    after = ["A smooth picture is no proof: what the model does not know, it fills with the average of the surroundings."]
+        before.append(
+            "How well each gene is predicted was not measured in this run; `histosge evaluate` does that."
+        )
+    after = [
+        "A smooth picture is no proof: what the model does not know, it fills with the average of the surroundings."
+    ]
     held = calibration(contents)
     if held is not None:
         share = dict(zip(held["levels"], held["coverage"], strict=True))
@@ -136,8 +152,8 @@ def _trust(contents: Contents) -> Part:
     else:
         after.append("This model does not say how sure it is.")
     after.append(
-        "Places are no replicates: a test that counts them as samples finds everything significant. Nor are they cells, "
-        "unless you asked for cells, and then the values are still estimates from spots."
+        "Places are no replicates: a test that counts them as samples finds everything significant. Nor are they "
+        "cells, unless you asked for cells, and then the values are still estimates from spots."
     )
     return Part("How far to trust it", before, "skill-chart" if known else "", after)
 
@@ -146,9 +162,9 @@ def _skill_sentence(skill: Array) -> str:
     known = skill[np.isfinite(skill)]
     good, bad = int((known >= 0.5).sum()), int((known < 0.15).sum())
     return (
-        f"Each spot was left out once and predicted from the others. Of {_many(len(known))} genes, {_many(good)} reach a "
-        f"correlation of 0.5 or more with what was measured there; {_many(bad)} stay below 0.15, where a map says little "
-        "more than the gene's average. A low correlation may also come from the noise of the measurement."
+        f"Spots were left out and predicted from the others. Of {_many(len(known))} genes, {_many(good)} reach a "
+        f"correlation of 0.5 or more with what was measured there; {_many(bad)} stay below 0.15, where a map says "
+        "little more than the gene's average. A low correlation may also come from the noise of the measurement."
     )
 
 
@@ -165,15 +181,15 @@ def _scores(contents: Contents) -> Part | None:
         return None
     rows.sort(key=lambda row: -(row.get("pcc") or 0.0))
     several = len({(row["section"], row["split"]) for row in rows}) > 1
-    table = [(*_LINES, "section, split") if several else _LINES]
+    table: list[tuple[str, ...]] = [(*_LINES, "section, split") if several else _LINES]
     for row in rows:
         name = " ".join(str(row[key]) for key in ("model", "preset") if row.get(key))
         cells = (name, *(_number(row.get(key)) for key in ("pcc", "skill", "mse")))
         table.append((*cells, f"{row['section']}, {row['split']}") if several else cells)
     where = "" if several else f" ({rows[0]['section']}, {rows[0]['split']})"
     text = (
-        f"Spots that nothing fitted had seen{where}. PCC: mean correlation over genes; skill: share of the squared error "
-        "of kriging that is saved, 0 for kriging itself."
+        f"Spots that nothing fitted had seen{where}. PCC: mean correlation over genes; skill: share of the squared "
+        "error of kriging that is saved, 0 for kriging itself."
     )
     return Part("Scores against baselines", (text,), table=table)
 
@@ -182,7 +198,7 @@ def _remarks(contents: Contents) -> Part | None:
     notes = [dict(note) for note in contents.record.get("notes", ())]
     encoder = contents.record.get("encoder")
     if encoder and encoder.get("gated"):
-        text = f"The encoder {encoder['name']} is licensed as {encoder['licence']}: check what that allows before publishing."
+        text = f"The encoder {encoder['name']} is licensed as {encoder['licence']}: check what that allows."
         notes.append({"level": "warning", "text": text})
     if contents.measured is None:
         text = "The folder holds no measured values; give --section to see measured beside predicted."

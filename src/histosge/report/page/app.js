@@ -185,7 +185,7 @@ function regionCard() {
 async function save(kind) {
   const found = summary(lasso.ring, now), name = `${about.title}_${now.gene}_region`.replace(/[^\w.-]+/g, "-");
   if (kind === "csv") {
-    if (!ids) ids = about.has_ids ? await lines("ids") : tables.placesXY.map((_, i) => `place_${i}`);
+    if (!ids) ids = await lines("ids");
     download(`${name}.csv`, csv(found, now, ids, spotOf, labelOf), "text/csv");
   } else download(`${name}.geojson`, geojson(lasso.ring, found, now), "application/geo+json");
 }
