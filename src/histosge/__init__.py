@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import pl, pp, tl
     from .assembly import run
+    from .conservation import conserve
     from .datasets.synthetic import synthetic
     from .locations import Locations, at_spots, cells, grid, refined, within
     from .points import Points
@@ -38,6 +39,7 @@ __all__ = [
     "Target",
     "at_spots",
     "cells",
+    "conserve",
     "fit",
     "grid",
     "load_fit",
@@ -63,6 +65,7 @@ _ROOMS = {
     "Target": "target",
     "at_spots": "locations",
     "cells": "locations",
+    "conserve": "conservation",
     "fit": "workflow",
     "grid": "locations",
     "load_fit": "workflow",

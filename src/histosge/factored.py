@@ -151,6 +151,20 @@ class FactoredPrediction:
         found = self._spread(self.basis.columns([name]), slice(None), observation=observation)
         return None if found is None else found[:, 0]
 
+    def only(self, genes: Sequence[str]) -> FactoredPrediction:
+        """Return the prediction of these genes, in this order.
+
+        Raises
+        ------
+        UsageError
+            For an unknown gene; near misses are offered.
+        """
+        return replace(self, basis=self.basis.take(self.basis.columns(genes)))
+
+    def means(self, index: Array) -> Float[np.ndarray, "n g"]:
+        """Return the means of the genes at ``index`` everywhere, computed now."""
+        return self._mean(index, slice(None))
+
     def take(self, index: Any) -> FactoredPrediction:
         """Return the prediction at the places ``index``."""
         sd = None if self.field_sd is None else self.field_sd[index]
@@ -174,6 +188,47 @@ class FactoredPrediction:
         spreads = [part[2] for part in parts if part[2] is not None]
         spread = np.concatenate(spreads) if spreads else None
         return Prediction(self.locations, names, mean, spread, self.provenance)
+
+    def draws(
+        self, number: int, genes: Sequence[str], *, seed: int = 0, observation: bool = False
+    ) -> Iterator[Float[np.ndarray, "n g"]]:
+        """Yield draws of what expression may be, given what is known of the fields.
+
+        Each draw moves every factor at every place by its standard deviation, *independently of the places around it*:
+        one place's genes belong together, neighbouring places' errors do not. Quantities of one place at a time
+        (intervals, the chance that a gene exceeds another) are right; averages over regions seem surer than they are.
+
+        Parameters
+        ----------
+        number
+            How many.
+        genes
+            Which; the same seed draws the same fields whichever genes are asked for.
+        seed
+            Of the draws; each has a generator of its own, so that the first ten are the first ten of a hundred.
+        observation
+            Add the noise of a measurement.
+
+        Raises
+        ------
+        UsageError
+            For unknown genes, or where it is not known how sure the fields are.
+        """
+        if self.field_sd is None:
+            raise UsageError(
+                "There is nothing to draw from: the standard deviations of the fields are not known."
+            )
+        columns, basis = self.basis.columns(genes), self.basis
+        for draw in range(number):
+            rng = np.random.default_rng([seed, draw])
+            # factors away from their means, as far as calibration says
+            away = rng.standard_normal(self.fields.shape, dtype=np.float32) * self.field_sd
+            moved = away @ basis.loadings[columns].T
+            if observation:
+                noise = rng.standard_normal(moved.shape, dtype=np.float32)
+                moved = moved + noise * basis.nugget[columns]
+            middle = basis.offset[columns] + self.fields @ basis.loadings[columns].T
+            yield np.asarray(np.maximum(middle + moved * basis.inflation[columns], 0.0), dtype=np.float32)
 
     def _mean(self, columns: Array, rows: Any) -> Array:
         basis = self.basis

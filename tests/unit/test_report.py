@@ -250,11 +250,12 @@ def test_labels_are_of_places_or_of_spots(folder: Path) -> None:
     """A table naming all places labels places, one naming the spots labels spots; numbers sort as numbers."""
     labels = np.arange(len(PLACES)) % 11
     rows = "".join(f"{name}\t{label}\n" for name, label in zip(PLACES.points.ids, labels, strict=True))
-    (folder / "domains.tsv").write_text("place\tkmeans\n" + rows)
+    (folder / "domains.tsv").write_text("place\tseed0\n" + rows)
+    (folder / "domains.json").write_text('{"method": "kmeans"}')
     spots = "".join(f"{name},{'ab'[row % 2]}\n" for row, name in enumerate(SECTION.spots.ids))
     (folder / "domains_spots.csv").write_text("spot,stagate\n" + spots)
     one, two = labels_in(folder, PLACES.points.ids, SECTION.spots.ids)
-    assert (one.of, one.name, one.names) == ("places", "kmeans", tuple(map(str, range(11))))
+    assert (one.of, one.name, one.names) == ("places", "kmeans, seed 0", tuple(map(str, range(11))))
     assert np.array_equal(one.codes, labels)
     assert (two.of, two.names) == ("spots", ("a", "b"))
     assert "Domains by" in write(folder).read_text()

@@ -8,6 +8,6 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line."""
     # each file adds its commands to the one app
-    from . import judging, reporting  # noqa: F401
+    from . import exporting, judging, reporting  # noqa: F401
 
     judging.app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +19,8 @@ __all__ = ["Labels", "labels_in"]
 
 # colours that remain apart; more domains than that are no domains
 _MOST = 40
-_ENDINGS = (".tsv", ".csv", ".h5ad")
+# columns of `histosge domains` that are no labels
+_POSITIONS = ("x_um", "y_um")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,21 +46,21 @@ class Labels:
 
 
 def labels_in(folder: Path, places: Array, spots: Array) -> tuple[Labels, ...]:
-    """Return the labels in ``domains*.tsv``, ``.csv`` or ``.h5ad``; the first column, or ``obs_names``, says whose.
+    """Return the labels in ``domains*.tsv`` and ``.csv``, as `histosge domains` writes them; the first column says whose.
 
     Raises
     ------
     DataError
         For a file that is no such table, or that is about other places.
     """
-    paths = sorted(path for path in folder.glob("domains*") if path.suffix in _ENDINGS)
     found = []
-    for path in paths:
-        table = _table(path)
+    for path in sorted((*folder.glob("domains*.tsv"), *folder.glob("domains*.csv"))):
+        table, method = _table(path), _method(path)
         ids = table.index.to_numpy(dtype=str)
         of, own = _owner(path, ids, places, spots)
-        for column in table.columns:
-            if (labels := _labels(str(column), of, table[column], ids, own)) is not None:
+        for column in table.columns.difference(_POSITIONS, sort=False):
+            name = f"{method}, seed {column[4:]}" if method and str(column).startswith("seed") else str(column)
+            if (labels := _labels(name, of, table[column], ids, own)) is not None:
                 found.append(labels)
     return tuple(found)
 
@@ -67,17 +69,22 @@ def _table(path: Path) -> DataFrame:
     import pandas as pd
 
     try:
-        if path.suffix == ".h5ad":
-            import h5py
-            from anndata.io import read_elem
-
-            with h5py.File(path, "r") as file:
-                return read_elem(file["obs"])
-        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", index_col=0, comment="#")
-    except (OSError, ValueError, KeyError) as error:
+        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", index_col=0)
+    except (OSError, ValueError) as error:
         raise DataError(
             f"'{path}' is no table of domains ({error}). Make it again with `histosge domains`."
         ) from error
+
+
+def _method(path: Path) -> str:
+    """Return how the domains were found, where the record beside them says it."""
+    record = path.with_suffix(".json")
+    if not record.is_file():
+        return ""
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["method"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"'{record}' is damaged ({error}). Make it again with `histosge domains`.") from error
 
 
 def _owner(path: Path, ids: Array, places: Array, spots: Array) -> tuple[Literal["places", "spots"], Array]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 __all__ = [
+    "as_json",
     "columns_of",
     "describe",
     "library",
@@ -182,6 +183,11 @@ def describe(section: Section, locations: Locations, provenance: Mapping[str, An
         "spots": section.spots.ids.astype(object),
     }
     return {**_browsable(plain), "layout": layout, "provenance_json": json.dumps(plain)}
+
+
+def as_json(provenance: Mapping[str, Any]) -> str:
+    """Return the provenance as JSON, all of it."""
+    return json.dumps(_plain(provenance))
 
 
 def _plain(value: Any) -> Any:

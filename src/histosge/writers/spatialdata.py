@@ -10,6 +10,8 @@ import numpy as np
 
 from .._atomic import atomic_path
 from .._errors import UsageError
+from .._types import Array
+from ..factored import FactoredPrediction
 from ..prediction import Prediction
 from ..section import Section
 from . import layout
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["require", "write"]
 
 _REGION, _IMAGE = "places", "image"
+# of places × genes in memory at a time
+_PIECE = 1 << 22
 # the image that goes along is for looking at: what napari shows of a section at a glance
 _LONGEST_PX = 4096
 # SpatialData has no circles without extent
@@ -32,7 +36,7 @@ def require() -> None:
         raise UsageError("SpatialData is not installed. Run: pip install 'histosge[spatialdata]'")
 
 
-def write(path: Path, section: Section, prediction: Prediction) -> Path:
+def write(path: Path, section: Section, prediction: Prediction | FactoredPrediction) -> Path:
     """Write a zarr store with ``places`` (circles), ``image`` and ``table``, and return the path.
 
     The coordinate system ``global`` is in µm; the image carries the scale that brings it there. ``table`` is laid out
@@ -65,7 +69,7 @@ def write(path: Path, section: Section, prediction: Prediction) -> Path:
     return path
 
 
-def _table(section: Section, prediction: Prediction) -> AnnData:
+def _table(section: Section, prediction: Prediction | FactoredPrediction) -> AnnData:
     """Return the table, laid out as ``prediction.h5ad``."""
     from anndata import AnnData
 
@@ -75,16 +79,41 @@ def _table(section: Section, prediction: Prediction) -> AnnData:
     obs["region"] = obs["region"].astype("category")
     obs["place_id"] = np.asarray(places.points.ids, dtype=object)
     layers = {"measured": layout.measured(section, places, prediction.genes)}
-    if prediction.spread is not None:
-        layers["spread"] = prediction.spread
+    mean, spread = _matrices(prediction)
+    if spread is not None:
+        layers["spread"] = spread
     return AnnData(
-        np.array(prediction.mean),
+        mean,
         obs=obs,
         var=layout.var(section, prediction.genes),
         obsm={"spatial": np.array(places.xy), "spatial_px": places.xy / section.mpp},
         layers=layers,
         uns={"histosge": layout.describe(section, places, prediction.provenance)},
     )
+
+
+def _matrices(prediction: Prediction | FactoredPrediction) -> tuple[Any, Any]:
+    """Return means and standard deviations; of factors, as pieces that are multiplied out while they are written."""
+    if isinstance(prediction, Prediction):
+        return np.array(prediction.mean), prediction.spread
+    from dask.array import map_blocks
+
+    step = max(1, _PIECE // max(len(prediction.genes), 1))
+    rows = [min(step, len(prediction) - start) for start in range(0, len(prediction), step)]
+    chunks = (tuple(rows), (len(prediction.genes),))
+
+    def piece(name: str, block_info: Any = None) -> Array:
+        start, stop = block_info[None]["array-location"][0]
+        return np.asarray(getattr(prediction.take(slice(start, stop)).whole(), name))
+
+    has = {"mean": True, "spread": prediction.field_sd is not None}
+    mean, spread = (
+        map_blocks(piece, name, chunks=chunks, dtype=np.float32, meta=np.zeros((0, 0), np.float32))
+        if there
+        else None
+        for name, there in has.items()
+    )
+    return mean, spread
 
 
 def _image(section: Section) -> Any:
