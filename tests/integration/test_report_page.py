@@ -403,6 +403,8 @@ def test_everything_can_be_done_with_keys(report: Opened) -> None:
     assert page.locator("#region").is_hidden()
     page.keyboard.press("i")
     assert page.locator("#about-run").is_visible()
+    assert page.locator("#calibration-chart circle.done").count() == 3
+    assert page.locator("#skill-chart .bar-all").count() > 10
     page.keyboard.press("Tab")
     ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert ring == "solid"

@@ -46,7 +46,9 @@ class Labels:
 
 
 def labels_in(folder: Path, places: Array, spots: Array) -> tuple[Labels, ...]:
-    """Return the labels in ``domains*.tsv`` and ``.csv``, as `histosge domains` writes them; the first column says whose.
+    """Return the labels in ``domains*.tsv`` and ``.csv``, as `histosge domains` writes them.
+
+    The first column names the places or the spots that the others label.
 
     Raises
     ------
@@ -59,7 +61,9 @@ def labels_in(folder: Path, places: Array, spots: Array) -> tuple[Labels, ...]:
         ids = table.index.to_numpy(dtype=str)
         of, own = _owner(path, ids, places, spots)
         for column in table.columns.difference(_POSITIONS, sort=False):
-            name = f"{method}, seed {column[4:]}" if method and str(column).startswith("seed") else str(column)
+            name = (
+                f"{method}, seed {column[4:]}" if method and str(column).startswith("seed") else str(column)
+            )
             if (labels := _labels(name, of, table[column], ids, own)) is not None:
                 found.append(labels)
     return tuple(found)

@@ -67,6 +67,7 @@ def parts(contents: Contents, precision: Sequence[tuple[str, str]]) -> list[Part
     found = [
         _looking(contents),
         _trust(contents),
+        _intervals(contents),
         _scores(contents),
         _remarks(contents),
         _made(contents),
@@ -139,23 +140,31 @@ def _trust(contents: Contents) -> Part:
     after = [
         "A smooth picture is no proof: what the model does not know, it fills with the average of the surroundings."
     ]
-    held = calibration(contents)
-    if held is not None:
-        share = dict(zip(held["levels"], held["coverage"], strict=True))
-        level = min(share, key=lambda value: abs(value - 0.9))
-        after.append(
-            f"Intervals that promise {level:.0%} held {share[level]:.0%} of the values left out. The uncertainty layer "
-            "shows where they are wide."
-        )
-    elif _has_sd(contents):
-        after.append("The model says how sure it is, but nobody has checked in this run whether it is right.")
-    else:
-        after.append("This model does not say how sure it is.")
     after.append(
         "Places are no replicates: a test that counts them as samples finds everything significant. Nor are they "
         "cells, unless you asked for cells, and then the values are still estimates from spots."
     )
     return Part("How far to trust it", before, "skill-chart" if known else "", after)
+
+
+def _intervals(contents: Contents) -> Part:
+    """Say whether intervals keep what they promise."""
+    title = "Whether it knows what it does not know"
+    if not _has_sd(contents):
+        return Part(title, ("This model does not say how sure it is.",))
+    held = calibration(contents)
+    if held is None:
+        return Part(
+            title, ("The model says how sure it is; whether it is right was not checked in this run.",)
+        )
+    share = dict(zip(held["levels"], held["coverage"], strict=True))
+    level = min(share, key=lambda value: abs(value - 0.9))
+    text = (
+        f"Intervals that promise {level:.0%} held {share[level]:.0%} of the values left out. On the dashed line a "
+        "model keeps exactly what it promises; below it, it is too sure. The uncertainty layer shows where intervals "
+        "are wide."
+    )
+    return Part(title, (text,), "calibration-chart")
 
 
 def _skill_sentence(skill: Array) -> str:
