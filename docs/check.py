@@ -16,7 +16,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from histosge.cli.judging import app
+from histosge.cli import commands as all_commands
 from histosge.encoders import ENCODERS
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +53,7 @@ def python(page: Path) -> Iterator[str]:
 
 
 def commands(page: Path) -> Iterator[str]:
-    known = get_command(app).commands  # type: ignore[attr-defined]
+    known = get_command(all_commands()).commands  # type: ignore[attr-defined]
     for line in "".join(blocks(page, "bash")).splitlines():
         words = shlex.split(line, comments=True)
         if not words or words[0] != "histosge":

@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("inputs", "prediction", "factored", "transcriptome"),
     ("encoders", "store", "features"),
     ("genes", "splits", "models"),
-    ("writers", "figures", "conservation"),
+    ("writers", "figures", "report", "conservation"),
     ("recipe", "target", "workflow", "delivery", "export", "assembly", "demo"),
     ("evaluation",),
     ("_scverse", "pp", "tl", "pl", "doctor", "cite", "catalogue"),
