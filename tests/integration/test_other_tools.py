@@ -164,7 +164,8 @@ for name in ("image", "places"):
         QApplication.processEvents()
 places, image = viewer.get_layer("places"), viewer.get_layer("image")
 rows_and_columns = np.array([places.data_to_world(point) for point in places.data])
-np.savez(sys.argv[2], xy=rows_and_columns[:, ::-1], far=image.extent.world[1][::-1], rows=places.metadata["adata"].n_obs)
+table = places.metadata["adata"]
+np.savez(sys.argv[2], xy=rows_and_columns[:, ::-1], far=image.extent.world[1][::-1], rows=table.n_obs)
 """
 
 

@@ -102,7 +102,7 @@ def _identifier(section: Section, place: str) -> str:
 
 
 def _geometry(xy_px: Array, radius_px: float) -> dict[str, Any]:
-    """Return a circle, or a point where places have no extent; QuPath takes coordinates of pixels' corners, as we do."""
+    """Return a circle, or a point where places have no extent. QuPath counts from pixels' corners, as we do."""
     if not radius_px > 0:
         return {"type": "Point", "coordinates": xy_px.round(_DIGITS_PX).tolist()}
     ring = (xy_px + radius_px * _CIRCLE).round(_DIGITS_PX)
