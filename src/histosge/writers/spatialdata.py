@@ -37,9 +37,9 @@ def write(path: Path, section: Section, prediction: Prediction) -> Path:
 
     There are two coordinate systems: ``global`` in µm, in which the circles are written, and ``fullres_px`` in pixels
     of the full-resolution image, for those who lay other stores of the same section over this one. The image carries
-    the scale that brings it to either. ``table`` is laid out as ``prediction.h5ad``. Places without extent, such as cells,
-    are drawn as wide as the distance to their neighbours, as SpatialData has no circles of radius 0. The store appears
-    whole or not at all.
+    the scale that brings it to either. ``table`` is laid out as ``prediction.h5ad``. Places without extent,
+    such as cells, are drawn as wide as the distance to their neighbours, as SpatialData has no circles of radius 0.
+    The store appears whole or not at all.
 
     Raises
     ------
