@@ -56,10 +56,11 @@ add_module_names = False
 nb_execution_mode = "cache"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_timeout = 900
 # warnings of other packages; an error stops the build all the same
 nb_output_stderr = "remove"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
@@ -80,6 +81,8 @@ html_theme_options = {
     "show_toc_level": 2,
     "show_navbar_depth": 1,
     "home_page_in_toc": True,
+    "navbar_start": [],
+    "navbar_persistent": [],
     "use_download_button": False,
     "use_fullscreen_button": False,
     "pygments_light_style": "friendly",
