@@ -57,7 +57,7 @@ def _modules() -> Iterator[str]:
 
 
 def _section(module: str) -> str:
-    """Return a module's section: what is its own, but for what `import histosge` gives and the public names describe."""
+    """Return a module's section, without what `import histosge` gives: the public names describe that."""
     names = import_module(module)
     exported = histosge._ROOMS
     taken = [

@@ -1,5 +1,7 @@
 """High-resolution gene expression from a histology image and a spatial-transcriptomics section.
 
+The main job::
+
     import histosge as hs
 
     section = hs.read("outs")                                  # Space Ranger, legacy ST, h5ad, SpatialData
