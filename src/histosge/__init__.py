@@ -1,8 +1,10 @@
 """High-resolution gene expression from a histology image and a spatial-transcriptomics section.
 
+The main job::
+
     import histosge as hs
 
-    section = hs.read("outs")                                  # Space Ranger, legacy ST, h5ad, SpatialData
+    section = hs.read("outs")  # Space Ranger, legacy ST, h5ad, SpatialData
     hs.run(section, hs.Recipe(), target=hs.Target(refine=4), out="results")
 
 The pure core works on :class:`Section`, :class:`Locations`, :class:`Prediction`; ``hs.pp``, ``hs.tl`` and ``hs.pl``

@@ -1,4 +1,4 @@
-"""Predictions as a SpatialData store: image, circles and table in one frame, in µm."""
+"""Predictions as a SpatialData store: image, circles and table in one frame, in µm and in full-resolution pixels."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _REGION, _IMAGE = "places", "image"
 _PIECE = 1 << 22
 # the image that goes along is for looking at: what napari shows of a section at a glance
 _LONGEST_PX = 4096
-# SpatialData has no circles without extent
-_LEAST_RADIUS_UM = 1.0
+# SpatialData's name for the frame that viewers open first, and ours for the one of other tools' full-resolution stores
+_UM, _PIXELS = "global", "fullres_px"
 
 
 def require() -> None:
@@ -39,8 +39,11 @@ def require() -> None:
 def write(path: Path, section: Section, prediction: Prediction | FactoredPrediction) -> Path:
     """Write a zarr store with ``places`` (circles), ``image`` and ``table``, and return the path.
 
-    The coordinate system ``global`` is in µm; the image carries the scale that brings it there. ``table`` is laid out
-    as ``prediction.h5ad``. The store appears whole or not at all.
+    There are two coordinate systems: ``global`` in µm, in which the circles are written, and ``fullres_px`` in pixels
+    of the full-resolution image, for those who lay other stores of the same section over this one. The image carries
+    the scale that brings it to either. ``table`` is laid out as ``prediction.h5ad``. Places without extent,
+    such as cells, are drawn as wide as the distance to their neighbours, as SpatialData has no circles of radius 0.
+    The store appears whole or not at all.
 
     Raises
     ------
@@ -54,9 +57,12 @@ def write(path: Path, section: Section, prediction: Prediction | FactoredPredict
     from spatialdata.models import ShapesModel, TableModel
 
     places = prediction.locations
-    radius_um = max(places.points.diameter_um / 2, _LEAST_RADIUS_UM)
     circles = ShapesModel.parse(
-        np.array(places.xy), geometry=0, radius=radius_um, index=places.points.ids.astype(object)
+        np.array(places.xy),
+        geometry=0,
+        radius=layout.place_diameter_um(section, places) / 2,
+        index=places.points.ids.astype(object),
+        transformations=_frames(section, 1.0, 1.0),
     )
     table = TableModel.parse(
         _table(section, prediction), region=_REGION, region_key="region", instance_key="place_id"
@@ -119,19 +125,26 @@ def _matrices(prediction: Prediction | FactoredPrediction) -> tuple[Any, Any]:
 def _image(section: Section) -> Any:
     """Return the image with its scale, as a pyramid."""
     from spatialdata.models import Image2DModel
-    from spatialdata.transformations import Scale
 
     if section.slide is None:
         raise UsageError(f"Section '{section.name}' has no image.")
     mpp = max(section.slide.mpp, max(section.slide.size_um) / _LONGEST_PX)
     pixels = np.moveaxis(section.slide.thumbnail(mpp), 2, 0)
-    scale = Scale(
-        [section.slide.size_um[1] / pixels.shape[1], section.slide.size_um[0] / pixels.shape[2]], ("y", "x")
-    )
+    width_um, height_um = section.slide.size_um
     return Image2DModel.parse(
         np.ascontiguousarray(pixels),
         dims=("c", "y", "x"),
         c_coords=["r", "g", "b"],
-        transformations={"global": scale},
+        transformations=_frames(section, width_um / pixels.shape[2], height_um / pixels.shape[1]),
         scale_factors=[2, 2] if min(pixels.shape[1:]) > 512 else None,
     )
+
+
+def _frames(section: Section, x_um: float, y_um: float) -> dict[str, Any]:
+    """Return how units of ``x_um`` and ``y_um`` become µm and full-resolution pixels."""
+    from spatialdata.transformations import Scale
+
+    return {
+        _UM: Scale([x_um, y_um], ("x", "y")),
+        _PIXELS: Scale([x_um / section.mpp, y_um / section.mpp], ("x", "y")),
+    }
