@@ -90,7 +90,7 @@ def benchmark(
 
 def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> None:
     from ..evaluation.benchmark import benchmark as run
-    from ..evaluation.table import COLUMNS, NOTES, ON_SCREEN, rows
+    from ..evaluation.table import COLUMNS, NOTES, ON_SCREEN, further, rows
 
     content = run(plan, out, machine, jobs=jobs)
     if as_json:
@@ -100,9 +100,12 @@ def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> N
         short = [COLUMNS.index(name) for name in ON_SCREEN]
         cells = [tuple(row[column] for column in short) for row in rows(content, section, split)]
         table(f"{section}, {split}", ON_SCREEN, cells)
+    for page, _ in further(content):
+        table(page.title, page.header, page.lines)
+    notes = dict.fromkeys([*NOTES, *(note for _, note in further(content))])
     said = [f"{each['model']}: {each['passed_over']}" for each in content["passed_over"]]
     files = [str(out / name) for name in content["files"]]
-    answer({}, as_json=False, lines=[*dict.fromkeys(said), *NOTES, *files])
+    answer({}, as_json=False, lines=[*dict.fromkeys(said), *notes, *files])
 
 
 def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple[Any, ...]:

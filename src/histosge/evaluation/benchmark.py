@@ -17,6 +17,7 @@ from ..figures.scores import against_kriging, share_of_ceiling, violins
 from ..provenance import environment
 from ..recipe import Recipe
 from ..workflow import Machine, eyes
+from . import deviations
 from .cell import Outcome, about, key_of, read_outcome, run_cell, study_of
 from .plan import Cell, Plan
 from .scores import COLUMNS, summary
@@ -125,7 +126,8 @@ def _collect(plan: Plan, cells: list[Cell], outcomes: list[Outcome], out: Path) 
         "leaks_declared": sorted({leak for record in records for leak in record.get("leaks", [])}),
         "passed_over": [record for record in records if "passed_over" in record],
         "remarks": _remarks(records),
-        "rows": summary(frame),
+        "rows": (rows := summary(frame)),
+        "deviations": deviations.worth(plan.deviations, rows),
     }
     with atomic_path(out / "scores.parquet") as draft:
         frame.to_parquet(draft, index=False)

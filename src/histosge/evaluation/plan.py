@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .._errors import UsageError
+from .deviations import Switch
 from .entry import BASELINES, Entry
 
 __all__ = ["Cell", "Plan", "SectionSpec"]
@@ -77,6 +78,8 @@ class Plan:
         Whether the baselines run.
     note
         What a reader of the table must know, such as "20 epochs in place of 1000".
+    deviations
+        Presets whose differences are switched one at a time.
     """
 
     sections: tuple[SectionSpec, ...]
@@ -88,6 +91,7 @@ class Plan:
     hvg_scope: Literal["retained", "all"] = "retained"
     baselines: bool = True
     note: str = ""
+    deviations: tuple[Switch, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("sections", "splits", "seeds", "encoders"):
@@ -102,9 +106,10 @@ class Plan:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The baselines, then the models asked for, each once."""
+        """The baselines, the models asked for, and those that deviations are measured with, each once."""
         known: dict[tuple[str, str], Entry] = {}
-        for entry in (*(BASELINES if self.baselines else ()), *self.models):
+        switched = [entry for switch in self.deviations for entry in switch.entries.values()]
+        for entry in (*(BASELINES if self.baselines else ()), *self.models, *switched):
             known.setdefault((entry.model, entry.variant), entry)
         return tuple(known.values())
 
@@ -144,6 +149,7 @@ class Plan:
         found: dict[str, Any] = dict(content)
         found["sections"] = tuple(_section(item, base) for item in _listed(content, "sections"))
         found["models"] = tuple(_entry(item) for item in _listed(content, "models"))
+        found["deviations"] = tuple(Switch.from_words(item) for item in _listed(content, "deviations"))
         for name in [key for key in _LISTS if key in content]:
             found[name] = tuple(_each(item, _LISTS[name], name) for item in _listed(content, name))
         for name in [key for key in _SINGLE if key in content]:
