@@ -97,8 +97,6 @@ class Plan:
         for name in ("sections", "splits", "seeds", "encoders"):
             if not getattr(self, name):
                 raise UsageError(f"A plan needs at least one of its {name}, got none.")
-        if self.hvg_scope not in _HVG_SCOPES:
-            raise UsageError(f"`hvg_scope` is 'retained' or 'all', got '{self.hvg_scope}'.")
         if not self.entries:
             raise UsageError("A plan needs models, or its baselines; got neither.")
         for entry in self.entries:
@@ -154,6 +152,8 @@ class Plan:
             found[name] = tuple(_each(item, _LISTS[name], name) for item in _listed(content, name))
         for name in [key for key in _SINGLE if key in content]:
             _each(content[name], _SINGLE[name], name)
+        if (scope := content.get("hvg_scope", "all")) not in _HVG_SCOPES:
+            raise UsageError(f"`hvg_scope` is 'retained' or 'all', got '{scope}'.")
         return cls(**found)
 
 

@@ -34,7 +34,7 @@ def violins(frame: pd.DataFrame) -> Figure:
     figure, axes = _page(0.36 * len(names) + 1.2)
     if names:
         parts = axes.violinplot(
-            [table[name].to_numpy() for name in names], vert=False, showextrema=False, widths=0.9
+            [table[name].to_numpy() for name in names], orientation="horizontal", showextrema=False, widths=0.9
         )
         for body, name in zip(parts["bodies"], names, strict=True):
             body.set_facecolor(_ORANGE if _plain(name) == _REFERENCE else _BLUE)
