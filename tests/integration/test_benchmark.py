@@ -111,6 +111,44 @@ def test_the_tables_are_what_the_documents_say(judged: tuple[Path, dict[str, Any
     assert all((out / name).exists() for name in content["files"])
 
 
+def test_the_split_is_written_down(judged: tuple[Path, dict[str, Any]]) -> None:
+    """Every spot of the section, by barcode, with what it was used for, once a seed."""
+    out, _ = judged
+    paths = sorted((out / "splits").iterdir())
+    assert [path.name for path in paths] == ["one_random-0.5_seed0.tsv", "one_random-0.5_seed1.tsv"]
+    tables = [pd.read_csv(path, sep="\t", index_col="spot")["set"] for path in paths]
+    for table in tables:
+        assert abs(table.value_counts()["retained"] - len(table) / 2) <= 1
+        assert set(table) == {"retained", "removed"}
+    assert not tables[0].equals(tables[1])
+
+
+def test_sections_of_one_name_are_told_apart(room: Path, tmp_path: Path) -> None:
+    """A plan must name them; ``evaluate`` names folders such as ``outs`` by where they are."""
+    path = plan(room, "", '["one", { path = "two", name = "one" }]')
+    answer = call("benchmark", path, "--out", tmp_path / "out")
+    assert answer.exit_code == 2
+    assert "Give them names" in answer.stderr
+    for name in ("c", "d"):
+        (tmp_path / name).mkdir()
+        write_spaceranger(synthetic(columns=8, rows=8, genes=20).section, tmp_path / name / "outs")
+    words = ("--models", "mean", "--seeds", 1, "--genes", "all", "--out", tmp_path / "scores", "--json")
+    answer = call("evaluate", tmp_path / "c" / "outs", tmp_path / "d" / "outs", *words)
+    assert answer.exit_code == 0, answer.stderr
+    assert {each["section"] for each in json.loads(answer.stdout)["rows"]} == {"c/outs", "d/outs"}
+
+
+def test_figures_show_the_numbers_of_the_table(judged: tuple[Path, dict[str, Any]]) -> None:
+    """Means over seeds and genes in the figures are those of the summary; the check model is left out."""
+    from histosge.figures.scores import _by_gene
+
+    out, content = judged
+    shown = _by_gene(pd.read_parquet(out / "scores.parquet")).mean()
+    assert len(shown) == len(BASELINE_ROWS) + 2 - 1
+    for model in ("kriging", "ridge", "mean"):
+        assert shown[model] == pytest.approx(row(content, model, "removed")["pcc"], abs=1e-12)
+
+
 def test_two_runs_are_equal_byte_for_byte(room: Path, tmp_path: Path) -> None:
     """Scores of a plan with a network, run twice, in one process and in two, are the same bytes."""
     path = plan(room, 'models = [{ model = "histosge", epochs = 2 }, "boosting"]\nbaselines = false')

@@ -60,7 +60,7 @@ def evaluate(
         if seeds < 1:
             raise UsageError(f"--seeds must be 1 or more, got {seeds}.")
         plan = Plan(
-            tuple(SectionSpec(path, image=image, mpp=mpp) for path in sections),
+            tuple(SectionSpec(path, _name(path, sections), image, mpp) for path in sections),
             _entries(models, presets, dict(assignment(text) for text in set_ or ())),
             (split,),
             tuple(range(seeds)),
@@ -86,6 +86,12 @@ def benchmark(
 
         machine = _machine(device, precision, weights, report)
         _judge(Plan.read(plan), out, machine, jobs, as_json=json)
+
+
+def _name(path: Path, sections: list[Path]) -> str:
+    """Return a name that tells folders of one name (`outs`) apart; nothing where the section's own will do."""
+    alike = [other for other in sections if other.resolve().name == path.resolve().name]
+    return "/".join(path.resolve().parts[-2:]) if len(alike) > 1 else ""
 
 
 def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> None:

@@ -34,7 +34,7 @@ from .study import Pipeline, Study, look
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Outcome", "about", "key_of", "run_cell", "study_of"]
+__all__ = ["Outcome", "about", "key_of", "read_outcome", "run_cell", "section_of", "study_of"]
 
 # raised whenever scores of older versions may no longer be mixed with new ones
 _VERSION = 1
@@ -227,7 +227,8 @@ def _siblings(sections: tuple[SectionSpec, ...], spec: SectionSpec, split: str) 
 
 
 @lru_cache(maxsize=8)
-def _section(spec: SectionSpec) -> Section:
+def section_of(spec: SectionSpec) -> Section:
+    """Read a section, once."""
     from dataclasses import replace
 
     section = read(spec.path, image=spec.image, mpp=spec.mpp)
@@ -249,9 +250,9 @@ def _study(
     genes: str,
     hvg_scope: Literal["retained", "all"],
 ) -> Study:
-    target = _section(spec)
+    target = section_of(spec)
     if split in ("sections", "patients"):
-        others = tuple(map(_section, _siblings(sections, spec, split)))
+        others = tuple(map(section_of, _siblings(sections, spec, split)))
         whole = np.arange(len(target))
         return Study(target, whole[:0], whole, split, others, genes, hvg_scope, seed)
     found = splits.parse(split, target, seed)
