@@ -49,12 +49,14 @@ def recovered(section: histosge.Section, word: str, seed: int, epochs: int | Non
 def row(path: Path, source: str, name: str, seed: int, arguments: argparse.Namespace) -> dict[str, object]:
     section = histosge.read(path)
     truth = read_annotation(path / "layers.tsv", section.spots.ids)
-    method = build_method(name)
+    method = build_method(*name.split(":"))
     start = time.process_time()
     if source == "raw":
         values = from_section(section, genes=method.genes).values
     else:
-        kept = arguments.out / f"{section.name.replace('/', '_')}-{label(source, arguments.epochs)}-{seed}.npy"
+        kept = (
+            arguments.out / f"{section.name.replace('/', '_')}-{label(source, arguments.epochs)}-{seed}.npy"
+        )
         if not kept.exists():
             np.save(kept, recovered(section, source, seed, arguments.epochs, arguments.out / "features"))
         values = np.load(kept)
@@ -62,13 +64,15 @@ def row(path: Path, source: str, name: str, seed: int, arguments: argparse.Names
     clusters = len(set(truth) - {""})
     xy = section.spots.xy
     try:
+        labels = np.zeros(len(section), dtype=int)
         labels = method.assign(values, xy, pitch_um=spacing_um(xy), clusters=clusters, seed=seed)
         scores = {"ari": adjusted_rand(truth, list(labels)), "nmi": mutual_information(truth, list(labels))}
     except DataError as error:
         # the mean of each gene is the same everywhere: there is nothing to divide
         scores = {"ari": 0.0, "nmi": 0.0, "note": str(error)}
     cpu = {"fit_cpu_s": fitted, "divide_cpu_s": time.process_time() - start}
-    return {"section": section.name, "source": label(source, arguments.epochs), "method": name, "seed": seed} | scores | cpu
+    about = {"section": section.name, "source": label(source, arguments.epochs), "method": name, "seed": seed}
+    return about | scores | cpu | {"labels": labels.tolist()}
 
 
 def label(source: str, epochs: int | None) -> str:
@@ -78,7 +82,9 @@ def label(source: str, epochs: int | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sections", nargs="+", type=Path)
     parser.add_argument("--sources", nargs="+", default=["raw"])
     parser.add_argument("--methods", nargs="+", default=["kmeans", "stagate", "stmask"])
@@ -97,14 +103,17 @@ def main() -> None:
                     if not kept.exists():
                         kept.write_text(json.dumps(row(path, source, name, seed, arguments)))
                     found[key] = json.loads(kept.read_text())
-                    print(json.dumps(found[key]), flush=True)
+                    said = {word: value for word, value in found[key].items() if word != "labels"}
+                    print(json.dumps(said), flush=True)
     groups = dict.fromkeys((each["section"], each["source"], each["method"]) for each in found.values())
     print("| section | data | method | seeds | ARI | sd | NMI | CPU s |\n|---|---|---|--:|--:|--:|--:|--:|")
     for group in groups:
         rows = [each for each in found.values() if (each["section"], each["source"], each["method"]) == group]
         ari, nmi, cpu = (np.array([each[word] for each in rows]) for word in ("ari", "nmi", "divide_cpu_s"))
         sd = f"{ari.std(ddof=1):.3f}" if len(ari) > 1 else "–"
-        print(f"| {' | '.join(group)} | {len(ari)} | {ari.mean():.3f} | {sd} | {nmi.mean():.3f} | {cpu.mean():.0f} |")
+        print(
+            f"| {' | '.join(group)} | {len(ari)} | {ari.mean():.3f} | {sd} | {nmi.mean():.3f} | {cpu.mean():.0f} |"
+        )
 
 
 if __name__ == "__main__":

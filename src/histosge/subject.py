@@ -20,7 +20,7 @@ from .section import Section
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["Subject", "from_adata", "from_prediction", "from_section", "open_subject"]
+__all__ = ["Ground", "Subject", "from_adata", "from_prediction", "from_section", "ground", "open_subject"]
 
 _IMAGE_PX = 2000
 
@@ -49,6 +49,27 @@ class Subject:
     values: Float[np.ndarray, "n g"]
     backdrop: Backdrop | None
     said: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """Places and the image under them, without values."""
+
+    ids: Array
+    xy_um: Float[np.ndarray, "n 2"]
+    backdrop: Backdrop | None
+
+
+def ground(data: Section | AnnData) -> Ground:
+    """Return the places of a section, of a prediction or of an AnnData with counts."""
+    if isinstance(data, Section):
+        return Ground(data.spots.ids, data.spots.xy, _backdrop(data))
+    if "histosge" in data.uns and "spatial_um" in data.obsm:
+        names = data.obs_names.to_numpy(dtype=str)
+        return Ground(names, np.asarray(data.obsm["spatial_um"], dtype=np.float64), _held_image(data))
+    from .readers.anndata import from_anndata
+
+    return ground(from_anndata(data))
 
 
 def open_subject(path: Path, *, values: str | None, genes: str) -> Subject:

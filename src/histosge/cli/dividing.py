@@ -35,6 +35,7 @@ def domains(
         str | None,
         typer.Option(help="Of a section: hvg:N, all, or a FILE; by default what the method takes."),
     ] = None,
+    preset: Annotated[str | None, typer.Option(help="Named configuration: published.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the method.")
     ] = None,
@@ -56,7 +57,7 @@ def domains(
         if seeds < 1:
             raise UsageError(f"--seeds must be 1 or more, got {seeds}.")
         watch = Stopwatch()
-        way = build_method(method, **dict(assignment(text) for text in set_ or ()))
+        way = build_method(method, preset, **dict(assignment(text) for text in set_ or ()))
         with watch("read"):
             subject = open_subject(input_, values=values, genes=genes or way.genes)
             known = None if truth is None else read_annotation(truth, subject.ids)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._registry import Registry
-from ..models._options import checked
+from ..models._options import checked, chosen_preset
 from ._contract import DomainCard, Method, Runtime
 from ._graph import pieces, spacing_um, within
 
@@ -30,21 +30,23 @@ def _built_in() -> Mapping[str, type[Any]]:
 DOMAINS: Registry[type[Any]] = Registry("clustering method", _built_in, group="histosge.domains")
 
 
-def build_method(name: str, **options: Any) -> Method:
+def build_method(name: str, preset: str | None = None, **options: Any) -> Method:
     """Return a configured method.
 
     Parameters
     ----------
     name
         As listed by ``histosge list domains``.
+    preset
+        Named set of options; ``None`` takes the method's defaults.
     options
-        Fields that differ from the defaults.
+        Single fields that differ from the preset.
 
     Raises
     ------
     UsageError
-        For an unknown method or option, or a value that an option cannot have.
+        For an unknown method, preset or option, or a value that an option cannot have.
     """
     kind = DOMAINS[name]
-    method: Method = kind(**checked(kind, options))
+    method: Method = kind(**checked(kind, {**chosen_preset(kind, preset), **options}))
     return method

@@ -8,10 +8,10 @@ from .._types import Array, Float, Int
 
 __all__ = ["tied_mixture"]
 
-_KMEANS_STARTS = 5
-_SUBSAMPLE_STARTS = 10
+_KMEANS_STARTS = 4
+_SUBSAMPLE_STARTS = 6
 _SUBSAMPLE = 1000
-_ITERATIONS = 500
+_ITERATIONS = 300
 # of the mean variance, added to the diagonal
 _RIDGE = 1e-6
 

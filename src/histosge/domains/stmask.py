@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,7 +27,7 @@ _KMEANS = {"max_iter": 1000, "tol": 1e-6}
 
 @dataclass(frozen=True, slots=True)
 class STMask:
-    """Configuration; the defaults are those of the published DLPFC script.
+    """Configuration; the defaults are those of the published DLPFC script, but for the epochs.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class STMask:
     relations
         Weight of the second channel.
     learning_rate, weight_decay, epochs
-        See :class:`histosge.models._training.Schedule`.
+        See :class:`histosge.models._training.Schedule`. The published script takes 500 epochs.
     components, starts
         Of the embedding that K-means clusters, and its starts.
     genes
@@ -60,7 +61,7 @@ class STMask:
     relations: float = 1.3
     learning_rate: float = 1e-3
     weight_decay: float = 2e-4
-    epochs: int = 500
+    epochs: int = 200
     components: int = 30
     starts: int = 100
     genes: str = "hvg:2000"
@@ -68,6 +69,8 @@ class STMask:
     card: ClassVar[DomainCard] = DomainCard(
         "stmask", "Masked graph auto-encoder of two channels, then K-means.", "min2024stmask", True
     )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": {"epochs": 500}}
 
     def __post_init__(self) -> None:
         for name in ("neighbours", "inputs", "wide", "narrow", "components", "starts"):

@@ -49,7 +49,8 @@ class STAGATENetwork(nn.Module):
         weight = self.attention(hidden)
         middle = elu(self._told(hidden, weight)) @ self.second
         rebuilt = elu(self._told(middle @ self.second.T, weight)) @ self.first.T
-        return torch.linalg.norm(values - rebuilt)
+        lost: Tensor = torch.linalg.norm(values - rebuilt)
+        return lost
 
     def _told(self, values: Tensor, weight: Tensor) -> Tensor:
         """Return the weighted sum of what each place's neighbours hold, without a copy of it for every edge."""
