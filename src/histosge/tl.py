@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._device import resolve_device, resolve_precision
+from ._notes import emit
 from ._scverse import Measured, section_of, to_anndata, write
 from ._types import Array
 from .domains import Runtime, build_method
@@ -73,6 +74,7 @@ def domains(
         subject = from_adata(data, "the AnnData", values=values, genes=way.genes)
     runtime = Runtime(resolve_device(device))
     found = divide(subject, way, clusters=clusters, seeds=(seed,), runtime=runtime)
+    emit(found.notes)
     words = found.labels[0].astype(str)
     if not isinstance(data, Section):
         facts = {"method": method, "clusters": len(set(words)), "seed": seed, "values": subject.said}

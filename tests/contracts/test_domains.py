@@ -129,7 +129,9 @@ def test_a_method_that_needs_the_number_says_so(name: str) -> None:
     """Without a number of domains a method finds it or asks for it."""
     given = subject()
     if DOMAINS[name].card.finds_number:
-        assert len(np.unique(quick(name).assign(given.values, given.xy_um, pitch_um=100.0, clusters=None))) > 1
+        assert (
+            len(np.unique(quick(name).assign(given.values, given.xy_um, pitch_um=100.0, clusters=None))) > 1
+        )
         return
     with pytest.raises(UsageError, match="--clusters"):
         quick(name).assign(given.values, given.xy_um, pitch_um=100.0, clusters=None)
