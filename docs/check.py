@@ -16,7 +16,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from histosge.cli.judging import app
+from histosge.cli.dividing import app
 from histosge.encoders import ENCODERS
 
 ROOT = Path(__file__).parents[1]

@@ -7,6 +7,6 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line."""
-    from . import dividing, judging  # noqa: F401  (each adds its commands)
+    from . import dividing
 
-    judging.app()
+    dividing.app()

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from .._errors import UsageError
-from .app import app, assignment
+from .app import assignment
+from .judging import app
 from .screen import answer, errors_as_sentences, progress, remarks
 
 __all__ = ["app", "domains"]

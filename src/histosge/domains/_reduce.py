@@ -17,7 +17,7 @@ def components(values: Float[np.ndarray, "n g"], number: int, *, seed: int = 0) 
     return np.asarray(PCA(number, random_state=seed).fit_transform(np.asarray(values, dtype=np.float64)))
 
 
-def standardised(values: Float[np.ndarray, "n g"]) -> Float[np.ndarray, "n g"]:
+def standardised(values: Float[np.ndarray, "n g"]) -> Float[np.ndarray, "n k"]:
     """Return the columns that vary, each with mean 0 and standard deviation 1."""
     values = np.asarray(values, dtype=np.float64)
     deviation = values.std(axis=0)
