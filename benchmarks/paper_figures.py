@@ -88,6 +88,8 @@ def fig_five(folder: Path, base: Path, out: Path) -> list[Path]:
     """Draw what benchmarks/domains.py found: bars over sections and seeds, and maps of every seed."""
     rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     table: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    # measured data first, then the models
+    rows.sort(key=lambda each: (each["source"] != "raw", each["source"], each["method"], each["seed"]))
     for each in rows:
         table[each["method"]][each["source"]].append(each["ari"])
     written = [save(agreement_bars(table), out / "agreement.png")]

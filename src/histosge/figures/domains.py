@@ -120,7 +120,8 @@ def agreement_bars(table: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
     width = 0.8 / len(sources)
     for rank, source in enumerate(sources):
         values = [np.asarray(table[method].get(source, [np.nan]), dtype=float) for method in table]
-        sd = [each.std(ddof=1) if len(each) > 1 else 0.0 for each in values]
+        # one value has no spread: no whisker
+        sd = [each.std(ddof=1) if len(each) > 1 else np.nan for each in values]
         at = np.arange(len(table)) + (rank - (len(sources) - 1) / 2) * width
         colour = _COLOURS[rank % len(_COLOURS)]
         axes.bar(at, [each.mean() for each in values], width, yerr=sd, color=colour, label=source, capsize=2)

@@ -11,6 +11,7 @@ import numpy as np
 from .._types import Array, Bool, Float
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["Recovery", "recovery_maps"]
@@ -75,17 +76,21 @@ def recovery_maps(shown: Recovery) -> Figure:
     return figure
 
 
-def _draw(panel: object, shown: Recovery, rows: Array, values: Array, title: str) -> None:
+def _draw(panel: Axes, shown: Recovery, rows: Array, values: Array, title: str) -> None:
     low, high = np.percentile(values[rows], _PERCENTILES)
     # a constant prediction is drawn as one colour
     high = high if high > low else low + 1.0
     size = (72 * 0.9 * _PANEL_IN / np.sqrt(len(shown.xy_um)) * 0.95) ** 2
-    panel.scatter(  # type: ignore[attr-defined]
+    panel.scatter(
         *shown.xy_um[rows].T, c=values[rows], s=size, cmap=_COLOURS, vmin=low, vmax=high, linewidths=0
     )
-    panel.set(xticks=[], yticks=[], aspect="equal")  # type: ignore[attr-defined]
-    panel.set(  # type: ignore[attr-defined]
-        xlim=(shown.xy_um[:, 0].min(), shown.xy_um[:, 0].max()),
-        ylim=(shown.xy_um[:, 1].max(), shown.xy_um[:, 1].min()),
+    corner, end = shown.xy_um.min(axis=0), shown.xy_um.max(axis=0)
+    margin = 0.02 * float((end - corner).max())
+    panel.set(
+        xlim=(corner[0] - margin, end[0] + margin),
+        ylim=(end[1] + margin, corner[1] - margin),
+        xticks=[],
+        yticks=[],
+        aspect="equal",
     )
-    panel.set_title(title, fontsize=8)  # type: ignore[attr-defined]
+    panel.set_title(title, fontsize=8)
