@@ -176,7 +176,9 @@ class FactoredPrediction:
         if self.field_sd is None:
             return None
         basis = self.basis
-        variance = self.field_sd[rows].astype(np.float64) ** 2 @ basis.loadings[columns].astype(np.float64).T ** 2
+        variance = (
+            self.field_sd[rows].astype(np.float64) ** 2 @ basis.loadings[columns].astype(np.float64).T ** 2
+        )
         if observation:
             variance = variance + basis.nugget[columns].astype(np.float64) ** 2
         return (np.sqrt(variance) * basis.inflation[columns]).astype(np.float32)
