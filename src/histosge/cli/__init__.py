@@ -13,7 +13,7 @@ __all__ = ["commands", "main"]
 def commands() -> Typer:
     """Return the application with all its commands."""
     # each file adds its commands to the one application
-    from . import exporting, judging, reporting  # noqa: F401
+    from . import dividing, exporting, judging, reporting  # noqa: F401
     from .app import app
 
     return app
