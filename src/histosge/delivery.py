@@ -23,6 +23,7 @@ from .provenance import Stopwatch, environment, peak_memory_bytes
 from .section import Section
 from .target import Target
 from .tissue import TissueMask
+from .transcriptome import extend
 from .workflow import Fitted, Machine, predict_at, prepare
 from .writers import factors, geojson, h5ad, spatialdata
 
@@ -157,7 +158,11 @@ def _blocks(job: Job, inputs: Inputs, provenance: dict[str, Any]) -> Iterator[Bl
     predictor = job.fitted.predictor
     if not isinstance(predictor, FactoredPredictor):
         return predictor.blocks(inputs)
-    factored = replace(predictor.factored(inputs), provenance=provenance)
+    factored = predictor.factored(inputs)
+    score, score_sd = (part[: len(job.section)] for part in predictor.scores())
+    # every gene that was counted, not those fitted alone
+    basis = extend(factored.basis, score, job.section.counts, job.section.genes, score_sd=score_sd)
+    factored = replace(factored, basis=basis, provenance=provenance)
     factors.write(job.out / FACTORS, job.section, factored)
     return factored.blocks([str(name) for name in predictor.genes], observation=True)
 

@@ -196,7 +196,7 @@ def slide_of(section: Section, reader: str) -> SlideImage:
     if section.slide is None:
         raise UsageError(
             f"'{reader}' looks at the tissue image, but section '{section.name}' has none. Give it with --image, or "
-            "choose a model that uses positions alone: --model kriging."
+            "choose a model that uses positions alone: --preset positions."
         )
     return section.slide
 

@@ -76,7 +76,7 @@ class Covariance:
 
     def __call__(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
         """Return the covariance of all pairs."""
-        return self.position(left, right) + self.image(left, right)
+        return np.asarray(self.position(left, right) + self.image(left, right))
 
     def position(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
         """Return the part that distance explains."""
@@ -97,7 +97,7 @@ class Covariance:
             found += _IMAGE_WEIGHTS[name] * np.exp(_squared(one, two) * (-1 / median))
             if slope := _IMAGE_WEIGHTS.get(f"{name}_slope"):
                 found += slope / mean * (one @ two.T)
-        return found * (self.share / sum(_IMAGE_WEIGHTS.values()))
+        return np.asarray(found * (self.share / sum(_IMAGE_WEIGHTS.values())))
 
     def variance(self, sites: Sites) -> Float[np.ndarray, " n"]:
         """Return the variance of each place before anything was measured."""
@@ -121,7 +121,7 @@ def _squared(left: Array, right: Array) -> Array:
 
         return np.asarray(cdist(left, right, "sqeuclidean"))
     squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
-    return np.maximum(squares - 2 * (left @ right.T), 0.0)
+    return np.asarray(np.maximum(squares - 2 * (left @ right.T), 0.0))
 
 
 def _squares(values: Array) -> tuple[float, float]:
