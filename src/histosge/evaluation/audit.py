@@ -94,7 +94,8 @@ def audit(
     # places that the short fit has not seen, where there are any
     others = np.setdiff1d(np.arange(len(samples)), rows)
     asked = samples.inputs.take((others if len(others) else rows)[:_ASKED])
-    # from one and the same samples: what still differs has reached around them. One fit after the other: two large networks need not be in memory at once
+    # from one and the same samples: what still differs has reached around them. One fit after the other, as two large
+    # networks need not be in memory at once
     learnt, again = (
         _content(pipeline.learn(each, short, samples.take(rows), Runtime()), asked) for each in (study, other)
     )
