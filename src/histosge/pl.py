@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from .genes import refuse_unknown
 from .locations import refined
 from .prediction import Prediction
 from .recipe import Recipe
+from .report import write as write_report
 from .section import Section
 from .subject import ground
 from .target import tissue_of
@@ -26,7 +28,7 @@ from .workflow import Machine, fit, predict_at
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["domains", "enhance", "overview"]
+__all__ = ["domains", "enhance", "overview", "report"]
 
 
 def enhance(
@@ -116,6 +118,21 @@ def overview(data: Measured) -> Figure:
     """Draw the spots and the tissue's outline on the image, to see whether they belong together."""
     section = section_of(data)
     return maps.section_overview(section, mask=tissue_of(section))
+
+
+def report(folder: Path, data: Measured | None = None, *, gene: str | None = None) -> Path:
+    """Write ``report.html`` into the folder of a run, and return its path.
+
+    Parameters
+    ----------
+    folder
+        The ``out`` of :func:`histosge.run`.
+    data
+        The section that the run was given, for the image in its own resolution.
+    gene
+        The gene to open with.
+    """
+    return write_report(folder, section=None if data is None else section_of(data), first=gene)
 
 
 def _columns(data: Measured, keys: Sequence[str], ids: Array) -> dict[str, Array]:

@@ -49,4 +49,4 @@ def skill(measured: Float[np.ndarray, "n g"], expected: Float[np.ndarray, "n g"]
     """Return Pearson's correlation of each gene; 0 where one side does not vary."""
     one, two = measured - measured.mean(axis=0), expected - expected.mean(axis=0)
     size = np.sqrt((one**2).sum(axis=0) * (two**2).sum(axis=0))
-    return np.divide((one * two).sum(axis=0), size, out=np.zeros_like(size), where=size > 1e-12)
+    return np.asarray(np.divide((one * two).sum(axis=0), size, out=np.zeros_like(size), where=size > 1e-12))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from dataclasses import fields as fields_of
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from ._appearance import Appearance, Look
 from ._contract import Block
 from ._covariance import Covariance, Sites
 from ._fields import Fields
+from ._landmarks import evenly
 from ._pieces import features_of, pieces
 from ._standard import Standard
 
@@ -25,6 +25,7 @@ __all__ = ["CokrigingPredictor", "parts"]
 # spots on which the parts of a prediction are compared
 _COMPARED = 1024
 _LOOK = ("own", "around", "guess")
+_BASIS = ("offset", "loadings", "nugget", "inflation", "skill")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,19 +89,17 @@ class CokrigingPredictor:
         sd = np.empty_like(mean)
         for rows in pieces(len(inputs), len(self.landmarks)):
             mean[rows], sd[rows] = self._at(inputs, rows)
-        held = {item.name: getattr(self.basis, item.name) for item in fields_of(Basis)}
-        if len(sections):
-            held["offset"] = self.standard.means[sections[0]]
-        return FactoredPrediction(inputs.locations, Basis(**held), mean, sd)
+        offset = self.standard.means[sections[0]] if len(sections) else self.basis.offset
+        return FactoredPrediction(inputs.locations, replace(self.basis, offset=offset), mean, sd)
+
+    def scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
+        """Return mean and standard deviation of each field at each fitted spot, predicted from all others."""
+        return self.fields.left_out, np.sqrt(self.fields.left_out_variance)
 
     def arrays(self) -> dict[str, Array]:
         """Return all that was fitted."""
         found = self.standard.arrays() | self.fields.arrays() | {"histology": self.histology}
-        found |= {
-            f"basis.{item.name}": getattr(self.basis, item.name)
-            for item in fields_of(Basis)
-            if item.name != "genes"
-        }
+        found |= {f"basis.{name}": getattr(self.basis, name) for name in _BASIS}
         found["landmarks.xy_um"] = self.landmarks.xy_um
         if self.appearance is not None and self.landmarks.look is not None:
             found |= self.appearance.arrays()
@@ -127,7 +126,7 @@ class CokrigingPredictor:
         covariance = Covariance(tuple(held["ranges_um"]), held["share"], squares)
         looks = f"landmarks.{_LOOK[0]}" in arrays
         look = Look(*(arrays[f"landmarks.{name}"] for name in _LOOK)) if looks else None
-        basis = [arrays[f"basis.{item.name}"] for item in fields_of(Basis) if item.name != "genes"]
+        basis = [arrays[f"basis.{name}"] for name in _BASIS]
         return cls(
             Basis(genes, *basis),
             Standard.from_arrays(arrays),
@@ -142,7 +141,7 @@ class CokrigingPredictor:
     def _section(self, index: Array) -> Array:
         """Return rows of the section means: the last is for sections that were not fitted."""
         last = len(self.standard.means) - 1
-        return np.where(index < last, index, last)
+        return np.asarray(np.where(index < last, index, last))
 
     def _at(self, inputs: Inputs, rows: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of each field."""
@@ -165,12 +164,12 @@ def parts(
     A prediction is a sum of what position kernels and what image kernels carry; the share is the covariance of the
     image's part with the whole over the variance of the whole, at some of the fitted spots.
     """
-    rows = np.unique(np.linspace(0, len(sites) - 1, _COMPARED).astype(int))
-    some = sites.take(rows)
+    some = sites.take(evenly(len(sites), _COMPARED))
     image = covariance.image(some, landmarks) @ found.dual
     whole = image + covariance.position(some, landmarks) @ found.dual
     image, whole = image - image.mean(axis=0), whole - whole.mean(axis=0)
     both, all_ = whole.T @ image, whole.T @ whole
     over = np.einsum("gk,kl,gl->g", basis.loadings, all_, basis.loadings, optimize=True)
     share = np.einsum("gk,kl,gl->g", basis.loadings, both, basis.loadings, optimize=True)
-    return np.clip(np.divide(share, over, out=np.zeros_like(share), where=over > 1e-12), 0.0, 1.0)
+    part = np.divide(share, over, out=np.zeros_like(share), where=over > 1e-12)
+    return np.asarray(np.clip(part, 0.0, 1.0))
