@@ -183,8 +183,8 @@ def _corner(section: Section, slide: SlideImage) -> str:
     if reach > _CORNER:
         return ""
     return (
-        f" Or the coordinates count the pixels of a smaller copy: the spots fill only the upper left {reach:.0%} of the "
-        "image."
+        f" Or the coordinates count the pixels of a smaller copy: the spots fill only the upper left {reach:.0%} of "
+        "the image."
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from .._errors import DataError, UsageError
+from .._notes import Note
 from .._types import Array
 from ..platforms import VISIUM, Platform
 from ..section import Section
@@ -147,7 +148,17 @@ def _draft(adata: AnnData, library: Mapping[str, Any], name: str) -> Draft:
         _offers(library, factors),
         _number(factors, "spot_diameter_fullres"),
         _number(factors, "microns_per_pixel"),
+        _unscaled(library, factors),
     ).noted("info", f"Counts were taken from {source}.")
+
+
+def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Note, ...]:
+    """Say which images cannot be used because nothing tells how they relate to the coordinates."""
+    left = [kind for kind in dict(library.get("images", {})) if f"tissue_{kind}_scalef" not in factors]
+    if not left:
+        return ()
+    text = f"The image '{left[0]}' cannot be used: there is no tissue_{left[0]}_scalef in uns[\"spatial\"]."
+    return (Note("warning", text),)
 
 
 def counts_of(adata: AnnData) -> tuple[sparse.csr_matrix, str]:

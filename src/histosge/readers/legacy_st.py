@@ -122,8 +122,8 @@ def _numbers(spots: Any, path: Path) -> Array:
     bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
     if len(bad):
         raise DataError(
-            f"Expected numbers for {', '.join(_NEEDED)} in '{path}', row {bad[0] + 1} lacks some. The table is cut short "
-            "or damaged; copy it again."
+            f"Expected numbers for {', '.join(_NEEDED)} in '{path}', row {bad[0] + 1} lacks some. The table is cut "
+            "short or damaged; copy it again."
         )
     return np.asarray(numbers)
 
