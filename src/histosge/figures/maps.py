@@ -34,8 +34,8 @@ _PERCENTILES = (1.0, 99.0)
 _IMAGE_PX = 900
 # width of a measured spot as drawn, in pitches: a little larger than life, to be seen
 _SPOT = 0.75
-# seen on pink, purple and white alike
-_RING = "#00b4d8"
+# on the whole image: small enough to see the tissue between, in a colour that no stain has
+_DOT, _DOT_COLOUR = 0.3, "#00b4d8"
 _FAINT = 0.35
 
 
@@ -138,7 +138,7 @@ def section_overview(section: Section, *, mask: TissueMask | None = None) -> Fig
     whole, counts = figure.subplots(1, 2, width_ratios=shapes)
     view = _View(section, window, _picture(section, window))
     _draw_tissue(whole, view)
-    _discs(whole, section.spots.xy, _ring_um(section), facecolors="none", edgecolors=_RING, linewidths=0.5)
+    _discs(whole, section.spots.xy, _DOT * section.pitch_um, facecolors=_DOT_COLOUR, linewidths=0)
     for line in [] if mask is None else _around_spots(mask, section):
         whole.plot(*line.T, color="black", linewidth=0.8, path_effects=_halo(1.8))
     _scale_bar(whole, window)
@@ -241,10 +241,6 @@ def _discs(panel: Axes, xy_um: Array, width_um: float, **style: Any) -> Any:
     )
     panel.add_collection(discs)
     return discs
-
-
-def _ring_um(section: Section) -> float:
-    return max(section.spots.diameter_um, 0.3 * section.pitch_um)
 
 
 def _around_spots(mask: TissueMask, section: Section) -> list[Array]:

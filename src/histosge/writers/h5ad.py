@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -23,6 +21,7 @@ from ..prediction import Prediction
 from ..section import Section
 from . import layout
 from .rows import Rows
+from .sink import hdf5_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -34,7 +33,6 @@ _BLOCK_BYTES = 1 << 22
 _CACHE_BYTES = 1 << 24
 # higher levels take three times as long for some per cent
 _PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # what h5py and anndata raise for files that were cut off or changed
 _DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
 _COLUMNS = ("observed", "parent", "offset_class", "in_tissue", "array_col", "array_row")
@@ -93,14 +91,13 @@ def stream(
     UsageError
         For a path that cannot be written.
     """
-    import h5py
     from anndata.experimental import write_dispatched
 
     has_spread, blocks = _peek(blocks, has_spread)
     shape = (len(locations), len(genes))
     parts = _parts(section, locations, np.asarray(genes, dtype=str), provenance)
-    with atomic_path(path) as draft, _clear_writing(), ExitStack() as stack:
-        file = stack.enter_context(h5py.File(draft, "w", rdcc_nbytes=_CACHE_BYTES))
+    with atomic_path(path) as draft, ExitStack() as stack:
+        file, sink = stack.enter_context(hdf5_file(draft, rdcc_nbytes=_CACHE_BYTES))
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for name, part in parts.items():
             write_dispatched(file, name, part, _write_packed)
@@ -111,6 +108,7 @@ def stream(
         for rows, *values in blocks:
             for matrix, part in zip(matrices, _given(values, has_spread), strict=True):
                 matrix.put(rows, part)
+            sink.check()
         for matrix in matrices:
             matrix.finish()
     return path
@@ -262,16 +260,3 @@ def _clear_layout(path: Path) -> Iterator[None]:
             f"'{path}' holds no prediction as this version writes it (missing or unlike: {error}). "
             "Predict again with this version."
         ) from error
-
-
-@contextmanager
-def _clear_writing() -> Iterator[None]:
-    """Give errors of the HDF5 library the number that it only mentions in its text."""
-    try:
-        yield
-    except OSError as error:
-        said = re.search(r"errno = (\d+)", str(error))
-        if error.errno is None and said:
-            number = int(said.group(1))
-            raise OSError(errno.ENOSPC if number in _FULL else number, str(error)) from error
-        raise
