@@ -69,6 +69,8 @@ class TiffSource:
         for page in levels[0]:
             _refuse_odd_pixels(page, path)
         shapes = tuple((int(pages[0].imagelength), int(pages[0].imagewidth)) for pages in levels)
+        if min(min(shape) for shape in shapes) < 1:
+            raise DataError(f"'{path}' is damaged: one of its images has no pixels. Copy it again.")
         return cls(path, file_identity(path), shapes, _mpp(file, levels[0][0]), levels, file)
 
     def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
