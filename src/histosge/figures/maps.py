@@ -283,8 +283,8 @@ def _scale_bar(panel: Axes, window: Array) -> None:
     power = 10 ** np.floor(np.log10(quarter))
     length = float(max(step for step in (1, 2, 5) if step * power <= quarter) * power)
     start, height = left + 0.05 * (right - left), bottom - 0.05 * (right - left)
-    style = {"color": "black", "path_effects": _halo(4.0), "solid_capstyle": "butt"}
+    style: dict[str, Any] = {"color": "black", "path_effects": _halo(4.0), "solid_capstyle": "butt"}
     panel.plot([start, start + length], [height, height], linewidth=2.5, **style)
     text = f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
-    label = {"ha": "center", "va": "bottom", "fontsize": 8, "path_effects": _halo(2.0)}
+    label: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8, "path_effects": _halo(2.0)}
     panel.text(start + length / 2, height - 0.02 * (right - left), text, **label)

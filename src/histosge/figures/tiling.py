@@ -15,6 +15,8 @@ __all__ = ["Tiling", "tiling"]
 _PIXELS = 900
 # places from which their distance is learnt
 _SAMPLE = 2000
+# spots looked at around a place, and the shift of their mean, in pitches, where they lie on one side of it
+_AROUND, _ONE_SIDED = 4, 0.4
 # printed arrays are not perfectly even, and must not show seams
 _SLACK = 1.25
 
@@ -48,7 +50,7 @@ class Tiling:
 
 
 def tiling(locations: Locations, window: Float[np.ndarray, "2 2"]) -> Tiling:
-    """Give each pixel of a window to the nearest place that is measured or on tissue, if one is near.
+    """Give each pixel of a window to the nearest place that is measured, on tissue or between spots, if one is near.
 
     Near means within the circle through three neighbouring places, so that a lattice of any shape is covered
     without seams, and nothing beyond its border is.
@@ -62,7 +64,7 @@ def tiling(locations: Locations, window: Float[np.ndarray, "2 2"]) -> Tiling:
     """
     from scipy.spatial import cKDTree
 
-    drawn = np.flatnonzero(locations.in_tissue | locations.observed)
+    drawn = np.flatnonzero(locations.in_tissue | locations.observed | _enclosed(locations))
     drawn = drawn if len(drawn) else np.arange(len(locations))
     xy_um = locations.xy[drawn]
     width, height = window[1] - window[0]
@@ -74,6 +76,20 @@ def tiling(locations: Locations, window: Float[np.ndarray, "2 2"]) -> Tiling:
     found = np.where(distance <= max(_reach(xy_um), pixel), drawn[np.minimum(nearest, len(drawn) - 1)], -1)
     (left, top), (right, bottom) = window
     return Tiling(found.reshape(rows, columns), (left, right, bottom, top), drawn)
+
+
+def _enclosed(locations: Locations) -> Array:
+    """Tell which places have measured spots on all sides: tissue too pale for the mask must not look like holes."""
+    from scipy.spatial import cKDTree
+
+    spots = locations.xy[locations.observed]
+    if len(spots) <= _AROUND:
+        return np.zeros(len(locations), dtype=bool)
+    tree = cKDTree(spots)
+    pitch_um = float(np.median(tree.query(spots, k=2)[0][:, 1]))
+    # the nearest spots pull in all directions, or all in one
+    pull = spots[tree.query(locations.xy, k=_AROUND)[1]].mean(axis=1) - locations.xy
+    return np.asarray(np.linalg.norm(pull, axis=1) < _ONE_SIDED * pitch_um)
 
 
 def _reach(xy_um: Array) -> float:
