@@ -1,8 +1,10 @@
 """High-resolution gene expression from a histology image and a spatial-transcriptomics section.
 
+The main job::
+
     import histosge as hs
 
-    section = hs.read("outs")                                  # Space Ranger, legacy ST, h5ad, SpatialData
+    section = hs.read("outs")  # Space Ranger, legacy ST, h5ad, SpatialData
     hs.run(section, hs.Recipe(), target=hs.Target(refine=4), out="results")
 
 The pure core works on :class:`Section`, :class:`Locations`, :class:`Prediction`; ``hs.pp``, ``hs.tl`` and ``hs.pl``
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import pl, pp, tl
     from .assembly import run
+    from .conservation import conserve
     from .datasets.synthetic import synthetic
     from .locations import Locations, at_spots, cells, grid, refined, within
     from .points import Points
@@ -38,6 +41,7 @@ __all__ = [
     "Target",
     "at_spots",
     "cells",
+    "conserve",
     "fit",
     "grid",
     "load_fit",
@@ -63,6 +67,7 @@ _ROOMS = {
     "Target": "target",
     "at_spots": "locations",
     "cells": "locations",
+    "conserve": "conservation",
     "fit": "workflow",
     "grid": "locations",
     "load_fit": "workflow",

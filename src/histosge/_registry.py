@@ -24,17 +24,20 @@ class Registry(Mapping[str, T], Generic[T]):
         group ``histosge.encoders`` and so on; the entry point's object is the entry itself.
     load
         Called once, at first use, to make the built-in entries. Keeping it lazy keeps ``import histosge`` fast.
+    group
+        Another entry-point group than the one named after ``kind``.
     """
 
-    def __init__(self, kind: str, load: Callable[[], Mapping[str, T]]) -> None:
+    def __init__(self, kind: str, load: Callable[[], Mapping[str, T]], *, group: str | None = None) -> None:
         self._kind = kind
+        self._group = group or f"histosge.{kind}s"
         self._load = load
         self._entries: dict[str, T] | None = None
 
     def _all(self) -> dict[str, T]:
         if self._entries is None:
             entries = dict(self._load())
-            for point in entry_points(group=f"histosge.{self._kind}s"):
+            for point in entry_points(group=self._group):
                 entries.setdefault(point.name, point.load())
             self._entries = entries
         return self._entries

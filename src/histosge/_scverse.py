@@ -40,7 +40,8 @@ def section_of(data: Measured, **options: Any) -> Section:
 def write(adata: AnnData, key: str, *, rows: Array, values: Array, facts: Mapping[str, Any]) -> None:
     """Put ``values`` of the spots named ``rows`` into ``adata.obsm[key]``, and ``facts`` into ``adata.uns[key]``.
 
-    Spots of ``adata`` that are not among ``rows`` (dropped while reading, because they were empty) get NaN.
+    Words, one a spot, become categories in ``adata.obs[key]``. Spots of ``adata`` that are not among ``rows`` (dropped
+    while reading, because they were empty) get NaN.
 
     Raises
     ------
@@ -51,10 +52,17 @@ def write(adata: AnnData, key: str, *, rows: Array, values: Array, facts: Mappin
     index = np.array([where.get(str(name), -1) for name in adata.obs_names], dtype=np.intp)
     if (index < 0).all():
         raise UsageError("Expected results for the spots of this AnnData, got those of another one.")
+    adata.uns[key] = dict(facts)
+    if values.ndim == 1:
+        import pandas as pd
+
+        known = list(dict.fromkeys(sorted(values, key=lambda word: (len(word), word))))
+        words = [values[row] if row >= 0 else None for row in index]
+        adata.obs[key] = pd.Categorical(words, categories=known)
+        return
     full = np.full((adata.n_obs, values.shape[1]), np.nan, dtype=np.float32)
     full[index >= 0] = values[index[index >= 0]]
     adata.obsm[key] = full
-    adata.uns[key] = dict(facts)
 
 
 def to_anndata(section: Section, prediction: Prediction) -> AnnData:

@@ -24,7 +24,7 @@ def run(
     recipe: Recipe,
     *,
     target: Target,
-    out: Path,
+    out: str | Path,
     machine: Machine = Machine(),
     outputs: Outputs = Outputs(),
 ) -> dict[str, Any]:
@@ -40,6 +40,7 @@ def run(
         In one sentence each, before anything is written where that can be known before.
     """
     watch = Stopwatch()
+    out = Path(out)
     machine = _at_home(machine, out)
     with watch("locate"):
         mask = tissue_of(section)

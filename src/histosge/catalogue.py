@@ -10,7 +10,7 @@ Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
 def catalogue(kind: str) -> Table:
-    """Return the columns and rows of a table of encoders, models, readers, metrics or data sets.
+    """Return the columns and rows of a table of encoders, models, readers, metrics, data sets or ways to find domains.
 
     Raises
     ------
@@ -23,6 +23,7 @@ def catalogue(kind: str) -> Table:
         "readers": _readers,
         "metrics": _metrics,
         "datasets": _datasets,
+        "domains": _domains,
     }
     if kind not in tables:
         raise UsageError(f"Expected {', '.join(tables)}; got '{kind}'.")
@@ -68,6 +69,17 @@ def _datasets() -> Table:
         for name, each in PUBLIC.items()
     ]
     return ("name", "section", "spots", "donor", "licence", "note"), rows
+
+
+def _domains() -> Table:
+    from .domains import DOMAINS
+
+    rows: list[tuple[str, ...]] = []
+    for name, method in DOMAINS.items():
+        card = method.card
+        number = "finds it" if card.finds_number else "--clusters"
+        rows.append((name, "yes" if card.uses_position else "no", number, card.summary))
+    return ("name", "uses position", "number", "summary"), rows
 
 
 def _readers() -> Table:

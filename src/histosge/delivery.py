@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,23 @@ from ._errors import UsageError
 from ._hash import fingerprint, fingerprint_file
 from ._types import Array
 from .figures import maps
+from .inputs import Inputs
 from .locations import Locations, refined
-from .models._contract import Block
+from .models._contract import Block, FactoredPredictor
 from .prediction import Prediction
 from .provenance import Stopwatch, environment, peak_memory_bytes
 from .section import Section
 from .target import Target
 from .tissue import TissueMask
+from .transcriptome import extend
 from .workflow import Fitted, Machine, predict_at, prepare
-from .writers import geojson, h5ad, spatialdata
+from .writers import factors, geojson, h5ad, spatialdata
 
-__all__ = ["FORMATS", "Job", "Outputs", "deliver"]
+__all__ = ["FACTORS", "FORMATS", "Job", "Outputs", "deliver"]
 
 # what --also takes, beside the h5ad that is always written
 FORMATS = ("geojson", "spatialdata")
+FACTORS = "factors.h5ad"
 # the enhancements of the paper's Fig. 4
 _FIGURE_FOLDS = (2, 4, 8)
 
@@ -81,6 +84,8 @@ def deliver(job: Job, watch: Stopwatch) -> dict[str, Any]:
     with watch("predict"):
         shown = _stream(job, genes, provenance)
     written = [job.out / "prediction.h5ad"]
+    if isinstance(job.fitted.predictor, FactoredPredictor):
+        written.append(job.out / FACTORS)
     if job.outputs.figures:
         with watch("figures"):
             written += _draw(job, genes, shown)
@@ -143,9 +148,23 @@ def _stream(job: Job, genes: tuple[str, ...], provenance: dict[str, Any]) -> Pre
     names = job.fitted.predictor.genes
     columns = np.array([int(np.flatnonzero(names == gene)[0]) for gene in genes], dtype=np.intp)
     kept = np.empty((len(job.places), len(genes)), dtype=np.float32)
-    blocks = _keep(job.fitted.predictor.blocks(inputs), columns, kept)
+    blocks = _keep(_blocks(job, inputs, provenance), columns, kept)
     h5ad.stream(job.out / "prediction.h5ad", job.section, job.places, names, blocks, provenance=provenance)
     return Prediction(job.places, np.asarray(genes), kept, None, provenance)
+
+
+def _blocks(job: Job, inputs: Inputs, provenance: dict[str, Any]) -> Iterator[Block]:
+    """Predict; of factors, keep these too, which may make more genes than were fitted."""
+    predictor = job.fitted.predictor
+    if not isinstance(predictor, FactoredPredictor):
+        return predictor.blocks(inputs)
+    factored = predictor.factored(inputs)
+    score, score_sd = (part[: len(job.section)] for part in predictor.scores())
+    # every gene that was counted, not those fitted alone
+    basis = extend(factored.basis, score, job.section.counts, job.section.genes, score_sd=score_sd)
+    factored = replace(factored, basis=basis, provenance=provenance)
+    factors.write(job.out / FACTORS, job.section, factored)
+    return factored.blocks([str(name) for name in predictor.genes], observation=True)
 
 
 def _keep(blocks: Iterable[Block], columns: Array, kept: Array) -> Iterator[Block]:
@@ -182,6 +201,10 @@ def _enhancements(job: Job, genes: tuple[str, ...]) -> list[tuple[str, Predictio
 def _refinement(job: Job, fold: int, genes: tuple[str, ...]) -> Prediction:
     """Return the genes to show at an ``fold``-fold refinement of the spots."""
     places = refined(job.section, fold, fringe=job.target.fringe, mask=job.mask)
+    predictor = job.fitted.predictor
+    if isinstance(predictor, FactoredPredictor):
+        inputs = prepare(job.section, places, job.fitted.model.needs, job.fitted.encoder, job.machine)
+        return predictor.factored(inputs).whole(genes)
     prediction = predict_at(job.fitted, job.section, places, job.machine)
     columns = [int(np.flatnonzero(prediction.genes == gene)[0]) for gene in genes]
     return Prediction(places, np.asarray(genes), prediction.mean[:, columns])

@@ -46,6 +46,8 @@ class Basis:
     nugget: Float[np.ndarray, " g"]
     inflation: Float[np.ndarray, " g"]
     skill: Float[np.ndarray, " g"]
+    # rows in the order of their names, to find genes in no time
+    _order: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         genes = np.asarray(self.genes, dtype=str)
@@ -55,6 +57,11 @@ class Basis:
             if len(part) != len(genes):
                 raise DataError(f"Expected {name} of {len(genes)} genes, got {len(part)}.")
             object.__setattr__(self, name, frozen(part))
+        order = np.argsort(genes)
+        repeated = genes[order][1:] == genes[order][:-1]
+        if repeated.any():
+            raise DataError(f"Expected unique gene names, got '{genes[order][1:][repeated][0]}' twice.")
+        object.__setattr__(self, "_order", frozen(order))
 
     def __len__(self) -> int:
         return len(self.genes)
@@ -67,13 +74,18 @@ class Basis:
         UsageError
             For a gene that is not there; near misses are offered.
         """
-        where = {str(name): row for row, name in enumerate(self.genes)}
-        for gene in genes:
-            if gene not in where:
-                near = difflib.get_close_matches(gene, where, n=3)
-                hint = f" Did you mean {' or '.join(near)}?" if near else ""
-                raise UsageError(f"'{gene}' is not among the {len(where)} genes predicted.{hint}")
-        return np.array([where[gene] for gene in genes], dtype=np.intp)
+        wanted = np.asarray(genes, dtype=str)
+        if not len(self) and len(wanted):
+            raise UsageError(f"'{wanted[0]}' is not among the genes predicted, of which there are none.")
+        place = np.searchsorted(self.genes, wanted, sorter=self._order)
+        rows = self._order[np.minimum(place, len(self) - 1)]
+        known = self.genes[rows] == wanted
+        if not known.all():
+            absent = str(wanted[~known][0])
+            near = difflib.get_close_matches(absent, [str(name) for name in self.genes], n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"'{absent}' is not among the {len(self)} genes predicted.{hint}")
+        return np.asarray(rows, dtype=np.intp)
 
     def take(self, index: Any) -> Basis:
         """Return the genes at ``index``."""
@@ -143,6 +155,20 @@ class FactoredPrediction:
         found = self._spread(self.basis.columns([name]), slice(None), observation=observation)
         return None if found is None else found[:, 0]
 
+    def only(self, genes: Sequence[str]) -> FactoredPrediction:
+        """Return the prediction of these genes, in this order.
+
+        Raises
+        ------
+        UsageError
+            For an unknown gene; near misses are offered.
+        """
+        return replace(self, basis=self.basis.take(self.basis.columns(genes)))
+
+    def means(self, index: Array) -> Float[np.ndarray, "n g"]:
+        """Return the means of the genes at ``index`` everywhere, computed now."""
+        return self._mean(index, slice(None))
+
     def take(self, index: Any) -> FactoredPrediction:
         """Return the prediction at the places ``index``."""
         sd = None if self.field_sd is None else self.field_sd[index]
@@ -167,16 +193,59 @@ class FactoredPrediction:
         spread = np.concatenate(spreads) if spreads else None
         return Prediction(self.locations, names, mean, spread, self.provenance)
 
+    def draws(
+        self, number: int, genes: Sequence[str], *, seed: int = 0, observation: bool = False
+    ) -> Iterator[Float[np.ndarray, "n g"]]:
+        """Yield draws of what expression may be, given what is known of the fields.
+
+        Each draw moves every factor at every place by its standard deviation, *independently of the places around it*:
+        one place's genes belong together, neighbouring places' errors do not. Quantities of one place at a time
+        (intervals, the chance that a gene exceeds another) are right; averages over regions seem surer than they are.
+
+        Parameters
+        ----------
+        number
+            How many.
+        genes
+            Which; the same seed draws the same fields whichever genes are asked for.
+        seed
+            Of the draws; each has a generator of its own, so that the first ten are the first ten of a hundred.
+        observation
+            Add the noise of a measurement.
+
+        Raises
+        ------
+        UsageError
+            For unknown genes, or where it is not known how sure the fields are.
+        """
+        if self.field_sd is None:
+            raise UsageError(
+                "There is nothing to draw from: the standard deviations of the fields are not known."
+            )
+        columns, basis = self.basis.columns(genes), self.basis
+        for draw in range(number):
+            rng = np.random.default_rng([seed, draw])
+            # factors away from their means, as far as calibration says
+            away = rng.standard_normal(self.fields.shape, dtype=np.float32) * self.field_sd
+            moved = away @ basis.loadings[columns].T
+            if observation:
+                noise = rng.standard_normal(moved.shape, dtype=np.float32)
+                moved = moved + noise * basis.nugget[columns]
+            middle = basis.offset[columns] + self.fields @ basis.loadings[columns].T
+            yield np.asarray(np.maximum(middle + moved * basis.inflation[columns], 0.0), dtype=np.float32)
+
     def _mean(self, columns: Array, rows: Any) -> Array:
         basis = self.basis
         mean = basis.offset[columns] + self.fields[rows] @ basis.loadings[columns].T
-        return np.maximum(mean, 0.0).astype(np.float32)
+        return np.asarray(np.maximum(mean, 0.0), dtype=np.float32)
 
     def _spread(self, columns: Array, rows: Any, *, observation: bool) -> Array | None:
         if self.field_sd is None:
             return None
         basis = self.basis
-        variance = self.field_sd[rows].astype(np.float64) ** 2 @ basis.loadings[columns].astype(np.float64).T ** 2
+        # sums of squares: single precision keeps six digits of them
+        squares = np.square(self.field_sd[rows], dtype=np.float32)
+        variance = squares @ np.square(basis.loadings[columns], dtype=np.float32).T
         if observation:
-            variance = variance + basis.nugget[columns].astype(np.float64) ** 2
-        return (np.sqrt(variance) * basis.inflation[columns]).astype(np.float32)
+            variance = variance + np.square(basis.nugget[columns], dtype=np.float32)
+        return np.asarray(np.sqrt(variance) * basis.inflation[columns], dtype=np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ._errors import DataError, UsageError
 from ._types import Array, Int, frozen
 from .section import Section
 
-__all__ = ["GenePanel", "highly_variable", "select"]
+__all__ = ["GenePanel", "highly_variable", "refuse_unknown", "select"]
 
 # a gene seen in fewer spots of the section than this says nothing that could be learnt; where only some spots may be
 # looked at, in proportion fewer of those
@@ -80,6 +81,33 @@ def select(section: Section, spec: str = "hvg:1000", *, rows: Array | None = Non
         columns = np.flatnonzero(_seen(counts) > 0)
         return GenePanel(section.genes[columns], columns, spec)
     return _listed(section, Path(spec))
+
+
+def refuse_unknown(genes: Sequence[str], known: Array, where: str) -> None:
+    """Refuse names that are no genes, offering near misses.
+
+    Parameters
+    ----------
+    genes
+        Asked for.
+    known
+        Names there are.
+    where
+        Whose they are, for the sentence: ``"section 'C2'"``.
+
+    Raises
+    ------
+    UsageError
+        For the first unknown one, or where none is asked for.
+    """
+    if not len(genes):
+        raise UsageError("Expected at least one gene, got none.")
+    names = [str(name) for name in known]
+    for gene in genes:
+        if gene not in set(names):
+            near = difflib.get_close_matches(gene, names, n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise UsageError(f"'{gene}' is not among the {len(names)} genes of {where}.{hint}")
 
 
 def highly_variable(counts: sparse.csr_matrix, n_top: int) -> Int[np.ndarray, " g"]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ._errors import DataError
-from ._types import Array, Float, frozen
+from ._types import Array, Float, Int, frozen
 from .locations import Locations
 
 __all__ = ["FeatureRows", "Inputs", "PatchRows", "Samples", "joined"]
@@ -65,21 +65,30 @@ class Inputs:
         Mean R, G, B of the patch in [0, 1], n × 3 (the paper's T), or ``None``.
     patches
         The images themselves, for models that train their own network on pixels, or ``None``.
+    sections
+        Which section each place belongs to, where there are several: 0 is the first, which is predicted. ``None``:
+        all belong to it.
     """
 
     locations: Locations
     features: FeatureRows | None = None
     colour: Float[np.ndarray, "n 3"] | None = None
     patches: PatchRows | None = None
+    sections: Int[np.ndarray, " n"] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("features", "colour", "patches"):
+        for name in ("features", "colour", "patches", "sections"):
             part = getattr(self, name)
             if part is not None and len(_rows(part)) != len(self.locations):
                 raise DataError(f"Expected {len(self.locations)} rows of {name}, got {len(_rows(part))}.")
 
     def __len__(self) -> int:
         return len(self.locations)
+
+    @property
+    def section_index(self) -> Int[np.ndarray, " n"]:
+        """Which section each place belongs to."""
+        return np.zeros(len(self), dtype=np.intp) if self.sections is None else self.sections
 
     def take(self, index: Any) -> Inputs:
         """Return the inputs at ``index``; features are read into memory, patches stay lazy."""
@@ -89,6 +98,7 @@ class Inputs:
             features=None if self.features is None else np.asarray(self.features[index]),
             colour=None if self.colour is None else self.colour[index],
             patches=None if self.patches is None else self.patches.take(index),
+            sections=None if self.sections is None else self.sections[index],
         )
 
 
@@ -158,6 +168,7 @@ def joined(parts: Sequence[Inputs], apart_um: float = 1e7) -> Inputs:
         None if features[0] is None else np.concatenate([np.asarray(rows[:]) for rows in features]),
         None if colour[0] is None else np.concatenate(colour),
         None if patches[0] is None else _PatchesInARow(tuple(patches)),
+        np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
     )
 
 

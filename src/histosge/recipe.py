@@ -39,7 +39,7 @@ class Recipe:
         Seeds the fit.
     """
 
-    model: str = "histosge"
+    model: str = "cokriging"
     preset: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     encoder: str = "texture"

@@ -1,20 +1,85 @@
-"""Tools, scanpy-shaped: expression at more places than were measured."""
+"""Tools, scanpy-shaped: expression at more places than were measured, and spatial domains."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ._device import resolve_device, resolve_precision
-from ._scverse import Measured, section_of, to_anndata
+from ._notes import emit
+from ._scverse import Measured, section_of, to_anndata, write
+from ._types import Array
+from .domains import Runtime, build_method
+from .partition import divide
 from .recipe import Recipe
+from .section import Section
+from .subject import from_adata, from_section
 from .target import Target, locate, tissue_of
 from .workflow import Machine, fit, predict_at
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["enhance"]
+__all__ = ["domains", "enhance"]
+
+
+def domains(
+    data: Measured,
+    method: str = "stagate",
+    *,
+    clusters: int | None = None,
+    key_added: str | None = None,
+    values: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    **options: Any,
+) -> Array:
+    """Divide a tissue into spatial domains.
+
+    Parameters
+    ----------
+    data
+        A section, an AnnData with raw counts, or one that :func:`enhance` or ``histosge run`` made; an AnnData
+        also receives the domains as categories in ``obs[key_added]``.
+    method
+        See ``histosge list domains``.
+    clusters
+        How many domains; only ``leiden`` can find that out.
+    key_added
+        Default ``domains_<method>``.
+    values
+        Of predictions: ``"predicted"`` (default) or ``"measured"``, which divides the measured spots alone.
+    seed, device
+        The same seed gives the same domains on a CPU.
+    options
+        Fields of the method, such as ``epochs=500``.
+
+    Returns
+    -------
+    One word a place: ``"0"`` is the largest domain.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> section = hs.synthetic(columns=10, rows=10, genes=30).section
+    >>> len(set(hs.tl.domains(section, "kmeans", clusters=3)))
+    3
+    """
+    way = build_method(method, **options)
+    if isinstance(data, Section):
+        subject = from_section(data, genes=way.genes)
+    else:
+        subject = from_adata(data, "the AnnData", values=values, genes=way.genes)
+    runtime = Runtime(resolve_device(device))
+    found = divide(subject, way, clusters=clusters, seeds=(seed,), runtime=runtime)
+    emit(found.notes)
+    words = found.labels[0].astype(str)
+    if not isinstance(data, Section):
+        facts = {"method": method, "clusters": len(set(words)), "seed": seed, "values": subject.said}
+        write(data, key_added or f"domains_{method}", rows=subject.ids, values=words, facts=facts)
+    return np.asarray(words)
 
 
 def enhance(

@@ -116,7 +116,7 @@ def fit(
     return Fitted(recipe, model, predictor, encoder, panel, key)
 
 
-def load_fit(section: Section, folder: Path, machine: Machine = Machine()) -> Fitted:
+def load_fit(section: Section, folder: str | Path, machine: Machine = Machine()) -> Fitted:
     """Return the fit to ``section`` that :func:`fit` kept in ``folder``.
 
     Raises
@@ -124,6 +124,7 @@ def load_fit(section: Section, folder: Path, machine: Machine = Machine()) -> Fi
     UsageError
         When there is none, or when it was fitted to other data.
     """
+    folder = Path(folder)
     recipe = Recipe.read(folder / "recipe.json")
     model = recipe.build()
     encoder = eyes(section, recipe, model.needs, machine)
@@ -195,7 +196,7 @@ def slide_of(section: Section, reader: str) -> SlideImage:
     if section.slide is None:
         raise UsageError(
             f"'{reader}' looks at the tissue image, but section '{section.name}' has none. Give it with --image, or "
-            "choose a model that uses positions alone: --model kriging."
+            "choose a model that uses positions alone: --preset positions."
         )
     return section.slide
 

@@ -68,12 +68,12 @@ def test_plots_are_figures() -> None:
 
 
 def test_run_from_python_writes_the_same_folder(tmp_path: Path) -> None:
-    """``hs.run`` is the command line's ``run``."""
-    record = hs.run(SECTION, KRIGING, target=hs.Target(refine=2), out=tmp_path)
+    """``hs.run`` is the command line's ``run``; folders may be given as text, as README does."""
+    record = hs.run(SECTION, KRIGING, target=hs.Target(refine=2), out=str(tmp_path))
     assert json.loads((tmp_path / "run.json").read_text()) == json.loads(json.dumps(record))
     adata = anndata.read_h5ad(tmp_path / "prediction.h5ad")
     assert "spread" in adata.layers
-    assert hs.load_fit(SECTION, tmp_path / "fit").key == record["fit_key"]
+    assert hs.load_fit(SECTION, str(tmp_path / "fit")).key == record["fit_key"]
     with pytest.raises(UsageError, match="other data"):
         hs.load_fit(hs.synthetic(columns=12, rows=12, genes=30, seed=1).section, tmp_path / "fit")
 

@@ -136,7 +136,7 @@ def doctor(
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="encoders, models, readers, metrics or datasets.")],
+    kind: Annotated[str, typer.Argument(help="encoders, models, readers, metrics, datasets or domains.")],
 ) -> None:
     """List what there is."""
     with errors_as_sentences(as_json=False):

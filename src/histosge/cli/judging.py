@@ -26,7 +26,7 @@ def evaluate(
     models: Annotated[
         str,
         typer.Option(help="Separated by commas: histosge,ridge,histosge:published. Baselines always run."),
-    ] = "histosge",
+    ] = "cokriging,histosge",
     presets: Annotated[
         str | None, typer.Option(help="Presets, separated by commas, for those models that have them.")
     ] = None,
@@ -60,7 +60,7 @@ def evaluate(
         if seeds < 1:
             raise UsageError(f"--seeds must be 1 or more, got {seeds}.")
         plan = Plan(
-            tuple(SectionSpec(path, image=image, mpp=mpp) for path in sections),
+            tuple(SectionSpec(path, _name(path, sections), image, mpp) for path in sections),
             _entries(models, presets, dict(assignment(text) for text in set_ or ())),
             (split,),
             tuple(range(seeds)),
@@ -88,9 +88,15 @@ def benchmark(
         _judge(Plan.read(plan), out, machine, jobs, as_json=json)
 
 
+def _name(path: Path, sections: list[Path]) -> str:
+    """Return a name that tells folders of one name (`outs`) apart; nothing where the section's own will do."""
+    alike = [other for other in sections if other.resolve().name == path.resolve().name]
+    return "/".join(path.resolve().parts[-2:]) if len(alike) > 1 else ""
+
+
 def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> None:
     from ..evaluation.benchmark import benchmark as run
-    from ..evaluation.table import COLUMNS, NOTES, ON_SCREEN, rows
+    from ..evaluation.table import COLUMNS, NOTES, ON_SCREEN, further, rows
 
     content = run(plan, out, machine, jobs=jobs)
     if as_json:
@@ -100,9 +106,12 @@ def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> N
         short = [COLUMNS.index(name) for name in ON_SCREEN]
         cells = [tuple(row[column] for column in short) for row in rows(content, section, split)]
         table(f"{section}, {split}", ON_SCREEN, cells)
+    for page, _ in further(content):
+        table(page.title, page.header, page.lines)
+    notes = dict.fromkeys([*NOTES, *(note for _, note in further(content))])
     said = [f"{each['model']}: {each['passed_over']}" for each in content["passed_over"]]
     files = [str(out / name) for name in content["files"]]
-    answer({}, as_json=False, lines=[*dict.fromkeys(said), *NOTES, *files])
+    answer({}, as_json=False, lines=[*dict.fromkeys(said), *notes, *files])
 
 
 def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple[Any, ...]:

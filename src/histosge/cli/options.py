@@ -52,7 +52,7 @@ class Cook:
     )
     weights: Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")] = None
     view_um: Annotated[float | None, typer.Option(help="Width of the window looked at, µm.")] = None
-    model: Annotated[str, typer.Option(help="See `histosge list models`.")] = "histosge"
+    model: Annotated[str, typer.Option(help="See `histosge list models`.")] = "cokriging"
     preset: Annotated[str | None, typer.Option(help="Named configuration: published, paper, corrected …")] = (
         None
     )

@@ -131,43 +131,47 @@ def _tenx(name: str, title: str, spots: int, version: str, sample: str, note: st
     )
 
 
+# name, title, spots, Space Ranger's version, the sample's name there, what a careful user must know
+_TENX_SECTIONS = (
+    (
+        "mouse-brain",
+        "Adult mouse brain, coronal, H&E",
+        2702,
+        "1.1.0",
+        "V1_Adult_Mouse_Brain",
+        "The section the paper links. It has 2702 spots; the paper has 2903 (and 4992 in its Table I).",
+    ),
+    (
+        "mouse-brain-fluorescence",
+        "Adult mouse brain, coronal, section 1, DAPI and anti-NeuN",
+        2903,
+        "1.1.0",
+        "V1_Adult_Mouse_Brain_Coronal_Section_1",
+        "The section the authors' code opens by name; fluorescence, no H&E. That it has the paper's 2903 spots is "
+        "likely and not confirmed.",
+    ),
+    (
+        "bc1",
+        "Human breast cancer, block A, section 1",
+        3813,
+        "1.0.0",
+        "V1_Breast_Cancer_Block_A_Section_1",
+        "Space Ranger 1.0.0, as in the paper (3813 spots); version 1.1.0 of the same section has 3798.",
+    ),
+    (
+        "bc2",
+        "Human breast cancer, FFPE",
+        2518,
+        "1.3.0",
+        "Visium_FFPE_Human_Breast_Cancer",
+        "Probes, not poly-A capture: some 18 000 genes.",
+    ),
+)
+
+
 def _built_in() -> Mapping[str, PublicDataset]:
     sections = [_dlpfc(section, *known) for section, known in _DLPFC.items()]
-    sections += [
-        _tenx(
-            "mouse-brain",
-            "Adult mouse brain, coronal, H&E",
-            2702,
-            "1.1.0",
-            "V1_Adult_Mouse_Brain",
-            "The section the paper links. It has 2702 spots; the paper has 2903 (and 4992 in its Table I).",
-        ),
-        _tenx(
-            "mouse-brain-fluorescence",
-            "Adult mouse brain, coronal, section 1, DAPI and anti-NeuN",
-            2903,
-            "1.1.0",
-            "V1_Adult_Mouse_Brain_Coronal_Section_1",
-            "The section the authors' code opens by name; fluorescence, no H&E. That it has the paper's 2903 spots is "
-            "likely and not confirmed.",
-        ),
-        _tenx(
-            "bc1",
-            "Human breast cancer, block A, section 1",
-            3813,
-            "1.0.0",
-            "V1_Breast_Cancer_Block_A_Section_1",
-            "Space Ranger 1.0.0, as in the paper (3813 spots); version 1.1.0 of the same section has 3798.",
-        ),
-        _tenx(
-            "bc2",
-            "Human breast cancer, FFPE",
-            2518,
-            "1.3.0",
-            "Visium_FFPE_Human_Breast_Cancer",
-            "Probes, not poly-A capture: some 18 000 genes.",
-        ),
-    ]
+    sections += [_tenx(*known) for known in _TENX_SECTIONS]
     return {dataset.name: dataset for dataset in sections}
 
 

@@ -18,7 +18,7 @@ from .._hash import fingerprint
 from .._types import Array
 from ..genes import GenePanel
 from ..inputs import Inputs, Samples
-from ..models._contract import Model, Predictor, Runtime
+from ..models._contract import Model, Predictor, Runtime, predict
 from ..patches import PatchSource
 from ..section import Section
 from .study import Pipeline, Study
@@ -27,6 +27,8 @@ __all__ = ["Leak", "audit", "counterfactual"]
 
 # enough to fit something; leaks do not depend on how much, and networks take their time
 _REHEARSED, _REHEARSED_NETWORK = 48, 16
+# places that both fits are asked for
+_ASKED = 4
 # two spots with the same counts of this many molecules are one spot
 _FEW_COUNTS = 50
 # nearer than this is the same place, µm
@@ -89,9 +91,15 @@ def audit(
     short = _rehearsal(model)
     number = _REHEARSED if short is model else _REHEARSED_NETWORK
     rows = np.unique(np.linspace(0, len(samples) - 1, number).round().astype(int))
-    # one and the same samples: what still differs has reached around them
-    learnt, again = (pipeline.learn(each, short, samples.take(rows), Runtime()) for each in (study, other))
-    if _content(learnt) != _content(again):
+    # places that the short fit has not seen, where there are any
+    others = np.setdiff1d(np.arange(len(samples)), rows)
+    asked = samples.inputs.take((others if len(others) else rows)[:_ASKED])
+    # from one and the same samples: what still differs has reached around them. One fit after the other, as two large
+    # networks need not be in memory at once
+    learnt, again = (
+        _content(pipeline.learn(each, short, samples.take(rows), Runtime()), asked) for each in (study, other)
+    )
+    if learnt != again:
         sentence = (
             f"What '{model.card.name}' learns depends on removed spots although it is not given them: look at early "
             "stopping, hyper-parameters and graphs."
@@ -164,8 +172,9 @@ def _rehearsal(model: Model) -> Model:
     return replace(model, epochs=1) if "epochs" in names else model  # type: ignore[type-var]
 
 
-def _content(predictor: Predictor) -> str:
-    return fingerprint(dict(predictor.arrays()), dict(predictor.facts()))
+def _content(predictor: Predictor, asked: Inputs) -> str:
+    """Return a hash of what was learnt, and of what is answered: hyper-parameters show in answers alone."""
+    return fingerprint(dict(predictor.arrays()), dict(predictor.facts()), predict(predictor, asked).mean)
 
 
 @lru_cache(maxsize=4)
@@ -205,7 +214,8 @@ def _row_keys(section: Section, rows: Array) -> list[str]:
 
 
 def _related(patients: tuple[str, ...]) -> list[Leak]:
-    if not patients or patients[0] not in patients[1:]:
+    written = [name.strip().casefold() for name in patients]
+    if not written or written[0] not in written[1:]:
         return []
     sentence = (
         f"Patient '{patients[0]}' is scored, and other sections of it are fitted. Fit other patients only."

@@ -10,6 +10,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .._atomic import atomic_path, writable_folder
 from .._errors import UsageError
 from ..figures.maps import save
@@ -17,7 +19,8 @@ from ..figures.scores import against_kriging, share_of_ceiling, violins
 from ..provenance import environment
 from ..recipe import Recipe
 from ..workflow import Machine, eyes
-from .cell import Outcome, about, key_of, read_outcome, run_cell, study_of
+from . import deviations
+from .cell import Outcome, about, key_of, read_outcome, run_cell, section_of, study_of
 from .plan import Cell, Plan
 from .scores import COLUMNS, summary
 from .study import look
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["benchmark"]
 
-_CELLS = "cells"
+_CELLS, _SPLITS = "cells", "splits"
 
 
 def benchmark(plan: Plan, out: Path, machine: Machine = Machine(), *, jobs: int = 1) -> dict[str, Any]:
@@ -39,8 +42,8 @@ def benchmark(plan: Plan, out: Path, machine: Machine = Machine(), *, jobs: int 
     plan
         What to run.
     out
-        Receives ``scores.parquet`` (the tidy table), ``scores.json`` (the summary), ``costs.json``, ``figures/`` and
-        the cells, which a later run reuses.
+        Receives ``scores.parquet`` (the tidy table), ``scores.json`` (the summary), ``costs.json``, ``figures/``,
+        ``splits/`` (which spots were fitted and scored) and the cells, which a later run reuses.
     machine
         Where.
     jobs
@@ -53,6 +56,7 @@ def benchmark(plan: Plan, out: Path, machine: Machine = Machine(), *, jobs: int 
     """
     if jobs < 1:
         raise UsageError(f"`jobs` must be 1 or more, got {jobs}.")
+    _told_apart(plan)
     writable_folder(out)
     machine = machine if machine.store is not None else replace(machine, store=out / "features")
     cells = list(plan.cells())
@@ -66,6 +70,16 @@ def benchmark(plan: Plan, out: Path, machine: Machine = Machine(), *, jobs: int 
         _look_ahead(plan, cell, machine)
     _run(plan, waiting, replace(machine, report=None), jobs, machine.report)
     return _collect(plan, cells, [read_outcome(folder) for folder in folders], out)
+
+
+def _told_apart(plan: Plan) -> None:
+    """Refuse sections of one name: their scores would be averaged as if they were one."""
+    names = [section_of(spec).name for spec in plan.sections]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(
+            f"Two sections are called '{twice}'. Give them names in the plan: {{ path = …, name = 'A' }}."
+        )
 
 
 def _look_ahead(plan: Plan, cell: Cell, machine: Machine) -> None:
@@ -111,6 +125,7 @@ def _collect(plan: Plan, cells: list[Cell], outcomes: list[Outcome], out: Path) 
         if (where := (cell.section, cell.split, cell.seed)) not in seen:
             seen.add(where)
             frames.append(about(plan, cell))
+            _keep_split(plan, cell, out / _SPLITS)
         if len(outcome.frame):
             frames.append(outcome.frame)
     frame = pd.concat(frames, ignore_index=True)
@@ -125,7 +140,8 @@ def _collect(plan: Plan, cells: list[Cell], outcomes: list[Outcome], out: Path) 
         "leaks_declared": sorted({leak for record in records for leak in record.get("leaks", [])}),
         "passed_over": [record for record in records if "passed_over" in record],
         "remarks": _remarks(records),
-        "rows": summary(frame),
+        "rows": (rows := summary(frame)),
+        "deviations": deviations.worth(plan.deviations, rows),
     }
     with atomic_path(out / "scores.parquet") as draft:
         frame.to_parquet(draft, index=False)
@@ -137,6 +153,17 @@ def _collect(plan: Plan, cells: list[Cell], outcomes: list[Outcome], out: Path) 
         draft.write_text(markdown(told), encoding="utf-8")
     figures = [str(path.relative_to(out)) for path in _draw(frame, out / "figures")]
     return {**told, "files": ["scores.parquet", "scores.json", "scores.md", "costs.json", *figures]}
+
+
+def _keep_split(plan: Plan, cell: Cell, folder: Path) -> None:
+    """Write down which spots every model of a section, split and seed was fitted to and scored on."""
+    study = study_of(plan, cell)
+    use = np.full(len(study.target), "neither", dtype="<U8")
+    use[study.retained], use[study.removed] = "retained", "removed"
+    name = f"{study.target.name}_{cell.split}_seed{cell.seed}.tsv".replace(":", "-").replace("/", "-")
+    lines = [f"{spot}\t{word}" for spot, word in zip(study.target.spots.ids, use, strict=True)]
+    with atomic_path(folder / name) as draft:
+        draft.write_text("\n".join(["spot\tset", *lines]) + "\n", encoding="utf-8")
 
 
 def _draw(frame: pd.DataFrame, folder: Path) -> list[Path]:

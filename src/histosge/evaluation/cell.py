@@ -34,7 +34,7 @@ from .study import Pipeline, Study, look
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Outcome", "about", "key_of", "run_cell", "study_of"]
+__all__ = ["Outcome", "about", "key_of", "read_outcome", "run_cell", "section_of", "study_of"]
 
 # raised whenever scores of older versions may no longer be mixed with new ones
 _VERSION = 1
@@ -201,15 +201,34 @@ def _labels(cell: Cell, study: Study) -> dict[str, Any]:
 
 
 def _patients(plan: Plan, cell: Cell) -> tuple[str, ...]:
+    """Return whom the target and then each section fitted come from, where they must differ."""
     if cell.split != "patients":
         return ()
-    names = [spec.patient for spec in plan.sections]
-    others = [name for name in names if name != names[cell.section]]
-    return (names[cell.section], *others)
+    spec = plan.sections[cell.section]
+    return (spec.patient, *(other.patient for other in _siblings(plan.sections, spec, cell.split)))
+
+
+def _siblings(sections: tuple[SectionSpec, ...], spec: SectionSpec, split: str) -> tuple[SectionSpec, ...]:
+    """Return the sections that are fitted to predict another one.
+
+    Raises
+    ------
+    UsageError
+        When there is none, or patients are not said.
+    """
+    chosen = tuple(other for other in sections if other != spec)
+    if split == "patients":
+        if not all(each.patient for each in sections):
+            raise UsageError("The split 'patients' needs `patient` of every section in the plan.")
+        chosen = tuple(other for other in chosen if other.patient != spec.patient)
+    if not chosen:
+        raise UsageError(f"The split '{split}' needs further sections to fit; '{spec.path.name}' is alone.")
+    return chosen
 
 
 @lru_cache(maxsize=8)
-def _section(spec: SectionSpec) -> Section:
+def section_of(spec: SectionSpec) -> Section:
+    """Read a section, once."""
     from dataclasses import replace
 
     section = read(spec.path, image=spec.image, mpp=spec.mpp)
@@ -231,17 +250,11 @@ def _study(
     genes: str,
     hvg_scope: Literal["retained", "all"],
 ) -> Study:
-    target = _section(spec)
+    target = section_of(spec)
     if split in ("sections", "patients"):
-        chosen = [other for other in sections if other != spec]
-        if split == "patients":
-            if not all(each.patient for each in sections):
-                raise UsageError("The split 'patients' needs `patient` of every section in the plan.")
-            chosen = [other for other in chosen if other.patient != spec.patient]
-        if not chosen:
-            raise UsageError(f"The split '{split}' needs further sections to fit; '{target.name}' is alone.")
+        others = tuple(map(section_of, _siblings(sections, spec, split)))
         whole = np.arange(len(target))
-        return Study(target, whole[:0], whole, split, tuple(map(_section, chosen)), genes, hvg_scope, seed)
+        return Study(target, whole[:0], whole, split, others, genes, hvg_scope, seed)
     found = splits.parse(split, target, seed)
     return Study(target, found.retained, found.removed, found.name, (), genes, hvg_scope, seed)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .._errors import UsageError
+from .deviations import Switch
 from .entry import BASELINES, Entry
 
 __all__ = ["Cell", "Plan", "SectionSpec"]
@@ -77,6 +78,8 @@ class Plan:
         Whether the baselines run.
     note
         What a reader of the table must know, such as "20 epochs in place of 1000".
+    deviations
+        Presets whose differences are switched one at a time.
     """
 
     sections: tuple[SectionSpec, ...]
@@ -88,13 +91,12 @@ class Plan:
     hvg_scope: Literal["retained", "all"] = "retained"
     baselines: bool = True
     note: str = ""
+    deviations: tuple[Switch, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("sections", "splits", "seeds", "encoders"):
             if not getattr(self, name):
                 raise UsageError(f"A plan needs at least one of its {name}, got none.")
-        if self.hvg_scope not in _HVG_SCOPES:
-            raise UsageError(f"`hvg_scope` is 'retained' or 'all', got '{self.hvg_scope}'.")
         if not self.entries:
             raise UsageError("A plan needs models, or its baselines; got neither.")
         for entry in self.entries:
@@ -102,9 +104,10 @@ class Plan:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The baselines, then the models asked for, each once."""
+        """The baselines, the models asked for, and those that deviations are measured with, each once."""
         known: dict[tuple[str, str], Entry] = {}
-        for entry in (*(BASELINES if self.baselines else ()), *self.models):
+        switched = [entry for switch in self.deviations for entry in switch.entries.values()]
+        for entry in (*(BASELINES if self.baselines else ()), *self.models, *switched):
             known.setdefault((entry.model, entry.variant), entry)
         return tuple(known.values())
 
@@ -144,10 +147,13 @@ class Plan:
         found: dict[str, Any] = dict(content)
         found["sections"] = tuple(_section(item, base) for item in _listed(content, "sections"))
         found["models"] = tuple(_entry(item) for item in _listed(content, "models"))
+        found["deviations"] = tuple(Switch.from_words(item) for item in _listed(content, "deviations"))
         for name in [key for key in _LISTS if key in content]:
             found[name] = tuple(_each(item, _LISTS[name], name) for item in _listed(content, name))
         for name in [key for key in _SINGLE if key in content]:
             _each(content[name], _SINGLE[name], name)
+        if (scope := content.get("hvg_scope", "all")) not in _HVG_SCOPES:
+            raise UsageError(f"`hvg_scope` is 'retained' or 'all', got '{scope}'.")
         return cls(**found)
 
 

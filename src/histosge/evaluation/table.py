@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["COLUMNS", "NOTES", "ON_SCREEN", "markdown", "rows"]
+from . import deviations, papers_table
+
+__all__ = ["COLUMNS", "NOTES", "ON_SCREEN", "further", "markdown", "rows"]
 
 COLUMNS = (
     "model",
@@ -70,13 +72,44 @@ def markdown(content: Row) -> str:
     if content["leaks_declared"]:
         lines += [f"> Declared leak: {leak}" for leak in content["leaks_declared"]] + [""]
     for section, split in _pages(content["rows"]):
-        lines += [f"### {section}, {split}", "", "| " + " | ".join(COLUMNS) + " |"]
-        lines += ["|" + "---|" * len(COLUMNS)]
-        lines += ["| " + " | ".join(cells) + " |" for cells in rows(content, section, split)]
-        lines.append("")
+        lines += _table(f"{section}, {split}", COLUMNS, rows(content, section, split))
+    for page, note in further(content):
+        lines += [*_table(page.title, page.header, page.lines), f"* {note}", ""]
     for record in _passed_over(content):
         lines.append(f"* {record}")
     return "\n".join([*lines, *(f"* {note}" for note in NOTES), ""])
+
+
+def further(content: Row) -> list[tuple[papers_table.Page, str]]:
+    """Return the tables beside the scores, each with what a reader must know: deviations, and the paper's own form.
+
+    Parameters
+    ----------
+    content
+        What :func:`histosge.evaluation.benchmark.benchmark` returns.
+    """
+    by: dict[str, list[Row]] = {}
+    for record in content["deviations"]:
+        encoder = f", {record['encoder']}" if record["encoder"] else ""
+        by.setdefault(f"{record['title']}: {record['section']}, {record['split']}{encoder}", []).append(
+            record
+        )
+    switched = [
+        papers_table.Page(title, deviations.COLUMNS, tuple(deviations.rows(mine)))
+        for title, mine in by.items()
+    ]
+    beside = papers_table.pages(content["rows"])
+    return [
+        *((page, deviations.NOTE) for page in switched),
+        *((page, papers_table.NOTE) for page in beside),
+    ]
+
+
+def _table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table of Markdown under its title."""
+    rule = "|" + "---|" * len(header)
+    body = ["| " + " | ".join(cells) + " |" for cells in (header, *lines)]
+    return [f"### {title}", "", body[0], rule, *body[1:], ""]
 
 
 def _pages(records: Sequence[Row]) -> list[tuple[str, str]]:

@@ -34,7 +34,10 @@ def violins(frame: pd.DataFrame) -> Figure:
     figure, axes = _page(0.36 * len(names) + 1.2)
     if names:
         parts = axes.violinplot(
-            [table[name].to_numpy() for name in names], vert=False, showextrema=False, widths=0.9
+            [table[name].to_numpy() for name in names],
+            orientation="horizontal",
+            showextrema=False,
+            widths=0.9,
         )
         for body, name in zip(parts["bodies"], names, strict=True):
             body.set_facecolor(_ORANGE if _plain(name) == _REFERENCE else _BLUE)
@@ -42,7 +45,7 @@ def violins(frame: pd.DataFrame) -> Figure:
         axes.plot([table[name].mean() for name in names], np.arange(1, len(names) + 1), "k|", ms=11)
     axes.set_yticks(np.arange(1, len(names) + 1), names)
     axes.axvline(0, color=_GREY, lw=0.8)
-    axes.set_xlabel("PCC over removed spots, one value a gene (bar: mean; undefined counts 0)")
+    axes.set_xlabel("PCC over removed spots, one value a gene and seed (bar: mean; undefined counts 0)")
     return figure
 
 
@@ -111,12 +114,12 @@ def _page(height_in: float) -> tuple[Figure, Any]:
 
 
 def _by_gene(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return genes × models: correlation over removed spots, mean over seeds, undefined as 0."""
+    """Return (seed, gene) × models: correlation over removed spots, undefined as 0; seeds have genes of their own."""
     mine = frame[(frame["metric"] == "pcc") & (frame["set"] == "removed") & (frame["model"] != "")]
     mine = mine[~mine["model"].isin(_CHECKS)]
     labels = [_label(*words) for words in zip(mine["model"], mine["preset"], mine["encoder"], strict=True)]
     mine = mine.assign(label=labels, value=mine["value"].fillna(0.0), gene=mine["gene"].astype(str))
-    return mine.pivot_table(index="gene", columns="label", values="value", aggfunc="mean").fillna(0.0)
+    return mine.pivot_table(index=["seed", "gene"], columns="label", values="value").fillna(0.0)
 
 
 def _label(model: str, preset: str, encoder: str) -> str:

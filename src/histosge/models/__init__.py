@@ -30,6 +30,7 @@ __all__ = [
 
 def _built_in() -> Mapping[str, type[Any]]:
     from .boosting import Boosting
+    from .cokriging import Cokriging
     from .deepspace import DeepSpaCE
     from .feedforward import FeedForward
     from .gat import GAT
@@ -47,7 +48,7 @@ def _built_in() -> Mapping[str, type[Any]]:
     from .stnet import STNet
     from .thitogene import THItoGene
 
-    simple = (Kriging, Ridge, PCARidge, Boosting, IDW, Nearest, Mean, Memoriser)
+    simple = (Cokriging, Kriging, Ridge, PCARidge, Boosting, IDW, Nearest, Mean, Memoriser)
     systems = (STAGE, THItoGene, HisToGene, DeepSpaCE, STNet)
     ablations = (FeedForward, GAT, STAGEPlus)
     return {model.card.name: model for model in (HisToSGE, *simple, *systems, *ablations)}

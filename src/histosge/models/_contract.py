@@ -143,6 +143,10 @@ class FactoredPredictor(Predictor, Protocol):
         """Predict at all places, kept as factors."""
         ...
 
+    def scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
+        """Return mean and standard deviation of each factor at each fitted spot, predicted from all others."""
+        ...
+
 
 @runtime_checkable
 class Model(Protocol):

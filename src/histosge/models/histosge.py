@@ -178,6 +178,25 @@ class HisToSGE:
         },
         "corrected": {},
     }
+    # what differs between the presets, in the order of docs/deviations.md; fields that mean nothing apart go together
+    deviations: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "crop": ("crop_px", "crop_um"),
+        "colour order": ("channel_order",),
+        "input": ("join_position", "join_colour"),
+        "scale of the input": ("standardise",),
+        "position": ("position",),
+        # a batch counts windows, or places
+        "attention": ("context", "distance_bias", "batch"),
+        "learner": ("learner", "shared_qkv"),
+        "size": ("width", "head_width", "hidden"),
+        "dropout": ("dropout",),
+        "output": ("output",),
+        "target": ("targets", "factors"),
+        "loss": ("loss",),
+        "optimiser": ("learning_rate", "weight_decay", "decay", "clip"),
+        "early stopping": ("validation", "patience"),
+        "length": ("epochs",),
+    }
 
     def __post_init__(self) -> None:
         if self.crop_um is not None and self.crop_px is not None:

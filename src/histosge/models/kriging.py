@@ -12,6 +12,7 @@ from .._errors import UsageError
 from .._types import Array, Float
 from ..inputs import Inputs, Samples
 from ._contract import Block, ModelCard, Needs, Runtime
+from ._landmarks import spread_out
 from ._pieces import pieces
 from ._shrinkage import Shrinkage
 
@@ -75,7 +76,7 @@ class Kriging:
         if len(xy_um) < 3:
             raise UsageError(f"Expected at least 3 spots to fit, got {len(xy_um)}.")
         pitch_um = float(np.median(cKDTree(xy_um).query(xy_um, k=2)[0][:, 1]))
-        chosen = xy_um if len(xy_um) <= self.landmarks else xy_um[_spread_out(xy_um, self.landmarks)]
+        chosen = xy_um if len(xy_um) <= self.landmarks else xy_um[spread_out(xy_um, self.landmarks)]
         ranges = tuple(pitch_um * length for length in self.ranges_pitches)
         kernel = matern(chosen, chosen, ranges)
         kernel[np.diag_indices(len(kernel))] += _JITTER
@@ -129,17 +130,6 @@ def matern(
         scaled = distance * (3**0.5 / length)
         kernel += (1 + scaled) * np.exp(-scaled)
     return np.asarray(kernel / len(ranges_um))
-
-
-def _spread_out(xy_um: Array, number: int) -> Array:
-    """Return rows of places spread evenly: each the furthest from all before it."""
-    distance = np.linalg.norm(xy_um - xy_um.mean(axis=0), axis=1)
-    chosen = [int(distance.argmin())]
-    gap = np.linalg.norm(xy_um - xy_um[chosen[0]], axis=1)
-    for _ in range(number - 1):
-        chosen.append(int(gap.argmax()))
-        np.minimum(gap, np.linalg.norm(xy_um - xy_um[chosen[-1]], axis=1), out=gap)
-    return np.sort(chosen)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import numpy as np
 
@@ -24,12 +25,20 @@ _CIRCLE = np.column_stack(
         np.sin(np.arange(_CORNERS + 1) * 2 * np.pi / _CORNERS),
     ]
 )
-# a hundredth of a pixel; finer digits only make the file larger
+# a hundredth of a pixel, as QuPath itself writes; finer digits only make the file larger
 _DIGITS_PX, _DIGITS = 2, 4
+# blue and orange of Okabe and Ito, which colour-blind people tell apart; without them QuPath draws its own lot
+_MEASURED = {"name": "measured spot", "color": [0, 114, 178]}
+_GENERATED = {"name": "generated place", "color": [230, 159, 0]}
 
 
 def write(path: Path, section: Section, prediction: Prediction, *, genes: Sequence[str]) -> Path:
     """Write GeoJSON in pixels of the full-resolution image, as QuPath (0.4 and later) imports it; return the path.
+
+    Each place is a feature of type ``detection``: an ellipse to QuPath (``isEllipse``, its box counts), a ring of
+    twelve corners to everybody else. Its ``id`` is a UUID, without which QuPath draws a new one at each import; it
+    depends on section and place alone, so that a second import is known as the same objects. Places that came with
+    UUIDs, as cells exported from QuPath do, keep theirs.
 
     Parameters
     ----------
@@ -61,31 +70,40 @@ def write(path: Path, section: Section, prediction: Prediction, *, genes: Sequen
             values = dict(
                 zip(genes, prediction.mean[row, columns].astype(float).round(_DIGITS).tolist(), strict=True)
             )
-            feature = _feature(prediction, row, _geometry(xy_px[row], radius_px), values)
+            feature = _feature(section, prediction, row, _geometry(xy_px[row], radius_px), values)
             stream.write(("" if row == 0 else ",\n") + json.dumps(feature))
         stream.write("\n]}\n")
     return path
 
 
 def _feature(
-    prediction: Prediction, row: int, geometry: dict[str, Any], values: dict[str, float]
+    section: Section, prediction: Prediction, row: int, geometry: dict[str, Any], values: dict[str, float]
 ) -> dict[str, Any]:
-    observed = bool(prediction.locations.observed[row])
+    name = str(prediction.locations.points.ids[row])
     return {
         "type": "Feature",
+        "id": _identifier(section, name),
         "geometry": geometry,
         "properties": {
             "objectType": "detection",
-            "name": str(prediction.locations.points.ids[row]),
-            "classification": {"name": "measured spot" if observed else "generated place"},
+            "name": name,
+            "classification": _MEASURED if prediction.locations.observed[row] else _GENERATED,
             "measurements": values,
         },
     }
 
 
+def _identifier(section: Section, place: str) -> str:
+    """Return the place's own UUID, or the one that section and name make."""
+    try:
+        return str(UUID(place))
+    except ValueError:
+        return str(uuid5(NAMESPACE_URL, f"histosge/{section.name}/{place}"))
+
+
 def _geometry(xy_px: Array, radius_px: float) -> dict[str, Any]:
-    """Return a circle, or a point where places have no extent."""
+    """Return a circle, or a point where places have no extent. QuPath counts from pixels' corners, as we do."""
     if not radius_px > 0:
         return {"type": "Point", "coordinates": xy_px.round(_DIGITS_PX).tolist()}
     ring = (xy_px + radius_px * _CIRCLE).round(_DIGITS_PX)
-    return {"type": "Polygon", "coordinates": [ring.tolist()]}
+    return {"type": "Polygon", "coordinates": [ring.tolist()], "isEllipse": True}

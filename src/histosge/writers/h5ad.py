@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._atomic import atomic_path
-from .._errors import DataError, UsageError
+from .._errors import DataError
 from .._types import Array
 from ..locations import Locations
 from ..models._contract import Block
-from ..points import Points
 from ..prediction import Prediction
 from ..section import Section
 from . import layout
+from ._hdf5 import PACKED, clear_layout, clear_reading, created
 from .rows import Rows
-from .sink import hdf5_file
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 __all__ = ["provenance", "read", "stream", "write"]
 
 # of a block, where a prediction in memory is cut into blocks
 _BLOCK_BYTES = 1 << 22
-_CACHE_BYTES = 1 << 24
-# higher levels take three times as long for some per cent
-_PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-# what h5py and anndata raise for files that were cut off or changed
-_DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
-_COLUMNS = ("observed", "parent", "offset_class", "in_tissue", "array_col", "array_row")
 
 
 def write(path: Path, section: Section, prediction: Prediction) -> Path:
@@ -91,20 +81,15 @@ def stream(
     UsageError
         For a path that cannot be written.
     """
-    from anndata.experimental import write_dispatched
-
     has_spread, blocks = _peek(blocks, has_spread)
     shape = (len(locations), len(genes))
     parts = _parts(section, locations, np.asarray(genes, dtype=str), provenance)
     with atomic_path(path) as draft, ExitStack() as stack:
-        file, sink = stack.enter_context(hdf5_file(draft, rdcc_nbytes=_CACHE_BYTES))
-        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        for name, part in parts.items():
-            write_dispatched(file, name, part, _write_packed)
+        file, sink = stack.enter_context(created(draft, parts))
         matrices = []
         for name in ("X", "layers/spread")[: 1 + has_spread]:
             waiting = draft.parent / f"{name.split('/')[-1]}.waiting"
-            matrices.append(stack.enter_context(Rows(file, name, shape, waiting=waiting, packing=_PACKED)))
+            matrices.append(stack.enter_context(Rows(file, name, shape, waiting=waiting, packing=PACKED)))
         for rows, *values in blocks:
             for matrix, part in zip(matrices, _given(values, has_spread), strict=True):
                 matrix.put(rows, part)
@@ -126,13 +111,13 @@ def read(path: Path) -> Prediction:
     """
     from anndata import read_h5ad
 
-    with _clear_reading(path):
+    with clear_reading(path):
         adata = read_h5ad(path)
-    with _clear_layout(path):
+    with clear_layout(path):
         about = adata.uns["histosge"]
         spread = adata.layers.get("spread")
         return Prediction(
-            _locations(adata),
+            layout.locations(adata.obs, adata.obsm["spatial_um"], about["layout"]),
             adata.var_names.to_numpy(dtype=str),
             _dense(adata.X),
             None if spread is None else _dense(spread),
@@ -152,10 +137,10 @@ def provenance(path: Path) -> dict[str, Any]:
     """
     import h5py
 
-    with _clear_reading(path), h5py.File(path, "r") as file:
+    with clear_reading(path), h5py.File(path, "r") as file:
         held = file.get("uns/histosge/provenance_json")
         text = None if held is None else held[()].decode()
-    with _clear_layout(path):
+    with clear_layout(path):
         if text is None:
             raise KeyError("uns['histosge']")
         return dict(json.loads(text))
@@ -178,11 +163,6 @@ def _given(values: list[Any], has_spread: bool) -> list[Array]:
     if (spread is not None) != has_spread:
         raise DataError("Expected standard deviations in all blocks or in none, got them in some.")
     return [mean, spread] if has_spread else [mean]
-
-
-def _write_packed(write: Callable[..., None], store: Any, key: str, part: Any, **_: Any) -> None:
-    """Write one element with compression, which HDF5 allows for arrays alone."""
-    write(store, key, part, dataset_kwargs=_PACKED if np.ndim(part) else {})
 
 
 def _parts(
@@ -214,49 +194,5 @@ def _pieces(prediction: Prediction) -> Iterator[Block]:
         yield rows, prediction.mean[rows], spread
 
 
-def _locations(adata: AnnData) -> Locations:
-    """Rebuild the places; ``parent`` means rows of the section, whatever places were taken out since."""
-    held = adata.uns["histosge"]["layout"]
-    row_of = {str(name): row for row, name in enumerate(held["spots"])}
-    observed, parent, offset_class, in_tissue, column, row = (adata.obs[name] for name in _COLUMNS)
-    return Locations(
-        Points(
-            np.asarray(adata.obsm["spatial_um"]), adata.obs_names.to_numpy(), float(held["place_diameter_um"])
-        ),
-        np.column_stack([column, row]).astype(np.float64),
-        np.array([row_of[str(name)] for name in parent], dtype=np.intp),
-        offset_class.to_numpy(dtype=np.intp),
-        observed.to_numpy(dtype=bool),
-        in_tissue.to_numpy(dtype=bool),
-    )
-
-
 def _dense(matrix: Any) -> Array:
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float32)
-
-
-@contextmanager
-def _clear_reading(path: Path) -> Iterator[None]:
-    """Turn what h5py and anndata say of a damaged file into a sentence."""
-    if not path.is_file():
-        raise UsageError(f"There is no file '{path}'. Give the prediction.h5ad of a run.")
-    try:
-        yield
-    except PermissionError as error:
-        raise UsageError(f"No permission to read '{path}'.") from error
-    except _DAMAGE as error:
-        raise DataError(
-            f"'{path}' is truncated or no h5ad file. Write it again: the run that made it goes on where it stopped."
-        ) from error
-
-
-@contextmanager
-def _clear_layout(path: Path) -> Iterator[None]:
-    """Turn a missing part into a sentence."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"'{path}' holds no prediction as this version writes it (missing or unlike: {error}). "
-            "Predict again with this version."
-        ) from error

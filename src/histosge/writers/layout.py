@@ -14,20 +14,33 @@ from .._errors import DataError, UsageError
 from .._types import Array
 from ..expression import log_cp10k
 from ..locations import Locations
+from ..points import Points
 from ..section import Section
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["columns_of", "describe", "library", "measured", "obs", "place_diameter_um", "spatial", "var"]
+__all__ = [
+    "as_json",
+    "columns_of",
+    "describe",
+    "library",
+    "locations",
+    "measured",
+    "obs",
+    "place_diameter_um",
+    "spatial",
+    "var",
+]
 
+_COLUMNS = ("observed", "parent", "offset_class", "in_tissue", "array_col", "array_row")
 # longest side of the image put into a table; what Space Ranger calls hires
 _HIRES_PX = 2000
 _ABOUT = {
     "X": "predicted expression, log1p of counts per 10 000; at the measured spots too",
     "layers_measured": "log1p of counts per 10 000 as measured; only rows with obs['observed'] hold values. The other "
     "rows are empty because nothing was measured there, not because nothing is expressed there",
-    "layers_spread": "standard deviation of X, from models that know it",
+    "layers_spread": "standard deviation of a new measurement around X, its noise included, from models that know it",
     "obs_observed": "True where the place is a measured spot",
     "obs_parent": "barcode of the measured spot that the place belongs to",
     "obs_offset_class": "0 at the measured spots, k at their k-th translates, -1 at places of no class",
@@ -52,6 +65,32 @@ def obs(section: Section, locations: Locations) -> DataFrame:
             "array_row": np.array(locations.lattice_xy[:, 1]),
         },
         index=pd.Index(locations.points.ids.astype(object), name="place"),
+    )
+
+
+def locations(obs: DataFrame, xy_um: Array, held: Mapping[str, Any]) -> Locations:
+    """Rebuild the places; ``parent`` means rows of the section, whatever places were taken out since.
+
+    Parameters
+    ----------
+    obs
+        As :func:`obs` made it.
+    xy_um
+        Positions.
+    held
+        ``uns["histosge"]["layout"]``, as :func:`describe` made it.
+    """
+    row_of = {str(name): row for row, name in enumerate(held["spots"])}
+    observed, parent, offset_class, in_tissue, column, row = (obs[name] for name in _COLUMNS)
+    parent = parent.astype("category")
+    row_of_category = np.array([row_of[str(name)] for name in parent.cat.categories], dtype=np.intp)
+    return Locations(
+        Points(np.asarray(xy_um), obs.index.to_numpy(), float(held["place_diameter_um"])),
+        np.column_stack([column, row]).astype(np.float64),
+        row_of_category[parent.cat.codes],
+        offset_class.to_numpy(dtype=np.intp),
+        observed.to_numpy(dtype=bool),
+        in_tissue.to_numpy(dtype=bool),
     )
 
 
@@ -144,6 +183,11 @@ def describe(section: Section, locations: Locations, provenance: Mapping[str, An
         "spots": section.spots.ids.astype(object),
     }
     return {**_browsable(plain), "layout": layout, "provenance_json": json.dumps(plain)}
+
+
+def as_json(provenance: Mapping[str, Any]) -> str:
+    """Return the provenance as JSON, all of it."""
+    return json.dumps(_plain(provenance))
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Predictions as a SpatialData store: image, circles and table in one frame, in µm."""
+"""Predictions as a SpatialData store: image, circles and table in one frame, in µm and in full-resolution pixels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from .._atomic import atomic_path
 from .._errors import UsageError
+from .._types import Array
+from ..factored import FactoredPrediction
 from ..prediction import Prediction
 from ..section import Section
 from . import layout
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["require", "write"]
 
 _REGION, _IMAGE = "places", "image"
+# of places × genes in memory at a time
+_PIECE = 1 << 22
 # the image that goes along is for looking at: what napari shows of a section at a glance
 _LONGEST_PX = 4096
-# SpatialData has no circles without extent
-_LEAST_RADIUS_UM = 1.0
+# SpatialData's name for the frame that viewers open first, and ours for the one of other tools' full-resolution stores
+_UM, _PIXELS = "global", "fullres_px"
 
 
 def require() -> None:
@@ -32,11 +36,14 @@ def require() -> None:
         raise UsageError("SpatialData is not installed. Run: pip install 'histosge[spatialdata]'")
 
 
-def write(path: Path, section: Section, prediction: Prediction) -> Path:
+def write(path: Path, section: Section, prediction: Prediction | FactoredPrediction) -> Path:
     """Write a zarr store with ``places`` (circles), ``image`` and ``table``, and return the path.
 
-    The coordinate system ``global`` is in µm; the image carries the scale that brings it there. ``table`` is laid out
-    as ``prediction.h5ad``. The store appears whole or not at all.
+    There are two coordinate systems: ``global`` in µm, in which the circles are written, and ``fullres_px`` in pixels
+    of the full-resolution image, for those who lay other stores of the same section over this one. The image carries
+    the scale that brings it to either. ``table`` is laid out as ``prediction.h5ad``. Places without extent,
+    such as cells, are drawn as wide as the distance to their neighbours, as SpatialData has no circles of radius 0.
+    The store appears whole or not at all.
 
     Raises
     ------
@@ -50,9 +57,12 @@ def write(path: Path, section: Section, prediction: Prediction) -> Path:
     from spatialdata.models import ShapesModel, TableModel
 
     places = prediction.locations
-    radius_um = max(places.points.diameter_um / 2, _LEAST_RADIUS_UM)
     circles = ShapesModel.parse(
-        np.array(places.xy), geometry=0, radius=radius_um, index=places.points.ids.astype(object)
+        np.array(places.xy),
+        geometry=0,
+        radius=layout.place_diameter_um(section, places) / 2,
+        index=places.points.ids.astype(object),
+        transformations=_frames(section, 1.0, 1.0),
     )
     table = TableModel.parse(
         _table(section, prediction), region=_REGION, region_key="region", instance_key="place_id"
@@ -65,7 +75,7 @@ def write(path: Path, section: Section, prediction: Prediction) -> Path:
     return path
 
 
-def _table(section: Section, prediction: Prediction) -> AnnData:
+def _table(section: Section, prediction: Prediction | FactoredPrediction) -> AnnData:
     """Return the table, laid out as ``prediction.h5ad``."""
     from anndata import AnnData
 
@@ -75,10 +85,11 @@ def _table(section: Section, prediction: Prediction) -> AnnData:
     obs["region"] = obs["region"].astype("category")
     obs["place_id"] = np.asarray(places.points.ids, dtype=object)
     layers = {"measured": layout.measured(section, places, prediction.genes)}
-    if prediction.spread is not None:
-        layers["spread"] = prediction.spread
+    mean, spread = _matrices(prediction)
+    if spread is not None:
+        layers["spread"] = spread
     return AnnData(
-        np.array(prediction.mean),
+        mean,
         obs=obs,
         var=layout.var(section, prediction.genes),
         obsm={"spatial": np.array(places.xy), "spatial_px": places.xy / section.mpp},
@@ -87,22 +98,53 @@ def _table(section: Section, prediction: Prediction) -> AnnData:
     )
 
 
+def _matrices(prediction: Prediction | FactoredPrediction) -> tuple[Any, Any]:
+    """Return means and standard deviations; of factors, as pieces that are multiplied out while they are written."""
+    if isinstance(prediction, Prediction):
+        return np.array(prediction.mean), prediction.spread
+    from dask.array import map_blocks
+
+    step = max(1, _PIECE // max(len(prediction.genes), 1))
+    rows = [min(step, len(prediction) - start) for start in range(0, len(prediction), step)]
+    chunks = (tuple(rows), (len(prediction.genes),))
+
+    def piece(name: str, block_info: Any = None) -> Array:
+        start, stop = block_info[None]["array-location"][0]
+        return np.asarray(getattr(prediction.take(slice(start, stop)).whole(observation=True), name))
+
+    has = {"mean": True, "spread": prediction.field_sd is not None}
+    mean, spread = (
+        map_blocks(piece, name, chunks=chunks, dtype=np.float32, meta=np.zeros((0, 0), np.float32))
+        if there
+        else None
+        for name, there in has.items()
+    )
+    return mean, spread
+
+
 def _image(section: Section) -> Any:
     """Return the image with its scale, as a pyramid."""
     from spatialdata.models import Image2DModel
-    from spatialdata.transformations import Scale
 
     if section.slide is None:
         raise UsageError(f"Section '{section.name}' has no image.")
     mpp = max(section.slide.mpp, max(section.slide.size_um) / _LONGEST_PX)
     pixels = np.moveaxis(section.slide.thumbnail(mpp), 2, 0)
-    scale = Scale(
-        [section.slide.size_um[1] / pixels.shape[1], section.slide.size_um[0] / pixels.shape[2]], ("y", "x")
-    )
+    width_um, height_um = section.slide.size_um
     return Image2DModel.parse(
         np.ascontiguousarray(pixels),
         dims=("c", "y", "x"),
         c_coords=["r", "g", "b"],
-        transformations={"global": scale},
+        transformations=_frames(section, width_um / pixels.shape[2], height_um / pixels.shape[1]),
         scale_factors=[2, 2] if min(pixels.shape[1:]) > 512 else None,
     )
+
+
+def _frames(section: Section, x_um: float, y_um: float) -> dict[str, Any]:
+    """Return how units of ``x_um`` and ``y_um`` become µm and full-resolution pixels."""
+    from spatialdata.transformations import Scale
+
+    return {
+        _UM: Scale([x_um, y_um], ("x", "y")),
+        _PIXELS: Scale([x_um / section.mpp, y_um / section.mpp], ("x", "y")),
+    }

@@ -1,0 +1,80 @@
+"""The command ``domains``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .._errors import UsageError
+from .app import assignment
+from .judging import app
+from .screen import answer, errors_as_sentences, progress, remarks
+
+__all__ = ["app", "domains"]
+
+
+@app.command()
+def domains(
+    input_: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A section, a prediction.h5ad, or an h5ad with counts.")
+    ],
+    method: Annotated[str, typer.Option(help="See `histosge list domains`.")] = "stagate",
+    clusters: Annotated[
+        int | None, typer.Option(help="How many domains; by default as many as --truth has.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Table of places and annotated domains, to compare with.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds: 0, 1, 2 … All are reported.")] = 3,
+    values: Annotated[
+        str | None,
+        typer.Option(help="measured or predicted; by default predicted, where there are predictions."),
+    ] = None,
+    genes: Annotated[
+        str | None,
+        typer.Option(help="Of a section: hvg:N, all, or a FILE; by default what the method takes."),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Named configuration: published.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the method.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for tables and map.")] = Path("histosge-domains"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, mps.")] = "auto",
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
+    ] = False,
+) -> None:
+    """Divide a tissue into spatial domains, and compare them with annotated ones."""
+    with errors_as_sentences(as_json=json), progress() as report:
+        from .._device import resolve_device
+        from ..annotation import read_annotation
+        from ..domains import Runtime, build_method
+        from ..partition import divide, write
+        from ..provenance import Stopwatch
+        from ..subject import open_subject
+
+        if seeds < 1:
+            raise UsageError(f"--seeds must be 1 or more, got {seeds}.")
+        watch = Stopwatch()
+        way = build_method(method, preset, **dict(assignment(text) for text in set_ or ()))
+        with watch("read"):
+            subject = open_subject(input_, values=values, genes=genes or way.genes)
+            known = None if truth is None else read_annotation(truth, subject.ids)
+        with watch("divide"):
+            runtime = Runtime(resolve_device(device), report=report)
+            found = divide(subject, way, clusters=clusters, seeds=range(seeds), truth=known, runtime=runtime)
+        remarks(found.notes)
+        record = write(found, out, watch.stages)
+        answer(record, as_json=json, lines=_lines(record, out))
+
+
+def _lines(record: dict[str, object], out: Path) -> list[str]:
+    said = [f"{record['section']}, {record['values']}: {record['places']} places by {record['method']}"]
+    mean, sd = record["mean"], record["sd"]
+    if isinstance(mean, dict) and isinstance(sd, dict):
+        for name in mean:
+            spread = "" if sd[name] is None else f" ± {sd[name]:.3f}"
+            said.append(f"  {name.upper()} {mean[name]:.3f}{spread} over {len(record['seeds'])} seeds")  # type: ignore[arg-type]
+    return [*said, *(f"  {out / name}" for name in record["files"])]  # type: ignore[attr-defined]

@@ -1,0 +1,52 @@
+"""Spatial domains: which places of a tissue belong together, from a matrix and positions.
+
+Adding a method is adding a file with a frozen dataclass and its line in ``_built_in``; other packages use the
+entry-point group ``histosge.domains``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._registry import Registry
+from ..models._options import checked, chosen_preset
+from ._contract import DomainCard, Method, Runtime
+from ._graph import pieces, spacing_um, within
+
+__all__ = ["DOMAINS", "DomainCard", "Method", "Runtime", "build_method", "pieces", "spacing_um", "within"]
+
+
+def _built_in() -> Mapping[str, type[Any]]:
+    from .kmeans import KMeans
+    from .leiden import Leiden
+    from .stagate import STAGATE
+    from .stmask import STMask
+
+    return {method.card.name: method for method in (KMeans, Leiden, STAGATE, STMask)}
+
+
+# configurations are frozen dataclasses; the entry is the class
+DOMAINS: Registry[type[Any]] = Registry("clustering method", _built_in, group="histosge.domains")
+
+
+def build_method(name: str, preset: str | None = None, **options: Any) -> Method:
+    """Return a configured method.
+
+    Parameters
+    ----------
+    name
+        As listed by ``histosge list domains``.
+    preset
+        Named set of options; ``None`` takes the method's defaults.
+    options
+        Single fields that differ from the preset.
+
+    Raises
+    ------
+    UsageError
+        For an unknown method, preset or option, or a value that an option cannot have.
+    """
+    kind = DOMAINS[name]
+    method: Method = kind(**checked(kind, {**chosen_preset(kind, preset), **options}))
+    return method

@@ -1,0 +1,1 @@
+"""Networks of the methods; imported where they are used, because torch is slow to import."""

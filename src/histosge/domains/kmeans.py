@@ -1,0 +1,61 @@
+"""K-means on expression alone; what methods that know positions have to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from .._errors import UsageError
+from .._types import Float, Int
+from ._contract import DomainCard, Runtime, refuse_unusable
+from ._reduce import by_size, components
+
+__all__ = ["KMeans"]
+
+
+@dataclass(frozen=True, slots=True)
+class KMeans:
+    """Configuration.
+
+    Parameters
+    ----------
+    components
+        Principal components of log1p(CP10k) to cluster; 0 takes the genes themselves.
+    starts
+        Starts by k-means++, of which the tightest is taken.
+    genes
+        Of a measured section.
+    """
+
+    components: int = 30
+    starts: int = 20
+    genes: str = "hvg:1000"
+
+    card: ClassVar[DomainCard] = DomainCard(
+        "kmeans", "K-means++ on principal components; knows nothing of positions.", "arthur2007", False
+    )
+
+    def __post_init__(self) -> None:
+        if self.components < 0 or self.starts < 1:
+            raise UsageError(
+                f"Expected `components` of 0 or more and `starts` of 1 or more, got {self.components}, {self.starts}."
+            )
+
+    def assign(
+        self,
+        values: Float[np.ndarray, "n g"],
+        xy_um: Float[np.ndarray, "n 2"],
+        *,
+        pitch_um: float,
+        clusters: int | None,
+        seed: int = 0,
+        runtime: Runtime = Runtime(),
+    ) -> Int[np.ndarray, " n"]:
+        """Return the domain of each place; see :class:`histosge.domains.Method`."""
+        from sklearn.cluster import KMeans as Clusterer
+
+        refuse_unusable(self.card, values, xy_um, clusters)
+        reduced = components(values, self.components) if self.components else values
+        return by_size(Clusterer(clusters, n_init=self.starts, random_state=seed).fit_predict(reduced))

@@ -1,0 +1,175 @@
+"""A fitted cokriging, ready to be asked about any place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .._errors import DataError
+from .._types import Array, Float
+from ..factored import Basis, FactoredPrediction
+from ..inputs import Inputs
+from ._appearance import Appearance, Look
+from ._contract import Block
+from ._covariance import Covariance, Sites
+from ._fields import Fields
+from ._landmarks import evenly
+from ._pieces import features_of, pieces
+from ._standard import Standard
+
+__all__ = ["CokrigingPredictor", "parts"]
+
+# spots on which the parts of a prediction are compared
+_COMPARED = 1024
+_LOOK = ("own", "around", "guess")
+_BASIS = ("offset", "loadings", "nugget", "inflation", "skill")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CokrigingPredictor:
+    """Fields, loadings, and what compares a new place with the landmarks.
+
+    Parameters
+    ----------
+    basis
+        Genes in terms of fields; its offset is that of the first section.
+    standard
+        The gene means of each section.
+    fields
+        What kriging found.
+    appearance
+        How places are looked at; ``None`` for cokriging on positions.
+    covariance, landmarks
+        What a place is compared by, and with.
+    histology
+        Share of each gene's predicted pattern that the image accounts for.
+    told
+        Plain values that were learnt.
+    """
+
+    basis: Basis
+    standard: Standard
+    fields: Fields
+    appearance: Appearance | None
+    covariance: Covariance
+    landmarks: Sites
+    histology: Float[np.ndarray, " g"]
+    told: Mapping[str, Any]
+
+    @property
+    def genes(self) -> Array:
+        """Names of the genes."""
+        return self.basis.genes
+
+    def blocks(self, inputs: Inputs) -> Iterator[Block]:
+        """Predict piece by piece: means, and standard deviations of what a measurement would show."""
+        loadings, inflation = self.basis.loadings, self.basis.inflation
+        for rows in pieces(len(inputs), max(len(self.genes), len(self.landmarks))):
+            mean, sd = self._at(inputs, rows)
+            offset = self.standard.means[self._section(inputs.section_index[rows])]
+            variance = sd**2 @ (loadings**2).T + self.basis.nugget**2
+            expected = np.maximum(offset + mean @ loadings.T, 0.0)
+            yield rows, expected.astype(np.float32), (np.sqrt(variance) * inflation).astype(np.float32)
+
+    def factored(self, inputs: Inputs) -> FactoredPrediction:
+        """Predict at all places of one section, kept as factors.
+
+        Raises
+        ------
+        DataError
+            When the places belong to several sections, whose genes have different means.
+        """
+        sections = np.unique(self._section(inputs.section_index))
+        if len(sections) > 1:
+            raise DataError(f"Expected places of one section, got {len(sections)}. Predict each by itself.")
+        mean = np.empty((len(inputs), len(self.fields.variance)), dtype=np.float32)
+        sd = np.empty_like(mean)
+        for rows in pieces(len(inputs), len(self.landmarks)):
+            mean[rows], sd[rows] = self._at(inputs, rows)
+        offset = self.standard.means[sections[0]] if len(sections) else self.basis.offset
+        return FactoredPrediction(inputs.locations, replace(self.basis, offset=offset), mean, sd)
+
+    def scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
+        """Return mean and standard deviation of each field at each fitted spot, predicted from all others."""
+        return self.fields.left_out, np.sqrt(self.fields.left_out_variance)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return all that was fitted."""
+        found = self.standard.arrays() | self.fields.arrays() | {"histology": self.histology}
+        found |= {f"basis.{name}": getattr(self.basis, name) for name in _BASIS}
+        found["landmarks.xy_um"] = self.landmarks.xy_um
+        if self.appearance is not None and self.landmarks.look is not None:
+            found |= self.appearance.arrays()
+            found |= {f"landmarks.{name}": getattr(self.landmarks.look, name) for name in _LOOK}
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Return the covariance, and what was learnt of the image's worth."""
+        covariance = {
+            "ranges_um": list(self.covariance.ranges_um),
+            "share": self.covariance.share,
+            "squares": {name: list(pair) for name, pair in self.covariance.squares.items()},
+            "diameter_um": self.landmarks.diameter_um,
+        }
+        return {"covariance": covariance, **self.told}
+
+    @classmethod
+    def restored(
+        cls, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+    ) -> CokrigingPredictor:
+        """Rebuild the predictor from what it told."""
+        held = facts["covariance"]
+        squares = {name: (pair[0], pair[1]) for name, pair in held["squares"].items()}
+        covariance = Covariance(tuple(held["ranges_um"]), held["share"], squares)
+        looks = f"landmarks.{_LOOK[0]}" in arrays
+        look = Look(*(arrays[f"landmarks.{name}"] for name in _LOOK)) if looks else None
+        basis = [arrays[f"basis.{name}"] for name in _BASIS]
+        return cls(
+            Basis(genes, *basis),
+            Standard.from_arrays(arrays),
+            Fields.from_arrays(arrays),
+            Appearance.from_arrays(arrays) if looks else None,
+            covariance,
+            Sites(arrays["landmarks.xy_um"], held["diameter_um"], look),
+            arrays["histology"],
+            {name: value for name, value in facts.items() if name != "covariance"},
+        )
+
+    def _section(self, index: Array) -> Array:
+        """Return rows of the section means: the last is for sections that were not fitted."""
+        last = len(self.standard.means) - 1
+        return np.asarray(np.where(index < last, index, last))
+
+    def _at(self, inputs: Inputs, rows: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation of each field."""
+        xy_um, sections = inputs.locations.xy[rows], inputs.section_index[rows]
+        look = None
+        if self.appearance is not None and self.covariance.share > 0:
+            look = self.appearance.look(features_of(inputs, rows), sections, xy_um)
+        diameter_um = 0.0
+        if self.landmarks.diameter_um > 0:
+            diameter_um = min(float(inputs.locations.points.diameter_um), self.landmarks.diameter_um)
+        sites = Sites(xy_um, diameter_um, look)
+        return self.fields.at(self.covariance(sites, self.landmarks), self.covariance.variance(sites))
+
+
+def parts(
+    basis: Basis, found: Fields, covariance: Covariance, sites: Sites, landmarks: Sites
+) -> Float[np.ndarray, " g"]:
+    """Return the share of each gene's predicted pattern that the image accounts for, 0 … 1.
+
+    A prediction is a sum of what position kernels and what image kernels carry; the share is the covariance of the
+    image's part with the whole over the variance of the whole, at some of the fitted spots.
+    """
+    some = sites.take(evenly(len(sites), _COMPARED))
+    image = covariance.image(some, landmarks) @ found.dual
+    whole = image + covariance.position(some, landmarks) @ found.dual
+    image, whole = image - image.mean(axis=0), whole - whole.mean(axis=0)
+    both, all_ = whole.T @ image, whole.T @ whole
+    over = np.einsum("gk,kl,gl->g", basis.loadings, all_, basis.loadings, optimize=True)
+    share = np.einsum("gk,kl,gl->g", basis.loadings, both, basis.loadings, optimize=True)
+    part = np.divide(share, over, out=np.zeros_like(share), where=over > 1e-12)
+    return np.asarray(np.clip(part, 0.0, 1.0))

@@ -1,0 +1,132 @@
+"""How alike expression is at two places: by where they are, and by what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._types import Array, Float
+from ._appearance import Look
+from ._landmarks import evenly
+from ._support import averaged
+
+__all__ = ["Covariance", "Sites"]
+
+# weights of the image's kernels: likeness and slope of what is seen at the place, of what is around it, and likeness
+# of the guess, which knows what matters and counts twice
+_IMAGE_WEIGHTS = {"own": 1.0, "own_slope": 1.0, "around": 1.0, "around_slope": 1.0, "guess": 2.0}
+_SQUARE_SAMPLE = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sites:
+    """Places a covariance compares.
+
+    Parameters
+    ----------
+    xy_um
+        Positions.
+    diameter_um
+        What a value is the average over; 0 is a point.
+    look
+        What is seen there; ``None`` where nothing is.
+    """
+
+    xy_um: Float[np.ndarray, "n 2"]
+    diameter_um: float
+    look: Look | None
+
+    def __len__(self) -> int:
+        return len(self.xy_um)
+
+    def take(self, rows: Array) -> Sites:
+        """Return those at ``rows``."""
+        look = None if self.look is None else self.look.take(rows)
+        return Sites(self.xy_um[rows], self.diameter_um, look)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Covariance:
+    """A sum of position kernels and image kernels, of variance about 1 at a point.
+
+    Parameters
+    ----------
+    ranges_um
+        Of the Matérn-3/2 kernels of position, which share their part evenly.
+    share
+        Part of the image, 0 … 1.
+    squares
+        Of each of own, around, guess: the median squared distance of fitted spots, and their mean square; what
+        distances and products are measured by.
+    """
+
+    ranges_um: tuple[float, ...]
+    share: float
+    squares: Mapping[str, tuple[float, float]]
+
+    @classmethod
+    def of(cls, sites: Sites, ranges_um: tuple[float, ...], share: float) -> Covariance:
+        """Measure the spread of looks."""
+        look = sites.look
+        names = () if look is None else ("own", "around", "guess")
+        return cls(
+            ranges_um, share if names else 0.0, {name: _squares(getattr(look, name)) for name in names}
+        )
+
+    def __call__(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
+        """Return the covariance of all pairs."""
+        return np.asarray(self.position(left, right) + self.image(left, right))
+
+    def position(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
+        """Return the part that distance explains."""
+        if self.share >= 1.0:
+            return np.zeros((len(left), len(right)))
+        distance = np.sqrt(_squared(left.xy_um, right.xy_um))
+        sizes = (left.diameter_um, right.diameter_um)
+        return averaged(distance, self.ranges_um, sizes) * (1 - self.share)
+
+    def image(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
+        """Return the part that what is seen explains."""
+        if self.share <= 0.0 or left.look is None or right.look is None:
+            return np.zeros((len(left), len(right)))
+        # looks are rough numbers: single precision loses nothing and takes half the time
+        found = np.zeros((len(left), len(right)), dtype=np.float32)
+        for name, (median, mean) in self.squares.items():
+            one, two = (getattr(look, name).astype(np.float32) for look in (left.look, right.look))
+            found += _IMAGE_WEIGHTS[name] * np.exp(_squared(one, two) * np.float32(-1 / median))
+            if slope := _IMAGE_WEIGHTS.get(f"{name}_slope"):
+                found += slope / mean * (one @ two.T)
+        return np.asarray(found * (self.share / sum(_IMAGE_WEIGHTS.values())))
+
+    def variance(self, sites: Sites) -> Float[np.ndarray, " n"]:
+        """Return the variance of each place before anything was measured."""
+        sizes = (sites.diameter_um, sites.diameter_um)
+        alone = float(averaged(np.zeros(1), self.ranges_um, sizes)[0])
+        found = np.full(len(sites), (1 - self.share) * alone)
+        if self.share > 0 and sites.look is not None:
+            unit = self.share / sum(_IMAGE_WEIGHTS.values())
+            for name, (_, mean) in self.squares.items():
+                found += unit * _IMAGE_WEIGHTS[name]
+                values = getattr(sites.look, name)
+                found += unit * _IMAGE_WEIGHTS.get(f"{name}_slope", 0.0) / mean * (values**2).sum(axis=1)
+        return found
+
+
+def _squared(left: Array, right: Array) -> Array:
+    """Return squared distances of all pairs; those of sections laid far apart stay large."""
+    if left.shape[1] == 2:
+        from scipy.spatial.distance import cdist
+
+        return np.asarray(cdist(left, right, "sqeuclidean"))
+    squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
+    return np.asarray(np.maximum(squares - 2 * (left @ right.T), 0.0))
+
+
+def _squares(values: Array) -> tuple[float, float]:
+    """Return the median squared distance, on a few hundred spots, and the mean square."""
+    some = values[evenly(len(values), _SQUARE_SAMPLE)]
+    median = float(np.median(_squared(some, some)))
+    mean = float((values**2).sum(axis=1).mean())
+    return (median if median > 0 else 1.0), (mean if mean > 0 else 1.0)

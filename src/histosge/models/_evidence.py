@@ -1,0 +1,109 @@
+"""How much the image says: evidence for its part of the covariance, and what remains of it when it is shuffled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._types import Array, Float
+from ._calibration import skill
+from ._covariance import Covariance, Sites
+from ._spectrum import Answers, Spectrum
+
+__all__ = ["Evidence", "choose"]
+
+# spots that evidence is weighed on: it grows with them, the ranking does not change
+_ASKED = 1000
+# where there are many times more, whole neighbourhoods are asked: spots far from all others say nothing of ranges
+_CROWDED, _NEIGHBOURHOODS = 5000, 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Which part of the covariance is the image's, and why.
+
+    Parameters
+    ----------
+    share
+        The part with the highest evidence.
+    logs
+        Log evidence of each part that was asked for, less that of the best.
+    answers
+        Left-out predictions of the factors on the spots asked: with the chosen part, without the image, and with
+        images dealt to other spots.
+    rows
+        Those spots.
+    """
+
+    share: float
+    logs: dict[float, float]
+    answers: dict[str, Float[np.ndarray, "a f"]]
+    rows: Array
+
+    def facts(self, values: Float[np.ndarray, "n g"], loadings: Float[np.ndarray, "f g"]) -> dict[str, Any]:
+        """Return plain values: the evidence, and mean left-out correlation over genes of each answer."""
+        measured = values[self.rows]
+        found = {
+            name: float(skill(measured, answer @ loadings).mean()) for name, answer in self.answers.items()
+        }
+        return {
+            "image_share": self.share,
+            "image_evidence": {f"{share:g}": round(log, 2) for share, log in self.logs.items()},
+            "skill_of_factors": found,
+        }
+
+
+def choose(
+    sites: Sites,
+    factors: Float[np.ndarray, "n f"],
+    ranges_um: tuple[float, ...],
+    shares: tuple[float, ...],
+    seed: int,
+) -> Evidence:
+    """Weigh the image's part of the covariance by the evidence of all factors together.
+
+    Parameters
+    ----------
+    sites
+        The fitted spots.
+    factors
+        Their factors.
+    ranges_um
+        Of the position kernels.
+    shares
+        To choose among.
+    seed
+        Chooses the spots asked where there are many, and shuffles the images.
+    """
+    rng = np.random.default_rng(seed)
+    rows = _asked(sites.xy_um, rng)
+    asked, measured = sites.take(rows), factors[rows]
+    if asked.look is None:
+        shares = (0.0,)
+    found = {share: _answers(asked, measured, ranges_um, share) for share in shares}
+    logs = {share: float(answers.evidence.sum()) for share, answers in found.items()}
+    best = max(logs, key=lambda share: logs[share])
+    told = {"fitted": found[best].left_out}
+    if best > 0 and asked.look is not None:
+        told["positions"] = _answers(asked, measured, ranges_um, 0.0).left_out
+        shuffled = Sites(asked.xy_um, asked.diameter_um, asked.look.take(rng.permutation(len(rows))))
+        told["shuffled_image"] = _answers(shuffled, measured, ranges_um, best).left_out
+    return Evidence(best, {share: log - logs[best] for share, log in logs.items()}, told, rows)
+
+
+def _asked(xy_um: Array, rng: np.random.Generator) -> Array:
+    """Return the rows of the spots asked."""
+    order = rng.permutation(len(xy_um))
+    if len(xy_um) <= _CROWDED:
+        return np.sort(order[:_ASKED])
+    from scipy.spatial import cKDTree
+
+    centres = xy_um[order[:_NEIGHBOURHOODS]]
+    return np.unique(cKDTree(xy_um).query(centres, k=_ASKED // _NEIGHBOURHOODS)[1])
+
+
+def _answers(sites: Sites, factors: Array, ranges_um: tuple[float, ...], share: float) -> Answers:
+    covariance = Covariance.of(sites, ranges_um, share)
+    return Spectrum.exact(covariance(sites, sites)).answer(factors)

@@ -1,0 +1,111 @@
+"""What was predicted, as codes that the page turns back into numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._types import Array
+from ..factored import FactoredPrediction
+from ..prediction import Prediction
+from .pack import Codes, blob, quantised
+
+__all__ = ["Packed", "pack"]
+
+# bytes of fields in 16 bits; above, 8 bits
+_FINE_BYTES = 26_000_000
+# the same for standard deviations, whose third digit nobody reads
+_FINE_SD_BYTES = 3_000_000
+# values of a chunk of columns
+_CHUNK_VALUES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A prediction ready for the page.
+
+    Parameters
+    ----------
+    about
+        What turns codes into numbers.
+    blobs
+        The codes by name.
+    error, error_sd
+        The largest difference of a value, and of a standard deviation, to the file's, in log1p(CP10k).
+    """
+
+    about: dict[str, Any]
+    blobs: dict[str, str]
+    error: float
+    error_sd: float | None
+
+
+def pack(prediction: FactoredPrediction | Prediction) -> Packed:
+    """Return a prediction as codes: factors where it has them, columns otherwise."""
+    return _factors(prediction) if isinstance(prediction, FactoredPrediction) else _columns(prediction)
+
+
+def _factors(prediction: FactoredPrediction) -> Packed:
+    basis, fields = prediction.basis, np.asarray(prediction.fields, dtype=np.float64)
+    largest = np.maximum(np.abs(basis.loadings).max(axis=1, initial=0.0), 1e-12).astype(np.float64)
+    step = (largest / 32767).astype(np.float32)
+    loadings = np.rint(basis.loadings / step[:, None].astype(np.float64)).astype(np.int16)
+    field_codes = quantised(fields.T, 16 if fields.size * 2 <= _FINE_BYTES else 8)
+    blobs = {"fields": blob(field_codes.codes), "loadings": blob(loadings), "loading_step": blob(step)}
+    weight = np.abs(np.asarray(basis.loadings, dtype=np.float64))
+    reach = np.abs(fields).max(axis=0, initial=0.0) + field_codes.error
+    # |Δ(l·f)| ≤ |l| Δf + Δl |f|: what both roundings can do together
+    error = float((weight @ field_codes.error + step / 2.0 * reach.sum()).max(initial=0.0))
+    about: dict[str, Any] = {"k": fields.shape[1], "fields": field_codes.about()}
+    tables = {name: getattr(basis, name) for name in ("offset", "inflation", "nugget", "skill")}
+    tables["level"] = np.maximum(basis.offset + basis.loadings @ fields.mean(axis=0), 0)
+    error_sd = None
+    if prediction.field_sd is not None:
+        sd = np.asarray(prediction.field_sd, dtype=np.float64)
+        codes = quantised(sd.T, 16 if sd.size * 2 <= _FINE_SD_BYTES else 8, from_zero=True)
+        blobs["field_sd"] = blob(codes.codes)
+        about["field_sd"] = codes.about()
+        error_sd = _sd_error(weight, codes, step, sd, np.asarray(basis.inflation, dtype=np.float64))
+    return _with_tables(Packed({"factors": about}, blobs, error, error_sd), tables)
+
+
+def _sd_error(weight: Array, codes: Codes, step: Array, sd: Array, inflation: Array) -> float:
+    """Return how far a standard deviation can be off: norms differ by no more than the norm of the difference."""
+    from_fields = np.sqrt(weight**2 @ codes.error**2)
+    from_loadings = step / 2.0 * np.sqrt((sd**2).sum(axis=1).max(initial=0.0))
+    return float((inflation * (from_fields + from_loadings)).max(initial=0.0))
+
+
+def _columns(prediction: Prediction) -> Packed:
+    n, g = prediction.mean.shape
+    copies = 1 if prediction.spread is None else 2
+    bits = 16 if n * g * 2 * copies <= _FINE_BYTES else 8
+    per_chunk = max(1, _CHUNK_VALUES // max(n, 1))
+    about: dict[str, Any] = {"per_chunk": per_chunk}
+    blobs: dict[str, str] = {}
+    errors = []
+    for name, matrix in (("mean", prediction.mean), ("spread", prediction.spread)):
+        if matrix is None:
+            continue
+        lows, steps = [], []
+        for chunk, start in enumerate(range(0, g, per_chunk)):
+            codes = quantised(matrix[:, start : start + per_chunk].T, bits, from_zero=name == "spread")
+            blobs[f"{name}.{chunk}"] = blob(codes.codes)
+            lows.append(codes.low)
+            steps.append(codes.step)
+        low, step = np.concatenate(lows), np.concatenate(steps)
+        about[name] = {"bits": bits, "low": low.tolist(), "step": step.tolist()}
+        errors.append(float(step.max() / 2))
+    tables = {"level": prediction.mean.mean(axis=0)}
+    error_sd = errors[1] if len(errors) > 1 else None
+    return _with_tables(Packed({"columns": about}, blobs, errors[0], error_sd), tables)
+
+
+def _with_tables(packed: Packed, tables: dict[str, Array]) -> Packed:
+    """Add one number a gene, of those kinds that are known of any."""
+    known = {name: column for name, column in tables.items() if np.isfinite(column).any()}
+    blobs = {name: blob(np.asarray(column, dtype=np.float32)) for name, column in known.items()}
+    about = {**packed.about, "tables": list(known)}
+    return Packed(about, packed.blobs | blobs, packed.error, packed.error_sd)

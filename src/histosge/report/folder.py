@@ -1,0 +1,203 @@
+"""The folder that a run leaves, read for its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .._errors import DataError, UsageError
+from .._types import Array
+from ..factored import FactoredPrediction
+from ..locations import Locations
+from ..points import Points
+from ..prediction import Prediction
+from ..slide import SlideImage
+from ..writers import factors, layout
+from .measured import Measured
+
+__all__ = ["Held", "held", "record", "scores"]
+
+# codes of places × genes that a page carries of a prediction that is not factored
+_MOST_VALUES = 24_000_000
+_BLOCK_VALUES = 4_000_000
+_SAMPLE = 2000
+# what h5py and anndata raise for files that were cut off or changed
+_DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """What a folder holds of a run.
+
+    Parameters
+    ----------
+    prediction
+        Factors of all genes, or a matrix of those that a page has room for.
+    predicted
+        How many genes the file has.
+    measured
+        What was measured at those of the places that are spots, or at all spots; ``None`` where it is not there.
+    slide
+        A copy of the image with at most 2000 pixels a side, or ``None``.
+    mpp
+        µm per pixel of the full-resolution image.
+    """
+
+    prediction: FactoredPrediction | Prediction
+    predicted: int
+    measured: Measured | None
+    slide: SlideImage | None
+    mpp: float
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """Return ``run.json``.
+
+    Raises
+    ------
+    UsageError
+        When the folder holds no run.
+    DataError
+        When the record is damaged.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise UsageError(
+            f"There is no run in '{folder}': it has no run.json. Give the --out of a `histosge run`."
+        )
+    content = _json(path, "run")
+    if "section" not in content:
+        raise DataError(f"'{path}' is no record of a run. Run `histosge run` again.")
+    return content
+
+
+def scores(folder: Path) -> dict[str, Any] | None:
+    """Return the scores of an evaluation that was written into the folder, or ``None``.
+
+    Raises
+    ------
+    DataError
+        When they are damaged.
+    """
+    path = folder / "scores.json"
+    return _json(path, "evaluate") if path.is_file() else None
+
+
+def held(folder: Path, record: Mapping[str, Any]) -> Held:
+    """Return what the folder holds: factors, which know all genes, before the matrix.
+
+    Raises
+    ------
+    UsageError
+        When there is no prediction.
+    DataError
+        When it is damaged, or was not written by this version.
+    """
+    path = folder / "factors.h5ad"
+    if path.is_file():
+        prediction, section = factors.read(path), factors.section(path)
+        measured = Measured.of(section, prediction.genes)
+        return Held(prediction, len(prediction.genes), measured, section.slide, section.mpp)
+    path = folder / "prediction.h5ad"
+    if path.is_file():
+        return _matrix(path, record)
+    raise UsageError(f"There is no prediction in '{folder}'. Give the --out of a `histosge run`.")
+
+
+def _json(path: Path, command: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"'{path}' is damaged ({error}). Run `histosge {command}` again.") from error
+    if not isinstance(content, dict):
+        raise DataError(f"'{path}' holds no JSON object. Run `histosge {command}` again.")
+    return content
+
+
+def _matrix(path: Path, record: Mapping[str, Any]) -> Held:
+    """Read ``prediction.h5ad``, of its matrix only the columns that a page has room for."""
+    from anndata.io import read_elem
+
+    with _opened(path) as file:
+        obs, obsm, uns = (read_elem(file[name]) for name in ("obs", "obsm", "uns"))
+        genes = read_elem(file["var"]).index.to_numpy(dtype=str)
+        about = uns["histosge"]["layout"]
+        places = layout.locations(obs, obsm["spatial_um"], about)
+        sd = file.get("layers/spread")
+        columns = _chosen(file["X"], genes, tuple(record.get("genes_shown", ())), 1 if sd is None else 2)
+        parts = [_columns(matrix, columns) for matrix in (file["X"], sd) if matrix is not None]
+        prediction = Prediction(places, genes[columns], parts[0], parts[1] if len(parts) > 1 else None)
+        stored = file.get("layers/measured")
+        values = None if stored is None else read_elem(stored)[:, columns]
+        mpp = float(about["mpp"])
+        slide = _slide(uns.get("spatial", {}), mpp)
+    measured = _measured(places, genes[columns], values, _diameter(record["section"]))
+    return Held(prediction, len(genes), measured, slide, mpp)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file; what h5py and anndata say of a damaged one becomes a sentence."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except PermissionError as error:
+        raise UsageError(f"No permission to read '{path}'.") from error
+    except _DAMAGE as error:
+        raise DataError(
+            f"'{path}' is truncated, or no prediction as this version writes it. Run `histosge run` again."
+        ) from error
+
+
+def _chosen(matrix: Any, genes: Array, shown: tuple[str, ...], copies: int) -> Array:
+    """Return the columns that a page has room for: those shown first, then those that vary most."""
+    n, g = matrix.shape
+    room = max(1, _MOST_VALUES // (max(n, 1) * copies))
+    if g <= room:
+        return np.arange(g)
+    score = np.asarray(matrix[:: max(1, n // _SAMPLE)].var(axis=0), dtype=np.float64)
+    score[np.isin(genes, shown)] = np.inf
+    return np.sort(np.argsort(-score, kind="stable")[:room])
+
+
+def _columns(matrix: Any, columns: Array) -> Array:
+    """Return columns of a matrix on disk, read in blocks of rows."""
+    n, g = matrix.shape
+    out = np.empty((n, len(columns)), dtype=np.float32)
+    step = max(1, _BLOCK_VALUES // max(g, 1))
+    for start in range(0, n, step):
+        out[start : start + step] = matrix[start : start + step][:, columns]
+    return out
+
+
+def _measured(places: Locations, genes: Array, values: Any, diameter_um: float) -> Measured | None:
+    """Return what was measured at those of the places that are spots; ``None`` where none is."""
+    rows = np.flatnonzero(places.observed)
+    if values is None or not len(rows):
+        return None
+    spots = Points(places.xy[rows], places.points.ids[rows], diameter_um)
+    return Measured(spots, genes, sparse.csc_matrix(sparse.csr_matrix(values)[rows]), None)
+
+
+def _diameter(section: Mapping[str, Any]) -> float:
+    """Return a spot's diameter: 55 of 100 µm on Visium, half of the pitch elsewhere."""
+    pitch_um = float(section.get("pitch_um") or 100.0)
+    return (0.55 if section.get("platform") == "visium" else 0.5) * pitch_um
+
+
+def _slide(spatial: Mapping[str, Any], mpp: float) -> SlideImage | None:
+    """Return the copy of the image inside the file."""
+    for library in spatial.values():
+        if "hires" in library.get("images", {}):
+            scale = float(library["scalefactors"]["tissue_hires_scalef"])
+            return SlideImage.from_array(np.asarray(library["images"]["hires"]), mpp / scale)
+    return None

@@ -1,0 +1,101 @@
+"""One HTML file of everything: code, picture, numbers and words."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from importlib.metadata import version
+from importlib.resources import files
+
+from .contents import Contents
+from .load import Load, load
+from .pyramid import Pyramid
+from .words import parts, subtitle
+
+__all__ = ["render"]
+
+# in the order in which they build on each other
+_SCRIPTS = ("blobs", "expression", "colour", "paint", "stage", "list", "region", "charts", "app", "controls")
+_VIEWER = "vendor/openseadragon.min.js"
+
+
+def render(contents: Contents, *, first: str | None = None) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    contents
+        What it shows.
+    first
+        The gene shown when it opens; by default one of those the run drew, else the best predicted one.
+
+    Raises
+    ------
+    UsageError
+        For a gene that is not there; near misses are offered.
+    """
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    held = load(contents, first=first)
+    viewer = re.sub(r"//# sourceMappingURL=\S+\s*$", "", _asset(_VIEWER))
+    numbered = re.search(r"openseadragon (\d+\.\d+\.\d+)", viewer)
+    template = Environment(autoescape=True).from_string(_asset("template.html"))
+    return template.render(
+        title=held.about["title"],
+        subtitle=subtitle(contents),
+        version=version("histosge"),
+        style=Markup(_asset("style.css")),
+        # a script ends at the first "<" followed by "/script"
+        about=Markup(json.dumps(held.about, separators=(",", ":")).replace("<", "\\u003c")),
+        blobs=[(name, Markup(text)) for name, text in held.blobs],
+        viewer=Markup(viewer),
+        viewer_version=numbered.group(1) if numbered else "",
+        viewer_licence=_asset("vendor/openseadragon.LICENSE.txt"),
+        script=Markup("\n".join(_asset(f"{name}.js") for name in _SCRIPTS)),
+        has_skill="skill" in held.about["tables"],
+        has_image=held.image is not None,
+        labels=[labels.name for labels in contents.labels],
+        parts=[asdict(part) for part in parts(contents, _exactness(contents, held))],
+    )
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath("page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _exactness(contents: Contents, held: Load) -> list[tuple[str, str]]:
+    """Return how exactly the page holds what the files hold."""
+    facts = [("predicted values", f"within {_bound(held.packed.error)} of the file's, in log1p(CP10k)")]
+    if held.packed.error_sd is not None:
+        facts.append(("their sd", f"within {_bound(held.packed.error_sd)}"))
+    if contents.measured is not None:
+        kind = contents.measured.kind
+        exact = "exact counts" if kind == "counts" else f"within {_bound(contents.measured.step / 2)}"
+        number, total = held.measured_genes, len(contents.measured.genes)
+        facts.append(
+            ("measured values", exact if number == total else f"{exact}; of {number} of {total} genes")
+        )
+    facts.append(("image", _sharpness(contents, held.image)))
+    return facts
+
+
+def _bound(value: float) -> str:
+    """Return a bound rounded upwards to one digit, so that it still holds."""
+    text = f"{value:.0e}"
+    if float(text) < value:
+        text = f"{value + 10.0 ** int(text.split('e')[1]) / 2:.0e}"
+    return f"{float(text):g}"
+
+
+def _sharpness(contents: Contents, image: Pyramid | None) -> str:
+    if image is None or contents.slide is None:
+        return "none: a plain ground"
+    shown = f"{image.mpp:.2f} µm per pixel"
+    if image.mpp > 1.01 * contents.slide.mpp:
+        return f"{shown}, made coarser than the section's {contents.slide.mpp:.2f} to fit into the page"
+    own = contents.record["section"].get("image_mpp")
+    if own is not None and contents.slide.mpp > 1.01 * float(own):
+        return f"{shown}, the copy in the run's folder; the run saw {own:.2f}. Give --section for the image itself"
+    return f"{shown}, as sharp as the section's image"

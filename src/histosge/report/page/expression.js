@@ -1,0 +1,113 @@
+// Values of a gene, computed here: factors times loadings, or columns, and counts as they were measured.
+
+const genes = about.genes;
+const rowOf = new Map(genes.map((name, row) => [name, row]));
+let tables = null;
+
+async function loadTables() {
+  const [placesXY, spotsXY] = await Promise.all([floats("xy"), about.spots ? floats("spots") : null]);
+  const [offset, inflation, nugget, skill, level] = await Promise.all(
+    ["offset", "inflation", "nugget", "skill", "level"].map((name) => about.tables.includes(name) ? floats(name) : null));
+  tables = { placesXY, spotsXY, offset, inflation, nugget, skill, level };
+}
+
+const skillOf = (row) => (tables.skill ? tables.skill[row] : NaN);
+
+async function predicted(row) {
+  return about.factors ? combine(row) : column(row, "mean");
+}
+
+async function uncertainty(row) {
+  if (!about.has_sd) return null;
+  return about.factors ? combineSd(row) : column(row, "spread");
+}
+
+// of a single measurement around the expression at its place
+function withNoise(row, sd) {
+  if (!tables.nugget || !(tables.nugget[row] > 0)) return null;
+  const noise = tables.nugget[row] * tables.inflation[row];
+  return Math.sqrt(sd * sd + noise * noise);
+}
+
+async function weights(row) {
+  const { k } = about.factors;
+  const loadings = new Int16Array(await buffer("loadings"));
+  const steps = await floats("loading_step");
+  const found = new Float64Array(k);
+  for (let j = 0; j < k; j++) found[j] = loadings[row * k + j] * steps[row];
+  return found;
+}
+
+async function combine(row) {
+  const { k, fields } = about.factors;
+  const n = about.places.n;
+  const [found, all] = await Promise.all([weights(row), codes("fields", fields.bits)]);
+  let base = tables.offset[row];
+  for (let j = 0; j < k; j++) base += found[j] * fields.low[j];
+  const values = new Float32Array(n).fill(base);
+  for (let j = 0; j < k; j++) {
+    const weight = found[j] * fields.step[j], from = j * n;
+    if (weight !== 0) for (let i = 0; i < n; i++) values[i] += weight * all[from + i];
+  }
+  for (let i = 0; i < n; i++) if (values[i] < 0) values[i] = 0;
+  return values;
+}
+
+async function combineSd(row) {
+  const { k, field_sd } = about.factors;
+  const n = about.places.n;
+  const [found, all] = await Promise.all([weights(row), codes("field_sd", field_sd.bits)]);
+  const values = new Float32Array(n);
+  for (let j = 0; j < k; j++) {
+    const weight = (found[j] * field_sd.step[j]) ** 2, from = j * n;
+    for (let i = 0; i < n; i++) { const code = all[from + i]; values[i] += weight * code * code; }
+  }
+  for (let i = 0; i < n; i++) values[i] = Math.sqrt(values[i]) * tables.inflation[row];
+  return values;
+}
+
+async function column(row, kind) {
+  const { low, step, bits } = about.columns[kind];
+  const n = about.places.n, per = about.columns.per_chunk;
+  const all = await codes(`${kind}.${Math.floor(row / per)}`, bits, { chunk: true });
+  const from = (row % per) * n;
+  const values = new Float32Array(n);
+  for (let i = 0; i < n; i++) values[i] = low[row] + step[row] * all[from + i];
+  return values;
+}
+
+let chunkOf = null;
+
+// null where the page does not carry this gene's measured values
+async function measured(row) {
+  if (!about.measured) return null;
+  if (!chunkOf) chunkOf = await chunkTable();
+  const where = chunkOf.get(row);
+  if (!where) return null;
+  const bytes = new Uint8Array(await buffer(`measured.${where.chunk}`, { chunk: true }));
+  const number = varints(bytes, 0, about.measured.chunks[where.chunk]);
+  const total = number.values.reduce((sum, value) => sum + value, 0);
+  const gaps = varints(bytes, number.next, total);
+  const stored = varints(bytes, gaps.next, total).values;
+  let from = 0;
+  for (let i = 0; i < where.index; i++) from += number.values[i];
+  const values = new Float32Array(about.spots.n), counts = new Uint32Array(about.spots.n);
+  const depth = about.measured.kind === "counts" ? await floats("depth") : null;
+  let spot = 0;
+  for (let i = from; i < from + number.values[where.index]; i++) {
+    spot += gaps.values[i];
+    counts[spot] = stored[i];
+    values[spot] = depth ? Math.log1p(1e4 * stored[i] / Math.max(depth[spot], 1)) : stored[i] * about.measured.step;
+  }
+  return { values, counts: depth ? counts : null, depth };
+}
+
+async function chunkTable() {
+  const order = await integers("measured_order");
+  const found = new Map();
+  let at = 0;
+  about.measured.chunks.forEach((size, chunk) => {
+    for (let index = 0; index < size; index++) found.set(order[at++], { chunk, index });
+  });
+  return found;
+}

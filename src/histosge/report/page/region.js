@@ -1,0 +1,145 @@
+// A region drawn by hand, or what is in view: its mean with an interval, its places as CSV, its border as GeoJSON.
+
+const Z90 = 1.6448536269514722;
+
+function inside(ring, x, y) {
+  let odd = false;
+  for (let i = 0, j = ring.length - 1; i < ring.length; j = i++) {
+    const [xi, yi] = ring[i], [xj, yj] = ring[j];
+    if ((yi > y) !== (yj > y) && x < (xj - xi) * (y - yi) / (yj - yi) + xi) odd = !odd;
+  }
+  return odd;
+}
+
+function within(ring, xy) {
+  const xs = ring.map((corner) => corner[0]), ys = ring.map((corner) => corner[1]);
+  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const found = [];
+  for (let i = 0; i < xy.length / 2; i++) {
+    const x = xy[2 * i], y = xy[2 * i + 1];
+    if (x >= left && x <= right && y >= top && y <= bottom && inside(ring, x, y)) found.push(i);
+  }
+  return found;
+}
+
+function areaOf(ring) {
+  let twice = 0;
+  for (let i = 0, j = ring.length - 1; i < ring.length; j = i++) twice += ring[j][0] * ring[i][1] - ring[i][0] * ring[j][1];
+  return Math.abs(twice) / 2;
+}
+
+function mean(values, rows) {
+  let sum = 0;
+  for (const row of rows) sum += values[row];
+  return rows.length ? sum / rows.length : NaN;
+}
+
+// The error of a mean of neighbours does not shrink with their number: they share what the model does not know.
+// The mean of the standard deviations is the largest it can be, so the interval errs on the wide side.
+function summary(ring, now) {
+  const places = within(ring, tables.placesXY).filter(isShown);
+  const spots = now.measured ? within(ring, tables.spotsXY) : [];
+  const centre = mean(now.predicted, places), sd = now.sd ? mean(now.sd, places) : null;
+  return {
+    places, spots, area_um2: areaOf(ring), mean: centre, sd,
+    low: sd === null ? null : Math.max(0, centre - Z90 * sd), high: sd === null ? null : centre + Z90 * sd,
+    measured: spots.length ? mean(now.measured.values, spots) : null,
+  };
+}
+
+function csv(found, now, ids, spotOf, label) {
+  const rows = [["place", "x_um", "y_um", "x_px", "y_px", "gene", "predicted_log1p_cp10k", "sd", "measured_log1p_cp10k", "domain"]];
+  const [x0, y0] = frame.origin;
+  for (const place of found.places) {
+    const x = tables.placesXY[2 * place] + x0, y = tables.placesXY[2 * place + 1] + y0, spot = spotOf[place];
+    rows.push([ids[place], x.toFixed(2), y.toFixed(2), (x / frame.mpp).toFixed(2), (y / frame.mpp).toFixed(2), now.gene,
+      now.predicted[place].toFixed(4), now.sd ? now.sd[place].toFixed(4) : "",
+      now.measured && spot >= 0 ? now.measured.values[spot].toFixed(4) : "", label(place)]);
+  }
+  const cell = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  return rows.map((row) => row.map((item) => cell(String(item))).join(",")).join("\n") + "\n";
+}
+
+// As QuPath imports it: an annotation, in pixels of the full-resolution image.
+function geojson(ring, found, now) {
+  const [x0, y0] = frame.origin;
+  const closed = [...ring, ring[0]].map(([x, y]) => [+((x + x0) / frame.mpp).toFixed(2), +((y + y0) / frame.mpp).toFixed(2)]);
+  const measurements = { places: found.places.length, "area µm²": +found.area_um2.toFixed(1),
+    [`${now.gene} mean log1p(CP10k)`]: +found.mean.toFixed(4) };
+  if (found.sd !== null) measurements[`${now.gene} sd`] = +found.sd.toFixed(4);
+  return JSON.stringify({ type: "FeatureCollection", features: [{
+    type: "Feature", id: "region-1", geometry: { type: "Polygon", coordinates: [closed] },
+    properties: { objectType: "annotation", name: `${about.title} region`, measurements },
+  }] }, null, 1) + "\n";
+}
+
+function download(name, text, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+class Lasso {
+  constructor(stage, changed) {
+    this.stage = stage;
+    this.changed = changed;
+    this.ring = null;
+    this.on = false;
+    this.area = $("lasso-area");
+    this.shape = $("region-path");
+    this.area.addEventListener("pointerdown", (event) => this.begin(event));
+    this.area.addEventListener("pointermove", (event) => this.go(event));
+    this.area.addEventListener("pointerup", () => this.finish());
+    this.area.addEventListener("pointercancel", () => this.finish());
+  }
+
+  toggle(on = !this.on) {
+    this.on = on;
+    this.area.hidden = !on;
+    $("lasso").setAttribute("aria-pressed", on);
+    this.stage.element.classList.toggle("drawing", on);
+  }
+
+  at(event) {
+    const box = this.area.getBoundingClientRect();
+    return this.stage.toMicrometres(event.clientX - box.left, event.clientY - box.top);
+  }
+
+  begin(event) {
+    event.preventDefault();
+    this.area.setPointerCapture(event.pointerId);
+    this.drawn = [this.at(event)];
+  }
+
+  go(event) {
+    if (!this.drawn) return;
+    this.drawn.push(this.at(event));
+    this.draw(this.drawn);
+  }
+
+  finish() {
+    const ring = this.drawn;
+    this.drawn = null;
+    if (!ring || ring.length < 3 || areaOf(ring) === 0) return this.draw(this.ring);
+    this.toggle(false);
+    this.set(ring);
+  }
+
+  // what is in view, for those who do not draw
+  view() {
+    const { width, height } = this.stage.view();
+    this.set([[0, 0], [width, 0], [width, height], [0, height]].map(([x, y]) => this.stage.toMicrometres(x, y)));
+  }
+
+  set(ring) {
+    this.ring = ring;
+    this.draw(ring);
+    this.changed();
+  }
+
+  draw(ring) {
+    this.shape.setAttribute("points", ring ? ring.map(([x, y]) => `${x},${y}`).join(" ") : "");
+  }
+}

@@ -1,0 +1,125 @@
+// The tissue: deep zoom below, painted places above, the outline, the scale bar.
+
+const $ = (id) => document.getElementById(id);
+const frame = about.frame;
+const BLANK = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+const SVG = "http://www.w3.org/2000/svg";
+
+function tileSource() {
+  if (!about.image) {
+    return { width: 1000, height: 1000 * frame.height / frame.width, tileSize: 1000, maxLevel: 0, minLevel: 0,
+      getTileUrl: () => BLANK };
+  }
+  const { levels, tile } = about.image, last = levels.length - 1;
+  const texts = new Map();
+  return {
+    width: levels[0].width, height: levels[0].height, tileSize: tile, tileOverlap: 0, minLevel: 0, maxLevel: last,
+    getTileUrl(level, x, y) {
+      const own = last - level;
+      if (!texts.has(own)) texts.set(own, $("tiles-" + own).textContent.split("\n"));
+      return "data:image/jpeg;base64," + texts.get(own)[y * Math.ceil(levels[own].width / tile) + x];
+    },
+  };
+}
+
+class Stage extends EventTarget {
+  constructor() {
+    super();
+    this.element = $("stage");
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.viewer = OpenSeadragon({
+      element: $("slide"), tileSources: tileSource(), drawer: "canvas", prefixUrl: "", showNavigationControl: false,
+      showNavigator: Boolean(about.image), navigatorId: about.image ? "navigator" : undefined, navigatorBackground: "transparent", navigatorOpacity: 1,
+      navigatorBorderColor: "transparent", navigatorDisplayRegionColor: "#23667a", maxZoomPixelRatio: 24,
+      minZoomImageRatio: 0.5, visibilityRatio: 0.3, animationTime: still ? 0 : 0.45, springStiffness: 9,
+      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, gestureSettingsTouch: { clickToZoom: false },
+      crossOriginPolicy: false, keyboardNavEnabled: false,
+    });
+    // keys are ours: those of the library also turn and mirror the tissue
+    this.viewer.addHandler("canvas-key", (event) => { event.preventDefaultAction = true; });
+    this.viewer.canvas.tabIndex = -1;
+    this.main = new Layer($("layer-main"));
+    this.other = new Layer($("layer-other"));
+    this.ready = new Promise((resolve) => this.viewer.addOnceHandler("open", resolve));
+    this.viewer.addHandler("update-viewport", () => this.moved());
+    this.viewer.addHandler("resize", () => this.moved());
+    for (const line of about.outline) this.outline(line);
+  }
+
+  outline(line) {
+    const path = document.createElementNS(SVG, "polygon");
+    const points = [];
+    for (let i = 0; i < line.length; i += 2) points.push(`${line[i]},${line[i + 1]}`);
+    path.setAttribute("points", points.join(" "));
+    $("outline").append(path);
+  }
+
+  view() {
+    const { viewport } = this.viewer, size = viewport.getContainerSize();
+    const zero = viewport.pixelFromPoint(new OpenSeadragon.Point(0, 0), true);
+    return { scale: viewport.getZoom(true) * size.x / frame.width, x: zero.x, y: zero.y, width: size.x, height: size.y };
+  }
+
+  moved() {
+    const view = this.view(), last = this.shown;
+    if (last && ["scale", "x", "y", "width", "height"].every((key) => Math.abs(last[key] - view[key]) < 1e-9)) return;
+    this.shown = view;
+    const layers = [this.main, this.other].filter((layer) => layer.geometry);
+    const cost = layers.reduce((sum, layer) => sum + layer.cost, 0);
+    const resized = last && (last.width !== view.width || last.height !== view.height);
+    if (cost < 16 || resized) this.draw(view);
+    else {
+      for (const layer of layers) layer.follow(view);
+      if (!this.waiting) this.waiting = setTimeout(() => { this.waiting = null; this.draw(this.view()); }, 4 * cost);
+    }
+    for (const id of ["outline", "region-shape"]) {
+      $(id).setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale})`);
+    }
+    this.scaleBar(view);
+    this.dispatchEvent(new Event("moved"));
+  }
+
+  draw(view) {
+    this.main.draw(view);
+    this.other.draw(view);
+  }
+
+  scaleBar(view) {
+    const most = 150 / view.scale, power = 10 ** Math.floor(Math.log10(most));
+    const length = [5, 2, 1].map((step) => step * power).find((step) => step <= most);
+    $("scale-line").style.width = `${length * view.scale}px`;
+    $("scale-text").textContent = length >= 1000 ? `${length / 1000} mm` : `${+length.toPrecision(1)} µm`;
+    $("scale-bar").dataset.um = length;
+    $("scale-bar").dataset.px = length * view.scale;
+  }
+
+  // css pixels of the stage to µm of the frame
+  toMicrometres(px, py) {
+    const { scale, x, y } = this.view();
+    return [(px - x) / scale, (py - y) / scale];
+  }
+
+  toPixels(xUm, yUm) {
+    const { scale, x, y } = this.view();
+    return [xUm * scale + x, yUm * scale + y];
+  }
+
+  zoom(factor) {
+    this.viewer.viewport.zoomBy(factor);
+    this.viewer.viewport.applyConstraints();
+  }
+
+  pan(dx, dy) {
+    const { viewport } = this.viewer, size = viewport.getContainerSize();
+    viewport.panBy(viewport.deltaPointsFromPixels(new OpenSeadragon.Point(dx * size.x, dy * size.y)));
+    viewport.applyConstraints();
+  }
+
+  // the spots, with a margin
+  fit(immediately = false) {
+    const { left, top, width, height } = frame.home;
+    const unit = 1 / frame.width;
+    const bounds = new OpenSeadragon.Rect(left * unit, top * unit, width * unit, height * unit);
+    this.viewer.viewport.fitBounds(bounds, immediately);
+  }
+}

@@ -1,0 +1,295 @@
+"""What a reader must know of a run, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._types import Array
+from ..factored import FactoredPrediction
+from .contents import Contents
+
+__all__ = ["Part", "calibration", "parts", "subtitle"]
+
+_MODELS_WITHOUT_IMAGE = ("kriging", "mean", "nearest", "idw")
+_PLATFORMS = {
+    "visium": "10x Visium",
+    "legacy_st": "Spatial Transcriptomics",
+    "synthetic": "a synthetic tissue",
+}
+_LINES = ("model", "PCC", "skill", "MSE")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A section of the panel: a title, then whatever of the rest there is.
+
+    Parameters
+    ----------
+    title
+        Heading.
+    paragraphs, after
+        Sentences before and after the chart.
+    chart
+        Name of a drawing that the page makes.
+    remarks
+        Warnings and notes: ``level`` and ``text``.
+    table
+        Rows of cells, the header first.
+    facts
+        Terms and what they are.
+    """
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    chart: str = ""
+    after: Sequence[str] = ()
+    remarks: Sequence[Mapping[str, str]] = ()
+    table: Sequence[Sequence[str]] = ()
+    facts: Sequence[tuple[str, str]] = field(default=())
+
+
+def subtitle(contents: Contents) -> str:
+    """Return one line on what the page shows."""
+    record = contents.record
+    model = (record.get("model") or {}).get("name") or (record.get("recipe") or {}).get("model") or "a model"
+    return (
+        f"{_many(record['section'].get('spots'))} spots measured, "
+        f"{_many(len(contents.prediction))} places × {_many(len(contents.prediction.genes))} genes predicted by {model}"
+    )
+
+
+def parts(contents: Contents, precision: Sequence[tuple[str, str]]) -> list[Part]:
+    """Return the panel's sections; ``precision`` says how exactly the page holds the numbers."""
+    found = [
+        _looking(contents),
+        _trust(contents),
+        _histology(contents),
+        _intervals(contents),
+        _scores(contents),
+        _remarks(contents),
+        _made(contents),
+        Part(
+            "This file", ("It needs no network and no server, and sends nothing anywhere.",), facts=precision
+        ),
+    ]
+    return [part for part in found if part is not None]
+
+
+def calibration(contents: Contents) -> dict[str, list[float]] | None:
+    """Return promised and kept shares of intervals where the fit says them (facts: ``calibration``), or ``None``."""
+    held = (contents.record.get("fit") or {}).get("calibration")
+    if not isinstance(held, Mapping) or "levels" not in held or "coverage" not in held:
+        return None
+    names = [name for name in ("levels", "coverage", "raw") if held.get(name) is not None]
+    found = {name: [float(value) for value in held[name]] for name in names}
+    return found if len({len(values) for values in found.values()}) == 1 and found["levels"] else None
+
+
+def _looking(contents: Contents) -> Part:
+    section, places = contents.record["section"], contents.prediction.locations
+    observed = int(places.observed.sum())
+    platform = _PLATFORMS.get(str(section.get("platform")), str(section.get("platform")))
+    spot = (
+        ""
+        if contents.measured is None or not contents.measured.spots.diameter_um
+        else (f", each {contents.measured.spots.diameter_um:.0f} µm wide")
+    )
+    measured = (
+        f"Measured: {_many(section.get('spots'))} spots of {platform}{spot} and {contents.pitch_um:.0f} µm apart, "
+        f"{_many(section.get('genes'))} genes. A spot holds the RNA of all cells it covers."
+    )
+    between = len(places) - observed
+    generated = (
+        f"Generated: expression at {_many(len(places))} places. "
+        + (
+            f"{_many(observed)} of them are the measured spots, estimated anew; at the other "
+            if observed
+            else "At "
+        )
+        + (f"{_many(between)} nothing was measured. Values there are estimates from the spots around")
+        + (" and from the image." if _uses_image(contents) else "; the image was not used.")
+    )
+    rest = contents.predicted - len(contents.prediction.genes)
+    cut = (
+        f"This page has room for {_many(len(contents.prediction.genes))} of the {_many(contents.predicted)} genes: "
+        "those that vary most. All are in prediction.h5ad."
+    )
+    unit = "Values are log1p(CP10k): the natural logarithm of 1 + counts per 10 000 counts of a spot."
+    return Part("What you are looking at", (measured, generated, unit, *((cut,) if rest > 0 else ())))
+
+
+def _uses_image(contents: Contents) -> bool:
+    model = (contents.record.get("model") or {}).get("name")
+    return contents.record.get("encoder") is not None or model not in _MODELS_WITHOUT_IMAGE
+
+
+def _trust(contents: Contents) -> Part:
+    prediction = contents.prediction
+    skill = prediction.basis.skill if isinstance(prediction, FactoredPrediction) else np.full(1, np.nan)
+    before: list[str] = []
+    known = np.isfinite(skill).any()
+    if known:
+        before.append(_skill_sentence(np.asarray(skill)))
+    else:
+        before.append(
+            "How well each gene is predicted was not measured in this run; `histosge evaluate` does that."
+        )
+    after = [
+        "A smooth picture is no proof: what the model does not know, it fills with the average of the surroundings."
+    ]
+    after.append(
+        "Places are no replicates: a test that counts them as samples finds everything significant. Nor are they "
+        "cells, unless you asked for cells, and then the values are still estimates from spots."
+    )
+    return Part("How far to trust it", before, "skill-chart" if known else "", after)
+
+
+def _intervals(contents: Contents) -> Part:
+    """Say whether intervals keep what they promise."""
+    title = "Whether it knows what it does not know"
+    if not _has_sd(contents):
+        return Part(title, ("This model does not say how sure it is.",))
+    held = calibration(contents)
+    if held is None:
+        return Part(
+            title, ("The model says how sure it is; whether it is right was not checked in this run.",)
+        )
+    share = dict(zip(held["levels"], held["coverage"], strict=True))
+    level = min(share, key=lambda value: abs(value - 0.9))
+    text = (
+        f"Intervals that promise {level:.0%} held {share[level]:.0%} of the values left out. On the dashed line a "
+        "model keeps exactly what it promises; below it, it is too sure. The uncertainty layer shows where intervals "
+        "are wide."
+    )
+    return Part(title, (text,), "calibration-chart")
+
+
+def _histology(contents: Contents) -> Part | None:
+    """Say what the image added, where the fit weighed it (facts: ``image_share``, ``skill_of_factors``)."""
+    fit = contents.record.get("fit") or {}
+    skill = fit.get("skill_of_factors") or {}
+    if "image_share" not in fit or "fitted" not in skill:
+        return None
+    title = "What the image added"
+    if fit["image_share"] == 0:
+        text = "Nothing: the evidence gave the image no part of the covariance, and what you see is interpolation."
+        return Part(title, (text,))
+    weighed = (
+        f"The evidence gave the image {100 * fit['image_share']:.0f} % of the covariance of places, and "
+        f"{100 * fit.get('share_of_histology', 0):.0f} % of the predicted pattern comes from it, averaged over genes; "
+        "the rest is interpolation between spots."
+    )
+    rows = [("prediction", "PCC left out"), ("position and image", _number(skill["fitted"]))]
+    rows += [
+        (words, _number(skill[name]))
+        for name, words in (("positions", "position alone"), ("shuffled_image", "image of other spots"))
+        if name in skill
+    ]
+    tested = (
+        "Mean correlation over genes at spots left out of the fit. Were the last line as good as the first, the image "
+        "would be decoration."
+    )
+    return Part(title, (weighed, tested), table=rows)
+
+
+def _skill_sentence(skill: Array) -> str:
+    known = skill[np.isfinite(skill)]
+    good, bad = int((known >= 0.5).sum()), int((known < 0.15).sum())
+    return (
+        f"Spots were left out and predicted from the others. Of {_many(len(known))} genes, {_many(good)} reach a "
+        f"correlation of 0.5 or more with what was measured there; {_many(bad)} stay below 0.15, where a map says "
+        "little more than the gene's average. A low correlation may also come from the noise of the measurement."
+    )
+
+
+def _has_sd(contents: Contents) -> bool:
+    prediction = contents.prediction
+    held = prediction.field_sd if isinstance(prediction, FactoredPrediction) else prediction.spread
+    return held is not None
+
+
+def _scores(contents: Contents) -> Part | None:
+    """Return the table of an evaluation, the best model first."""
+    rows = [row for row in (contents.scores or {}).get("rows", ()) if row.get("set") == "removed"]
+    if not rows:
+        return None
+    rows.sort(key=lambda row: -(row.get("pcc") or 0.0))
+    several = len({(row["section"], row["split"]) for row in rows}) > 1
+    table: list[tuple[str, ...]] = [(*_LINES, "section, split") if several else _LINES]
+    for row in rows:
+        name = " ".join(str(row[key]) for key in ("model", "preset") if row.get(key))
+        cells = (name, *(_number(row.get(key)) for key in ("pcc", "skill", "mse")))
+        table.append((*cells, f"{row['section']}, {row['split']}") if several else cells)
+    where = "" if several else f" ({rows[0]['section']}, {rows[0]['split']})"
+    text = (
+        f"Spots that nothing fitted had seen{where}. PCC: mean correlation over genes; skill: share of the squared "
+        "error of kriging that is saved, 0 for kriging itself."
+    )
+    return Part("Scores against baselines", (text,), table=table)
+
+
+def _remarks(contents: Contents) -> Part | None:
+    notes = [dict(note) for note in contents.record.get("notes", ())]
+    encoder = contents.record.get("encoder")
+    if encoder and encoder.get("gated"):
+        text = f"The encoder {encoder['name']} is licensed as {encoder['licence']}: check what that allows."
+        notes.append({"level": "warning", "text": text})
+    if contents.measured is None:
+        text = "The folder holds no measured values; give --section to see measured beside predicted."
+        notes.append({"level": "warning", "text": text})
+    if contents.slide is None:
+        notes.append({"level": "info", "text": "There is no image, so places lie on a plain ground."})
+    notes.sort(key=lambda note: note["level"] != "warning")
+    return Part("Warnings and remarks", remarks=notes) if notes else None
+
+
+def _made(contents: Contents) -> Part:
+    record = contents.record
+    recipe, section = record.get("recipe") or {}, record["section"]
+    model, encoder = record.get("model") or {}, record.get("encoder")
+    packages = (record.get("environment") or {}).get("packages") or {}
+    facts = [
+        ("section", str(section.get("name"))),
+        ("model", " ".join(str(word) for word in (model.get("name"), recipe.get("preset")) if word)),
+        ("encoder", "none" if encoder is None else f"{encoder['name']}: {encoder['summary']}"),
+        ("its licence", "" if encoder is None else str(encoder["licence"])),
+        ("places", _target(record.get("target") or {})),
+        ("genes", str(recipe.get("genes", ""))),
+        ("seed", str(recipe.get("seed", ""))),
+        ("scale", f"{contents.mpp:.3f} µm per full-resolution pixel"),
+        ("image at hand", _micrometres(section.get("image_mpp"))),
+        ("time", _seconds(record.get("stages") or {})),
+        ("histosge", str(packages.get("histosge") or "")),
+        ("fit", str(record.get("fit_key") or "")[:12]),
+        ("data", str(section.get("fingerprint") or "")[:12]),
+    ]
+    return Part("How it was made", facts=[(term, text) for term, text in facts if text and text != "None"])
+
+
+def _target(target: Mapping[str, Any]) -> str:
+    if target.get("cells"):
+        return "cells"
+    if target.get("spacing_um"):
+        return f"a grid every {target['spacing_um']:g} µm"
+    return f"{target['refine']} a spot ({target.get('fringe', '')})" if target.get("refine") else ""
+
+
+def _micrometres(mpp: float | None) -> str:
+    return "none" if mpp is None else f"{mpp:.3g} µm per pixel"
+
+
+def _seconds(stages: Mapping[str, Any]) -> str:
+    total = sum(float(stage.get("wall_s", 0.0)) for stage in stages.values())
+    return f"{total:.0f} s" if total else ""
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _many(value: Any) -> str:
+    return "?" if value is None else f"{int(value):,}".replace(",", "\u202f")

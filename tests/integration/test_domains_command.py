@@ -1,0 +1,186 @@
+"""``histosge domains`` from the shell, and its scanpy-shaped face."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from sklearn.metrics import adjusted_rand_score
+from typer.testing import CliRunner
+
+import histosge as hs
+from histosge._errors import DataError, HistosgeWarning, UsageError
+from histosge._scverse import to_anndata
+from histosge.annotation import read_annotation
+from histosge.cli import dividing
+from histosge.datasets.synthetic import write_spaceranger
+from histosge.domains import build_method
+from histosge.partition import divide
+from histosge.subject import from_section
+from histosge.writers import h5ad
+
+TISSUE = hs.synthetic(columns=14, rows=14, genes=40)
+SECTION = TISSUE.section
+PREDICTION = hs.predict_at(
+    hs.fit(SECTION, hs.Recipe(model="kriging", genes="all")), SECTION, hs.refined(SECTION, 4)
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Space Ranger folder, its annotation with a tenth of the spots left out, and a prediction."""
+    path = tmp_path_factory.mktemp("tissue")
+    write_spaceranger(SECTION, path / "outs")
+    zones = TISSUE.domains(SECTION.spots.xy)
+    lines = [f"{name}\tzone{zone}" for name, zone in zip(SECTION.spots.ids, zones, strict=True)]
+    lines[::10] = [line.split("\t")[0] + "\t" for line in lines[::10]]
+    (path / "layers.tsv").write_text("\n".join(["barcode\tlayer", *lines]) + "\n")
+    h5ad.write(path / "prediction.h5ad", SECTION, PREDICTION)
+    return path
+
+
+def run(*words: object) -> tuple[int, str]:
+    result = CliRunner().invoke(dividing.app, ["domains", *map(str, words)])
+    return result.exit_code, result.output
+
+
+def test_a_section_is_divided_scored_and_drawn(folder: Path, tmp_path: Path) -> None:
+    """The number of domains comes from the annotation; all seeds are reported; files and JSON agree."""
+    truth = folder / "layers.tsv"
+    code, said = run(folder / "outs", "--method", "kmeans", "--truth", truth, "--out", tmp_path)
+    assert code == 0, said
+    record = json.loads((tmp_path / "domains.json").read_text())
+    assert record["clusters"] == [3, 3, 3]
+    assert record["seeds"] == [0, 1, 2]
+    table = np.genfromtxt(tmp_path / "domains.tsv", delimiter="\t", names=True, dtype=None, encoding="utf-8")
+    known = table["annotated"] != ""
+    assert record["annotated"] == known.sum() < len(SECTION)
+    ours = [adjusted_rand_score(table["annotated"][known], table[f"seed{k}"][known]) for k in range(3)]
+    assert record["scores"]["ari"] == pytest.approx(ours)
+    assert record["mean"]["ari"] == pytest.approx(np.mean(ours))
+    assert record["sd"]["ari"] == pytest.approx(np.std(ours, ddof=1))
+    held = anndata.read_h5ad(tmp_path / "domains.h5ad")
+    assert list(held.obs["seed0"].astype(int)) == table["seed0"].tolist()
+    assert (tmp_path / "domains.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_predictions_are_divided_everywhere_or_where_measured(folder: Path, tmp_path: Path) -> None:
+    """``--values`` chooses all places of a prediction, or the measured spots in it."""
+    given = (folder / "prediction.h5ad", "--method", "kmeans", "--clusters", 3, "--seeds", 1, "--json")
+    places = []
+    for values in ("predicted", "measured"):
+        code, said = run(*given, "--values", values, "--out", tmp_path / values)
+        assert code == 0, said
+        places.append(json.loads(said[said.index("{") :])["places"])
+    assert places == [4 * len(SECTION), len(SECTION)]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["outs", "--method", "kmean"], 2, "kmeans"),
+        (["outs", "--method", "kmeans"], 2, "--clusters"),
+        (["outs", "--method", "kmeans", "--clusters", "1"], 2, "2 or more"),
+        (["outs", "--method", "kmeans", "--clusters", "100000"], 2, "as many places"),
+        (["outs", "--method", "kmeans", "--truth", "nowhere.tsv"], 2, "nowhere.tsv"),
+        (["outs", "--method", "kmeans", "--clusters", "3", "--values", "predicted"], 2, "prediction.h5ad"),
+        (["outs", "--method", "kmeans", "--clusters", "3", "--values", "both"], 2, "measured or predicted"),
+        (["outs", "--method", "kmeans", "--clusters", "3", "--seeds", "0"], 2, "--seeds"),
+        (["nowhere"], 2, "nothing at"),
+        (["cut.h5ad", "--clusters", "3"], 3, "truncated"),
+        (["old.h5ad", "--clusters", "3"], 3, "this version"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(folder: Path, words: list[str], code: int, sentence: str) -> None:
+    """Exit code and sentence, no traceback, nothing written."""
+    whole = (folder / "prediction.h5ad").read_bytes()
+    (folder / "cut.h5ad").write_bytes(whole[: len(whole) // 2])
+    old = anndata.read_h5ad(folder / "prediction.h5ad")
+    del old.obsm["spatial_um"]
+    old.write_h5ad(folder / "old.h5ad")
+    found, said = run(folder / words[0], *words[1:], "--out", folder / "never")
+    assert found == code, said
+    assert sentence in " ".join(said.split())
+    assert "Traceback" not in said
+    assert not (folder / "never").exists()
+
+
+def test_annotations_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    """Other spots, one column, one domain: a sentence each; unknown spots and ``NA`` are passed over."""
+    ids = np.array(["a", "b", "c"])
+    path = tmp_path / "layers.tsv"
+    for text, words in [
+        ("barcode\tlayer\nx\tL1\n", "None of the 3 places"),
+        ("barcode\na\n", "two columns"),
+        ("barcode\tlayer\na\tL1\nb\tL1\n", "at least two domains"),
+        ("barcode\tlayer\n", "None of the 3 places"),
+        ("", "Expected a table"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(DataError, match=words):
+            read_annotation(path, ids)
+    path.write_text("barcode\tlayer\na\tL1\nb\tNA\nc\tL2\nz\tL3\n")
+    assert read_annotation(path, ids) == ["L1", "", "L2"]
+
+
+def test_tl_domains_adds_one_column(tmp_path: Path) -> None:
+    """``hs.tl.domains`` writes categories and facts for measured and generated data; ``hs.pl.domains`` draws them."""
+    adata = to_anndata(SECTION, PREDICTION)
+    before = adata.copy()
+    words = hs.tl.domains(adata, "kmeans", clusters=3)
+    assert list(adata.obs["domains_kmeans"]) == list(words)
+    assert set(adata.obs) == {*before.obs, "domains_kmeans"}
+    assert adata.uns["domains_kmeans"]["clusters"] == 3
+    hs.tl.domains(adata, "kmeans", clusters=3, values="measured", key_added="spots")
+    assert adata.obs["spots"].notna().sum() == len(SECTION)
+    adata.write_h5ad(tmp_path / "with_domains.h5ad")
+    figure = hs.pl.domains(adata, ["domains_kmeans", "spots"])
+    assert isinstance(figure, Figure)
+    assert len(figure.axes) == 2
+    found = hs.tl.domains(SECTION, "kmeans", clusters=3)
+    assert isinstance(hs.pl.domains(replace(SECTION, slide=None), {"kmeans": found}), Figure)
+    with pytest.raises(UsageError, match="no column 'nothing'"):
+        hs.pl.domains(adata, "nothing")
+    with pytest.raises(DataError, match="a domain for each"):
+        hs.pl.domains(SECTION, {"short": found[1:]})
+
+
+def test_a_torn_tissue_is_remarked() -> None:
+    """A graph in pieces is no error, but is said; a whole one is not."""
+    subject = from_section(SECTION, genes="all")
+    method = build_method("stmask", epochs=2, starts=2)
+    assert not divide(subject, method, clusters=3).notes
+    xy = np.array(subject.xy_um)
+    xy[xy[:, 0] > np.median(xy[:, 0])] += 1e5
+    torn = divide(replace(subject, xy_um=xy), method, clusters=3)
+    assert [note.level for note in torn.notes] == ["warning"]
+    assert "2 groups" in torn.notes[0].text
+
+
+def test_numbers_stand_beside_pictures() -> None:
+    """Each panel of ``hs.pl.enhance`` has its Moran's I; with a recipe the held-out correlation and coverage too."""
+    recipe = hs.Recipe(model="kriging", genes="all")
+    figure = hs.pl.enhance(SECTION, genes=["ZONE1", "FLAT1"], recipe=recipe, folds=(2,))
+    lines = [panel.get_xlabel() for panel in figure.axes[:6]]
+    assert all("90 % interval covers" in lines[k] and "held-out half: r" in lines[k] for k in (0, 3))
+    assert all("at the spots" in lines[k] for k in (2, 5))
+    structured, flat = (float(lines[k].split("r ")[1].split(",")[0]) for k in (0, 3))
+    assert -1 < flat < structured < 1
+    bare = hs.pl.enhance(SECTION, [("×4", PREDICTION)], ["ZONE1"])
+    assert bare.axes[0].get_xlabel() == "held-out skill: not computed"
+    with pytest.raises(UsageError, match="Did you mean ZONE1"):
+        hs.pl.enhance(SECTION, [("×4", PREDICTION)], ["ZONE_1"])
+
+
+def test_a_warning_reaches_users_of_python() -> None:
+    """``hs.tl.domains`` on torn tissue warns."""
+    far = np.array(SECTION.spots.xy)
+    far[far[:, 0] > np.median(far[:, 0])] += 1e5
+    torn = replace(SECTION, spots=hs.Points(far, SECTION.spots.ids, 55.0), slide=None, lattice=None)
+    with pytest.warns(HistosgeWarning, match="not neighbours"):
+        hs.tl.domains(torn, "stmask", clusters=3, epochs=2, starts=2)

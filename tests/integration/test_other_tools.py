@@ -1,0 +1,219 @@
+"""The tools people have open what is written, and find everything where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+import histosge as hs
+from histosge.polygons import read_cells, read_polygons
+from histosge.prediction import Prediction
+from histosge.writers import geojson, h5ad
+from histosge.writers import spatialdata as store_writer
+
+SECTION = hs.synthetic(columns=10, rows=10, genes=12).section
+PLACES = hs.refined(SECTION, 4)
+MEAN = np.random.default_rng(0).gamma(2.0, 1.0, (len(PLACES), 12)).astype(np.float32)
+PREDICTION = Prediction(PLACES, SECTION.genes, MEAN, None, {"seed": 0})
+GENES = ["TUMOUR1", "ZONE1"]
+# what QuPath 0.4 and later read of a feature (qupath-core, QuPathTypeAdapters)
+KNOWN_PROPERTIES = {"objectType", "name", "color", "classification", "isLocked", "measurements", "metadata"}
+
+
+@pytest.fixture(scope="module")
+def qupath(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file for QuPath."""
+    path = tmp_path_factory.mktemp("qupath") / "prediction.geojson"
+    return geojson.write(path, SECTION, PREDICTION, genes=GENES)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the SpatialData store."""
+    return store_writer.write(tmp_path_factory.mktemp("store") / "prediction.zarr", SECTION, PREDICTION)
+
+
+def test_features_are_what_qupath_reads(qupath: Path) -> None:
+    """A collection of detections: UUIDs, a class with a colour, a map of measurements, nothing QuPath does not know."""
+    content = json.loads(qupath.read_text())
+    assert set(content) == {"type", "features"}
+    assert content["type"] == "FeatureCollection"
+    for feature in content["features"]:
+        properties = feature["properties"]
+        assert feature["type"] == "Feature"
+        assert str(UUID(feature["id"])) == feature["id"]
+        assert set(properties) <= KNOWN_PROPERTIES
+        assert properties["objectType"] == "detection"
+        assert all(0 <= part <= 255 for part in properties["classification"]["color"])
+        assert list(properties["measurements"]) == GENES
+        assert all(isinstance(value, float) for value in properties["measurements"].values())
+    classes = [feature["properties"]["classification"]["name"] for feature in content["features"]]
+    assert classes.count("measured spot") == int(PLACES.observed.sum()) == len(SECTION)
+
+
+def test_objects_keep_their_identity(qupath: Path, tmp_path: Path) -> None:
+    """Each place has its own id, the same in every export; cells that came with ids from QuPath keep them."""
+    ids = [feature["id"] for feature in json.loads(qupath.read_text())["features"]]
+    assert len(set(ids)) == len(ids)
+    few = geojson.write(tmp_path / "few.geojson", SECTION, PREDICTION.take(np.array([7, 3])), genes=["ZONE1"])
+    assert [feature["id"] for feature in json.loads(few.read_text())["features"]] == [ids[7], ids[3]]
+    cells = np.array(["49069bbb-a0ac-4343-96fe-15af45c30634", "cell_1"])
+    places = hs.cells(SECTION, SECTION.spots.xy[:2], cells)
+    prediction = Prediction(places, SECTION.genes, MEAN[:2])
+    path = geojson.write(tmp_path / "cells.geojson", SECTION, prediction, genes=["ZONE1"])
+    first, second = json.loads(path.read_text())["features"]
+    assert first["id"] == cells[0]
+    assert UUID(second["id"])
+
+
+def test_geometries_are_closed_disks_in_pixels(qupath: Path) -> None:
+    """GeoPandas finds valid, counter-clockwise, closed rings whose box is that of the disk QuPath makes of them."""
+    import geopandas
+    import shapely
+
+    frame = geopandas.read_file(qupath)
+    assert len(frame) == len(PLACES)
+    assert frame.geometry.is_valid.all()
+    assert frame.geometry.exterior.is_closed.all()
+    assert shapely.is_ccw(frame.geometry.exterior).all()
+    assert all(feature["geometry"]["isEllipse"] for feature in json.loads(qupath.read_text())["features"])
+    box = frame.geometry.bounds.to_numpy()
+    diameter_px = PLACES.points.diameter_um / SECTION.mpp
+    assert np.allclose(box[:, 2:] - box[:, :2], diameter_px, atol=0.02)
+    assert np.allclose((box[:, 2:] + box[:, :2]) / 2, PLACES.xy / SECTION.mpp, atol=0.02)
+
+
+def test_our_own_readers_take_what_was_written_for_qupath(qupath: Path) -> None:
+    """What went out as detections comes back as cells, or regions, at the same places in µm."""
+    ids, xy_um = read_cells(qupath, SECTION.mpp)
+    assert len(ids) == len(PLACES)
+    assert np.allclose(xy_um, PLACES.xy, atol=0.01)
+    names = [region.name for region in read_polygons(qupath, mpp=SECTION.mpp)]
+    assert names == [str(name) for name in PLACES.points.ids]
+
+
+@pytest.mark.parametrize(("system", "unit_um"), [("global", 1.0), ("fullres_px", SECTION.mpp)])
+def test_spatialdata_has_everything_in_both_frames(store: Path, system: str, unit_um: float) -> None:
+    """Circles and image lie where they were, in µm and in full-resolution pixels."""
+    import spatialdata
+
+    data = spatialdata.read_zarr(store)
+    circles = spatialdata.transform(data["places"], to_coordinate_system=system)
+    xy = np.column_stack([circles.geometry.x, circles.geometry.y])
+    assert np.allclose(xy * unit_um, PLACES.xy)
+    assert np.allclose(circles["radius"] * 2 * unit_um, PLACES.points.diameter_um)
+    assert SECTION.slide is not None
+    extent: dict[str, Any] = spatialdata.get_extent(data["image"], coordinate_system=system)
+    size_um = np.array([extent["x"][1], extent["y"][1]]) * unit_um
+    assert np.allclose(size_um, SECTION.slide.size_um, atol=1.0)
+
+
+def test_spatialdata_queries_and_joins(store: Path) -> None:
+    """Cutting out a box in µm takes the image, the circles and their rows of the table along."""
+    import spatialdata
+
+    data = spatialdata.read_zarr(store)
+    low, high = np.array([300.0, 300.0]), np.array([700.0, 600.0])
+    part = data.query.bounding_box(
+        axes=("x", "y"), min_coordinate=low, max_coordinate=high, target_coordinate_system="global"
+    )
+    inside = ((PLACES.xy > low) & (PLACES.xy < high)).all(axis=1)
+    assert set(PLACES.points.ids[inside]) <= set(part["table"].obs["place_id"])
+    # circles that only touch the box are cut out too, so there may be a rim
+    assert inside.sum() <= len(part["places"]) == part["table"].n_obs < 2 * inside.sum()
+    values = spatialdata.get_values("ZONE1", element_name="places", sdata=data, table_name="table")
+    column = int(np.flatnonzero(SECTION.genes == "ZONE1")[0])
+    assert np.array_equal(values.loc[PLACES.points.ids, "ZONE1"].to_numpy(), MEAN[:, column])
+
+
+def test_two_frames_do_not_mislead_the_reader(store: Path, tmp_path: Path) -> None:
+    """`histosge.read` finds the places of such a store in µm, not in the other frame's pixels."""
+    import spatialdata
+
+    data = spatialdata.read_zarr(store)
+    data["table"].X = np.rint(100 * np.asarray(data["table"].X))
+    data.write(tmp_path / "counts.zarr")
+    found = hs.read(tmp_path / "counts.zarr", mpp=1.0)
+    assert np.allclose(found.spots.xy, PLACES.xy, atol=0.01)
+    assert found.slide is not None
+    assert np.allclose(found.slide.size_um, SECTION.slide.size_um if SECTION.slide else 0, atol=2.0)
+
+
+_NAPARI = """
+import sys, time, warnings
+warnings.simplefilter("ignore")
+import numpy as np, spatialdata
+from napari_spatialdata import Interactive
+from qtpy.QtWidgets import QApplication
+
+viewer = Interactive(spatialdata.read_zarr(sys.argv[1]), headless=True)
+viewer.switch_coordinate_system("global")
+for name in ("image", "places"):
+    viewer.add_element(name, "global")
+    until = time.monotonic() + 60
+    while viewer.get_layer(name) is None and time.monotonic() < until:
+        QApplication.processEvents()
+places, image = viewer.get_layer("places"), viewer.get_layer("image")
+rows_and_columns = np.array([places.data_to_world(point) for point in places.data])
+table = places.metadata["adata"]
+np.savez(sys.argv[2], xy=rows_and_columns[:, ::-1], far=image.extent.world[1][::-1], rows=table.n_obs)
+"""
+
+
+@pytest.mark.skipif(find_spec("napari_spatialdata") is None, reason="pip install 'histosge[napari]'")
+def test_napari_shows_the_store(store: Path, tmp_path: Path) -> None:
+    """napari-spatialdata makes layers of image and places, in µm, the table with them."""
+    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
+    command = [sys.executable, "-c", _NAPARI, str(store), str(tmp_path / "seen.npz")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert (tmp_path / "seen.npz").exists(), done.stderr[-2000:]
+    seen = np.load(tmp_path / "seen.npz")
+    assert np.allclose(seen["xy"], PLACES.xy)
+    assert SECTION.slide is not None
+    assert np.allclose(seen["far"], SECTION.slide.size_um, atol=10.0)
+    assert seen["rows"] == len(PLACES)
+
+
+def test_squidpy_draws_each_place_on_its_tissue(tmp_path: Path) -> None:
+    """`spatial_scatter` puts one circle a place, as wide as the place, on the picture of the tissue there."""
+    import anndata
+    import matplotlib
+    import squidpy
+
+    matplotlib.use("Agg")
+    adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
+    axes = squidpy.pl.spatial_scatter(adata, color="ZONE1", return_ax=True)
+    (circles,) = axes.collections
+    assert len(circles.get_paths()) == len(PLACES)
+    boxes = np.array([path.get_extents().get_points() for path in circles.get_paths()])
+    picture = np.asarray(axes.images[0].get_array())
+    assert SECTION.slide is not None
+    shown_um = SECTION.slide.size_um[0] / picture.shape[1]
+    assert np.allclose(boxes.mean(axis=1) * shown_um, PLACES.xy, atol=0.5)
+    assert np.allclose(np.ptp(boxes, axis=1) * shown_um, PLACES.points.diameter_um, atol=0.5)
+    column, row = (boxes.mean(axis=1)[PLACES.in_tissue]).astype(int).T
+    assert picture[row, column].mean() < 0.9 * picture[0, 0].mean()
+
+
+def test_squidpy_builds_graphs_of_the_places(tmp_path: Path) -> None:
+    """`spatial_neighbors` by radius links each place to those half a pitch away, as a k-d tree counts them."""
+    import anndata
+    import squidpy
+    from scipy.spatial import cKDTree
+
+    adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
+    squidpy.gr.spatial_neighbors(adata, spatial_key="spatial_um", coord_type="generic", radius=60.0)
+    tree = cKDTree(PLACES.xy)
+    expected = np.array([len(found) - 1 for found in tree.query_ball_point(PLACES.xy, 60.0)])
+    assert np.array_equal(np.diff(adata.obsp["spatial_connectivities"].indptr), expected)
+    squidpy.gr.spatial_neighbors(adata, n_neighs=6, coord_type="generic")
+    assert (np.diff(adata.obsp["spatial_connectivities"].indptr) == 6).all()

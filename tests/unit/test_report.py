@@ -1,0 +1,335 @@
+"""The report's parts: what a page carries is what the files hold, and damage is told in a sentence."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import sparse
+
+import histosge as hs
+from histosge import pl
+from histosge._errors import DataError, UsageError
+from histosge.datasets import synthetic
+from histosge.factored import Basis, FactoredPrediction
+from histosge.points import Points
+from histosge.report import write
+from histosge.report.codes import pack
+from histosge.report.contents import collect
+from histosge.report.labels import labels_in
+from histosge.report.measured import Measured, chunks
+from histosge.report.pack import blob, quantised, varints
+from histosge.report.pyramid import TILE_PX, pyramid
+from histosge.slide import SlideImage
+from histosge.writers import factors, h5ad
+
+SECTION = synthetic(columns=8, rows=8, genes=12).section
+PLACES = hs.refined(SECTION, 4)
+RNG = np.random.default_rng(0)
+FACTORED = FactoredPrediction(
+    PLACES,
+    Basis(
+        SECTION.genes,
+        RNG.normal(1, 1, 12),
+        RNG.normal(0, 1, (12, 3)),
+        np.full(12, 0.3),
+        np.full(12, 1.2),
+        np.linspace(-0.1, 0.9, 12),
+    ),
+    RNG.normal(0, 1, (len(PLACES), 3)),
+    RNG.gamma(2, 0.2, (len(PLACES), 3)),
+)
+RECORD: dict[str, Any] = {
+    "section": {
+        "name": "</script>slice & dice",
+        "platform": "synthetic",
+        "spots": len(SECTION),
+        "genes": 12,
+        "pitch_um": 100.0,
+        "mpp": SECTION.mpp,
+        "fingerprint": SECTION.fingerprint,
+    },
+    "model": {"name": "cokriging", "config": {}},
+    "recipe": {"seed": 7, "genes": "all"},
+    "genes": [str(name) for name in SECTION.genes],
+    "notes": [{"level": "warning", "text": "11 barcodes have no position."}],
+    "fit": {"calibration": {"levels": [0.5, 0.9], "coverage": [0.48, 0.91]}},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What a run with a factored prediction leaves."""
+    factors.write(tmp_path / "factors.h5ad", SECTION, FACTORED)
+    (tmp_path / "run.json").write_text(json.dumps(RECORD))
+    return tmp_path
+
+
+def unpacked(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text))
+
+
+def numbers(stream: bytes) -> Iterator[int]:
+    """Read seven-bit integers, as the page does."""
+    value = shift = 0
+    for byte in stream:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            yield value
+            value = shift = 0
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_codes_lie_within_half_a_step(bits: int) -> None:
+    """Turned back, no number is further off than ``error`` says; constant rows come back as they were."""
+    rows = np.vstack([RNG.normal(0, 5, 200), np.full(200, 3.25), RNG.gamma(0.1, 1, 200)])
+    codes = quantised(rows, bits)
+    back = codes.low[:, None] + codes.step[:, None] * codes.codes
+    assert (np.abs(back - rows).max(axis=1) <= codes.error * (1 + 1e-9)).all()
+    assert np.abs(back[1] - 3.25).max() < 1e-9
+    assert codes.error[0] <= np.ptp(rows[0]) / (2**bits - 1) / 2 * (1 + 1e-9)
+
+
+def test_integers_of_any_length_come_back() -> None:
+    """One to four bytes an integer, in order."""
+    values = np.array([0, 1, 127, 128, 16383, 16384, 2**21 - 1, 2**21, 2**28 - 1, 5])
+    assert list(numbers(varints(values))) == values.tolist()
+
+
+def test_counts_come_back_gene_by_gene() -> None:
+    """Chunks hold each gene's spots and counts exactly, in the order asked for."""
+    counts = sparse.random(50, 700, density=0.2, random_state=0, format="csc")
+    counts.data = np.ceil(counts.data * 300)
+    spots = Points(RNG.uniform(0, 100, (50, 2)), np.arange(50).astype(str), 5.0)
+    genes = np.array([f"G{i}" for i in range(700)])
+    held = Measured(spots, genes, sparse.csc_matrix(counts), np.full(50, 1000.0))
+    order = RNG.permutation(700)
+    found = chunks(held, order, budget_bytes=10**9)
+    assert len(found) > 1
+    assert sum(chunk.genes for chunk in found) == 700
+    at = 0
+    for chunk in found:
+        stream = list(numbers(unpacked(chunk.text)))
+        sizes = stream[: chunk.genes]
+        total = sum(sizes)
+        gaps, values = stream[chunk.genes : chunk.genes + total], stream[chunk.genes + total :]
+        start = 0
+        for size in sizes:
+            column = np.zeros(50)
+            column[np.cumsum(gaps[start : start + size])] = values[start : start + size]
+            assert np.array_equal(column, counts[:, [order[at]]].toarray().ravel())
+            start, at = start + size, at + 1
+
+
+def test_a_budget_keeps_the_genes_most_wanted() -> None:
+    """What does not fit is left out from the end, and never half of it."""
+    held = Measured.of(SECTION, SECTION.genes)
+    whole = chunks(held, np.arange(12), budget_bytes=10**9)
+    assert chunks(held, np.arange(12), budget_bytes=len(whole[0].text) - 1) == []
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_factors_and_columns_are_as_exact_as_they_say(many: bool) -> None:
+    """Multiplied out from codes, means and standard deviations differ from the file's by no more than stated."""
+    prediction = FACTORED if not many else replace(FACTORED, field_sd=None).whole()
+    packed = pack(prediction)
+    n, g = len(PLACES), 12
+    if many:
+        about = packed.about["columns"]["mean"]
+        codes = np.frombuffer(unpacked(packed.blobs["mean.0"]), "<u2").reshape(g, n)
+        found = (np.array(about["low"])[:, None] + np.array(about["step"])[:, None] * codes).T
+        assert np.abs(found - prediction.mean).max() <= packed.error * 1.0001
+        assert packed.error_sd is None
+        return
+    assert isinstance(prediction, FactoredPrediction)
+    about = packed.about["factors"]
+    parts = {
+        name: np.array(about[name]["low"])[:, None]
+        + np.array(about[name]["step"])[:, None]
+        * np.frombuffer(unpacked(packed.blobs[name]), "<u2").reshape(3, n)
+        for name in ("fields", "field_sd")
+    }
+    step = np.frombuffer(unpacked(packed.blobs["loading_step"]), "<f4")[:, None]
+    loadings = np.frombuffer(unpacked(packed.blobs["loadings"]), "<i2").reshape(g, 3) * step.astype(float)
+    mean = np.maximum(prediction.basis.offset + (loadings @ parts["fields"]).T, 0)
+    sd = np.sqrt((loadings**2 @ parts["field_sd"] ** 2).T) * 1.2
+    whole = prediction.whole()
+    assert whole.spread is not None
+    assert packed.error_sd is not None
+    assert 0 < np.abs(mean - whole.mean).max() <= packed.error + 1e-6
+    assert 0 < np.abs(sd - whole.spread).max() <= packed.error_sd + 1e-6
+
+
+def test_tiles_make_up_the_image() -> None:
+    """Put together, the sharpest tiles are the image; each level has half the pixels of the one before."""
+    y, x = np.mgrid[0:700, 0:1100]
+    rgb = np.stack([x / 1100 * 255, y / 700 * 255, 128 + 0 * x], axis=2).astype(np.uint8)
+    found = pyramid(SlideImage.from_array(rgb, 2.0))
+    top = found.levels[0]
+    whole = np.zeros_like(rgb)
+    for index, tile in enumerate(top.tiles):
+        row, column = divmod(index, -(-1100 // TILE_PX))
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(tile))))
+        whole[row * TILE_PX :, column * TILE_PX :][: pixels.shape[0], : pixels.shape[1]] = pixels
+    assert np.abs(whole.astype(float) - rgb).mean() < 2
+    assert found.mpp == 2.0
+    assert [(level.width_px, level.height_px) for level in found.levels] == [
+        (1100, 700),
+        (550, 350),
+        (275, 175),
+    ]
+
+
+def test_an_image_too_large_is_made_coarser_and_says_so() -> None:
+    """The tiles stay near the budget, and ``mpp`` tells what was lost."""
+    rgb = RNG.integers(0, 255, (1600, 1600, 3), dtype=np.uint8)
+    found = pyramid(SlideImage.from_array(rgb, 1.0), budget_bytes=400_000)
+    spent = sum(len(tile) for level in found.levels for tile in level.tiles)
+    assert found.mpp > 1.5
+    assert spent < 600_000
+
+
+def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
+    """No address is loaded; the policy forbids it; names cannot break out of their place."""
+    text = write(folder).read_text()
+    assert "default-src 'none'" in text
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?https?:""", text.split("<script")[0])
+    assert "sourceMappingURL" not in text
+    assert "<title>&lt;/script&gt;slice &amp; dice" in text
+    about = re.search(r'id="about">(.*?)</script>', text, re.S)
+    assert about
+    assert json.loads(about.group(1))["title"] == "</script>slice & dice"
+
+
+def test_the_page_says_what_it_is(folder: Path) -> None:
+    """Measured, generated, skill, calibration, warnings and seed are told in words."""
+    text = write(folder).read_text()
+    for words in (
+        f"Measured: {len(SECTION)} spots",
+        f"at the other {len(PLACES) - len(SECTION)} nothing was measured",
+        "Of 12 genes, 5 reach a correlation of 0.5 or more",
+        "Intervals that promise 90% held 91%",
+        "11 barcodes have no position.",
+        "<dt>seed</dt><dd>7</dd>",
+        "exact counts",
+    ):
+        assert words in text, words
+
+
+def test_scores_stand_beside_the_baselines(folder: Path) -> None:
+    """``scores.json`` of an evaluation in the folder becomes a table, best first."""
+    rows = [
+        {
+            "section": "s",
+            "split": "random:0.5",
+            "set": "removed",
+            "model": model,
+            "pcc": pcc,
+            "skill": 0.1,
+            "mse": 1.0,
+        }
+        for model, pcc in (("kriging", 0.2), ("cokriging", 0.31))
+    ]
+    (folder / "scores.json").write_text(json.dumps({"rows": rows}))
+    text = write(folder).read_text()
+    assert text.index("<td>cokriging</td><td>0.310</td>") < text.index("<td>kriging</td><td>0.200</td>")
+
+
+def test_labels_are_of_places_or_of_spots(folder: Path) -> None:
+    """A table naming all places labels places, one naming the spots labels spots; numbers sort as numbers."""
+    labels = np.arange(len(PLACES)) % 11
+    rows = "".join(f"{name}\t{label}\n" for name, label in zip(PLACES.points.ids, labels, strict=True))
+    (folder / "domains.tsv").write_text("place\tseed0\n" + rows)
+    (folder / "domains.json").write_text('{"method": "kmeans"}')
+    spots = "".join(f"{name},{'ab'[row % 2]}\n" for row, name in enumerate(SECTION.spots.ids))
+    (folder / "domains_spots.csv").write_text("spot,stagate\n" + spots)
+    one, two = labels_in(folder, PLACES.points.ids, SECTION.spots.ids)
+    assert (one.of, one.name, one.names) == ("places", "kmeans, seed 0", tuple(map(str, range(11))))
+    assert np.array_equal(one.codes, labels)
+    assert (two.of, two.names) == ("spots", ("a", "b"))
+    assert "Domains by" in write(folder).read_text()
+    (folder / "domains.tsv").write_text("place\tkmeans\nnobody\t1\n")
+    with pytest.raises(DataError, match="names none of this run's places"):
+        write(folder)
+
+
+def test_a_matrix_makes_a_report_too(tmp_path: Path) -> None:
+    """A run of a model that is not factored is shown from ``prediction.h5ad``, measured values included."""
+    hs.run(SECTION, hs.Recipe(model="kriging", genes="all"), target=hs.Target(refine=2), out=tmp_path)
+    found = collect(tmp_path)
+    assert found.measured is not None
+    truth = Measured.of(SECTION, found.measured.genes).log_cp10k()
+    own = {str(name): row for row, name in enumerate(SECTION.spots.ids)}
+    rows = [own[str(name)] for name in found.measured.spots.ids]
+    assert np.allclose(found.measured.log_cp10k().toarray(), truth[rows].toarray(), atol=1e-5)
+    assert pl.report(tmp_path, SECTION, gene="ZONE1") == tmp_path / "report.html"
+
+
+def test_a_matrix_too_large_keeps_the_genes_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Genes that a page has no room for are left out, those that were drawn last of all, and the page says so."""
+    from histosge.report import folder as folders
+
+    h5ad.write(tmp_path / "prediction.h5ad", SECTION, replace(FACTORED, field_sd=None).whole())
+    (tmp_path / "run.json").write_text(json.dumps(RECORD | {"genes_shown": [str(SECTION.genes[-1])]}))
+    monkeypatch.setattr(folders, "_MOST_VALUES", 5 * len(PLACES))
+    found = collect(tmp_path)
+    assert len(found.prediction.genes) == 5
+    assert SECTION.genes[-1] in found.prediction.genes
+    assert "room for 5 of the 12 genes" in write(tmp_path).read_text()
+
+
+def test_no_run_no_report(tmp_path: Path) -> None:
+    """A folder without run, or without prediction, is refused in a sentence, and nothing is written."""
+    with pytest.raises(UsageError, match="no run in"):
+        write(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps(RECORD))
+    with pytest.raises(UsageError, match="no prediction in"):
+        write(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["factors.h5ad", "prediction.h5ad", "run.json", "scores.json"])
+def test_truncated_files_are_told(folder: Path, name: str) -> None:
+    """Half a file is damage, whichever it is; an old one lacks parts."""
+    if name == "prediction.h5ad":
+        (folder / "factors.h5ad").rename(folder / name)
+    path = folder / name
+    content = path.read_bytes() if path.exists() else b'{"rows": []'
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=name):
+        write(folder)
+
+
+def test_a_prediction_of_another_version_is_told(folder: Path) -> None:
+    """A file that lacks a part is no prediction as this version writes it."""
+    import h5py
+
+    with h5py.File(folder / "factors.h5ad", "a") as file:
+        del file["uns/histosge"]
+    with pytest.raises(DataError, match=r"factors\.h5ad"):
+        write(folder)
+
+
+def test_another_section_and_an_unknown_gene_are_refused(folder: Path) -> None:
+    """The section must be the run's; a gene not there is answered with near misses."""
+    other = synthetic(columns=8, rows=8, genes=12, seed=1).section
+    with pytest.raises(UsageError, match="made from other data"):
+        write(folder, section=other)
+    with pytest.raises(UsageError, match="Did you mean"):
+        write(folder, section=SECTION, first="TUMOR1")
+
+
+def test_blobs_are_little_endian() -> None:
+    """A page reads the same bytes whatever machine wrote them."""
+    assert unpacked(blob(np.array([1, 256], dtype=">i4"))) == b"\x01\0\0\0\0\1\0\0"

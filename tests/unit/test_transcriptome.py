@@ -1,0 +1,252 @@
+"""Genes outside the panel are predicted as well as the factors allow, and know how well that is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.spatial.distance import cdist
+from scipy.stats import pearsonr
+from sklearn.linear_model import Ridge
+
+from histosge._errors import DataError
+from histosge.datasets import synthetic
+from histosge.expression import log_cp10k
+from histosge.factored import Basis, FactoredPrediction
+from histosge.locations import refined
+from histosge.transcriptome import _PENALTIES, _Ridge, extend, regress
+
+TISSUE = synthetic(columns=20, rows=24, genes=120, seed=3)
+SECTION = TISSUE.section
+# every other gene of each group is in the panel
+PANEL = np.flatnonzero((np.arange(120) // 6) % 2 == 0)
+OTHERS = np.setdiff1d(np.arange(120), PANEL)
+K = 6
+
+
+def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.exp(-cdist(a, b) / 300.0)
+
+
+def krige(places: np.ndarray) -> tuple[Basis, np.ndarray, np.ndarray, np.ndarray]:
+    """Principal components of the panel, kriged: their values at spots left out, and at other places.
+
+    Leaving one out in closed form: y − (K⁻¹ y) / diag K⁻¹ (Dubrule 1983).
+    """
+    values = log_cp10k(SECTION.counts)[:, PANEL].toarray()
+    mean = values.mean(axis=0)
+    left, singular, right = np.linalg.svd(values - mean, full_matrices=False)
+    pcs = left[:, :K] * singular[:K]
+    xy = SECTION.spots.xy
+    inverse = np.linalg.inv(kernel(xy, xy) + 0.5 * np.eye(len(xy)))
+    weights = inverse @ pcs
+    left_out = pcs - weights / np.diag(inverse)[:, None]
+    sd = np.sqrt(1 / np.diag(inverse))[:, None] * pcs.std(axis=0) / 1.2
+    ones = np.ones(len(PANEL))
+    basis = Basis(SECTION.genes[PANEL], mean, right[:K].T, ones, ones, ones)
+    return basis, left_out, sd, kernel(places, xy) @ weights
+
+
+def test_held_out_genes_follow_their_truth() -> None:
+    """Loadings found by regression predict unseen genes at unseen places nearly as well as loadings from the panel."""
+    places = refined(SECTION, 4)
+    basis, left_out, _, fields = krige(places.xy)
+    whole = extend(basis, left_out, SECTION.counts, SECTION.genes)
+    predicted = FactoredPrediction(places, whole, fields)
+    truth = TISSUE.truth(places.xy)
+    column = {str(name): index for index, name in enumerate(SECTION.genes)}
+
+    def correlation(rows: np.ndarray) -> float:
+        names = [str(SECTION.genes[row]) for row in rows if not SECTION.genes[row].startswith("FLAT")]
+        return float(
+            np.median([pearsonr(predicted.gene(name), truth[:, column[name]]).statistic for name in names])
+        )
+
+    assert correlation(OTHERS) > 0.75
+    assert correlation(OTHERS) > correlation(PANEL) - 0.05
+    assert list(whole.genes) == [*SECTION.genes[PANEL], *SECTION.genes[OTHERS]]
+    assert np.array_equal(whole.loadings[: len(PANEL)], basis.loadings)
+
+
+def test_skill_is_what_a_second_measurement_shows() -> None:
+    """The estimate of skill is the correlation with new counts of the same tissue at the same spots."""
+    basis, left_out, _, _ = krige(SECTION.spots.xy)
+    whole = extend(basis, left_out, SECTION.counts, SECTION.genes).take(slice(len(PANEL), None))
+    rates = np.expm1(TISSUE.truth(SECTION.spots.xy)) / 1e4
+    depth = np.asarray(SECTION.counts.sum(axis=1)).ravel()
+    again = sparse.csr_matrix(np.random.default_rng(0).poisson(depth[:, None] * rates).astype(float))
+    measured = log_cp10k(again)[:, OTHERS].toarray()
+    predicted = whole.offset + left_out @ whole.loadings.T
+    varies = predicted.std(axis=0) > 0
+    shown = [pearsonr(predicted[:, j], measured[:, j]).statistic for j in np.flatnonzero(varies)]
+    assert np.mean(whole.skill[varies]) == pytest.approx(np.mean(shown), abs=0.03)
+    assert pearsonr(whole.skill[varies], shown).statistic > 0.9
+
+
+def test_noise_has_no_skill() -> None:
+    """Genes that follow nothing have a skill around 0, neither −1 (the mean left out) nor the fit's own."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(300, 20))
+    expression = sparse.csr_matrix(rng.gamma(1.0, 1.0, (300, 400)))
+    skill = regress(np.arange(400).astype(str), expression, scores).skill
+    assert abs(float(np.mean(skill))) < 0.03
+    assert float(np.abs(skill).max()) < 0.35
+
+
+def test_leaving_out_is_what_refitting_says() -> None:
+    """Predictions of spots left out are those of ridge regressions on the other spots (scikit-learn)."""
+    rng = np.random.default_rng(2)
+    scores = rng.normal(size=(40, 5)) @ rng.normal(size=(5, 5))
+    values = np.abs(scores @ rng.normal(size=(5, 8)) + rng.normal(0, 3, (40, 8)))
+    solver = _Ridge.on(scores, None)
+    centred = values - values.mean(axis=0)
+    chosen = solver._penalties((centred**2).sum(axis=0), solver.left.T @ centred)
+    fitted = solver.left @ (solver.kept[chosen].T * (solver.left.T @ centred))
+    error, beyond = solver._left_out(centred, fitted, chosen)
+    found = regress(np.arange(8).astype(str), sparse.csr_matrix(values), scores)
+    assert len(set(chosen)) > 1
+    for gene, penalty in enumerate(_PENALTIES[chosen] * float(np.mean(solver.singular**2))):
+        if not np.isfinite(penalty):
+            assert not found.loadings[gene].any()
+            continue
+        model = Ridge(alpha=penalty).fit(scores, values[:, gene])
+        assert np.allclose(found.loadings[gene], model.coef_, atol=1e-5)
+        assert found.offset[gene] == pytest.approx(model.intercept_, abs=1e-4)
+        # a penalty of the same size on fewer spots
+        for spot in range(40):
+            rest = np.arange(40) != spot
+            model = Ridge(alpha=penalty).fit(scores[rest], values[rest, gene])
+            prediction = model.predict(scores[[spot]])[0]
+            assert error[spot, gene] == pytest.approx(values[spot, gene] - prediction, abs=1e-8)
+            assert beyond[spot, gene] == pytest.approx(prediction - values[rest, gene].mean(), abs=1e-8)
+
+
+def test_the_penalty_is_the_best_of_the_marginal_likelihood() -> None:
+    """No other candidate makes the measurements more likely under the multivariate normal distribution."""
+    rng = np.random.default_rng(4)
+    scores = rng.normal(size=(30, 4))
+    scores -= scores.mean(axis=0)
+    values = scores @ rng.normal(0, [[0.05], [0.05], [1], [0.3]], (4, 6)) + rng.normal(size=(30, 6))
+    values -= values.mean(axis=0)
+    solver = _Ridge.on(scores, None)
+    chosen = solver._penalties((values**2).sum(axis=0), solver.left.T @ values)
+    unit = float(np.mean(solver.singular**2))
+
+    def minus_log_likelihood(y: np.ndarray, penalty: float) -> float:
+        # centred: one dimension is gone, and with it the constant vector
+        flat = np.linalg.svd(np.ones((1, 30)))[2][1:]
+        cover = flat @ (scores @ scores.T / (penalty * unit) + np.eye(30)) @ flat.T
+        y = flat @ y
+        noise = y @ np.linalg.solve(cover, y) / 29
+        return float(29 * np.log(noise) + np.linalg.slogdet(cover)[1])
+
+    for gene in range(6):
+        likelihoods = [minus_log_likelihood(values[:, gene], penalty) for penalty in _PENALTIES]
+        assert likelihoods[chosen[gene]] == pytest.approx(min(likelihoods), abs=1e-6)
+
+
+def test_intervals_cover_what_they_promise() -> None:
+    """Nine in ten new measurements lie within the interval of 90 %, pooled over genes."""
+    basis, left_out, sd, _ = krige(SECTION.spots.xy)
+    whole = extend(basis, left_out, SECTION.counts, SECTION.genes, score_sd=sd)
+    whole = whole.take(slice(len(PANEL), None))
+    rates = np.expm1(TISSUE.truth(SECTION.spots.xy)) / 1e4
+    depth = np.asarray(SECTION.counts.sum(axis=1)).ravel()
+    again = sparse.csr_matrix(np.random.default_rng(0).poisson(depth[:, None] * rates).astype(float))
+    measured = log_cp10k(again)[:, OTHERS].toarray()
+    places = refined(SECTION, 1)
+    predicted = FactoredPrediction(places, whole, left_out, sd).whole(observation=True)
+    assert predicted.spread is not None
+    within = np.abs(measured - predicted.mean) <= 1.645 * predicted.spread
+    assert within.mean() == pytest.approx(0.9, abs=0.02)
+    assert (whole.nugget > 0).all()
+
+
+def test_genes_that_do_not_vary_are_known_exactly() -> None:
+    """Never counted, or the same everywhere: the value, no loadings, skill 0, nothing NaN."""
+    scores = np.random.default_rng(0).normal(size=(12, 3))
+    expression = np.zeros((12, 3))
+    expression[:, 1] = 1.5
+    expression[0, 2] = 1.0
+    found = regress(np.array(["none", "same", "once"]), sparse.csr_matrix(expression), scores)
+    assert np.allclose(found.offset[:2], [0.0, 1.5])
+    assert not found.loadings[:2].any()
+    assert not found.skill[:2].any()
+    for name in ("offset", "loadings", "nugget", "inflation", "skill"):
+        assert np.isfinite(getattr(found, name)).all(), name
+
+
+@pytest.mark.parametrize("case", ["constant", "repeated", "one spot", "two spots", "more factors than spots"])
+def test_poor_scores_make_no_nan(case: str) -> None:
+    """Scores that do not vary, repeat each other or are too few for their factors."""
+    rng = np.random.default_rng(0)
+    n = {"one spot": 1, "two spots": 2, "more factors than spots": 4}.get(case, 30)
+    scores = rng.normal(size=(n, 6))
+    if case == "constant":
+        scores[:] = 2.0
+    elif case == "repeated":
+        scores[:, 1:] = scores[:, :1]
+    expression = sparse.csr_matrix(rng.gamma(1.0, 1.0, (n, 20)))
+    found = regress(np.arange(20).astype(str), expression, scores)
+    for name in ("offset", "loadings", "nugget", "inflation", "skill"):
+        assert np.isfinite(getattr(found, name)).all(), name
+    assert np.abs(found.skill).max() <= 1.0 + 1e-6
+
+
+def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gene by gene comes what comes from all genes at once."""
+    basis, left_out, sd, _ = krige(SECTION.spots.xy)
+    at_once = extend(basis, left_out, SECTION.counts, SECTION.genes, score_sd=sd)
+    monkeypatch.setattr("histosge.transcriptome._BLOCK", 1)
+    one_by_one = extend(basis, left_out, SECTION.counts, SECTION.genes, score_sd=sd)
+    for name in ("offset", "loadings", "nugget", "inflation", "skill"):
+        assert np.allclose(getattr(at_once, name), getattr(one_by_one, name), atol=1e-5), name
+
+
+def test_wrong_scores_are_sentences() -> None:
+    """Other spots' scores, NaN; and nothing to do where the panel holds everything."""
+    basis, left_out, _, _ = krige(SECTION.spots.xy)
+    with pytest.raises(DataError, match="scores of"):
+        extend(basis, left_out[:-1], SECTION.counts, SECTION.genes)
+    with pytest.raises(DataError, match="NaN"):
+        extend(basis, left_out * np.nan, SECTION.counts, SECTION.genes)
+    same = extend(basis, left_out, SECTION.counts[:, PANEL], SECTION.genes[PANEL])
+    assert same is basis
+
+
+def test_draws_have_the_moments_promised() -> None:
+    """Draws of a place have the mean and the standard deviation of the prediction, and genes move together."""
+    basis, left_out, sd, _ = krige(SECTION.spots.xy)
+    basis = replace(basis, offset=basis.offset + 50.0, inflation=np.full(len(PANEL), 1.3))
+    prediction = FactoredPrediction(refined(SECTION, 1), basis, left_out, sd).take(np.arange(5))
+    names = [str(name) for name in SECTION.genes[PANEL][:4]]
+    drawn = np.stack(list(prediction.draws(4000, names, seed=1)))
+    expected = prediction.whole(names)
+    assert expected.spread is not None
+    assert np.allclose(drawn.mean(axis=0), expected.mean, atol=5 * expected.spread.max() / 4000**0.5)
+    assert np.allclose(drawn.std(axis=0), expected.spread, rtol=0.06)
+    loadings = basis.loadings[:4]
+    covariance = (loadings * prediction.field_sd[0] ** 2) @ loadings.T * 1.3**2  # type: ignore[index]
+    assert np.allclose(np.cov(drawn[:, 0].T), covariance, atol=0.1 * np.abs(covariance).max())
+    noisy = np.stack(list(prediction.draws(4000, names, seed=1, observation=True)))
+    with_noise = prediction.whole(names, observation=True).spread
+    assert np.allclose(noisy.std(axis=0), np.asarray(with_noise), rtol=0.06)
+    again = np.stack(list(prediction.draws(10, names[::-1], seed=1)))
+    assert np.allclose(again[:, :, ::-1], drawn[:10])
+
+
+@pytest.mark.slow
+def test_a_transcriptome_takes_seconds() -> None:
+    """18 000 genes × 3000 spots × 40 factors within 5 s on one core, more on a busy machine."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(3000, 40))
+    counts = sparse.random(3000, 18_000, density=0.15, random_state=0, format="csr")
+    counts.data = np.ceil(counts.data * 4)
+    ones = np.ones(1)
+    basis = Basis(np.array(["panel"]), ones, np.zeros((1, 40)), ones, ones, ones)
+    start = time.process_time()
+    extend(basis, scores, counts, np.arange(18_000).astype(str), score_sd=np.abs(scores))
+    assert time.process_time() - start < 10
