@@ -9,6 +9,7 @@ import numpy as np
 
 from .._types import Array, Float
 from ._appearance import Look
+from ._landmarks import evenly
 from ._support import averaged
 
 __all__ = ["Covariance", "Sites"]
@@ -126,7 +127,7 @@ def _squared(left: Array, right: Array) -> Array:
 
 def _squares(values: Array) -> tuple[float, float]:
     """Return the median squared distance, on a few hundred spots, and the mean square."""
-    some = values[np.unique(np.linspace(0, len(values) - 1, _SQUARE_SAMPLE).astype(int))]
+    some = values[evenly(len(values), _SQUARE_SAMPLE)]
     median = float(np.median(_squared(some, some)))
     mean = float((values**2).sum(axis=1).mean())
     return (median if median > 0 else 1.0), (mean if mean > 0 else 1.0)

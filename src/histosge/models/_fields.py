@@ -11,6 +11,7 @@ from .._types import Array, Float
 from ..factored import Basis
 from ..inputs import Samples
 from ._calibration import inflation, skill
+from ._landmarks import evenly
 from ._spectrum import Spectrum
 from ._standard import Standard, principal
 
@@ -24,6 +25,8 @@ _UNSURE = 600
 _SHARE = 0.9999
 # noise is at least this share of the squared error: no gene is measured without
 _LEAST_NOISE = 0.05
+# spots that noise, calibration and skill are learnt from: enough for a quantile of each gene
+_ASKED = 5000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,13 +132,15 @@ def basis_of(found: Fields, samples: Samples, standard: Standard) -> tuple[Basis
     Noise, calibration and skill of each gene come from predictions of each spot from all others.
     """
     loadings = (found.loadings * standard.back).T
-    expected = standard.means[samples.inputs.section_index] + found.left_out @ loadings.T
+    rows = evenly(len(samples), _ASKED)
+    measured = samples.expression[rows]
+    expected = standard.means[samples.inputs.section_index[rows]] + found.left_out[rows] @ loadings.T
     expected = np.maximum(expected, 0.0)
-    error = samples.expression - expected
-    latent = found.left_out_variance @ (loadings**2).T
+    error = measured - expected
+    latent = found.left_out_variance[rows] @ (loadings**2).T
     squared = (error**2).mean(axis=0)
     nugget = np.sqrt(np.maximum(squared - latent.mean(axis=0), _LEAST_NOISE * squared))
     spread = np.sqrt(latent + nugget**2)
     factor, calibration = inflation(error, spread)
-    genes_skill = skill(samples.expression, expected)
+    genes_skill = skill(measured, expected)
     return Basis(samples.genes, standard.offset(0), loadings, nugget, factor, genes_skill), calibration
