@@ -35,7 +35,7 @@ LAYOUTS = {
 
 
 def places_of(section: histosge.Section) -> Locations:
-    """A grid of a quarter of the pitch, where a cubic interpolation is defined."""
+    """Return a grid of a quarter of the pitch, where a cubic interpolation is defined."""
     places = grid(section, section.pitch_um / 4)
     inside = griddata(section.spots.xy, np.zeros(len(section)), places.xy, method="linear")
     return places.take(np.flatnonzero(np.isfinite(inside)))
