@@ -206,7 +206,7 @@ def test_intervals_cover_new_measurements() -> None:
 
 
 def test_knowing_that_spots_are_disks_sharpens_what_lies_between() -> None:
-    """Where wide spots blur what changes within a pitch, predictions as of disks are nearer the truth than as of points.
+    """Where wide spots blur the tissue, predictions as of disks are nearer the truth than as of points.
 
     Both are nearer than a cubic interpolation, which follows the noise.
     """

@@ -108,7 +108,7 @@ def test_holes_and_constant_features_are_handled() -> None:
     bad = FEATURES.copy()
     bad[3, 1], bad[7] = np.nan, np.inf
     bad = np.column_stack([bad, np.full(N, np.nan), np.full(N, 4.0)])
-    appearance, look = Appearance.fit(bad, np.zeros(N, dtype=np.intp), XY, 100.0, EXPRESSION[:, :6])
+    _, look = Appearance.fit(bad, np.zeros(N, dtype=np.intp), XY, 100.0, EXPRESSION[:, :6])
     assert all(np.isfinite(getattr(look, name)).all() for name in ("own", "around", "guess"))
     assert np.allclose(look.own[7], 0.0)
     padded = np.column_stack([FEATURES, np.full(N, 4.0)])
@@ -144,7 +144,7 @@ def test_noise_beside_positions_gets_no_share() -> None:
 
 
 def test_the_image_helps_where_it_tells_and_not_when_shuffled(fitted: CokrigingPredictor) -> None:
-    """Features that show nuclei and compartments lower the error; the same dealt to other spots get less share and skill."""
+    """Features that show the tissue lower the error; the same dealt to other spots get less share and skill."""
     truth = TISSUE.truth(XY[OUT])
     inputs = SAMPLES.inputs.take(OUT)
     blind = Cokriging(image=False).fit(SAMPLES.take(KEPT))
@@ -343,8 +343,16 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence(
 
 @pytest.mark.parametrize(
     "options",
-    [{"factors": 0}, {"fields": 0}, {"landmarks": 0}, {"gene_share": 1.5}, {"image_shares": ()}]
-    + [{"image_shares": (2.0,)}, {"ranges_pitches": ()}, {"ranges_pitches": (0.0,)}],
+    [
+        {"factors": 0},
+        {"fields": 0},
+        {"landmarks": 0},
+        {"gene_share": 1.5},
+        {"image_shares": ()},
+        {"image_shares": (2.0,)},
+        {"ranges_pitches": ()},
+        {"ranges_pitches": (0.0,)},
+    ],
     ids=str,
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
