@@ -84,7 +84,7 @@ class Cokriging:
         True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # the reference's few lines: equal weights, no averaging gene by gene
+        # few lines would do it: half image whatever the evidence, spots as points, no averaging gene by gene
         "plain": {"gene_share": 0.0, "image_shares": (0.5,), "support": False},
         # histology switched off, for comparison
         "positions": {"image": False},
