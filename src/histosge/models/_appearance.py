@@ -105,8 +105,10 @@ class Appearance:
         factors
             Of expression; the first ones are guessed.
         """
-        columns = [Columns.of(_finite(features[sections == index])) for index in range(sections.max() + 1)]
-        columns.append(Columns.of(_finite(features)))
+        whole = Columns.of(_finite(features))
+        columns = [whole] * (int(sections.max()) + 2)
+        for index in np.unique(sections):
+            columns[index] = Columns.of(_finite(features[sections == index]))
         means, scales = (np.array([getattr(part, name) for part in columns]) for name in ("mean", "scale"))
         standard = _standardised(features, means[sections], scales[sections])
         _, size, turn = np.linalg.svd(standard, full_matrices=False)

@@ -46,13 +46,15 @@ class Standard:
         seed: int,
     ) -> Standard:
         """Learn from the fitted spots."""
-        means = np.array(
-            [expression[sections == index].mean(axis=0) for index in range(int(sections.max()) + 1)]
-        )
-        spread = (expression - means[sections]).std(axis=0)
+        present, rows = np.unique(sections, return_inverse=True)
+        found = np.array([expression[sections == index].mean(axis=0) for index in present])
+        # a section of which no spot is fitted counts as any other
+        means = np.tile(found.mean(axis=0), (int(present.max()) + 2, 1))
+        means[present] = found
+        spread = (expression - found[rows]).std(axis=0)
         scale = np.where(spread > _FLAT, spread, 1.0)
         weight = np.sqrt(reliability(expression, depth, seed))
-        return cls(np.vstack([means, means.mean(axis=0)]), scale, weight)
+        return cls(means, scale, weight)
 
     def encode(self, expression: Float[np.ndarray, "n g"], sections: Array) -> Float[np.ndarray, "n g"]:
         """Return standardised, weighted expression."""
