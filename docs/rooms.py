@@ -21,7 +21,7 @@ PAGES = {
     "Encoders": ("encoders", "store", "features"),
     "Models": ("genes", "splits", "models"),
     "Writers and figures": ("writers", "figures"),
-    "Assembly": ("recipe", "target", "workflow", "delivery", "assembly", "demo"),
+    "Assembly": ("pooling", "recipe", "target", "workflow", "delivery", "assembly", "demo"),
     "Judging": ("evaluation",),
     "Everything else": (),
 }
