@@ -59,7 +59,8 @@ class Appearance:
     Parameters
     ----------
     means, scales
-        Of the features, one row a fitted section, and a last row for any other.
+        Of the features, one row a section, and a last row for any other, which also stands in for sections of which
+        no spot was fitted.
     turn
         From standardised features to principal components.
     spots_um, own
@@ -105,8 +106,9 @@ class Appearance:
         factors
             Of expression; the first ones are guessed.
         """
-        columns = [Columns.of(_finite(features[sections == index])) for index in range(sections.max() + 1)]
-        columns.append(Columns.of(_finite(features)))
+        columns = [Columns.of(_finite(features))] * (int(sections.max()) + 2)
+        for index in np.unique(sections):
+            columns[index] = Columns.of(_finite(features[sections == index]))
         means, scales = (np.array([getattr(part, name) for part in columns]) for name in ("mean", "scale"))
         standard = _standardised(features, means[sections], scales[sections])
         _, size, turn = np.linalg.svd(standard, full_matrices=False)
@@ -166,8 +168,9 @@ class Appearance:
                 shape = (len(xy_um[part]), len(self.spots_um))
                 weights = sparse.csr_matrix((weight, (near.row[other], near.col[other])), shape=shape)
                 total = 1.0 + np.asarray(weights.sum(axis=1))
-                averages[part] = (own[part] + weights @ self.own) / total
-            blocks.append(averages * stretch)
+                # where there is nothing around, as in a section of which no spot was fitted, nothing was averaged
+                averages[part] = (own[part] + weights @ self.own) / total * np.where(total > 1, stretch, 1.0)
+            blocks.append(averages)
         return np.concatenate(blocks, axis=1)
 
 

@@ -24,6 +24,8 @@ _UNSURE = 600
 _SHARE = 0.9999
 # noise is at least this share of the squared error: no gene is measured without
 _LEAST_NOISE = 0.05
+# spots that calibration needs: fewer say nothing of tails
+_ENOUGH = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,16 +128,20 @@ class Fields:
 def basis_of(found: Fields, samples: Samples, standard: Standard) -> tuple[Basis, dict[str, list[float]]]:
     """Return genes in terms of fields, in log1p(CP10k) of the first section, and how intervals cover.
 
-    Noise, calibration and skill of each gene come from predictions of each spot from all others.
+    Noise, calibration and skill of each gene come from predictions of each spot from all others: of spots of the first
+    section, which is the one predicted, where enough of them are fitted. Skill is that within sections.
     """
     loadings = (found.loadings * standard.back).T
-    expected = standard.means[samples.inputs.section_index] + found.left_out @ loadings.T
-    expected = np.maximum(expected, 0.0)
-    error = samples.expression - expected
-    latent = found.left_out_variance @ (loadings**2).T
+    sections = samples.inputs.section_index
+    own = sections == 0
+    rows = own if own.sum() >= _ENOUGH else np.ones_like(own)
+    means = standard.means[sections[rows]]
+    expected = np.maximum(means + found.left_out[rows] @ loadings.T, 0.0)
+    error = samples.expression[rows] - expected
+    latent = found.left_out_variance[rows] @ (loadings**2).T
     squared = (error**2).mean(axis=0)
     nugget = np.sqrt(np.maximum(squared - latent.mean(axis=0), _LEAST_NOISE * squared))
     spread = np.sqrt(latent + nugget**2)
     factor, calibration = inflation(error, spread)
-    genes_skill = skill(samples.expression, expected)
+    genes_skill = skill(samples.expression[rows] - means, expected - means)
     return Basis(samples.genes, standard.offset(0), loadings, nugget, factor, genes_skill), calibration
