@@ -27,7 +27,7 @@ from ..recipe import Recipe
 from ..section import Section
 from ..workflow import Machine, eyes
 from .audit import Leak, audit
-from .plan import Cell, Plan, SectionSpec
+from .plan import SIBLINGS, WHOLE, Cell, Plan, SectionSpec
 from .scores import score, tidy
 from .study import Pipeline, Study, look
 
@@ -251,12 +251,16 @@ def _study(
     hvg_scope: Literal["retained", "all"],
 ) -> Study:
     target = section_of(spec)
-    if split in ("sections", "patients"):
+    within = split.removesuffix(SIBLINGS)
+    others: tuple[Section, ...] = ()
+    if split in WHOLE or split != within:
         others = tuple(map(section_of, _siblings(sections, spec, split)))
+    if split in WHOLE:
         whole = np.arange(len(target))
         return Study(target, whole[:0], whole, split, others, genes, hvg_scope, seed)
-    found = splits.parse(split, target, seed)
-    return Study(target, found.retained, found.removed, found.name, (), genes, hvg_scope, seed)
+    found = splits.parse(within, target, seed)
+    name = found.name + split.removeprefix(within)
+    return Study(target, found.retained, found.removed, name, others, genes, hvg_scope, seed)
 
 
 def _panel(plan: Plan, cell: Cell) -> GenePanel:
