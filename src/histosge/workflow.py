@@ -131,6 +131,7 @@ def fit(
     encoder = eyes(section, recipe, model.needs, machine)
     pool = Pool.of(section, siblings)
     told = pool.told()
+    _each_once(section, told)
     key = _key(recipe, section, encoder, told)
     panel = pool.choose(recipe.genes)
     if folder is not None and _artefact.is_saved(folder / key):
@@ -275,12 +276,15 @@ def _crop_um(section: Section, needs: Needs) -> float | None:
 
 
 def _key(recipe: Recipe, section: Section, encoder: Encoder | None, siblings: tuple[Sibling, ...]) -> str:
-    own = section.fingerprint
     others = [sibling.fingerprint for sibling in siblings]
-    if len({own, *others}) <= len(others):
-        raise UsageError(f"A section is given twice among '{section.name}' and its siblings. Give each once.")
-    parts = [recipe, own, None if encoder is None else encoder.fingerprint]
+    parts = [recipe, section.fingerprint, None if encoder is None else encoder.fingerprint]
     return fingerprint(*parts, *([others] if others else []))
+
+
+def _each_once(section: Section, siblings: tuple[Sibling, ...]) -> None:
+    known = {section.fingerprint, *(sibling.fingerprint for sibling in siblings)}
+    if siblings and len(known) <= len(siblings):
+        raise UsageError(f"A section is given twice among '{section.name}' and its siblings. Give each once.")
 
 
 def _remember(folder: Path, recipe: Recipe, siblings: tuple[Sibling, ...]) -> None:
