@@ -21,7 +21,7 @@ from .genes import GenePanel, select
 from .inputs import Inputs, joined, unseen
 from .locations import Locations, at_spots
 from .models import _artefact
-from .models._contract import Model, Needs, Predictor, Runtime, predict
+from .models._contract import Model, Needs, Predictor, Runtime, SightedPredictor, predict
 from .patches import PatchSource
 from .pooling import Pool, Sibling
 from .prediction import Prediction
@@ -187,7 +187,7 @@ def predict_unseen(
 ) -> Prediction:
     """Predict at ``places`` of a section that was not fitted, from its image alone.
 
-    None of its counts are looked at; it may have none.
+    None of its counts are looked at; they may all be 0. Its spots, which may be a grid, tell how it is stained.
 
     Raises
     ------
@@ -207,8 +207,15 @@ def predict_unseen(
             f"'{fitted.model.card.name}' interpolates between measured spots, and none of '{section.name}' was fitted. "
             "Choose a model that looks at the image, such as cokriging."
         )
-    inputs = prepare(section, places, fitted.model.needs, fitted.encoder, machine)
-    return replace(predict(fitted.predictor, unseen(inputs, 1 + len(fitted.siblings))), locations=places)
+    needs, fitted_sections = fitted.model.needs, 1 + len(fitted.siblings)
+    overview, wanted = (
+        unseen(prepare(section, each, needs, fitted.encoder, machine), fitted_sections)
+        for each in (at_spots(section), places)
+    )
+    predictor = fitted.predictor
+    if isinstance(predictor, SightedPredictor):
+        predictor = predictor.having_seen(overview)
+    return replace(predict(predictor, wanted), locations=places)
 
 
 def eyes(section: Section, recipe: Recipe, needs: Needs, machine: Machine) -> Encoder | None:
