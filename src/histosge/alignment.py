@@ -30,6 +30,10 @@ _LEAST_ON_TISSUE, _FEW_ON_TISSUE = 0.3, 0.7
 # by 0.17 to 0.82 (benchmarks/alignment.py); where nearly all spots lie on tissue, by more
 _LEAD, _LEAD_ON_TISSUE = 0.15, 0.25
 _NEARLY_ALL = 0.97
+# of 255; the palest tissue differs from glass by more
+_LEAST_CONTRAST = 8.0
+# spots that reach no further are probably those of a smaller image
+_CORNER = 0.6
 # expression says nothing with fewer spots
 _FEW_SPOTS = 100
 _SAMPLE = 1000
@@ -97,7 +101,7 @@ def check(section: Section) -> Alignment:
         raise DataError(f"Section '{section.name}' has no image to compare its coordinates with.")
     xy_um = section.spots.xy
     on_image = float(slide.contains(xy_um).mean())
-    problem = _impossible_size(slide) or _outside(section, slide, on_image)
+    problem = _impossible_size(slide) or _outside(section, slide, on_image) or _blank(slide)
     if problem is not None:
         return Alignment(on_image, 0.0, problem=problem)
     mask = TissueMask.from_slide(slide)
@@ -108,13 +112,13 @@ def check(section: Section) -> Alignment:
         problem = (
             f"The image seems to be {rival}: that way {section.name}'s spots would fit tissue and expression better "
             f"(by {-(lead or 0):.2f}). Turn it back, or give the image that the coordinates were made on. If it is "
-            "right as it is, go on with --trust-alignment."
+            f"right as it is, go on with --trust-alignment.{_corner(section, slide)}"
         )
     elif on_tissue < _LEAST_ON_TISSUE:
         problem = (
             f"Only {on_tissue:.0%} of the spots lie on tissue in the image. Image and coordinates do not belong "
             "together: check --image and --mpp, and look with `histosge doctor`. If they do, go on with "
-            "--trust-alignment."
+            f"--trust-alignment.{_corner(section, slide)}"
         )
     return Alignment(on_image, on_tissue, lead, rival, problem)
 
@@ -159,12 +163,41 @@ def _outside(section: Section, slide: SlideImage, on_image: float) -> str | None
     reach = section.spots.xy.max(0) / np.array(slide.size_um)
     width, height = (size / slide.mpp for size in slide.size_um)
     text = f"{1 - on_image:.0%} of the spots lie outside of the image ({width:.0f} × {height:.0f} px). "
-    if reach.max() > 1.3 and section.spots.xy.min() >= 0:
+    if (section.spots.xy[:, ::-1] < np.array(slide.size_um)).all() and section.spots.xy.min() >= 0:
+        return (
+            f"{text}With x and y swapped all of them would lie on it: the image is turned by 90°, or the columns of "
+            "the positions are swapped. Turn it back, or give the image that the coordinates were made on."
+        )
+    spread = np.ptp(section.spots.xy, axis=0) / np.array(slide.size_um)
+    if spread.max() > 1 and section.spots.xy.min() >= 0:
         return (
             f"{text}They reach {reach.max():.1f} times as far: this is a smaller copy (hires or lowres) of the image "
             "that the coordinates were made on. Give the full-resolution image with --image, or leave --image out."
         )
     return f"{text}Image and coordinates do not belong together; check --image and --mpp."
+
+
+def _corner(section: Section, slide: SlideImage) -> str:
+    """Say that the spots fill only a corner of the image, as they do where they count larger pixels."""
+    reach = float((section.spots.xy.max(0) / np.array(slide.size_um)).max())
+    if reach > _CORNER:
+        return ""
+    return (
+        f" Or the coordinates count the pixels of a smaller copy: the spots fill only the upper left {reach:.0%} of "
+        "the image."
+    )
+
+
+def _blank(slide: SlideImage) -> str | None:
+    """Say that nothing can be seen."""
+    thumbnail = slide.thumbnail(max(_MPP, slide.mpp)).astype(np.float32)
+    darkest, brightest = np.percentile(thumbnail, (0.5, 99.5))
+    if brightest - darkest >= _LEAST_CONTRAST:
+        return None
+    return (
+        f"The image is of one colour (pixels from {darkest:.0f} to {brightest:.0f} of 255); nothing can be seen on it. "
+        "Check --image; 16-bit pixels that use a part of their range must be stretched to 8 bits first."
+    )
 
 
 def _lead(section: Section, slide: SlideImage, mask: TissueMask) -> tuple[float | None, str | None]:

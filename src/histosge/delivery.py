@@ -202,6 +202,10 @@ def _enhancements(job: Job, genes: tuple[str, ...]) -> list[tuple[str, Predictio
 def _refinement(job: Job, fold: int, genes: tuple[str, ...]) -> Prediction:
     """Return the genes to show at an ``fold``-fold refinement of the spots."""
     places = refined(job.section, fold, fringe=job.target.fringe, mask=job.mask)
+    predictor = job.fitted.predictor
+    if isinstance(predictor, FactoredPredictor):
+        inputs = prepare(job.section, places, job.fitted.model.needs, job.fitted.encoder, job.machine)
+        return predictor.factored(inputs).whole(genes)
     prediction = predict_at(job.fitted, job.section, places, job.machine)
     columns = [int(np.flatnonzero(prediction.genes == gene)[0]) for gene in genes]
     return Prediction(places, np.asarray(genes), prediction.mean[:, columns])

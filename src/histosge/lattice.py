@@ -97,12 +97,18 @@ class Lattice:
         """
         if len(xy_um) < 3:
             raise DataError(f"Expected at least 3 spots to find their lattice, got {len(xy_um)}.")
+        if not np.isfinite(xy_um).all() or not (lattice_xy is None or np.isfinite(lattice_xy).all()):
+            raise DataError(
+                "Expected finite positions of the spots, got NaN or infinity. Check the positions file."
+            )
         if lattice_xy is None:
             lattice_xy = index_sites(xy_um)
         design = np.column_stack([np.ones(len(xy_um)), lattice_xy])
         coefficients, _, rank, _ = np.linalg.lstsq(design, xy_um, rcond=None)
-        if rank < 3:
-            raise DataError("Expected spots spread over an area, got spots on a line.")
+        if rank < 3 or _flat(coefficients[1:]):
+            raise DataError(
+                "Expected spots spread over an area, got spots on a line or at one place. Check the positions file."
+            )
         residual = float(np.sqrt(((design @ coefficients - xy_um) ** 2).sum(1).mean()))
         basis = _reduced(_site_basis(lattice_xy), coefficients[1:])
         found = _kind(basis @ coefficients[1:])
@@ -113,6 +119,12 @@ class Lattice:
                 "Positions and array coordinates do not belong together; check the positions file."
             )
         return fitted
+
+
+def _flat(step_um: Array) -> bool:
+    """Tell whether the steps of a map span no area."""
+    size = float((step_um**2).sum())
+    return size == 0 or abs(float(np.linalg.det(step_um))) < 1e-6 * size
 
 
 def pitch_px(xy_px: Float[np.ndarray, "n 2"], lattice_xy: Float[np.ndarray, "n 2"]) -> float:
@@ -135,13 +147,17 @@ def index_sites(xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
 
     tree = cKDTree(xy_um)
     reach = float(np.median(tree.query(xy_um, k=2)[0][:, 1]))
+    if reach <= 0:
+        raise DataError(
+            "Expected a place of its own for each spot, got several spots at one. Check their positions."
+        )
     pairs = tree.query_pairs(1.3 * reach, output_type="ndarray")
     vectors = xy_um[pairs[:, 1]] - xy_um[pairs[:, 0]]
     vectors[(vectors[:, 0] < -1e-9) | ((np.abs(vectors[:, 0]) <= 1e-9) & (vectors[:, 1] < 0))] *= -1
     first = _mode(vectors, reach)
     turn = np.abs(vectors @ np.array([-first[1], first[0]])) / (reach * np.linalg.norm(first))
     if not (turn > 0.5).any():
-        raise DataError("Expected spots spread over an area, got spots on a line.")
+        raise DataError("Expected spots spread over an area, got spots on a line. Check their positions.")
     step = np.array([first, _mode(vectors[turn > 0.5], reach)])
     sites = np.rint((xy_um - xy_um[0]) @ np.linalg.inv(step))
     return np.asarray(sites - sites.min(0))
@@ -176,7 +192,9 @@ def _site_basis(lattice_xy: Array) -> Array:
             )
         low = np.array([np.gcd(low[0], vector[0]), 0])
     if high[1] == 0 or low[0] == 0:
-        raise DataError("Expected spots spread over an area, got spots on a line of the array.")
+        raise DataError(
+            "Expected spots spread over an area, got spots on a line of the array. Check its columns."
+        )
     return np.array([low, high], dtype=np.float64)
 
 

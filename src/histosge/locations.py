@@ -27,6 +27,8 @@ Fringe: TypeAlias = Literal["translate", "symmetric", "inner"]
 _MOST_PLACES = 5_000_000
 # beyond one pitch from every spot there is nothing to learn from
 _REACH_PITCHES = 1.0
+# without an image, places further than this from all spots belong to another section
+_NEAR_PITCHES = 20.0
 # longest shift that still belongs to a spot: the corner of its own cell, and a little
 _REPRESENTATIVE = {"hexagonal": 3**-0.5 * 1.02, "square": 2**-0.5 * 1.02, "oblique": 2**-0.5 * 1.02}
 
@@ -162,7 +164,7 @@ def within(section: Section, polygons: Sequence[Polygon], spacing_um: float) -> 
     Raises
     ------
     UsageError
-        When no grid point lies inside.
+        When no grid point lies inside, or the polygons lie off the image.
     """
     corners = np.vstack([polygon.exterior for polygon in polygons])
     points = _grid_points(corners.min(0), corners.max(0), spacing_um, 0.0)
@@ -173,12 +175,36 @@ def within(section: Section, polygons: Sequence[Polygon], spacing_um: float) -> 
         raise UsageError(
             f"No point of a {spacing_um:g} µm grid lies inside the regions. Use a smaller --spacing-um."
         )
-    return _free(section, points.take(inside), None)
+    points = points.take(inside)
+    _refuse_elsewhere(section, points, "regions")
+    return _free(section, points, None)
 
 
 def cells(section: Section, centroids_um: Float[np.ndarray, "n 2"], ids: Array) -> Locations:
-    """Return cells as places: mere points, at their centroids."""
-    return _free(section, Points(centroids_um, ids), None)
+    """Return cells as places: mere points, at their centroids.
+
+    Raises
+    ------
+    UsageError
+        When they lie off the image.
+    """
+    points = Points(centroids_um, ids)
+    _refuse_elsewhere(section, points, "cells")
+    return _free(section, points, None)
+
+
+def _refuse_elsewhere(section: Section, points: Points, what: str) -> None:
+    """Refuse places of another image, or in another unit: none is on this one."""
+    if section.slide is not None:
+        here = section.slide.contains(points.xy)
+    else:
+        here = _nearest(section, points.xy)[0] <= _NEAR_PITCHES * section.pitch_um
+    if len(points) and not here.any():
+        x, y = points.xy.mean(axis=0) / 1000
+        raise UsageError(
+            f"None of the {what} lies on the section: they are around ({x:.1f}, {y:.1f}) mm. Coordinates must be those "
+            "of the full-resolution image: pixels in GeoJSON, pixels or µm in tables, as the columns say."
+        )
 
 
 def _lattice_of(section: Section) -> Lattice:

@@ -108,6 +108,45 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EFBIG])
+def test_quotas_are_full_disks(tmp_path: Path, number: int) -> None:
+    """A user's quota and a system's limit are told like a full disk."""
+    with pytest.raises(OutputError, match="disk is full"), output_errors(tmp_path):
+        raise OSError(number, "no more")
+
+
+@pytest.mark.parametrize("tail", ["file/x", "file/x/y", "a" * 300])
+def test_impossible_output_folders_are_refused(tmp_path: Path, tail: str) -> None:
+    """Below a file, or with a name that no file system takes."""
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="Choose another --out"):
+        writable_folder(tmp_path / tail)
+    with pytest.raises(UsageError, match="Choose another --out"), atomic_path(tmp_path / tail / "f.txt"):
+        pass
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    """Its temporary folder goes with the next attempt; that of a living process stays."""
+    code = f"""
+from histosge._atomic import atomic_path
+from pathlib import Path
+import os
+with atomic_path(Path({str(tmp_path / "f.txt")!r})) as draft:
+    draft.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    left = list(tmp_path.iterdir())
+    assert len(left) == 1
+    with atomic_path(tmp_path / "f.txt") as outer:
+        outer.write_text("first")
+        with atomic_path(tmp_path / "f.txt") as inner:
+            inner.write_text("second")
+        assert outer.exists()
+    assert (tmp_path / "f.txt").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["f.txt"]
+
+
 def test_an_output_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     """--out must be a folder or nothing."""
     path = tmp_path / "file"

@@ -17,6 +17,7 @@ from histosge.inputs import joined, unseen
 from histosge.locations import at_spots, refined
 from histosge.metrics.pearson import pearson
 from histosge.models._contract import SightedPredictor, predict
+from histosge.models._standard import reliability
 from histosge.models.cokriging import Cokriging
 from histosge.pooling import Pool
 from histosge.recipe import Recipe
@@ -232,3 +233,15 @@ def test_what_is_unseen_keeps_its_rows() -> None:
     found = unseen(inputs, 3)  # type: ignore[arg-type]
     assert (found.section_index == 3).all()
     assert np.allclose(found.locations.xy - section.spots.xy, [3e7, 0.0])
+
+
+def test_what_sections_differ_in_is_not_reliable() -> None:
+    """A gene that is noise in each of two large sections is unreliable, by whatever their means differ."""
+    rng = np.random.default_rng(0)
+    sections = np.repeat([0, 1], 6000)
+    depth = np.full(12000, 1000.0)
+    signal = rng.gamma(2.0, 10.0, 12000)
+    counts = rng.poisson(np.column_stack([np.where(sections == 0, 5.0, 50.0), signal]))
+    found = reliability(np.log1p(counts * 1e4 / depth[:, None]), depth, sections)
+    assert found[0] < 0.1
+    assert found[1] > 0.7

@@ -71,12 +71,15 @@ def test_capsules_share_their_votes() -> None:
 
     from histosge.models._networks.thitogene import Capsules, squash
 
+    torch.manual_seed(0)
     capsules = Capsules()
     votes = torch.randn(5, 20, 16, 64)
     assert torch.allclose(capsules.couplings(votes).sum(dim=1), torch.ones(5, 16, 1), atol=1e-5)
-    long = torch.randn(7, 8) * torch.logspace(-6, 1, 7)[:, None]
+    long = torch.randn(7, 8) * torch.logspace(-6, 0, 7)[:, None]
     short = squash(long)
     assert (short.norm(dim=-1) < 1).all()
+    # 1 − exp(−30) is 1 in 32 bits
+    assert squash(100 * long).norm(dim=-1).max() <= 1 + 1e-6
     assert torch.allclose(torch.nn.functional.cosine_similarity(long, short), torch.ones(7), atol=1e-4)
     assert torch.isfinite(squash(torch.zeros(1, 8))).all()
 

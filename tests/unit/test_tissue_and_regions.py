@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from histosge._errors import HistosgeError
+from histosge._errors import HistosgeError, UsageError
 from histosge.datasets import synthetic
 from histosge.figures.markers import choose_markers
-from histosge.locations import within
+from histosge.locations import cells, within
 from histosge.metrics.morans import morans_i
 from histosge.polygons import Polygon, read_cells, read_polygons
 from histosge.slide import SlideImage
@@ -146,3 +147,16 @@ def test_markers_have_patterns_and_differ() -> None:
     assert len(chosen) == 4
     assert len(drivers) >= 3
     assert "FLAT" not in drivers
+
+
+def test_regions_and_cells_of_another_image_are_refused() -> None:
+    """None of them on the section: a wrong file or a wrong unit, and no prediction is made there."""
+    section = synthetic(columns=8, rows=8, genes=6).section
+    corners = np.array([[0.0, 0], [400, 0], [400, 400], [0, 400]])
+    for each in (section, replace(section, slide=None)):
+        far = each.spots.xy.max(0) + 1e5
+        with pytest.raises(UsageError, match="None of the regions"):
+            within(each, [Polygon("far", corners + far)], 50.0)
+        with pytest.raises(UsageError, match="None of the cells"):
+            cells(each, corners + far, np.array(["a", "b", "c", "d"]))
+        assert len(within(each, [Polygon("near", corners + each.spots.xy.mean(0))], 50.0))

@@ -91,12 +91,15 @@ def audit(
     short = _rehearsal(model)
     number = _REHEARSED if short is model else _REHEARSED_NETWORK
     rows = np.unique(np.linspace(0, len(samples) - 1, number).round().astype(int))
-    # one and the same samples: what still differs has reached around them
-    learnt, again = (pipeline.learn(each, short, samples.take(rows), Runtime()) for each in (study, other))
     # places that the short fit has not seen, where there are any
     others = np.setdiff1d(np.arange(len(samples)), rows)
     asked = samples.inputs.take((others if len(others) else rows)[:_ASKED])
-    if _content(learnt, asked) != _content(again, asked):
+    # from one and the same samples: what still differs has reached around them. One fit after the other, as two large
+    # networks need not be in memory at once
+    learnt, again = (
+        _content(pipeline.learn(each, short, samples.take(rows), Runtime()), asked) for each in (study, other)
+    )
+    if learnt != again:
         sentence = (
             f"What '{model.card.name}' learns depends on removed spots although it is not given them: look at early "
             "stopping, hyper-parameters and graphs."

@@ -34,7 +34,7 @@ def save(folder: Path, model: Model, predictor: Predictor) -> None:
     OutputError
         When the disk is full.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save as packed
 
     content = {
         "version": _VERSION,
@@ -45,9 +45,9 @@ def save(folder: Path, model: Model, predictor: Predictor) -> None:
     }
     with atomic_path(folder) as draft:
         draft.mkdir()
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in predictor.arrays().items()}, draft / _ARRAYS
-        )
+        # safetensors' own writing has errors of its own class for a full disk
+        arrays = {name: np.ascontiguousarray(array) for name, array in predictor.arrays().items()}
+        (draft / _ARRAYS).write_bytes(packed(arrays))
         (draft / _CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ from ._appearance import Appearance, Look
 from ._contract import Block
 from ._covariance import Covariance, Sites
 from ._fields import Fields
+from ._landmarks import evenly
 from ._pieces import features_of, pieces
 from ._standard import Standard
 
@@ -180,8 +181,7 @@ def parts(
     A prediction is a sum of what position kernels and what image kernels carry; the share is the covariance of the
     image's part with the whole over the variance of the whole, at some of the fitted spots.
     """
-    rows = np.unique(np.linspace(0, len(sites) - 1, _COMPARED).astype(int))
-    some = sites.take(rows)
+    some = sites.take(evenly(len(sites), _COMPARED))
     image = covariance.image(some, landmarks) @ found.dual
     whole = image + covariance.position(some, landmarks) @ found.dual
     image, whole = image - image.mean(axis=0), whole - whole.mean(axis=0)

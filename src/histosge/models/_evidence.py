@@ -16,6 +16,8 @@ __all__ = ["Evidence", "choose"]
 
 # spots that evidence is weighed on: it grows with them, the ranking does not change
 _ASKED = 1000
+# where there are many times more, whole neighbourhoods are asked: spots far from all others say nothing of ranges
+_CROWDED, _NEIGHBOURHOODS = 5000, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +78,7 @@ def choose(
         Chooses the spots asked where there are many, and shuffles the images.
     """
     rng = np.random.default_rng(seed)
-    rows = np.sort(rng.permutation(len(sites))[:_ASKED])
+    rows = _asked(sites.xy_um, rng)
     asked, measured = sites.take(rows), factors[rows]
     if asked.look is None:
         shares = (0.0,)
@@ -89,6 +91,17 @@ def choose(
         shuffled = Sites(asked.xy_um, asked.diameter_um, asked.look.take(rng.permutation(len(rows))))
         told["shuffled_image"] = _answers(shuffled, measured, ranges_um, best).left_out
     return Evidence(best, {share: log - logs[best] for share, log in logs.items()}, told, rows)
+
+
+def _asked(xy_um: Array, rng: np.random.Generator) -> Array:
+    """Return the rows of the spots asked."""
+    order = rng.permutation(len(xy_um))
+    if len(xy_um) <= _CROWDED:
+        return np.sort(order[:_ASKED])
+    from scipy.spatial import cKDTree
+
+    centres = xy_um[order[:_NEIGHBOURHOODS]]
+    return np.unique(cKDTree(xy_um).query(centres, k=_ASKED // _NEIGHBOURHOODS)[1])
 
 
 def _answers(sites: Sites, factors: Array, ranges_um: tuple[float, ...], share: float) -> Answers:

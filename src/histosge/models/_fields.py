@@ -11,6 +11,7 @@ from .._types import Array, Float
 from ..factored import Basis
 from ..inputs import Samples
 from ._calibration import inflation, skill
+from ._landmarks import evenly
 from ._spectrum import Spectrum
 from ._standard import Standard, principal
 
@@ -24,8 +25,10 @@ _UNSURE = 600
 _SHARE = 0.9999
 # noise is at least this share of the squared error: no gene is measured without
 _LEAST_NOISE = 0.05
-# spots that calibration needs: fewer say nothing of tails
+# spots of the section predicted that calibration needs: fewer say nothing of tails
 _ENOUGH = 40
+# spots that noise, calibration and skill are learnt from: enough for a quantile of each gene
+_ASKED = 5000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,15 +136,16 @@ def basis_of(found: Fields, samples: Samples, standard: Standard) -> tuple[Basis
     """
     loadings = (found.loadings * standard.back).T
     sections = samples.inputs.section_index
-    own = sections == 0
-    rows = own if own.sum() >= _ENOUGH else np.ones_like(own)
-    means = standard.means[sections[rows]]
+    own = np.flatnonzero(sections == 0)
+    rows = own if len(own) >= _ENOUGH else np.arange(len(samples))
+    rows = rows[evenly(len(rows), _ASKED)]
+    measured, means = samples.expression[rows], standard.means[sections[rows]]
     expected = np.maximum(means + found.left_out[rows] @ loadings.T, 0.0)
-    error = samples.expression[rows] - expected
+    error = measured - expected
     latent = found.left_out_variance[rows] @ (loadings**2).T
     squared = (error**2).mean(axis=0)
     nugget = np.sqrt(np.maximum(squared - latent.mean(axis=0), _LEAST_NOISE * squared))
     spread = np.sqrt(latent + nugget**2)
     factor, calibration = inflation(error, spread)
-    genes_skill = skill(samples.expression[rows] - means, expected - means)
+    genes_skill = skill(measured - means, expected - means)
     return Basis(samples.genes, standard.offset(0), loadings, nugget, factor, genes_skill), calibration

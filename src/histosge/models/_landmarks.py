@@ -6,7 +6,12 @@ import numpy as np
 
 from .._types import Array, Float
 
-__all__ = ["spread_out"]
+__all__ = ["evenly", "spread_out"]
+
+
+def evenly(total: int, most: int) -> Array:
+    """Return at most ``most`` rows of ``total``, evenly through their order."""
+    return np.unique(np.linspace(0, total - 1, min(most, total)).round().astype(np.intp))
 
 
 def spread_out(xy_um: Float[np.ndarray, "n 2"], number: int) -> Array:

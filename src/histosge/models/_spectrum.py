@@ -15,6 +15,8 @@ RATIOS = np.geomspace(1e-2, 1e4, 28)
 # directions of less power than this (against the least noise) are lost in noise whatever is measured
 _LEAST_POWER = 0.1 * RATIOS[0]
 _JITTER = 1e-6
+# spots whose directions are squared at once
+_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,9 +112,10 @@ class Spectrum:
     def answer(self, targets: Float[np.ndarray, "n q"]) -> Answers:
         """Work out what targets say."""
         n, r = self.turn.shape
+        kind = self.turn.dtype
         mean = targets.mean(axis=0)
         centred = targets - mean
-        along = self.turn.T @ centred
+        along = np.asarray(self.turn.T @ centred.astype(kind), dtype=np.float64)
         squares = along**2
         rest = np.maximum((centred**2).sum(axis=0) - squares.sum(axis=0), 0.0)
         logs, scales = np.empty((len(RATIOS), len(mean))), np.empty((len(RATIOS), len(mean)))
@@ -128,8 +131,9 @@ class Spectrum:
         noise_inverse = (1 / RATIOS) @ weight
         variance, noise = (scales * weight).sum(axis=0), (scales * weight * RATIOS[:, None]).sum(axis=0)
         # the diagonal of the inverse, and the inverse times the targets; outside the directions there is noise alone
-        diagonal = self.turn**2 @ (inverse - noise_inverse) + noise_inverse
-        weighed = self.turn @ (along * (inverse - noise_inverse)) + noise_inverse * centred
+        beyond = inverse - noise_inverse
+        diagonal = _squared_product(self.turn, beyond.astype(kind)) + noise_inverse
+        weighed = self.turn @ (along * beyond).astype(kind) + noise_inverse * centred
         left_out = targets - weighed / diagonal
         return Answers(
             mean,
@@ -141,6 +145,15 @@ class Spectrum:
             left_out,
             np.maximum(variance / diagonal - noise, 0.0),
         )
+
+
+def _squared_product(matrix: Array, weights: Array) -> Array:
+    """Return matrix² @ weights, squared piece by piece."""
+    found = np.empty((len(matrix), weights.shape[1]), dtype=matrix.dtype)
+    for start in range(0, len(matrix), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        found[part] = matrix[part] ** 2 @ weights
+    return found
 
 
 def _eigen(matrix: Array, device: str) -> tuple[Array, Array]:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from .._types import Array, Float
+from ._landmarks import evenly
 
 __all__ = ["Standard", "principal", "reliability"]
 
 _FLAT = 1e-8
 # genes of which nothing is reproducible keep a little weight
 _LEAST = 0.01
+# spots whose molecules are dealt: a correlation needs no more
+_DEALT = 5000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,13 +98,15 @@ def reliability(
     seed
         Deals the molecules.
     """
-    depth = np.maximum(np.asarray(depth, dtype=np.float64), 1.0)[:, None]
+    rows = evenly(len(expression), _DEALT)
+    expression, sections = expression[rows], sections[rows]
+    depth = np.maximum(np.asarray(depth[rows], dtype=np.float64), 1.0)[:, None]
     counts = np.rint(np.expm1(np.minimum(expression, 20.0)) * depth / 1e4).astype(np.int64)
     first = np.random.default_rng(seed).binomial(np.maximum(counts, 0), 0.5)
     one, two = (np.log1p(half * (2e4 / depth)) for half in (first, counts - first))
-    for rows in (sections == index for index in np.unique(sections)):
-        one[rows] -= one[rows].mean(axis=0)
-        two[rows] -= two[rows].mean(axis=0)
+    for own in (sections == index for index in np.unique(sections)):
+        one[own] -= one[own].mean(axis=0)
+        two[own] -= two[own].mean(axis=0)
     size = np.sqrt((one**2).sum(axis=0) * (two**2).sum(axis=0))
     half = np.divide((one * two).sum(axis=0), size, out=np.zeros_like(size), where=size > 0)
     half = np.clip(half, 0.0, 1.0)

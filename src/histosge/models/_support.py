@@ -12,8 +12,10 @@ __all__ = ["averaged", "matern"]
 
 # rings × directions of a disk's quadrature; exact enough: the kernel is smooth over a spot
 _RINGS, _DIRECTIONS = 4, 12
-# a table of the covariance against distance, in disk diameters and then in ranges
+# nodes of the table of covariance against distance that quadrature fills: half within two diameters, half beyond
 _NODES = 512
+# of the even table that pairs are looked up in, and how many ranges it reaches
+_EVEN_NODES, _REACH = 16384, 20.0
 
 
 def matern(distance: Float[np.ndarray, ...], length: float) -> Float[np.ndarray, ...]:
@@ -23,9 +25,9 @@ def matern(distance: Float[np.ndarray, ...], length: float) -> Float[np.ndarray,
 
 
 def averaged(
-    distance: Float[np.ndarray, ...], length: float, diameters: tuple[float, float]
+    distance: Float[np.ndarray, ...], lengths: tuple[float, ...], diameters: tuple[float, float]
 ) -> Float[np.ndarray, ...]:
-    """Return the covariance of averages over two disks whose centres are ``distance`` apart.
+    """Return the mean covariance, over several ranges, of averages over two disks ``distance`` apart.
 
     The process is isotropic and so are disks: their covariance depends on the distance alone, and one table made by
     quadrature serves for all pairs (block kriging; Journel & Huijbregts 1978).
@@ -34,24 +36,40 @@ def averaged(
     ----------
     distance
         Of the centres.
-    length
-        Range of the Matérn-3/2 covariance, in the same unit.
+    lengths
+        Ranges of Matérn-3/2 covariances, in the same unit.
     diameters
         Of both disks, in the same unit; 0 is a point.
     """
-    wide = max(diameters)
-    if wide <= 0:
-        return matern(distance, length)
-    nodes, values = _table(float(length), tuple(sorted(float(size) for size in diameters)))
-    found = np.interp(distance, nodes, values)
-    # beyond the table the covariance is nothing
-    return np.asarray(np.where(distance > nodes[-1], 0.0, found))
+    small, large = sorted(float(size) for size in diameters)
+    step, values = _even_table(tuple(float(length) for length in lengths), small, large)
+    # beyond the table the covariance is nothing, as its last entry is
+    along = np.minimum(np.asarray(distance) * (1 / step), len(values) - 1.001)
+    node = along.astype(np.int32)
+    low = values[node]
+    return np.asarray(low + (values[node + 1] - low) * (along - node))
 
 
 @lru_cache(maxsize=64)
-def _table(length: float, diameters: tuple[float, ...]) -> tuple[Array, Array]:
+def _even_table(lengths: tuple[float, ...], small: float, large: float) -> tuple[float, Array]:
+    """Return the step of an even table, and the mean covariance at its nodes."""
+    end = _REACH * max(lengths) + 2.0 * large
+    even = np.linspace(0, end, _EVEN_NODES)
+    found = np.zeros_like(even)
+    for length in lengths:
+        if large <= 0:
+            found += matern(even, length) / len(lengths)
+            continue
+        nodes, values = _table(length, (small, large))
+        found += np.interp(even, nodes, values, right=0.0) / len(lengths)
+    found[-1] = 0.0
+    return float(even[1]), found
+
+
+@lru_cache(maxsize=64)
+def _table(length: float, diameters: tuple[float, float]) -> tuple[Array, Array]:
     """Return distances and the covariance of two disks at them."""
-    end = 20.0 * length + 2.0 * max(diameters)
+    end = _REACH * length + 2.0 * max(diameters)
     near = min(2.0 * max(diameters), 0.5 * end)
     nodes = np.concatenate([np.linspace(0, near, _NODES), np.geomspace(near, end, _NODES)[1:]])
     (one, weight_one), (two, weight_two) = (_disk(size) for size in diameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import time
@@ -237,8 +238,11 @@ def _keep(network: torch.nn.Module, state: _State, folder: Path) -> None:
         "best": state.best,
         "course": json.dumps([state.course.training, state.course.validation, state.course.best_epoch]),
     }
+    # torch's own writing does not say that a disk is full
+    packed = io.BytesIO()
+    torch.save(content, packed)
     with atomic_path(folder / _STATE) as draft:
-        torch.save(content, draft)
+        draft.write_bytes(packed.getbuffer())
 
 
 def _resume(network: torch.nn.Module, state: _State, runtime: Runtime) -> None:

@@ -24,6 +24,8 @@ from ._standard import Standard, principal
 
 __all__ = ["Cokriging"]
 
+# a range shorter than this many distances of landmarks is lost between them
+_RESOLVED = 1.5
 # short and long range in pitches, where nothing else is said: sections of few spots cannot show slow changes
 _FEW, _FEW_RANGES, _MANY_RANGES = 1000, (2.0, 8.0), (3.0, 12.0)
 # spots that tell the pitch of a section
@@ -61,8 +63,10 @@ class Cokriging:
     support
         Whether a spot is the disk it is (predictions of smaller places are then less blurred than the spots) or a
         point.
+    exact
+        Up to this many spots the process is exact; time grows with their cube.
     landmarks
-        Up to this many spots the process is exact; above, it is carried by this many of them.
+        Above, this many of the spots, spread evenly, carry it; ranges are then no shorter than these resolve.
     """
 
     image: bool = True
@@ -72,7 +76,8 @@ class Cokriging:
     ranges_pitches: tuple[float, ...] | None = None
     image_shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
     support: bool = True
-    landmarks: int = 5000
+    exact: int = 5000
+    landmarks: int = 2000
 
     card: ClassVar[ModelCard] = ModelCard(
         "cokriging",
@@ -89,7 +94,7 @@ class Cokriging:
     }
 
     def __post_init__(self) -> None:
-        for name in ("factors", "fields", "landmarks"):
+        for name in ("factors", "fields", "exact", "landmarks"):
             if getattr(self, name) < 1:
                 raise UsageError(f"`{name}` must be 1 or more, got {getattr(self, name)}.")
         if not 0 <= self.gene_share <= 1:
@@ -124,7 +129,7 @@ class Cokriging:
         shares = self.image_shares if self.image else (0.0,)
         evidence = choose(sites, factors, ranges_um, shares, seed)
         covariance = Covariance.of(sites, ranges_um, evidence.share)
-        few = len(samples) <= self.landmarks
+        few = len(samples) <= max(self.exact, self.landmarks)
         landmarks = sites if few else sites.take(spread_out(sites.xy_um, self.landmarks))
         spectrum = _spectrum(covariance, sites, landmarks, runtime.device)
         share = self.gene_share if few else 0.0
@@ -148,10 +153,16 @@ class Cokriging:
         return CokrigingPredictor.restored(genes, arrays, facts)
 
     def _ranges(self, sections: Array) -> tuple[float, ...]:
+        """Return the ranges of the position kernels in pitches."""
         if self.ranges_pitches is not None:
             return self.ranges_pitches
         # further sections show no slower changes
-        return _FEW_RANGES if np.bincount(sections).max() <= _FEW else _MANY_RANGES
+        ranges = _FEW_RANGES if np.bincount(sections).max() <= _FEW else _MANY_RANGES
+        spots = len(sections)
+        if spots <= max(self.exact, self.landmarks):
+            return ranges
+        shortest = _RESOLVED * (spots / self.landmarks) ** 0.5
+        return tuple(length * max(1.0, shortest / ranges[0]) for length in ranges)
 
     def _sites(self, samples: Samples, factors: Array) -> tuple[Sites, Appearance | None, float]:
         """Return the fitted spots as the covariance compares them, how looks are made, and their pitch."""

@@ -72,7 +72,7 @@ def read(
     if not where.exists():
         raise UsageError(f"Expected a section, found nothing at '{where}'. Check the path.")
     entry = READERS[reader] if reader is not None else _recognised(where)
-    options = ReadOptions(None if image is None else Path(image), mpp, name, bin_um, library_id)
+    options = ReadOptions(None if image is None else Path(image), mpp, name, bin_um, library_id, not check)
     section = entry.read(where, options)
     if check:
         from ..alignment import refuse_misfit

@@ -27,6 +27,8 @@ class ReadOptions:
         Bin size of Visium HD, µm.
     library_id
         Library inside an h5ad or SpatialData store.
+    trust
+        Take an image whose size is not that of the one the coordinates count, with a warning.
     """
 
     image: Path | None = None
@@ -34,6 +36,7 @@ class ReadOptions:
     name: str | None = None
     bin_um: float | None = None
     library_id: str | None = None
+    trust: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from .._errors import DataError, UsageError
+from .._notes import Note
 from .._types import Array
 from ..platforms import VISIUM, Platform
 from ..section import Section
@@ -45,8 +46,10 @@ def read(path: Path, options: ReadOptions) -> Section:
 
     try:
         adata = read_h5ad(path)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"'{path}' is damaged or no h5ad ({error}). Copy it again.") from error
+    # anndata has error classes of its own, and lets those of HDF5 pass
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"'{path}' is damaged or no h5ad ({reason}). Copy it again.") from error
     return _section(adata, options, path.stem)
 
 
@@ -80,11 +83,29 @@ def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
     elif draft.platform.pitch_um is None:
         draft = _with(draft, Platform("unknown", None, None, "square"))
     if "in_tissue" in adata.obs:
-        on_tissue = adata.obs["in_tissue"].to_numpy().astype(float) != 0
-        if not on_tissue.any():
-            raise DataError('All spots are marked as off tissue in obs["in_tissue"].')
-        draft = draft.take(on_tissue)
+        draft = draft.take(_on_tissue(adata))
     return finish(draft, options)
+
+
+def _on_tissue(adata: AnnData) -> Array:
+    """Return which spots are marked as on tissue: 1 and True, also as text."""
+    words = adata.obs["in_tissue"].astype(str).str.lower()
+    flags = words.map({"true": 1.0, "false": 0.0})
+    try:
+        flags = flags.where(flags.notna(), words).astype(float).to_numpy()
+    except ValueError as error:
+        raise DataError(
+            f'Expected 0 or 1 in obs["in_tissue"], got something else ({error}). Correct that column or drop it.'
+        ) from error
+    if np.isnan(flags).any():
+        raise DataError(
+            'Expected 0 or 1 in obs["in_tissue"], got missing values. Correct that column or drop it.'
+        )
+    if len(flags) and not flags.any():
+        raise DataError(
+            'All spots are marked as off tissue in obs["in_tissue"]. Check that column, or drop it.'
+        )
+    return np.asarray(flags != 0)
 
 
 def _refuse_unusable(adata: AnnData) -> None:
@@ -95,7 +116,15 @@ def _refuse_unusable(adata: AnnData) -> None:
         raise DataError(
             "Barcodes occur more than once in the AnnData. Make them unique, or split it into sections."
         )
-    if not np.isfinite(np.asarray(adata.obsm["spatial"], dtype=np.float64)).all():
+    try:
+        xy_px = np.asarray(adata.obsm["spatial"], dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise DataError(f'Expected numbers in obsm["spatial"], got something else ({error}).') from error
+    if xy_px.ndim != 2 or xy_px.shape[1] < 2:
+        raise DataError(
+            f'Expected x and y in obsm["spatial"], got an array of {xy_px.shape}. Give both columns.'
+        )
+    if not np.isfinite(xy_px).all():
         raise DataError('Expected finite positions in obsm["spatial"], got NaN. Remove those spots first.')
 
 
@@ -119,7 +148,17 @@ def _draft(adata: AnnData, library: Mapping[str, Any], name: str) -> Draft:
         _offers(library, factors),
         _number(factors, "spot_diameter_fullres"),
         _number(factors, "microns_per_pixel"),
+        _unscaled(library, factors),
     ).noted("info", f"Counts were taken from {source}.")
+
+
+def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Note, ...]:
+    """Say which images cannot be used because nothing tells how they relate to the coordinates."""
+    left = [kind for kind in dict(library.get("images", {})) if f"tissue_{kind}_scalef" not in factors]
+    if not left:
+        return ()
+    text = f"The image '{left[0]}' cannot be used: there is no tissue_{left[0]}_scalef in uns[\"spatial\"]."
+    return (Note("warning", text),)
 
 
 def counts_of(adata: AnnData) -> tuple[sparse.csr_matrix, str]:
@@ -135,8 +174,11 @@ def counts_of(adata: AnnData) -> tuple[sparse.csr_matrix, str]:
         places.append(('layers["counts"]', adata.layers["counts"]))
     if adata.X is not None:
         places.append(("X", adata.X))
-    if adata.raw is not None and list(adata.raw.var_names) == list(adata.var_names):
-        places.append(("raw", adata.raw.X))
+    if adata.raw is not None and adata.raw.var_names.is_unique:
+        # raw often holds more genes than X
+        columns = adata.raw.var_names.get_indexer(adata.var_names)
+        if (columns >= 0).all():
+            places.append(("raw", adata.raw.X[:, columns]))
     for where, matrix in places:
         counts = sparse.csr_matrix(matrix, dtype=np.float64)
         data = counts.data
@@ -173,7 +215,11 @@ def _offers(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Ima
     offers = []
     for kind, pixels in dict(library.get("images", {})).items():
         scale = _number(factors, f"tissue_{kind}_scalef")
-        if kind in ("hires", "lowres") and scale:
+        if kind in ("hires", "lowres") and scale is not None:
+            if not 0 < scale < np.inf:
+                raise DataError(
+                    f'Expected a positive tissue_{kind}_scalef in uns["spatial"], got {scale:g}. Correct it.'
+                )
             offers.append(
                 ImageOffer(kind, scale, source=ArraySource(as_rgb(_eight_bit(pixels), f"the {kind} image")))
             )
@@ -185,6 +231,8 @@ def _eight_bit(pixels: Any) -> Array:
     values: Array = np.asarray(pixels)
     if values.dtype.kind != "f":
         return values
+    if not np.isfinite(values).all():
+        raise DataError('Expected pixels in uns["spatial"], got NaN or infinity. Put the image there again.')
     return np.asarray(np.rint(np.clip(values * (255 if values.max() <= 1 else 1), 0, 255)), dtype=np.uint8)
 
 

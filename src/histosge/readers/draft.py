@@ -95,7 +95,7 @@ def finish(draft: Draft, options: ReadOptions) -> Section:
     draft = _without_empty_spots(draft)
     lattice_px, draft = _lattice_px(draft)
     mpp, draft = _scale(draft, lattice_px, options.mpp)
-    slide, notes = choose(draft.offers, options.image, mpp, draft.xy_px)
+    slide, notes = choose(draft.offers, options.image, mpp, draft.xy_px, trust=options.trust)
     xy_um = draft.xy_px * mpp
     lattice = None if lattice_px is None else _scaled(lattice_px, mpp)
     lattice_xy = np.full(xy_um.shape, np.nan) if draft.lattice_xy is None else draft.lattice_xy
@@ -223,8 +223,8 @@ def _scale(draft: Draft, lattice_px: Lattice | None, given: float | None) -> tup
             f"'{draft.name}' does not say how large its pixels are. Give µm per full-resolution pixel with --mpp."
         )
     mpp, origin = found[0]
-    if not mpp > 0:
-        raise UsageError(f"`mpp` must be positive, got {mpp}.")
+    if not 0 < mpp < np.inf:
+        raise UsageError(f"`mpp` must be positive, got {mpp}. A 20× scan has about 0.5 µm per pixel.")
     draft = draft.noted("info", f"{mpp:.4g} µm per full-resolution pixel (from {origin}).")
     for value, other in found[1:]:
         if abs(value / mpp - 1) > _SCALE_TOLERANCE:

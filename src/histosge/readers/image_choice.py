@@ -18,6 +18,8 @@ from ..slides._contract import PixelSource
 __all__ = ["ImageOffer", "choose"]
 
 _SAME_SIZE = 0.01
+# sizes and scale factors are rounded
+_OTHER_SIZE = 0.03
 _SCALE_TOLERANCE = 0.1
 # a spot that is fewer pixels across shows no texture, only a colour
 _COARSE_SPOT_PX = 8
@@ -52,21 +54,25 @@ class ImageOffer:
 
 
 def choose(
-    offers: tuple[ImageOffer, ...], given: Path | None, mpp: float, xy_px: Array
+    offers: tuple[ImageOffer, ...], given: Path | None, mpp: float, xy_px: Array, *, trust: bool = False
 ) -> tuple[SlideImage | None, tuple[Note, ...]]:
     """Return the image to use and remarks about it: the one given, else the sharpest offered, else none.
+
+    With ``trust`` an image of another size than the coordinates count is taken, with a warning.
 
     Raises
     ------
     UsageError
         When the file given is not there.
     DataError
-        When the file given is damaged, or is one of the small images.
+        When the file given is damaged, is one of the small images, or has not the size that the small images and
+        their scale factors say.
     """
     if given is not None:
         source = open_source(given)
         _refuse_small_image(source, given, offers, xy_px)
-        notes = _described("the image given", given.name, mpp)
+        doubts = _other_size(source, given.name, 1.0, offers, trust)
+        notes = (*_described("the image given", given.name, mpp), *doubts)
         if source.mpp is not None and abs(source.mpp / mpp - 1) > _SCALE_TOLERANCE:
             text = f"'{given.name}' says {source.mpp:.4g} µm per pixel, the spots say {mpp:.4g}."
             notes = (*notes, Note("warning", text))
@@ -77,8 +83,12 @@ def choose(
         )
     best = max(offers, key=lambda offer: offer.scale)
     name = best.path.name if best.path is not None else f"{best.kind} image"
-    return SlideImage(best.open(), mpp / best.scale), _described(
-        f"the {best.kind} image", name, mpp / best.scale
+    source = best.open()
+    others = tuple(offer for offer in offers if offer.kind == "lowres" and offer is not best)
+    notes = _described(f"the {best.kind} image", name, mpp / best.scale)
+    return SlideImage(source, mpp / best.scale), (
+        *notes,
+        *_other_size(source, name, best.scale, others, trust),
     )
 
 
@@ -110,3 +120,39 @@ def _refuse_small_image(
                 f"has about {small_width / offer.scale:.0f} × {small_height / offer.scale:.0f} px. Give that, or leave "
                 "--image out."
             )
+
+
+def _other_size(
+    source: PixelSource, name: str, scale: float, offers: tuple[ImageOffer, ...], trust: bool
+) -> tuple[Note, ...]:
+    """Compare an image's size with that which another image and its scale factor say.
+
+    Returns a warning where they disagree and the user trusts the image.
+
+    Raises
+    ------
+    DataError
+        Where they disagree and the user does not.
+    """
+    if not offers:
+        return ()
+    known = max(offers, key=lambda offer: offer.scale)
+    expected = np.array(known.open().shapes[0][::-1]) / known.scale * scale
+    got = np.array(source.shapes[0][::-1], dtype=np.float64)
+    if np.abs(got / expected - 1).max() < _OTHER_SIZE:
+        return ()
+    ratio = got / expected
+    finding = "is not the image that the coordinates were made on"
+    if np.abs(got[::-1] / expected - 1).max() < _OTHER_SIZE:
+        finding = "is turned by 90° against the coordinates"
+    elif abs(ratio[0] / ratio[1] - 1) < _OTHER_SIZE:
+        finding = (
+            f"is {ratio.mean():.2g} times as large as the image that the coordinates count the pixels of"
+        )
+    text = (
+        f"'{name}' ({got[0]:.0f} × {got[1]:.0f} px) {finding}, which has about {expected[0]:.0f} × {expected[1]:.0f} "
+        f"px by the {known.kind} image and its scale. "
+    )
+    if trust:
+        return (Note("warning", f"{text}It was taken all the same, as asked."),)
+    raise DataError(f"{text}Give an image of that size, leave --image out, or go on with --trust-alignment.")

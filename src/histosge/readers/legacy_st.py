@@ -64,10 +64,10 @@ def read(path: Path, options: ReadOptions) -> Section:
         raise DataError(
             f"Expected a column {missing[0]} in '{spots_path}', got {', '.join(map(str, spots.columns))}."
         )
-    barcodes = np.array([f"{_whole(x)}x{_whole(y)}" for x, y in zip(spots["x"], spots["y"], strict=True)])
+    places_xy = _numbers(spots, spots_path)
+    barcodes = np.array([f"{_whole(x)}x{_whole(y)}" for x, y in places_xy[:, :2]])
     rows, places, joined = join(counts.index.astype(str).to_numpy(dtype=str), barcodes, f"'{path.name}'")
-    lattice_xy = spots[["x", "y"]].to_numpy(dtype=np.float64)[places]
-    xy_px = spots[["pixel_x", "pixel_y"]].to_numpy(dtype=np.float64)[places]
+    lattice_xy, xy_px = places_xy[places, :2], places_xy[places, 2:]
     genes = counts.columns.astype(str).to_numpy(dtype=str)
     image = _first(path, _IMAGES, _IMAGE_SUFFIXES)
     draft = Draft(
@@ -114,11 +114,27 @@ def _selected(draft: Draft, spots: Any) -> Draft:
     )
 
 
+def _numbers(spots: Any, path: Path) -> Array:
+    """Return x, y, pixel_x, pixel_y of each spot, or say which row has none."""
+    import pandas as pd
+
+    numbers = spots[list(_NEEDED)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"Expected numbers for {', '.join(_NEEDED)} in '{path}', row {bad[0] + 1} lacks some. The table is cut "
+            "short or damaged; copy it again."
+        )
+    return np.asarray(numbers)
+
+
 def _matrix(counts: Any, rows: Array, path: Path) -> sparse.csr_matrix:
     try:
         return sparse.csr_matrix(counts.iloc[rows].to_numpy(dtype=np.float64))
     except ValueError as error:
-        raise DataError(f"Expected numbers in '{path}', got something else ({error}).") from error
+        raise DataError(
+            f"Expected numbers in '{path}', got something else ({error}). Give the raw counts, one row a spot."
+        ) from error
 
 
 def _table(path: Path, **options: Any) -> Any:

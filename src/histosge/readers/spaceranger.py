@@ -22,6 +22,7 @@ __all__ = ["draft_of", "has_positions", "offers_of", "read_scalefactors"]
 _MATRICES = ("filtered_feature_bc_matrix.h5", "filtered_feature_bc_matrix")
 _RAW_MATRICES = ("raw_feature_bc_matrix.h5", "raw_feature_bc_matrix")
 _IMAGES = (("hires", "tissue_hires_image"), ("lowres", "tissue_lowres_image"))
+_SCALES = ("tissue_hires_scalef", "tissue_lowres_scalef", "spot_diameter_fullres", "microns_per_pixel")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -61,7 +62,7 @@ def draft_of(folder: Path, platform: Platform, name: str) -> Draft:
         offers_of(folder / "spatial", factors),
         factors.get("spot_diameter_fullres"),
         factors.get("microns_per_pixel"),
-        (*matrix.notes, *notes, *joined),
+        (*matrix.notes, *notes, *joined, *_without_scale(folder / "spatial", factors)),
     )
     on_tissue = positions.in_tissue[places]
     if not on_tissue.any():
@@ -79,27 +80,50 @@ def read_scalefactors(folder: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        When it is damaged.
+        When it is damaged, or holds a scale that none can be.
     """
     path = folder / "scalefactors_json.json"
     if not path.exists():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {key: float(value) for key, value in content.items() if isinstance(value, (int, float))}
+        factors = {key: float(value) for key, value in content.items() if isinstance(value, (int, float))}
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"'{path}' is damaged ({error}). Copy it again.") from error
+    for key in (key for key in _SCALES if not 0 < factors.get(key, 1.0) < np.inf):
+        raise DataError(f"Expected a positive {key} in '{path}', got {factors[key]:g}. Copy the file again.")
+    return factors
 
 
 def offers_of(folder: Path, factors: dict[str, Any]) -> tuple[ImageOffer, ...]:
     """Return the hires and lowres images whose scale is known."""
     offers = []
     for kind, stem in _IMAGES:
-        scale = factors.get(f"tissue_{kind}_scalef")
-        paths = [folder / f"{stem}{suffix}" for suffix in _SUFFIXES if (folder / f"{stem}{suffix}").exists()]
-        if scale and paths:
-            offers.append(ImageOffer("hires" if kind == "hires" else "lowres", scale, paths[0]))
+        scale, path = factors.get(f"tissue_{kind}_scalef"), _image(folder, stem)
+        if scale and path is not None:
+            offers.append(ImageOffer("hires" if kind == "hires" else "lowres", scale, path))
     return tuple(offers)
+
+
+def _image(folder: Path, stem: str) -> Path | None:
+    paths = [folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
+    return next((path for path in paths if path.exists()), None)
+
+
+def _without_scale(folder: Path, factors: dict[str, Any]) -> tuple[Note, ...]:
+    """Say which images cannot be used because nothing tells how they relate to the coordinates."""
+    left = [
+        path.name
+        for kind, stem in _IMAGES
+        if (path := _image(folder, stem)) is not None and f"tissue_{kind}_scalef" not in factors
+    ]
+    if not left:
+        return ()
+    text = (
+        f"{' and '.join(left)} cannot be used: scalefactors_json.json, which says how large its pixels are, is missing "
+        "or does not say it. Copy that file again, or give the full-resolution image with --image."
+    )
+    return (Note("warning", text),)
 
 
 def _matrix(folder: Path) -> tuple[Matrix, tuple[Note, ...]]:

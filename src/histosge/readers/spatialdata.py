@@ -60,12 +60,11 @@ def read(path: Path, options: ReadOptions) -> Section:
         When the store is damaged or lacks a part.
     """
     spatialdata = import_spatialdata()
-    try:
-        store = spatialdata.read_zarr(path)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"'{path}' is damaged or no SpatialData store ({error}).") from error
+    store = _opened(path)
     if not store.tables:
-        raise DataError(f"Expected a table in '{path}', found none.")
+        raise DataError(
+            f"Expected a table in '{path}', found none. Write the counts into the store's tables."
+        )
     table, region, table_name = _table(store, options.library_id)
     system = _system(store, region)
     shapes = spatialdata.transform(store.shapes[region], to_coordinate_system=system)
@@ -93,6 +92,17 @@ def read(path: Path, options: ReadOptions) -> Section:
     return finish(
         draft.noted("info", f"Table '{table_name}' of '{region}' in '{system}'; {source}."), options
     )
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return import_spatialdata().read_zarr(path)
+    except UsageError:
+        raise
+    # the errors of anndata, zarr, parquet and dask come through, each of its own class
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"'{path}' is damaged or no SpatialData store ({reason}). Copy it again.") from error
 
 
 def _table(store: Any, wanted: str | None) -> tuple[Any, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def read_matrix(path: Path) -> Matrix:
 def _damage_as_sentence(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, EOFError, KeyError, ValueError, IndexError) as error:
+    except (OSError, EOFError, LookupError, ValueError, TypeError, RuntimeError, zlib.error) as error:
         raise DataError(
             f"'{path}' is damaged, cut short or no 10x count matrix ({error}). Copy it again."
         ) from error

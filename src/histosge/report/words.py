@@ -67,6 +67,7 @@ def parts(contents: Contents, precision: Sequence[tuple[str, str]]) -> list[Part
     found = [
         _looking(contents),
         _trust(contents),
+        _histology(contents),
         _intervals(contents),
         _scores(contents),
         _remarks(contents),
@@ -165,6 +166,34 @@ def _intervals(contents: Contents) -> Part:
         "are wide."
     )
     return Part(title, (text,), "calibration-chart")
+
+
+def _histology(contents: Contents) -> Part | None:
+    """Say what the image added, where the fit weighed it (facts: ``image_share``, ``skill_of_factors``)."""
+    fit = contents.record.get("fit") or {}
+    skill = fit.get("skill_of_factors") or {}
+    if "image_share" not in fit or "fitted" not in skill:
+        return None
+    title = "What the image added"
+    if fit["image_share"] == 0:
+        text = "Nothing: the evidence gave the image no part of the covariance, and what you see is interpolation."
+        return Part(title, (text,))
+    weighed = (
+        f"The evidence gave the image {100 * fit['image_share']:.0f} % of the covariance of places, and "
+        f"{100 * fit.get('share_of_histology', 0):.0f} % of the predicted pattern comes from it, averaged over genes; "
+        "the rest is interpolation between spots."
+    )
+    rows = [("prediction", "PCC left out"), ("position and image", _number(skill["fitted"]))]
+    rows += [
+        (words, _number(skill[name]))
+        for name, words in (("positions", "position alone"), ("shuffled_image", "image of other spots"))
+        if name in skill
+    ]
+    tested = (
+        "Mean correlation over genes at spots left out of the fit. Were the last line as good as the first, the image "
+        "would be decoration."
+    )
+    return Part(title, (weighed, tested), table=rows)
 
 
 def _skill_sentence(skill: Array) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +27,8 @@ _CACHE_BYTES = 192 << 20
 _CMYK, _PALETTE, _MASK = 5, 3, 4
 _MINISWHITE = 0
 _UNCOMPRESSED = 1
+# what damaged directories make tifffile raise
+_DAMAGE = (ValueError, LookupError, ArithmeticError, OSError, TypeError, AttributeError, struct.error)
 # what microscopes and scanners make; outside of it a resolution tag is a printer's
 _PLAUSIBLE_MPP = (0.05, 50.0)
 
@@ -57,14 +62,15 @@ class TiffSource:
         """
         import tifffile
 
-        try:
+        with _as_sentence(path):
             file = tifffile.TiffFile(path)
             levels = _levels(file)
-        except (tifffile.TiffFileError, ValueError, IndexError, KeyError, OSError, TypeError) as error:
-            raise DataError(f"'{path}' is damaged or cut short ({error}). Copy it again.") from error
+        _refuse_stack(file, path)
         for page in levels[0]:
             _refuse_odd_pixels(page, path)
         shapes = tuple((int(pages[0].imagelength), int(pages[0].imagewidth)) for pages in levels)
+        if min(min(shape) for shape in shapes) < 1:
+            raise DataError(f"'{path}' is damaged: one of its images has no pixels. Copy it again.")
         return cls(path, file_identity(path), shapes, _mpp(file, levels[0][0]), levels, file)
 
     def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -127,6 +133,20 @@ class TiffSource:
         return np.asarray(pixels[0])
 
 
+@contextmanager
+def _as_sentence(path: Path) -> Iterator[None]:
+    """Turn what tifffile raises for a damaged file into one sentence, and keep what it logs from the screen."""
+    log = logging.getLogger("tifffile")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except _DAMAGE as error:
+        raise DataError(f"'{path}' is damaged or cut short ({error}). Copy it again.") from error
+    finally:
+        log.setLevel(level)
+
+
 def _levels(file: Any) -> tuple[tuple[Any, ...], ...]:
     """Return the pages of each level, largest first; several pages where each colour is a page of its own."""
     series = file.series[0]
@@ -151,6 +171,18 @@ def _planes(level: Any) -> tuple[Any, ...]:
     if colours not in (3, 4) or len(pages) < colours:
         raise ValueError(f"{colours} channels, expected gray, RGB or RGBA; export a brightfield RGB image")
     return tuple(pages[:colours])
+
+
+def _refuse_stack(file: Any, path: Path) -> None:
+    """Refuse several images of one size: focal planes, time points, fluorescence channels."""
+    series = file.series[0]
+    many = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if axis not in "YXSC"}
+    if any(size > 1 for size in many.values()):
+        number = int(np.prod(list(many.values())))
+        raise DataError(
+            f"Expected one image in '{path}', got a stack of {number} (axes {series.axes}). Export the brightfield "
+            "image alone, as 8-bit RGB."
+        )
 
 
 def _refuse_odd_pixels(page: Any, path: Path) -> None:

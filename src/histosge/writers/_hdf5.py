@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,31 +10,31 @@ from typing import Any
 import numpy as np
 
 from .._errors import DataError, UsageError
+from .sink import Sink, hdf5_file
 
 __all__ = ["PACKED", "clear_layout", "clear_reading", "created"]
 
 _CACHE_BYTES = 1 << 24
 # higher levels take three times as long for some per cent
 PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # what h5py and anndata raise for files that were cut off or changed
 _DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
 
 
 @contextmanager
-def created(path: Path, parts: Mapping[str, Any]) -> Iterator[Any]:
-    """Make an AnnData file of ``parts``, compressed, and yield it open for more.
+def created(path: Path, parts: Mapping[str, Any]) -> Iterator[tuple[Any, Sink]]:
+    """Make an AnnData file of ``parts``, compressed; yield it open for more, and the sink to be checked in between.
 
-    Errors of the HDF5 library keep the number of the operating system, which tells a full disk from a defect.
+    Errors keep the number of the operating system, which tells a full disk from a defect.
     """
-    import h5py
     from anndata.experimental import write_dispatched
 
-    with _clear_writing(), h5py.File(path, "w", rdcc_nbytes=_CACHE_BYTES) as file:
+    with hdf5_file(path, rdcc_nbytes=_CACHE_BYTES) as (file, sink):
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for name, part in parts.items():
             write_dispatched(file, name, part, _write_packed)
-        yield file
+        sink.check()
+        yield file, sink
 
 
 @contextmanager
@@ -69,16 +67,3 @@ def clear_layout(path: Path) -> Iterator[None]:
 def _write_packed(write: Callable[..., None], store: Any, key: str, part: Any, **_: Any) -> None:
     """Write one element with compression, which HDF5 allows for arrays alone."""
     write(store, key, part, dataset_kwargs=PACKED if np.ndim(part) else {})
-
-
-@contextmanager
-def _clear_writing() -> Iterator[None]:
-    """Give errors of the HDF5 library the number that it only mentions in its text."""
-    try:
-        yield
-    except OSError as error:
-        said = re.search(r"errno = (\d+)", str(error))
-        if error.errno is None and said:
-            number = int(said.group(1))
-            raise OSError(errno.ENOSPC if number in _FULL else number, str(error)) from error
-        raise

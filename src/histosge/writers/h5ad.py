@@ -85,7 +85,7 @@ def stream(
     shape = (len(locations), len(genes))
     parts = _parts(section, locations, np.asarray(genes, dtype=str), provenance)
     with atomic_path(path) as draft, ExitStack() as stack:
-        file = stack.enter_context(created(draft, parts))
+        file, sink = stack.enter_context(created(draft, parts))
         matrices = []
         for name in ("X", "layers/spread")[: 1 + has_spread]:
             waiting = draft.parent / f"{name.split('/')[-1]}.waiting"
@@ -93,6 +93,7 @@ def stream(
         for rows, *values in blocks:
             for matrix, part in zip(matrices, _given(values, has_spread), strict=True):
                 matrix.put(rows, part)
+            sink.check()
         for matrix in matrices:
             matrix.finish()
     return path

@@ -1,0 +1,79 @@
+"""Time to fit cokriging and to predict 4 places a spot, features ready; and against the published HisToSGE.
+
+python benchmarks/cokriging_speed.py SECTION
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import histosge
+from histosge.genes import select
+from histosge.inputs import Inputs
+from histosge.locations import at_spots, refined
+from histosge.models import build_model
+from histosge.models._contract import FactoredPredictor
+from histosge.provenance import peak_memory_bytes
+from histosge.recipe import Recipe
+from histosge.transcriptome import extend
+from histosge.workflow import Machine, eyes, measure, prepare
+
+_EPOCHS, _PUBLISHED_EPOCHS = 3, 1000
+
+
+def clock(function: Any, *given: Any, **named: Any) -> tuple[Any, float]:
+    start = time.perf_counter()
+    found = function(*given, **named)
+    return found, time.perf_counter() - start
+
+
+def main(path: Path) -> None:
+    section = histosge.read(path)
+    model = build_model("cokriging")
+    encoder = eyes(section, Recipe(), model.needs, Machine())
+    spots, places = (_ready(prepare(section, where, model.needs, encoder)) for where in _where(section))
+    samples = measure(section, select(section), spots)
+    predictor, fit = clock(model.fit, samples)
+    assert isinstance(predictor, FactoredPredictor)
+    factored, predicted = clock(predictor.factored, places)
+    mean, whole = clock(lambda: [block[1] for block in factored.blocks()])
+    print(
+        f"{len(samples)} spots, {len(samples.genes)} genes: fit {fit:.1f} s, fields at {len(places)} places"
+    )
+    print(f"{predicted:.1f} s, multiplied out {whole:.1f} s; together {fit + predicted + whole:.1f} s")
+    print(f"peak memory {peak_memory_bytes() / 1e9:.2f} GB")
+    score, sd = predictor.scores()
+    basis, further = clock(extend, factored.basis, score, section.counts, section.genes, score_sd=sd)
+    print(
+        f"loadings of all {len(basis)} genes: {further:.1f} s more; together {fit + predicted + further:.1f} s"
+    )
+    del mean
+    published = build_model("histosge", "published", epochs=_EPOCHS, crop_px=None, channel_order="rgb")
+    _, slow = clock(published.fit, samples)
+    _, slower = clock(replace(published, epochs=2 * _EPOCHS).fit, samples)  # type: ignore[type-var]
+    epoch = (slower - slow) / _EPOCHS
+    ratio = epoch * _PUBLISHED_EPOCHS / (fit + predicted + whole)
+    print(
+        f"published HisToSGE on the same features: {epoch:.2f} s an epoch; {_PUBLISHED_EPOCHS} of them take"
+    )
+    print(f"{ratio:.0f} times as long")
+
+
+def _ready(inputs: Inputs) -> Inputs:
+    return replace(inputs, features=np.asarray(inputs.features[:]))  # type: ignore[index]
+
+
+def _where(section: Any) -> tuple[Any, Any]:
+    return at_spots(section), refined(section, 4)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main(Path(sys.argv[1]))

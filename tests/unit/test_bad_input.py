@@ -1,0 +1,392 @@
+"""Bad input of every kind ends in one sentence that names what is wrong, with the right exit code."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from PIL import Image
+from scipy import io, sparse
+
+import histosge
+from histosge._errors import DataError, HistosgeError, UsageError
+from histosge._types import Array
+from histosge.alignment import refuse_misfit
+from histosge.datasets import synthetic
+from histosge.datasets.synthetic import write_legacy_st, write_spaceranger
+from histosge.readers.spaceranger import read_scalefactors
+from histosge.section import Section
+from histosge.slide import SlideImage, open_slide
+
+TRUTH = synthetic(columns=14, rows=14, genes=30).section
+SQUARE = synthetic(columns=8, rows=8, genes=20, lattice="square").section
+assert TRUTH.slide is not None
+HIRES = TRUTH.slide.thumbnail(TRUTH.slide.mpp)
+# the image whose pixels the coordinates count
+FULL = np.asarray(Image.fromarray(HIRES).resize((HIRES.shape[1] * 4, HIRES.shape[0] * 4)))
+
+
+@pytest.fixture
+def outs(tmp_path: Path) -> Path:
+    """A Space Ranger folder."""
+    return write_spaceranger(TRUTH, tmp_path / "outs")
+
+
+def read(path: Path, **options: Any) -> Section:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return histosge.read(path, **options)
+
+
+@contextmanager
+def section_or_sentence() -> Iterator[list[HistosgeError]]:
+    """Collect the package's own error, if there is one; any other ends the test."""
+    said: list[HistosgeError] = []
+    try:
+        yield said
+    except HistosgeError as error:
+        said.append(error)
+
+
+def warned(section: Section) -> str:
+    return " ".join(note.text for note in section.notes if note.level == "warning")
+
+
+# --- an image of another size ---------------------------------------------------------------------------------
+
+
+def resized(rgb: Array, factor: float) -> Array:
+    size = (round(rgb.shape[1] * factor), round(rgb.shape[0] * factor))
+    return np.asarray(Image.fromarray(rgb).resize(size))
+
+
+@pytest.mark.parametrize(
+    ("picture", "sentence"),
+    [
+        (FULL, None),
+        (HIRES, "is the hires image"),
+        (resized(FULL, 0.5), "0.5 times as large"),
+        (resized(FULL, 2.0), "2 times as large"),
+        (np.rot90(FULL), "turned by 90°"),
+        (FULL[:, : FULL.shape[1] // 2], "not the image that the coordinates were made on"),
+        (FULL[:, ::-1], "mirrored left to right"),
+        (FULL[::-1, ::-1], "turned by 180°"),
+        (np.full_like(FULL, 240), "one colour"),
+        (np.zeros_like(FULL), "one colour"),
+    ],
+    ids=[
+        "right",
+        "hires",
+        "half",
+        "double",
+        "turned",
+        "cropped",
+        "mirrored",
+        "upside down",
+        "white",
+        "black",
+    ],
+)
+def test_only_the_image_that_the_coordinates_count_is_taken(
+    outs: Path, tmp_path: Path, picture: Array, sentence: str | None
+) -> None:
+    """Smaller and larger copies, turned, cropped, mirrored and empty images are each called by their name."""
+    Image.fromarray(np.ascontiguousarray(picture)).save(tmp_path / "given.png")
+    if sentence is None:
+        assert read(outs, image=tmp_path / "given.png").slide is not None
+        return
+    with pytest.raises(DataError, match=sentence):
+        read(outs, image=tmp_path / "given.png")
+
+
+def test_the_full_image_in_place_of_the_hires_one_is_found_out(outs: Path) -> None:
+    """The reverse slip: its size contradicts that of the lowres image and the two scale factors."""
+    Image.fromarray(FULL).save(outs / "spatial" / "tissue_hires_image.png")
+    with pytest.raises(DataError, match="4 times as large"):
+        read(outs)
+
+
+def test_an_image_of_another_size_can_be_insisted_on(outs: Path, tmp_path: Path) -> None:
+    """``check=False`` takes it with a warning: some know better."""
+    Image.fromarray(resized(FULL, 2.0)).save(tmp_path / "given.png")
+    assert "2 times as large" in warned(read(outs, image=tmp_path / "given.png", check=False))
+
+
+def test_coordinates_of_a_smaller_copy_are_suspected() -> None:
+    """Hires pixels where full-resolution ones belong: the spots fill a corner of the image, off the tissue."""
+    section = synthetic().section
+    assert section.slide is not None
+    image = section.slide.thumbnail(4.0)
+    blank = np.full((3 * image.shape[0], 3 * image.shape[1], 3), 242, dtype=np.uint8)
+    blank[image.shape[0] : 2 * image.shape[0], image.shape[1] : 2 * image.shape[1]] = image
+    with pytest.raises(DataError, match="smaller copy"):
+        refuse_misfit(replace(section, slide=SlideImage.from_array(blank, 4.0)))
+
+
+# --- Space Ranger folders -------------------------------------------------------------------------------------
+
+
+def edited(**columns: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / "spatial" / "tissue_positions.csv"
+        pd.read_csv(path).assign(**columns).to_csv(path, index=False)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"pxl_row_in_fullres": 5, "pxl_col_in_fullres": 5},
+        {"pxl_row_in_fullres": 5},
+        {"array_row": 5, "array_col": 5},
+        {"array_row": 4},
+    ],
+    ids=["one place", "a line", "one site", "one row"],
+)
+def test_spots_that_span_no_area_are_refused(outs: Path, columns: dict[str, int]) -> None:
+    """All at one place or on one line, in pixels or on the array: refused, and at once."""
+    edited(**columns)(outs)
+    with pytest.raises(DataError, match="spread over an area"):
+        read(outs)
+
+
+def test_swapped_columns_are_recognised(outs: Path) -> None:
+    """With x and y swapped spots fall off the image; the sentence says so."""
+    path = outs / "spatial" / "tissue_positions.csv"
+    table = pd.read_csv(path)
+    names = {
+        "pxl_row_in_fullres": "pxl_col_in_fullres",
+        "pxl_col_in_fullres": "pxl_row_in_fullres",
+    }
+    table.rename(columns=names).to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"x and y swapped|transposed"):
+        read(outs)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "NaN", "Infinity"])
+def test_impossible_scale_factors_are_refused(outs: Path, value: str) -> None:
+    """A scale is a positive number; the sentence names the file."""
+    text = f'{{"tissue_hires_scalef": {value}}}'
+    (outs / "spatial" / "scalefactors_json.json").write_text(text)
+    with pytest.raises(DataError, match=r"positive tissue_hires_scalef in .*scalefactors_json\.json"):
+        read(outs)
+
+
+def test_images_without_scale_factors_are_left_out_aloud(outs: Path) -> None:
+    """The section can be read, and says why it has no image."""
+    (outs / "spatial" / "scalefactors_json.json").unlink()
+    section = read(outs)
+    assert section.slide is None
+    assert "scalefactors_json.json" in warned(section)
+    assert read_scalefactors(outs / "spatial") == {}
+
+
+@pytest.mark.parametrize("mpp", [float("nan"), float("inf"), 0.0, -1.0])
+def test_impossible_scales_are_refused(outs: Path, mpp: float) -> None:
+    """µm per pixel is a positive number."""
+    with pytest.raises(UsageError, match="positive"):
+        read(outs, mpp=mpp)
+
+
+@pytest.mark.parametrize("name", ["matrix.mtx.gz", "barcodes.tsv.gz", "features.tsv.gz"])
+@pytest.mark.parametrize("harm", ["cut", "bits", "gone"])
+def test_damaged_matrix_folders_are_refused(outs: Path, name: str, harm: str) -> None:
+    """Each file of the folder cut off, with flipped bits, or missing."""
+    (outs / "filtered_feature_bc_matrix.h5").unlink()
+    folder = outs / "filtered_feature_bc_matrix"
+    folder.mkdir()
+    with gzip.open(folder / "matrix.mtx.gz", "wb") as stream:
+        io.mmwrite(stream, sparse.coo_matrix(TRUTH.counts.T.astype(int)))
+    with gzip.open(folder / "barcodes.tsv.gz", "wt") as stream:
+        stream.write("".join(f"{barcode}\n" for barcode in TRUTH.spots.ids))
+    with gzip.open(folder / "features.tsv.gz", "wt") as stream:
+        stream.write("".join(f"{gene}\t{gene}\tGene Expression\n" for gene in TRUTH.genes))
+    assert len(read(outs)) == len(TRUTH)
+    content = bytearray((folder / name).read_bytes())
+    if harm == "gone":
+        (folder / name).unlink()
+    elif harm == "cut":
+        (folder / name).write_bytes(content[: len(content) // 2])
+    else:
+        for index in np.random.default_rng(1).integers(20, len(content), 20):
+            content[index] ^= 0xFF
+        (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        read(outs)
+
+
+# --- legacy ST ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["x", "pixel_y"])
+@pytest.mark.parametrize("value", [np.nan, "a"])
+def test_legacy_spots_without_numbers_are_refused(tmp_path: Path, column: str, value: Any) -> None:
+    """A missing number or a word among the positions: the row is named."""
+    folder = write_legacy_st(SQUARE, tmp_path / "st")
+    table = pd.read_csv(folder / "spots.tsv", sep="\t").astype({column: object})
+    table.loc[3, column] = value
+    table.to_csv(folder / "spots.tsv", sep="\t", index=False)
+    with pytest.raises(DataError, match="row 4"):
+        read(folder)
+
+
+# --- AnnData --------------------------------------------------------------------------------------------------
+
+
+def adata() -> anndata.AnnData:
+    data = anndata.AnnData(TRUTH.counts.astype(np.float32).tocsr())
+    data.obs_names, data.var_names = TRUTH.spots.ids.astype(object), TRUTH.genes.astype(object)
+    data.obs["array_col"], data.obs["array_row"] = TRUTH.lattice_xy.astype(int).T
+    data.obs["in_tissue"] = 1
+    data.obsm["spatial"] = np.array(TRUTH.spots.xy / TRUTH.mpp)
+    factors = {"tissue_hires_scalef": TRUTH.mpp / 2.0, "spot_diameter_fullres": 55 / TRUTH.mpp}
+    data.uns["spatial"] = {"lib": {"images": {"hires": HIRES}, "scalefactors": factors}}
+    return data
+
+
+def set_in(library: str, key: str, value: Any) -> Callable[[anndata.AnnData], Any]:
+    return lambda data: data.uns["spatial"]["lib"][library].__setitem__(key, value)
+
+
+HARM: dict[str, tuple[Callable[[anndata.AnnData], Any], str]] = {
+    "one coordinate": (lambda d: d.obsm.__setitem__("spatial", d.obsm["spatial"][:, :1]), "x and y"),
+    "in_tissue words": (lambda d: d.obs.__setitem__("in_tissue", "yes"), "0 or 1"),
+    "in_tissue missing": (lambda d: d.obs.__setitem__("in_tissue", np.nan), "missing values"),
+    "in_tissue nowhere": (lambda d: d.obs.__setitem__("in_tissue", 0), "off tissue"),
+    "array with gaps": (lambda d: d.obs.__setitem__("array_col", np.nan), "finite positions"),
+    "scale 0": (set_in("scalefactors", "tissue_hires_scalef", 0.0), "positive tissue_hires_scalef"),
+    "scale below 0": (set_in("scalefactors", "tissue_hires_scalef", -1.0), "positive tissue_hires_scalef"),
+    "image of NaN": (set_in("images", "hires", np.full((20, 20, 3), np.nan)), "NaN"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_unusable_anndata_are_refused(tmp_path: Path, harm: str) -> None:
+    """Columns, coordinates and images that cannot be what they are called."""
+    change, sentence = HARM[harm]
+    data = adata()
+    change(data)
+    data.write_h5ad(tmp_path / "bad.h5ad")
+    with pytest.raises(DataError, match=sentence):
+        read(tmp_path / "bad.h5ad")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_h5ad_with_flipped_bits_is_refused_or_read(tmp_path: Path, seed: int) -> None:
+    """Whatever bytes change, the answer is a section or a sentence."""
+    adata().write_h5ad(tmp_path / "a.h5ad")
+    content = bytearray((tmp_path / "a.h5ad").read_bytes())
+    for index in np.random.default_rng(seed).integers(0, len(content), 300):
+        content[index] ^= 0xFF
+    (tmp_path / "a.h5ad").write_bytes(content)
+    with section_or_sentence() as said:
+        read(tmp_path / "a.h5ad")
+    assert all(error.exit_code == 3 and "\n" not in str(error) for error in said)
+
+
+def test_flags_as_text_are_understood(tmp_path: Path) -> None:
+    """``"1"`` and ``True`` mean on tissue, as in files that went through a table."""
+    for value in ("1", True, "True"):
+        data = adata()
+        data.obs["in_tissue"] = pd.Categorical([value] * data.n_obs) if isinstance(value, str) else value
+        data.write_h5ad(tmp_path / "text.h5ad")
+        assert len(read(tmp_path / "text.h5ad")) == len(TRUTH)
+
+
+def test_raw_may_hold_more_genes_than_x(tmp_path: Path) -> None:
+    """scanpy keeps all genes in ``raw`` and the variable ones in ``X``: the raw counts of the latter are taken."""
+    whole = adata()
+    part = whole[:, 5:20].copy()
+    part.raw = whole
+    part.X = part.X * 0.37
+    part.write_h5ad(tmp_path / "raw.h5ad")
+    section = read(tmp_path / "raw.h5ad")
+    order = np.argsort(section.spots.ids), np.argsort(TRUTH.spots.ids)
+    assert (section.counts[order[0]] != TRUTH.counts[order[1]][:, 5:20]).nnz == 0
+
+
+# --- TIFF -----------------------------------------------------------------------------------------------------
+
+
+def test_a_stack_of_images_is_refused(tmp_path: Path) -> None:
+    """Five planes of one size are no brightfield image, and the first of them is not taken for one."""
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((5, 64, 64), np.uint8), photometric="minisblack")
+    with pytest.raises(DataError, match="stack of 5"):
+        open_slide(tmp_path / "stack.tif", mpp=1.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_tiff_with_a_damaged_directory_is_a_sentence(
+    tmp_path: Path, seed: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Flipped bytes in the header and the directory: pixels or one sentence, and nothing else on the screen."""
+    path = tmp_path / "d.tif"
+    tifffile.imwrite(path, FULL[:300, :300], photometric="rgb", tile=(64, 64), compression="zlib")
+    content = bytearray(path.read_bytes())
+    rng = np.random.default_rng(seed)
+    start = int.from_bytes(content[4:8], "little")
+    for index in [*rng.integers(2, 16, 1), *(start + rng.integers(0, 200, 3))]:
+        if index < len(content):
+            content[index] ^= int(rng.integers(1, 255))
+    path.write_bytes(content)
+    with section_or_sentence() as said:
+        open_slide(path, mpp=1.0).read(np.array([90.0, 90.0]), 60.0, 60)
+    assert all(error.exit_code == 3 for error in said)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("size", [4, 6, 8, 12])
+def test_a_tiff_of_a_few_bytes_is_a_sentence(tmp_path: Path, size: int) -> None:
+    """Cut off within its header."""
+    tifffile.imwrite(tmp_path / "c.tif", HIRES)
+    (tmp_path / "c.tif").write_bytes((tmp_path / "c.tif").read_bytes()[:size])
+    with pytest.raises(DataError, match=r"c\.tif"):
+        open_slide(tmp_path / "c.tif", mpp=1.0)
+
+
+# --- SpatialData ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "part", ["tables/table/zarr.json", "tables/table/X/data", "shapes/spots/shapes.parquet"]
+)
+def test_a_damaged_spatialdata_store_is_a_sentence(tmp_path: Path, part: str) -> None:
+    """A part of the store is gone."""
+    from spatialdata import SpatialData
+    from spatialdata.models import ShapesModel, TableModel
+    from spatialdata.transformations import Identity
+
+    data = adata()
+    del data.uns["spatial"]
+    data.obs["region"] = pd.Categorical(["spots"] * len(TRUTH))
+    data.obs["instance"] = np.arange(len(TRUTH))
+    shapes = ShapesModel.parse(
+        np.asarray(data.obsm["spatial"]), geometry=0, radius=55.0, transformations={"global": Identity()}
+    )
+    table = TableModel.parse(data, region="spots", region_key="region", instance_key="instance")
+    SpatialData.init_from_elements({"spots": shapes, "table": table}).write(tmp_path / "s.zarr")
+    gone = tmp_path / "s.zarr" / part
+    assert gone.exists()
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    with pytest.raises(DataError):
+        read(tmp_path / "s.zarr")
+
+
+def test_factors_are_read_as_written(outs: Path) -> None:
+    """The file's own numbers come back."""
+    written = json.loads((outs / "spatial" / "scalefactors_json.json").read_text())
+    written["fiducial_diameter_fullres"] = 0.0
+    assert read_scalefactors(outs / "spatial") == written

@@ -1,0 +1,64 @@
+"""Whatever is being written when the disk is full: one sentence, and what was there before stays."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import histosge as hs
+from histosge._errors import OutputError
+from histosge.datasets import synthetic
+from histosge.locations import refined
+from histosge.prediction import Prediction
+from histosge.store import FeatureStore
+from histosge.writers import h5ad
+
+SECTION = synthetic(columns=10, rows=10, genes=30).section
+PLACES = refined(SECTION, 4)
+MEAN = np.random.default_rng(0).normal(size=(len(PLACES), 30)).astype(np.float32)
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """Let the operating system refuse writes beyond ``size`` bytes, which is as real as a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.2, 0.5, 0.9, 0.99])
+def test_a_prediction_that_does_not_fit_leaves_the_one_before(tmp_path: Path, share: float) -> None:
+    """At whatever byte the space ends, HDF5's closing included."""
+    path = h5ad.write(tmp_path / "p.h5ad", SECTION, Prediction(PLACES, SECTION.genes, MEAN))
+    before = path.read_bytes()
+    with no_file_larger_than(int(share * len(before))), pytest.raises(OutputError, match="disk is full"):
+        h5ad.write(path, SECTION, Prediction(PLACES, SECTION.genes, MEAN))
+    assert path.read_bytes() == before
+    assert [item.name for item in tmp_path.iterdir()] == ["p.h5ad"]
+
+
+def test_features_that_do_not_fit_are_kept_as_far_as_they_go(tmp_path: Path) -> None:
+    """The chunk that fails is missing, those before are not."""
+    shelf = FeatureStore(tmp_path).shelf("k", (300, 40), chunk_rows=100, facts={})
+    rows = np.ones((100, 40), dtype=np.float32)
+    shelf.put(0, rows)
+    with no_file_larger_than(10_000), pytest.raises(OutputError, match="disk is full"):
+        shelf.put(1, rows)
+    assert shelf.missing() == [1, 2]
+
+
+@pytest.mark.parametrize("size", [2_000, 60_000])
+def test_a_fit_that_does_not_fit_is_a_sentence(tmp_path: Path, size: int) -> None:
+    """The checkpoint of a network, and the fit itself."""
+    recipe = hs.Recipe(genes="all", options={"epochs": 2})
+    with no_file_larger_than(size), pytest.raises(OutputError, match="disk is full"):
+        hs.fit(SECTION, recipe, folder=tmp_path)
+    assert not list(tmp_path.rglob("*.safetensors"))
