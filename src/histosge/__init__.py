@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .recipe import Recipe
     from .section import Section
     from .target import Target
-    from .workflow import Machine, fit, load_fit, predict_at
+    from .workflow import Machine, fit, load_fit, predict_at, predict_unseen
 
 __all__ = [
     "Locations",
@@ -48,6 +48,7 @@ __all__ = [
     "pl",
     "pp",
     "predict_at",
+    "predict_unseen",
     "read",
     "refined",
     "run",
@@ -74,6 +75,7 @@ _ROOMS = {
     "pl": "pl",
     "pp": "pp",
     "predict_at": "workflow",
+    "predict_unseen": "workflow",
     "read": "readers",
     "refined": "locations",
     "run": "assembly",

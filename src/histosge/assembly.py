@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ def run(
     out: str | Path,
     machine: Machine = Machine(),
     outputs: Outputs = Outputs(),
+    siblings: Sequence[Section] = (),
 ) -> dict[str, Any]:
     """Fit ``recipe`` to ``section``, predict at ``target``, write everything into ``out`` and return the record.
 
     ``out`` receives ``prediction.h5ad``, ``figures/``, ``run.json``, and the features and the fit, which a later
     run of the same recipe reuses. Each file appears whole or not at all; ``run.json`` comes last. An interrupted
-    run goes on where it stopped and gives the same result.
+    run goes on where it stopped and gives the same result. ``siblings`` are fitted too, for :func:`histosge.fit` to
+    borrow strength from.
 
     Raises
     ------
@@ -47,7 +50,7 @@ def run(
         places = locate(section, target, mask)
     writable_folder(out)
     with watch("fit"):
-        fitted = fit(section, recipe, machine, folder=out / "fit")
+        fitted = fit(section, recipe, machine, siblings=siblings, folder=out / "fit")
     return deliver(Job(section, fitted, target, places, mask, out, machine, outputs), watch)
 
 
@@ -60,7 +63,10 @@ def predict_into(
     machine: Machine = Machine(),
     outputs: Outputs = Outputs(),
 ) -> dict[str, Any]:
-    """Predict at ``target`` with the fit that ``histosge fit`` kept in ``fit_folder``; otherwise like :func:`run`."""
+    """Predict at ``target`` with the fit that ``histosge fit`` kept in ``fit_folder``; otherwise like :func:`run`.
+
+    Siblings that were fitted are not needed again.
+    """
     watch = Stopwatch()
     machine = _at_home(machine, fit_folder)
     with watch("locate"):
@@ -71,15 +77,26 @@ def predict_into(
     return deliver(Job(section, fitted, target, places, mask, out, machine, outputs), watch)
 
 
-def fit_into(section: Section, recipe: Recipe, *, out: Path, machine: Machine = Machine()) -> dict[str, Any]:
+def fit_into(
+    section: Section,
+    recipe: Recipe,
+    *,
+    out: Path,
+    machine: Machine = Machine(),
+    siblings: Sequence[Section] = (),
+) -> dict[str, Any]:
     """Fit ``recipe`` to ``section``, keep it in ``out`` for :func:`predict_into`, and return what was learnt."""
     watch = Stopwatch()
     writable_folder(out)
     with watch("fit"):
-        fitted = fit(section, recipe, _at_home(machine, out), folder=out / "fit")
-    facts = dict(fitted.predictor.facts())
-    genes = [str(name) for name in fitted.predictor.genes]
-    return {"fit_key": fitted.key, "genes": genes, "fit": facts, "stages": watch.stages}
+        fitted = fit(section, recipe, _at_home(machine, out), siblings=siblings, folder=out / "fit")
+    return {
+        "fit_key": fitted.key,
+        "genes": [str(name) for name in fitted.predictor.genes],
+        "siblings": [asdict(sibling) for sibling in fitted.siblings],
+        "fit": dict(fitted.predictor.facts()),
+        "stages": watch.stages,
+    }
 
 
 def embed_into(

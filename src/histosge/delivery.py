@@ -130,6 +130,7 @@ def _provenance(job: Job) -> dict[str, Any]:
             "image_mpp": None if job.section.slide is None else job.section.slide.mpp,
             "fingerprint": job.section.fingerprint,
         },
+        "siblings": [asdict(sibling) for sibling in job.fitted.siblings],
         "recipe": asdict(job.fitted.recipe),
         "model": {"name": job.fitted.model.card.name, "config": asdict(job.fitted.model)},  # type: ignore[call-overload]
         "fit": dict(job.fitted.predictor.facts()),

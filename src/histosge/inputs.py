@@ -12,7 +12,7 @@ from ._errors import DataError
 from ._types import Array, Float, Int, frozen
 from .locations import Locations
 
-__all__ = ["FeatureRows", "Inputs", "PatchRows", "Samples", "joined"]
+__all__ = ["FeatureRows", "Inputs", "PatchRows", "Samples", "joined", "unseen"]
 
 
 @runtime_checkable
@@ -145,7 +145,11 @@ def _rows(part: Any) -> Any:
     return part if hasattr(part, "__len__") else range(part.shape[0])
 
 
-def joined(parts: Sequence[Inputs], apart_um: float = 1e7) -> Inputs:
+# further apart than any kernel or window reaches
+_APART_UM = 1e7
+
+
+def joined(parts: Sequence[Inputs], apart_um: float = _APART_UM) -> Inputs:
     """Return the inputs of several sections as one.
 
     Each section's positions are moved ``apart_um`` further to the right: spots of different sections are no
@@ -170,6 +174,12 @@ def joined(parts: Sequence[Inputs], apart_um: float = 1e7) -> Inputs:
         None if patches[0] is None else _PatchesInARow(tuple(patches)),
         np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
     )
+
+
+def unseen(inputs: Inputs, fitted: int, apart_um: float = _APART_UM) -> Inputs:
+    """Return the inputs of a section that is none of those fitted together, of which there are ``fitted``."""
+    moved = _moved(inputs.locations, fitted, apart_um)
+    return replace(inputs, locations=moved, sections=np.full(len(inputs), fitted))
 
 
 _SEEN = ("features", "colour", "patches")

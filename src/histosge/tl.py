@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,7 @@ def enhance(
     device: str = "auto",
     weights: Path | None = None,
     store: Path | None = None,
+    siblings: Sequence[Measured] = (),
     **reading: Any,
 ) -> AnnData:
     """Fit a model to a section and return its predictions at more places, as a new AnnData.
@@ -105,8 +107,10 @@ def enhance(
         Places per spot, or the spacing of a grid; ``refine=4`` where neither is given.
     device, weights, store
         As for :class:`histosge.Machine`.
+    siblings
+        Further sections of like tissue, fitted too.
     reading
-        ``image``, ``mpp``, ``library_id`` as for :func:`histosge.read`.
+        ``image``, ``mpp``, ``library_id`` of ``data``, as for :func:`histosge.read`.
 
     Returns
     -------
@@ -123,6 +127,7 @@ def enhance(
     where = resolve_device(device)
     machine = Machine(where, resolve_precision("auto", where), weights, store)
     target = Target(refine=4 if refine is None and spacing_um is None else refine, spacing_um=spacing_um)
-    fitted = fit(section, recipe or Recipe(), machine)
+    others = [section_of(sibling) for sibling in siblings]
+    fitted = fit(section, recipe or Recipe(), machine, siblings=others)
     places = locate(section, target, tissue_of(section))
     return to_anndata(section, predict_at(fitted, section, places, machine))

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from ._atomic import atomic_path
 from ._device import Precision
-from ._errors import UsageError
+from ._errors import DataError, UsageError
 from ._hash import fingerprint
 from .encoders import load_encoder
 from .encoders._contract import Encoder, Setup
-from .expression import depth, log_cp10k
 from .features import embed
 from .genes import GenePanel, select
-from .inputs import Inputs, Samples
+from .inputs import Inputs, joined, unseen
 from .locations import Locations, at_spots
 from .models import _artefact
-from .models._contract import Model, Needs, Predictor, Runtime, predict
+from .models._contract import Model, Needs, Predictor, Runtime, SightedPredictor, predict
 from .patches import PatchSource
+from .pooling import Pool, Sibling
 from .prediction import Prediction
 from .recipe import Recipe
 from .section import Section
 from .slide import SlideImage
 from .store import FeatureStore
 
-__all__ = ["Fitted", "Machine", "eyes", "fit", "load_fit", "measure", "predict_at", "prepare"]
+__all__ = [
+    "Fitted",
+    "Machine",
+    "eyes",
+    "fit",
+    "load_fit",
+    "predict_at",
+    "predict_unseen",
+    "prepare",
+    "prepare_all",
+]
+
+_RECIPE, _SIBLINGS = "recipe.json", "siblings.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,9 @@ class Fitted:
     panel
         The genes it predicts.
     key
-        Hash of recipe, section and encoder: equal keys, equal fits.
+        Hash of recipe, sections and encoder: equal keys, equal fits.
+    siblings
+        Further sections that were fitted.
     """
 
     recipe: Recipe
@@ -78,12 +94,18 @@ class Fitted:
     encoder: Encoder | None
     panel: GenePanel
     key: str
+    siblings: tuple[Sibling, ...] = ()
 
 
 def fit(
-    section: Section, recipe: Recipe, machine: Machine = Machine(), *, folder: Path | None = None
+    section: Section,
+    recipe: Recipe,
+    machine: Machine = Machine(),
+    *,
+    siblings: Sequence[Section] = (),
+    folder: Path | None = None,
 ) -> Fitted:
-    """Fit the recipe's model to all spots of a section.
+    """Fit the recipe's model to all spots of a section, and of others like it.
 
     Parameters
     ----------
@@ -93,27 +115,39 @@ def fit(
         What to fit.
     machine
         Where.
+    siblings
+        Sections of like tissue to borrow strength from. The genes are chosen on ``section``, among those that all
+        have; features are looked up with one encoder.
     folder
         Where to keep the fit. A fit of the same recipe to the same data found there is loaded instead of
         repeated, and an interrupted one goes on.
+
+    Raises
+    ------
+    UsageError
+        Where the sections have no gene in common, one has no image, or one is given twice.
     """
     model = recipe.build()
     encoder = eyes(section, recipe, model.needs, machine)
-    panel = select(section, recipe.genes)
-    key = fingerprint(recipe, section.fingerprint, None if encoder is None else encoder.fingerprint)
+    pool = Pool.of(section, siblings)
+    told = pool.told()
+    _each_once(section, told)
+    key = _key(recipe, section, encoder, told)
+    panel = pool.choose(recipe.genes)
     if folder is not None and _artefact.is_saved(folder / key):
+        _remember(folder, recipe, told)
         model, predictor = _artefact.load(folder / key)
-        return Fitted(recipe, model, predictor, encoder, panel, key)
-    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder, machine))
+        return Fitted(recipe, model, predictor, encoder, panel, key, told)
+    samples = pool.gather(panel, prepare_all(pool.sections, model.needs, encoder, machine))
     checkpoint = None if folder is None else folder / f"{key}.checkpoint"
     runtime = Runtime(machine.device, machine.precision, checkpoint, machine.report)
     predictor = model.fit(samples, seed=recipe.seed, runtime=runtime)
     if folder is not None:
         _artefact.save(folder / key, model, predictor)
-        recipe.write(folder / "recipe.json")
+        _remember(folder, recipe, told)
         # the fit is whole: what would have resumed it is done with
         shutil.rmtree(folder / f"{key}.checkpoint", ignore_errors=True)
-    return Fitted(recipe, model, predictor, encoder, panel, key)
+    return Fitted(recipe, model, predictor, encoder, panel, key, told)
 
 
 def load_fit(section: Section, folder: str | Path, machine: Machine = Machine()) -> Fitted:
@@ -125,25 +159,63 @@ def load_fit(section: Section, folder: str | Path, machine: Machine = Machine())
         When there is none, or when it was fitted to other data.
     """
     folder = Path(folder)
-    recipe = Recipe.read(folder / "recipe.json")
+    recipe = Recipe.read(folder / _RECIPE)
+    siblings = _remembered(folder)
     model = recipe.build()
     encoder = eyes(section, recipe, model.needs, machine)
-    key = fingerprint(recipe, section.fingerprint, None if encoder is None else encoder.fingerprint)
+    key = _key(recipe, section, encoder, siblings)
     if not _artefact.is_saved(folder / key):
         raise UsageError(
             f"The fit in '{folder}' belongs to other data, another image or other weights than those given. "
             "Give the section it was fitted to, or run `histosge fit` on this one."
         )
     model, predictor = _artefact.load(folder / key)
-    return Fitted(recipe, model, predictor, encoder, select(section, recipe.genes), key)
+    panel = _panel_of(predictor, section, recipe) if siblings else select(section, recipe.genes)
+    return Fitted(recipe, model, predictor, encoder, panel, key, siblings)
 
 
 def predict_at(
     fitted: Fitted, section: Section, places: Locations, machine: Machine = Machine()
 ) -> Prediction:
-    """Predict at ``places``, in memory."""
+    """Predict at ``places`` of the section that was fitted, in memory."""
     inputs = prepare(section, places, fitted.model.needs, fitted.encoder, machine)
     return predict(fitted.predictor, inputs)
+
+
+def predict_unseen(
+    fitted: Fitted, section: Section, places: Locations, machine: Machine = Machine()
+) -> Prediction:
+    """Predict at ``places`` of a section that was not fitted, from its image alone.
+
+    None of its counts are looked at; they may all be 0. Its spots, which may be a grid, tell how it is stained.
+
+    Raises
+    ------
+    UsageError
+        Where the model does not look at images: it would know nothing of the section.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> first, second, third = (hs.synthetic(columns=8, rows=8, genes=12, seed=seed).section for seed in range(3))
+    >>> fitted = hs.fit(first, hs.Recipe(genes="all"), siblings=[second])
+    >>> hs.predict_unseen(fitted, third, hs.at_spots(third)).mean.shape == third.counts.shape
+    True
+    """
+    if not fitted.model.card.uses_image:
+        raise UsageError(
+            f"'{fitted.model.card.name}' interpolates between measured spots, and none of '{section.name}' was fitted. "
+            "Choose a model that looks at the image, such as cokriging."
+        )
+    needs, fitted_sections = fitted.model.needs, 1 + len(fitted.siblings)
+    overview, wanted = (
+        unseen(prepare(section, each, needs, fitted.encoder, machine), fitted_sections)
+        for each in (at_spots(section), places)
+    )
+    predictor = fitted.predictor
+    if isinstance(predictor, SightedPredictor):
+        predictor = predictor.having_seen(overview)
+    return replace(predict(predictor, wanted), locations=places)
 
 
 def eyes(section: Section, recipe: Recipe, needs: Needs, machine: Machine) -> Encoder | None:
@@ -185,10 +257,11 @@ def prepare(
     return inputs
 
 
-def measure(section: Section, panel: GenePanel, inputs: Inputs) -> Samples:
-    """Join what was measured at the spots to what is seen there."""
-    expression = log_cp10k(section.counts, columns=panel.columns).toarray()
-    return Samples(inputs, expression, panel.names, depth(section.counts))
+def prepare_all(
+    sections: Sequence[Section], needs: Needs, encoder: Encoder | None, machine: Machine = Machine()
+) -> Inputs:
+    """Look at the spots of several sections in the same way, the one that is predicted first."""
+    return joined([prepare(each, at_spots(each), needs, encoder, machine) for each in sections])
 
 
 def slide_of(section: Section, reader: str) -> SlideImage:
@@ -207,3 +280,39 @@ def _crop_um(section: Section, needs: Needs) -> float | None:
     if crop is None:
         return None
     return crop.size_um if crop.size_px is None else crop.size_px * section.mpp
+
+
+def _key(recipe: Recipe, section: Section, encoder: Encoder | None, siblings: tuple[Sibling, ...]) -> str:
+    others = [sibling.fingerprint for sibling in siblings]
+    parts = [recipe, section.fingerprint, None if encoder is None else encoder.fingerprint]
+    return fingerprint(*parts, *([others] if others else []))
+
+
+def _each_once(section: Section, siblings: tuple[Sibling, ...]) -> None:
+    known = {section.fingerprint, *(sibling.fingerprint for sibling in siblings)}
+    if siblings and len(known) <= len(siblings):
+        raise UsageError(f"A section is given twice among '{section.name}' and its siblings. Give each once.")
+
+
+def _remember(folder: Path, recipe: Recipe, siblings: tuple[Sibling, ...]) -> None:
+    """Write down what the latest fit in a folder was made of: predicting needs the target section alone."""
+    recipe.write(folder / _RECIPE)
+    with atomic_path(folder / _SIBLINGS) as draft:
+        draft.write_text(json.dumps([asdict(each) for each in siblings], indent=2) + "\n", encoding="utf-8")
+
+
+def _remembered(folder: Path) -> tuple[Sibling, ...]:
+    path = folder / _SIBLINGS
+    if not path.exists():
+        return ()
+    try:
+        return tuple(Sibling(**each) for each in json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"'{path}' is damaged. Run `histosge fit` again.") from error
+
+
+def _panel_of(predictor: Predictor, section: Section, recipe: Recipe) -> GenePanel:
+    """Return the panel of a fit whose siblings are not at hand."""
+    column_of = {str(name): column for column, name in enumerate(section.genes)}
+    columns = np.array([column_of[str(name)] for name in predictor.genes], dtype=np.intp)
+    return GenePanel(predictor.genes, columns, recipe.genes)

@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("domains",),
     ("writers", "figures", "report", "conservation"),
     (
+        "pooling",
         "recipe",
         "target",
         "workflow",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .._errors import UsageError
-from .options import Answer, Compute, Cook, Deliver, FitFolder, Measured, Where, grouped
+from .options import Answer, Borrow, Compute, Cook, Deliver, FitFolder, Measured, Where, grouped
 from .screen import answer, errors_as_sentences, progress, remarks, table
 
 __all__ = ["app", "assignment"]
@@ -26,7 +27,13 @@ app = typer.Typer(
 @app.command()
 @grouped
 def run(
-    measured: Measured, cook: Cook, where: Where, compute: Compute, deliver: Deliver, reply: Answer
+    measured: Measured,
+    borrow: Borrow,
+    cook: Cook,
+    where: Where,
+    compute: Compute,
+    deliver: Deliver,
+    reply: Answer,
 ) -> None:
     """Read a section, fit, predict at more places than were measured, write files and figures."""
     with errors_as_sentences(as_json=reply.json), progress() as report:
@@ -39,6 +46,7 @@ def run(
             out=deliver.out,
             machine=_machine(compute, cook.weights, report),
             outputs=_outputs(deliver),
+            siblings=_siblings(measured, borrow),
         )
         _tell(record, deliver.out, as_json=reply.json)
 
@@ -62,18 +70,18 @@ def embed(
 
 @app.command()
 @grouped
-def fit(measured: Measured, cook: Cook, compute: Compute, deliver: Deliver, reply: Answer) -> None:
+def fit(
+    measured: Measured, borrow: Borrow, cook: Cook, compute: Compute, deliver: Deliver, reply: Answer
+) -> None:
     """Fit a model to a section and keep it, for `histosge predict`."""
     with errors_as_sentences(as_json=reply.json), progress() as report:
         from ..assembly import fit_into
 
         machine = _machine(compute, cook.weights, report)
-        record = fit_into(_read(measured), _recipe(cook), out=deliver.out, machine=machine)
-        answer(
-            record,
-            as_json=reply.json,
-            lines=[f"fitted {len(record['genes'])} genes; kept in {deliver.out / 'fit'}"],
-        )
+        siblings = _siblings(measured, borrow)
+        record = fit_into(_read(measured), _recipe(cook), out=deliver.out, machine=machine, siblings=siblings)
+        fitted = f"fitted {len(record['genes'])} genes; kept in {deliver.out / 'fit'}"
+        answer(record, as_json=reply.json, lines=[fitted, *_borrowed(record)])
 
 
 @app.command()
@@ -186,6 +194,24 @@ def _read(measured: Measured) -> Any:
     return section
 
 
+def _siblings(measured: Measured, borrow: Borrow) -> list[Any]:
+    """Read the sections to borrow from, as the first is read where that says nothing of its own image."""
+    others = [
+        replace(measured, section=path, image=None, mpp=None, library_id=None)
+        for path in borrow.sibling or ()
+    ]
+    return [_read(other) for other in others]
+
+
+def _borrowed(record: dict[str, Any]) -> list[str]:
+    """Return a line for each sibling: which genes it shares."""
+    return [
+        f"  with '{each['name']}', {each['spots']} spots: {each['genes']} genes in common; {each['missing']} genes of "
+        "the section are not in it and were not fitted"
+        for each in record["siblings"]
+    ]
+
+
 def _recipe(cook: Cook) -> Any:
     from ..recipe import Recipe
 
@@ -231,6 +257,7 @@ def _tell(record: dict[str, Any], out: Path, *, as_json: bool) -> None:
     seconds = sum(stage["wall_s"] for stage in record["stages"].values())
     lines = [
         f"{record['places']} places × {len(record['genes'])} genes in {seconds:.0f} s",
+        *_borrowed(record),
         *(f"  {out / name}" for name in record["files"]),
         f"  {out / 'run.json'}",
     ]

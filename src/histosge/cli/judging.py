@@ -33,6 +33,9 @@ def evaluate(
     split: Annotated[
         str, typer.Option(help="random:0.5, published, blocks:6, sublattice:3, sections or patients.")
     ] = "random:0.5",
+    siblings: Annotated[
+        bool, typer.Option("--siblings", help="Fit all other sections too, beside what a split retains.")
+    ] = False,
     seeds: Annotated[int, typer.Option(help="How many seeds: 0, 1, 2 …")] = 3,
     genes: Annotated[str, typer.Option(help="hvg:N, all, or a FILE with one name a line.")] = "hvg:1000",
     encoder: Annotated[str, typer.Option(help="One or more, separated by commas.")] = "texture",
@@ -66,6 +69,7 @@ def evaluate(
             tuple(range(seeds)),
             tuple(word.strip() for word in encoder.split(",")),
             genes,
+            siblings=siblings,
         )
         _judge(plan, out, _machine(device, precision, weights, report), jobs, as_json=json)
 

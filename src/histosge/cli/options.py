@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-__all__ = ["Answer", "Compute", "Cook", "Deliver", "FitFolder", "Measured", "Where", "grouped"]
+__all__ = ["Answer", "Borrow", "Compute", "Cook", "Deliver", "FitFolder", "Measured", "Where", "grouped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,19 @@ class Measured:
         bool,
         typer.Option("--trust-alignment", help="Go on although image and coordinates seem not to match."),
     ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Borrow:
+    """Which other sections are fitted too."""
+
+    sibling: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="SECTION",
+            help="A further section of like tissue to borrow strength from; may be repeated.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,14 @@ from ..expression import depth, log_cp10k
 from ..genes import GenePanel
 from ..metrics import Case
 from ..metrics.ceiling import noise_ceiling
-from ..models._contract import Model, Predictor, Runtime, predict
+from ..models._contract import Model, Predictor, Runtime, SightedPredictor, predict
 from ..provenance import Gauge
 from ..readers import read
 from ..recipe import Recipe
 from ..section import Section
 from ..workflow import Machine, eyes
 from .audit import Leak, audit
-from .plan import Cell, Plan, SectionSpec
+from .plan import SIBLINGS, WHOLE, Cell, Plan, SectionSpec
 from .scores import score, tidy
 from .study import Pipeline, Study, look
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "about", "key_of", "read_outcome", "run_cell", "section_of", "study_of"]
 
 # raised whenever scores of older versions may no longer be mixed with new ones
-_VERSION = 1
+_VERSION = 2
 _SCORES, _RECORD = "scores.parquet", "cell.json"
 
 
@@ -135,7 +135,10 @@ def _outcome(plan: Plan, cell: Cell, study: Study, machine: Machine, pipeline: P
         predictor = pipeline.learn(study, model, samples, runtime)
     fit_cost = gauge.cost
     with gauge:
-        found = predict(predictor, inputs.take(np.arange(len(study.target))))
+        asked = inputs.take(np.arange(len(study.target)))
+        if not len(study.retained) and isinstance(predictor, SightedPredictor):
+            predictor = predictor.having_seen(asked)
+        found = predict(predictor, asked)
     case = _case(study, panel, found.mean, found.spread)
     frame = tidy(score(case, _rows(study)), panel.names, _labels(cell, study))
     cost = {f"fit_{name}": value for name, value in fit_cost.items()}
@@ -251,12 +254,16 @@ def _study(
     hvg_scope: Literal["retained", "all"],
 ) -> Study:
     target = section_of(spec)
-    if split in ("sections", "patients"):
+    within = split.removesuffix(SIBLINGS)
+    others: tuple[Section, ...] = ()
+    if split in WHOLE or split != within:
         others = tuple(map(section_of, _siblings(sections, spec, split)))
+    if split in WHOLE:
         whole = np.arange(len(target))
         return Study(target, whole[:0], whole, split, others, genes, hvg_scope, seed)
-    found = splits.parse(split, target, seed)
-    return Study(target, found.retained, found.removed, found.name, (), genes, hvg_scope, seed)
+    found = splits.parse(within, target, seed)
+    name = found.name + split.removeprefix(within)
+    return Study(target, found.retained, found.removed, name, others, genes, hvg_scope, seed)
 
 
 def _panel(plan: Plan, cell: Cell) -> GenePanel:

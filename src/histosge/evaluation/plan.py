@@ -12,13 +12,24 @@ from .._errors import UsageError
 from .deviations import Switch
 from .entry import BASELINES, Entry
 
-__all__ = ["Cell", "Plan", "SectionSpec"]
+__all__ = ["SIBLINGS", "WHOLE", "Cell", "Plan", "SectionSpec"]
+
+# behind the name of a split within a section: all other sections are fitted too
+SIBLINGS = "+siblings"
+# splits that remove a section as a whole
+WHOLE = ("sections", "patients")
 
 _HVG_SCOPES = ("retained", "all")
 _WORDS = {str: "words in quotes", int: "whole numbers", bool: "true or false"}
 # what a plan's words may be
 _LISTS: Mapping[str, type[Any]] = {"splits": str, "seeds": int, "encoders": str}
-_SINGLE: Mapping[str, type[Any]] = {"genes": str, "note": str, "hvg_scope": str, "baselines": bool}
+_SINGLE: Mapping[str, type[Any]] = {
+    "genes": str,
+    "note": str,
+    "hvg_scope": str,
+    "baselines": bool,
+    "siblings": bool,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,8 @@ class Plan:
         Beside the baselines, which always run.
     splits
         ``random:0.5``, ``published``, ``blocks:6`` (width in pitches; ``blocks:6:2`` sets the guard band too),
-        ``sublattice:3``, ``sections``, ``patients``.
+        ``sublattice:3``, ``sections``, ``patients``. A split within a section followed by ``+siblings`` fits all other
+        sections of the plan too.
     seeds
         Of split and fit.
     encoders
@@ -80,6 +92,8 @@ class Plan:
         What a reader of the table must know, such as "20 epochs in place of 1000".
     deviations
         Presets whose differences are switched one at a time.
+    siblings
+        Whether every split within a section is one ``+siblings``.
     """
 
     sections: tuple[SectionSpec, ...]
@@ -92,6 +106,7 @@ class Plan:
     baselines: bool = True
     note: str = ""
     deviations: tuple[Switch, ...] = ()
+    siblings: bool = False
 
     def __post_init__(self) -> None:
         for name in ("sections", "splits", "seeds", "encoders"):
@@ -101,6 +116,11 @@ class Plan:
             raise UsageError("A plan needs models, or its baselines; got neither.")
         for entry in self.entries:
             entry.build()
+        for split in self.splits:
+            if split.removesuffix(SIBLINGS) in WHOLE and split.endswith(SIBLINGS):
+                raise UsageError(
+                    f"'{split}' removes a section as a whole, and fits others anyhow: leave '{SIBLINGS}' out."
+                )
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -111,10 +131,20 @@ class Plan:
             known.setdefault((entry.model, entry.variant), entry)
         return tuple(known.values())
 
+    @property
+    def _splits(self) -> tuple[str, ...]:
+        """The splits, each once, as they are in tables."""
+        if not self.siblings:
+            return self.splits
+        named = (
+            split if split in WHOLE else f"{split.removesuffix(SIBLINGS)}{SIBLINGS}" for split in self.splits
+        )
+        return tuple(dict.fromkeys(named))
+
     def cells(self) -> Iterator[Cell]:
         """Yield every fit, those of one section and split together; models that do not look run once."""
         for section in range(len(self.sections)):
-            for split in self.splits:
+            for split in self._splits:
                 for seed in self.seeds:
                     for entry in self.entries:
                         looks = entry.build().needs.features

@@ -16,6 +16,8 @@ __all__ = ["Appearance", "Look"]
 _COMPONENTS = 40
 # widths of the surroundings that are averaged, in pitches: the next spots, and those after them
 _SURROUNDINGS_PITCHES = (0.8, 1.6)
+# places that tell how a section is stained
+_TELLING = 10
 # beyond this many widths a neighbour has no weight
 _REACH = 4.0
 # factors that the image is asked to guess
@@ -59,11 +61,13 @@ class Appearance:
     Parameters
     ----------
     means, scales
-        Of the features, one row a fitted section, and a last row for any other.
+        Of the features, one row a section, and a last row for any other, which also stands in for sections of which
+        no spot was fitted.
     turn
         From standardised features to principal components.
     spots_um, own
-        Positions of the fitted spots, and their components.
+        Positions of the spots that may be averaged around a place: those fitted, and those that were only seen; and
+        their components.
     widths_um
         Of the surroundings.
     stretch
@@ -105,8 +109,7 @@ class Appearance:
         factors
             Of expression; the first ones are guessed.
         """
-        whole = Columns.of(_finite(features))
-        columns = [whole] * (int(sections.max()) + 2)
+        columns = [Columns.of(_finite(features))] * (int(sections.max()) + 2)
         for index in np.unique(sections):
             columns[index] = Columns.of(_finite(features[sections == index]))
         means, scales = (np.array([getattr(part, name) for part in columns]) for name in ("mean", "scale"))
@@ -122,6 +125,31 @@ class Appearance:
         around = found._around(own, xy_um)
         weights, left_out = _ridge(around, factors[:, :_GUESSED])
         return replace(found, weights=weights), Look(own, around, left_out)
+
+    def having_seen(
+        self, features: Float[np.ndarray, "b d"], section: int, xy_um: Float[np.ndarray, "b 2"]
+    ) -> Appearance:
+        """Return the same, acquainted with a section of which no spot was fitted: with its staining and surroundings.
+
+        Parameters
+        ----------
+        features, xy_um
+            At places all over that section; where they are few, its staining is taken to be that of the others.
+        section
+            Its index.
+        """
+        means, scales = (
+            np.vstack([rows[:-1], np.tile(rows[-1], (max(1, section + 2 - len(rows)), 1))])
+            if section >= len(rows) - 1
+            else rows.copy()
+            for rows in (self.means, self.scales)
+        )
+        if len(features) >= _TELLING:
+            columns = Columns.of(_finite(features))
+            means[section], scales[section] = columns.mean, columns.scale
+        own = _standardised(features, means[section], scales[section]) @ self.turn
+        spots_um, own = np.vstack([self.spots_um, xy_um]), np.vstack([self.own, own])
+        return replace(self, means=means, scales=scales, spots_um=spots_um, own=own)
 
     def look(
         self, features: Float[np.ndarray, "b d"], sections: Array, xy_um: Float[np.ndarray, "b 2"]
@@ -168,8 +196,9 @@ class Appearance:
                 shape = (len(xy_um[part]), len(self.spots_um))
                 weights = sparse.csr_matrix((weight, (near.row[other], near.col[other])), shape=shape)
                 total = 1.0 + np.asarray(weights.sum(axis=1))
-                averages[part] = (own[part] + weights @ self.own) / total
-            blocks.append(averages * stretch)
+                # where there is nothing around, as in a section of which no spot was fitted, nothing was averaged
+                averages[part] = (own[part] + weights @ self.own) / total * np.where(total > 1, stretch, 1.0)
+            blocks.append(averages)
         return np.concatenate(blocks, axis=1)
 
 

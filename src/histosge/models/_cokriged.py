@@ -92,6 +92,23 @@ class CokrigingPredictor:
         offset = self.standard.means[sections[0]] if len(sections) else self.basis.offset
         return FactoredPrediction(inputs.locations, replace(self.basis, offset=offset), mean, sd)
 
+    def having_seen(self, inputs: Inputs) -> CokrigingPredictor:
+        """Return the same, having looked at places all over a section of which no spot was fitted.
+
+        Raises
+        ------
+        DataError
+            When the places belong to several sections.
+        """
+        if self.appearance is None or not len(inputs):
+            return self
+        sections = np.unique(inputs.section_index)
+        if len(sections) > 1:
+            raise DataError(f"Expected places of one section, got {len(sections)}. Show each by itself.")
+        features = np.asarray(features_of(inputs, np.arange(len(inputs))), dtype=np.float64)
+        xy_um = np.array(inputs.locations.xy)
+        return replace(self, appearance=self.appearance.having_seen(features, int(sections[0]), xy_um))
+
     def scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
         """Return mean and standard deviation of each field at each fitted spot, predicted from all others."""
         return self.fields.left_out, np.sqrt(self.fields.left_out_variance)

@@ -24,6 +24,7 @@ __all__ = [
     "Needs",
     "Predictor",
     "Runtime",
+    "SightedPredictor",
     "predict",
 ]
 
@@ -145,6 +146,15 @@ class FactoredPredictor(Predictor, Protocol):
 
     def scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
         """Return mean and standard deviation of each factor at each fitted spot, predicted from all others."""
+        ...
+
+
+@runtime_checkable
+class SightedPredictor(Predictor, Protocol):
+    """A predictor that does better where it has looked at a section before it is asked about places in it."""
+
+    def having_seen(self, inputs: Inputs) -> Predictor:
+        """Return one that has looked at places all over a section of which no spot was fitted."""
         ...
 
 

@@ -25,6 +25,8 @@ _UNSURE = 600
 _SHARE = 0.9999
 # noise is at least this share of the squared error: no gene is measured without
 _LEAST_NOISE = 0.05
+# spots of the section predicted that calibration needs: fewer say nothing of tails
+_ENOUGH = 40
 # spots that noise, calibration and skill are learnt from: enough for a quantile of each gene
 _ASKED = 5000
 
@@ -129,18 +131,21 @@ class Fields:
 def basis_of(found: Fields, samples: Samples, standard: Standard) -> tuple[Basis, dict[str, list[float]]]:
     """Return genes in terms of fields, in log1p(CP10k) of the first section, and how intervals cover.
 
-    Noise, calibration and skill of each gene come from predictions of each spot from all others.
+    Noise, calibration and skill of each gene come from predictions of each spot from all others: of spots of the first
+    section, which is the one predicted, where enough of them are fitted. Skill is that within sections.
     """
     loadings = (found.loadings * standard.back).T
-    rows = evenly(len(samples), _ASKED)
-    measured = samples.expression[rows]
-    expected = standard.means[samples.inputs.section_index[rows]] + found.left_out[rows] @ loadings.T
-    expected = np.maximum(expected, 0.0)
+    sections = samples.inputs.section_index
+    own = np.flatnonzero(sections == 0)
+    rows = own if len(own) >= _ENOUGH else np.arange(len(samples))
+    rows = rows[evenly(len(rows), _ASKED)]
+    measured, means = samples.expression[rows], standard.means[sections[rows]]
+    expected = np.maximum(means + found.left_out[rows] @ loadings.T, 0.0)
     error = measured - expected
     latent = found.left_out_variance[rows] @ (loadings**2).T
     squared = (error**2).mean(axis=0)
     nugget = np.sqrt(np.maximum(squared - latent.mean(axis=0), _LEAST_NOISE * squared))
     spread = np.sqrt(latent + nugget**2)
     factor, calibration = inflation(error, spread)
-    genes_skill = skill(measured, expected)
+    genes_skill = skill(measured - means, expected - means)
     return Basis(samples.genes, standard.offset(0), loadings, nugget, factor, genes_skill), calibration

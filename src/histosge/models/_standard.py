@@ -26,7 +26,8 @@ class Standard:
     Parameters
     ----------
     means
-        Of each gene, one row a fitted section, and a last row for any other: the mean of the sections' means.
+        Of each gene, one row a section, and a last row for any other: the mean of the sections' means, which also
+        stands in for sections of which no spot was fitted.
     scale
         Standard deviation of each gene within sections; 1 where it does not vary.
     weight
@@ -46,15 +47,13 @@ class Standard:
         seed: int,
     ) -> Standard:
         """Learn from the fitted spots."""
-        present, rows = np.unique(sections, return_inverse=True)
-        found = np.array([expression[sections == index].mean(axis=0) for index in present])
-        # a section of which no spot is fitted counts as any other
-        means = np.tile(found.mean(axis=0), (int(present.max()) + 2, 1))
-        means[present] = found
-        spread = (expression - found[rows]).std(axis=0)
+        fitted = np.unique(sections)
+        own = np.array([expression[sections == index].mean(axis=0) for index in fitted])
+        means = np.tile(own.mean(axis=0), (int(fitted[-1]) + 2, 1))
+        means[fitted] = own
+        spread = (expression - means[sections]).std(axis=0)
         scale = np.where(spread > _FLAT, spread, 1.0)
-        weight = np.sqrt(reliability(expression, depth, seed))
-        return cls(means, scale, weight)
+        return cls(means, scale, np.sqrt(reliability(expression, depth, sections, seed)))
 
     def encode(self, expression: Float[np.ndarray, "n g"], sections: Array) -> Float[np.ndarray, "n g"]:
         """Return standardised, weighted expression."""
@@ -80,12 +79,13 @@ class Standard:
 
 
 def reliability(
-    expression: Float[np.ndarray, "n g"], depth: Float[np.ndarray, " n"], seed: int = 0
+    expression: Float[np.ndarray, "n g"], depth: Float[np.ndarray, " n"], sections: Array, seed: int = 0
 ) -> Float[np.ndarray, " g"]:
     """Return how well each gene repeats itself, 0.01 … 1: split-half correlation of its molecules.
 
     The molecules of every spot are dealt into two halves at random (binomial thinning of Poisson counts gives
-    independent halves), which are normalised alike; the correlation is brought to full depth by Spearman–Brown.
+    independent halves), which are normalised alike; the correlation is brought to full depth by Spearman–Brown. It
+    is that within sections: what sections differ in repeats itself without being tissue.
 
     Parameters
     ----------
@@ -93,16 +93,20 @@ def reliability(
         log1p(CP10k), from which the counts follow.
     depth
         Total counts of each spot.
+    sections
+        Index of the section of each.
     seed
         Deals the molecules.
     """
     rows = evenly(len(expression), _DEALT)
-    expression = expression[rows]
+    expression, sections = expression[rows], sections[rows]
     depth = np.maximum(np.asarray(depth[rows], dtype=np.float64), 1.0)[:, None]
     counts = np.rint(np.expm1(np.minimum(expression, 20.0)) * depth / 1e4).astype(np.int64)
     first = np.random.default_rng(seed).binomial(np.maximum(counts, 0), 0.5)
     one, two = (np.log1p(half * (2e4 / depth)) for half in (first, counts - first))
-    one, two = one - one.mean(axis=0), two - two.mean(axis=0)
+    for own in (sections == index for index in np.unique(sections)):
+        one[own] -= one[own].mean(axis=0)
+        two[own] -= two[own].mean(axis=0)
     size = np.sqrt((one**2).sum(axis=0) * (two**2).sum(axis=0))
     half = np.divide((one * two).sum(axis=0), size, out=np.zeros_like(size), where=size > 0)
     half = np.clip(half, 0.0, 1.0)

@@ -24,10 +24,12 @@ from ._standard import Standard, principal
 
 __all__ = ["Cokriging"]
 
-# short and long range in pitches, where nothing else is said: sections of few spots cannot show slow changes
 # a range shorter than this many distances of landmarks is lost between them
 _RESOLVED = 1.5
+# short and long range in pitches, where nothing else is said: sections of few spots cannot show slow changes
 _FEW, _FEW_RANGES, _MANY_RANGES = 1000, (2.0, 8.0), (3.0, 12.0)
+# spots that tell the pitch of a section
+_TELLING = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class Cokriging:
     by gene with the same covariance, for what the factors miss. All of it stays a product of fields and loadings.
 
     Several sections: position kernels act within each, image kernels across; factors are shared; every section has
-    its own gene means and its own staining.
+    its own gene means and its own staining. Ranges, noise and skill are those of the first section, the one predicted,
+    where enough of it is fitted.
 
     Parameters
     ----------
@@ -123,7 +126,7 @@ class Cokriging:
         loadings = principal(values, min(self.factors, len(samples) - 1))
         factors = values @ loadings.T
         sites, appearance, pitch_um = self._sites(samples, factors)
-        ranges_um = tuple(pitch_um * length for length in self._ranges(len(samples)))
+        ranges_um = tuple(pitch_um * length for length in self._ranges(sections))
         shares = self.image_shares if self.image else (0.0,)
         evidence = choose(sites, factors, ranges_um, shares, seed)
         covariance = Covariance.of(sites, ranges_um, evidence.share)
@@ -150,11 +153,13 @@ class Cokriging:
         """Rebuild the predictor."""
         return CokrigingPredictor.restored(genes, arrays, facts)
 
-    def _ranges(self, spots: int) -> tuple[float, ...]:
+    def _ranges(self, sections: Array) -> tuple[float, ...]:
         """Return the ranges of the position kernels in pitches."""
         if self.ranges_pitches is not None:
             return self.ranges_pitches
-        ranges = _FEW_RANGES if spots <= _FEW else _MANY_RANGES
+        # further sections show no slower changes
+        ranges = _FEW_RANGES if np.bincount(sections).max() <= _FEW else _MANY_RANGES
+        spots = len(sections)
         if spots <= max(self.exact, self.landmarks):
             return ranges
         shortest = _RESOLVED * (spots / self.landmarks) ** 0.5
@@ -164,7 +169,9 @@ class Cokriging:
         """Return the fitted spots as the covariance compares them, how looks are made, and their pitch."""
         inputs = samples.inputs
         xy_um = np.array(inputs.locations.xy)
-        pitch_um = _pitch(xy_um)
+        # that of the section that is predicted, where enough of it is fitted to tell
+        first = inputs.section_index == 0
+        pitch_um = _pitch(xy_um[first] if first.sum() >= _TELLING else xy_um)
         diameter_um = min(float(inputs.locations.points.diameter_um), pitch_um) if self.support else 0.0
         if not self.image:
             return Sites(xy_um, diameter_um, None), None, pitch_um

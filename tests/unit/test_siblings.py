@@ -1,0 +1,247 @@
+"""Sections fitted together: which genes they share, and what one says of another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from histosge._errors import UsageError
+from histosge._types import Array
+from histosge.datasets.synthetic import Synthetic, synthetic
+from histosge.inputs import joined, unseen
+from histosge.locations import at_spots, refined
+from histosge.metrics.pearson import pearson
+from histosge.models._contract import SightedPredictor, predict
+from histosge.models._standard import reliability
+from histosge.models.cokriging import Cokriging
+from histosge.pooling import Pool
+from histosge.recipe import Recipe
+from histosge.section import Section
+from histosge.workflow import eyes, fit, load_fit, predict_at, predict_unseen, prepare, prepare_all
+
+RECIPE = Recipe(genes="all")
+
+
+@lru_cache
+def tissue(seed: int, lattice: str = "hexagonal") -> Synthetic:
+    """A tissue whose genes are those of every other seed: loadings differ, what drives each gene does not."""
+    return synthetic(columns=12, rows=14, genes=60, seed=seed, lattice=lattice)  # type: ignore[arg-type]
+
+
+def named(section: Section, genes: Array, ids: Array | None = None) -> Section:
+    return replace(section, genes=genes, gene_ids=genes if ids is None else ids)
+
+
+def with_genes(section: Section, columns: Array) -> Section:
+    """The section with these genes, in this order."""
+    return replace(
+        section,
+        counts=section.counts[:, columns],
+        genes=section.genes[columns],
+        gene_ids=section.gene_ids[columns],
+    )
+
+
+def scaled(section: Section, seed: int) -> Section:
+    """The section measured by another lab: each gene is caught up to eight times as often, or as rarely."""
+    factor = np.exp2(np.random.default_rng(seed).uniform(-3, 3, len(section.genes)))
+    counts = sparse.csr_matrix(np.rint(section.counts.toarray() * factor * 4))
+    return replace(section, counts=counts)
+
+
+def skill_on_removed(siblings: tuple[Section, ...], *, own: bool = True, every: int = 8) -> float:
+    """Mean correlation with the truth at spots that were not fitted, one in ``every`` of the target being fitted."""
+    target = tissue(0)
+    rows = np.arange(0, len(target.section), every) if own else np.arange(0)
+    removed = np.setdiff1d(np.arange(len(target.section)), np.arange(0, len(target.section), every))
+    pool = Pool.of(target.section, siblings)
+    panel = pool.choose("all", rows=rows)
+    model = Cokriging()
+    encoder = eyes(target.section, RECIPE, model.needs, _machine())
+    inputs = prepare_all(pool.sections, model.needs, encoder)
+    predictor = model.fit(pool.gather(panel, inputs, rows=rows))
+    found = predict(predictor, inputs.take(removed)).mean
+    truth = target.truth(target.section.spots.xy[removed])[:, panel.columns]
+    return float(np.mean(pearson(truth, found.astype(float))))
+
+
+def _machine() -> object:
+    from histosge.workflow import Machine
+
+    return Machine()
+
+
+def test_genes_are_matched_by_name_whatever_their_order() -> None:
+    """Each common gene's column holds that gene's counts in every section; the rest is reported, not lost silently."""
+    first, second = tissue(0).section, tissue(1).section
+    order = np.random.default_rng(0).permutation(60)[:50]
+    pool = Pool.of(with_genes(first, np.arange(5, 60)), [with_genes(second, order)])
+    assert set(pool.genes) == set(first.genes[5:]) & set(second.genes[order])
+    for section, columns in zip(pool.sections, pool.columns, strict=True):
+        assert list(section.genes[columns]) == list(pool.genes)
+    (told,) = pool.told()
+    assert told.genes == len(pool.genes)
+    assert told.missing == 55 - len(pool.genes)
+    assert told.further == 50 - len(pool.genes)
+
+
+def test_the_order_of_a_siblings_genes_changes_nothing() -> None:
+    """The samples of two sections are the same bits when the sibling's genes are shuffled."""
+    first, second = tissue(0).section, tissue(1).section
+    inputs = joined([_places(first), _places(second)])
+    found = []
+    for sibling in (second, with_genes(second, np.random.default_rng(1).permutation(60))):
+        pool = Pool.of(first, [sibling])
+        found.append(pool.gather(pool.choose("hvg:20"), inputs))
+    assert list(found[0].genes) == list(found[1].genes)
+    assert np.array_equal(found[0].expression, found[1].expression)
+
+
+def _places(section: Section) -> object:
+    return prepare(section, at_spots(section), Cokriging(image=False).needs, None)
+
+
+def test_identifiers_match_where_names_do_not() -> None:
+    """A sibling with Ensembl ids for names is matched by the target's ids; without them it is refused in a sentence."""
+    first, second = tissue(0).section, tissue(1).section
+    ids = np.array([f"ENSG{number:011d}" for number in range(60)])
+    pool = Pool.of(named(first, first.genes, ids), [named(second, ids)])
+    assert list(pool.genes) == list(first.genes)
+    with pytest.raises(UsageError, match="no gene in common") as caught:
+        Pool.of(first, [named(second, ids)])
+    assert "synthetic" in str(caught.value)
+
+
+def test_genes_are_chosen_on_the_target() -> None:
+    """The panel is that of the target's spots looked at, among the common genes, whatever the siblings' counts."""
+    first, second = tissue(0).section, tissue(1).section
+    rows = np.arange(0, len(first), 2)
+    shared = with_genes(second, np.arange(10, 60))
+    panel = Pool.of(first, [shared]).choose("hvg:15", rows=rows)
+    alone = Pool.of(with_genes(first, np.arange(10, 60))).choose("hvg:15", rows=rows)
+    assert list(panel.names) == list(alone.names)
+    assert list(first.genes[panel.columns]) == list(panel.names)
+
+
+def test_a_sibling_helps_where_little_was_measured() -> None:
+    """With an eighth of the spots fitted, two siblings raise the correlation with the truth at the others."""
+    siblings = (tissue(1).section, tissue(2).section)
+    assert skill_on_removed(siblings) > skill_on_removed(()) + 0.02
+
+
+def test_a_sibling_of_another_pitch_and_gene_list_does_not_hurt() -> None:
+    """A legacy section, of twice the pitch and other genes, costs the target next to nothing."""
+    coarse = with_genes(tissue(3, "square").section, np.arange(60)[::-1])
+    assert skill_on_removed((coarse,)) > skill_on_removed(()) - 0.01
+
+
+def test_a_batch_shift_of_the_sibling_is_absorbed() -> None:
+    """Counts of each of its genes multiplied, the sibling still helps nearly as much."""
+    sibling = tissue(1).section
+    alone, plain, shifted = (
+        skill_on_removed(others) for others in ((), (sibling,), (scaled(sibling, seed=5),))
+    )
+    assert shifted > plain - 0.03
+    assert shifted > alone
+
+
+def test_a_section_of_which_nothing_was_fitted_is_predicted_from_its_image() -> None:
+    """Fitted to siblings alone the model beats what no look at the image could know, and is never NaN."""
+    assert skill_on_removed((tissue(1).section, tissue(2).section), own=False) > 0.2
+
+
+def test_an_unseen_section_is_predicted_from_its_image_alone() -> None:
+    """Its counts change nothing, nor which places are asked together; it is no part of the target, where it lies."""
+    first, second, third = (tissue(seed).section for seed in range(3))
+    fitted = fit(first, RECIPE, siblings=[second])
+    there = predict_unseen(fitted, third, at_spots(third))
+    blind = replace(third, counts=third.counts * 0)
+    again = predict_unseen(fitted, blind, at_spots(third))
+    part = predict_unseen(fitted, third, at_spots(third).take(np.arange(0, len(third), 3)))
+    assert np.isfinite(there.mean).all()
+    assert np.array_equal(there.mean, again.mean)
+    assert np.allclose(there.mean[::3], part.mean, atol=1e-5)
+    assert not np.allclose(there.mean, predict_at(fitted, third, at_spots(third)).mean, atol=1e-2)
+    assert np.array_equal(there.locations.xy, third.spots.xy)
+
+
+def test_an_unseen_sections_staining_is_absorbed() -> None:
+    """Features scaled and shifted as by another stainer give the same answers, once the section has been looked at."""
+    first, second, third = (tissue(seed).section for seed in range(3))
+    fitted = fit(first, RECIPE, siblings=[second])
+    plain = unseen(prepare(third, at_spots(third), fitted.model.needs, fitted.encoder), 2)
+    stained = replace(plain, features=np.asarray(plain.features[:]) * 1.5 + 2.0)  # type: ignore[index]
+    answers = []
+    for inputs in (plain, stained):
+        assert isinstance(fitted.predictor, SightedPredictor)
+        answers.append(predict(fitted.predictor.having_seen(inputs), inputs).mean)
+    assert np.allclose(answers[0], answers[1], atol=1e-3)
+    assert not np.allclose(answers[0], predict(fitted.predictor, stained).mean, atol=1e-2)
+
+
+def test_a_model_without_eyes_refuses_an_unseen_section() -> None:
+    """Interpolation knows nothing of a section without a measured spot, and says so."""
+    first, second = tissue(0).section, tissue(1).section
+    fitted = fit(first, Recipe("kriging", genes="all"))
+    with pytest.raises(UsageError, match="interpolates"):
+        predict_unseen(fitted, second, at_spots(second))
+
+
+def test_a_fit_with_siblings_is_found_again_without_them(tmp_path: Path) -> None:
+    """The fit is kept under all sections; loading it needs the target alone, and gives the same bits."""
+    first, second = tissue(0).section, with_genes(tissue(1).section, np.arange(40))
+    fitted = fit(first, RECIPE, siblings=[second], folder=tmp_path)
+    assert fitted.key != fit(first, RECIPE, folder=tmp_path / "alone").key
+    again = load_fit(first, tmp_path)
+    assert again.key == fitted.key
+    assert again.siblings == fitted.siblings
+    assert list(again.panel.names) == list(fitted.panel.names)
+    assert np.array_equal(again.panel.columns, fitted.panel.columns)
+    places = refined(first, 2)
+    one, two = (predict_at(each, first, places).mean for each in (fitted, again))
+    assert np.array_equal(one, two)
+    with pytest.raises(UsageError, match="other data"):
+        load_fit(second, tmp_path)
+
+
+def test_a_section_is_not_its_own_sibling() -> None:
+    """Spots given twice would count twice: refused."""
+    first = tissue(0).section
+    with pytest.raises(UsageError, match="twice"):
+        fit(first, RECIPE, siblings=[first])
+
+
+def test_intervals_and_skill_are_those_of_the_target() -> None:
+    """A sibling of pure noise leaves the target's own left-out skill what it is without it, or nearly so."""
+    first, second = tissue(0).section, tissue(1).section
+    rng = np.random.default_rng(0)
+    noise = replace(second, counts=sparse.csr_matrix(rng.poisson(5.0, second.counts.shape).astype(float)))
+    alone, beside = (fit(first, RECIPE, siblings=others).predictor for others in ((), (noise,)))
+    told = [float(each.facts()["skill_left_out"]) for each in (alone, beside)]
+    assert told[1] > 0.8 * told[0]
+
+
+def test_what_is_unseen_keeps_its_rows() -> None:
+    """Inputs of an unseen section have its places, moved beyond all fitted sections, and an index of their own."""
+    section = tissue(0).section
+    inputs = _places(section)
+    found = unseen(inputs, 3)  # type: ignore[arg-type]
+    assert (found.section_index == 3).all()
+    assert np.allclose(found.locations.xy - section.spots.xy, [3e7, 0.0])
+
+
+def test_what_sections_differ_in_is_not_reliable() -> None:
+    """A gene that is noise in each of two large sections is unreliable, by whatever their means differ."""
+    rng = np.random.default_rng(0)
+    sections = np.repeat([0, 1], 6000)
+    depth = np.full(12000, 1000.0)
+    signal = rng.gamma(2.0, 10.0, 12000)
+    counts = rng.poisson(np.column_stack([np.where(sections == 0, 5.0, 50.0), signal]))
+    found = reliability(np.log1p(counts * 1e4 / depth[:, None]), depth, sections)
+    assert found[0] < 0.1
+    assert found[1] > 0.7
