@@ -20,10 +20,11 @@ from histosge.inputs import Inputs
 from histosge.locations import at_spots, refined
 from histosge.models import build_model
 from histosge.models._contract import FactoredPredictor
+from histosge.pooling import measure
 from histosge.provenance import peak_memory_bytes
 from histosge.recipe import Recipe
 from histosge.transcriptome import extend
-from histosge.workflow import Machine, eyes, measure, prepare
+from histosge.workflow import Machine, eyes, prepare
 
 _EPOCHS, _PUBLISHED_EPOCHS = 3, 1000
 

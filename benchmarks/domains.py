@@ -28,8 +28,9 @@ from histosge.genes import select
 from histosge.locations import at_spots
 from histosge.metrics.labels import adjusted_rand, mutual_information
 from histosge.models import MODELS, build_model, predict
+from histosge.pooling import measure
 from histosge.subject import from_section
-from histosge.workflow import eyes, measure, prepare
+from histosge.workflow import eyes, prepare
 
 
 def recovered(section: histosge.Section, word: str, seed: int, epochs: int | None, store: Path) -> np.ndarray:

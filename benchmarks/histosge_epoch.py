@@ -19,7 +19,8 @@ from histosge.genes import select
 from histosge.inputs import Samples
 from histosge.locations import at_spots
 from histosge.models import build_model
-from histosge.workflow import eyes, measure, prepare
+from histosge.pooling import measure
+from histosge.workflow import eyes, prepare
 
 
 def seconds(samples: Samples, preset: str, epochs: int) -> float:

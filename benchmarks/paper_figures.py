@@ -30,8 +30,9 @@ from histosge.genes import GenePanel, refuse_unknown, select
 from histosge.locations import at_spots
 from histosge.metrics.pearson import pearson
 from histosge.models import predict
+from histosge.pooling import measure
 from histosge.subject import ground
-from histosge.workflow import eyes, measure, prepare
+from histosge.workflow import eyes, prepare
 
 
 def entry(words: dict[str, Any]) -> Entry:

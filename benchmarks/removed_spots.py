@@ -21,7 +21,8 @@ from histosge import splits
 from histosge.genes import select
 from histosge.locations import at_spots
 from histosge.models import build_model, predict
-from histosge.workflow import eyes, measure, prepare
+from histosge.pooling import measure
+from histosge.workflow import eyes, prepare
 
 
 def correlations(found: np.ndarray, truth: np.ndarray) -> np.ndarray:

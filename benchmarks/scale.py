@@ -20,9 +20,10 @@ from histosge.inputs import Inputs, Samples
 from histosge.locations import Locations, at_spots
 from histosge.models import build_model, predict
 from histosge.points import Points
+from histosge.pooling import measure
 from histosge.provenance import peak_memory_bytes
 from histosge.recipe import Recipe
-from histosge.workflow import Machine, eyes, measure, prepare
+from histosge.workflow import Machine, eyes, prepare
 
 _BIN_UM = 16.0
 

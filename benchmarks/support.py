@@ -25,7 +25,8 @@ from histosge.expression import log_cp10k
 from histosge.genes import select
 from histosge.locations import Locations, at_spots, grid
 from histosge.models import build_model, predict
-from histosge.workflow import eyes, measure, prepare
+from histosge.pooling import measure
+from histosge.workflow import eyes, prepare
 
 # pitch, diameter and lattice of what is measured
 LAYOUTS = {

@@ -21,10 +21,11 @@ from histosge.inputs import Inputs, Samples
 from histosge.locations import at_spots, refined
 from histosge.metrics.pearson import pearson
 from histosge.models import MODELS, Model, Predictor, Runtime, _artefact, build_model, predict, presets
+from histosge.pooling import measure
 from histosge.recipe import Recipe
 from histosge.section import Section
 from histosge.splits import random
-from histosge.workflow import eyes, measure, prepare
+from histosge.workflow import eyes, prepare
 
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
 # every model with its defaults, and every preset that differs from them

@@ -171,7 +171,8 @@ def test_reliability_is_the_square_of_the_ceiling() -> None:
     tissue = synthetic(columns=24, rows=24, genes=24, seed=1)
     section = tissue.section
     values = log_cp10k(section.counts).toarray()
-    found = reliability(values, np.asarray(section.counts.sum(axis=1)).ravel())
+    depth = np.asarray(section.counts.sum(axis=1)).ravel()
+    found = reliability(values, depth, np.zeros(len(values), dtype=np.intp))
     assert np.allclose(found, noise_ceiling(section.counts, np.arange(24)) ** 2, atol=0.12)
     truth = tissue.truth(section.spots.xy)
     real = np.array([np.corrcoef(truth[:, g], values[:, g])[0, 1] ** 2 for g in range(24)])

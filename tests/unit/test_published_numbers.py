@@ -12,8 +12,9 @@ import histosge
 from histosge.genes import select
 from histosge.locations import at_spots
 from histosge.models import build_model, predict
+from histosge.pooling import measure
 from histosge.splits import random
-from histosge.workflow import eyes, measure, prepare
+from histosge.workflow import eyes, prepare
 
 
 @pytest.mark.real
