@@ -129,6 +129,7 @@ class Cokriging:
         ranges_um = tuple(pitch_um * length for length in self._ranges(sections))
         shares = self.image_shares if self.image else (0.0,)
         evidence = choose(sites, factors, ranges_um, shares, seed)
+        told = evidence.facts(values, loadings)
         kept = self._kept(sections)
         if len(kept) < len(samples):
             samples, sites, values, factors = (
@@ -145,8 +146,7 @@ class Cokriging:
         found = Fields.solve(spectrum, values, factors, loadings, gene_share=share, most=self.fields)
         basis, calibration = basis_of(found, samples, standard)
         histology = parts(basis, found, covariance, sites, landmarks)
-        told = {
-            **evidence.facts(values, loadings),
+        told |= {
             "share_of_histology": float(histology.mean()),
             "skill_left_out": float(basis.skill.mean()),
             "fields": len(found.variance),
