@@ -31,7 +31,8 @@ def main(folder: Path) -> None:
         alone, beside = both["random:0.5"].mean(), both["random:0.5+siblings"].mean()
         third = wide.loc[sorted(panels[2])]["sections"].fillna(0.0).mean()
         genes = len(both) / both.index.get_level_values("seed").nunique()
-        line = f"{genes:.0f} | {alone:.3f} | {beside:.3f} | {beside / alone - 1:+.1%} | {third:.3f}"
+        last = "–" if pd.isna(third) else f"{third:.3f}"
+        line = f"{genes:.0f} | {alone:.3f} | {beside:.3f} | {beside / alone - 1:+.1%} | {last}"
         print(f"| {section} | {model} | {line} |")
 
 
