@@ -17,11 +17,15 @@ PAGES = {
         *("polygons", "alignment", "patches"),
     ),
     "Reading": ("readers", "datasets"),
-    "What passes between": ("inputs", "prediction", "factored"),
+    "What passes between": ("inputs", "prediction", "factored", "transcriptome"),
     "Encoders": ("encoders", "store", "features"),
     "Models": ("genes", "splits", "models"),
-    "Writers and figures": ("writers", "figures"),
-    "Assembly": ("pooling", "recipe", "target", "workflow", "delivery", "assembly", "demo"),
+    "Domains": ("domains",),
+    "Writers, figures, report": ("writers", "figures", "report", "conservation"),
+    "Assembly": (
+        *("recipe", "target", "workflow", "pooling", "delivery", "export", "assembly", "demo"),
+        *("annotation", "subject", "partition", "claims"),
+    ),
     "Judging": ("evaluation",),
     "Everything else": (),
 }

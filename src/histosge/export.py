@@ -28,7 +28,7 @@ _LAYER = "conserved"
 
 @dataclass(frozen=True, slots=True)
 class Conserved:
-    """Counts to write beside the prediction; see :func:`histosge.conservation.conserve`.
+    """Counts to write beside the prediction; see :func:`histosge.conserve`.
 
     Parameters
     ----------

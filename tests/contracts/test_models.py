@@ -230,7 +230,9 @@ def test_a_model_depends_on_what_its_card_says(kind: tuple[str, str | None]) -> 
     if inputs.patches is not None:
         turned = replace(inputs, patches=inputs.patches.take(shuffled))
         assert np.allclose(predict(fitted(kind), turned).mean, usual) is not card.uses_image
-    assert (inputs.features is not None or inputs.patches is not None) == card.uses_image
+    looks = inputs.features is not None or inputs.patches is not None
+    # a preset may close the eyes of a model that can see
+    assert looks == card.uses_image or (kind[1] is not None and card.uses_image)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not together(kind)], ids=label)

@@ -27,6 +27,8 @@ _COMPARTMENTS = 3
 _SCAN_MPP, _IMAGE_MPP = 0.5, 2.0
 _MARGIN_PITCHES = 1.5
 _MEAN_DEPTH = 4000.0
+# of a disk over which rates are averaged
+_PLACES = 37
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,9 +83,17 @@ class Synthetic:
     level: Float[np.ndarray, " g"]
     loadings: Float[np.ndarray, "k g"]
 
-    def truth(self, xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n g"]:
-        """Return the expression without noise, log1p(CP10k), anywhere."""
-        rates = _rates(self, np.asarray(xy_um, dtype=np.float64))
+    def truth(self, xy_um: Float[np.ndarray, "n 2"], diameter_um: float = 0.0) -> Float[np.ndarray, "n g"]:
+        """Return the expression without noise, log1p(CP10k), anywhere.
+
+        Parameters
+        ----------
+        xy_um
+            Where.
+        diameter_um
+            Of the disks whose mean rates are asked for; 0 is the place itself.
+        """
+        rates = _mean_rates(self, np.asarray(xy_um, dtype=np.float64), diameter_um)
         return np.asarray(np.log1p(1e4 * rates))
 
     def domains(self, xy_um: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
@@ -98,6 +108,8 @@ def synthetic(
     *,
     seed: int = 0,
     lattice: Literal["hexagonal", "square"] = "hexagonal",
+    support: Literal["point", "disk"] = "point",
+    diameter_um: float | None = None,
 ) -> Synthetic:
     """Make a tissue, stain it, and measure it.
 
@@ -111,11 +123,16 @@ def synthetic(
         Another seed, another tissue.
     lattice
         ``"hexagonal"``: 55 µm spots 100 µm apart (Visium); ``"square"``: 100 µm spots 200 µm apart (legacy ST).
+    support
+        What a spot measures: ``"point"``, the rates at its centre; ``"disk"``, their mean over the spot, as real ones
+        do.
+    diameter_um
+        Of the spots, instead of the platform's.
 
     Raises
     ------
     UsageError
-        For an array with fewer than 4 columns or rows, no genes, or an unknown lattice.
+        For an array with fewer than 4 columns or rows, no genes, a negative diameter, or an unknown word.
 
     Examples
     --------
@@ -130,8 +147,12 @@ def synthetic(
         )
     if lattice not in ("hexagonal", "square"):
         raise UsageError(f"Expected a lattice of hexagonal or square, got '{lattice}'.")
+    if support not in ("point", "disk"):
+        raise UsageError(f"Expected a support of point or disk, got '{support}'.")
     rng = np.random.default_rng(seed)
     platform = SYNTHETIC if lattice == "hexagonal" else LEGACY_ST
+    if diameter_um is not None:
+        platform = replace(platform, diameter_um=diameter_um)
     lattice_xy, xy_um = _sites(columns, rows, platform)
     size_um = xy_um.max(0) + _MARGIN_PITCHES * _pitch(platform)
     waves = [Waves.draw(rng, length) for length in (350.0, 350.0, 350.0, 900.0, 90.0)]
@@ -147,7 +168,7 @@ def synthetic(
     spots = Points(xy_um, ids, platform.diameter_um or 0.0)
     section = Section("synthetic", empty, names, names, spots, lattice_xy, fitted, platform, _SCAN_MPP)
     tissue = Synthetic(section, compartments, zone, nuclei, level, loadings)
-    counts = _measured(tissue, rng)
+    counts = _measured(tissue, spots.diameter_um if support == "disk" else 0.0, rng)
     image = _image(tissue, size_um, outline, rng)
     return replace(
         tissue, section=replace(section, counts=counts, slide=SlideImage.from_array(image, _IMAGE_MPP))
@@ -203,9 +224,19 @@ def _rates(tissue: Synthetic, xy_um: Array) -> Array:
     return np.asarray(rates / rates.sum(axis=1, keepdims=True))
 
 
-def _measured(tissue: Synthetic, rng: np.random.Generator) -> sparse.csr_matrix:
+def _mean_rates(tissue: Synthetic, xy_um: Array, diameter_um: float) -> Array:
+    """Return rates averaged over disks: places of a sunflower, each of the same area."""
+    if diameter_um <= 0:
+        return _rates(tissue, xy_um)
+    turn = np.arange(_PLACES) * np.pi * (3 - 5**0.5)
+    radius = diameter_um / 2 * np.sqrt((np.arange(_PLACES) + 0.5) / _PLACES)
+    steps = np.column_stack([radius * np.cos(turn), radius * np.sin(turn)])
+    return np.asarray(np.mean([_rates(tissue, xy_um + step) for step in steps], axis=0))
+
+
+def _measured(tissue: Synthetic, diameter_um: float, rng: np.random.Generator) -> sparse.csr_matrix:
     """Return Poisson counts; spots differ in how deeply they were sequenced."""
-    rates = _rates(tissue, tissue.section.spots.xy)
+    rates = _mean_rates(tissue, tissue.section.spots.xy, diameter_um)
     depth = _MEAN_DEPTH * rng.lognormal(-0.08, 0.4, len(rates))
     counts = rng.poisson(depth[:, None] * rates)
     # a spot without any count is dropped by every reader

@@ -66,7 +66,7 @@ class Leiden:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`histosge.domains.Method`.
+        """Return the domain of each place; see :class:`~histosge.domains._contract.Method`.
 
         Raises
         ------

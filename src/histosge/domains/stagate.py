@@ -85,7 +85,7 @@ class STAGATE:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`histosge.domains.Method`."""
+        """Return the domain of each place; see :class:`~histosge.domains._contract.Method`."""
         refuse_unusable(self.card, values, xy_um, clusters)
         found = self.embed(values, xy_um, pitch_um=pitch_um, seed=seed, runtime=runtime)
         return by_size(tied_mixture(found, clusters or 0, seed=seed))

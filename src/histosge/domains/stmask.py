@@ -97,7 +97,7 @@ class STMask:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`histosge.domains.Method`."""
+        """Return the domain of each place; see :class:`~histosge.domains._contract.Method`."""
         from sklearn.cluster import KMeans
 
         refuse_unusable(self.card, values, xy_um, clusters)

@@ -166,11 +166,27 @@ class CokrigingPredictor:
         look = None
         if self.appearance is not None and self.covariance.share > 0:
             look = self.appearance.look(features_of(inputs, rows), sections, xy_um)
-        diameter_um = 0.0
-        if self.landmarks.diameter_um > 0:
-            diameter_um = min(float(inputs.locations.points.diameter_um), self.landmarks.diameter_um)
-        sites = Sites(xy_um, diameter_um, look)
-        return self.fields.at(self.covariance(sites, self.landmarks), self.covariance.variance(sites))
+        diameters_um = self._diameters(inputs, rows)
+        if len(sizes := np.unique(diameters_um)) == 1:
+            sites = Sites(xy_um, float(sizes[0]), look)
+            return self.fields.at(self.covariance(sites, self.landmarks), self.covariance.variance(sites))
+        covariance, prior = np.empty((len(rows), len(self.landmarks))), np.empty(len(rows))
+        for size in sizes:
+            part = np.flatnonzero(diameters_um == size)
+            sites = Sites(xy_um[part], float(size), None if look is None else look.take(part))
+            covariance[part] = self.covariance(sites, self.landmarks)
+            prior[part] = self.covariance.variance(sites)
+        return self.fields.at(covariance, prior)
+
+    def _diameters(self, inputs: Inputs, rows: Array) -> Array:
+        """Return what each place is the average over.
+
+        A measured spot is the spot it is. Any other place is as wide as what was asked for says (a refined lattice
+        shares a spot's area, a grid's place has that of its cell, a cell is a point), and never wider than a spot.
+        """
+        spot_um = self.landmarks.diameter_um
+        place_um = min(float(inputs.locations.points.diameter_um), spot_um)
+        return np.where(inputs.locations.observed[rows], spot_um, place_um)
 
 
 def parts(

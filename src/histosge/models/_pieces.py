@@ -35,4 +35,6 @@ def features_of(inputs: Inputs, rows: Array) -> Float[np.ndarray, "b d"]:
         raise UsageError(
             "The model reads features of the tissue image, and got none. Give the image with --image."
         )
+    if not inputs.features.shape[1]:
+        raise UsageError("Expected at least one feature a place, got none. Choose another with --encoder.")
     return np.asarray(inputs.features[rows], dtype=np.float64)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._errors import UsageError
+from .._errors import DataError, UsageError
 from .._types import Array
 from ..inputs import Samples
 from ._appearance import Appearance
@@ -88,7 +88,7 @@ class Cokriging:
         True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # the reference's few lines: equal weights, no averaging gene by gene
+        # few lines would do it: half image whatever the evidence, spots as points, no averaging gene by gene
         "plain": {"gene_share": 0.0, "image_shares": (0.5,), "support": False},
         # histology switched off, for comparison
         "positions": {"image": False},
@@ -116,10 +116,11 @@ class Cokriging:
         Raises
         ------
         UsageError
-            For fewer than 3 spots, and without features where the image is to be looked at.
+            For fewer than 3 spots or no genes, and without features where the image is to be looked at.
+        DataError
+            For expression or depths that are not finite.
         """
-        if len(samples) < 3:
-            raise UsageError(f"Expected at least 3 spots to fit, got {len(samples)}.")
+        _refuse(samples)
         sections = samples.inputs.section_index
         standard = Standard.fit(samples.expression, samples.depth, sections, seed)
         values = standard.encode(samples.expression, sections)
@@ -194,6 +195,23 @@ class Cokriging:
         features = features_of(inputs, np.arange(len(samples)))
         appearance, look = Appearance.fit(features, inputs.section_index, xy_um, pitch_um, factors)
         return Sites(xy_um, diameter_um, look), appearance, pitch_um
+
+
+def _refuse(samples: Samples) -> None:
+    """Say in a sentence why there is nothing to fit."""
+    if len(samples) < 3:
+        raise UsageError(
+            f"Expected at least 3 spots to fit, got {len(samples)}. A mean of fewer says as much."
+        )
+    if not len(samples.genes):
+        raise UsageError("Expected at least one gene to fit, got none. Choose others with --genes.")
+    for name in ("expression", "depth"):
+        values = getattr(samples, name)
+        if not np.isfinite(values).all():
+            raise DataError(
+                f"Expected finite {name}, got {int((~np.isfinite(values)).sum())} values that are not. "
+                "Check the counts."
+            )
 
 
 def _spectrum(covariance: Covariance, sites: Sites, landmarks: Sites, device: str) -> Spectrum:
