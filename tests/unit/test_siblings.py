@@ -248,7 +248,7 @@ def test_what_sections_differ_in_is_not_reliable() -> None:
 
 
 def test_large_siblings_are_thinned_before_the_target_is() -> None:
-    """Where all spots are too many for an exact fit, every spot of the target is still kriged, and some of the others."""
+    """Where all spots are too many for an exact fit, all spots of the target are kriged, and some others."""
     first, second = tissue(0).section, tissue(1).section
     pool, model = Pool.of(first, [second]), Cokriging(image=False, exact=len(first) + 20, landmarks=10)
     inputs = joined([_places(first), _places(second)])  # type: ignore[list-item]
