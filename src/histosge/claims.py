@@ -15,12 +15,11 @@ from .metrics.intervals import coverage
 from .metrics.morans import morans_i
 from .metrics.pearson import pearson
 from .models._contract import Runtime, predict
-from .pooling import measure
 from .prediction import Prediction
 from .recipe import Recipe
 from .section import Section
 from .splits import random
-from .workflow import Machine, eyes, prepare
+from .workflow import Machine, eyes, measure, prepare
 
 __all__ = ["HeldOut", "captions", "held_out"]
 

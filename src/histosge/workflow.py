@@ -23,7 +23,7 @@ from .locations import Locations, at_spots
 from .models import _artefact
 from .models._contract import Model, Needs, Predictor, Runtime, SightedPredictor, predict
 from .patches import PatchSource
-from .pooling import Pool, Sibling
+from .pooling import Pool, Sibling, measure
 from .prediction import Prediction
 from .recipe import Recipe
 from .section import Section
@@ -36,6 +36,7 @@ __all__ = [
     "eyes",
     "fit",
     "load_fit",
+    "measure",
     "predict_at",
     "predict_unseen",
     "prepare",

@@ -245,3 +245,14 @@ def test_what_sections_differ_in_is_not_reliable() -> None:
     found = reliability(np.log1p(counts * 1e4 / depth[:, None]), depth, sections)
     assert found[0] < 0.1
     assert found[1] > 0.7
+
+
+def test_large_siblings_are_thinned_before_the_target_is() -> None:
+    """Where all spots are too many for an exact fit, all spots of the target are kriged, and some others."""
+    first, second = tissue(0).section, tissue(1).section
+    pool, model = Pool.of(first, [second]), Cokriging(image=False, exact=len(first) + 20, landmarks=10)
+    inputs = joined([_places(first), _places(second)])  # type: ignore[list-item]
+    predictor = model.fit(pool.gather(pool.choose("all"), inputs))
+    assert predictor.facts()["landmarks"] == len(first) + 20
+    assert np.array_equal(predictor.landmarks.xy_um[: len(first)], first.spots.xy)
+    assert len(predictor.scores()[0]) == len(first) + 20

@@ -79,7 +79,10 @@ class Standard:
 
 
 def reliability(
-    expression: Float[np.ndarray, "n g"], depth: Float[np.ndarray, " n"], sections: Array, seed: int = 0
+    expression: Float[np.ndarray, "n g"],
+    depth: Float[np.ndarray, " n"],
+    sections: Array | None = None,
+    seed: int = 0,
 ) -> Float[np.ndarray, " g"]:
     """Return how well each gene repeats itself, 0.01 … 1: split-half correlation of its molecules.
 
@@ -94,10 +97,11 @@ def reliability(
     depth
         Total counts of each spot.
     sections
-        Index of the section of each.
+        Index of the section of each; ``None``: all are of one.
     seed
         Deals the molecules.
     """
+    sections = np.zeros(len(expression), dtype=np.intp) if sections is None else sections
     rows = evenly(len(expression), _DEALT)
     expression, sections = expression[rows], sections[rows]
     depth = np.maximum(np.asarray(depth[rows], dtype=np.float64), 1.0)[:, None]

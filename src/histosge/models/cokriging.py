@@ -17,7 +17,7 @@ from ._contract import ModelCard, Needs, Runtime
 from ._covariance import Covariance, Sites
 from ._evidence import choose
 from ._fields import Fields, basis_of
-from ._landmarks import spread_out
+from ._landmarks import evenly, spread_out
 from ._pieces import features_of, pieces
 from ._spectrum import Spectrum
 from ._standard import Standard, principal
@@ -64,7 +64,8 @@ class Cokriging:
         Whether a spot is the disk it is (predictions of smaller places are then less blurred than the spots) or a
         point.
     exact
-        Up to this many spots the process is exact; time grows with their cube.
+        Up to this many spots the process is exact; time grows with their cube. Where it is further sections that make
+        more, theirs are thinned to leave the first one exact.
     landmarks
         Above, this many of the spots, spread evenly, carry it; ranges are then no shorter than these resolve.
     """
@@ -129,6 +130,15 @@ class Cokriging:
         ranges_um = tuple(pitch_um * length for length in self._ranges(sections))
         shares = self.image_shares if self.image else (0.0,)
         evidence = choose(sites, factors, ranges_um, shares, seed)
+        told = evidence.facts(values, loadings)
+        kept = self._kept(sections)
+        if len(kept) < len(samples):
+            samples, sites, values, factors = (
+                samples.take(kept),
+                sites.take(kept),
+                values[kept],
+                factors[kept],
+            )
         covariance = Covariance.of(sites, ranges_um, evidence.share)
         few = len(samples) <= max(self.exact, self.landmarks)
         landmarks = sites if few else sites.take(spread_out(sites.xy_um, self.landmarks))
@@ -137,8 +147,7 @@ class Cokriging:
         found = Fields.solve(spectrum, values, factors, loadings, gene_share=share, most=self.fields)
         basis, calibration = basis_of(found, samples, standard)
         histology = parts(basis, found, covariance, sites, landmarks)
-        told = {
-            **evidence.facts(values, loadings),
+        told |= {
             "share_of_histology": float(histology.mean()),
             "skill_left_out": float(basis.skill.mean()),
             "fields": len(found.variance),
@@ -153,13 +162,21 @@ class Cokriging:
         """Rebuild the predictor."""
         return CokrigingPredictor.restored(genes, arrays, facts)
 
+    def _kept(self, sections: Array) -> Array:
+        """Return the spots that are kriged: all, or of other sections as many as leave the first one exact."""
+        own, others = np.flatnonzero(sections == 0), np.flatnonzero(sections != 0)
+        room = self.exact - len(own)
+        if not len(own) or room <= 0 or len(others) <= room:
+            return np.arange(len(sections))
+        return np.concatenate([own, others[evenly(len(others), room)]])
+
     def _ranges(self, sections: Array) -> tuple[float, ...]:
         """Return the ranges of the position kernels in pitches."""
         if self.ranges_pitches is not None:
             return self.ranges_pitches
         # further sections show no slower changes
         ranges = _FEW_RANGES if np.bincount(sections).max() <= _FEW else _MANY_RANGES
-        spots = len(sections)
+        spots = len(self._kept(sections))
         if spots <= max(self.exact, self.landmarks):
             return ranges
         shortest = _RESOLVED * (spots / self.landmarks) ** 0.5
