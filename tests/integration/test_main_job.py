@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from histosge.cli.app import app
 from histosge.datasets.synthetic import synthetic, write_legacy_st, write_spaceranger
 
-SMALL = ["--set", "epochs=3", "--genes", "hvg:20"]
+SMALL = ["--set", "factors=5", "--genes", "hvg:20"]
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +114,8 @@ def test_legacy_sections_run_too(tmp_path: Path) -> None:
         (["--model", "histosg"], 2, "Did you mean histosge"),
         (["--encoder", "textur"], 2, "Did you mean texture"),
         (["--preset", "perfect"], 2, "preset"),
-        (["--set", "epochs"], 2, "FIELD=VALUE"),
-        (["--set", "epoks=3"], 2, "epochs"),
+        (["--set", "factors"], 2, "FIELD=VALUE"),
+        (["--set", "faktors=3"], 2, "factors"),
         (["--refine", "4", "--spacing-um", "20"], 2, "exactly one"),
         (["--refine", "9"], 2, "8"),
         (["--spacing-um", "-1"], 2, "positive"),
@@ -160,7 +160,19 @@ def test_an_output_folder_without_permission_is_refused(folder: Path, tmp_path: 
 
 def test_a_killed_run_goes_on_and_gives_the_same_result(folder: Path, tmp_path: Path) -> None:
     """After ``kill -9`` in the middle of the fit the same command resumes, with the same bits at the end."""
-    words = ["run", str(folder), "--genes", "hvg:20", "--set", "epochs=40", "--refine", "2", "--no-figures"]
+    words = [
+        "run",
+        str(folder),
+        "--model",
+        "histosge",
+        "--genes",
+        "hvg:20",
+        "--set",
+        "epochs=40",
+        "--refine",
+        "2",
+        "--no-figures",
+    ]
     command = [sys.executable, "-m", "histosge", *words, "--out"]
     quiet = {
         "stdout": subprocess.DEVNULL,
