@@ -46,7 +46,15 @@ def call(*words: object) -> Any:
 def test_one_command_writes_predictions_figures_and_the_record(results: tuple[Path, dict[str, Any]]) -> None:
     """``histosge run`` leaves what README promises, and nothing unfinished."""
     out, record = results
-    names = {"prediction.h5ad", "prediction.geojson", "figures", "run.json", "features", "fit"}
+    names = {
+        "prediction.h5ad",
+        "factors.h5ad",
+        "prediction.geojson",
+        "figures",
+        "run.json",
+        "features",
+        "fit",
+    }
     assert {path.name for path in out.iterdir()} == names
     assert {path.name for path in (out / "figures").iterdir()} == {"markers.png", "section.png"}
     assert json.loads((out / "run.json").read_text()) == record
