@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from histosge.cli.app import app
 from histosge.datasets.synthetic import synthetic, write_legacy_st, write_spaceranger
 
-SMALL = ["--set", "epochs=3", "--genes", "hvg:20"]
+SMALL = ["--set", "factors=5", "--genes", "hvg:20"]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,15 @@ def call(*words: object) -> Any:
 def test_one_command_writes_predictions_figures_and_the_record(results: tuple[Path, dict[str, Any]]) -> None:
     """``histosge run`` leaves what README promises, and nothing unfinished."""
     out, record = results
-    names = {"prediction.h5ad", "prediction.geojson", "figures", "run.json", "features", "fit"}
+    names = {
+        "prediction.h5ad",
+        "factors.h5ad",
+        "prediction.geojson",
+        "figures",
+        "run.json",
+        "features",
+        "fit",
+    }
     assert {path.name for path in out.iterdir()} == names
     assert {path.name for path in (out / "figures").iterdir()} == {"markers.png", "section.png"}
     assert json.loads((out / "run.json").read_text()) == record
@@ -114,8 +122,8 @@ def test_legacy_sections_run_too(tmp_path: Path) -> None:
         (["--model", "histosg"], 2, "Did you mean histosge"),
         (["--encoder", "textur"], 2, "Did you mean texture"),
         (["--preset", "perfect"], 2, "preset"),
-        (["--set", "epochs"], 2, "FIELD=VALUE"),
-        (["--set", "epoks=3"], 2, "epochs"),
+        (["--set", "factors"], 2, "FIELD=VALUE"),
+        (["--set", "faktors=3"], 2, "factors"),
         (["--refine", "4", "--spacing-um", "20"], 2, "exactly one"),
         (["--refine", "9"], 2, "8"),
         (["--spacing-um", "-1"], 2, "positive"),
@@ -160,7 +168,19 @@ def test_an_output_folder_without_permission_is_refused(folder: Path, tmp_path: 
 
 def test_a_killed_run_goes_on_and_gives_the_same_result(folder: Path, tmp_path: Path) -> None:
     """After ``kill -9`` in the middle of the fit the same command resumes, with the same bits at the end."""
-    words = ["run", str(folder), "--genes", "hvg:20", "--set", "epochs=40", "--refine", "2", "--no-figures"]
+    words = [
+        "run",
+        str(folder),
+        "--model",
+        "histosge",
+        "--genes",
+        "hvg:20",
+        "--set",
+        "epochs=40",
+        "--refine",
+        "2",
+        "--no-figures",
+    ]
     command = [sys.executable, "-m", "histosge", *words, "--out"]
     quiet = {
         "stdout": subprocess.DEVNULL,
