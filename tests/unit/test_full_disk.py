@@ -58,7 +58,7 @@ def test_features_that_do_not_fit_are_kept_as_far_as_they_go(tmp_path: Path) -> 
 @pytest.mark.parametrize("size", [2_000, 60_000])
 def test_a_fit_that_does_not_fit_is_a_sentence(tmp_path: Path, size: int) -> None:
     """The checkpoint of a network, and the fit itself."""
-    recipe = hs.Recipe(genes="all", options={"epochs": 2})
+    recipe = hs.Recipe(model="histosge", genes="all", options={"epochs": 2})
     with no_file_larger_than(size), pytest.raises(OutputError, match="disk is full"):
         hs.fit(SECTION, recipe, folder=tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
