@@ -1,7 +1,7 @@
 """The paper's Fig. 2 and 3, 4 and 5, from one plan.
 
     python benchmarks/domains.py ../shared/data/dlpfc/151673 ../shared/data/dlpfc/151674 --out domains-benchmark
-    python benchmarks/paper_figures.py benchmarks/paper_figures.toml --out paper-figures
+    python benchmarks/paper_figures.py benchmarks/figures/paper.toml --out paper-figures
 
 ``recovery.png`` (Fig. 2, 3): marker genes, half of the spots, each method's recovery, the truth. ``enhancement.png``
 (Fig. 4): measured and 2-, 4- and 8-fold maps with their numbers. ``agreement.png`` and ``domains-*.png`` (Fig. 5): the

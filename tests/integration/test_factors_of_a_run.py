@@ -39,6 +39,10 @@ class ByFactors:
         fields = inputs.locations.xy / 500.0
         return FactoredPrediction(inputs.locations, self.basis, fields, np.full(fields.shape, 0.3))
 
+    def scores(self) -> tuple[Array, Array]:
+        fields = SECTION.spots.xy / 500.0
+        return fields, np.full(fields.shape, 0.3)
+
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         raise AssertionError("predicted twice")
 
