@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # before the first import of the package: every annotated array is checked while the tests run
 _HOOK = install_import_hook("histosge", "typechecker.check")
+
+# a busy machine is no reason to fail
+settings.register_profile("histosge", deadline=None)
+settings.load_profile("histosge")
 
 _REAL = Path(os.environ.get("HISTOSGE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
