@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# workers share the cores: threads of one would wait for those of the other. Libraries read this when imported
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
+import numpy  # noqa: F401  (loads the library that is held to one thread below)
 import pytest
+import scipy.linalg  # noqa: F401
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
 
 # before the first import of the package: every annotated array is checked while the tests run
 _HOOK = install_import_hook("histosge", "typechecker.check")
+
+# workers share the cores: threads of one would wait for those of the other. PyTorch reads the variable when imported
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    threadpool_limits(1)
 
 # a busy machine is no reason to fail
 settings.register_profile("histosge", deadline=None)
