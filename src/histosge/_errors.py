@@ -11,7 +11,15 @@ Each message says what was expected, what was found, and what to do about it.
 
 from __future__ import annotations
 
-__all__ = ["DataError", "HistosgeError", "HistosgeWarning", "OutputError", "UsageError", "WeightsError"]
+__all__ = [
+    "DataError",
+    "HistosgeError",
+    "HistosgeWarning",
+    "OutputError",
+    "UsageError",
+    "WeightsError",
+    "refuse_below_one",
+]
 
 
 class HistosgeError(Exception):
@@ -44,3 +52,16 @@ class WeightsError(HistosgeError):
 
 class HistosgeWarning(UserWarning):
     """Something about the data that a careful user would want to know."""
+
+
+def refuse_below_one(options: object, *names: str) -> None:
+    """Refuse options that count something and are less than 1.
+
+    Raises
+    ------
+    UsageError
+        For the first of ``names``, attributes of ``options``, that is.
+    """
+    for name in names:
+        if getattr(options, name) < 1:
+            raise UsageError(f"`{name}` must be 1 or more, got {getattr(options, name)}.")

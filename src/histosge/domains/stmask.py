@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .._device import seed_everything
-from .._errors import UsageError
+from .._errors import UsageError, refuse_below_one
 from .._types import Array, Float, Int
 from ..models._training import Schedule
 from ._contract import DomainCard, Runtime, refuse_unusable
@@ -73,9 +73,7 @@ class STMask:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": {"epochs": 500}}
 
     def __post_init__(self) -> None:
-        for name in ("neighbours", "inputs", "wide", "narrow", "components", "starts"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"`{name}` must be 1 or more, got {getattr(self, name)}.")
+        refuse_below_one(self, "neighbours", "inputs", "wide", "narrow", "components", "starts")
         if not (0 < self.masked < 1 and 0 < self.dropped < 1):
             raise UsageError(
                 f"`masked` and `dropped` are shares between 0 and 1, got {self.masked}, {self.dropped}."

@@ -41,6 +41,13 @@ class Crop:
     size_px: int | None = None
     channel_order: Literal["rgb", "bgr"] = "rgb"
 
+    @classmethod
+    def of(cls, size_um: float | None, size_px: int | None) -> Crop | None:
+        """Return the window in µm where that is given, otherwise in pixels; without either, the encoder's own."""
+        if size_um is not None:
+            return cls(size_um)
+        return None if size_px is None else cls(size_px=size_px)
+
 
 @dataclass(frozen=True, slots=True)
 class Needs:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._errors import DataError, UsageError
+from .._errors import DataError, UsageError, refuse_below_one
 from .._types import Array
 from ..inputs import Samples
 from ._appearance import Appearance
@@ -95,9 +95,7 @@ class Cokriging:
     }
 
     def __post_init__(self) -> None:
-        for name in ("factors", "fields", "exact", "landmarks"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"`{name}` must be 1 or more, got {getattr(self, name)}.")
+        refuse_below_one(self, "factors", "fields", "exact", "landmarks")
         if not 0 <= self.gene_share <= 1:
             raise UsageError(f"`gene_share` must be from 0 to 1, got {self.gene_share}.")
         if not self.image_shares or not all(0 <= share <= 1 for share in self.image_shares):

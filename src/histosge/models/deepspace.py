@@ -95,9 +95,7 @@ class DeepSpaCE(Deep):
     @property
     def needs(self) -> Needs:
         """Windows."""
-        return Needs(
-            patch_px=self.network_px, crop=Crop(self.crop_um, None if self.crop_um else self.crop_px)
-        )
+        return Needs(patch_px=self.network_px, crop=Crop.of(self.crop_um, self.crop_px))
 
     @property
     def schedule(self) -> Schedule:

@@ -59,8 +59,7 @@ class FeedForward(Deep):
     @property
     def needs(self) -> Needs:
         """Features."""
-        own = self.crop_um is None and self.crop_px is None
-        return Needs(True, crop=None if own else Crop(self.crop_um, None if self.crop_um else self.crop_px))
+        return Needs(features=True, crop=Crop.of(self.crop_um, self.crop_px))
 
     @property
     def on_array(self) -> bool:

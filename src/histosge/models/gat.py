@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .._errors import UsageError
+from .._errors import refuse_below_one
 from ._contract import Crop, ModelCard, Needs
 from ._deep import Deep, Grouping, Outline
 from ._training import Schedule
@@ -68,16 +68,13 @@ class GAT(Deep):
     )
 
     def __post_init__(self) -> None:
-        for name in ("neighbours", "heads", "head_width", "width", "hidden"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"`{name}` must be 1 or more, got {getattr(self, name)}.")
+        refuse_below_one(self, "neighbours", "heads", "head_width", "width", "hidden")
         self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
 
     @property
     def needs(self) -> Needs:
         """Features."""
-        own = self.crop_um is None and self.crop_px is None
-        return Needs(True, crop=None if own else Crop(self.crop_um, None if self.crop_um else self.crop_px))
+        return Needs(features=True, crop=Crop.of(self.crop_um, self.crop_px))
 
     @property
     def scales_features(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from .._errors import UsageError
+from .._errors import refuse_below_one
 from ._contract import Crop, ModelCard, Needs
 from ._deep import Deep, Grouping, Outline
 from ._training import Schedule
@@ -65,17 +65,13 @@ class HisToGene(Deep):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}
 
     def __post_init__(self) -> None:
-        for name in ("network_px", "positions", "width", "depth", "heads", "head_width", "hidden"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"`{name}` must be 1 or more, got {getattr(self, name)}.")
+        refuse_below_one(self, "network_px", "positions", "width", "depth", "heads", "head_width", "hidden")
         self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
 
     @property
     def needs(self) -> Needs:
         """Windows."""
-        return Needs(
-            patch_px=self.network_px, crop=Crop(self.crop_um, None if self.crop_um else self.crop_px)
-        )
+        return Needs(patch_px=self.network_px, crop=Crop.of(self.crop_um, self.crop_px))
 
     @property
     def on_array(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from .._errors import UsageError
+from .._errors import UsageError, refuse_below_one
 from .._types import Array
 from ..inputs import Samples
 from ._attending import AttendingPredictor, Tutor, network_of
@@ -201,9 +201,9 @@ class HisToSGE:
     def __post_init__(self) -> None:
         if self.crop_um is not None and self.crop_px is not None:
             raise UsageError("Expected one of `crop_um` and `crop_px`, got both.")
-        for name in ("table_size", "window_size", "neighbours", "heads", "head_width", "hidden", "batch"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"`{name}` must be 1 or more, got {getattr(self, name)}.")
+        refuse_below_one(
+            self, "table_size", "window_size", "neighbours", "heads", "head_width", "hidden", "batch"
+        )
         if not (0 <= self.dropout < 1 and 0 <= self.validation < 1):
             raise UsageError(
                 f"`dropout` and `validation` must be from 0 to below 1, got {self.dropout} and {self.validation}."
