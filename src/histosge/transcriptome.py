@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,18 +110,18 @@ def regress(
             "Expected finite scores of the factors, got NaN or infinity. The fit did not converge."
         )
     solver = _Ridge.on(scores, score_sd)
-    parts = [solver.basis(block) for block in _dense_blocks(expression)]
-    if not parts:
-        empty = np.zeros(0)
-        return Basis(genes, empty, np.zeros((0, scores.shape[1])), empty, empty, empty)
-    return Basis(genes, *(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-def _dense_blocks(expression: sparse.csr_matrix) -> Iterator[Array]:
     columns = sparse.csc_matrix(expression)
-    step = max(1, _BLOCK // max(columns.shape[0], 1))
-    for start in range(0, columns.shape[1], step):
-        yield columns[:, start : start + step].toarray()
+    counted = np.flatnonzero(np.diff(columns.indptr))
+    k, g = scores.shape[1], len(genes)
+    # what was never counted is 0, and keeps these values
+    found = [np.zeros(g), np.zeros((g, k)), np.zeros(g), np.ones(g), np.zeros(g)]
+    found = [part.astype(np.float32) for part in found]
+    step = max(1, _BLOCK // max(len(scores), 1))
+    for start in range(0, len(counted), step):
+        some = counted[start : start + step]
+        for whole, part in zip(found, solver.basis(columns[:, some].toarray()), strict=True):
+            whole[some] = part
+    return Basis(genes, *found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,8 +194,9 @@ class _Ridge:
             factors = self.score_variance @ (loadings**2).T
         nugget = np.sqrt(np.maximum(total - np.mean(factors, axis=0), _LEAST * total))
         spread = np.sqrt(nugget**2 + factors)
-        scaled = np.abs(error) / np.where(spread > 0, spread, 1.0)
-        inflation = np.quantile(scaled, _COVER, axis=0) / _NORMAL
+        # genes along rows: what is sorted lies together
+        scaled = np.ascontiguousarray((np.abs(error) / np.where(spread > 0, spread, 1.0)).T)
+        inflation = np.quantile(scaled, _COVER, axis=1, overwrite_input=True) / _NORMAL
         return nugget, np.where(varies & (inflation > 0), inflation, 1.0)
 
 
