@@ -180,3 +180,12 @@ def test_devices_and_precisions_that_do_not_exist_are_refused() -> None:
         resolve_device("abacus")
     with pytest.raises(UsageError, match="fp32 or bf16"):
         resolve_precision("fp8", "cpu")
+
+
+def test_memory_is_that_of_the_process_alone() -> None:
+    """A small process begun by a large one says what it took itself."""
+    held = np.ones(100_000_000)
+    script = "from histosge.provenance import peak_memory_bytes; print(peak_memory_bytes())"
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert held.nbytes == 800_000_000
+    assert int(told.stdout) < 500_000_000

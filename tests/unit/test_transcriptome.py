@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -236,17 +235,3 @@ def test_draws_have_the_moments_promised() -> None:
     assert np.allclose(noisy.std(axis=0), np.asarray(with_noise), rtol=0.06)
     again = np.stack(list(prediction.draws(10, names[::-1], seed=1)))
     assert np.allclose(again[:, :, ::-1], drawn[:10])
-
-
-@pytest.mark.slow
-def test_a_transcriptome_takes_seconds() -> None:
-    """18 000 genes × 3000 spots × 40 factors within 5 s on one core, more on a busy machine."""
-    rng = np.random.default_rng(0)
-    scores = rng.normal(size=(3000, 40))
-    counts = sparse.random(3000, 18_000, density=0.15, random_state=0, format="csr")
-    counts.data = np.ceil(counts.data * 4)
-    ones = np.ones(1)
-    basis = Basis(np.array(["panel"]), ones, np.zeros((1, 40)), ones, ones, ones)
-    start = time.process_time()
-    extend(basis, scores, counts, np.arange(18_000).astype(str), score_sd=np.abs(scores))
-    assert time.process_time() - start < 10
