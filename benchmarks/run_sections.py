@@ -15,6 +15,7 @@ from pathlib import Path
 
 ALL = ["crc16", "dlpfc/151673", "dlpfc/151674", "her2st/C2", "her2st/C4", "her2st/C5", "mob/MOB1", "mob/MOB2"]
 ALL += ["mouse_brain_dg"]
+STAGES = ("fit", "predict", "figures")
 
 
 def main() -> None:
@@ -24,7 +25,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_intermixed_args()
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
-    print("section          spots  places  genes  epochs  wall s  fit s  peak GB")
+    print(
+        "| section | spots | places | genes | image's part | wall s | of which fit | predict | figures | peak GB |"
+    )
+    print("|---|" + "--:|" * 9)
     for name in arguments.sections:
         out = arguments.out / name.replace("/", "_")
         command = [sys.executable, "-m", "histosge", "run", str(arguments.data / name), "--refine", "4"]
@@ -37,12 +41,11 @@ def main() -> None:
             print(f"{name:15s} failed: {answer.stderr.strip()}")
             continue
         record = json.loads(answer.stdout)
-        print(
-            f"{name:15s} {record['section']['spots']:6d} {record['places']:7d} {len(record['genes']):6d} "
-            f"{record['fit']['epochs']:7d} {wall:7.1f} {record['stages']['fit']['wall_s']:6.1f} "
-            f"{record['peak_memory_bytes'] / 1e9:8.2f}",
-            flush=True,
-        )
+        fit, predict, figures = (f"{record['stages'][stage]['wall_s']:.1f}" for stage in STAGES)
+        cells = [name, record["section"]["spots"], record["places"], len(record["genes"])]
+        cells += [record["fit"]["image_share"], f"{wall:.1f}", fit, predict, figures]
+        cells += [f"{record['peak_memory_bytes'] / 1e9:.2f}"]
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,8 @@ def choose(
     best = max(logs, key=lambda share: logs[share])
     told = {"fitted": found[best].left_out}
     if best > 0 and asked.look is not None:
-        told["positions"] = _answers(asked, measured, ranges_um, 0.0).left_out
+        alone = found.get(0.0) or _answers(asked, measured, ranges_um, 0.0)
+        told["positions"] = alone.left_out
         shuffled = Sites(asked.xy_um, asked.diameter_um, asked.look.take(rng.permutation(len(rows))))
         told["shuffled_image"] = _answers(shuffled, measured, ranges_um, best).left_out
     return Evidence(best, {share: log - logs[best] for share, log in logs.items()}, told, rows)

@@ -95,7 +95,7 @@ class Fields:
         return cls(
             turn,
             spectrum.dual @ (along @ turn.T),
-            spectrum.dual[:, :unsure],
+            spectrum.dual[:, :unsure].astype(np.float32),
             doubts.kept[:unsure],
             doubts.variance,
             left_out @ turn.T,
@@ -114,7 +114,7 @@ class Fields:
         prior
             Variance of each place before anything was measured.
         """
-        known = (covariance @ self.doubt_dual) ** 2 @ self.kept
+        known = (covariance.astype(np.float32) @ self.doubt_dual) ** 2 @ self.kept
         variance = self.variance * np.maximum(prior[:, None] - known, 0.0)
         return covariance @ self.dual, np.sqrt(variance)
 
