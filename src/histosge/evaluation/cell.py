@@ -91,12 +91,18 @@ def key_of(plan: Plan, cell: Cell) -> str:
     entry = cell.entry
     return fingerprint(
         _VERSION,
-        [section.fingerprint for section in (study.target, *study.siblings)],
+        [_print_of(section) for section in (study.target, *study.siblings)],
         study.target.name,
         [study.split, plan.genes, plan.hvg_scope, cell.encoder, cell.seed],
         [entry.model, entry.variant],
         entry.build(),
     )
+
+
+@lru_cache(maxsize=8)
+def _print_of(section: Section) -> str:
+    """Return a section's fingerprint, worked out once for all its cells."""
+    return section.fingerprint
 
 
 def about(plan: Plan, cell: Cell) -> pd.DataFrame:
