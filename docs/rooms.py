@@ -17,7 +17,7 @@ PAGES = {
         *("polygons", "alignment", "patches"),
     ),
     "Reading": ("readers", "datasets"),
-    "What passes between": ("inputs", "prediction", "factored", "transcriptome"),
+    "What passes between": ("inputs", "prediction", "sources", "factored", "transcriptome"),
     "Encoders": ("encoders", "store", "features"),
     "Models": ("genes", "splits", "models"),
     "Domains": ("domains",),

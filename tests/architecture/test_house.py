@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("platforms", "points", "lattice", "refinement", "expression", "metrics"),
     ("slides", "slide", "tissue", "section", "locations", "polygons", "alignment", "patches"),
     ("readers", "datasets"),
-    ("inputs", "prediction", "factored", "transcriptome"),
+    ("inputs", "prediction", "sources", "factored", "transcriptome"),
     ("encoders", "store", "features"),
     ("genes", "splits", "models"),
     ("domains",),

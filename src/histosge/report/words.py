@@ -178,10 +178,12 @@ def _histology(contents: Contents) -> Part | None:
     if fit["image_share"] == 0:
         text = "Nothing: the evidence gave the image no part of the covariance, and what you see is interpolation."
         return Part(title, (text,))
+    siblings = float(fit.get("share_of_siblings", 0.0))
+    others = f" and {100 * siblings:.0f} % from spots of other sections that look alike" if siblings else ""
     weighed = (
         f"The evidence gave the image {100 * fit['image_share']:.0f} % of the covariance of places, and "
-        f"{100 * fit.get('share_of_histology', 0):.0f} % of the predicted pattern comes from it, averaged over genes; "
-        "the rest is interpolation between spots."
+        f"{100 * fit.get('share_of_histology', 0):.0f} % of the predicted pattern comes from it{others}, averaged over "
+        "genes; the rest is interpolation between spots. Each gene's own shares stand beside it."
     )
     rows = [("prediction", "PCC left out"), ("position and image", _number(skill["fitted"]))]
     rows += [
