@@ -14,7 +14,7 @@ PAGES = {
     "Numbers and places": ("platforms", "points", "lattice", "refinement", "expression", "metrics"),
     "Space and image": (
         *("slides", "slide", "tissue", "section", "locations"),
-        *("polygons", "alignment", "patches"),
+        *("polygons", "alignment", "patches", "unmeasured"),
     ),
     "Reading": ("readers", "datasets"),
     "What passes between": ("inputs", "prediction", "sources", "factored", "transcriptome"),
@@ -23,7 +23,7 @@ PAGES = {
     "Domains": ("domains",),
     "Writers, figures, report": ("writers", "figures", "report", "conservation"),
     "Assembly": (
-        *("recipe", "target", "workflow", "pooling", "delivery", "export", "assembly", "demo"),
+        *("recipe", "target", "workflow", "pooling", "origin", "delivery", "export", "assembly", "demo"),
         *("annotation", "subject", "partition", "claims"),
     ),
     "Judging": ("evaluation",),

@@ -97,6 +97,11 @@ class Section:
         return len(self.spots)
 
     @property
+    def measured(self) -> bool:
+        """Whether anything was counted; where nothing was, the spots are mere places that are looked at."""
+        return bool(self.counts.data.any())
+
+    @property
     def pitch_um(self) -> float:
         """Distance between neighbouring spots in µm: the lattice's, else the median to the nearest neighbour."""
         if self.lattice is not None:

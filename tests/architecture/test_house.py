@@ -19,7 +19,7 @@ FILES = sorted(SRC.rglob("*.py"))
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("_errors", "_notes", "_types", "_registry", "_hash", "_atomic", "_device", "provenance"),
     ("platforms", "points", "lattice", "refinement", "expression", "metrics"),
-    ("slides", "slide", "tissue", "section", "locations", "polygons", "alignment", "patches"),
+    ("slides", "slide", "tissue", "section", "locations", "polygons", "alignment", "patches", "unmeasured"),
     ("readers", "datasets"),
     ("inputs", "prediction", "sources", "factored", "transcriptome"),
     ("encoders", "store", "features"),
@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("writers", "figures", "report", "conservation"),
     (
         "pooling",
+        "origin",
         "recipe",
         "target",
         "workflow",

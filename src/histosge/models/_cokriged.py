@@ -93,6 +93,8 @@ class CokrigingPredictor:
     def having_seen(self, inputs: Inputs) -> CokrigingPredictor:
         """Return the same, having looked at places all over a section of which no spot was fitted.
 
+        Genes' skill is not known there: it is that at left-out spots whose neighbours were fitted.
+
         Raises
         ------
         DataError
@@ -108,7 +110,7 @@ class CokrigingPredictor:
         sources = None if self.basis.sources is None else self.basis.sources.elsewhere()
         return replace(
             self,
-            basis=replace(self.basis, sources=sources),
+            basis=replace(self.basis, sources=sources, skill=np.full(len(self.basis), np.nan)),
             appearance=self.appearance.having_seen(features, int(sections[0]), xy_um),
         )
 
