@@ -139,7 +139,6 @@ def fit(
     UsageError
         Where the sections have no gene in common, one has no image, or one is given twice; where nothing was measured.
     """
-    _measured_all(section, siblings)
     model = recipe.build()
     encoder = eyes(section, recipe, model.needs, machine)
     pool = Pool.of(section, siblings)
@@ -341,15 +340,6 @@ def refuse_blind(model: Model, section: Section) -> None:
             f"'{model.card.name}' interpolates between measured spots here, and none of '{section.name}' was fitted. "
             "Choose a model that looks at the image, such as cokriging."
         )
-
-
-def _measured_all(section: Section, siblings: Sequence[Section]) -> None:
-    for each in (section, *siblings):
-        if not each.measured:
-            raise UsageError(
-                f"Nothing was measured in '{each.name}': there is nothing to fit. Fit other sections, and predict this "
-                "one from its image: `histosge run IMAGE --sibling SECTION`."
-            )
 
 
 def _crop_um(mpp: float, needs: Needs) -> float | None:

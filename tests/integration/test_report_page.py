@@ -521,6 +521,15 @@ def test_what_a_pattern_is_made_of_is_said_or_unknown(report: Opened, browser: A
     assert not found.page.is_visible("#origins-bar")
     assert found.said == []
     found.page.context.close()
+    # a section of which nothing was fitted
+    elsewhere = replace(basis, sources=Sources.of(parts).elsewhere())
+    folder = run_folder(tmp_path / "unseen", SECTION, replace(PREDICTION, basis=elsewhere))
+    write(folder)
+    found = opened(browser, folder / "report.html")
+    found.choose(gene)
+    assert "other sections alone" in found.page.inner_text("#origins-text")
+    assert not found.page.is_visible("#origins-bar")
+    found.page.context.close()
 
 
 def test_without_image_the_ground_is_plain(browser: Any, tmp_path: Path) -> None:

@@ -140,6 +140,11 @@ function origins(row) {
   bar.replaceChildren();
   if (!shares) return (text.textContent = "What its pattern comes from: unknown.");
   if (bar.hidden) return (text.textContent = "It has no pattern: one value everywhere.");
+  if (shares[2] > 0.999) {
+    // nothing was fitted here: there is nothing to take apart
+    bar.hidden = true;
+    return (text.textContent = "Its pattern comes from other sections alone: from spots that look alike.");
+  }
   const parts = [];
   ORIGINS.forEach((origin, at) => {
     const percent = Math.round(100 * shares[at]);
