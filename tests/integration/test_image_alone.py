@@ -36,7 +36,7 @@ def said(answer: Any) -> str:
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sections with counts, and the image of a third one, on a slide with a speck of dust."""
+    """Two sections with counts, and the image of a third one, and a slide without tissue."""
     path = tmp_path_factory.mktemp("sections")
     for name, seed in (("one", 1), ("two", 2)):
         write_spaceranger(synthetic(columns=12, rows=14, genes=GENES, seed=seed).section, path / name)
@@ -251,7 +251,7 @@ def test_an_image_is_looked_at_where_there_is_tissue_and_not_at_dust() -> None:
 
 
 def test_the_same_from_python(room: Path) -> None:
-    """``hs.read`` takes the image, and ``hs.predict_unseen`` any places of it; counts of a fitted section stay measured."""
+    """``hs.read`` takes the image, and ``hs.predict_unseen`` any places of it; a section is measured by its counts."""
     section = hs.read(room / "third.png", mpp=MPP)
     assert not section.measured
     assert "Nothing was measured" in section.notes[0].text
