@@ -112,7 +112,9 @@ class Section:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that was read: counts, genes, positions, scale and image."""
+        """A hash of all that was read: counts, genes, positions, scale and image; of an image alone, of that."""
+        if not self.measured and self.slide is not None and self.lattice is None:
+            return self.slide.fingerprint
         return fingerprint(
             self.counts.data.astype(np.float64),
             self.counts.indices.astype(np.int64),

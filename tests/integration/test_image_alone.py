@@ -107,6 +107,16 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
     assert (out / "figures" / "markers.png").stat().st_size > 10_000
 
 
+def test_the_report_takes_the_image_itself(out: Path, room: Path) -> None:
+    """``--section IMAGE`` adds its own resolution; another image is refused."""
+    answer = call("report", out, "--section", room / "third.png", "--mpp", MPP)
+    assert answer.exit_code == 0, answer.output
+    assert "Measured: nothing of this section." in (out / "report.html").read_text()
+    answer = call("report", out, "--section", room / "third.png", "--mpp", 2 * MPP)
+    assert answer.exit_code == 2
+    assert "from other data or another image" in said(answer)
+
+
 def test_reading_the_files_again_gives_the_places(out: Path) -> None:
     """Places come back where they were, with no spot they belong to."""
     found = factors.read(out / "factors.h5ad").locations
