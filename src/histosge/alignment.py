@@ -133,6 +133,10 @@ def refuse_misfit(section: Section) -> Section:
     """
     if section.slide is None:
         return section
+    if not section.measured:
+        if (problem := _impossible_size(section.slide)) is not None:
+            raise DataError(problem)
+        return section
     found = check(section)
     if found.problem is not None:
         raise DataError(found.problem)

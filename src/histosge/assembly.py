@@ -10,12 +10,14 @@ from typing import Any
 from ._atomic import writable_folder
 from ._errors import UsageError
 from .delivery import Job, Outputs, deliver
-from .locations import at_spots
+from .locations import Locations, at_spots
 from .provenance import Stopwatch
 from .recipe import Recipe
 from .section import Section
 from .target import Target, locate, tissue_of
-from .workflow import Machine, eyes, fit, load_fit, prepare
+from .tissue import TissueMask
+from .unmeasured import of_image, with_genes
+from .workflow import Fitted, Machine, eyes, fit, load_elsewhere, load_fit, prepare, refuse_blind, sighted
 
 __all__ = ["embed_into", "fit_into", "predict_into", "run"]
 
@@ -35,7 +37,8 @@ def run(
     ``out`` receives ``prediction.h5ad``, ``figures/``, ``run.json``, and the features and the fit, which a later
     run of the same recipe reuses. Each file appears whole or not at all; ``run.json`` comes last. An interrupted
     run goes on where it stopped and gives the same result. ``siblings`` are fitted too, for :func:`histosge.fit` to
-    borrow strength from.
+    borrow strength from. A section of which nothing was measured, such as an image, is predicted from what the model
+    learns on the siblings alone.
 
     Raises
     ------
@@ -45,12 +48,16 @@ def run(
     watch = Stopwatch()
     out = Path(out)
     machine = _at_home(machine, out)
+    _refuse_alone(section, recipe, siblings)
     with watch("locate"):
         mask = tissue_of(section)
         places = locate(section, target, mask)
     writable_folder(out)
     with watch("fit"):
-        fitted = fit(section, recipe, machine, siblings=siblings, folder=out / "fit")
+        fitted_to = (section, *siblings) if section.measured else siblings
+        fitted = fit(fitted_to[0], recipe, machine, siblings=fitted_to[1:], folder=out / "fit")
+    if not section.measured:
+        section, fitted, places = _elsewhere(section, fitted, target, mask, machine)
     return deliver(Job(section, fitted, target, places, mask, out, machine, outputs), watch)
 
 
@@ -65,15 +72,19 @@ def predict_into(
 ) -> dict[str, Any]:
     """Predict at ``target`` with the fit that ``histosge fit`` kept in ``fit_folder``; otherwise like :func:`run`.
 
-    Siblings that were fitted are not needed again.
+    Siblings that were fitted are not needed again. A section of which nothing was measured, such as an image, is
+    predicted with the latest fit in the folder, whichever section that was made on.
     """
     watch = Stopwatch()
     machine = _at_home(machine, fit_folder)
     with watch("locate"):
-        fitted = load_fit(section, fit_folder / "fit", machine)
+        load = load_fit if section.measured else load_elsewhere
+        fitted = load(section, fit_folder / "fit", machine)
         mask = tissue_of(section)
         places = locate(section, target, mask)
     writable_folder(out)
+    if not section.measured:
+        section, fitted, places = _elsewhere(section, fitted, target, mask, machine)
     return deliver(Job(section, fitted, target, places, mask, out, machine, outputs), watch)
 
 
@@ -122,6 +133,32 @@ def embed_into(
         features = prepare(section, places, needs, encoder, machine).features
     dim = 0 if features is None else features.shape[1]
     return {"places": len(places), "dim": dim, "store": str(machine.store), "stages": watch.stages}
+
+
+def _refuse_alone(section: Section, recipe: Recipe, siblings: Sequence[Section]) -> None:
+    """Refuse what could know nothing of a section of which nothing was measured, before anything is written."""
+    if section.measured:
+        return
+    if not siblings:
+        raise UsageError(
+            f"Nothing was measured in '{section.name}', so there is nothing to fit. Name sections of like tissue to "
+            "learn from with --sibling, or a fit to `histosge predict`."
+        )
+    refuse_blind(recipe.build(), section)
+
+
+def _elsewhere(
+    section: Section, fitted: Fitted, target: Target, mask: TissueMask, machine: Machine
+) -> tuple[Section, Fitted, Locations]:
+    """Return a section of which nothing was measured as the fit knows it, and its places."""
+    origin = fitted.origin
+    # looked at as densely as what was fitted
+    if origin is not None and section.lattice is None and section.slide is not None:
+        seen = of_image(section.slide, section.name, look_um=origin.pitch_um, mask=mask)
+        section = seen.with_notes(*section.notes)
+    names = fitted.predictor.genes
+    section = with_genes(section, names, names if origin is None else origin.ids())
+    return section, sighted(fitted, section, machine), locate(section, target, mask)
 
 
 def _at_home(machine: Machine, folder: Path) -> Machine:

@@ -16,15 +16,16 @@ from ._hash import fingerprint, fingerprint_file
 from ._types import Array
 from .figures import maps
 from .inputs import Inputs
-from .locations import Locations, refined
-from .models._contract import Block, FactoredPredictor
+from .locations import Locations, at_spots, refined
+from .models._contract import Block, FactoredPredictor, predict
+from .pooling import Sibling
 from .prediction import Prediction
 from .provenance import Stopwatch, environment, peak_memory_bytes
 from .section import Section
 from .target import Target
 from .tissue import TissueMask
 from .transcriptome import extend
-from .workflow import Fitted, Machine, predict_at, prepare
+from .workflow import Fitted, Machine, look
 from .writers import factors, geojson, h5ad, spatialdata
 
 __all__ = ["FACTORS", "FORMATS", "Job", "Outputs", "deliver"]
@@ -113,24 +114,32 @@ def _shown(job: Job) -> tuple[str, ...]:
         raise UsageError(
             f"'{absent[0]}' is not among the {len(fitted)} genes fitted. Add it with --genes, or show another one."
         )
-    return job.outputs.show or maps.choose_markers(job.section, job.fitted.panel.names)
+    if job.outputs.show:
+        return job.outputs.show
+    if job.fitted.unseen:
+        seen = look(job.fitted, job.section, at_spots(job.section), job.machine)
+        return maps.unlike(predict(job.fitted.predictor, seen))
+    return maps.choose_markers(job.section, job.fitted.panel.names)
 
 
 def _provenance(job: Job) -> dict[str, Any]:
     """Return what identifies the result; it travels inside every file."""
     encoder = job.fitted.encoder
+    measured = job.section.measured
     return {
         "section": {
             "name": job.section.name,
             "platform": job.section.platform.name,
-            "spots": len(job.section),
-            "genes": len(job.section.genes),
+            "measured": measured,
+            "spots": len(job.section) if measured else 0,
+            "genes": len(job.section.genes) if measured else 0,
             "mpp": job.section.mpp,
             "pitch_um": job.section.pitch_um,
             "image_mpp": None if job.section.slide is None else job.section.slide.mpp,
             "fingerprint": job.section.fingerprint,
         },
-        "siblings": [asdict(sibling) for sibling in job.fitted.siblings],
+        "basis": _basis(job),
+        "siblings": [asdict(sibling) for sibling in _siblings(job)],
         "recipe": asdict(job.fitted.recipe),
         "model": {"name": job.fitted.model.card.name, "config": asdict(job.fitted.model)},  # type: ignore[call-overload]
         "fit": dict(job.fitted.predictor.facts()),
@@ -143,9 +152,23 @@ def _provenance(job: Job) -> dict[str, Any]:
     }
 
 
+def _siblings(job: Job) -> tuple[Sibling, ...]:
+    """Return the other sections that were fitted; of a section that was not, all of them."""
+    first = job.fitted.origin
+    return (first.as_sibling(), *job.fitted.siblings) if job.fitted.unseen and first else job.fitted.siblings
+
+
+def _basis(job: Job) -> str:
+    """Return in words what the prediction rests on."""
+    if not job.fitted.unseen:
+        return "spots measured in this section"
+    names = ", ".join(sibling.name for sibling in _siblings(job))
+    return f"nothing measured in this section: predicted from its image alone, as learnt from {names}"
+
+
 def _stream(job: Job, genes: tuple[str, ...], provenance: dict[str, Any]) -> Prediction:
     """Write ``prediction.h5ad`` piece by piece; return the genes to show, for all places."""
-    inputs = prepare(job.section, job.places, job.fitted.model.needs, job.fitted.encoder, job.machine)
+    inputs = look(job.fitted, job.section, job.places, job.machine)
     names = job.fitted.predictor.genes
     columns = np.array([int(np.flatnonzero(names == gene)[0]) for gene in genes], dtype=np.intp)
     kept = np.empty((len(job.places), len(genes)), dtype=np.float32)
@@ -159,11 +182,12 @@ def _blocks(job: Job, inputs: Inputs, provenance: dict[str, Any]) -> Iterator[Bl
     predictor = job.fitted.predictor
     if not isinstance(predictor, FactoredPredictor):
         return predictor.blocks(inputs)
-    factored = predictor.factored(inputs)
-    score, score_sd = (part[: len(job.section)] for part in predictor.scores())
-    # every gene that was counted, not those fitted alone
-    basis = extend(factored.basis, score, job.section.counts, job.section.genes, score_sd=score_sd)
-    factored = replace(factored, basis=basis, provenance=provenance)
+    factored = replace(predictor.factored(inputs), locations=job.places, provenance=provenance)
+    if not job.fitted.unseen:
+        score, score_sd = (part[: len(job.section)] for part in predictor.scores())
+        # every gene that was counted, not those fitted alone
+        counts, genes = job.section.counts, job.section.genes
+        factored = replace(factored, basis=extend(factored.basis, score, counts, genes, score_sd=score_sd))
     factors.write(job.out / FACTORS, job.section, factored)
     return factored.blocks([str(name) for name in predictor.genes], observation=True)
 
@@ -180,9 +204,10 @@ def _draw(job: Job, genes: tuple[str, ...], shown: Prediction) -> list[Path]:
     folder = job.out / "figures"
     generated = [(job.target.label, shown), *_enhancements(job, genes)]
     generated.sort(key=lambda labelled: len(labelled[1]))
+    learnt = [sibling.name for sibling in _siblings(job)]
     drawn = {
         "section.png": maps.section_overview(job.section, mask=job.mask),
-        "markers.png": maps.marker_maps(job.section, generated, genes),
+        "markers.png": maps.marker_maps(job.section, generated, genes, learnt_from=learnt),
     }
     return [maps.save(figure, folder / name) for name, figure in drawn.items()]
 
@@ -204,9 +229,9 @@ def _refinement(job: Job, fold: int, genes: tuple[str, ...]) -> Prediction:
     places = refined(job.section, fold, fringe=job.target.fringe, mask=job.mask)
     predictor = job.fitted.predictor
     if isinstance(predictor, FactoredPredictor):
-        inputs = prepare(job.section, places, job.fitted.model.needs, job.fitted.encoder, job.machine)
-        return predictor.factored(inputs).whole(genes)
-    prediction = predict_at(job.fitted, job.section, places, job.machine)
+        factored = predictor.factored(look(job.fitted, job.section, places, job.machine))
+        return replace(factored, locations=places).whole(genes)
+    prediction = predict(predictor, look(job.fitted, job.section, places, job.machine))
     columns = [int(np.flatnonzero(prediction.genes == gene)[0]) for gene in genes]
     return Prediction(places, np.asarray(genes), prediction.mean[:, columns])
 

@@ -97,6 +97,8 @@ def export(
         raise UsageError(f"Counts that add up are written to h5ad, not to {to}. Use --to h5ad.")
     path = _found(source)
     section, whole = factors.section(path), factors.read(path)
+    if conserved is not None and not section.measured:
+        raise UsageError(f"Nothing was measured in '{section.name}': there are no counts to share out.")
     names, absent = _chosen(section, whole, genes)
     chosen = whole.only(names)
     job = _Job(section, chosen, conserved, out)

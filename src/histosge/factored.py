@@ -13,6 +13,7 @@ from ._errors import DataError, UsageError
 from ._types import Array, Float, frozen
 from .locations import Locations
 from .prediction import Prediction
+from .sources import Sources
 
 __all__ = ["Basis", "FactoredPrediction"]
 
@@ -38,6 +39,8 @@ class Basis:
         Factor on all standard deviations that makes intervals cover what they promise; 1 where uncalibrated.
     skill
         Correlation of each gene with what was measured, at spots left out of the fit; NaN where unknown.
+    sources
+        Where the fields come from; ``None`` where unknown.
     """
 
     genes: Array
@@ -46,6 +49,7 @@ class Basis:
     nugget: Float[np.ndarray, " g"]
     inflation: Float[np.ndarray, " g"]
     skill: Float[np.ndarray, " g"]
+    sources: Sources | None = field(default=None, kw_only=True)
     # rows in the order of their names, to find genes in no time
     _order: Array = field(init=False, repr=False)
 
@@ -57,6 +61,9 @@ class Basis:
             if len(part) != len(genes):
                 raise DataError(f"Expected {name} of {len(genes)} genes, got {len(part)}.")
             object.__setattr__(self, name, frozen(part))
+        factors = self.loadings.shape[1]
+        if self.sources is not None and len(self.sources.forms[0]) != factors:
+            raise DataError(f"Expected sources of {factors} factors, got {len(self.sources.forms[0])}.")
         order = np.argsort(genes)
         repeated = genes[order][1:] == genes[order][:-1]
         if repeated.any():
@@ -65,6 +72,11 @@ class Basis:
 
     def __len__(self) -> int:
         return len(self.genes)
+
+    @property
+    def shares(self) -> Float[np.ndarray, "g 3"] | None:
+        """Share of each gene's pattern from position, histology and siblings; ``None`` where unknown."""
+        return None if self.sources is None else self.sources.shares(self.loadings)
 
     def columns(self, genes: Sequence[str]) -> Array:
         """Return where genes are.
@@ -90,7 +102,7 @@ class Basis:
     def take(self, index: Any) -> Basis:
         """Return the genes at ``index``."""
         names = ("genes", "offset", "loadings", "nugget", "inflation", "skill")
-        return Basis(*(getattr(self, name)[index] for name in names))
+        return Basis(*(getattr(self, name)[index] for name in names), sources=self.sources)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

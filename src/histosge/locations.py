@@ -83,11 +83,13 @@ class Locations:
 
 
 def at_spots(section: Section, *, mask: TissueMask | None = None) -> Locations:
-    """Return the measured spots as places."""
+    """Return the measured spots as places; those of a section of which nothing was measured are not observed."""
     n = len(section)
     on_tissue = np.ones(n, dtype=bool) if mask is None else mask.contains(section.spots.xy)
     none = np.zeros(n, dtype=np.intp)
-    return Locations(section.spots, section.lattice_xy, np.arange(n), none, np.ones(n, dtype=bool), on_tissue)
+    return Locations(
+        section.spots, section.lattice_xy, np.arange(n), none, np.full(n, section.measured), on_tissue
+    )
 
 
 def refined(
@@ -208,6 +210,11 @@ def _refuse_elsewhere(section: Section, points: Points, what: str) -> None:
 
 
 def _lattice_of(section: Section) -> Lattice:
+    if section.lattice is None and not section.measured:
+        raise UsageError(
+            f"'{section.name}' is an image without spots: there is nothing to refine. Use --spacing-um, --regions or "
+            "--cells."
+        )
     if section.lattice is None:
         raise UsageError(
             f"The spots of '{section.name}' are on no lattice that could be refined. Use --spacing-um."
@@ -296,4 +303,5 @@ def _placed(
     """Put places together with whether they were measured and whether they are on tissue."""
     mask = mask or TissueMask.from_points(section.spots, section.pitch_um)
     parent, offset_class = origin
-    return Locations(points, lattice_xy, parent, offset_class, offset_class == 0, mask.contains(points.xy))
+    observed = (offset_class == 0) & section.measured
+    return Locations(points, lattice_xy, parent, offset_class, observed, mask.contains(points.xy))

@@ -73,8 +73,14 @@ class Pool:
         Raises
         ------
         UsageError
-            When no gene is in all of them.
+            When no gene is in all of them, or nothing was measured in one.
         """
+        for each in (target, *siblings):
+            if not each.measured:
+                raise UsageError(
+                    f"Nothing was measured in '{each.name}': there is nothing to fit. Fit other sections, and predict "
+                    "this one from its image: `histosge run IMAGE --sibling SECTION`."
+                )
         places = [np.arange(len(target.genes))]
         places += [_matched(target, sibling) for sibling in siblings]
         shared = np.flatnonzero(np.all([place >= 0 for place in places], axis=0))

@@ -97,6 +97,11 @@ class Section:
         return len(self.spots)
 
     @property
+    def measured(self) -> bool:
+        """Whether anything was counted; where nothing was, the spots are mere places that are looked at."""
+        return bool(self.counts.data.any())
+
+    @property
     def pitch_um(self) -> float:
         """Distance between neighbouring spots in µm: the lattice's, else the median to the nearest neighbour."""
         if self.lattice is not None:
@@ -107,7 +112,9 @@ class Section:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that was read: counts, genes, positions, scale and image."""
+        """A hash of all that was read: counts, genes, positions, scale and image; of an image alone, of that."""
+        if not self.measured and self.slide is not None and self.lattice is None:
+            return self.slide.fingerprint
         return fingerprint(
             self.counts.data.astype(np.float64),
             self.counts.indices.astype(np.int64),

@@ -10,6 +10,7 @@ from ._errors import UsageError
 from .locations import Locations
 from .section import Section
 from .tissue import TissueMask
+from .unmeasured import tissue_in
 
 __all__ = ["Target", "locate", "tissue_of"]
 
@@ -67,6 +68,8 @@ def tissue_of(section: Section) -> TissueMask:
     """Return the tissue in the image, or, without image, the surroundings of the spots."""
     if section.slide is None:
         return TissueMask.from_points(section.spots, section.pitch_um)
+    if not section.measured:
+        return tissue_in(section.slide)
     return TissueMask.from_slide(section.slide)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,6 +62,12 @@ class TissueMask:
         found = np.zeros(len(xy_um), dtype=bool)
         found[inside] = self.mask[rows[inside], columns[inside]]
         return found
+
+    def pieces(self, area_um2: float) -> TissueMask:
+        """Return the mask without pieces smaller than an area."""
+        from skimage.morphology import remove_small_objects
+
+        return replace(self, mask=remove_small_objects(self.mask, max_size=int(area_um2 / self.mpp**2)))
 
     def outline(self) -> list[Float[np.ndarray, "m 2"]]:
         """Return the borders of the tissue as closed polygons in µm."""

@@ -35,7 +35,7 @@ def extend(
     """Return the basis with loadings for all other genes that were counted.
 
     Genes of the panel stay as they are and come first; the others follow in the order of ``genes``; see
-    :func:`regress` for how they are found.
+    :func:`regress` for how they are found. Where their patterns come from follows from their loadings.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ def extend(
         return basis
     found = regress(names[further], log_cp10k(counts, columns=further), scores, score_sd=score_sd)
     parts = ("genes", "offset", "loadings", "nugget", "inflation", "skill")
-    return Basis(*(np.concatenate([getattr(basis, part), getattr(found, part)]) for part in parts))
+    joined = (np.concatenate([getattr(basis, part), getattr(found, part)]) for part in parts)
+    return Basis(*joined, sources=basis.sources)
 
 
 def regress(

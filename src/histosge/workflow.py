@@ -22,6 +22,7 @@ from .inputs import Inputs, joined, unseen
 from .locations import Locations, at_spots
 from .models import _artefact
 from .models._contract import Model, Needs, Predictor, Runtime, SightedPredictor, predict
+from .origin import Origin
 from .patches import PatchSource
 from .pooling import Pool, Sibling, measure
 from .prediction import Prediction
@@ -35,12 +36,16 @@ __all__ = [
     "Machine",
     "eyes",
     "fit",
+    "load_elsewhere",
     "load_fit",
+    "look",
     "measure",
     "predict_at",
     "predict_unseen",
     "prepare",
     "prepare_all",
+    "refuse_blind",
+    "sighted",
 ]
 
 _RECIPE, _SIBLINGS = "recipe.json", "siblings.json"
@@ -87,6 +92,10 @@ class Fitted:
         Hash of recipe, sections and encoder: equal keys, equal fits.
     siblings
         Further sections that were fitted.
+    origin
+        The section that was fitted first.
+    unseen
+        Whether a section is predicted that is none of those fitted.
     """
 
     recipe: Recipe
@@ -96,6 +105,8 @@ class Fitted:
     panel: GenePanel
     key: str
     siblings: tuple[Sibling, ...] = ()
+    origin: Origin | None = None
+    unseen: bool = False
 
 
 def fit(
@@ -126,29 +137,30 @@ def fit(
     Raises
     ------
     UsageError
-        Where the sections have no gene in common, one has no image, or one is given twice.
+        Where the sections have no gene in common, one has no image, or one is given twice; where nothing was measured.
     """
     model = recipe.build()
     encoder = eyes(section, recipe, model.needs, machine)
     pool = Pool.of(section, siblings)
     told = pool.told()
     _each_once(section, told)
-    key = _key(recipe, section, encoder, told)
+    key = _key(recipe, section.fingerprint, encoder, told)
     panel = pool.choose(recipe.genes)
+    origin = Origin.of(section, panel)
     if folder is not None and _artefact.is_saved(folder / key):
-        _remember(folder, recipe, told)
+        _remember(folder, recipe, told, origin)
         model, predictor = _artefact.load(folder / key)
-        return Fitted(recipe, model, predictor, encoder, panel, key, told)
+        return Fitted(recipe, model, predictor, encoder, panel, key, told, origin)
     samples = pool.gather(panel, prepare_all(pool.sections, model.needs, encoder, machine))
     checkpoint = None if folder is None else folder / f"{key}.checkpoint"
     runtime = Runtime(machine.device, machine.precision, checkpoint, machine.report)
     predictor = model.fit(samples, seed=recipe.seed, runtime=runtime)
     if folder is not None:
         _artefact.save(folder / key, model, predictor)
-        _remember(folder, recipe, told)
+        _remember(folder, recipe, told, origin)
         # the fit is whole: what would have resumed it is done with
         shutil.rmtree(folder / f"{key}.checkpoint", ignore_errors=True)
-    return Fitted(recipe, model, predictor, encoder, panel, key, told)
+    return Fitted(recipe, model, predictor, encoder, panel, key, told, origin)
 
 
 def load_fit(section: Section, folder: str | Path, machine: Machine = Machine()) -> Fitted:
@@ -164,7 +176,7 @@ def load_fit(section: Section, folder: str | Path, machine: Machine = Machine())
     siblings = _remembered(folder)
     model = recipe.build()
     encoder = eyes(section, recipe, model.needs, machine)
-    key = _key(recipe, section, encoder, siblings)
+    key = _key(recipe, section.fingerprint, encoder, siblings)
     if not _artefact.is_saved(folder / key):
         raise UsageError(
             f"The fit in '{folder}' belongs to other data, another image or other weights than those given. "
@@ -172,7 +184,31 @@ def load_fit(section: Section, folder: str | Path, machine: Machine = Machine())
         )
     model, predictor = _artefact.load(folder / key)
     panel = _panel_of(predictor, section, recipe) if siblings else select(section, recipe.genes)
-    return Fitted(recipe, model, predictor, encoder, panel, key, siblings)
+    return Fitted(recipe, model, predictor, encoder, panel, key, siblings, Origin.of(section, panel))
+
+
+def load_elsewhere(section: Section, folder: str | Path, machine: Machine = Machine()) -> Fitted:
+    """Return the latest fit in ``folder``, for :func:`sighted` to predict a section that it was not made on.
+
+    Raises
+    ------
+    UsageError
+        When there is none, it was made with other weights, or it does not look at images.
+    """
+    folder = Path(folder)
+    recipe, siblings, origin = Recipe.read(folder / _RECIPE), _remembered(folder), Origin.read(folder)
+    model = recipe.build()
+    refuse_blind(model, section)
+    encoder = eyes(section, recipe, model.needs, machine, mpp=origin.mpp)
+    key = _key(recipe, origin.fingerprint, encoder, siblings)
+    if not _artefact.is_saved(folder / key):
+        raise UsageError(
+            f"The fit in '{folder}' was made with other weights than those given, or is gone. Give them with "
+            "--weights, or run `histosge fit` again."
+        )
+    model, predictor = _artefact.load(folder / key)
+    panel = GenePanel(predictor.genes, np.arange(len(predictor.genes)), recipe.genes)
+    return Fitted(recipe, model, predictor, encoder, panel, key, siblings, origin)
 
 
 def predict_at(
@@ -203,29 +239,45 @@ def predict_unseen(
     >>> hs.predict_unseen(fitted, third, hs.at_spots(third)).mean.shape == third.counts.shape
     True
     """
-    if not fitted.model.card.uses_image:
-        raise UsageError(
-            f"'{fitted.model.card.name}' interpolates between measured spots, and none of '{section.name}' was fitted. "
-            "Choose a model that looks at the image, such as cokriging."
-        )
-    needs, fitted_sections = fitted.model.needs, 1 + len(fitted.siblings)
-    overview, wanted = (
-        unseen(prepare(section, each, needs, fitted.encoder, machine), fitted_sections)
-        for each in (at_spots(section), places)
-    )
+    there = sighted(fitted, section, machine)
+    prediction = predict(there.predictor, look(there, section, places, machine))
+    return replace(prediction, locations=places)
+
+
+def sighted(fitted: Fitted, section: Section, machine: Machine = Machine()) -> Fitted:
+    """Return the fit ready to predict a section that it was not made on, having looked all over it.
+
+    Raises
+    ------
+    UsageError
+        Where the model does not look at images.
+    """
+    refuse_blind(fitted.model, section)
+    there = replace(fitted, unseen=True)
     predictor = fitted.predictor
     if isinstance(predictor, SightedPredictor):
-        predictor = predictor.having_seen(overview)
-    return replace(predict(predictor, wanted), locations=places)
+        predictor = predictor.having_seen(look(there, section, at_spots(section), machine))
+    return replace(there, predictor=predictor)
 
 
-def eyes(section: Section, recipe: Recipe, needs: Needs, machine: Machine) -> Encoder | None:
-    """Return the encoder the recipe names, looking at the window the model asks for; ``None`` where none is needed."""
+def look(fitted: Fitted, section: Section, places: Locations, machine: Machine = Machine()) -> Inputs:
+    """Return what the predictor of a fit is asked: places of the section fitted, or of one that it has not seen."""
+    inputs = prepare(section, places, fitted.model.needs, fitted.encoder, machine)
+    return unseen(inputs, 1 + len(fitted.siblings)) if fitted.unseen else inputs
+
+
+def eyes(
+    section: Section, recipe: Recipe, needs: Needs, machine: Machine, *, mpp: float | None = None
+) -> Encoder | None:
+    """Return the encoder the recipe names, looking at the window the model asks for; ``None`` where none is needed.
+
+    Windows in pixels are those of the section, or of another one whose ``mpp`` is given.
+    """
     if not needs.features:
         return None
     slide_of(section, recipe.model)
     setup = Setup(machine.device, machine.precision, machine.weights)
-    return load_encoder(recipe.encoder, setup, view_um=recipe.view_um or _crop_um(section, needs))
+    return load_encoder(recipe.encoder, setup, view_um=recipe.view_um or _crop_um(mpp or section.mpp, needs))
 
 
 def prepare(
@@ -245,7 +297,7 @@ def prepare(
         slide = slide_of(section, encoder.card.name)
         rows = embed(slide, places.xy, encoder, store=store, channel_order=order, report=machine.report)
         inputs = replace(inputs, features=rows)
-    crop_um = _crop_um(section, needs) or section.pitch_um
+    crop_um = _crop_um(section.mpp, needs) or section.pitch_um
     if needs.colour:
         slide = slide_of(section, "the colour feature")
         colour = embed(
@@ -275,17 +327,33 @@ def slide_of(section: Section, reader: str) -> SlideImage:
     return section.slide
 
 
-def _crop_um(section: Section, needs: Needs) -> float | None:
+def refuse_blind(model: Model, section: Section) -> None:
+    """Refuse a model that would know nothing of a section without a fitted spot.
+
+    Raises
+    ------
+    UsageError
+        Where it does not look at images.
+    """
+    if not model.card.uses_image or not (model.needs.features or model.needs.colour or model.needs.patch_px):
+        raise UsageError(
+            f"'{model.card.name}' interpolates between measured spots here, and none of '{section.name}' was fitted. "
+            "Choose a model that looks at the image, such as cokriging."
+        )
+
+
+def _crop_um(mpp: float, needs: Needs) -> float | None:
     """Return the width of the window a model asks for, in µm."""
     crop = needs.crop
     if crop is None:
         return None
-    return crop.size_um if crop.size_px is None else crop.size_px * section.mpp
+    return crop.size_um if crop.size_px is None else crop.size_px * mpp
 
 
-def _key(recipe: Recipe, section: Section, encoder: Encoder | None, siblings: tuple[Sibling, ...]) -> str:
+def _key(recipe: Recipe, section: str, encoder: Encoder | None, siblings: tuple[Sibling, ...]) -> str:
+    """Return the hash of all that decides a fit; the section is named by its fingerprint."""
     others = [sibling.fingerprint for sibling in siblings]
-    parts = [recipe, section.fingerprint, None if encoder is None else encoder.fingerprint]
+    parts = [recipe, section, None if encoder is None else encoder.fingerprint]
     return fingerprint(*parts, *([others] if others else []))
 
 
@@ -295,9 +363,10 @@ def _each_once(section: Section, siblings: tuple[Sibling, ...]) -> None:
         raise UsageError(f"A section is given twice among '{section.name}' and its siblings. Give each once.")
 
 
-def _remember(folder: Path, recipe: Recipe, siblings: tuple[Sibling, ...]) -> None:
+def _remember(folder: Path, recipe: Recipe, siblings: tuple[Sibling, ...], origin: Origin) -> None:
     """Write down what the latest fit in a folder was made of: predicting needs the target section alone."""
     recipe.write(folder / _RECIPE)
+    origin.write(folder)
     with atomic_path(folder / _SIBLINGS) as draft:
         draft.write_text(json.dumps([asdict(each) for each in siblings], indent=2) + "\n", encoding="utf-8")
 

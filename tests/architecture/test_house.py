@@ -19,15 +19,16 @@ FILES = sorted(SRC.rglob("*.py"))
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("_errors", "_notes", "_types", "_registry", "_hash", "_atomic", "_device", "provenance"),
     ("platforms", "points", "lattice", "refinement", "expression", "metrics"),
-    ("slides", "slide", "tissue", "section", "locations", "polygons", "alignment", "patches"),
+    ("slides", "slide", "tissue", "section", "locations", "polygons", "alignment", "patches", "unmeasured"),
     ("readers", "datasets"),
-    ("inputs", "prediction", "factored", "transcriptome"),
+    ("inputs", "prediction", "sources", "factored", "transcriptome"),
     ("encoders", "store", "features"),
     ("genes", "splits", "models"),
     ("domains",),
     ("writers", "figures", "report", "conservation"),
     (
         "pooling",
+        "origin",
         "recipe",
         "target",
         "workflow",

@@ -24,6 +24,7 @@ from histosge.expression import log_cp10k
 from histosge.factored import Basis, FactoredPrediction
 from histosge.polygons import read_polygons
 from histosge.report import write
+from histosge.sources import Sources
 from histosge.writers import factors, h5ad
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -490,6 +491,45 @@ def test_domains_are_painted_and_named(report: Opened) -> None:
         colours[bool(PREDICTION.fields[row, 0] > 0)].add(tuple(int(value) for value in pixel))
     assert len(colours[True]) == len(colours[False]) == 1
     assert colours[True] != colours[False]
+
+
+def test_what_a_pattern_is_made_of_is_said_or_unknown(report: Opened, browser: Any, tmp_path: Path) -> None:
+    """Shares of position, image and siblings stand beside the gene's skill; where nobody knows it says so."""
+    gene = str(SECTION.genes[7])
+    report.choose(gene)
+    assert report.page.inner_text("#origins-text") == "What its pattern comes from: unknown."
+    assert not report.page.is_visible("#origins-bar")
+    parts = np.random.default_rng(5).normal(size=(3, 60, 4)) * np.array([3, 2, 1])[:, None, None]
+    flat = np.where(np.arange(len(SECTION.genes)) == 3, 0.0, 1.0)[:, None]
+    old = PREDICTION.basis
+    basis = replace(old, loadings=old.loadings * flat, sources=Sources.of(parts))
+    folder = run_folder(tmp_path / "run", SECTION, replace(PREDICTION, basis=basis))
+    write(folder)
+    found = opened(browser, folder / "report.html")
+    found.choose(gene)
+    assert basis.shares is not None
+    position, histology, siblings = np.rint(100 * basis.shares[7]).astype(int)
+    assert found.page.inner_text("#origins-text") == (
+        f"Its pattern comes from: {position} % where the spots around lie, {histology} % what the tissue looks like, "
+        f"{siblings} % other sections."
+    )
+    widths = [piece.bounding_box()["width"] for piece in found.page.query_selector_all("#origins-bar i")]
+    assert np.allclose(np.array(widths) / sum(widths), basis.shares[7], atol=0.01)
+    assert f"{position} % where" in found.page.inner_text("#status")
+    found.choose(str(SECTION.genes[3]))
+    assert found.page.inner_text("#origins-text") == "It has no pattern: one value everywhere."
+    assert not found.page.is_visible("#origins-bar")
+    assert found.said == []
+    found.page.context.close()
+    # a section of which nothing was fitted
+    elsewhere = replace(basis, sources=Sources.of(parts).elsewhere())
+    folder = run_folder(tmp_path / "unseen", SECTION, replace(PREDICTION, basis=elsewhere))
+    write(folder)
+    found = opened(browser, folder / "report.html")
+    found.choose(gene)
+    assert "other sections alone" in found.page.inner_text("#origins-text")
+    assert not found.page.is_visible("#origins-bar")
+    found.page.context.close()
 
 
 def test_without_image_the_ground_is_plain(browser: Any, tmp_path: Path) -> None:

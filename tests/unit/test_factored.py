@@ -16,6 +16,8 @@ from histosge.datasets import synthetic
 from histosge.expression import log_cp10k
 from histosge.factored import Basis, FactoredPrediction
 from histosge.locations import refined
+from histosge.sources import ORIGINS, Sources
+from histosge.transcriptome import extend
 from histosge.writers import factors, h5ad
 from histosge.writers.measured import OTHERS
 
@@ -112,6 +114,80 @@ def test_factors_come_back(tmp_path: Path) -> None:
         assert np.array_equal(getattr(found.locations, name), getattr(PLACES, name)), name
     assert np.array_equal(found.locations.xy, PLACES.xy)
     assert found.locations.points.diameter_um == PLACES.points.diameter_um
+
+
+def known(basis: Basis) -> Basis:
+    """The same, knowing that its fields come from three places."""
+    parts = np.random.default_rng(2).normal(size=(3, 80, K)) * np.array([1.0, 0.7, 0.4])[:, None, None]
+    return replace(basis, sources=Sources.of(parts))
+
+
+def test_shares_are_of_each_genes_own_parts() -> None:
+    """What a part of a gene has in common with the whole of it, over the whole, whichever fields it is made of."""
+    parts = np.random.default_rng(2).normal(size=(3, 80, K))
+    shares = Sources.of(parts).shares(BASIS.loadings)
+    genes = np.stack([part @ BASIS.loadings.T.astype(float) for part in parts])
+    whole = genes.sum(axis=0)
+    for row in range(0, len(BASIS), 7):
+        expected = [np.cov(part[:, row], whole[:, row])[0, 1] / whole[:, row].var(ddof=1) for part in genes]
+        assert min(expected) > 0
+        assert np.allclose(shares[row], expected)
+
+
+def test_a_part_against_the_whole_counts_as_none_and_no_pattern_has_no_parts() -> None:
+    """Shares are never negative and add up to 1; a gene that is the same everywhere has three zeros."""
+    wave = np.random.default_rng(0).normal(size=(50, 1))
+    found = Sources.of(np.stack([2 * wave, -0.5 * wave, 0.5 * wave])).shares(np.array([[1.0], [0.0], [1e-9]]))
+    assert np.allclose(found, [[0.8, 0.0, 0.2], [0, 0, 0], [0, 0, 0]])
+    assert np.allclose(known(BASIS).sources.elsewhere().shares(BASIS.loadings), [0, 0, 1])  # type: ignore[union-attr]
+
+
+def test_sources_belong_to_their_fields() -> None:
+    """Matrices of another number of factors, or that are none, are refused."""
+    with pytest.raises(DataError, match="sources of 5 factors, got 4"):
+        replace(BASIS, sources=Sources(np.zeros((3, 4, 4))))
+    with pytest.raises(DataError, match="fields × fields"):
+        Sources(np.zeros((2, 5, 5)))
+
+
+def test_genes_outside_the_panel_have_shares_too() -> None:
+    """Loadings found by regression answer like those of the panel; taking genes out takes their shares along."""
+    basis = known(BASIS)
+    scores = RNG.normal(size=(len(SECTION), K))
+    whole = extend(basis, scores, SECTION.counts, SECTION.genes)
+    assert whole.shares is not None
+    assert basis.sources is not None
+    assert np.allclose(whole.shares[40:], basis.sources.shares(whole.loadings[40:]))
+    assert (whole.shares[40:].sum(axis=1) > 0.99).any()
+    some = whole.take([50, 3])
+    assert some.shares is not None
+    assert np.allclose(some.shares, whole.shares[[50, 3]])
+
+
+def test_shares_come_back_from_the_file(tmp_path: Path) -> None:
+    """One column an origin, and the matrices they follow from: read again they say the same."""
+    basis = known(BASIS)
+    path = factors.write(tmp_path / "factors.h5ad", SECTION, replace(FACTORED, basis=basis))
+    var = anndata.read_h5ad(path).var
+    columns = var[[f"from_{name}" for name in ORIGINS]].to_numpy()
+    assert basis.shares is not None
+    assert np.allclose(columns, basis.shares, atol=1e-6)
+    assert np.allclose(columns.sum(axis=1), 1.0, atol=1e-6)
+    again = factors.read(path).basis.shares
+    assert again is not None
+    assert np.allclose(again, basis.shares, atol=1e-5)
+    broken = replace(basis, sources=Sources(np.full((3, K, K), np.nan)))
+    with pytest.raises(DataError, match="finite sources"):
+        factors.write(tmp_path / "broken.h5ad", SECTION, replace(FACTORED, basis=broken))
+
+
+def test_a_file_without_shares_still_reads(tmp_path: Path) -> None:
+    """Files of earlier versions, and of models that do not know: no columns, and shares unknown."""
+    path = factors.write(tmp_path / "factors.h5ad", SECTION, FACTORED)
+    adata = anndata.read_h5ad(path)
+    assert not [name for name in adata.var if name.startswith("from_")]
+    assert "sources" not in adata.uns
+    assert factors.read(path).basis.shares is None
 
 
 def test_the_section_travels_along(tmp_path: Path) -> None:

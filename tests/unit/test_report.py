@@ -227,6 +227,20 @@ def test_the_page_says_what_it_is(folder: Path) -> None:
         assert words in text, words
 
 
+@pytest.mark.parametrize(("siblings", "told"), [(0.0, False), (0.25, True)])
+def test_the_page_says_what_the_image_and_other_sections_added(
+    folder: Path, siblings: float, told: bool
+) -> None:
+    """Both shares in words, and what a shuffled image would have done; other sections only where there are any."""
+    skill = {"fitted": 0.4, "positions": 0.3, "shuffled_image": 0.2}
+    fit = {"image_share": 0.5, "share_of_histology": 0.31, "skill_of_factors": skill}
+    (folder / "run.json").write_text(json.dumps(RECORD | {"fit": fit | {"share_of_siblings": siblings}}))
+    text = write(folder).read_text()
+    assert "31 % of the predicted pattern comes from it" in text
+    assert ("25 % from spots of other sections" in text) == told
+    assert "<td>image of other spots</td><td>0.200</td>" in text
+
+
 def test_scores_stand_beside_the_baselines(folder: Path) -> None:
     """``scores.json`` of an evaluation in the folder becomes a table, best first."""
     rows = [

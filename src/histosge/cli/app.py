@@ -35,14 +35,18 @@ def run(
     deliver: Deliver,
     reply: Answer,
 ) -> None:
-    """Read a section, fit, predict at more places than were measured, write files and figures."""
+    """Read a section, fit, predict at more places than were measured, write files and figures.
+
+    Given an image alone, fit its siblings and predict it from what it looks like.
+    """
     with errors_as_sentences(as_json=reply.json), progress() as report:
         from ..assembly import run as run_section
 
+        section = _read(measured)
         record = run_section(
-            _read(measured),
+            section,
             _recipe(cook),
-            target=_target(where),
+            target=_target(where, section),
             out=deliver.out,
             machine=_machine(compute, cook.weights, report),
             outputs=_outputs(deliver),
@@ -61,9 +65,8 @@ def embed(
         from ..assembly import embed_into
 
         machine = _machine(compute, cook.weights, report)
-        record = embed_into(
-            _read(measured), _recipe(cook), target=_target(where), out=deliver.out, machine=machine
-        )
+        section, recipe = _read(measured), _recipe(cook)
+        record = embed_into(section, recipe, target=_target(where, section), out=deliver.out, machine=machine)
         lines = [f"{record['places']} places × {record['dim']} features in {record['store']}"]
         answer(record, as_json=reply.json, lines=lines)
 
@@ -89,14 +92,15 @@ def fit(
 def predict(
     measured: Measured, fit_: FitFolder, where: Where, compute: Compute, deliver: Deliver, reply: Answer
 ) -> None:
-    """Predict with a model fitted before, at other places."""
+    """Predict with a model fitted before, at other places, or an image of a section that was never measured."""
     with errors_as_sentences(as_json=reply.json), progress() as report:
         from ..assembly import predict_into
 
+        section = _read(measured)
         record = predict_into(
-            _read(measured),
+            section,
             fit_.fit,
-            target=_target(where),
+            target=_target(where, section),
             out=deliver.out,
             machine=_machine(compute, fit_.weights, report),
             outputs=_outputs(deliver),
@@ -204,7 +208,9 @@ def _siblings(measured: Measured, borrow: Borrow) -> list[Any]:
 
 
 def _borrowed(record: dict[str, Any]) -> list[str]:
-    """Return a line for each sibling: which genes it shares."""
+    """Return a line for each sibling: which genes it shares; of an image, what is known of it at all."""
+    if not record.get("section", {}).get("measured", True):
+        return [f"  {record['basis']}"]
     return [
         f"  with '{each['name']}', {each['spots']} spots: {each['genes']} genes in common; {each['missing']} genes of "
         "the section are not in it and were not fitted"
@@ -230,12 +236,15 @@ def assignment(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _target(where: Where) -> Any:
+def _target(where: Where, section: Any) -> Any:
     from ..target import Target
+    from ..unmeasured import LOOK_UM
 
-    nothing_said = where.refine is None and where.spacing_um is None and where.cells is None
-    refine = 4 if nothing_said and where.regions is None else where.refine
-    return Target(refine, where.spacing_um, where.regions, where.cells, where.fringe)
+    refine, spacing_um = where.refine, where.spacing_um
+    if refine is None and spacing_um is None and where.cells is None and where.regions is None:
+        # an image has no spots to refine
+        refine, spacing_um = (4, None) if section.lattice is not None or section.measured else (None, LOOK_UM)
+    return Target(refine, spacing_um, where.regions, where.cells, where.fringe)
 
 
 def _machine(compute: Compute, weights: Path | None, report: Any) -> Any:

@@ -21,7 +21,8 @@ class Measured:
     section: Annotated[
         Path,
         typer.Argument(
-            metavar="SECTION", help="Space Ranger or legacy ST folder, .h5ad, or SpatialData .zarr."
+            metavar="SECTION",
+            help="Space Ranger or legacy ST folder, .h5ad, or SpatialData .zarr; or an image without any counts.",
         ),
     ]
     image: Annotated[
@@ -89,7 +90,9 @@ class Where:
     """Where to predict."""
 
     refine: Annotated[int | None, typer.Option(help="Places per measured spot, 1 to 8 (default 4).")] = None
-    spacing_um: Annotated[float | None, typer.Option(help="A grid of this spacing over the tissue.")] = None
+    spacing_um: Annotated[
+        float | None, typer.Option(help="A grid of this spacing over the tissue (default for an image: 100).")
+    ] = None
     regions: Annotated[
         Path | None, typer.Option(help="Polygons (QuPath GeoJSON) to keep the grid inside of.")
     ] = None

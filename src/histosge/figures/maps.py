@@ -16,14 +16,14 @@ from ..expression import depth, log_cp10k
 from ..prediction import Prediction
 from ..section import Section
 from ..tissue import TissueMask
-from .markers import choose_markers
+from .markers import choose_markers, unlike
 from .tiling import Tiling, tiling
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["choose_markers", "marker_maps", "save", "section_overview"]
+__all__ = ["choose_markers", "marker_maps", "save", "section_overview", "unlike"]
 
 _PANEL_IN = 3.1
 _DPI = 150
@@ -40,9 +40,15 @@ _FAINT = 0.35
 
 
 def marker_maps(
-    section: Section, predictions: Sequence[tuple[str, Prediction]], genes: Sequence[str]
+    section: Section,
+    predictions: Sequence[tuple[str, Prediction]],
+    genes: Sequence[str],
+    *,
+    learnt_from: Sequence[str] = (),
 ) -> Figure:
     """Draw one row a gene: the tissue, what was measured, and each prediction; all log1p(CP10k).
+
+    Where nothing was measured there is no such column, and the figure says so, and which sections it was learnt from.
 
     The measured values and the predicted ones have a colour scale each, shown beside them: predictions are means and
     vary less than single measurements, which carry noise. Of a prediction the places on tissue are drawn, each as
@@ -56,7 +62,8 @@ def marker_maps(
     from matplotlib.figure import Figure
 
     _refuse_unknown(section, predictions, genes)
-    columns = 2 + len(predictions)
+    first = 1 + section.measured
+    columns = first + len(predictions)
     window = _window(section)
     width, height = window[1] - window[0]
     row_in = _PANEL_IN * float(np.clip(height / width, 0.4, 2.5))
@@ -69,10 +76,13 @@ def marker_maps(
         _draw_tissue(row[0], view)
         row[0].set_ylabel(gene, fontsize=12 if len(gene) < 14 else 8, fontweight="bold")
         _scale_bar(row[0], window)
-        _colour_bar(row[1], _draw_spots(row[1], view, values))
+        if section.measured:
+            _colour_bar(row[1], _draw_spots(row[1], view, values))
         if predictions:
-            _colour_bar(list(row[2:]), _draw_predictions(row[2:], view, predictions, tilings, gene))
-    titles = [f"{section.name}: tissue", f"measured, {len(section)} spots"]
+            _colour_bar(list(row[first:]), _draw_predictions(row[first:], view, predictions, tilings, gene))
+    titles = [f"{section.name}: tissue", f"measured, {len(section)} spots"][:first]
+    if not section.measured:
+        figure.suptitle(_unmeasured(learnt_from), fontsize=10)
     titles += [
         f"generated {label}, {tiles.places} places"
         for (label, _), tiles in zip(predictions, tilings, strict=True)
@@ -80,6 +90,12 @@ def marker_maps(
     for panel, title in zip(panels[0], titles, strict=True):
         panel.set_title(title, fontsize=10)
     return figure
+
+
+def _unmeasured(learnt_from: Sequence[str]) -> str:
+    """Say that all of a figure is a guess from the image."""
+    names = f",\nas learnt from {', '.join(learnt_from)}" if learnt_from else ""
+    return f"nothing was measured here: predicted from the image alone{names}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +145,8 @@ def section_overview(section: Section, *, mask: TissueMask | None = None) -> Fig
     """Draw the whole image with spots and the outline of the tissue, and how many counts each spot has."""
     from matplotlib.figure import Figure
 
+    if not section.measured:
+        return _image_overview(section, mask)
     near = _window(section)
     window = near if section.slide is None else np.array([[0.0, 0.0], section.slide.size_um])
     shapes = [float(np.clip(np.divide(*(corners[1] - corners[0])), 0.4, 2.5)) for corners in (window, near)]
@@ -148,6 +166,26 @@ def section_overview(section: Section, *, mask: TissueMask | None = None) -> Fig
     _scale_bar(counts, near)
     _colour_bar(counts, drawn, "log10 counts")
     counts.set_title("counts per spot", fontsize=10)
+    return figure
+
+
+def _image_overview(section: Section, mask: TissueMask | None) -> Figure:
+    """Draw the whole image of a section of which nothing was measured, and where it was looked at."""
+    from matplotlib.figure import Figure
+
+    near = _window(section)
+    window = near if section.slide is None else np.array([[0.0, 0.0], section.slide.size_um])
+    shape = float(np.clip(np.divide(*(window[1] - window[0])), 0.4, 2.5))
+    figure = Figure(
+        figsize=(1.3 * _PANEL_IN * shape + 0.4, 1.3 * _PANEL_IN + 0.4), dpi=_DPI, layout="compressed"
+    )
+    whole = figure.subplots()
+    _draw_tissue(whole, _View(section, window, _picture(section, window)))
+    _discs(whole, section.spots.xy, _DOT * section.pitch_um, facecolors=_DOT_COLOUR, linewidths=0)
+    for line in [] if mask is None else _around_spots(mask, section):
+        whole.plot(*line.T, color="black", linewidth=0.8, path_effects=_halo(1.8))
+    _scale_bar(whole, window)
+    whole.set_title(f"{section.name}: nothing measured; looked at in {len(section)} places", fontsize=10)
     return figure
 
 

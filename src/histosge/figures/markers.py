@@ -9,9 +9,10 @@ import numpy as np
 from .._types import Array
 from ..expression import log_cp10k
 from ..metrics.morans import morans_i, neighbour_means
+from ..prediction import Prediction
 from ..section import Section
 
-__all__ = ["choose_markers"]
+__all__ = ["choose_markers", "unlike"]
 
 # genes looked through: the most abundant ones of the panel
 _CANDIDATES = 1000
@@ -39,11 +40,23 @@ def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -
     order = np.argsort(-morans_i(expression, section.spots.xy), kind="stable")
     # alike in pattern: single spots carry too much noise to tell
     smooth = neighbour_means(section.spots.xy) @ expression + expression / 6
-    standard = (smooth - smooth.mean(axis=0)) / np.maximum(smooth.std(axis=0), 1e-9)
+    return tuple(str(section.genes[columns[index]]) for index in _unlike(smooth, order, n))
+
+
+def unlike(prediction: Prediction, n: int = 4) -> tuple[str, ...]:
+    """Return up to ``n`` genes whose prediction varies most, leaving out near copies of those before."""
+    values = np.asarray(prediction.mean, dtype=np.float64)
+    order = np.argsort(-values.std(axis=0), kind="stable")[:_CANDIDATES]
+    return tuple(str(prediction.genes[index]) for index in _unlike(values, order, n))
+
+
+def _unlike(values: Array, order: Array, n: int) -> list[int]:
+    """Return columns in their order, near copies of those before only where nothing else is left."""
+    standard = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
     chosen: list[int] = []
     for strict in (True, False):
         for candidate in order:
-            alike = np.abs(standard[:, chosen].T @ standard[:, candidate]) / len(section)
+            alike = np.abs(standard[:, chosen].T @ standard[:, candidate]) / len(values)
             if len(chosen) < n and candidate not in chosen and not (strict and (alike > _ALIKE).any()):
                 chosen.append(int(candidate))
-    return tuple(str(section.genes[columns[index]]) for index in chosen)
+    return chosen

@@ -12,6 +12,7 @@ from .._errors import DataError
 from .._types import Array, Float
 from ..factored import Basis, FactoredPrediction
 from ..inputs import Inputs
+from ..sources import Sources
 from ._appearance import Appearance, Look
 from ._contract import Block
 from ._covariance import Covariance, Sites
@@ -20,7 +21,7 @@ from ._landmarks import evenly
 from ._pieces import features_of, pieces
 from ._standard import Standard
 
-__all__ = ["CokrigingPredictor", "parts"]
+__all__ = ["CokrigingPredictor", "sources_of"]
 
 # spots on which the parts of a prediction are compared
 _COMPARED = 1024
@@ -35,7 +36,7 @@ class CokrigingPredictor:
     Parameters
     ----------
     basis
-        Genes in terms of fields; its offset is that of the first section.
+        Genes in terms of fields, and where these come from; its offset is that of the first section.
     standard
         The gene means of each section.
     fields
@@ -44,8 +45,6 @@ class CokrigingPredictor:
         How places are looked at; ``None`` for cokriging on positions.
     covariance, landmarks
         What a place is compared by, and with.
-    histology
-        Share of each gene's predicted pattern that the image accounts for.
     told
         Plain values that were learnt.
     """
@@ -56,7 +55,6 @@ class CokrigingPredictor:
     appearance: Appearance | None
     covariance: Covariance
     landmarks: Sites
-    histology: Float[np.ndarray, " g"]
     told: Mapping[str, Any]
 
     @property
@@ -95,6 +93,8 @@ class CokrigingPredictor:
     def having_seen(self, inputs: Inputs) -> CokrigingPredictor:
         """Return the same, having looked at places all over a section of which no spot was fitted.
 
+        Genes' skill is not known there: it is that at left-out spots whose neighbours were fitted.
+
         Raises
         ------
         DataError
@@ -107,7 +107,12 @@ class CokrigingPredictor:
             raise DataError(f"Expected places of one section, got {len(sections)}. Show each by itself.")
         features = np.asarray(features_of(inputs, np.arange(len(inputs))), dtype=np.float64)
         xy_um = np.array(inputs.locations.xy)
-        return replace(self, appearance=self.appearance.having_seen(features, int(sections[0]), xy_um))
+        sources = None if self.basis.sources is None else self.basis.sources.elsewhere()
+        return replace(
+            self,
+            basis=replace(self.basis, sources=sources, skill=np.full(len(self.basis), np.nan)),
+            appearance=self.appearance.having_seen(features, int(sections[0]), xy_um),
+        )
 
     def scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
         """Return mean and standard deviation of each field at each fitted spot, predicted from all others."""
@@ -115,8 +120,10 @@ class CokrigingPredictor:
 
     def arrays(self) -> dict[str, Array]:
         """Return all that was fitted."""
-        found = self.standard.arrays() | self.fields.arrays() | {"histology": self.histology}
+        found = self.standard.arrays() | self.fields.arrays()
         found |= {f"basis.{name}": getattr(self.basis, name) for name in _BASIS}
+        if self.basis.sources is not None:
+            found["basis.sources"] = self.basis.sources.forms
         found["landmarks.xy_um"] = self.landmarks.xy_um
         if self.appearance is not None and self.landmarks.look is not None:
             found |= self.appearance.arrays()
@@ -144,14 +151,15 @@ class CokrigingPredictor:
         looks = f"landmarks.{_LOOK[0]}" in arrays
         look = Look(*(arrays[f"landmarks.{name}"] for name in _LOOK)) if looks else None
         basis = [arrays[f"basis.{name}"] for name in _BASIS]
+        # fits of earlier versions do not say
+        sources = Sources(arrays["basis.sources"]) if "basis.sources" in arrays else None
         return cls(
-            Basis(genes, *basis),
+            Basis(genes, *basis, sources=sources),
             Standard.from_arrays(arrays),
             Fields.from_arrays(arrays),
             Appearance.from_arrays(arrays) if looks else None,
             covariance,
             Sites(arrays["landmarks.xy_um"], held["diameter_um"], look),
-            arrays["histology"],
             {name: value for name, value in facts.items() if name != "covariance"},
         )
 
@@ -189,20 +197,28 @@ class CokrigingPredictor:
         return np.where(inputs.locations.observed[rows], spot_um, place_um)
 
 
-def parts(
-    basis: Basis, found: Fields, covariance: Covariance, sites: Sites, landmarks: Sites
-) -> Float[np.ndarray, " g"]:
-    """Return the share of each gene's predicted pattern that the image accounts for, 0 … 1.
+def sources_of(
+    dual: Float[np.ndarray, "m k"],
+    lent: Float[np.ndarray, "m k"],
+    covariance: Covariance,
+    spots: Sites,
+    landmarks: Sites,
+) -> Sources:
+    """Return where the fields come from, at some of the spots.
 
-    A prediction is a sum of what position kernels and what image kernels carry; the share is the covariance of the
-    image's part with the whole over the variance of the whole, at some of the fitted spots.
+    A field at a place is a sum of covariances with landmarks times ``dual``, which is linear in what was measured. It
+    is split by whose measurements these are, and those of the own section by kernel: position, image.
+
+    Parameters
+    ----------
+    dual, lent
+        Of the fields, and the part of it that is owed to measurements of other sections.
+    covariance
+        What places are compared by.
+    spots, landmarks
+        Fitted spots of the section predicted, and what places are compared with.
     """
-    some = sites.take(evenly(len(sites), _COMPARED))
-    image = covariance.image(some, landmarks) @ found.dual
-    whole = image + covariance.position(some, landmarks) @ found.dual
-    image, whole = image - image.mean(axis=0), whole - whole.mean(axis=0)
-    both, all_ = whole.T @ image, whole.T @ whole
-    over = np.einsum("gk,kl,gl->g", basis.loadings, all_, basis.loadings, optimize=True)
-    share = np.einsum("gk,kl,gl->g", basis.loadings, both, basis.loadings, optimize=True)
-    part = np.divide(share, over, out=np.zeros_like(share), where=over > 1e-12)
-    return np.asarray(np.clip(part, 0.0, 1.0))
+    some = spots.take(evenly(len(spots), _COMPARED))
+    position, image = covariance.position(some, landmarks), covariance.image(some, landmarks)
+    own = dual - lent
+    return Sources.of(np.stack([position @ own, image @ own, (position + image) @ lent]))

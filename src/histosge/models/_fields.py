@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from .._types import Array, Float
+from .._types import Array, Float, Int
 from ..factored import Basis
 from ..inputs import Samples
 from ._calibration import inflation, skill
@@ -68,8 +68,11 @@ class Fields:
         *,
         gene_share: float,
         most: int,
-    ) -> Fields:
+        lenders: Int[np.ndarray, " l"],
+    ) -> tuple[Fields, Float[np.ndarray, "m k"]]:
         """Krige factors, and with weight ``gene_share`` each gene for itself; carry the sum by at most ``most`` fields.
+
+        The second value is the part of the fields' dual that is owed to what was measured at ``lenders``.
 
         Parameters
         ----------
@@ -79,9 +82,14 @@ class Fields:
             Standardised expression.
         factors, loadings
             Its principal components, and their rows.
+        lenders
+            Rows of the spots of other sections.
         """
         answers = spectrum.answer(factors)
         along = (1 - gene_share) * answers.along @ loadings
+        lent = (
+            (1 - gene_share) * spectrum.along(answers, factors, lenders) @ loadings if len(lenders) else None
+        )
         left_out = (1 - gene_share) * (answers.left_out - answers.mean) @ loadings
         if gene_share > 0:
             for start in range(0, values.shape[1], _GENES_AT_ONCE):
@@ -89,18 +97,22 @@ class Fields:
                 genes = spectrum.answer(values[:, part])
                 along[:, part] += gene_share * genes.along
                 left_out[:, part] += gene_share * (genes.left_out - genes.mean)
+                if lent is not None:
+                    lent[:, part] += gene_share * spectrum.along(genes, values[:, part], lenders)
         turn = principal(np.sqrt(spectrum.power)[:, None] * along, most, _SHARE)
         doubts = spectrum.answer(values @ turn.T)
         unsure = min(_UNSURE, len(spectrum.power))
-        return cls(
+        dual = spectrum.dual @ (along @ turn.T)
+        found = cls(
             turn,
-            spectrum.dual @ (along @ turn.T),
+            dual,
             spectrum.dual[:, :unsure].astype(np.float32),
             doubts.kept[:unsure],
             doubts.variance,
             left_out @ turn.T,
             doubts.left_out_variance,
         )
+        return found, np.zeros_like(dual) if lent is None else spectrum.dual @ (lent @ turn.T)
 
     def at(
         self, covariance: Float[np.ndarray, "b m"], prior: Float[np.ndarray, " b"]

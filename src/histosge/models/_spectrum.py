@@ -146,6 +146,17 @@ class Spectrum:
             np.maximum(variance / diagonal - noise, 0.0),
         )
 
+    def along(
+        self, answers: Answers, targets: Float[np.ndarray, "n q"], rows: Array
+    ) -> Float[np.ndarray, "r q"]:
+        """Return what of ``answers.along`` the measurements at some of the fitted spots are answerable for.
+
+        The answers are linear in what was measured, once it is known how noisy that is.
+        """
+        centred = (targets[rows] - answers.mean).astype(self.turn.dtype)
+        along = np.asarray(self.turn[rows].T @ centred, dtype=np.float64)
+        return np.asarray(along * answers.kept / np.sqrt(self.power)[:, None])
+
 
 def _squared_product(matrix: Array, weights: Array) -> Array:
     """Return matrix² @ weights, squared piece by piece."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from .._errors import DataError, UsageError, refuse_below_one
 from .._types import Array
 from ..inputs import Samples
 from ._appearance import Appearance
-from ._cokriged import CokrigingPredictor, parts
+from ._cokriged import CokrigingPredictor, sources_of
 from ._contract import ModelCard, Needs, Runtime
 from ._covariance import Covariance, Sites
 from ._evidence import choose
@@ -28,7 +28,7 @@ __all__ = ["Cokriging"]
 _RESOLVED = 1.5
 # short and long range in pitches, where nothing else is said: sections of few spots cannot show slow changes
 _FEW, _FEW_RANGES, _MANY_RANGES = 1000, (2.0, 8.0), (3.0, 12.0)
-# spots that tell the pitch of a section
+# spots of a section that tell its pitch, and what its patterns are made of
 _TELLING = 10
 
 
@@ -126,33 +126,34 @@ class Cokriging:
         factors = values @ loadings.T
         sites, appearance, pitch_um = self._sites(samples, factors)
         ranges_um = tuple(pitch_um * length for length in self._ranges(sections))
-        shares = self.image_shares if self.image else (0.0,)
-        evidence = choose(sites, factors, ranges_um, shares, seed)
+        evidence = choose(sites, factors, ranges_um, self.image_shares if self.image else (0.0,), seed)
         told = evidence.facts(values, loadings)
         kept = self._kept(sections)
         if len(kept) < len(samples):
-            samples, sites, values, factors = (
-                samples.take(kept),
-                sites.take(kept),
-                values[kept],
-                factors[kept],
-            )
+            samples, sites = samples.take(kept), sites.take(kept)
+            values, factors = values[kept], factors[kept]
         covariance = Covariance.of(sites, ranges_um, evidence.share)
         few = len(samples) <= max(self.exact, self.landmarks)
         landmarks = sites if few else sites.take(spread_out(sites.xy_um, self.landmarks))
         spectrum = _spectrum(covariance, sites, landmarks, runtime.device)
-        share = self.gene_share if few else 0.0
-        found = Fields.solve(spectrum, values, factors, loadings, gene_share=share, most=self.fields)
+        own, lenders = _sides(samples.inputs.section_index)
+        alone = self.gene_share if few else 0.0
+        found, lent = Fields.solve(
+            spectrum, values, factors, loadings, gene_share=alone, most=self.fields, lenders=lenders
+        )
         basis, calibration = basis_of(found, samples, standard)
-        histology = parts(basis, found, covariance, sites, landmarks)
+        sources = sources_of(found.dual, lent, covariance, sites.take(own), landmarks)
+        _, histology, siblings = sources.shares(basis.loadings).mean(axis=0)
         told |= {
-            "share_of_histology": float(histology.mean()),
+            "share_of_histology": float(histology),
+            "share_of_siblings": float(siblings),
             "skill_left_out": float(basis.skill.mean()),
             "fields": len(found.variance),
             "landmarks": len(landmarks),
             "calibration": calibration,
         }
-        return CokrigingPredictor(basis, standard, found, appearance, covariance, landmarks, histology, told)
+        basis = replace(basis, sources=sources)
+        return CokrigingPredictor(basis, standard, found, appearance, covariance, landmarks, told)
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
@@ -193,6 +194,12 @@ class Cokriging:
         features = features_of(inputs, np.arange(len(samples)))
         appearance, look = Appearance.fit(features, inputs.section_index, xy_um, pitch_um, factors)
         return Sites(xy_um, diameter_um, look), appearance, pitch_um
+
+
+def _sides(sections: Array) -> tuple[Array, Array]:
+    """Return the spots of the section predicted, of all where too few of it are fitted, and those of other sections."""
+    own = np.flatnonzero(sections == 0)
+    return (own if len(own) >= _TELLING else np.arange(len(sections))), np.flatnonzero(sections != 0)
 
 
 def _refuse(samples: Samples) -> None:

@@ -15,7 +15,7 @@ __all__ = ["READERS", "read"]
 
 
 def _built_in() -> Mapping[str, Reader]:
-    from . import anndata, legacy_st, spatialdata, visium, visium_hd
+    from . import anndata, image, legacy_st, spatialdata, visium, visium_hd
 
     return {
         "visium_hd": visium_hd.ENTRY,
@@ -23,6 +23,8 @@ def _built_in() -> Mapping[str, Reader]:
         "legacy_st": legacy_st.ENTRY,
         "h5ad": anndata.ENTRY,
         "spatialdata": spatialdata.ENTRY,
+        # last: some formats are folders of images and more
+        "image": image.ENTRY,
     }
 
 
@@ -45,7 +47,8 @@ def read(
     Parameters
     ----------
     path
-        A Space Ranger folder, a Visium HD folder, a legacy ST folder, an h5ad, a SpatialData zarr.
+        A Space Ranger folder, a Visium HD folder, a legacy ST folder, an h5ad, a SpatialData zarr; or an image alone,
+        of which nothing was measured.
     image
         The full-resolution image; otherwise the sharpest that comes with the section.
     mpp

@@ -191,7 +191,8 @@ def _without_empty_spots(draft: Draft) -> Draft:
     if len(draft.barcodes) < 3:
         raise DataError(
             f"Expected a section of spots with counts, got {len(draft.barcodes)} in '{draft.name}'. "
-            "Check that matrix and positions belong to it, and that spots are marked as on tissue."
+            "Check that matrix and positions belong to it, and that spots are marked as on tissue. A section without "
+            "counts is predicted from its image: give the image file itself."
         )
     return draft
 

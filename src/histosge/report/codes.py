@@ -10,6 +10,7 @@ import numpy as np
 from .._types import Array
 from ..factored import FactoredPrediction
 from ..prediction import Prediction
+from ..sources import ORIGINS
 from .pack import Codes, blob, quantised
 
 __all__ = ["Packed", "pack"]
@@ -60,6 +61,8 @@ def _factors(prediction: FactoredPrediction) -> Packed:
     error = float((weight @ field_codes.error + step / 2.0 * reach.sum()).max(initial=0.0))
     about: dict[str, Any] = {"k": fields.shape[1], "fields": field_codes.about()}
     tables = {name: getattr(basis, name) for name in ("offset", "inflation", "nugget", "skill")}
+    if (shares := basis.shares) is not None:
+        tables |= {f"from_{name}": column for name, column in zip(ORIGINS, shares.T, strict=True)}
     tables["level"] = np.maximum(basis.offset + basis.loadings @ fields.mean(axis=0), 0)
     error_sd = None
     if prediction.field_sd is not None:

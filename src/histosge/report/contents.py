@@ -68,6 +68,11 @@ class Contents:
     scores: Mapping[str, Any] | None
 
     @property
+    def image_alone(self) -> bool:
+        """Whether nothing of the section was measured."""
+        return not self.record["section"].get("measured", True)
+
+    @property
     def pitch_um(self) -> float:
         """Distance between measured spots."""
         return float(self.record["section"].get("pitch_um") or 100.0)
@@ -88,7 +93,8 @@ def collect(folder: Path, *, section: Section | None = None) -> Contents:
     held = folders.held(folder, record)
     measured, slide, mpp = held.measured, held.slide, held.mpp
     if section is not None:
-        measured, slide, mpp = Measured.of(section, held.prediction.genes), section.slide, section.mpp
+        slide, mpp = section.slide, section.mpp
+        measured = Measured.of(section, held.prediction.genes) if section.measured else None
     places = held.prediction.locations.points
     spots = places if measured is None else measured.spots
     pitch_um = float(record["section"].get("pitch_um") or 100.0)

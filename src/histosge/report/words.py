@@ -55,9 +55,10 @@ class Part:
 def subtitle(contents: Contents) -> str:
     """Return one line on what the page shows."""
     record = contents.record
+    spots = "nothing" if contents.image_alone else f"{_many(record['section'].get('spots'))} spots"
     model = (record.get("model") or {}).get("name") or (record.get("recipe") or {}).get("model") or "a model"
     return (
-        f"{_many(record['section'].get('spots'))} spots measured, "
+        f"{spots} measured, "
         f"{_many(len(contents.prediction))} places × {_many(len(contents.prediction.genes))} genes predicted by {model}"
     )
 
@@ -91,6 +92,8 @@ def calibration(contents: Contents) -> dict[str, list[float]] | None:
 
 def _looking(contents: Contents) -> Part:
     section, places = contents.record["section"], contents.prediction.locations
+    if contents.image_alone:
+        return Part("What you are looking at", (*_guessed(contents), *_unit(contents)))
     observed = int(places.observed.sum())
     platform = _PLATFORMS.get(str(section.get("platform")), str(section.get("platform")))
     spot = (
@@ -113,13 +116,29 @@ def _looking(contents: Contents) -> Part:
         + (f"{_many(between)} nothing was measured. Values there are estimates from the spots around")
         + (" and from the image." if _uses_image(contents) else "; the image was not used.")
     )
+    return Part("What you are looking at", (measured, generated, *_unit(contents)))
+
+
+def _guessed(contents: Contents) -> tuple[str, str]:
+    """Say that nothing was measured, and what was learnt where."""
+    names = [str(each.get("name")) for each in contents.record.get("siblings", ())]
+    learnt = f"the sections {', '.join(names)}" if names else "other sections"
+    return (
+        "Measured: nothing of this section. There is its image, and no count of any molecule.",
+        f"Generated: expression at {_many(len(contents.prediction))} places, all of it from the image, by what a model "
+        f"learnt on {learnt}. How much RNA of a gene there is altogether is taken to be as it is there.",
+    )
+
+
+def _unit(contents: Contents) -> tuple[str, ...]:
+    """Return what the values are, and how many genes have room."""
     rest = contents.predicted - len(contents.prediction.genes)
     cut = (
         f"This page has room for {_many(len(contents.prediction.genes))} of the {_many(contents.predicted)} genes: "
         "those that vary most. All are in prediction.h5ad."
     )
     unit = "Values are log1p(CP10k): the natural logarithm of 1 + counts per 10 000 counts of a spot."
-    return Part("What you are looking at", (measured, generated, unit, *((cut,) if rest > 0 else ())))
+    return (unit, *((cut,) if rest > 0 else ()))
 
 
 def _uses_image(contents: Contents) -> bool:
@@ -134,12 +153,19 @@ def _trust(contents: Contents) -> Part:
     known = np.isfinite(skill).any()
     if known:
         before.append(_skill_sentence(np.asarray(skill)))
+    elif contents.image_alone:
+        before.append(
+            "Nobody can say how well each gene is predicted here, as nothing was measured to compare with. `histosge "
+            "evaluate --split sections`, on the sections that were learnt from, tells how well each of them is "
+            "predicted from the others."
+        )
     else:
         before.append(
             "How well each gene is predicted was not measured in this run; `histosge evaluate` does that."
         )
     after = [
-        "A smooth picture is no proof: what the model does not know, it fills with the average of the surroundings."
+        "A smooth picture is no proof: what the model does not know, it fills with the average of the "
+        + ("sections learnt from." if contents.image_alone else "surroundings.")
     ]
     after.append(
         "Places are no replicates: a test that counts them as samples finds everything significant. Nor are they "
@@ -153,6 +179,9 @@ def _intervals(contents: Contents) -> Part:
     title = "Whether it knows what it does not know"
     if not _has_sd(contents):
         return Part(title, ("This model does not say how sure it is.",))
+    if contents.image_alone:
+        text = "The model says how sure it is. Whether it is right was checked on the sections learnt from, not here."
+        return Part(title, (text,))
     held = calibration(contents)
     if held is None:
         return Part(
@@ -172,16 +201,18 @@ def _histology(contents: Contents) -> Part | None:
     """Say what the image added, where the fit weighed it (facts: ``image_share``, ``skill_of_factors``)."""
     fit = contents.record.get("fit") or {}
     skill = fit.get("skill_of_factors") or {}
-    if "image_share" not in fit or "fitted" not in skill:
+    if contents.image_alone or "image_share" not in fit or "fitted" not in skill:
         return None
     title = "What the image added"
     if fit["image_share"] == 0:
         text = "Nothing: the evidence gave the image no part of the covariance, and what you see is interpolation."
         return Part(title, (text,))
+    siblings = float(fit.get("share_of_siblings", 0.0))
+    others = f" and {100 * siblings:.0f} % from spots of other sections that look alike" if siblings else ""
     weighed = (
         f"The evidence gave the image {100 * fit['image_share']:.0f} % of the covariance of places, and "
-        f"{100 * fit.get('share_of_histology', 0):.0f} % of the predicted pattern comes from it, averaged over genes; "
-        "the rest is interpolation between spots."
+        f"{100 * fit.get('share_of_histology', 0):.0f} % of the predicted pattern comes from it{others}, averaged over "
+        "genes; the rest is interpolation between spots. Each gene's own shares stand beside it."
     )
     rows = [("prediction", "PCC left out"), ("position and image", _number(skill["fitted"]))]
     rows += [
@@ -238,7 +269,7 @@ def _remarks(contents: Contents) -> Part | None:
     if encoder and encoder.get("gated"):
         text = f"The encoder {encoder['name']} is licensed as {encoder['licence']}: check what that allows."
         notes.append({"level": "warning", "text": text})
-    if contents.measured is None:
+    if contents.measured is None and not contents.image_alone:
         text = "The folder holds no measured values; give --section to see measured beside predicted."
         notes.append({"level": "warning", "text": text})
     if contents.slide is None:

@@ -13,6 +13,7 @@ from .._errors import DataError
 from .._types import Array
 from ..factored import Basis, FactoredPrediction
 from ..section import Section
+from ..sources import ORIGINS, Sources
 from . import layout, measured
 from ._hdf5 import clear_layout, clear_reading, created
 
@@ -29,7 +30,10 @@ _ABOUT = {
     "obsm_field_sd": "standard deviation of each factor at each place; the factors are independent",
     "varm_loadings": "weight of each factor in each gene",
     "var": "offset: where all fields are 0; nugget: standard deviation of a measurement around what the factors say; "
-    "inflation: factor on standard deviations; skill: correlation with measured spots left out, NaN where unknown",
+    "inflation: factor on standard deviations; skill: correlation with measured spots left out, NaN where unknown; "
+    "from_position, from_histology, from_siblings, where known: shares of the gene's pattern, which add up to 1; all 0 "
+    "for a gene without one",
+    "uns_sources": "where known: covariance of the parts of each factor (position, histology, siblings) with the whole",
     "uns_measured": "the section as measured: counts (spots × genes), genes, spots, spatial_um",
 }
 
@@ -40,7 +44,9 @@ def write(path: Path, section: Section, factored: FactoredPrediction) -> Path:
     An AnnData file without ``X``. ``obs``, ``obsm["spatial"]``, ``obsm["spatial_um"]``, ``uns["spatial"]`` and
     ``uns["histosge"]`` are those of ``prediction.h5ad``; ``obsm["fields"]`` (float32) and ``obsm["field_sd"]``
     (float16: a standard deviation to three digits) times ``varm["loadings"]`` make the genes; ``uns["measured"]`` holds
-    the section. The file appears whole or not at all.
+    the section. Where it is known, ``var["from_position"]``, ``var["from_histology"]`` and ``var["from_siblings"]`` say
+    what each gene's pattern is made of, and ``uns["sources"]`` is what they follow from. The file appears whole or not
+    at all.
 
     Parameters
     ----------
@@ -76,13 +82,13 @@ def read(path: Path) -> FactoredPrediction:
         When it is truncated, or was not written by histosge.
     """
     with clear_reading(path, _NAME):
-        held = _held(path, ("obs", "var", "obsm", "varm/loadings", "uns/histosge"))
+        held = _held(path, ("obs", "var", "obsm", "varm/loadings", "uns/histosge", "uns/sources"))
     with clear_layout(path):
         obsm, about = held["obsm"], held["uns/histosge"]
         sd = obsm.get("field_sd")
         return FactoredPrediction(
             layout.locations(held["obs"], obsm["spatial_um"], about["layout"]),
-            _basis(held["var"], held["varm/loadings"]),
+            _basis(held["var"], held["varm/loadings"], held.get("uns/sources")),
             np.asarray(obsm["fields"]),
             None if sd is None else np.asarray(sd, dtype=np.float32),
             json.loads(about["provenance_json"]),
@@ -119,6 +125,7 @@ def _held(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
 def _check(factored: FactoredPrediction) -> None:
     basis = factored.basis
     parts = {name: getattr(basis, name) for name in ("offset", "loadings", "nugget", "inflation")}
+    parts["sources"] = None if basis.sources is None else basis.sources.forms
     for name, part in {**parts, "fields": factored.fields, "field_sd": factored.field_sd}.items():
         if part is not None and not np.isfinite(part).all():
             raise DataError(
@@ -136,6 +143,13 @@ def _parts(section: Section, factored: FactoredPrediction) -> dict[str, Any]:
     obsm["fields"] = np.asarray(factored.fields, dtype=np.float32)
     if factored.field_sd is not None:
         obsm["field_sd"] = np.asarray(factored.field_sd, dtype=np.float16)
+    uns: dict[str, Any] = {
+        "histosge": about,
+        "spatial": layout.spatial(section, places),
+        "measured": measured.packed(section, basis.genes),
+    }
+    if basis.sources is not None:
+        uns["sources"] = np.asarray(basis.sources.forms, dtype=np.float32)
     return {
         "obs": layout.obs(section, places),
         "var": _var(section, basis),
@@ -144,11 +158,7 @@ def _parts(section: Section, factored: FactoredPrediction) -> dict[str, Any]:
         "layers": {},
         "obsp": {},
         "varp": {},
-        "uns": {
-            "histosge": about,
-            "spatial": layout.spatial(section, places),
-            "measured": measured.packed(section, basis.genes),
-        },
+        "uns": uns,
     }
 
 
@@ -157,9 +167,15 @@ def _var(section: Section, basis: Basis) -> DataFrame:
     frame = layout.var(section, basis.genes)
     for name in _COLUMNS:
         frame[name] = np.asarray(getattr(basis, name), dtype=np.float32)
+    if (shares := basis.shares) is not None:
+        for name, column in zip(ORIGINS, shares.T, strict=True):
+            frame[f"from_{name}"] = np.asarray(column, dtype=np.float32)
     return frame
 
 
-def _basis(var: DataFrame, loadings: Array) -> Basis:
+def _basis(var: DataFrame, loadings: Array, forms: Array | None) -> Basis:
     offset, nugget, inflation, skill = (var[name].to_numpy(dtype=np.float32) for name in _COLUMNS)
-    return Basis(var.index.to_numpy(dtype=str), offset, np.asarray(loadings), nugget, inflation, skill)
+    genes = var.index.to_numpy(dtype=str)
+    # files of earlier versions do not say
+    sources = None if forms is None else Sources(np.asarray(forms))
+    return Basis(genes, offset, np.asarray(loadings), nugget, inflation, skill, sources=sources)

@@ -42,7 +42,7 @@ _ABOUT = {
     "rows are empty because nothing was measured there, not because nothing is expressed there",
     "layers_spread": "standard deviation of a new measurement around X, its noise included, from models that know it",
     "obs_observed": "True where the place is a measured spot",
-    "obs_parent": "barcode of the measured spot that the place belongs to",
+    "obs_parent": "barcode of the measured spot that the place belongs to; none where nothing was measured",
     "obs_offset_class": "0 at the measured spots, k at their k-th translates, -1 at places of no class",
     "obs_array": "array_col and array_row: position on the platform's array, fractional between the spots",
     "obsm_spatial": "x, y in pixels of the full-resolution image",
@@ -55,10 +55,12 @@ def obs(section: Section, locations: Locations) -> DataFrame:
     import pandas as pd
 
     barcodes = pd.Index(section.spots.ids.astype(object))
+    # where nothing was measured a place belongs to no measured spot
+    parent = np.asarray(locations.parent, dtype=np.intp) if section.measured else np.full(len(locations), -1)
     return pd.DataFrame(
         {
             "observed": np.array(locations.observed),
-            "parent": pd.Categorical.from_codes(np.asarray(locations.parent, dtype=np.intp), barcodes),
+            "parent": pd.Categorical.from_codes(parent, barcodes),
             "offset_class": locations.offset_class.astype(np.int32),
             "in_tissue": np.array(locations.in_tissue),
             "array_col": np.array(locations.lattice_xy[:, 0]),
@@ -83,7 +85,7 @@ def locations(obs: DataFrame, xy_um: Array, held: Mapping[str, Any]) -> Location
     row_of = {str(name): row for row, name in enumerate(held["spots"])}
     observed, parent, offset_class, in_tissue, column, row = (obs[name] for name in _COLUMNS)
     parent = parent.astype("category")
-    row_of_category = np.array([row_of[str(name)] for name in parent.cat.categories], dtype=np.intp)
+    row_of_category = np.array([*(row_of[str(name)] for name in parent.cat.categories), -1], dtype=np.intp)
     return Locations(
         Points(np.asarray(xy_um), obs.index.to_numpy(), float(held["place_diameter_um"])),
         np.column_stack([column, row]).astype(np.float64),

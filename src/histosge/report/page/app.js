@@ -131,6 +131,33 @@ function trust(skill) {
   return ["none", `${r}: the map says little more than the gene's average.`];
 }
 
+const ORIGIN_WORDS = { position: "where the spots around lie", histology: "what the tissue looks like", siblings: "other sections" };
+
+// what the pattern of a gene is made of, as a bar and in words
+function origins(row) {
+  const shares = sharesOf(row), bar = $("origins-bar"), text = $("origins-text");
+  bar.hidden = !shares || !(shares[0] + shares[1] + shares[2] > 0);
+  bar.replaceChildren();
+  if (!shares) return (text.textContent = "What its pattern comes from: unknown.");
+  if (bar.hidden) return (text.textContent = "It has no pattern: one value everywhere.");
+  if (shares[2] > 0.999) {
+    // nothing was fitted here: there is nothing to take apart
+    bar.hidden = true;
+    return (text.textContent = "Its pattern comes from other sections alone: from spots that look alike.");
+  }
+  const parts = [];
+  ORIGINS.forEach((origin, at) => {
+    const percent = Math.round(100 * shares[at]);
+    const piece = document.createElement("i");
+    piece.className = origin;
+    piece.style.flexGrow = shares[at];
+    bar.append(piece);
+    // sections fitted alone have no others to learn from
+    if (origin !== "siblings" || percent > 0) parts.push(`${percent} % ${ORIGIN_WORDS[origin]}`);
+  });
+  return (text.textContent = `Its pattern comes from: ${parts.join(", ")}.`);
+}
+
 function words() {
   const labels = about.labels[state.labels];
   const byDomain = state.layer === "domains" && !state.compare;
@@ -142,10 +169,11 @@ function words() {
   $("trust").dataset.grade = grade;
   $("trust-grade").textContent = { strong: "Well predicted", fair: "Fairly predicted", weak: "Weakly predicted", none: "Hardly predicted", unknown: "Not judged" }[grade];
   $("trust-text").textContent = sentence;
+  const made = origins(now.row);
   for (const name of Object.keys(LAYERS)) $(`layer-${name}`).setAttribute("aria-checked", state.layer === name);
   for (const name of Object.keys(LAYERS)) $(`layer-${name}`).tabIndex = state.layer === name ? 0 : -1;
   for (const name of ["compare", "fade", "tiles", "outline", "tissue", "shared"]) $(`is-${name}`).checked = state[name];
-  $("status").textContent = `${now.gene}, ${$("gene-layer").textContent}. ${sentence}`;
+  $("status").textContent = `${now.gene}, ${$("gene-layer").textContent}. ${sentence} ${made}`;
   list.mark(now.row);
   skillChart(now.row);
   regionCard();

@@ -2,16 +2,20 @@
 
 const genes = about.genes;
 const rowOf = new Map(genes.map((name, row) => [name, row]));
+const ORIGINS = ["position", "histology", "siblings"];
 let tables = null;
 
 async function loadTables() {
   const [placesXY, spotsXY] = await Promise.all([floats("xy"), about.spots ? floats("spots") : null]);
-  const [offset, inflation, nugget, skill, level] = await Promise.all(
-    ["offset", "inflation", "nugget", "skill", "level"].map((name) => about.tables.includes(name) ? floats(name) : null));
-  tables = { placesXY, spotsXY, offset, inflation, nugget, skill, level };
+  const names = ["offset", "inflation", "nugget", "skill", "level", ...ORIGINS.map((origin) => `from_${origin}`)];
+  const found = await Promise.all(names.map((name) => about.tables.includes(name) ? floats(name) : null));
+  tables = { placesXY, spotsXY, ...Object.fromEntries(names.map((name, at) => [name, found[at]])) };
 }
 
 const skillOf = (row) => (tables.skill ? tables.skill[row] : NaN);
+
+// of a gene's pattern from position, histology and siblings; null where nobody knows
+const sharesOf = (row) => (tables.from_position ? ORIGINS.map((origin) => tables[`from_${origin}`][row]) : null);
 
 async function predicted(row) {
   return about.factors ? combine(row) : column(row, "mean");

@@ -1,0 +1,274 @@
+"""A section of which there is an image and nothing else, from the command line to its report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import histosge as hs
+from histosge._errors import DataError, UsageError
+from histosge.cli import commands
+from histosge.datasets.synthetic import synthetic, write_spaceranger
+from histosge.metrics.pearson import pearson
+from histosge.slide import SlideImage
+from histosge.unmeasured import of_image
+from histosge.writers import factors
+
+GENES, MPP = 30, 2.0
+TISSUE = synthetic(columns=12, rows=14, genes=GENES)
+
+
+def call(*words: object) -> Any:
+    return CliRunner().invoke(commands(), [str(word) for word in words])
+
+
+def said(answer: Any) -> str:
+    return " ".join(answer.output.split())
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sections with counts, and the image of a third one, and a slide without tissue."""
+    path = tmp_path_factory.mktemp("sections")
+    for name, seed in (("one", 1), ("two", 2)):
+        write_spaceranger(synthetic(columns=12, rows=14, genes=GENES, seed=seed).section, path / name)
+    slide = TISSUE.section.slide
+    assert slide is not None
+    rgb = slide.thumbnail(MPP)
+    Image.fromarray(rgb).save(path / "third.png")
+    Image.new("RGB", (1500, 1500), (242, 240, 241)).save(path / "glass.png")
+    return path
+
+
+@pytest.fixture(scope="module")
+def out(room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run on the image wrote, at a grid, with a report."""
+    path = tmp_path_factory.mktemp("results")
+    words = ("--mpp", MPP, "--sibling", room / "one", "--sibling", room / "two", "--genes", "all")
+    answer = call("run", room / "third.png", *words, "--spacing-um", 50, "--out", path)
+    assert answer.exit_code == 0, answer.output
+    assert (
+        "nothing measured in this section: predicted from its image alone, as learnt from one, two"
+        in said(answer)
+    )
+    assert call("report", path).exit_code == 0
+    return path
+
+
+def test_an_image_is_predicted_as_its_siblings_look(out: Path) -> None:
+    """The maps follow a truth of which no count was given, at every place of the grid."""
+    prediction = factors.read(out / "factors.h5ad")
+    assert len(prediction) > 300
+    inside = TISSUE.section.spots.xy.min(0), TISSUE.section.spots.xy.max(0)
+    xy = prediction.locations.xy
+    rows = np.flatnonzero(((xy > inside[0]) & (xy < inside[1])).all(axis=1))
+    column = {str(name): index for index, name in enumerate(TISSUE.section.genes)}
+    truth = TISSUE.truth(xy[rows])[:, [column[str(name)] for name in prediction.genes]]
+    found = prediction.means(np.arange(len(prediction.genes)))[rows]
+    kinds = ("TUMOUR", "STROMA", "IMMUNE")
+    driven = [index for index, name in enumerate(prediction.genes) if str(name).startswith(kinds)]
+    assert np.mean(pearson(truth[:, driven], found[:, driven].astype(float))) > 0.35
+
+
+def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
+    """Record, tables and report: no spot, no measured value, no parent, no skill, and where it was learnt."""
+    record = json.loads((out / "run.json").read_text())
+    assert record["section"]["measured"] is False
+    assert (record["section"]["spots"], record["section"]["genes"]) == (0, 0)
+    assert record["basis"].startswith("nothing measured in this section")
+    assert [each["name"] for each in record["siblings"]] == ["one", "two"]
+    for name in ("prediction.h5ad", "factors.h5ad"):
+        adata = anndata.read_h5ad(out / name)
+        assert not adata.obs["observed"].any()
+        assert adata.obs["parent"].isna().all()
+        assert adata.uns["histosge"]["basis"] == record["basis"]
+    assert anndata.read_h5ad(out / "prediction.h5ad").layers["measured"].nnz == 0
+    var = anndata.read_h5ad(out / "factors.h5ad").var
+    assert var["skill"].isna().all()
+    moving = var["from_siblings"] > 0
+    assert np.allclose(var.loc[moving, "from_siblings"], 1.0)
+    assert moving.any()
+    page = (out / "report.html").read_text()
+    assert "nothing measured, " in page
+    assert "Measured: nothing of this section." in page
+    assert "learnt on the sections one, two" in page
+    assert "spots measured" not in page.split("<script")[0]
+    kept = factors.section(out / "factors.h5ad")
+    assert not kept.measured
+    assert (out / "figures" / "section.png").stat().st_size > 10_000
+    assert (out / "figures" / "markers.png").stat().st_size > 10_000
+
+
+def test_the_report_takes_the_image_itself(out: Path, room: Path) -> None:
+    """``--section IMAGE`` adds its own resolution; another image is refused."""
+    answer = call("report", out, "--section", room / "third.png", "--mpp", MPP)
+    assert answer.exit_code == 0, answer.output
+    assert "Measured: nothing of this section." in (out / "report.html").read_text()
+    answer = call("report", out, "--section", room / "third.png", "--mpp", 2 * MPP)
+    assert answer.exit_code == 2
+    assert "from other data or another image" in said(answer)
+
+
+def test_reading_the_files_again_gives_the_places(out: Path) -> None:
+    """Places come back where they were, with no spot they belong to."""
+    found = factors.read(out / "factors.h5ad").locations
+    assert (found.parent == -1).all()
+    assert not found.observed.any()
+    assert np.array_equal(found.xy, anndata.read_h5ad(out / "prediction.h5ad").obsm["spatial_um"])
+
+
+def test_a_fit_kept_before_predicts_it_to_the_same_bits(out: Path, room: Path, tmp_path: Path) -> None:
+    """``histosge predict`` with a folder of a fit needs no sibling, and says and predicts what ``run`` did."""
+    fit = call("fit", room / "one", "--sibling", room / "two", "--genes", "all", "--out", tmp_path)
+    assert fit.exit_code == 0, fit.output
+    words = ("--mpp", MPP, "--fit", tmp_path, "--spacing-um", 50, "--no-figures", "--out", tmp_path / "there")
+    answer = call("predict", room / "third.png", *words)
+    assert answer.exit_code == 0, answer.output
+    one, two = (anndata.read_h5ad(path / "prediction.h5ad") for path in (out, tmp_path / "there"))
+    assert np.array_equal(np.asarray(one.X), np.asarray(two.X))
+    assert one.var.equals(two.var)
+    assert json.loads((tmp_path / "there" / "run.json").read_text())["siblings"] == [
+        *json.loads((out / "run.json").read_text())["siblings"]
+    ]
+    # the section itself is still answered from its own spots
+    own = call("predict", room / "one", "--fit", tmp_path, "--refine", 1, "--no-figures", "--out", tmp_path)
+    assert own.exit_code == 0, own.output
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["section"]["measured"] is True
+    assert [each["name"] for each in record["siblings"]] == ["two"]
+
+
+def test_models_without_factors_answer_it_too(room: Path, tmp_path: Path) -> None:
+    """Nothing said of places: a grid of 100 µm; cells where they are given; a page of columns."""
+    words = ("--mpp", MPP, "--sibling", room / "one", "--genes", "hvg:10", "--model", "ridge", "--no-figures")
+    answer = call("run", room / "third.png", *words, "--out", tmp_path)
+    assert answer.exit_code == 0, answer.output
+    adata = anndata.read_h5ad(tmp_path / "prediction.h5ad")
+    gaps = np.diff(np.unique(adata.obsm["spatial_um"][:, 0]))
+    assert np.allclose(gaps, 100.0)
+    assert np.isfinite(np.asarray(adata.X)).all()
+    assert np.asarray(adata.X).std(axis=0).max() > 0.05
+    assert call("report", tmp_path).exit_code == 0
+    assert "Measured: nothing of this section." in (tmp_path / "report.html").read_text()
+    cells = tmp_path / "cells.csv"
+    cells.write_text("id,x_um,y_um\na,500,500\nb,620,510\n")
+    answer = call("run", room / "third.png", *words, "--cells", cells, "--out", tmp_path)
+    assert answer.exit_code == 0, answer.output
+    assert list(anndata.read_h5ad(tmp_path / "prediction.h5ad").obs_names) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (("run", "third.png", "--sibling", "one"), 2, "Give µm per pixel with --mpp"),
+        (("run", "third.png", "--mpp", "2"), 2, "Name sections of like tissue to learn from with --sibling"),
+        (
+            ("run", "third.png", "--mpp", "2", "--sibling", "one", "--refine", "4"),
+            2,
+            "there is nothing to refine. Use --spacing-um",
+        ),
+        (
+            ("run", "third.png", "--mpp", "2", "--sibling", "one", "--model", "kriging"),
+            2,
+            "Choose a model that looks at the image",
+        ),
+        (
+            ("run", "third.png", "--mpp", "2", "--sibling", "one", "--preset", "positions"),
+            2,
+            "Choose a model that looks at the image",
+        ),
+        (("run", "third.png", "--mpp", "-2", "--sibling", "one"), 2, "`mpp` must be positive"),
+        (("run", "third.png", "--mpp", "200", "--sibling", "one"), 3, "a glass slide is 25 × 75 mm"),
+        (("run", "glass.png", "--mpp", "2", "--sibling", "one"), 3, "Expected tissue in the image 'glass'"),
+        (
+            ("run", "third.png", "--mpp", "2", "--sibling", "one", "--image", "third.png"),
+            2,
+            "an image itself",
+        ),
+        (("fit", "third.png", "--mpp", "2"), 2, "Nothing was measured in 'third': there is nothing to fit"),
+        (("evaluate", "third.png", "--mpp", "2"), 2, "Nothing was measured in 'third'"),
+        (("predict", "third.png", "--mpp", "2", "--fit", "one"), 2, "found none. Run `histosge fit` first"),
+        (("run", "third.png", "--mpp", "2", "--sibling", "one", "--show", "NONE"), 2, "'NONE' is not among"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    room: Path, tmp_path: Path, words: tuple[str, ...], code: int, sentence: str
+) -> None:
+    """Wrong input ends with a sentence and its exit code, and leaves no prediction."""
+    paths = ("third.png", "glass.png", "one")
+    answer = call(*(room / word if word in paths else word for word in words), "--out", tmp_path)
+    assert answer.exit_code == code, answer.output
+    assert sentence in said(answer)
+    assert not (tmp_path / "prediction.h5ad").exists()
+
+
+def test_a_blind_or_an_old_fit_does_not_predict_an_image(room: Path, tmp_path: Path) -> None:
+    """A fit of positions alone, and one that did not note its section, are refused in a sentence each."""
+    words = ("--genes", "hvg:10", "--out", tmp_path)
+    assert call("fit", room / "one", "--preset", "positions", *words).exit_code == 0
+    there = ("predict", room / "third.png", "--mpp", MPP, "--fit", tmp_path, "--out", tmp_path / "there")
+    answer = call(*there)
+    assert answer.exit_code == 2
+    assert "Choose a model that looks at the image" in said(answer)
+    (tmp_path / "fit" / "section.json").unlink()
+    answer = call(*there)
+    assert answer.exit_code == 2
+    assert "Run `histosge fit` again" in said(answer)
+    (tmp_path / "fit" / "section.json").write_text("{")
+    answer = call(*there)
+    assert answer.exit_code == 3
+    assert "damaged" in said(answer)
+
+
+def test_counts_that_are_not_there_are_not_shared_out(out: Path, tmp_path: Path) -> None:
+    """Export writes predicted genes as ever, and refuses counts that add up to nothing."""
+    assert (
+        call("export", out, "--genes", "all", "--to", "h5ad", "--out", tmp_path / "all.h5ad").exit_code == 0
+    )
+    assert not anndata.read_h5ad(tmp_path / "all.h5ad").obs["observed"].any()
+    answer = call("export", out, "--genes", "all", "--conserve", "real", "--out", tmp_path / "counts.h5ad")
+    assert answer.exit_code == 2
+    assert "no counts to share out" in said(answer)
+
+
+def test_an_image_is_looked_at_where_there_is_tissue_and_not_at_dust() -> None:
+    """Places lie on the large piece, none on a crumb; another distance makes other places; no tissue is refused."""
+    rgb = np.full((1000, 1000, 3), 240, dtype=np.uint8)
+    rgb[200:800, 200:800] = (150, 60, 140)
+    rgb[60:110, 60:110] = (150, 60, 140)
+    slide = SlideImage.from_array(rgb, 2.0)
+    section = of_image(slide, "piece")
+    assert not section.measured
+    assert (len(section.genes), section.counts.nnz, section.lattice) == (0, 0, None)
+    assert ((section.spots.xy > 380) & (section.spots.xy < 1620)).all()
+    assert 100 <= len(section) <= 200
+    assert section.pitch_um == pytest.approx(100.0)
+    assert len(of_image(slide, "piece", look_um=200.0)) < 0.4 * len(section)
+    assert not hs.at_spots(section).observed.any()
+    assert not hs.grid(section, 50.0).observed.any()
+    with pytest.raises(UsageError, match="nothing to refine"):
+        hs.refined(section, 4)
+    with pytest.raises(DataError, match="Expected tissue"):
+        of_image(SlideImage.from_array(np.full((500, 500, 3), 240, dtype=np.uint8), 2.0), "glass")
+
+
+def test_the_same_from_python(room: Path) -> None:
+    """``hs.read`` takes the image, and ``hs.predict_unseen`` any places of it; a section is measured by its counts."""
+    section = hs.read(room / "third.png", mpp=MPP)
+    assert not section.measured
+    assert "Nothing was measured" in section.notes[0].text
+    fitted = hs.fit(hs.read(room / "one"), hs.Recipe(genes="hvg:10"))
+    places = hs.grid(section, 60.0)
+    found = hs.predict_unseen(fitted, section, places)
+    assert found.mean.shape == (len(places), 10)
+    assert np.array_equal(found.locations.xy, places.xy)
+    assert TISSUE.section.measured
+    assert not replace(TISSUE.section, counts=TISSUE.section.counts * 0).measured
