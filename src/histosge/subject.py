@@ -73,7 +73,7 @@ def ground(data: Section | AnnData) -> Ground:
 
 
 def open_subject(path: Path, *, values: str | None, genes: str) -> Subject:
-    """Read a section, a ``prediction.h5ad`` or another h5ad.
+    """Read a section, a ``prediction.h5ad``, the folder of a run that holds one, or another h5ad.
 
     Parameters
     ----------
@@ -95,6 +95,9 @@ def open_subject(path: Path, *, values: str | None, genes: str) -> Subject:
         raise UsageError(f"Expected values that are measured or predicted, got '{values}'.")
     if not path.exists():
         raise UsageError(f"Expected a section or a prediction, found nothing at '{path}'. Check the path.")
+    # the folder of a run stands for its prediction
+    if (path / "run.json").is_file() and (path / "prediction.h5ad").is_file():
+        path = path / "prediction.h5ad"
     if path.suffix == ".h5ad":
         return from_adata(_read_h5ad(path), path.stem, values=values, genes=genes)
     if values == "predicted":

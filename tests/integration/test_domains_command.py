@@ -80,6 +80,15 @@ def test_predictions_are_divided_everywhere_or_where_measured(folder: Path, tmp_
     assert places == [4 * len(SECTION), len(SECTION)]
 
 
+def test_the_folder_of_a_run_stands_for_its_prediction(folder: Path, tmp_path: Path) -> None:
+    """``domains DIR`` divides what ``run --out DIR`` predicted; tables in DIR are the report's."""
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "prediction.h5ad").write_bytes((folder / "prediction.h5ad").read_bytes())
+    code, said = run(tmp_path, "--method", "kmeans", "--clusters", 3, "--seeds", 1, "--out", tmp_path)
+    assert code == 0, said
+    assert len((tmp_path / "domains.tsv").read_text().splitlines()) == 4 * len(SECTION) + 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [

@@ -18,7 +18,10 @@ __all__ = ["app", "domains"]
 @app.command()
 def domains(
     input_: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="A section, a prediction.h5ad, or an h5ad with counts.")
+        Path,
+        typer.Argument(
+            metavar="INPUT", help="A section, a run's folder or its prediction.h5ad, or an h5ad with counts."
+        ),
     ],
     method: Annotated[str, typer.Option(help="See `histosge list domains`.")] = "stagate",
     clusters: Annotated[

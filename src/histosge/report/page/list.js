@@ -81,8 +81,11 @@ class GeneList {
       this.active = Math.max(0, Math.min(this.found.length - 1, this.active + step));
       this.reveal(this.active);
       this.draw();
-    } else if (event.key === "Enter" && this.found.length) this.choose(this.found[this.active]);
-    else if (event.key === "Escape") {
+    } else if (event.key === "Enter" && this.found.length) {
+      this.choose(this.found[this.active]);
+      // the next key is for the page: + is not part of a gene's name
+      this.input.blur();
+    } else if (event.key === "Escape") {
       if (this.input.value) { this.input.value = ""; this.search(); } else this.input.blur();
     }
     event.stopPropagation();
