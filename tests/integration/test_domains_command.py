@@ -95,7 +95,7 @@ def test_a_run_is_divided_by_its_prediction(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["kmeans", "leiden", "stagate", "stmask"])
 def test_few_and_scattered_places_are_divided(method: str) -> None:
-    """As many domains wanted as there are places, and places of which some have no neighbour, are divided all the same."""
+    """Three places into three domains, and places of which some have no neighbour, are divided all the same."""
     few = SECTION.take(np.arange(3))
     found = set(hs.tl.domains(few, method, clusters=3))
     # where every place is every other's neighbour, graph convolutions make them one

@@ -18,7 +18,8 @@ __all__ = ["app", "domains"]
 @app.command()
 def domains(
     input_: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="A section, a run or its prediction.h5ad, an h5ad with counts.")
+        Path,
+        typer.Argument(metavar="INPUT", help="A section, a run or its prediction.h5ad, an h5ad with counts."),
     ],
     method: Annotated[str, typer.Option(help="See `histosge list domains`.")] = "stagate",
     clusters: Annotated[

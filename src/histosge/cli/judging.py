@@ -35,7 +35,9 @@ def evaluate(
     ] = "random:0.5",
     patients: Annotated[
         str | None,
-        typer.Option(help="Whom each section comes from, in their order: A,A,B. The split `patients` needs it."),
+        typer.Option(
+            help="Whom each section comes from, in their order: A,A,B. The split `patients` needs it."
+        ),
     ] = None,
     siblings: Annotated[
         bool, typer.Option("--siblings", help="Fit all other sections too, beside what a split retains.")
@@ -111,7 +113,9 @@ def _patients(text: str | None, number: int) -> tuple[str, ...]:
         return ("",) * number
     found = _words(text)
     if len(found) != number:
-        raise UsageError(f"--patients names whom each of {number} sections comes from, got {len(found)} names.")
+        raise UsageError(
+            f"--patients names whom each of {number} sections comes from, got {len(found)} names."
+        )
     return found
 
 
@@ -190,12 +194,12 @@ def datasets(
         from ..datasets.public import PUBLIC
 
         if not names:
-            columns, lines = catalogue("datasets")
+            columns, listed = catalogue("datasets")
             if json:
-                known = [dict(zip(columns, line, strict=True)) for line in lines]
+                known = [dict(zip(columns, line, strict=True)) for line in listed]
                 answer({"datasets": known}, as_json=True, lines=())
             else:
-                table("datasets", columns, lines)
+                table("datasets", columns, listed)
             return
         wanted = [each for name in names for each in _family(name, tuple(PUBLIC)) or (name,)]
         chosen = [PUBLIC[name] for name in dict.fromkeys(wanted)]
