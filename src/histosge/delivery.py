@@ -28,7 +28,7 @@ from .transcriptome import extend
 from .workflow import Fitted, Machine, look
 from .writers import factors, geojson, h5ad, spatialdata
 
-__all__ = ["FACTORS", "FORMATS", "Job", "Outputs", "deliver"]
+__all__ = ["FACTORS", "FORMATS", "Job", "Outputs", "deliver", "provenance_of"]
 
 # what --also takes, beside the h5ad that is always written
 FORMATS = ("geojson", "spatialdata")
@@ -81,7 +81,7 @@ class Job:
 def deliver(job: Job, watch: Stopwatch) -> dict[str, Any]:
     """Write everything the job asks for into its folder, and return the record that ``run.json`` holds."""
     genes = _shown(job)
-    provenance = _provenance(job)
+    provenance = provenance_of(job.section, job.fitted, job.target, job.places, job.machine)
     with watch("predict"):
         shown = _stream(job, genes, provenance)
     written = [job.out / "prediction.h5ad"]
@@ -122,47 +122,66 @@ def _shown(job: Job) -> tuple[str, ...]:
     return maps.choose_markers(job.section, job.fitted.panel.names)
 
 
-def _provenance(job: Job) -> dict[str, Any]:
-    """Return what identifies the result; it travels inside every file."""
-    encoder = job.fitted.encoder
-    measured = job.section.measured
+def provenance_of(
+    section: Section, fitted: Fitted, target: Target, places: Locations, machine: Machine
+) -> dict[str, Any]:
+    """Return what identifies a result; it travels inside every file, and every AnnData.
+
+    Parameters
+    ----------
+    section
+        What is predicted.
+    fitted
+        The model.
+    target, places
+        Where, as asked for and as found.
+    machine
+        On what.
+    """
+    encoder = fitted.encoder
     return {
-        "section": {
-            "name": job.section.name,
-            "platform": job.section.platform.name,
-            "measured": measured,
-            "spots": len(job.section) if measured else 0,
-            "genes": len(job.section.genes) if measured else 0,
-            "mpp": job.section.mpp,
-            "pitch_um": job.section.pitch_um,
-            "image_mpp": None if job.section.slide is None else job.section.slide.mpp,
-            "fingerprint": job.section.fingerprint,
-        },
-        "basis": _basis(job),
-        "siblings": [asdict(sibling) for sibling in _siblings(job)],
-        "recipe": asdict(job.fitted.recipe),
-        "model": {"name": job.fitted.model.card.name, "config": asdict(job.fitted.model)},  # type: ignore[call-overload]
-        "fit": dict(job.fitted.predictor.facts()),
-        "fit_key": job.fitted.key,
+        "section": _about(section),
+        "basis": _basis(fitted),
+        "siblings": [asdict(sibling) for sibling in _siblings(fitted)],
+        "recipe": asdict(fitted.recipe),
+        "model": {"name": fitted.model.card.name, "config": asdict(fitted.model)},  # type: ignore[call-overload]
+        "fit": dict(fitted.predictor.facts()),
+        "fit_key": fitted.key,
         "encoder": None if encoder is None else asdict(encoder.card),
-        "target": {key: _plain(value) for key, value in asdict(job.target).items()},
-        "places": len(job.places),
-        "device": job.machine.device,
-        "precision": job.machine.precision,
+        "target": {key: _plain(value) for key, value in asdict(target).items()},
+        "places": len(places),
+        "device": machine.device,
+        "precision": machine.precision,
     }
 
 
-def _siblings(job: Job) -> tuple[Sibling, ...]:
+def _about(section: Section) -> dict[str, Any]:
+    """Return which section it is."""
+    measured = section.measured
+    return {
+        "name": section.name,
+        "platform": section.platform.name,
+        "measured": measured,
+        "spots": len(section) if measured else 0,
+        "genes": len(section.genes) if measured else 0,
+        "mpp": section.mpp,
+        "pitch_um": section.pitch_um,
+        "image_mpp": None if section.slide is None else section.slide.mpp,
+        "fingerprint": section.fingerprint,
+    }
+
+
+def _siblings(fitted: Fitted) -> tuple[Sibling, ...]:
     """Return the other sections that were fitted; of a section that was not, all of them."""
-    first = job.fitted.origin
-    return (first.as_sibling(), *job.fitted.siblings) if job.fitted.unseen and first else job.fitted.siblings
+    first = fitted.origin
+    return (first.as_sibling(), *fitted.siblings) if fitted.unseen and first else fitted.siblings
 
 
-def _basis(job: Job) -> str:
+def _basis(fitted: Fitted) -> str:
     """Return in words what the prediction rests on."""
-    if not job.fitted.unseen:
+    if not fitted.unseen:
         return "spots measured in this section"
-    names = ", ".join(sibling.name for sibling in _siblings(job))
+    names = ", ".join(sibling.name for sibling in _siblings(fitted))
     return f"nothing measured in this section: predicted from its image alone, as learnt from {names}"
 
 
@@ -204,7 +223,7 @@ def _draw(job: Job, genes: tuple[str, ...], shown: Prediction) -> list[Path]:
     folder = job.out / "figures"
     generated = [(job.target.label, shown), *_enhancements(job, genes)]
     generated.sort(key=lambda labelled: len(labelled[1]))
-    learnt = [sibling.name for sibling in _siblings(job)]
+    learnt = [sibling.name for sibling in _siblings(job.fitted)]
     drawn = {
         "section.png": maps.section_overview(job.section, mask=job.mask),
         "markers.png": maps.marker_maps(job.section, generated, genes, learnt_from=learnt),

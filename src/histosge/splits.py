@@ -12,6 +12,9 @@ from .section import Section
 
 __all__ = ["Split", "blocks", "parse", "published", "random", "sublattice"]
 
+# how many numbers each word takes at most
+_NUMBERS = {"random": 1, "published": 0, "blocks": 2, "sublattice": 1}
+
 # the seed of HisToSGE's and STAGE's released code
 _PUBLISHED_SEED = 1234
 
@@ -103,7 +106,7 @@ def blocks(
     return Split(name, np.flatnonzero(~out & ~near), np.flatnonzero(out))
 
 
-def sublattice(lattice_ab: Float[np.ndarray, "n 2"], index: int) -> Split:
+def sublattice(lattice_ab: Float[np.ndarray, "n 2"], index: float) -> Split:
     """Retain every ``index``-th site of the lattice, evenly: super-resolution with a truth.
 
     Parameters
@@ -114,14 +117,14 @@ def sublattice(lattice_ab: Float[np.ndarray, "n 2"], index: int) -> Split:
         3, 4 or 7: those of self-similar sublattices of the hexagonal lattice.
     """
     a, b = np.rint(lattice_ab).astype(int).T
-    kept: dict[int, Array] = {
+    kept: dict[float, Array] = {
         3: (a - b) % 3 == 0,
         4: (a % 2 == 0) & (b % 2 == 0),
         7: (a + 5 * b) % 7 == 0,
     }
     if index not in kept:
-        raise UsageError(f"Expected a sublattice of index 3, 4 or 7, got {index}.")
-    return Split(f"sublattice({index})", np.flatnonzero(kept[index]), np.flatnonzero(~kept[index]))
+        raise UsageError(f"Expected a sublattice of index 3, 4 or 7, got {index:g}.")
+    return Split(f"sublattice({index:g})", np.flatnonzero(kept[index]), np.flatnonzero(~kept[index]))
 
 
 def parse(word: str, section: Section, seed: int = 0) -> Split:
@@ -147,8 +150,7 @@ def parse(word: str, section: Section, seed: int = 0) -> Split:
         values = [float(number) for number in numbers]
     except ValueError:
         values = [float("nan")]
-    known = kind in ("random", "blocks", "sublattice", "published")
-    if not known or len(values) > 2 or any(value != value for value in values):
+    if len(values) > _NUMBERS.get(kind, -1) or any(value != value for value in values):
         raise UsageError(
             f"Expected a split: random:0.5, published, blocks:6, sublattice:3, sections or patients; got '{word}'."
         )
@@ -163,4 +165,4 @@ def parse(word: str, section: Section, seed: int = 0) -> Split:
     if section.lattice is None:
         raise UsageError(f"The spots of '{section.name}' lie on no lattice, which the split '{word}' needs.")
     sites = section.lattice_xy @ np.linalg.inv(section.lattice.basis)
-    return sublattice(sites - np.rint(sites[0]), round(values[0]) if values else 3)
+    return sublattice(sites - np.rint(sites[0]), values[0] if values else 3)

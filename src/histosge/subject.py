@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Ground", "Subject", "from_adata", "from_prediction", "from_section", "ground", "open_subject"]
 
 _IMAGE_PX = 2000
+_PREDICTION = "prediction.h5ad"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,12 +74,12 @@ def ground(data: Section | AnnData) -> Ground:
 
 
 def open_subject(path: Path, *, values: str | None, genes: str) -> Subject:
-    """Read a section, a ``prediction.h5ad``, the folder of a run that holds one, or another h5ad.
+    """Read a section, a ``prediction.h5ad`` or another h5ad.
 
     Parameters
     ----------
     path
-        Folder or file.
+        Folder or file; the folder of a run stands for its ``prediction.h5ad``.
     values
         ``"measured"`` or ``"predicted"``; ``None`` takes predictions where there are any.
     genes
@@ -95,9 +96,8 @@ def open_subject(path: Path, *, values: str | None, genes: str) -> Subject:
         raise UsageError(f"Expected values that are measured or predicted, got '{values}'.")
     if not path.exists():
         raise UsageError(f"Expected a section or a prediction, found nothing at '{path}'. Check the path.")
-    # the folder of a run stands for its prediction
-    if (path / "run.json").is_file() and (path / "prediction.h5ad").is_file():
-        path = path / "prediction.h5ad"
+    if (path / _PREDICTION).is_file():
+        path = path / _PREDICTION
     if path.suffix == ".h5ad":
         return from_adata(_read_h5ad(path), path.stem, values=values, genes=genes)
     if values == "predicted":
@@ -148,6 +148,8 @@ def from_adata(adata: AnnData, name: str, *, values: str | None, genes: str) -> 
         from .readers.anndata import from_anndata
 
         return from_section(from_anndata(adata), genes=genes)
+    if adata.X is None:
+        raise UsageError(f"'{name}' holds factors in place of genes. Give the {_PREDICTION} of the same run.")
     try:
         xy_um = np.asarray(adata.obsm["spatial_um"], dtype=np.float64)
         observed = adata.obs["observed"].to_numpy(dtype=bool)

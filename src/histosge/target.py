@@ -85,7 +85,7 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
         ids, centroids_um = polygons.read_cells(target.cells, section.mpp)
         return locations.cells(section, centroids_um, ids)
     if target.spacing_um is None:
-        fold = target.refine or 1
+        fold = 1 if target.refine is None else target.refine
         return locations.refined(section, fold, fringe=target.fringe, table=target.table, mask=mask)
     if target.regions is None:
         return locations.grid(section, target.spacing_um, mask=mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ._device import resolve_device, resolve_precision
 from ._notes import emit
 from ._scverse import Measured, section_of, to_anndata, write
 from ._types import Array
+from .delivery import provenance_of
 from .domains import Runtime, build_method
 from .partition import divide
 from .recipe import Recipe
@@ -114,7 +116,8 @@ def enhance(
 
     Returns
     -------
-    Laid out as ``prediction.h5ad``: ``X`` log1p(CP10k), ``obsm["spatial"]``, ``obs["observed"]`` …
+    Laid out as ``prediction.h5ad``: ``X`` log1p(CP10k), ``obsm["spatial"]``, ``obs["observed"]``, and in
+    ``uns["histosge"]`` how it was made …
 
     Examples
     --------
@@ -130,4 +133,5 @@ def enhance(
     others = [section_of(sibling) for sibling in siblings]
     fitted = fit(section, recipe or Recipe(), machine, siblings=others)
     places = locate(section, target, tissue_of(section))
-    return to_anndata(section, predict_at(fitted, section, places, machine))
+    made = provenance_of(section, fitted, target, places, machine)
+    return to_anndata(section, replace(predict_at(fitted, section, places, machine), provenance=made))

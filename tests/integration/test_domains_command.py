@@ -80,13 +80,31 @@ def test_predictions_are_divided_everywhere_or_where_measured(folder: Path, tmp_
     assert places == [4 * len(SECTION), len(SECTION)]
 
 
-def test_the_folder_of_a_run_stands_for_its_prediction(folder: Path, tmp_path: Path) -> None:
-    """``domains DIR`` divides what ``run --out DIR`` predicted; tables in DIR are the report's."""
-    (tmp_path / "run.json").write_text("{}")
-    (tmp_path / "prediction.h5ad").write_bytes((folder / "prediction.h5ad").read_bytes())
-    code, said = run(tmp_path, "--method", "kmeans", "--clusters", 3, "--seeds", 1, "--out", tmp_path)
+def test_a_run_is_divided_by_its_prediction(tmp_path: Path) -> None:
+    """The folder of a run stands for its prediction; its factors alone are refused in a sentence."""
+    recipe = hs.Recipe(genes="all", options={"factors": 5})
+    hs.run(SECTION, recipe, target=hs.Target(refine=2), out=tmp_path / "run")
+    given = ("--method", "kmeans", "--clusters", 3, "--seeds", 1, "--out", tmp_path / "domains")
+    code, said = run(tmp_path / "run" / "factors.h5ad", *given)
+    assert code == 2
+    assert "prediction.h5ad of the same run" in " ".join(said.split())
+    code, said = run(tmp_path / "run", *given)
     assert code == 0, said
-    assert len((tmp_path / "domains.tsv").read_text().splitlines()) == 4 * len(SECTION) + 1
+    assert f"predicted, {len(SECTION.genes)} genes: {2 * len(SECTION)} places" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("method", ["kmeans", "leiden", "stagate", "stmask"])
+def test_few_and_scattered_places_are_divided(method: str) -> None:
+    """Three places into three domains, and places of which some have no neighbour, are divided all the same."""
+    few = SECTION.take(np.arange(3))
+    found = set(hs.tl.domains(few, method, clusters=3))
+    # where every place is every other's neighbour, graph convolutions make them one
+    assert found == {"0", "1", "2"} or (method == "stmask" and "0" in found)
+    far = np.array(SECTION.spots.xy)
+    far[:5] += np.arange(1, 6)[:, None] * 1e6
+    alone = replace(SECTION, spots=hs.Points(far, SECTION.spots.ids, 55.0), slide=None, lattice=None)
+    course = {"epochs": 3} if method.startswith("st") else {}
+    assert set(hs.tl.domains(alone, method, clusters=3, **course)) == {"0", "1", "2"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 import histosge as hs
 from histosge._errors import HistosgeError, UsageError
 from histosge.datasets.synthetic import write_spaceranger
+from histosge.writers.h5ad import provenance
 
 TISSUE = hs.synthetic(columns=12, rows=12, genes=30)
 SECTION = TISSUE.section
@@ -53,6 +54,24 @@ def test_enhance_returns_a_new_anndata(adata: anndata.AnnData) -> None:
     assert grid.n_obs > adata.n_obs
     found = hs.tl.enhance(adata, hs.Recipe(genes="all", options={"factors": 5}), refine=2)
     assert np.isfinite(found.X).all()
+
+
+def test_enhance_says_how_it_was_made(tmp_path: Path) -> None:
+    """What ``hs.tl.enhance`` returns carries the provenance that ``hs.run`` writes, also through a file."""
+    fine = hs.tl.enhance(SECTION, KRIGING, refine=2)
+    fine.write_h5ad(tmp_path / "fine.h5ad")
+    made = provenance(tmp_path / "fine.h5ad")
+    hs.run(SECTION, KRIGING, target=hs.Target(refine=2), out=tmp_path / "run")
+    assert made == provenance(tmp_path / "run" / "prediction.h5ad")
+    assert made["model"]["name"] == "kriging"
+    assert fine.uns["histosge"]["recipe"]["genes"] == "all"
+
+
+@pytest.mark.parametrize("fold", [0, -1, 9])
+def test_refinements_that_cannot_be_are_refused(fold: int) -> None:
+    """None and too many places a spot are refused in a sentence, not taken for another number."""
+    with pytest.raises(UsageError, match="1 to 8"):
+        hs.tl.enhance(SECTION, KRIGING, refine=fold)
 
 
 def test_plots_are_figures() -> None:

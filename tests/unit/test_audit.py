@@ -200,7 +200,10 @@ def test_a_spot_that_is_there_twice_is_caught() -> None:
 
 
 def test_overlapping_sections_are_caught() -> None:
-    """A part of the section under another name, in another order, is found by its counts; another tissue is none."""
+    """A part of the section is found by its counts: under another name, in another order, with fewer genes.
+
+    So it is where some of the section's spots are retained, and it is fitted beside them. Another tissue is none.
+    """
     model = build_model("mean")
     part = replace(section().take(np.arange(30, 10, -1)), name="another")
     alone = Study(section(), np.arange(0), np.arange(len(section())), "sections", (part,), genes="all")
@@ -208,6 +211,16 @@ def test_overlapping_sections_are_caught() -> None:
     (leak,) = audit(alone, model, inputs, pipeline=HONEST)
     assert leak.step == "duplicated spot"
     assert leak.sentence.startswith("20 removed spots")
+    order = np.random.default_rng(0).permutation(len(part.genes))[:30]
+    fewer = replace(
+        part, counts=part.counts[:, order], genes=part.genes[order], gene_ids=part.gene_ids[order]
+    )
+    (leak,) = audit(replace(alone, siblings=(fewer,)), model, inputs, pipeline=HONEST)
+    assert leak.sentence.startswith("20 removed spots")
+    half = np.arange(len(section()))
+    beside = replace(alone, retained=half[half % 2 == 0], removed=half[half % 2 == 1])
+    (leak,) = audit(beside, model, inputs, pipeline=HONEST)
+    assert leak.sentence.startswith("10 removed spots")
     other = replace(alone, siblings=(synthetic(columns=12, rows=12, genes=40, seed=5).section,))
     assert audit(other, model, look(other, model, None, Machine()), pipeline=HONEST) == ()
 

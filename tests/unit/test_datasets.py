@@ -173,6 +173,8 @@ def test_the_command_lists_and_fetches(
 ) -> None:
     """``histosge datasets`` lists them; with a name it fetches; a wrong name is answered with near misses."""
     listed = CliRunner().invoke(app, ["datasets"])
+    known = json.loads(CliRunner().invoke(app, ["datasets", "--json"]).stdout)["datasets"]
+    assert [each["name"] for each in known] == list(PUBLIC)
     assert listed.exit_code == 0
     assert "bc1" in listed.stdout
     wrong = CliRunner().invoke(app, ["datasets", "bc3", "--out", str(tmp_path)])

@@ -85,6 +85,10 @@ def test_a_sublattice_is_evenly_spread(index: int) -> None:
     [
         ("half", "Expected a split"),
         ("random:x", "Expected a split"),
+        ("random:0.5:2", "Expected a split"),
+        ("published:3", "Expected a split"),
+        ("sublattice:3:1", "Expected a split"),
+        ("sublattice:3.4", "got 3.4"),
         ("random:0", "between 0 and 1"),
         ("random:1", "between 0 and 1"),
         ("blocks:-1", "positive width"),

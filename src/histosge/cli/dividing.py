@@ -19,9 +19,7 @@ __all__ = ["app", "domains"]
 def domains(
     input_: Annotated[
         Path,
-        typer.Argument(
-            metavar="INPUT", help="A section, a run's folder or its prediction.h5ad, or an h5ad with counts."
-        ),
+        typer.Argument(metavar="INPUT", help="A section, a run or its prediction.h5ad, an h5ad with counts."),
     ],
     method: Annotated[str, typer.Option(help="See `histosge list domains`.")] = "stagate",
     clusters: Annotated[
@@ -77,7 +75,8 @@ def _lines(record: dict[str, object], out: Path) -> list[str]:
     said = [f"{record['section']}, {record['values']}: {record['places']} places by {record['method']}"]
     mean, sd = record["mean"], record["sd"]
     if isinstance(mean, dict) and isinstance(sd, dict):
+        number = len(record["seeds"])  # type: ignore[arg-type]
         for name in mean:
             spread = "" if sd[name] is None else f" ± {sd[name]:.3f}"
-            said.append(f"  {name.upper()} {mean[name]:.3f}{spread} over {len(record['seeds'])} seeds")  # type: ignore[arg-type]
+            said.append(f"  {name.upper()} {mean[name]:.3f}{spread} over {number} seed{'s' * (number > 1)}")
     return [*said, *(f"  {out / name}" for name in record["files"])]  # type: ignore[attr-defined]

@@ -33,6 +33,12 @@ def evaluate(
     split: Annotated[
         str, typer.Option(help="random:0.5, published, blocks:6, sublattice:3, sections or patients.")
     ] = "random:0.5",
+    patients: Annotated[
+        str | None,
+        typer.Option(
+            help="Whom each section comes from, in their order: A,A,B. The split `patients` needs it."
+        ),
+    ] = None,
     siblings: Annotated[
         bool, typer.Option("--siblings", help="Fit all other sections too, beside what a split retains.")
     ] = False,
@@ -63,11 +69,14 @@ def evaluate(
         if seeds < 1:
             raise UsageError(f"--seeds must be 1 or more, got {seeds}.")
         plan = Plan(
-            tuple(SectionSpec(path, _name(path, sections), image, mpp) for path in sections),
+            tuple(
+                SectionSpec(path, _name(path, sections), image, mpp, patient)
+                for path, patient in zip(sections, _patients(patients, len(sections)), strict=True)
+            ),
             _entries(models, presets, dict(assignment(text) for text in set_ or ())),
             (split,),
             tuple(range(seeds)),
-            tuple(word.strip() for word in encoder.split(",")),
+            _words(encoder),
             genes,
             siblings=siblings,
         )
@@ -98,6 +107,18 @@ def _name(path: Path, sections: list[Path]) -> str:
     return "/".join(path.resolve().parts[-2:]) if len(alike) > 1 else ""
 
 
+def _patients(text: str | None, number: int) -> tuple[str, ...]:
+    """Return whom each of some sections comes from; nobody where that is not said."""
+    if text is None:
+        return ("",) * number
+    found = _words(text)
+    if len(found) != number:
+        raise UsageError(
+            f"--patients names whom each of {number} sections comes from, got {len(found)} names."
+        )
+    return found
+
+
 def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> None:
     from ..evaluation.benchmark import benchmark as run
     from ..evaluation.table import COLUMNS, NOTES, ON_SCREEN, further, rows
@@ -118,6 +139,11 @@ def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> N
     answer({}, as_json=False, lines=[*dict.fromkeys(said), *notes, *files])
 
 
+def _words(text: str) -> tuple[str, ...]:
+    """Return the words between commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple[Any, ...]:
     """Return the models asked for, in the presets asked for, each with the options it has."""
     from dataclasses import fields
@@ -128,14 +154,16 @@ def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple
 
     found = []
     used: set[str] = set()
-    for word in (word for word in models.split(",") if word.strip()):
+    wanted = _words(presets or "")
+    for word in _words(models):
         plain = Entry.parse(word)
         names = {item.name for item in fields(MODELS[plain.model])}
         own = {name: value for name, value in options.items() if name in names}
         used |= set(own)
-        wanted = [name.strip() for name in (presets or "").split(",") if name.strip()]
         chosen = () if plain.preset else tuple(name for name in wanted if name in presets_of(plain.model))
         found += [Entry(plain.model, preset, own) for preset in (chosen or (plain.preset,))]
+    if strange := [name for name in wanted if name not in {entry.preset for entry in found}]:
+        raise UsageError(f"None of the models, as they are asked for, has a preset '{strange[0]}'.")
     if lost := set(options) - used:
         raise UsageError(f"None of the models has an option '{min(lost)}'.")
     return tuple(found)
@@ -166,7 +194,12 @@ def datasets(
         from ..datasets.public import PUBLIC
 
         if not names:
-            table("datasets", *catalogue("datasets"))
+            columns, listed = catalogue("datasets")
+            if json:
+                known = [dict(zip(columns, line, strict=True)) for line in listed]
+                answer({"datasets": known}, as_json=True, lines=())
+            else:
+                table("datasets", columns, listed)
             return
         wanted = [each for name in names for each in _family(name, tuple(PUBLIC)) or (name,)]
         chosen = [PUBLIC[name] for name in dict.fromkeys(wanted)]

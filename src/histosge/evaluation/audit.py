@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,8 @@ __all__ = ["Leak", "audit", "counterfactual"]
 _REHEARSED, _REHEARSED_NETWORK = 48, 16
 # places that both fits are asked for
 _ASKED = 4
-# two spots with the same counts of this many molecules are one spot
-_FEW_COUNTS = 50
+# two spots with the same counts of this many molecules, of this many genes, are one spot
+_FEW_COUNTS, _FEW_GENES = 50, 5
 # nearer than this is the same place, µm
 _SAME_UM = 1.0
 
@@ -188,28 +189,26 @@ def _repeated(study: Study) -> tuple[Leak, ...]:
         near = cKDTree(target.spots.xy[study.retained]).query(target.spots.xy[study.removed])[0]
         if number := int((near < _SAME_UM).sum()):
             leaks.append(f"{number} removed spots lie where a retained one lies")
-    known = {key for section, rows in _fitted(study) for key in _row_keys(section, rows)}
-    if number := sum(key in known for key in _row_keys(target, study.removed)):
+    # sections of one tissue may come with other genes, in another order: what they share is compared
+    pool = study.pool
+    spots = [study.retained, *(np.arange(len(sibling)) for sibling in pool.siblings)]
+    fitted = zip(pool.sections, pool.columns, spots, strict=True)
+    known = {key for section, columns, rows in fitted for key in _row_keys(section, columns, rows)}
+    if number := sum(key in known for key in _row_keys(target, pool.columns[0], study.removed)):
         leaks.append(f"{number} removed spots have the very counts of a spot that is fitted")
     return tuple(Leak("duplicated spot", f"{words}. Remove duplicates before splitting.") for words in leaks)
 
 
-def _fitted(study: Study) -> list[tuple[Section, Array]]:
-    siblings = [(sibling, np.arange(len(sibling))) for sibling in study.siblings]
-    return [(study.target, study.retained), *siblings]
-
-
-def _row_keys(section: Section, rows: Array) -> list[str]:
-    """Return a hash of the counts of each spot that has enough of them."""
-    counts = sparse.csr_matrix(section.counts)
+def _row_keys(section: Section, columns: Array, rows: Array) -> list[str]:
+    """Return a hash of the counts of some genes in each spot that has enough of them."""
+    counts = sparse.csr_matrix(section.counts[rows])[:, columns].tocsr()
+    counts.eliminate_zeros()
+    counts.sort_indices()
     found = []
-    for row in rows:
-        part = slice(counts.indptr[row], counts.indptr[row + 1])
-        values, where = counts.data[part], counts.indices[part]
-        if values.sum() >= _FEW_COUNTS:
-            order = np.argsort(where)
-            names = where[order].astype(np.int64)
-            found.append(fingerprint(names, values[order].astype(np.float64)))
+    for start, end in pairwise(counts.indptr):
+        values, genes = counts.data[start:end], counts.indices[start:end]
+        if values.sum() >= _FEW_COUNTS and len(genes) >= _FEW_GENES:
+            found.append(fingerprint(genes.astype(np.int64), values.astype(np.float64)))
     return found
 
 

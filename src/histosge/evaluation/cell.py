@@ -228,7 +228,9 @@ def _siblings(sections: tuple[SectionSpec, ...], spec: SectionSpec, split: str) 
     chosen = tuple(other for other in sections if other != spec)
     if split == "patients":
         if not all(each.patient for each in sections):
-            raise UsageError("The split 'patients' needs `patient` of every section in the plan.")
+            raise UsageError(
+                "The split 'patients' needs to know whom every section comes from: `patient` in a plan, or --patients."
+            )
         chosen = tuple(other for other in chosen if other.patient != spec.patient)
     if not chosen:
         raise UsageError(f"The split '{split}' needs further sections to fit; '{spec.path.name}' is alone.")

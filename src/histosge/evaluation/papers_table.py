@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from .scores import row_name
+
 __all__ = ["NOTE", "Page", "pages", "published"]
 
 NOTE = (
@@ -62,13 +64,15 @@ def published() -> dict[tuple[str, str, str], tuple[tuple[str, float], ...]]:
     return found
 
 
-def pages(records: Iterable[Row]) -> list[Page]:
+def pages(records: Iterable[Row], remarks: Mapping[str, str]) -> list[Page]:
     """Return a table a metric and split; none where no section or no system is the paper's.
 
     Parameters
     ----------
     records
         What :func:`histosge.evaluation.scores.summary` returns.
+    remarks
+        As :func:`histosge.evaluation.scores.row_name` takes them.
     """
     ours = {(model, section) for model, _, section in published()}
     by: dict[str, list[Row]] = {}
@@ -78,11 +82,11 @@ def pages(records: Iterable[Row]) -> list[Page]:
     found = []
     for split, mine in by.items():
         if any((record["model"], record["section"]) in ours for record in mine):
-            found += [_page(metric, split, mine) for metric in _METRICS]
+            found += [_page(metric, split, mine, remarks) for metric in _METRICS]
     return found
 
 
-def _page(metric: str, split: str, records: list[Row]) -> Page:
+def _page(metric: str, split: str, records: list[Row], remarks: Mapping[str, str]) -> Page:
     sections = list(dict.fromkeys(record["section"] for record in records))
     by = {_key(record): record for record in records}
     models = {model for model, _, _ in published()} | set(_BESIDE)
@@ -92,7 +96,7 @@ def _page(metric: str, split: str, records: list[Row]) -> Page:
         header += [f"{section} paper", "all", "removed"]
     lines = []
     for system in systems:
-        cells = [_name(system)]
+        cells = [row_name(system, remarks)]
         for section in sections:
             said = published().get((system[0], metric, section), ())
             cells.append(" / ".join(dict.fromkeys(f"{value:.4f}" for _, value in said)) or "–")
@@ -110,9 +114,3 @@ def _key(record: Row) -> tuple[str, ...]:
 
 def _system(record: Row) -> tuple[str, str, str]:
     return (record["model"], record["preset"], record["encoder"])
-
-
-def _name(system: tuple[str, str, str]) -> str:
-    model, preset, encoder = system
-    words = [word for word in (preset, encoder if encoder != "texture" else "") if word]
-    return f"{model} ({', '.join(words)})" if words else model

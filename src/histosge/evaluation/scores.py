@@ -16,7 +16,7 @@ from .entry import REFERENCE
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "KEYS", "score", "summary", "tidy"]
+__all__ = ["COLUMNS", "KEYS", "row_name", "score", "summary", "tidy"]
 
 COLUMNS = ("section", "split", "set", "model", "preset", "encoder", "seed", "gene", "metric", "value")
 # what makes a row of a table, before seeds are averaged
@@ -71,6 +71,22 @@ def summary(frame: pd.DataFrame) -> list[dict[str, Any]]:
         seeds = [context.of_seed(labels, seed, part) for seed, part in group.groupby("seed")]
         records.append({**labels, "seeds": len(seeds), **_over_seeds(seeds)})
     return records
+
+
+def row_name(key: tuple[str, str, str], remarks: Mapping[str, str]) -> str:
+    """Return model, preset, encoder, and what every table must say of it, such as that its network began at random.
+
+    Parameters
+    ----------
+    key
+        Model, preset, encoder.
+    remarks
+        What must be said, by model and preset.
+    """
+    model, preset, encoder = key
+    remark = remarks.get(f"{model} {preset}".strip(), "")
+    words = [word for word in (preset, encoder if encoder != "texture" else "", remark) if word]
+    return f"{model} ({', '.join(words)})" if words else model
 
 
 def _part(case: Case, rows: Array) -> Case:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import deviations, papers_table
+from .scores import row_name
 
 __all__ = ["COLUMNS", "NOTES", "ON_SCREEN", "further", "markdown", "rows"]
 
@@ -98,7 +99,7 @@ def further(content: Row) -> list[tuple[papers_table.Page, str]]:
         papers_table.Page(title, deviations.COLUMNS, tuple(deviations.rows(mine)))
         for title, mine in by.items()
     ]
-    beside = papers_table.pages(content["rows"])
+    beside = papers_table.pages(content["rows"], content["remarks"])
     return [
         *((page, deviations.NOTE) for page in switched),
         *((page, papers_table.NOTE) for page in beside),
@@ -139,7 +140,7 @@ def _cells(
 ) -> tuple[str, ...]:
     removed = sets["removed"]
     return (
-        _name(key, content),
+        row_name(key, content["remarks"]),
         _plus_minus(removed, "pcc"),
         _number(removed, "pcc_top50"),
         _number(removed, "mse"),
@@ -151,16 +152,6 @@ def _cells(
         _number(sets.get("all", {}), "pcc_defined"),
         "" if seconds is None else f"{seconds:.1f}",
     )
-
-
-def _name(key: tuple[str, str, str], content: Row) -> str:
-    """Return model, preset, encoder, and what must be said of it."""
-    model, preset, encoder = key
-    words = [word for word in (preset, encoder if encoder != "texture" else "") if word]
-    remark = content["remarks"].get(f"{model} {preset}".strip())
-    if remark:
-        words.append(str(remark))
-    return f"{model} ({', '.join(words)})" if words else model
 
 
 def _number(row: Row, name: str, digits: int = 4) -> str:

@@ -139,27 +139,15 @@ def _parts(section: Section, factored: FactoredPrediction) -> dict[str, Any]:
     about = layout.describe(section, places, factored.provenance)
     kept = {key: text for key, text in about["layout"]["about"].items() if key.startswith("obs")}
     about["layout"]["about"] = {**kept, **_ABOUT}
-    obsm = {"spatial": places.xy / section.mpp, "spatial_um": np.array(places.xy)}
-    obsm["fields"] = np.asarray(factored.fields, dtype=np.float32)
+    found = layout.parts(section, places, about)
+    found["obsm"]["fields"] = np.asarray(factored.fields, dtype=np.float32)
     if factored.field_sd is not None:
-        obsm["field_sd"] = np.asarray(factored.field_sd, dtype=np.float16)
-    uns: dict[str, Any] = {
-        "histosge": about,
-        "spatial": layout.spatial(section, places),
-        "measured": measured.packed(section, basis.genes),
-    }
+        found["obsm"]["field_sd"] = np.asarray(factored.field_sd, dtype=np.float16)
+    found["uns"]["measured"] = measured.packed(section, basis.genes)
     if basis.sources is not None:
-        uns["sources"] = np.asarray(basis.sources.forms, dtype=np.float32)
-    return {
-        "obs": layout.obs(section, places),
-        "var": _var(section, basis),
-        "obsm": obsm,
-        "varm": {"loadings": np.asarray(basis.loadings, dtype=np.float32)},
-        "layers": {},
-        "obsp": {},
-        "varp": {},
-        "uns": uns,
-    }
+        found["uns"]["sources"] = np.asarray(basis.sources.forms, dtype=np.float32)
+    found["varm"]["loadings"] = np.asarray(basis.loadings, dtype=np.float32)
+    return found | {"var": _var(section, basis)}
 
 
 def _var(section: Section, basis: Basis) -> DataFrame:

@@ -169,18 +169,10 @@ def _parts(
     section: Section, locations: Locations, genes: Array, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return all of the file but ``X`` and ``layers["spread"]``."""
-    return {
-        "obs": layout.obs(section, locations),
+    found = layout.parts(section, locations, layout.describe(section, locations, provenance))
+    return found | {
         "var": layout.var(section, genes),
-        "obsm": {"spatial": locations.xy / section.mpp, "spatial_um": np.array(locations.xy)},
         "layers": {"measured": layout.measured(section, locations, genes)},
-        "uns": {
-            "histosge": layout.describe(section, locations, provenance),
-            "spatial": layout.spatial(section, locations),
-        },
-        "obsp": {},
-        "varm": {},
-        "varp": {},
     }
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "locations",
     "measured",
     "obs",
+    "parts",
     "place_diameter_um",
     "spatial",
     "var",
@@ -48,6 +49,27 @@ _ABOUT = {
     "obsm_spatial": "x, y in pixels of the full-resolution image",
     "obsm_spatial_um": "x, y in micrometres",
 }
+
+
+def parts(section: Section, locations: Locations, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every AnnData file of a prediction holds, whatever it says of the genes.
+
+    Parameters
+    ----------
+    section, locations
+        What was fitted, and where was predicted.
+    about
+        As :func:`describe` makes it.
+    """
+    return {
+        "obs": obs(section, locations),
+        "obsm": {"spatial": locations.xy / section.mpp, "spatial_um": np.array(locations.xy)},
+        "uns": {"histosge": about, "spatial": spatial(section, locations)},
+        "layers": {},
+        "varm": {},
+        "obsp": {},
+        "varp": {},
+    }
 
 
 def obs(section: Section, locations: Locations) -> DataFrame:

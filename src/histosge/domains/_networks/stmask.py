@@ -74,6 +74,9 @@ class STMaskNetwork(nn.Module):
         """Return the cross-entropy of dropped edges against as many random pairs."""
         n = len(values)
         kept = torch.rand(self.edges.shape[1], device=values.device) >= self.dropped
+        if kept.all():
+            # chance may drop none of a few edges; the mean over none is no number
+            kept[0] = False
         found = self._encode(values, _normalised(to_undirected(self.edges[:, kept], num_nodes=n), n))
         true = self.edges[:, ~kept]
         false = torch.randint(0, n, (2, true.shape[1]), device=values.device)

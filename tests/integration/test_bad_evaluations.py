@@ -1,0 +1,109 @@
+"""``histosge evaluate`` and ``histosge benchmark`` asked for what cannot be: one sentence, and no scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from histosge.cli.judging import app
+from histosge.datasets.synthetic import synthetic, write_spaceranger
+
+
+def call(*words: object) -> Any:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small section."""
+    path = tmp_path_factory.mktemp("sections")
+    write_spaceranger(synthetic(columns=12, rows=12, genes=40).section, path / "one")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["--models", "histosg"], 2, "Did you mean histosge"),
+        (["--models", "histosge:perfect"], 2, "published, paper, corrected"),
+        (["--split", "half"], 2, "random:0.5, published, blocks:6"),
+        (["--split", "random:1.5"], 2, "between 0 and 1"),
+        (["--split", "sections"], 2, "needs further sections"),
+        (["--split", "patients"], 2, "needs to know whom"),
+        (["--split", "patients", "--patients", "A,B"], 2, "whom each of 1 sections"),
+        (["--split", "published:3"], 2, "random:0.5, published, blocks:6"),
+        (["--seeds", "0"], 2, "--seeds must be 1 or more"),
+        (["--models", "histosge", "--presets", "perfect"], 2, "has a preset 'perfect'"),
+        (["--models", "histosge:paper", "--presets", "published"], 2, "has a preset 'published'"),
+        (["--encoder", ","], 2, "at least one of its encoders"),
+        (["--genes", "hvg:many"], 2, "hvg:1000"),
+        (["--genes", "nothing.txt"], 2, "no file 'nothing.txt'"),
+        (["--encoder", "eyes"], 2, "encoder"),
+        (["--set", "epoks=3"], 2, "has an option 'epoks'"),
+        (["--set", "epochs"], 2, "FIELD=VALUE"),
+        (["--jobs", "0"], 2, "`jobs` must be 1 or more"),
+        (["--device", "toaster"], 2, "toaster"),
+    ],
+)
+def test_bad_words_are_one_sentence(
+    room: Path, tmp_path: Path, words: list[str], code: int, sentence: str
+) -> None:
+    """What cannot be evaluated is said in a sentence that helps, and no scores are written."""
+    answer = call("evaluate", room / "one", *words, "--out", tmp_path / "out")
+    assert answer.exit_code == code
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not (tmp_path / "out" / "scores.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("sections = [", "Expected TOML"),
+        ("sections = []", "at least one of its sections"),
+        ('sections = "one"', "is a list"),
+        ('sections = ["one"]\nseeds = ["0"]', "whole numbers"),
+        ('sections = ["one"]\nseeds = []', "at least one of its seeds"),
+        ('sections = ["one"]\nsplit = ["random:0.5"]', "has no 'split'"),
+        ('sections = ["one"]\nhvg_scope = "some"', "'retained' or 'all'"),
+        ('sections = ["one"]\nbaselines = false', "needs models"),
+        ('sections = ["one"]\nbaselines = "no"', "true or false"),
+        ('sections = [{ name = "one" }]', "A section in a plan is a path"),
+        ('sections = ["one"]\nmodels = [3]', "'name:preset'"),
+        ('sections = ["one"]\nmodels = [{ model = "idw", neighbours = 0 }]', "positive"),
+        ('sections = ["one"]\nmodels = [{ model = "idw", epochs = 5 }]', "no option"),
+        ('sections = ["one"]\ndeviations = [{ model = "idw:a", towards = "b" }]', "names no deviations"),
+        ('sections = ["one"]\ndeviations = [{ model = "histosge:a", towards = "paper" }]', "presets"),
+        ('sections = ["one"]\ndeviations = ["histosge"]', "`towards`"),
+        ('sections = ["nowhere"]', "nowhere"),
+    ],
+)
+def test_a_bad_plan_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    """Plans that make no sense are refused before any work is done."""
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    answer = call("benchmark", path, "--out", tmp_path / "out")
+    assert answer.exit_code == 2
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not (tmp_path / "out" / "scores.json").exists()
+
+
+def test_a_missing_plan_is_one_sentence(tmp_path: Path) -> None:
+    """So is a plan that is not there."""
+    answer = call("benchmark", tmp_path / "nothing.toml", "--out", tmp_path / "out")
+    assert answer.exit_code == 2
+    assert "found none" in answer.stderr
+
+
+def test_a_file_in_the_way_is_one_sentence(room: Path, tmp_path: Path) -> None:
+    """Where the folder for scores would be a file, the error says so and the file stays."""
+    blocked = tmp_path / "file"
+    blocked.write_text("mine")
+    answer = call("evaluate", room / "one", "--models", "mean", "--out", blocked)
+    assert answer.exit_code == 2
+    assert "Traceback" not in answer.stderr
+    assert blocked.read_text() == "mine"
