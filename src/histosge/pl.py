@@ -71,7 +71,11 @@ def enhance(
     if predictions is None:
         recipe = recipe or Recipe()
         fitted = fit(section, recipe, machine)
-        refuse_unknown(genes, fitted.panel.names, "the fit")
+        if left_out := [gene for gene in genes if gene not in set(fitted.panel.names)]:
+            raise UsageError(
+                f"'{left_out[0]}' was measured, but is not among the {len(fitted.panel)} genes that the recipe fits "
+                f"('{recipe.genes}'). Fit all: recipe=hs.Recipe(genes='all')."
+            )
         places = [(f"×{fold}", refined(section, fold, mask=tissue_of(section))) for fold in folds]
         predictions = [(label, predict_at(fitted, section, where, machine)) for label, where in places]
     for label, prediction in predictions:

@@ -202,6 +202,11 @@ def test_numbers_stand_beside_pictures() -> None:
     assert bare.axes[0].get_xlabel() == "held-out skill: not computed"
     with pytest.raises(UsageError, match="Did you mean ZONE1"):
         hs.pl.enhance(SECTION, [("×4", PREDICTION)], ["ZONE_1"])
+    few = hs.Recipe(model="kriging", genes="hvg:3")
+    fitted = {str(name) for name in hs.fit(SECTION, few).panel.names}
+    outside = next(str(name) for name in SECTION.genes if name not in fitted)
+    with pytest.raises(UsageError, match=rf"'{outside}' was measured.*genes='all'"):
+        hs.pl.enhance(SECTION, genes=[outside], recipe=few, folds=(2,))
 
 
 def test_a_warning_reaches_users_of_python() -> None:
