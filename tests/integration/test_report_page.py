@@ -92,13 +92,13 @@ def test_the_first_screen_says_what_was_measured_and_what_was_generated(report: 
     terms = report.page.locator("#headline dt").all_inner_texts()
     measured, generated, checked = report.page.locator("#headline dd").all_inner_texts()
     assert terms == ["Measured", "Generated", "Checked"]
-    assert measured == f"{len(SECTION)} spots, 55 µm wide, 100 µm apart"
+    assert measured == f"{len(SECTION)} spots of 55\u00a0µm, 100\u00a0µm apart"
     assert generated == f"{len(PREDICTION)} places × {len(SECTION.genes)} genes, by a model (cokriging)"
     skill = PREDICTION.basis.skill
     known = np.isfinite(skill).sum()
-    assert checked == f"at spots left out; {(skill >= 0.5).sum()} of {known} genes reach r = 0.5"
+    assert checked == f"at spots left out: correlation ≥\u00a00.5 for {(skill >= 0.5).sum()} of {known} genes"
     button = report.page.locator("#about-more")
-    assert "1 warning " in button.inner_text()
+    assert button.inner_text().startswith("How far to trust it · 1 warning")
     box = report.box("#about-more")
     assert box["y"] + box["height"] < 860
     button.click()

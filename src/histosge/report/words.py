@@ -59,11 +59,12 @@ def headline(contents: Contents) -> list[tuple[str, str]]:
     record, prediction = contents.record, contents.prediction
     model = (record.get("model") or {}).get("name") or (record.get("recipe") or {}).get("model") or ""
     wide = contents.measured.spots.diameter_um if contents.measured is not None else None
-    spots = f"{_many(record['section'].get('spots'))} spots, " + (f"{wide:.0f} µm wide, " if wide else "")
+    # a number and its unit stay on one line
+    spots = f"{_many(record['section'].get('spots'))} spots" + (f" of {wide:.0f}\u00a0µm" if wide else "")
     measured = (
         "nothing of this section but its image"
         if contents.image_alone
-        else f"{spots}{contents.pitch_um:.0f} µm apart"
+        else f"{spots}, {contents.pitch_um:.0f}\u00a0µm apart"
     )
     generated = f"{_many(len(prediction))} places × {_many(len(prediction.genes))} genes, by a model"
     return [
@@ -78,7 +79,7 @@ def _checked(contents: Contents) -> str:
     if not len(known):
         return "not on this section" if contents.image_alone else "not in this run"
     good = int((known >= _GOOD).sum())
-    return f"at spots left out; {_many(good)} of {_many(len(known))} genes reach r = {_GOOD:g}"
+    return f"at spots left out: correlation ≥\u00a0{_GOOD:g} for {_many(good)} of {_many(len(known))} genes"
 
 
 def _known_skill(contents: Contents) -> Array:
