@@ -97,7 +97,7 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
     assert np.allclose(var.loc[moving, "from_siblings"], 1.0)
     assert moving.any()
     page = (out / "report.html").read_text()
-    assert "nothing measured, " in page
+    assert "<dd>nothing of this section but its image</dd>" in page
     assert "Measured: nothing of this section." in page
     assert "learnt on the sections one, two" in page
     assert "spots measured" not in page.split("<script")[0]

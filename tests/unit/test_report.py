@@ -27,6 +27,7 @@ from histosge.report import write
 from histosge.report.codes import pack
 from histosge.report.contents import collect
 from histosge.report.labels import labels_in
+from histosge.report.load import _reach
 from histosge.report.measured import Measured, chunks
 from histosge.report.pack import blob, quantised, varints
 from histosge.report.pyramid import TILE_PX, pyramid
@@ -218,7 +219,7 @@ def test_the_page_says_what_it_is(folder: Path) -> None:
     for words in (
         f"Measured: {len(SECTION)} spots",
         f"at the other {len(PLACES) - len(SECTION)} nothing was measured",
-        "Of 12 genes, 5 reach a correlation of 0.5 or more",
+        "Of 12 genes, 5 reach a correlation r of 0.5 or more",
         "Intervals that promise 90% held 91%",
         "11 barcodes have no position.",
         "<dt>seed</dt><dd>7</dd>",
@@ -258,6 +259,26 @@ def test_scores_stand_beside_the_baselines(folder: Path) -> None:
     (folder / "scores.json").write_text(json.dumps({"rows": rows}))
     text = write(folder).read_text()
     assert text.index("<td>cokriging</td><td>0.310</td>") < text.index("<td>kriging</td><td>0.200</td>")
+
+
+def test_a_table_of_scores_says_what_each_model_is(folder: Path) -> None:
+    """Beside the names stand the words of the models' own cards."""
+    row = {"section": "s", "split": "random:0.5", "set": "removed", "pcc": 0.2, "skill": 0.1, "mse": 1.0}
+    rows = [row | {"model": "idw", "preset": "neighbours=6"}, row | {"model": "somebody's"}]
+    (folder / "scores.json").write_text(json.dumps({"rows": rows}))
+    text = write(folder).read_text()
+    assert "<dt>idw</dt><dd>Inverse distance weighting of the nearest spots.</dd>" in text
+    assert "<dt>somebody" not in text
+
+
+def test_tiles_of_a_small_ragged_section_do_not_bulge() -> None:
+    """Where much of the pattern is border, a tile reaches no further than others do: to the corners of its square."""
+    columns, rows = np.meshgrid(np.arange(12.0), np.arange(9.0))
+    xy = 100 * np.column_stack([columns.ravel(), rows.ravel()])
+    # a wedge, each row of it shifted a little, as spots of legacy arrays are
+    xy = xy[np.abs(xy[:, 1] - 400) < 40 + 0.4 * xy[:, 0]]
+    xy += np.random.default_rng(1).uniform(-6, 6, xy.shape)
+    assert 70 < _reach(xy, 98.0) < 92
 
 
 def test_labels_are_of_places_or_of_spots(folder: Path) -> None:

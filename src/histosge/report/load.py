@@ -29,6 +29,8 @@ _IMAGE_BYTES, _MEASURED_BYTES = 20_000_000, 16_000_000
 _MARGIN = 0.05
 # reach of a tile as a share of the distance of places, where it cannot be measured, and at most
 _REACH, _MOST_REACH = 0.72, 1.6
+# of irregular places, some triangles of the border pass for the pattern's: no tile reaches much further than most
+_USUAL_REACH = 1.25
 # a place between spots has four of them as near as this, one beyond the border three at most
 _AROUND, _AROUND_PITCHES = 4, 1.15
 # width of a dot, where places have no extent of their own, as a share of their distance
@@ -173,7 +175,9 @@ def _reach(xy_um: Array, spacing_um: float) -> float:
     radius = np.prod(list(sides), axis=0) / (4 * np.maximum(area, 1e-9))
     # triangles across bays and along the border are none of the pattern
     inner = radius[radius < _MOST_REACH * spacing_um]
-    return 1.03 * float(np.quantile(inner, 0.98)) if len(inner) else _REACH * spacing_um
+    if not len(inner):
+        return _REACH * spacing_um
+    return 1.03 * float(min(np.quantile(inner, 0.98), _USUAL_REACH * np.median(inner)))
 
 
 def _spots(contents: Contents) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from .contents import Contents
 from .load import Load, load
 from .pyramid import Pyramid
-from .words import parts, subtitle
+from .words import headline, parts, warnings
 
 __all__ = ["render"]
 
@@ -44,7 +44,8 @@ def render(contents: Contents, *, first: str | None = None) -> str:
     template = Environment(autoescape=True).from_string(_asset("template.html"))
     return template.render(
         title=held.about["title"],
-        subtitle=subtitle(contents),
+        headline=headline(contents),
+        warnings=warnings(contents),
         version=version("histosge"),
         style=Markup(_asset("style.css")),
         # a script ends at the first "<" followed by "/script"

@@ -12,7 +12,7 @@ from .._types import Array
 from ..factored import FactoredPrediction
 from .contents import Contents
 
-__all__ = ["Part", "calibration", "parts", "subtitle"]
+__all__ = ["Part", "calibration", "headline", "parts", "warnings"]
 
 _MODELS_WITHOUT_IMAGE = ("kriging", "mean", "nearest", "idw")
 _PLATFORMS = {
@@ -21,6 +21,8 @@ _PLATFORMS = {
     "synthetic": "a synthetic tissue",
 }
 _LINES = ("model", "PCC", "skill", "MSE")
+# a correlation at spots left out that is worth a second look
+_GOOD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +54,47 @@ class Part:
     facts: Sequence[tuple[str, str]] = field(default=())
 
 
-def subtitle(contents: Contents) -> str:
-    """Return one line on what the page shows."""
-    record = contents.record
-    spots = "nothing" if contents.image_alone else f"{_many(record['section'].get('spots'))} spots"
-    model = (record.get("model") or {}).get("name") or (record.get("recipe") or {}).get("model") or "a model"
-    return (
-        f"{spots} measured, "
-        f"{_many(len(contents.prediction))} places × {_many(len(contents.prediction.genes))} genes predicted by {model}"
+def headline(contents: Contents) -> list[tuple[str, str]]:
+    """Return what was measured, what was generated and how it was checked: what one reads first."""
+    record, prediction = contents.record, contents.prediction
+    model = (record.get("model") or {}).get("name") or (record.get("recipe") or {}).get("model") or ""
+    wide = contents.measured.spots.diameter_um if contents.measured is not None else None
+    # a number and its unit stay on one line
+    spots = f"{_many(record['section'].get('spots'))} spots" + (f" of {wide:.0f}\u00a0µm" if wide else "")
+    measured = (
+        "nothing of this section but its image"
+        if contents.image_alone
+        else f"{spots}, {contents.pitch_um:.0f}\u00a0µm apart"
     )
+    generated = f"{_many(len(prediction))} places × {_many(len(prediction.genes))} genes, by a model"
+    return [
+        ("Measured", measured),
+        ("Generated", f"{generated} ({model})" if model else generated),
+        ("Checked", _checked(contents)),
+    ]
+
+
+def _checked(contents: Contents) -> str:
+    known = _known_skill(contents)
+    if not len(known):
+        return "not on this section" if contents.image_alone else "not in this run"
+    good = int((known >= _GOOD).sum())
+    return f"at spots left out: correlation ≥\u00a0{_GOOD:g} for {_many(good)} of {_many(len(known))} genes"
+
+
+def _known_skill(contents: Contents) -> Array:
+    """Return the correlations that are known, one a gene."""
+    prediction = contents.prediction
+    if not isinstance(prediction, FactoredPrediction):
+        return np.empty(0)
+    skill = np.asarray(prediction.basis.skill)
+    known: Array = skill[np.isfinite(skill)]
+    return known
+
+
+def warnings(contents: Contents) -> int:
+    """Return how many of the remarks are warnings."""
+    return sum(note["level"] == "warning" for note in _notes(contents))
 
 
 def parts(contents: Contents, precision: Sequence[tuple[str, str]]) -> list[Part]:
@@ -147,12 +181,10 @@ def _uses_image(contents: Contents) -> bool:
 
 
 def _trust(contents: Contents) -> Part:
-    prediction = contents.prediction
-    skill = prediction.basis.skill if isinstance(prediction, FactoredPrediction) else np.full(1, np.nan)
     before: list[str] = []
-    known = np.isfinite(skill).any()
-    if known:
-        before.append(_skill_sentence(np.asarray(skill)))
+    known = _known_skill(contents)
+    if len(known):
+        before.append(_skill_sentence(known))
     elif contents.image_alone:
         before.append(
             "Nobody can say how well each gene is predicted here, as nothing was measured to compare with. `histosge "
@@ -171,7 +203,7 @@ def _trust(contents: Contents) -> Part:
         "Places are no replicates: a test that counts them as samples finds everything significant. Nor are they "
         "cells, unless you asked for cells, and then the values are still estimates from spots."
     )
-    return Part("How far to trust it", before, "skill-chart" if known else "", after)
+    return Part("How far to trust it", before, "skill-chart" if len(known) else "", after)
 
 
 def _intervals(contents: Contents) -> Part:
@@ -210,30 +242,30 @@ def _histology(contents: Contents) -> Part | None:
     siblings = float(fit.get("share_of_siblings", 0.0))
     others = f" and {100 * siblings:.0f} % from spots of other sections that look alike" if siblings else ""
     weighed = (
-        f"The evidence gave the image {100 * fit['image_share']:.0f} % of the covariance of places, and "
-        f"{100 * fit.get('share_of_histology', 0):.0f} % of the predicted pattern comes from it{others}, averaged over "
-        "genes; the rest is interpolation between spots. Each gene's own shares stand beside it."
+        "The image was of use where spots that look alike also express alike. Averaged over genes, "
+        f"{100 * fit.get('share_of_histology', 0):.0f} % of the predicted pattern comes from it{others}; the rest is "
+        "interpolation between spots. Each gene's own shares stand beside it. (In the model's terms: the evidence gave "
+        f"the image {100 * fit['image_share']:.0f} % of the covariance of places.)"
     )
-    rows = [("prediction", "PCC left out"), ("position and image", _number(skill["fitted"]))]
+    rows = [("predicted from", "mean r"), ("position and image", _number(skill["fitted"]))]
     rows += [
         (words, _number(skill[name]))
         for name, words in (("positions", "position alone"), ("shuffled_image", "image of other spots"))
         if name in skill
     ]
     tested = (
-        "Mean correlation over genes at spots left out of the fit. Were the last line as good as the first, the image "
-        "would be decoration."
+        "The mean over genes of r, the correlation at spots left out of the fit. Were the last line as good as the "
+        "first, the image would be decoration."
     )
     return Part(title, (weighed, tested), table=rows)
 
 
-def _skill_sentence(skill: Array) -> str:
-    known = skill[np.isfinite(skill)]
-    good, bad = int((known >= 0.5).sum()), int((known < 0.15).sum())
+def _skill_sentence(known: Array) -> str:
+    good, bad = int((known >= _GOOD).sum()), int((known < 0.15).sum())
     return (
         f"Spots were left out and predicted from the others. Of {_many(len(known))} genes, {_many(good)} reach a "
-        f"correlation of 0.5 or more with what was measured there; {_many(bad)} stay below 0.15, where a map says "
-        "little more than the gene's average. A low correlation may also come from the noise of the measurement."
+        f"correlation r of {_GOOD:g} or more with what was measured there; {_many(bad)} stay below 0.15, where a map "
+        "says little more than the gene's average. A low correlation may also come from the noise of the measurement."
     )
 
 
@@ -258,12 +290,26 @@ def _scores(contents: Contents) -> Part | None:
     where = "" if several else f" ({rows[0]['section']}, {rows[0]['split']})"
     text = (
         f"Spots that nothing fitted had seen{where}. PCC: mean correlation over genes; skill: share of the squared "
-        "error of kriging that is saved, 0 for kriging itself."
+        "error of kriging that is saved, 0 for kriging itself, below 0 for what is worse; MSE: mean squared error."
     )
-    return Part("Scores against baselines", (text,), table=table)
+    return Part("Scores against baselines", (text,), table=table, facts=_told(rows))
+
+
+def _told(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return what each model of a table is, in the words of its card."""
+    from ..models import MODELS
+
+    names = dict.fromkeys(str(row["model"]) for row in rows)
+    return [(name, MODELS[name].card.summary) for name in names if name in MODELS]
 
 
 def _remarks(contents: Contents) -> Part | None:
+    notes = _notes(contents)
+    return Part("Warnings and remarks", remarks=notes) if notes else None
+
+
+def _notes(contents: Contents) -> list[dict[str, str]]:
+    """Return what was noticed on the way, warnings first."""
     notes = [dict(note) for note in contents.record.get("notes", ())]
     encoder = contents.record.get("encoder")
     if encoder and encoder.get("gated"):
@@ -274,8 +320,7 @@ def _remarks(contents: Contents) -> Part | None:
         notes.append({"level": "warning", "text": text})
     if contents.slide is None:
         notes.append({"level": "info", "text": "There is no image, so places lie on a plain ground."})
-    notes.sort(key=lambda note: note["level"] != "warning")
-    return Part("Warnings and remarks", remarks=notes) if notes else None
+    return sorted(notes, key=lambda note: note["level"] != "warning")
 
 
 def _made(contents: Contents) -> Part:

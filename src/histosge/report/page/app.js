@@ -3,7 +3,7 @@
 const LAYERS = {
   predicted: { key: "p", word: "predicted", unit: "log1p(CP10k)" },
   measured: { key: "m", word: "measured", unit: "log1p(CP10k)" },
-  uncertainty: { key: "u", word: "uncertainty", unit: "standard deviation, log1p(CP10k)" },
+  uncertainty: { key: "u", word: "uncertainty", unit: "± log1p(CP10k); bright is unsure" },
   domains: { key: "d", word: "domains", unit: "" },
 };
 
@@ -15,7 +15,8 @@ const now = { gene: "", predicted: null, sd: null, measured: null };
 let stage, list, lasso, ids = null, spotOf = null, shownPlaces = null, labelCodes = [];
 const isShown = (place) => !state.tissue || shownPlaces[place] > 0;
 
-const number = (value, digits = 3) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
+// a small value keeps a digit that says something
+const number = (value) => (Number.isFinite(value) ? value.toFixed(value !== 0 && Math.abs(value) < 0.01 ? 4 : 3) : "–");
 const many = (value) => value.toLocaleString("en").replaceAll(",", "\u202f");
 
 const available = {
@@ -64,7 +65,7 @@ function picture(kind) {
   if (!values) return null;
   const range = limitsOf(kind);
   const found = bins(values, range);
-  return { range, geometry: kind === "measured" ? spotsGeometry : places,
+  return { range, reach: extent(values), geometry: kind === "measured" ? spotsGeometry : places,
     colours: { bins: kind === "measured" ? found : onTissue(found), table: lookup(mapOf(kind), state.fade && kind !== "uncertainty") } };
 }
 
@@ -114,9 +115,13 @@ function legend(host, kind, shown) {
   bar.className = "gradient";
   bar.style.background = gradient(mapOf(kind), state.fade && kind !== "uncertainty");
   ticks.className = "ticks";
-  for (const share of [0, 0.5, 1]) {
+  const [least, most] = shown.reach, digits = Math.max(2, Math.min(5, 1 - Math.floor(Math.log10(high - low))));
+  const written = (value) => value.toFixed(digits);
+  // values beyond take the colour of the end
+  const below = least < low && written(least) !== written(low), above = most > high && written(most) !== written(high);
+  for (const text of [(below ? "≤\u202f" : "") + written(low), written((low + high) / 2), (above ? "≥\u202f" : "") + written(high)]) {
     const tick = document.createElement("span");
-    tick.textContent = (low + share * (high - low)).toFixed(high - low < 0.1 ? 3 : 2);
+    tick.textContent = text;
     ticks.append(tick);
   }
   host.replaceChildren(title, bar, ticks);

@@ -37,9 +37,9 @@ function skillChart(row) {
 function calibrationChart() {
   const host = $("calibration-chart"), facts = about.calibration;
   if (!host || !facts) return;
-  const side = 190, pad = 34;
+  const side = 190, pad = 40, key = 118;
   const at = (value) => value * side;
-  const chart = svg("svg", { viewBox: `0 0 ${side + pad + 90} ${side + pad + 8}`, role: "img",
+  const chart = svg("svg", { viewBox: `0 0 ${side + pad + key} ${side + pad + 8}`, role: "img",
     "aria-label": "Share of left-out values inside intervals, against what the intervals promise" });
   const plot = svg("g", { transform: `translate(${pad} 4)` });
   plot.append(svg("rect", { x: 0, y: 0, width: side, height: side, class: "frame" }));
@@ -58,9 +58,9 @@ function calibrationChart() {
     plot.append(svg("text", { x: -5, y: side - at(value) + 3, class: "tick", "text-anchor": "end" }, value));
   }
   plot.append(svg("text", { x: side / 2, y: side + 27, class: "label", "text-anchor": "middle" }, "promised"));
-  plot.append(svg("text", { x: -24, y: side / 2, class: "label", "text-anchor": "middle", transform: `rotate(-90 -24 ${side / 2})` }, "kept"));
-  const key = [["done", facts.raw ? "as delivered" : "delivered"], ...(facts.raw ? [["raw", "before calibration"]] : [])];
-  key.forEach(([kind, text], i) => {
+  plot.append(svg("text", { x: -30, y: side / 2, class: "label", "text-anchor": "middle", transform: `rotate(-90 -30 ${side / 2})` }, "kept"));
+  const names = [["done", facts.raw ? "as delivered" : "delivered"], ...(facts.raw ? [["raw", "before calibration"]] : [])];
+  names.forEach(([kind, text], i) => {
     plot.append(svg("circle", { cx: side + 10, cy: 10 + 15 * i, r: 3.2, class: `dot ${kind}` }));
     plot.append(svg("text", { x: side + 18, y: 13 + 15 * i, class: "tick" }, text));
   });

@@ -40,6 +40,12 @@ function limits(values, { low = 0.01, high = 0.99 } = {}) {
   return to - from < 1e-6 ? [from, from + 1] : [from, to];
 }
 
+function extent(values) {
+  let least = Infinity, most = -Infinity;
+  for (const value of values) { if (value < least) least = value; if (value > most) most = value; }
+  return [least, most];
+}
+
 function bins(values, [low, high]) {
   const found = new Uint8Array(values.length), scale = 254 / (high - low);
   for (let i = 0; i < values.length; i++) {

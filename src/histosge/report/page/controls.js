@@ -35,6 +35,7 @@ function wire() {
   $("save-csv").addEventListener("click", () => save("csv"));
   $("save-geojson").addEventListener("click", () => save("geojson"));
   $("about-open").addEventListener("click", () => drawer());
+  $("about-more").addEventListener("click", () => drawer(true));
   $("about-close").addEventListener("click", () => drawer(false));
   divider();
   pointer();

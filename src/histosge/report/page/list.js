@@ -1,6 +1,7 @@
 // All genes, searched as one types, with how well each is predicted; only the rows in view exist.
 
 const ROW_PX = 30;
+const ENSEMBL = /^ENS[A-Z]*G\d{11}(\.\d+)?$/i;
 
 class GeneList {
   constructor(choose) {
@@ -42,9 +43,11 @@ class GeneList {
     const all = this.order($("sort").value);
     if (wanted) {
       const first = [], exact = [], inside = [];
+      // an Ensembl id is the same gene in whatever version
+      const word = ENSEMBL.test(wanted) && !this.lower.includes(wanted) ? wanted.replace(/\.\d+$/, "") : wanted;
       for (const row of all) {
-        const at = this.lower[row].indexOf(wanted);
-        if (at === 0) (this.lower[row].length === wanted.length ? exact : first).push(row);
+        const at = this.lower[row].indexOf(word);
+        if (at === 0) (this.lower[row].length === word.length ? exact : first).push(row);
         else if (at > 0) inside.push(row);
       }
       this.found = [...exact, ...first, ...inside];
@@ -52,9 +55,10 @@ class GeneList {
     const none = $("no-gene");
     none.hidden = this.found.length > 0;
     if (!this.found.length) {
-      const near = this.near(wanted);
+      const near = this.near(wanted), byId = ENSEMBL.test(genes[0]) && !ENSEMBL.test(wanted);
       none.textContent = `No gene “${this.input.value.trim()}” among ${many(genes.length)}.`
-        + (near.length ? ` Did you mean ${near.join(" or ")}?` : "");
+        + (near.length ? ` Did you mean ${near.join(" or ")}?` : "")
+        + (byId ? ` This section names its genes by Ensembl id, as ${genes[0]}; search for the id.` : "");
     }
     this.active = 0;
     this.rows.style.height = `${this.found.length * ROW_PX}px`;

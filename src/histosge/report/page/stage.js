@@ -42,6 +42,12 @@ class Stage extends EventTarget {
     this.other = new Layer($("layer-other"));
     this.ready = new Promise((resolve) => this.viewer.addOnceHandler("open", resolve));
     this.viewer.addHandler("update-viewport", () => this.moved());
+    // who looks at the whole section goes on doing so
+    this.whole = false;
+    this.viewer.addHandler("resize", () => setTimeout(() => { if (this.whole) this.fit(true); }));
+    for (const kind of ["canvas-drag", "canvas-scroll", "canvas-pinch", "canvas-double-click", "navigator-click", "navigator-drag"]) {
+      this.viewer.addHandler(kind, () => { this.whole = false; });
+    }
     this.viewer.addHandler("resize", () => this.moved());
     for (const line of about.outline) this.outline(line);
   }
@@ -105,11 +111,13 @@ class Stage extends EventTarget {
   }
 
   zoom(factor) {
+    this.whole = false;
     this.viewer.viewport.zoomBy(factor);
     this.viewer.viewport.applyConstraints();
   }
 
   pan(dx, dy) {
+    this.whole = false;
     const { viewport } = this.viewer, size = viewport.getContainerSize();
     viewport.panBy(viewport.deltaPointsFromPixels(new OpenSeadragon.Point(dx * size.x, dy * size.y)));
     viewport.applyConstraints();
@@ -117,6 +125,7 @@ class Stage extends EventTarget {
 
   // the spots, with a margin
   fit(immediately = false) {
+    this.whole = true;
     const { left, top, width, height } = frame.home;
     const unit = 1 / frame.width;
     const bounds = new OpenSeadragon.Rect(left * unit, top * unit, width * unit, height * unit);
