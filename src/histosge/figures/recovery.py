@@ -71,7 +71,7 @@ def recovery_maps(shown: Recovery) -> Figure:
         for panel, (name, values) in zip(row[1:-1], shown.found.items(), strict=True):
             r = float(shown.pcc[name][column])
             said = "undefined" if np.isnan(r) else f"{r:.2f}"
-            _draw(panel, shown, everywhere, values[:, column], f"{name}, held-out r {said}")
+            _draw(panel, shown, everywhere, values[:, column], f"{name}\nheld-out r {said}")
         _draw(row[-1], shown, everywhere, measured, "measured: all spots")
     return figure
 
