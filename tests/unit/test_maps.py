@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +114,30 @@ def test_figures_are_written_without_empty_margins(tmp_path: Path) -> None:
         assert columns[0] < 30
         assert ink.shape[0] - rows[-1] < 30
         assert ink.shape[1] - columns[-1] < 30
+
+
+def test_recovery_shows_what_was_kept_what_was_found_and_the_truth() -> None:
+    """A row a gene: the kept spots, each method with its correlation, all spots; no title meets another."""
+    from histosge.figures.recovery import Recovery, recovery_maps
+
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0, 3, (30, 2))
+    kept = np.arange(30) % 2 == 0
+    methods = ("stage (paper, epochs=300)", "histosge (corrected)")
+    shown = Recovery(
+        rng.uniform(0, 900, (30, 2)),
+        kept,
+        ["A", "B"],
+        truth,
+        dict.fromkeys(methods, truth + 0.1),
+        {name: np.array([0.5, np.nan]) for name in methods},
+    )
+    figure = recovery_maps(shown)
+    figure.canvas.draw()
+    row = figure.axes[:4]
+    assert len(figure.axes) == 8
+    assert len(row[0].collections[0].get_offsets()) == kept.sum()
+    assert len(row[3].collections[0].get_offsets()) == 30
+    boxes = [panel.title.get_window_extent() for panel in row]
+    assert all(left.x1 <= right.x0 for left, right in pairwise(boxes))
+    assert "0.50" in row[1].get_title()
