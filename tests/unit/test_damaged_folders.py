@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,33 +11,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from folders import TRUTH, read
 from PIL import Image
 
-import histosge
 from histosge._errors import DataError, HistosgeError, UsageError
-from histosge.datasets import synthetic
-from histosge.datasets.synthetic import write_legacy_st, write_spaceranger
-from histosge.section import Section
-
-TRUTH = synthetic(columns=12, rows=12, genes=30).section
-
-
-@pytest.fixture
-def outs(tmp_path: Path) -> Path:
-    """A Space Ranger folder."""
-    return write_spaceranger(TRUTH, tmp_path / "outs")
-
-
-@pytest.fixture
-def st(tmp_path: Path) -> Path:
-    """A legacy ST folder."""
-    return write_legacy_st(synthetic(columns=8, rows=8, genes=20, lattice="square").section, tmp_path / "st")
-
-
-def read(path: Path, **options: Any) -> Section:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return histosge.read(path, **options)
 
 
 def positions(folder: Path) -> pd.DataFrame:

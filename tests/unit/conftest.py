@@ -1,0 +1,40 @@
+"""Fixtures that several files of unit tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from histosge.models._cokriged import CokrigingPredictor
+
+
+@pytest.fixture
+def outs(tmp_path: Path) -> Path:
+    """A Space Ranger folder."""
+    from folders import TRUTH
+
+    from histosge.datasets.synthetic import write_spaceranger
+
+    return write_spaceranger(TRUTH, tmp_path / "outs")
+
+
+@pytest.fixture
+def st(tmp_path: Path) -> Path:
+    """A legacy ST folder."""
+    from histosge.datasets import synthetic
+    from histosge.datasets.synthetic import write_legacy_st
+
+    return write_legacy_st(synthetic(columns=8, rows=8, genes=20, lattice="square").section, tmp_path / "st")
+
+
+@pytest.fixture(scope="session")
+def fitted() -> CokrigingPredictor:
+    """Cokriging, fitted to half of the spots."""
+    from cokriging_samples import KEPT, SAMPLES
+
+    from histosge.models.cokriging import Cokriging
+
+    return Cokriging().fit(SAMPLES.take(KEPT), seed=4)
