@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from removed_spots import correlations
 from scipy.ndimage import uniform_filter
 from scipy.spatial.distance import cdist
 
@@ -90,10 +91,7 @@ def prototype(expression: np.ndarray, covariance: np.ndarray, rows: np.ndarray) 
 
 def scores(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """Return mean correlation over genes, undefined ones 0, and mean squared error."""
-    a, b = found - found.mean(axis=0), truth - truth.mean(axis=0)
-    size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-    r = np.divide((a * b).sum(axis=0), size, out=np.zeros_like(size), where=size > 1e-9)
-    return float(r.mean()), float(((found - truth) ** 2).mean())
+    return float(np.nan_to_num(correlations(found, truth)).mean()), float(((found - truth) ** 2).mean())
 
 
 def compare(section: histosge.Section, seed: int, machine: histosge.Machine) -> list[float]:
