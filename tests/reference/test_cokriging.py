@@ -46,7 +46,9 @@ def test_one_gene_on_positions_is_a_gaussian_process(
     only(monkeypatch, ratio)
     values = EXPRESSION[:, [gene]]
     samples = Samples(Inputs(at_spots(SECTION)), values, SECTION.genes[[gene]], DEPTH)
-    model = Cokriging(image=False, factors=1, gene_share=0.0, support=False, ranges_pitches=(1.5, 7.0))
+    model = Cokriging(
+        image=False, factors=1, gene_share=0.0, support=False, ranges_pitches=(1.5, 7.0), outliers_sd=None
+    )
     found = model.fit(samples).factored(Inputs(PLACES))
     centred = values[:, 0] - values.mean()
     variance = centred @ np.linalg.solve(KERNEL + ratio * np.eye(len(XY)), centred) / len(XY)

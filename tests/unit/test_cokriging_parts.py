@@ -315,6 +315,7 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence(
         {"fields": 0},
         {"landmarks": 0},
         {"gene_share": 1.5},
+        {"outliers_sd": 0.0},
         {"image_shares": ()},
         {"image_shares": (2.0,)},
         {"ranges_pitches": ()},

@@ -18,6 +18,8 @@ __all__ = ["Covariance", "Sites"]
 # of the guess, which knows what matters and counts twice
 _IMAGE_WEIGHTS = {"own": 1.0, "own_slope": 1.0, "around": 1.0, "around_slope": 1.0, "guess": 2.0}
 _SQUARE_SAMPLE = 512
+# pairs of looks compared at once
+_PAIRS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,15 +79,20 @@ class Covariance:
 
     def __call__(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
         """Return the covariance of all pairs."""
-        return np.asarray(self.position(left, right) + self.image(left, right))
+        found = self.position(left, right)
+        found += self.image(left, right)
+        return found
 
     def position(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
         """Return the part that distance explains."""
         if self.share >= 1.0:
             return np.zeros((len(left), len(right)))
-        distance = np.sqrt(_squared(left.xy_um, right.xy_um))
+        from scipy.spatial.distance import cdist
+
         sizes = (left.diameter_um, right.diameter_um)
-        return averaged(distance, self.ranges_um, sizes) * (1 - self.share)
+        found = averaged(cdist(left.xy_um, right.xy_um), self.ranges_um, sizes)
+        found *= 1 - self.share
+        return found
 
     def image(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
         """Return the part that what is seen explains."""
@@ -93,12 +100,12 @@ class Covariance:
             return np.zeros((len(left), len(right)))
         # looks are rough numbers: single precision loses nothing and takes half the time
         found = np.zeros((len(left), len(right)), dtype=np.float32)
+        unit = self.share / sum(_IMAGE_WEIGHTS.values())
         for name, (median, mean) in self.squares.items():
             one, two = (getattr(look, name).astype(np.float32) for look in (left.look, right.look))
-            found += _IMAGE_WEIGHTS[name] * np.exp(_squared(one, two) * np.float32(-1 / median))
-            if slope := _IMAGE_WEIGHTS.get(f"{name}_slope"):
-                found += slope / mean * (one @ two.T)
-        return np.asarray(found * (self.share / sum(_IMAGE_WEIGHTS.values())))
+            likeness, slope = _IMAGE_WEIGHTS[name], _IMAGE_WEIGHTS.get(f"{name}_slope", 0.0)
+            _add(found, one, two, (median, likeness * unit), slope * unit / mean)
+        return found
 
     def variance(self, sites: Sites) -> Float[np.ndarray, " n"]:
         """Return the variance of each place before anything was measured."""
@@ -114,12 +121,39 @@ class Covariance:
         return found
 
 
-def _squared(left: Array, right: Array) -> Array:
-    """Return squared distances of all pairs; those of sections laid far apart stay large."""
-    if left.shape[1] == 2:
-        from scipy.spatial.distance import cdist
+def _add(found: Array, left: Array, right: Array, likeness: tuple[float, float], slope: float) -> None:
+    """Add the kernels of one part of the looks, row by row: what is worked on stays in the processor's cache.
 
-        return np.asarray(cdist(left, right, "sqeuclidean"))
+    Parameters
+    ----------
+    found
+        What is added to.
+    left, right
+        The part, at the places of the rows and of the columns.
+    likeness
+        The squared distance of one unit, and the weight.
+    slope
+        The weight.
+    """
+    scale, weight = np.float32(1 / likeness[0]), np.float32(likeness[1])
+    far, near = (scale * (part**2).sum(axis=1) for part in (left, right))
+    step = max(1, _PAIRS // max(len(right), 1))
+    for start in range(0, len(left), step):
+        part = slice(start, start + step)
+        product = left[part] @ right.T
+        alike = product * (2 * scale)
+        alike -= far[part, None]
+        alike -= near
+        np.exp(np.minimum(alike, 0, out=alike), out=alike)
+        alike *= weight
+        if slope:
+            product *= np.float32(slope)
+            alike += product
+        found[part] += alike
+
+
+def _squared(left: Array, right: Array) -> Array:
+    """Return squared distances of all pairs."""
     squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
     return np.asarray(np.maximum(squares - 2 * (left @ right.T), 0.0))
 

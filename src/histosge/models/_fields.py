@@ -63,7 +63,6 @@ class Fields:
         cls,
         spectrum: Spectrum,
         values: Float[np.ndarray, "n g"],
-        factors: Float[np.ndarray, "n f"],
         loadings: Float[np.ndarray, "f g"],
         *,
         gene_share: float,
@@ -80,11 +79,12 @@ class Fields:
             Of the covariance of the fitted spots.
         values
             Standardised expression.
-        factors, loadings
-            Its principal components, and their rows.
+        loadings
+            Its principal directions: of the factors.
         lenders
             Rows of the spots of other sections.
         """
+        factors = values @ loadings.T
         answers = spectrum.answer(factors)
         along = (1 - gene_share) * answers.along @ loadings
         lent = (

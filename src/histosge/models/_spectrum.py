@@ -77,9 +77,7 @@ class Spectrum:
     @classmethod
     def exact(cls, covariance: Float[np.ndarray, "n n"], device: str = "cpu") -> Spectrum:
         """Take all fitted spots as landmarks."""
-        power, turn = _eigen((covariance + covariance.T) / 2, device)
-        keep = power > _LEAST_POWER
-        power, turn = power[keep][::-1], turn[:, keep][:, ::-1]
+        power, turn = _eigen(covariance, device)
         return cls(power, turn, turn / np.sqrt(power))
 
     @classmethod
@@ -104,8 +102,6 @@ class Spectrum:
         back = solve_triangular(root, np.eye(len(root)), lower=True, check_finite=False).T
         features = covariance @ back.astype(covariance.dtype)
         power, turn = _eigen(np.asarray(features.T @ features, dtype=np.float64), device)
-        keep = power > _LEAST_POWER
-        power, turn = power[keep][::-1], turn[:, keep][:, ::-1]
         directions = features @ (turn / np.sqrt(power)).astype(features.dtype)
         return cls(power, directions, back @ turn)
 
@@ -118,11 +114,9 @@ class Spectrum:
         along = np.asarray(self.turn.T @ centred.astype(kind), dtype=np.float64)
         squares = along**2
         rest = np.maximum((centred**2).sum(axis=0) - squares.sum(axis=0), 0.0)
-        logs, scales = np.empty((len(RATIOS), len(mean))), np.empty((len(RATIOS), len(mean)))
-        for row, ratio in enumerate(RATIOS):
-            scales[row] = (squares.T @ (1 / (self.power + ratio)) + rest / ratio) / n
-            determinant = np.log(self.power + ratio).sum() + (n - r) * np.log(ratio)
-            logs[row] = -0.5 * (n * np.log(np.maximum(scales[row], 1e-300)) + determinant)
+        scales = ((1 / (self.power + RATIOS[:, None])) @ squares + rest / RATIOS[:, None]) / n
+        determinant = np.log(self.power + RATIOS[:, None]).sum(axis=1) + (n - r) * np.log(RATIOS)
+        logs = -0.5 * (n * np.log(np.maximum(scales, 1e-300)) + determinant[:, None])
         best = logs.max(axis=0)
         weight = np.exp(logs - best)
         evidence = best + np.log(weight.mean(axis=0))
@@ -159,20 +153,26 @@ class Spectrum:
 
 
 def _squared_product(matrix: Array, weights: Array) -> Array:
-    """Return matrix² @ weights, squared piece by piece."""
+    """Return matrix² @ weights, squared piece by piece; a sum of small shares: single precision is enough."""
     found = np.empty((len(matrix), weights.shape[1]), dtype=matrix.dtype)
+    weights = weights.astype(np.float32)
     for start in range(0, len(matrix), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        found[part] = matrix[part] ** 2 @ weights
+        found[part] = np.square(matrix[part], dtype=np.float32, casting="same_kind") @ weights
     return found
 
 
 def _eigen(matrix: Array, device: str) -> tuple[Array, Array]:
-    """Return eigenvalues, ascending, and eigenvectors; on a GPU where there is one."""
+    """Return eigenvalues worth keeping, largest first, and eigenvectors; on a GPU where there is one.
+
+    Of the matrix, its lower triangle is read: the upper one is the same but for rounding.
+    """
     if device.startswith("cuda"):
         import torch
 
-        values, vectors = torch.linalg.eigh(torch.as_tensor(matrix, device=device))
-        return values.cpu().numpy(), vectors.cpu().numpy()
-    values, vectors = np.linalg.eigh(matrix)
-    return values, vectors
+        found = torch.linalg.eigh(torch.as_tensor(matrix, device=device))
+        values, vectors = (part.cpu().numpy() for part in found)
+    else:
+        values, vectors = np.linalg.eigh(matrix)
+    lost = int(np.searchsorted(values, _LEAST_POWER, side="right"))
+    return values[lost:][::-1].copy(), np.ascontiguousarray(vectors[:, lost:][:, ::-1])

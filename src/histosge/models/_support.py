@@ -16,6 +16,8 @@ _RINGS, _DIRECTIONS = 4, 12
 _NODES = 512
 # of the even table that pairs are looked up in, and how many ranges it reaches
 _EVEN_NODES, _REACH = 16384, 20.0
+# pairs looked up at once: they stay in the processor's cache
+_AT_ONCE = 1 << 15
 
 
 def matern(distance: Float[np.ndarray, ...], length: float) -> Float[np.ndarray, ...]:
@@ -42,17 +44,23 @@ def averaged(
         Of both disks, in the same unit; 0 is a point.
     """
     small, large = sorted(float(size) for size in diameters)
-    step, values = _even_table(tuple(float(length) for length in lengths), small, large)
-    # beyond the table the covariance is nothing, as its last entry is
-    along = np.minimum(np.asarray(distance) * (1 / step), len(values) - 1.001)
-    node = along.astype(np.int32)
-    low = values[node]
-    return np.asarray(low + (values[node + 1] - low) * (along - node))
+    step, values, slopes = _even_table(tuple(float(length) for length in lengths), small, large)
+    pairs = np.ascontiguousarray(distance, dtype=np.float64).ravel()
+    found = np.empty_like(pairs)
+    for start in range(0, len(pairs), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        # beyond the table the covariance is nothing, as its last entry is
+        along = np.minimum(pairs[part] * (1 / step), len(slopes) - 0.001)
+        node = along.astype(np.intp)
+        along -= node
+        along *= slopes[node]
+        np.add(along, values[node], out=found[part])
+    return found.reshape(np.shape(distance))
 
 
 @lru_cache(maxsize=64)
-def _even_table(lengths: tuple[float, ...], small: float, large: float) -> tuple[float, Array]:
-    """Return the step of an even table, and the mean covariance at its nodes."""
+def _even_table(lengths: tuple[float, ...], small: float, large: float) -> tuple[float, Array, Array]:
+    """Return the step of an even table, the mean covariance at its nodes, and the change from each to the next."""
     end = _REACH * max(lengths) + 2.0 * large
     even = np.linspace(0, end, _EVEN_NODES)
     found = np.zeros_like(even)
@@ -63,7 +71,7 @@ def _even_table(lengths: tuple[float, ...], small: float, large: float) -> tuple
         nodes, values = _table(length, (small, large))
         found += np.interp(even, nodes, values, right=0.0) / len(lengths)
     found[-1] = 0.0
-    return float(even[1]), found
+    return float(even[1]), found, np.diff(found)
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,9 @@ import numpy as np
 
 from .._errors import DataError, UsageError, refuse_below_one
 from .._types import Array
+from ..factored import Basis
 from ..inputs import Samples
+from ..sources import Sources
 from ._appearance import Appearance
 from ._cokriged import CokrigingPredictor, sources_of
 from ._contract import ModelCard, Needs, Runtime
@@ -18,6 +20,7 @@ from ._covariance import Covariance, Sites
 from ._evidence import choose
 from ._fields import Fields, basis_of
 from ._landmarks import evenly, spread_out
+from ._outliers import pulled_in
 from ._pieces import features_of, pieces
 from ._spectrum import Spectrum
 from ._standard import Standard, principal
@@ -54,6 +57,9 @@ class Cokriging:
         At most this many; noise factors are shrunk to nothing, so that more cost time alone.
     gene_share
         Part of each prediction that is kriged gene by gene.
+    outliers_sd
+        Measurements further than this many standard deviations from what all other spots say are taken to be only so
+        far from it (three: the usual rule); ``None`` believes each as it is.
     fields
         At most this many fields carry the prediction.
     ranges_pitches
@@ -73,6 +79,7 @@ class Cokriging:
     image: bool = True
     factors: int = 30
     gene_share: float = 0.25
+    outliers_sd: float | None = 3.0
     fields: int = 64
     ranges_pitches: tuple[float, ...] | None = None
     image_shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
@@ -88,8 +95,9 @@ class Cokriging:
         True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # few lines would do it: half image whatever the evidence, spots as points, no averaging gene by gene
-        "plain": {"gene_share": 0.0, "image_shares": (0.5,), "support": False},
+        # few lines would do it: half image whatever the evidence, spots as points, no averaging gene by gene, outliers
+        # believed
+        "plain": {"gene_share": 0.0, "image_shares": (0.5,), "outliers_sd": None, "support": False},
         # histology switched off, for comparison
         "positions": {"image": False},
     }
@@ -100,6 +108,8 @@ class Cokriging:
             raise UsageError(f"`gene_share` must be from 0 to 1, got {self.gene_share}.")
         if not self.image_shares or not all(0 <= share <= 1 for share in self.image_shares):
             raise UsageError(f"`image_shares` must be numbers from 0 to 1, got {self.image_shares}.")
+        if self.outliers_sd is not None and not self.outliers_sd > 0:
+            raise UsageError(f"`outliers_sd` must be above 0, or none, got {self.outliers_sd}.")
         if self.ranges_pitches is not None and not (self.ranges_pitches and min(self.ranges_pitches) > 0):
             raise UsageError(f"`ranges_pitches` must be positive numbers, got {self.ranges_pitches}.")
 
@@ -136,23 +146,22 @@ class Cokriging:
         few = len(samples) <= max(self.exact, self.landmarks)
         landmarks = sites if few else sites.take(spread_out(sites.xy_um, self.landmarks))
         spectrum = _spectrum(covariance, sites, landmarks, runtime.device)
+        if self.outliers_sd is not None:
+            values = pulled_in(values, spectrum.answer(factors).left_out, loadings, self.outliers_sd)
+            loadings = principal(values, len(loadings))
         own, lenders = _sides(samples.inputs.section_index)
         alone = self.gene_share if few else 0.0
         found, lent = Fields.solve(
-            spectrum, values, factors, loadings, gene_share=alone, most=self.fields, lenders=lenders
+            spectrum, values, loadings, gene_share=alone, most=self.fields, lenders=lenders
         )
         basis, calibration = basis_of(found, samples, standard)
         sources = sources_of(found.dual, lent, covariance, sites.take(own), landmarks)
-        _, histology, siblings = sources.shares(basis.loadings).mean(axis=0)
-        told |= {
-            "share_of_histology": float(histology),
-            "share_of_siblings": float(siblings),
-            "skill_left_out": float(basis.skill.mean()),
+        basis = replace(basis, sources=sources)
+        told |= _learnt(basis, sources) | {
             "fields": len(found.variance),
             "landmarks": len(landmarks),
             "calibration": calibration,
         }
-        basis = replace(basis, sources=sources)
         return CokrigingPredictor(basis, standard, found, appearance, covariance, landmarks, told)
 
     def restore(
@@ -200,6 +209,16 @@ def _sides(sections: Array) -> tuple[Array, Array]:
     """Return the spots of the section predicted, of all where too few of it are fitted, and those of other sections."""
     own = np.flatnonzero(sections == 0)
     return (own if len(own) >= _TELLING else np.arange(len(sections))), np.flatnonzero(sections != 0)
+
+
+def _learnt(basis: Basis, sources: Sources) -> dict[str, Any]:
+    """Return means over genes of what they are made of and of how well they are known."""
+    _, histology, siblings = sources.shares(basis.loadings).mean(axis=0)
+    return {
+        "share_of_histology": float(histology),
+        "share_of_siblings": float(siblings),
+        "skill_left_out": float(basis.skill.mean()),
+    }
 
 
 def _refuse(samples: Samples) -> None:
