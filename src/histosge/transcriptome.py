@@ -11,6 +11,7 @@ from ._errors import DataError
 from ._types import Array, Float, frozen
 from .expression import log_cp10k
 from .factored import Basis
+from .outliers import pulled_in
 
 __all__ = ["extend", "regress"]
 
@@ -82,7 +83,9 @@ def regress(
 
     The penalty is each gene's own: the one of highest marginal likelihood, which is known in closed form from one
     singular value decomposition of the scores. Predictions of each spot from the others come from the diagonal of the
-    hat matrix, and with them
+    hat matrix. Measurements further than three standard deviations from those are pulled in (see
+    :func:`histosge.outliers.pulled_in`; rare genes are little else) and regressed again; errors are of the measurements
+    as they were. With them
 
     * ``skill``: correlation of the measurement with the predicted deviation from the mean of the *other* spots. (With
       the mean left in, a gene that nothing is known of would have a correlation of −1: its prediction, the mean of the
@@ -157,6 +160,18 @@ class _Ridge:
         """Return offset, loadings, nugget, inflation and skill of some genes."""
         level = values.mean(axis=0)
         centred = values - level
+        varies = (centred**2).sum(axis=0) > 0
+        _, expected, _ = self._fitted(centred)
+        slope, expected, beyond = self._fitted(pulled_in(centred, expected))
+        loadings = slope.T @ self.right
+        offset = level - loadings @ self.mean
+        skill = np.where(varies, _correlation(beyond, centred), 0.0)
+        nugget, inflation = self._noise(centred - expected, loadings, varies)
+        parts = (offset, loadings, nugget, inflation, skill)
+        return tuple(part.astype(np.float32) for part in parts)
+
+    def _fitted(self, centred: Array) -> tuple[Array, Array, Array]:
+        """Return slopes along the directions, each spot's prediction from the others, and that from their mean."""
         aligned = self.left.T @ centred
         chosen = self._penalties((centred**2).sum(axis=0), aligned)
         share = self.kept[chosen].T * aligned
@@ -164,14 +179,10 @@ class _Ridge:
         slope = np.divide(
             share, self.singular[:, None], out=np.zeros_like(share), where=self.singular[:, None] > 0
         )
-        loadings = slope.T @ self.right
-        offset = level - loadings @ self.mean
-        error, beyond = self._left_out(centred, self.left @ share, chosen)
-        varies = (centred**2).sum(axis=0) > 0
-        skill = np.where(varies, _correlation(beyond, centred), 0.0)
-        nugget, inflation = self._noise(error, loadings, varies)
-        parts = (offset, loadings, nugget, inflation, skill)
-        return tuple(part.astype(np.float32) for part in parts)
+        freedom = np.maximum(1 - self.leverage, 1e-6)[chosen].T
+        expected = centred - (centred - self.left @ share) / freedom
+        # the mean of the others is low where the spot is high
+        return slope, expected, expected + centred / max(len(centred) - 1, 1)
 
     def _penalties(self, squares: Array, aligned: Array) -> Array:
         """Return each gene's penalty of highest marginal likelihood, the noise integrated out by its best value."""
@@ -179,14 +190,6 @@ class _Ridge:
         n = len(self.left) - 1
         noise = np.maximum(squares - self.kept @ aligned**2, 1e-12 * squares + np.finfo(float).tiny)
         return np.asarray((n * np.log(noise) + self.price[:, None]).argmin(axis=0))
-
-    def _left_out(self, centred: Array, fitted: Array, chosen: Array) -> tuple[Array, Array]:
-        """Return errors of each spot's prediction from the others, and its deviation from the others' mean."""
-        n = len(centred)
-        freedom = np.maximum(1 - self.leverage, 1e-6)[chosen].T
-        error = (centred - fitted) / freedom
-        others = -centred / max(n - 1, 1)
-        return error, centred - error - others
 
     def _noise(self, error: Array, loadings: Array, varies: Array) -> tuple[Array, Array]:
         total = np.mean(error**2, axis=0)

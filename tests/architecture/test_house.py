@@ -18,7 +18,7 @@ FILES = sorted(SRC.rglob("*.py"))
 # ground floor first: a room may import from its own floor and from those before it
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("_errors", "_notes", "_types", "_registry", "_hash", "_atomic", "_device", "provenance"),
-    ("platforms", "points", "lattice", "refinement", "expression", "metrics"),
+    ("platforms", "points", "lattice", "refinement", "expression", "outliers", "metrics"),
     ("slides", "slide", "tissue", "section", "locations", "polygons", "alignment", "patches", "unmeasured"),
     ("readers", "datasets"),
     ("inputs", "prediction", "sources", "factored", "transcriptome"),

@@ -12,6 +12,7 @@ from .._errors import DataError, UsageError, refuse_below_one
 from .._types import Array
 from ..factored import Basis
 from ..inputs import Samples
+from ..outliers import OUTLIERS_SD, pulled_in
 from ..sources import Sources
 from ._appearance import Appearance
 from ._cokriged import CokrigingPredictor, sources_of
@@ -20,7 +21,6 @@ from ._covariance import Covariance, Sites
 from ._evidence import choose
 from ._fields import Fields, basis_of
 from ._landmarks import evenly, spread_out
-from ._outliers import pulled_in
 from ._pieces import features_of, pieces
 from ._spectrum import Spectrum
 from ._standard import Standard, principal
@@ -33,6 +33,7 @@ _RESOLVED = 1.5
 _FEW, _FEW_RANGES, _MANY_RANGES = 1000, (2.0, 8.0), (3.0, 12.0)
 # spots of a section that tell its pitch, and what its patterns are made of
 _TELLING = 10
+_GENES_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Cokriging:
     image: bool = True
     factors: int = 30
     gene_share: float = 0.25
-    outliers_sd: float | None = 3.0
+    outliers_sd: float | None = OUTLIERS_SD
     fields: int = 64
     ranges_pitches: tuple[float, ...] | None = None
     image_shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
@@ -147,7 +148,7 @@ class Cokriging:
         landmarks = sites if few else sites.take(spread_out(sites.xy_um, self.landmarks))
         spectrum = _spectrum(covariance, sites, landmarks, runtime.device)
         if self.outliers_sd is not None:
-            values = pulled_in(values, spectrum.answer(factors).left_out, loadings, self.outliers_sd)
+            values = _pulled_in(values, spectrum.answer(factors).left_out, loadings, self.outliers_sd)
             loadings = principal(values, len(loadings))
         own, lenders = _sides(samples.inputs.section_index)
         alone = self.gene_share if few else 0.0
@@ -209,6 +210,15 @@ def _sides(sections: Array) -> tuple[Array, Array]:
     """Return the spots of the section predicted, of all where too few of it are fitted, and those of other sections."""
     own = np.flatnonzero(sections == 0)
     return (own if len(own) >= _TELLING else np.arange(len(sections))), np.flatnonzero(sections != 0)
+
+
+def _pulled_in(values: Array, left_out: Array, loadings: Array, most: float) -> Array:
+    """Return expression no further from what left-out factors say, a few genes at a time."""
+    found = np.empty_like(values)
+    for start in range(0, values.shape[1], _GENES_AT_ONCE):
+        part = slice(start, start + _GENES_AT_ONCE)
+        found[:, part] = pulled_in(values[:, part], left_out @ loadings[:, part], most)
+    return found
 
 
 def _learnt(basis: Basis, sources: Sources) -> dict[str, Any]:
