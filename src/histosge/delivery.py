@@ -118,7 +118,9 @@ def _shown(job: Job) -> tuple[str, ...]:
         return job.outputs.show
     if job.fitted.unseen:
         seen = look(job.fitted, job.section, at_spots(job.section), job.machine)
-        return maps.unlike(predict(job.fitted.predictor, seen))
+        checked = job.fitted.elsewhere
+        skill = None if checked is None else np.array(checked.skill)
+        return maps.unlike(predict(job.fitted.predictor, seen), skill=skill)
     return maps.choose_markers(job.section, job.fitted.panel.names)
 
 
@@ -142,6 +144,7 @@ def provenance_of(
     return {
         "section": _about(section),
         "basis": _basis(fitted),
+        "elsewhere": None if fitted.elsewhere is None else fitted.elsewhere.facts(),
         "siblings": [asdict(sibling) for sibling in _siblings(fitted)],
         "recipe": asdict(fitted.recipe),
         "model": {"name": fitted.model.card.name, "config": asdict(fitted.model)},  # type: ignore[call-overload]
@@ -207,6 +210,8 @@ def _blocks(job: Job, inputs: Inputs, provenance: dict[str, Any]) -> Iterator[Bl
         # every gene that was counted, not those fitted alone
         counts, genes = job.section.counts, job.section.genes
         factored = replace(factored, basis=extend(factored.basis, score, counts, genes, score_sd=score_sd))
+    elif job.fitted.elsewhere is not None:
+        factored = replace(factored, basis=job.fitted.elsewhere.told(factored.basis))
     factors.write(job.out / FACTORS, job.section, factored)
     return factored.blocks([str(name) for name in predictor.genes], observation=True)
 

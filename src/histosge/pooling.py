@@ -160,7 +160,7 @@ class Pool:
         sections = (self.target.take(rows), *self.siblings)
         expression = [
             log_cp10k(section.counts, columns=columns).toarray()
-            for section, columns in zip(sections, self._columns_of(panel), strict=True)
+            for section, columns in zip(sections, self.columns_of(panel), strict=True)
         ]
         return Samples(
             inputs.take(np.concatenate([rows, further])),
@@ -169,7 +169,7 @@ class Pool:
             np.concatenate([depth(section.counts) for section in sections]),
         )
 
-    def _columns_of(self, panel: GenePanel) -> list[Array]:
+    def columns_of(self, panel: GenePanel) -> list[Array]:
         """Return the columns of a panel's genes in each section."""
         row_of = {int(column): row for row, column in enumerate(self.columns[0])}
         rows = np.array([row_of[int(column)] for column in panel.columns], dtype=np.intp)

@@ -14,6 +14,7 @@ from ._atomic import atomic_path
 from ._device import Precision
 from ._errors import DataError, UsageError
 from ._hash import fingerprint
+from .elsewhere import Elsewhere
 from .encoders import load_encoder
 from .encoders._contract import Encoder, Setup
 from .features import embed
@@ -34,6 +35,7 @@ from .store import FeatureStore
 __all__ = [
     "Fitted",
     "Machine",
+    "checked_in",
     "eyes",
     "fit",
     "load_elsewhere",
@@ -96,6 +98,8 @@ class Fitted:
         The section that was fitted first.
     unseen
         Whether a section is predicted that is none of those fitted.
+    elsewhere
+        How its genes fare in such a section, where that was looked at.
     """
 
     recipe: Recipe
@@ -107,6 +111,7 @@ class Fitted:
     siblings: tuple[Sibling, ...] = ()
     origin: Origin | None = None
     unseen: bool = False
+    elsewhere: Elsewhere | None = None
 
 
 def fit(
@@ -208,7 +213,13 @@ def load_elsewhere(section: Section, folder: str | Path, machine: Machine = Mach
         )
     model, predictor = _artefact.load(folder / key)
     panel = GenePanel(predictor.genes, np.arange(len(predictor.genes)), recipe.genes)
-    return Fitted(recipe, model, predictor, encoder, panel, key, siblings, origin)
+    checked = Elsewhere.read(checked_in(folder, key))
+    return Fitted(recipe, model, predictor, encoder, panel, key, siblings, origin, elsewhere=checked)
+
+
+def checked_in(folder: Path, key: str) -> Path:
+    """Return where a folder of fits keeps how the genes of one fare elsewhere."""
+    return folder / f"{key}.elsewhere.json"
 
 
 def predict_at(

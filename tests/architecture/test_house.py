@@ -35,6 +35,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "delivery",
         "export",
         "assembly",
+        "crosscheck",
+        "elsewhere",
         "demo",
         "annotation",
         "subject",

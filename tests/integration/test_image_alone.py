@@ -79,7 +79,7 @@ def test_an_image_is_predicted_as_its_siblings_look(out: Path) -> None:
 
 
 def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
-    """Record, tables and report: no spot, no measured value, no parent, no skill, and where it was learnt."""
+    """Record, tables and report: no spot, no measured value, no parent, and where it was learnt."""
     record = json.loads((out / "run.json").read_text())
     assert record["section"]["measured"] is False
     assert (record["section"]["spots"], record["section"]["genes"]) == (0, 0)
@@ -92,7 +92,6 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
         assert adata.uns["histosge"]["basis"] == record["basis"]
     assert anndata.read_h5ad(out / "prediction.h5ad").layers["measured"].nnz == 0
     var = anndata.read_h5ad(out / "factors.h5ad").var
-    assert var["skill"].isna().all()
     moving = var["from_siblings"] > 0
     assert np.allclose(var.loc[moving, "from_siblings"], 1.0)
     assert moving.any()
@@ -105,6 +104,36 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
     assert not kept.measured
     assert (out / "figures" / "section.png").stat().st_size > 10_000
     assert (out / "figures" / "markers.png").stat().st_size > 10_000
+
+
+def test_genes_say_how_they_fare_in_sections_left_out(out: Path, room: Path, tmp_path: Path) -> None:
+    """Skill is that of each sibling predicted from the other, in table, record, page and words; kept with the fit."""
+    skill = anndata.read_h5ad(out / "factors.h5ad").var["skill"]
+    record = json.loads((out / "run.json").read_text())["elsewhere"]
+    assert record["sections"] == 2
+    assert record["skill"] == pytest.approx(float(skill.mean()), abs=1e-6)
+    # levels of the synthetic sections differ, which no image shows
+    assert record["coverage"] < 0.6
+    flat = skill.index.str.startswith("FLAT")
+    assert skill[~flat].mean() > 0.4
+    assert skill[flat].abs().max() < 0.25
+    page = (out / "report.html").read_text()
+    assert "Each section learnt from was left out and predicted from its image" in page
+    assert "This section was not among them." in page
+    words = ("--mpp", MPP, "--fit", out, "--spacing-um", 100, "--no-figures", "--out", tmp_path)
+    answer = call("predict", room / "third.png", *words)
+    assert "each of the 2 sections predicted from the others: mean correlation" in said(answer)
+    assert np.array_equal(anndata.read_h5ad(tmp_path / "factors.h5ad").var["skill"], skill)
+
+
+def test_one_sibling_tells_nothing_of_skill(room: Path, tmp_path: Path) -> None:
+    """With a single section to learn from none can be left out: skill is unknown, and the page says how to know it."""
+    words = ("--mpp", MPP, "--sibling", room / "one", "--genes", "all", "--no-figures", "--out", tmp_path)
+    assert call("run", room / "third.png", *words).exit_code == 0
+    assert anndata.read_h5ad(tmp_path / "factors.h5ad").var["skill"].isna().all()
+    assert json.loads((tmp_path / "run.json").read_text())["elsewhere"] is None
+    assert call("report", tmp_path).exit_code == 0
+    assert "with two or more `--sibling`" in (tmp_path / "report.html").read_text()
 
 
 def test_the_report_takes_the_image_itself(out: Path, room: Path) -> None:

@@ -210,12 +210,22 @@ def _siblings(measured: Measured, borrow: Borrow) -> list[Any]:
 def _borrowed(record: dict[str, Any]) -> list[str]:
     """Return a line for each sibling: which genes it shares; of an image, what is known of it at all."""
     if not record.get("section", {}).get("measured", True):
-        return [f"  {record['basis']}"]
+        return [f"  {record['basis']}", *_checked(record.get("elsewhere"))]
     return [
         f"  with '{each['name']}', {each['spots']} spots: {each['genes']} genes in common; {each['missing']} genes of "
         "the section are not in it and were not fitted"
         for each in record["siblings"]
     ]
+
+
+def _checked(elsewhere: dict[str, Any] | None) -> list[str]:
+    """Return a line on how genes fare in sections of which nothing was fitted, where that is known."""
+    if elsewhere is None:
+        return []
+    said = f"  each of the {elsewhere['sections']} sections predicted from the others: "
+    said += f"mean correlation {elsewhere['skill']:.2f}"
+    share = elsewhere["coverage"]
+    return [said if share is None else f"{said}; 90 % intervals hold {share:.0%} of what was measured"]
 
 
 def _recipe(cook: Cook) -> Any:

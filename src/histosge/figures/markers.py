@@ -43,10 +43,21 @@ def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -
     return tuple(str(section.genes[columns[index]]) for index in _unlike(smooth, order, n))
 
 
-def unlike(prediction: Prediction, n: int = 4) -> tuple[str, ...]:
-    """Return up to ``n`` genes whose prediction varies most, leaving out near copies of those before."""
+def unlike(prediction: Prediction, n: int = 4, *, skill: Array | None = None) -> tuple[str, ...]:
+    """Return up to ``n`` genes whose prediction varies most, leaving out near copies of those before.
+
+    Parameters
+    ----------
+    prediction
+        At places all over a section.
+    n
+        How many.
+    skill
+        Correlation of each gene with what is measured, where that is known: of what varies, that part counts.
+    """
     values = np.asarray(prediction.mean, dtype=np.float64)
-    order = np.argsort(-values.std(axis=0), kind="stable")[:_CANDIDATES]
+    varies = values.std(axis=0) * (1.0 if skill is None else np.clip(skill, 0.0, 1.0))
+    order = np.argsort(-varies, kind="stable")[:_CANDIDATES]
     return tuple(str(prediction.genes[index]) for index in _unlike(values, order, n))
 
 

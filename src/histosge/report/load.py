@@ -19,7 +19,7 @@ from .contents import Contents
 from .measured import Chunk, chunks
 from .pack import blob
 from .pyramid import TILE_PX, Pyramid, pyramid
-from .words import calibration
+from .words import calibration, left_out
 
 __all__ = ["Load", "load"]
 
@@ -90,6 +90,7 @@ def load(contents: Contents, *, first: str | None) -> Load:
         "calibration": calibration(contents),
         "maps": {name: _colours(name) for name in _MAPS},
         "has_sd": packed.error_sd is not None,
+        "left_out": left_out(contents),
         **packed.about,
     }
     blobs = [(f"blob-{name}", text) for name, text in _arrays(contents, frame, order).items()]

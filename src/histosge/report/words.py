@@ -79,7 +79,15 @@ def _checked(contents: Contents) -> str:
     if not len(known):
         return "not on this section" if contents.image_alone else "not in this run"
     good = int((known >= _GOOD).sum())
-    return f"at spots left out: correlation ≥\u00a0{_GOOD:g} for {_many(good)} of {_many(len(known))} genes"
+    where = (
+        "not on this section; on others, left out in turn" if contents.image_alone else "at spots left out"
+    )
+    return f"{where}: correlation ≥\u00a0{_GOOD:g} for {_many(good)} of {_many(len(known))} genes"
+
+
+def left_out(contents: Contents) -> str:
+    """Return in words where genes were compared with what was measured."""
+    return "in sections left out" if contents.image_alone else "at spots left out"
 
 
 def _known_skill(contents: Contents) -> Array:
@@ -184,12 +192,17 @@ def _trust(contents: Contents) -> Part:
     before: list[str] = []
     known = _known_skill(contents)
     if len(known):
-        before.append(_skill_sentence(known))
+        before.append(_skill_sentence(contents, known))
+        if contents.image_alone:
+            before.append(
+                "This section was not among them. Where it is of another kind of tissue, or is stained or scanned in "
+                "another way, expect less."
+            )
     elif contents.image_alone:
         before.append(
             "Nobody can say how well each gene is predicted here, as nothing was measured to compare with. `histosge "
             "evaluate --split sections`, on the sections that were learnt from, tells how well each of them is "
-            "predicted from the others."
+            "predicted from the others; with two or more `--sibling`, `histosge run` does so itself."
         )
     else:
         before.append(
@@ -212,8 +225,14 @@ def _intervals(contents: Contents) -> Part:
     if not _has_sd(contents):
         return Part(title, ("This model does not say how sure it is.",))
     if contents.image_alone:
-        text = "The model says how sure it is. Whether it is right was checked on the sections learnt from, not here."
-        return Part(title, (text,))
+        text = "The model says how sure it is. Whether it is right was checked on the sections learnt from, not here"
+        share = (contents.record.get("elsewhere") or {}).get("coverage")
+        if share is not None:
+            text += (
+                f": left out in turn, {share:.0%} of what they show was within intervals that promise 90 %; those of "
+                "genes where it was less have been widened to hold 90 % there"
+            )
+        return Part(title, (f"{text}.",))
     held = calibration(contents)
     if held is None:
         return Part(
@@ -260,10 +279,15 @@ def _histology(contents: Contents) -> Part | None:
     return Part(title, (weighed, tested), table=rows)
 
 
-def _skill_sentence(known: Array) -> str:
+def _skill_sentence(contents: Contents, known: Array) -> str:
     good, bad = int((known >= _GOOD).sum()), int((known < 0.15).sum())
+    how = (
+        "Each section learnt from was left out and predicted from its image by what the others teach."
+        if contents.image_alone
+        else "Spots were left out and predicted from the others."
+    )
     return (
-        f"Spots were left out and predicted from the others. Of {_many(len(known))} genes, {_many(good)} reach a "
+        f"{how} Of {_many(len(known))} genes, {_many(good)} reach a "
         f"correlation r of {_GOOD:g} or more with what was measured there; {_many(bad)} stay below 0.15, where a map "
         "says little more than the gene's average. A low correlation may also come from the noise of the measurement."
     )

@@ -30,7 +30,8 @@ _ABOUT = {
     "obsm_field_sd": "standard deviation of each factor at each place; the factors are independent",
     "varm_loadings": "weight of each factor in each gene",
     "var": "offset: where all fields are 0; nugget: standard deviation of a measurement around what the factors say; "
-    "inflation: factor on standard deviations; skill: correlation with measured spots left out, NaN where unknown; "
+    "inflation: factor on standard deviations; skill: correlation with what was measured at spots, "
+    "or in sections, left out, NaN where unknown; "
     "from_position, from_histology, from_siblings, where known: shares of the gene's pattern, which add up to 1; all 0 "
     "for a gene without one",
     "uns_sources": "where known: covariance of the parts of each factor (position, histology, siblings) with the whole",

@@ -129,7 +129,7 @@ function legend(host, kind, shown) {
 
 function trust(skill) {
   if (Number.isNaN(skill)) return ["unknown", "How well this gene is predicted was not measured."];
-  const r = `r = ${skill.toFixed(2)} at spots left out of the fit`;
+  const r = `r = ${skill.toFixed(2)} ${about.left_out} of the fit`;
   if (skill >= 0.6) return ["strong", `${r}: the pattern can be relied on.`];
   if (skill >= 0.35) return ["fair", `${r}: broad regions can be relied on, details less.`];
   if (skill >= 0.15) return ["weak", `${r}: a hint of a pattern, not more.`];

@@ -19,7 +19,7 @@ function skillChart(row) {
   const x = (value) => (value - low) / (high - low) * width;
   const mine = skillOf(row);
   const chart = svg("svg", { viewBox: `0 0 ${width} ${height + 30}`, role: "img",
-    "aria-label": "How many genes reach which correlation at spots left out of the fit" });
+    "aria-label": `How many genes reach which correlation ${about.left_out}` });
   counts.forEach((count, index) => {
     const tall = Math.sqrt(count / most) * height;
     chart.append(svg("rect", { x: index * step + 0.5, y: height - tall, width: step - 1, height: tall,
@@ -30,7 +30,7 @@ function skillChart(row) {
     chart.append(svg("text", { x: Math.min(x(value), width - 4), y: height + 13, class: "tick", "text-anchor": value === 1 ? "end" : "middle" }, value));
   }
   chart.append(svg("text", { x: width / 2, y: height + 27, class: "label", "text-anchor": "middle" },
-    "r at spots left out; heights: √ of the number of genes"));
+    `r ${about.left_out}; heights: √ of the number of genes`));
   host.replaceChildren(chart);
 }
 

@@ -137,7 +137,7 @@ class GeneList {
       bar.style.setProperty("--share", Number.isNaN(skill) ? 0 : Math.max(0, skill).toFixed(3));
       number.className = "number";
       number.textContent = Number.isNaN(skill) ? "–" : skill.toFixed(2);
-      item.title = Number.isNaN(skill) ? "not known" : `r = ${skill.toFixed(3)} at spots left out of the fit`;
+      item.title = Number.isNaN(skill) ? "not known" : `r = ${skill.toFixed(3)} ${about.left_out} of the fit`;
       item.append(bar, number);
     }
     return item;

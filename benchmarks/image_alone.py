@@ -1,0 +1,59 @@
+"""Whether a prediction from an image alone is as good as leaving out its siblings says.
+
+    python benchmarks/image_alone.py ../shared/data/her2st/C2 ../shared/data/her2st/C4 ../shared/data/her2st/C5
+
+Each section in turn is predicted from its image, as a fit to the others does. ``said`` is what leaving out each of
+the others in turn says of the mean correlation over genes; ``found`` is that with what was measured in the section
+itself, at its spots; ``alike`` is how the two correlate over genes. Intervals of 90 % hold ``as they come`` and
+``widened`` so much of what was measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import histosge
+from histosge.crosscheck import crosscheck
+from histosge.expression import log_cp10k
+from histosge.locations import at_spots
+from histosge.metrics.intervals import coverage
+from histosge.metrics.pearson import pearson
+from histosge.pooling import Pool
+
+
+def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[float, ...]:
+    """Return said, found, alike, and both coverages."""
+    fitted = histosge.fit(others[0], histosge.Recipe(), siblings=others[1:])
+    told = crosscheck(others, fitted)
+    assert told is not None
+    prediction = histosge.predict_unseen(fitted, section, at_spots(section))
+    pool = Pool.of(others[0], [*others[1:], section])
+    place = {int(column): index for index, column in enumerate(pool.columns[0])}
+    common = np.array([index for index, column in enumerate(fitted.panel.columns) if int(column) in place])
+    columns = np.array([pool.columns[-1][place[int(column)]] for column in fitted.panel.columns[common]])
+    truth = log_cp10k(section.counts, columns=columns).toarray()
+    mean, spread = prediction.mean[:, common], prediction.spread[:, common]
+    found = np.nan_to_num(pearson(truth, mean.astype(np.float64)))
+    skill, stretch = np.array(told.skill)[common], np.array(told.stretch)[common]
+    held = [float(coverage(truth, mean, sd, 0.9).mean()) for sd in (spread, spread * stretch)]
+    return float(skill.mean()), float(found.mean()), float(np.corrcoef(skill, found)[0, 1]), *held
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sections", nargs="+", type=Path, help="three or more of like tissue")
+    paths = parser.parse_args().sections
+    sections = [histosge.read(path) for path in paths]
+    print("| section | said | found | alike | as they come | widened |\n|---|--:|--:|--:|--:|--:|")
+    for index, section in enumerate(sections):
+        cells = row(section, sections[:index] + sections[index + 1 :])
+        print(f"| {section.name} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
