@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ._errors import UsageError
 
-__all__ = ["Precision", "resolve_device", "resolve_precision", "seed_everything"]
+__all__ = ["Precision", "free_memory_bytes", "resolve_device", "resolve_precision", "seed_everything"]
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
 
@@ -62,3 +64,36 @@ def seed_everything(seed: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def free_memory_bytes(device: str) -> int | None:
+    """Return how much memory a device can still give; ``None`` where it cannot say (macOS, Windows)."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device != "cpu":
+        return None
+    # the machine's, or less where the process is kept to a share of it (containers, clusters)
+    known = [*_said("/proc/meminfo", "MemAvailable:", 1024), *_left_of_group()]
+    return min(known) if known else None
+
+
+def _left_of_group() -> list[int]:
+    """Return what the control group may still take, where it is kept to so much."""
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):
+        # what files have in memory can be had back
+        most = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        return [most - used + sum(_said(str(group / "memory.stat"), "inactive_file", 1))]
+    return []
+
+
+def _said(path: str, name: str, unit: int) -> list[int]:
+    """Return the number that a line of a file of the kernel's begins with ``name``, or nothing."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path(path).read_text().splitlines():
+            if line.split()[:1] == [name]:
+                return [int(line.split()[1]) * unit]
+    return []

@@ -13,6 +13,7 @@ from .._errors import UsageError
 from .._types import Array, Float
 from ..inputs import Inputs, Samples
 from ._contract import Block, ModelCard, Needs, Runtime
+from ._memory import refuse_too_large
 from ._sight import Frame, Sight, Tensors
 from ._training import Schedule, train
 from ._windows import windows
@@ -162,7 +163,7 @@ class Deep:
         Raises
         ------
         UsageError
-            For fewer than 4 spots, or places the network cannot be told of.
+            For fewer than 4 spots, places the network cannot be told of, or windows that memory has no room for.
         DataError
             When the loss is not finite.
         """
@@ -177,6 +178,10 @@ class Deep:
         network = self.network(outline).to(runtime.device)
         remark = self.prepare(network, sight, wanted)
         lesson = _Lesson.of(self, network, sight, wanted, seed, runtime.device)
+        if self.needs.patch_px is not None and self.grouping.window is None:
+            refuse_too_large(
+                network, lesson.trial, min(self.grouping.batch, len(lesson.learnt)), runtime.device
+            )
         course = train(lesson, self.schedule, seed=seed, runtime=runtime)
         facts = {
             "epochs": len(course.training),
@@ -263,6 +268,10 @@ class _Lesson:
     def loss(self, batch: Array) -> torch.Tensor:
         """Return the system's own loss."""
         return self.model.loss(self.network, *self._at(batch))
+
+    def trial(self, network: Module, windows: int) -> torch.Tensor:
+        """Return the loss of another network on some windows, to see what it takes."""
+        return self.model.loss(network, *self._at(self.learnt[:windows]))
 
     def validation(self) -> float | None:
         """Return the mean squared error at the spots kept back."""
