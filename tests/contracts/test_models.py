@@ -50,7 +50,7 @@ SMALL: dict[str, dict[str, Any]] = {
 QUICK: dict[str, dict[str, Any]] = {
     "histosge": {"epochs": 60},
     "stage": {"epochs": 600},
-    "stage-plus": {"epochs": 300, "crop_px": None, "batch": 32, "learning_rate": 5e-3},
+    "stage-plus": {"epochs": 300, "crop_px": None, "batch": 32, "learning_rate": 2e-3},
     "feedforward": {"epochs": 150, "crop_px": None, "batch": 16, "learning_rate": 3e-3},
     "gat": {"epochs": 200, "crop_px": None, "window_size": 30},
     "stnet": {"epochs": 60, "learning_rate": 3e-3, "crop_um": 200.0, "batch": 16},
