@@ -5,7 +5,8 @@
 Each section in turn is predicted from its image, as a fit to the others does. ``said`` is what leaving out each of
 the others in turn says of the mean correlation over genes; ``found`` is that with what was measured in the section
 itself, at its spots; ``alike`` is how the two correlate over genes. Intervals of 90 % hold ``as they come`` and
-``widened`` so much of what was measured.
+``widened`` so much of what was measured. ``--figure PATH`` draws genes of the first section that are said to be
+predicted well, as measured and as predicted from its image.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import numpy as np
 import histosge
 from histosge.crosscheck import crosscheck
 from histosge.expression import log_cp10k
+from histosge.figures import maps
 from histosge.locations import at_spots
 from histosge.metrics.intervals import coverage
 from histosge.metrics.pearson import pearson
 from histosge.pooling import Pool
+from histosge.target import tissue_of
 
 
 def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[float, ...]:
@@ -42,13 +45,28 @@ def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[floa
     return float(skill.mean()), float(found.mean()), float(np.corrcoef(skill, found)[0, 1]), *held
 
 
+def draw(section: histosge.Section, others: list[histosge.Section], path: Path) -> None:
+    """Draw two genes: the tissue, what was measured and was not given, what was predicted."""
+    fitted = histosge.fit(others[0], histosge.Recipe(), siblings=others[1:])
+    told = crosscheck(others, fitted)
+    assert told is not None
+    prediction = histosge.predict_unseen(
+        fitted, section, histosge.grid(section, 50.0, mask=tissue_of(section))
+    )
+    genes = maps.unlike(prediction, 2, skill=np.array(told.skill))
+    maps.save(maps.marker_maps(section, [("from the image alone", prediction)], genes), path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sections", nargs="+", type=Path, help="three or more of like tissue")
-    paths = parser.parse_args().sections
-    sections = [histosge.read(path) for path in paths]
+    parser.add_argument("--figure", type=Path)
+    arguments = parser.parse_args()
+    sections = [histosge.read(path) for path in arguments.sections]
+    if arguments.figure is not None:
+        draw(sections[0], sections[1:], arguments.figure)
     print("| section | said | found | alike | as they come | widened |\n|---|--:|--:|--:|--:|--:|")
     for index, section in enumerate(sections):
         cells = row(section, sections[:index] + sections[index + 1 :])
