@@ -213,7 +213,7 @@ def test_a_section_of_which_nothing_is_left_is_predicted() -> None:
 def test_landmarks_carry_more_spots_than_they_are() -> None:
     """Carried by half of the spots, held-out error grows little."""
     inputs, truth = SAMPLES.inputs.take(OUT), TISSUE.truth(XY[OUT])
-    options = {"gene_share": 0.0, "ranges_pitches": (3.0, 12.0)}
+    options = {"ranges_pitches": (3.0, 12.0)}
     whole = Cokriging(**options).fit(SAMPLES.take(KEPT))
     half = Cokriging(exact=1, landmarks=len(KEPT) // 2, **options).fit(SAMPLES.take(KEPT))
     assert half.told["landmarks"] == len(KEPT) // 2

@@ -17,8 +17,8 @@ from ._standard import Standard, principal
 
 __all__ = ["Fields", "basis_of"]
 
-# genes answered at once
-_GENES_AT_ONCE = 2048
+# spots × genes answered at once: some arrays of that size are held
+_AT_ONCE = 10_000_000
 # directions that the uncertainty of a new place is reckoned along; all others change it by little, and upwards
 _UNSURE = 600
 # of what all fields explain together; the rest is not worth a field
@@ -92,8 +92,9 @@ class Fields:
         )
         left_out = (1 - gene_share) * (answers.left_out - answers.mean) @ loadings
         if gene_share > 0:
-            for start in range(0, values.shape[1], _GENES_AT_ONCE):
-                part = slice(start, start + _GENES_AT_ONCE)
+            step = max(1, _AT_ONCE // len(values))
+            for start in range(0, values.shape[1], step):
+                part = slice(start, start + step)
                 genes = spectrum.answer(values[:, part])
                 along[:, part] += gene_share * genes.along
                 left_out[:, part] += gene_share * (genes.left_out - genes.mean)

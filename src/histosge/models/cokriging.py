@@ -151,9 +151,8 @@ class Cokriging:
             values = _pulled_in(values, spectrum.answer(factors).left_out, loadings, self.outliers_sd)
             loadings = principal(values, len(loadings))
         own, lenders = _sides(samples.inputs.section_index)
-        alone = self.gene_share if few else 0.0
         found, lent = Fields.solve(
-            spectrum, values, loadings, gene_share=alone, most=self.fields, lenders=lenders
+            spectrum, values, loadings, gene_share=self.gene_share, most=self.fields, lenders=lenders
         )
         basis, calibration = basis_of(found, samples, standard)
         sources = sources_of(found.dual, lent, covariance, sites.take(own), landmarks)
