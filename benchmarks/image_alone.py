@@ -18,6 +18,7 @@ import numpy as np
 
 import histosge
 from histosge.crosscheck import crosscheck
+from histosge.elsewhere import Elsewhere
 from histosge.expression import log_cp10k
 from histosge.figures import maps
 from histosge.locations import at_spots
@@ -25,13 +26,20 @@ from histosge.metrics.intervals import coverage
 from histosge.metrics.pearson import pearson
 from histosge.pooling import Pool
 from histosge.target import tissue_of
+from histosge.workflow import Fitted
+
+
+def learnt(others: list[histosge.Section]) -> tuple[Fitted, Elsewhere]:
+    """Return a fit to some sections, and what leaving out each of them says."""
+    fitted = histosge.fit(others[0], histosge.Recipe(), siblings=others[1:])
+    told = crosscheck(others, fitted)
+    assert told is not None
+    return fitted, told
 
 
 def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[float, ...]:
     """Return said, found, alike, and both coverages."""
-    fitted = histosge.fit(others[0], histosge.Recipe(), siblings=others[1:])
-    told = crosscheck(others, fitted)
-    assert told is not None
+    fitted, told = learnt(others)
     prediction = histosge.predict_unseen(fitted, section, at_spots(section))
     pool = Pool.of(others[0], [*others[1:], section])
     place = {int(column): index for index, column in enumerate(pool.columns[0])}
@@ -47,9 +55,7 @@ def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[floa
 
 def draw(section: histosge.Section, others: list[histosge.Section], path: Path) -> None:
     """Draw two genes: the tissue, what was measured and was not given, what was predicted."""
-    fitted = histosge.fit(others[0], histosge.Recipe(), siblings=others[1:])
-    told = crosscheck(others, fitted)
-    assert told is not None
+    fitted, told = learnt(others)
     prediction = histosge.predict_unseen(
         fitted, section, histosge.grid(section, 50.0, mask=tissue_of(section))
     )

@@ -12,6 +12,7 @@ from .expression import log_cp10k
 from .genes import GenePanel
 from .locations import at_spots
 from .metrics.pearson import pearson
+from .models._calibration import inflation
 from .models._contract import Runtime
 from .origin import Origin
 from .pooling import Pool
@@ -21,15 +22,16 @@ from .workflow import Fitted, Machine, predict_unseen, prepare_all
 
 __all__ = ["crosscheck"]
 
-# share of the values that intervals are to hold, and how many standard deviations of the normal distribution that is
-_LEVEL, _REACH = 0.9, 1.6448536269514722
+# share of the values that intervals are to hold
+_LEVEL = 0.9
 
 
 def crosscheck(sections: Sequence[Section], fitted: Fitted, machine: Machine = Machine()) -> Elsewhere | None:
     """Leave out each section in turn, fit the others alike, predict it from its image, and compare.
 
     What holds for sections at hand tells how far to trust a prediction of one of which nothing was measured, as long
-    as it is of their kind.
+    as it is of their kind. The genes are those that were chosen for all of them, the section left out among them; which
+    factors they make is learnt without it.
 
     Parameters
     ----------
@@ -47,20 +49,20 @@ def crosscheck(sections: Sequence[Section], fitted: Fitted, machine: Machine = M
     if len(sections) < 2:
         return None
     columns = Pool.of(sections[0], sections[1:]).columns_of(fitted.panel)
-    skills, scores = [], []
+    skills, errors, spreads = [], [], []
     for left, section in enumerate(sections):
         measured = log_cp10k(section.counts, columns=columns[left]).toarray()
         prediction = _from_others(sections, columns, left, fitted, machine)
         skills.append(np.nan_to_num(pearson(measured, prediction.mean.astype(np.float64))))
         if prediction.spread is not None:
-            scores.append(np.abs(measured - prediction.mean) / np.maximum(prediction.spread, 1e-12))
+            errors.append(measured - prediction.mean)
+            spreads.append(prediction.spread)
     skill = tuple(float(value) for value in np.mean(skills, axis=0))
-    if not scores:
+    if not errors:
         return Elsewhere(len(sections), skill, None, (1.0,) * len(skill))
-    score = np.concatenate(scores)
-    stretch = np.maximum(np.quantile(score, _LEVEL, axis=0) / _REACH, 1.0)
-    covered = float((score <= _REACH).mean())
-    return Elsewhere(len(sections), skill, covered, tuple(float(value) for value in stretch))
+    stretch, table = inflation(np.concatenate(errors), np.concatenate(spreads))
+    covered = table["raw"][table["levels"].index(_LEVEL)]
+    return Elsewhere(len(sections), skill, covered, tuple(float(value) for value in np.maximum(stretch, 1.0)))
 
 
 def _from_others(

@@ -80,7 +80,7 @@ class Spectrum:
     def exact(cls, covariance: Float[np.ndarray, "n n"], device: str = "cpu") -> Spectrum:
         """Take all fitted spots as landmarks.
 
-        Where they are many, in single precision, in half the time: maps change by less than a thousandth of their own
+        Where they are many, in single precision, in half the time: maps change by less than 0.002 of their own
         deviation.
         """
         power, turn = _eigen(
