@@ -211,7 +211,7 @@ def test_a_section_of_which_nothing_is_left_is_predicted() -> None:
 
 
 def test_single_precision_changes_maps_by_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above so many spots the spectrum is single: maps, deviations and skill are those of double precision."""
+    """From so many spots on the spectrum is single: maps, deviations and skill are those of double precision."""
     inputs = SAMPLES.inputs.take(OUT)
     double = Cokriging().fit(SAMPLES.take(KEPT))
     monkeypatch.setattr(_spectrum, "_DOUBLE", 10)

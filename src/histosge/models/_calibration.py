@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from .._types import Float
 
-__all__ = ["inflation", "skill"]
+__all__ = ["inflation", "pooled", "skill"]
 
 _LEVEL = 0.9
 # of the standard normal distribution at 0.95
@@ -34,7 +35,7 @@ def inflation(
     n = len(error)
     score = np.abs(error) / np.maximum(spread, 1e-12)
     rank = min(n, math.ceil((n + 1) * _LEVEL)) - 1
-    quantile = np.partition(score, rank, axis=0)[rank]
+    quantile = np.partition(np.ascontiguousarray(score.T), rank, axis=1)[:, rank]
     # a gene that never varied has no error and needs no factor
     factor = np.where(np.abs(error).max(axis=0) > 1e-9, np.maximum(quantile / _REACH, 1e-3), 1.0)
     table = {
@@ -43,6 +44,16 @@ def inflation(
         "coverage": [float((score <= reach * factor).mean()) for reach in _LEVELS.values()],
     }
     return factor, table
+
+
+def pooled(tables: Sequence[tuple[int, dict[str, list[float]]]]) -> dict[str, list[float]]:
+    """Return the coverage of all genes, from that of some at a time and how many these were."""
+    weights = [genes for genes, _ in tables]
+    raw, covered = (
+        np.average([table[name] for _, table in tables], axis=0, weights=weights).tolist()
+        for name in ("raw", "coverage")
+    )
+    return {"levels": list(_LEVELS), "raw": raw, "coverage": covered}
 
 
 def skill(measured: Float[np.ndarray, "n g"], expected: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " g"]:

@@ -20,6 +20,7 @@ from ._fields import Fields
 from ._landmarks import evenly
 from ._pieces import features_of, pieces
 from ._standard import Standard
+from ._threads import each
 
 __all__ = ["CokrigingPredictor", "sources_of"]
 
@@ -85,8 +86,11 @@ class CokrigingPredictor:
             raise DataError(f"Expected places of one section, got {len(sections)}. Predict each by itself.")
         mean = np.empty((len(inputs), len(self.fields.variance)), dtype=np.float32)
         sd = np.empty_like(mean)
-        for rows in pieces(len(inputs), len(self.landmarks)):
+
+        def answer(rows: Array) -> None:
             mean[rows], sd[rows] = self._at(inputs, rows)
+
+        each(answer, pieces(len(inputs), len(self.landmarks)))
         offset = self.standard.means[sections[0]] if len(sections) else self.basis.offset
         return FactoredPrediction(inputs.locations, replace(self.basis, offset=offset), mean, sd)
 
@@ -174,15 +178,16 @@ class CokrigingPredictor:
         look = None
         if self.appearance is not None and self.covariance.share > 0:
             look = self.appearance.look(features_of(inputs, rows), sections, xy_um)
-        diameters_um = self._diameters(inputs, rows)
+        diameters_um, kind = self._diameters(inputs, rows), self.fields.dual.dtype.type
         if len(sizes := np.unique(diameters_um)) == 1:
             sites = Sites(xy_um, float(sizes[0]), look)
-            return self.fields.at(self.covariance(sites, self.landmarks), self.covariance.variance(sites))
-        covariance, prior = np.empty((len(rows), len(self.landmarks))), np.empty(len(rows))
+            covariance = self.covariance(sites, self.landmarks, kind)
+            return self.fields.at(covariance, self.covariance.variance(sites))
+        covariance, prior = np.empty((len(rows), len(self.landmarks)), dtype=kind), np.empty(len(rows))
         for size in sizes:
             part = np.flatnonzero(diameters_um == size)
             sites = Sites(xy_um[part], float(size), None if look is None else look.take(part))
-            covariance[part] = self.covariance(sites, self.landmarks)
+            covariance[part] = self.covariance(sites, self.landmarks, kind)
             prior[part] = self.covariance.variance(sites)
         return self.fields.at(covariance, prior)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .._types import Array, Float
 from ._appearance import Look
 from ._landmarks import evenly
+from ._pieces import runs
 from ._support import averaged
 
 __all__ = ["Covariance", "Sites"]
@@ -18,8 +20,8 @@ __all__ = ["Covariance", "Sites"]
 # of the guess, which knows what matters and counts twice
 _IMAGE_WEIGHTS = {"own": 1.0, "own_slope": 1.0, "around": 1.0, "around_slope": 1.0, "guess": 2.0}
 _SQUARE_SAMPLE = 512
-# pairs of looks compared at once
-_PAIRS = 1 << 16
+# pairs of places, and of looks, compared at once: they stay in the processor's cache
+_PAIRS, _PAIRS_OF_LOOKS = 1 << 16, 1 << 18
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,29 +79,36 @@ class Covariance:
             ranges_um, share if names else 0.0, {name: _squares(getattr(look, name)) for name in names}
         )
 
-    def __call__(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
-        """Return the covariance of all pairs."""
-        found = self.position(left, right)
-        found += self.image(left, right)
+    def __call__(
+        self, left: Sites, right: Sites, kind: type[np.floating[Any]] = np.float64
+    ) -> Float[np.ndarray, "n m"]:
+        """Return the covariance of all pairs, in a precision."""
+        found = self.position(left, right, kind)
+        if self.share > 0:
+            found += self.image(left, right)
         return found
 
-    def position(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
+    def position(
+        self, left: Sites, right: Sites, kind: type[np.floating[Any]] = np.float64
+    ) -> Float[np.ndarray, "n m"]:
         """Return the part that distance explains."""
+        found = np.zeros((len(left), len(right)), dtype=kind)
         if self.share >= 1.0:
-            return np.zeros((len(left), len(right)))
-        from scipy.spatial.distance import cdist
-
+            return found
         sizes = (left.diameter_um, right.diameter_um)
-        found = averaged(cdist(left.xy_um, right.xy_um), self.ranges_um, sizes)
-        found *= 1 - self.share
+        # small numbers keep their digits in single precision, wherever in the slide they are
+        middle = left.xy_um.mean(axis=0) if len(left) else 0.0
+        rows, columns = ((sites.xy_um - middle).astype(kind) for sites in (left, right))
+        for part in runs(len(left), max(1, _PAIRS // max(len(right), 1))):
+            found[part] = averaged(_distances(rows[part], columns), self.ranges_um, sizes)
+            found[part] *= kind(1 - self.share)
         return found
 
     def image(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
-        """Return the part that what is seen explains."""
-        if self.share <= 0.0 or left.look is None or right.look is None:
-            return np.zeros((len(left), len(right)))
-        # looks are rough numbers: single precision loses nothing and takes half the time
+        """Return the part that what is seen explains, in single precision: looks are rough numbers."""
         found = np.zeros((len(left), len(right)), dtype=np.float32)
+        if self.share <= 0.0 or left.look is None or right.look is None:
+            return found
         unit = self.share / sum(_IMAGE_WEIGHTS.values())
         for name, (median, mean) in self.squares.items():
             one, two = (getattr(look, name).astype(np.float32) for look in (left.look, right.look))
@@ -122,7 +131,7 @@ class Covariance:
 
 
 def _add(found: Array, left: Array, right: Array, likeness: tuple[float, float], slope: float) -> None:
-    """Add the kernels of one part of the looks, row by row: what is worked on stays in the processor's cache.
+    """Add the kernels of one part of the looks.
 
     Parameters
     ----------
@@ -135,21 +144,29 @@ def _add(found: Array, left: Array, right: Array, likeness: tuple[float, float],
     slope
         The weight.
     """
-    scale, weight = np.float32(1 / likeness[0]), np.float32(likeness[1])
-    far, near = (scale * (part**2).sum(axis=1) for part in (left, right))
-    step = max(1, _PAIRS // max(len(right), 1))
-    for start in range(0, len(left), step):
-        part = slice(start, start + step)
+    if not likeness[1] > 0:
+        return
+    scale, most = np.float32(2 / likeness[0]), np.float32(np.log(likeness[1]))
+    left, weight = scale * left, np.float32(slope / scale)
+    far, near = most - (left**2).sum(axis=1) / (2 * scale), 0.5 * scale * (right**2).sum(axis=1)
+    for part in runs(len(left), max(1, _PAIRS_OF_LOOKS // max(len(right), 1))):
         product = left[part] @ right.T
-        alike = product * (2 * scale)
-        alike -= far[part, None]
+        alike = product + far[part, None]
         alike -= near
-        np.exp(np.minimum(alike, 0, out=alike), out=alike)
-        alike *= weight
+        np.exp(np.minimum(alike, most, out=alike), out=alike)
         if slope:
-            product *= np.float32(slope)
+            product *= weight
             alike += product
         found[part] += alike
+
+
+def _distances(left: Array, right: Array) -> Array:
+    """Return distances of all pairs."""
+    found, other = (np.subtract.outer(left[:, axis], right[:, axis].copy()) for axis in (0, 1))
+    found *= found
+    other *= other
+    found += other
+    return np.asarray(np.sqrt(found, out=found))
 
 
 def _squared(left: Array, right: Array) -> Array:

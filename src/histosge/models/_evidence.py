@@ -10,7 +10,8 @@ import numpy as np
 from .._types import Array, Float
 from ._calibration import skill
 from ._covariance import Covariance, Sites
-from ._spectrum import Answers, Spectrum
+from ._spectrum import Answers, Spectrum, precision
+from ._threads import each
 
 __all__ = ["Evidence", "choose"]
 
@@ -82,15 +83,16 @@ def choose(
     asked, measured = sites.take(rows), factors[rows]
     if asked.look is None:
         shares = (0.0,)
-    found = {share: _answers(asked, measured, ranges_um, share) for share in shares}
+    kernels = _Kernels.of(asked, ranges_um)
+    answers = each(lambda share: kernels.answers(measured, share), shares)
+    found = dict(zip(shares, answers, strict=True))
     logs = {share: float(answers.evidence.sum()) for share, answers in found.items()}
     best = max(logs, key=lambda share: logs[share])
     told = {"fitted": found[best].left_out}
     if best > 0 and asked.look is not None:
-        alone = found.get(0.0) or _answers(asked, measured, ranges_um, 0.0)
+        alone = found.get(0.0) or kernels.answers(measured, 0.0)
         told["positions"] = alone.left_out
-        shuffled = Sites(asked.xy_um, asked.diameter_um, asked.look.take(rng.permutation(len(rows))))
-        told["shuffled_image"] = _answers(shuffled, measured, ranges_um, best).left_out
+        told["shuffled_image"] = kernels.shuffled(rng).answers(measured, best).left_out
     return Evidence(best, {share: log - logs[best] for share, log in logs.items()}, told, rows)
 
 
@@ -105,6 +107,25 @@ def _asked(xy_um: Array, rng: np.random.Generator) -> Array:
     return np.unique(cKDTree(xy_um).query(centres, k=_ASKED // _NEIGHBOURHOODS)[1])
 
 
-def _answers(sites: Sites, factors: Array, ranges_um: tuple[float, ...], share: float) -> Answers:
-    covariance = Covariance.of(sites, ranges_um, share)
-    return Spectrum.exact(covariance(sites, sites)).answer(factors)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kernels:
+    """Both parts of the covariance of the spots asked, each as if it were all."""
+
+    position: Float[np.ndarray, "a a"]
+    image: Float[np.ndarray, "a a"]
+
+    @classmethod
+    def of(cls, sites: Sites, ranges_um: tuple[float, ...]) -> _Kernels:
+        alone, seen = (Covariance.of(sites, ranges_um, share) for share in (0.0, 1.0))
+        return cls(alone.position(sites, sites, precision(len(sites))), seen.image(sites, sites))
+
+    def answers(self, factors: Array, share: float) -> Answers:
+        """Return what the factors say where the image has a share of the covariance."""
+        mixed = (1 - share) * self.position
+        mixed += share * self.image
+        return Spectrum.exact(mixed).answer(factors)
+
+    def shuffled(self, rng: np.random.Generator) -> _Kernels:
+        """Return the same with each image dealt to another spot."""
+        order = rng.permutation(len(self.image))
+        return _Kernels(self.position, self.image[np.ix_(order, order)])

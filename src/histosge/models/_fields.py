@@ -10,15 +10,17 @@ import numpy as np
 from .._types import Array, Float, Int
 from ..factored import Basis
 from ..inputs import Samples
-from ._calibration import inflation, skill
+from ._calibration import inflation, pooled, skill
 from ._landmarks import evenly
+from ._pieces import runs
 from ._spectrum import Spectrum
 from ._standard import Standard, principal
+from ._threads import each
 
 __all__ = ["Fields", "basis_of"]
 
-# spots × genes answered at once: some arrays of that size are held
-_AT_ONCE = 10_000_000
+# spots × genes answered at once on a core, which holds some arrays of that size; but no fewer genes than this
+_AT_ONCE, _LEAST_GENES = 800_000, 64
 # directions that the uncertainty of a new place is reckoned along; all others change it by little, and upwards
 _UNSURE = 600
 # of what all fields explain together; the rest is not worth a field
@@ -84,26 +86,22 @@ class Fields:
         lenders
             Rows of the spots of other sections.
         """
-        factors = values @ loadings.T
-        answers = spectrum.answer(factors)
-        along = (1 - gene_share) * answers.along @ loadings
-        lent = (
-            (1 - gene_share) * spectrum.along(answers, factors, lenders) @ loadings if len(lenders) else None
-        )
-        left_out = (1 - gene_share) * (answers.left_out - answers.mean) @ loadings
+        kriged = _kriged(spectrum, values @ loadings.T, lenders)
+        sums = [(1 - gene_share) * part @ loadings.astype(part.dtype) for part in kriged]
+
+        def add(genes: slice) -> None:
+            for whole, own in zip(sums, _kriged(spectrum, values[:, genes], lenders), strict=True):
+                whole[:, genes] += gene_share * own
+
         if gene_share > 0:
-            step = max(1, _AT_ONCE // len(values))
-            for start in range(0, values.shape[1], step):
-                part = slice(start, start + step)
-                genes = spectrum.answer(values[:, part])
-                along[:, part] += gene_share * genes.along
-                left_out[:, part] += gene_share * (genes.left_out - genes.mean)
-                if lent is not None:
-                    lent[:, part] += gene_share * spectrum.along(genes, values[:, part], lenders)
-        turn = principal(np.sqrt(spectrum.power)[:, None] * along, most, _SHARE)
+            each(add, runs(values.shape[1], max(_LEAST_GENES, _AT_ONCE // len(values))))
+        along, left_out, *lent = sums
+        root = np.sqrt(spectrum.power).astype(along.dtype)
+        turn = principal(root[:, None] * along, most, _SHARE)
         doubts = spectrum.answer(values @ turn.T)
         unsure = min(_UNSURE, len(spectrum.power))
-        dual = spectrum.dual @ (along @ turn.T)
+        back = turn.T.astype(along.dtype)
+        dual = spectrum.dual @ (along @ back)
         found = cls(
             turn,
             dual,
@@ -113,7 +111,7 @@ class Fields:
             left_out @ turn.T,
             doubts.left_out_variance,
         )
-        return found, np.zeros_like(dual) if lent is None else spectrum.dual @ (lent @ turn.T)
+        return found, spectrum.dual @ (lent[0] @ back) if lent else np.zeros_like(dual)
 
     def at(
         self, covariance: Float[np.ndarray, "b m"], prior: Float[np.ndarray, " b"]
@@ -127,7 +125,7 @@ class Fields:
         prior
             Variance of each place before anything was measured.
         """
-        known = (covariance.astype(np.float32) @ self.doubt_dual) ** 2 @ self.kept
+        known = (covariance.astype(np.float32, copy=False) @ self.doubt_dual) ** 2 @ self.kept
         variance = self.variance * np.maximum(prior[:, None] - known, 0.0)
         return covariance @ self.dual, np.sqrt(variance)
 
@@ -141,6 +139,13 @@ class Fields:
         return cls(*(arrays[f"fields.{item.name}"] for item in fields(cls)))
 
 
+def _kriged(spectrum: Spectrum, targets: Array, lenders: Array) -> list[Array]:
+    """Return what targets say along the directions, what they say left out, and the part owed to lenders if any."""
+    answers = spectrum.answer(targets)
+    found = [answers.along, answers.left_out - answers.mean]
+    return [*found, spectrum.along(answers, targets, lenders)] if len(lenders) else found
+
+
 def basis_of(found: Fields, samples: Samples, standard: Standard) -> tuple[Basis, dict[str, list[float]]]:
     """Return genes in terms of fields, in log1p(CP10k) of the first section, and how intervals cover.
 
@@ -152,13 +157,18 @@ def basis_of(found: Fields, samples: Samples, standard: Standard) -> tuple[Basis
     own = np.flatnonzero(sections == 0)
     rows = own if len(own) >= _ENOUGH else np.arange(len(samples))
     rows = rows[evenly(len(rows), _ASKED)]
-    measured, means = samples.expression[rows], standard.means[sections[rows]]
-    expected = np.maximum(means + found.left_out[rows] @ loadings.T, 0.0)
-    error = measured - expected
-    latent = found.left_out_variance[rows] @ (loadings**2).T
-    squared = (error**2).mean(axis=0)
-    nugget = np.sqrt(np.maximum(squared - latent.mean(axis=0), _LEAST_NOISE * squared))
-    spread = np.sqrt(latent + nugget**2)
-    factor, calibration = inflation(error, spread)
-    genes_skill = skill(measured - means, expected - means)
-    return Basis(samples.genes, standard.offset(0), loadings, nugget, factor, genes_skill), calibration
+    left_out, left_out_variance = found.left_out[rows], found.left_out_variance[rows]
+    nugget, factor, genes_skill = np.empty((3, len(samples.genes)))
+
+    def judge(genes: slice) -> tuple[int, dict[str, list[float]]]:
+        measured, means = samples.expression[rows, genes], standard.means[sections[rows], genes]
+        expected = np.maximum(means + left_out @ loadings[genes].T, 0.0)
+        error, latent = measured - expected, left_out_variance @ (loadings[genes] ** 2).T
+        squared = (error**2).mean(axis=0)
+        noise = np.maximum(squared - latent.mean(axis=0), _LEAST_NOISE * squared)
+        factor[genes], table = inflation(error, np.sqrt(latent + noise))
+        nugget[genes], genes_skill[genes] = np.sqrt(noise), skill(measured - means, expected - means)
+        return len(noise), table
+
+    tables = each(judge, runs(len(nugget), max(_LEAST_GENES, _AT_ONCE // len(rows))))
+    return Basis(samples.genes, standard.offset(0), loadings, nugget, factor, genes_skill), pooled(tables)

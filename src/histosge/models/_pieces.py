@@ -10,7 +10,7 @@ from .._errors import UsageError
 from .._types import Array, Float
 from ..inputs import Inputs
 
-__all__ = ["features_of", "pieces"]
+__all__ = ["features_of", "pieces", "runs"]
 
 # of one block of predictions
 _BYTES = 16 << 20
@@ -21,6 +21,12 @@ def pieces(places: int, columns: int) -> Iterator[Array]:
     step = max(1, _BYTES // (8 * max(columns, 1)))
     for start in range(0, places, step):
         yield np.arange(start, min(start + step, places))
+
+
+def runs(total: int, step: int) -> Iterator[slice]:
+    """Yield slices of ``step``, and what remains, in order."""
+    for start in range(0, total, step):
+        yield slice(start, min(start + step, total))
 
 
 def features_of(inputs: Inputs, rows: Array) -> Float[np.ndarray, "b d"]:

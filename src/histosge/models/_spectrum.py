@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .._types import Array, Float
 
-__all__ = ["RATIOS", "Answers", "Spectrum"]
+__all__ = ["RATIOS", "Answers", "Spectrum", "precision"]
 
 # noise over signal variance; log-spaced: the likelihood is flat on this scale
 RATIOS = np.geomspace(1e-2, 1e4, 28)
 # directions of less power than this (against the least noise) are lost in noise whatever is measured
 _LEAST_POWER = 0.1 * RATIOS[0]
 _JITTER = 1e-6
-# spots that are worked out in double precision
+# fewer spots are worked out in double precision
 _DOUBLE = 1000
 # spots whose directions are squared at once
 _AT_ONCE = 4096
@@ -34,8 +35,12 @@ class Answers:
         Of each target.
     along
         Coefficients along the directions of the spectrum.
-    kept
-        Share of the prior variance along each direction that measuring removes, one column a target.
+    power
+        Of those directions.
+    inverse
+        Of power and noise together, along each direction, one column a target.
+    diagonal
+        The same along the fitted spots, not the directions.
     variance
         Signal variance of each target.
     noise
@@ -44,18 +49,27 @@ class Answers:
         Log marginal likelihood, averaged over the ratio.
     left_out
         Prediction of each fitted spot from all others.
-    left_out_variance
-        Variance of the signal there, the spot itself left out.
     """
 
     mean: Float[np.ndarray, " q"]
     along: Float[np.ndarray, "r q"]
-    kept: Float[np.ndarray, "r q"]
+    power: Float[np.ndarray, " r"]
+    inverse: Float[np.ndarray, "r q"]
+    diagonal: Float[np.ndarray, "n q"]
     variance: Float[np.ndarray, " q"]
     noise: Float[np.ndarray, " q"]
     evidence: Float[np.ndarray, " q"]
     left_out: Float[np.ndarray, "n q"]
-    left_out_variance: Float[np.ndarray, "n q"]
+
+    @property
+    def kept(self) -> Float[np.ndarray, "r q"]:
+        """Share of the prior variance along each direction that measuring removes, one column a target."""
+        return np.asarray(self.power[:, None] * self.inverse)
+
+    @property
+    def left_out_variance(self) -> Float[np.ndarray, "n q"]:
+        """Variance of the signal at each fitted spot, the spot itself left out."""
+        return np.asarray(np.maximum(self.variance / self.diagonal - self.noise, 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,23 +84,26 @@ class Spectrum:
         Orthonormal directions, one a column.
     dual
         From covariances with the landmarks to coordinates along the directions.
+    seen
+        Of each fitted spot and each of ``RATIOS``: the diagonal of the inverse of covariance and noise, less that of
+        noise alone.
     """
 
     power: Float[np.ndarray, " r"]
     turn: Float[np.ndarray, "n r"]
     dual: Float[np.ndarray, "m r"]
+    seen: Float[np.ndarray, "n l"]
 
     @classmethod
     def exact(cls, covariance: Float[np.ndarray, "n n"], device: str = "cpu") -> Spectrum:
         """Take all fitted spots as landmarks.
 
-        Where they are many, in single precision, in half the time: maps change by less than 0.002 of their own
+        Where they are 1000 or more, in single precision, in half the time: maps change by less than 0.002 of their own
         deviation.
         """
-        power, turn = _eigen(
-            covariance.astype(np.float32) if len(covariance) > _DOUBLE else covariance, device
-        )
-        return cls(power, turn, turn / np.sqrt(power))
+        kind = precision(len(covariance))
+        power, turn = _eigen(covariance.astype(kind, copy=False), device)
+        return cls(power, turn, turn / np.sqrt(power).astype(kind), _seen(power, turn))
 
     @classmethod
     def sparse(
@@ -111,43 +128,42 @@ class Spectrum:
         features = covariance @ back.astype(covariance.dtype)
         power, turn = _eigen(np.asarray(features.T @ features, dtype=np.float64), device)
         directions = features @ (turn / np.sqrt(power)).astype(features.dtype)
-        return cls(power, directions, back @ turn)
+        return cls(power, directions, back @ turn, _seen(power, directions))
 
     def answer(self, targets: Float[np.ndarray, "n q"]) -> Answers:
         """Work out what targets say."""
-        n, r = self.turn.shape
         kind = self.turn.dtype
         mean = targets.mean(axis=0)
-        centred = targets - mean
-        along = np.asarray(self.turn.T @ centred.astype(kind), dtype=np.float64)
+        centred = (targets - mean).astype(kind, copy=False)
+        along = self.turn.T @ centred
+        scales, weight, evidence = self._weighed(centred, along)
+        variance, noise = (scales * weight).sum(axis=0), (scales * weight * RATIOS[:, None]).sum(axis=0)
+        noise_inverse = ((1 / RATIOS) @ weight).astype(kind)
+        weight = weight.astype(kind)
+        inverse = (1 / (self.power[:, None] + RATIOS)).astype(kind) @ weight
+        # the diagonal of the inverse, and the inverse times the targets; outside the directions there is noise alone
+        diagonal = self.seen @ weight + noise_inverse
+        whole = self.turn @ (along * (inverse - noise_inverse)) + noise_inverse * centred
+        left_out = targets - whole / diagonal
+        along *= np.sqrt(self.power).astype(kind)[:, None]
+        along *= inverse
+        return Answers(mean, along, self.power, inverse, diagonal, variance, noise, evidence, left_out)
+
+    def _weighed(self, centred: Array, along: Array) -> tuple[Array, Array, Array]:
+        """Return for each ratio and target signal variance and posterior weight, and the evidence of each target."""
+        n, r = self.turn.shape
         squares = along**2
-        rest = np.maximum((centred**2).sum(axis=0) - squares.sum(axis=0), 0.0)
-        by_ratio = 1 / (self.power[:, None] + RATIOS)
-        scales = (by_ratio.T @ squares + rest / RATIOS[:, None]) / n
+        # thousands of terms: summed in double precision
+        total, told = (np.einsum("ij,ij->j", part, part, dtype=np.float64) for part in (centred, along))
+        by_ratio = (1 / (self.power[:, None] + RATIOS)).astype(squares.dtype)
+        rest = np.maximum(total - told, 0.0)
+        scales = (np.asarray(by_ratio.T @ squares, dtype=np.float64) + rest / RATIOS[:, None]) / n
         determinant = np.log(self.power + RATIOS[:, None]).sum(axis=1) + (n - r) * np.log(RATIOS)
         logs = -0.5 * (n * np.log(np.maximum(scales, 1e-300)) + determinant[:, None])
         best = logs.max(axis=0)
         weight = np.exp(logs - best)
         evidence = best + np.log(weight.mean(axis=0))
-        weight /= weight.sum(axis=0)
-        inverse = by_ratio @ weight
-        noise_inverse = (1 / RATIOS) @ weight
-        variance, noise = (scales * weight).sum(axis=0), (scales * weight * RATIOS[:, None]).sum(axis=0)
-        # the diagonal of the inverse, and the inverse times the targets; outside the directions there is noise alone
-        beyond = inverse - noise_inverse
-        diagonal = _squared_product(self.turn, by_ratio - 1 / RATIOS) @ weight + noise_inverse
-        weighed = self.turn @ (along * beyond).astype(kind) + noise_inverse * centred
-        left_out = targets - weighed / diagonal
-        return Answers(
-            mean,
-            np.sqrt(self.power)[:, None] * along * inverse,
-            self.power[:, None] * inverse,
-            variance,
-            noise,
-            evidence,
-            left_out,
-            np.maximum(variance / diagonal - noise, 0.0),
-        )
+        return scales, weight / weight.sum(axis=0), evidence
 
     def along(
         self, answers: Answers, targets: Float[np.ndarray, "n q"], rows: Array
@@ -156,18 +172,23 @@ class Spectrum:
 
         The answers are linear in what was measured, once it is known how noisy that is.
         """
-        centred = (targets[rows] - answers.mean).astype(self.turn.dtype)
-        along = np.asarray(self.turn[rows].T @ centred, dtype=np.float64)
-        return np.asarray(along * answers.kept / np.sqrt(self.power)[:, None])
+        centred = (targets[rows] - answers.mean).astype(self.turn.dtype, copy=False)
+        root = np.sqrt(self.power).astype(self.turn.dtype)
+        return np.asarray(self.turn[rows].T @ centred * answers.inverse * root[:, None])
 
 
-def _squared_product(matrix: Array, weights: Array) -> Array:
-    """Return matrix² @ weights, squared piece by piece."""
-    found = np.empty((len(matrix), weights.shape[1]))
-    weights = weights.astype(matrix.dtype)
-    for start in range(0, len(matrix), _AT_ONCE):
+def precision(spots: int) -> type[np.floating[Any]]:
+    """Return the precision in which a covariance of so many fitted spots is worked out."""
+    return np.float64 if spots < _DOUBLE else np.float32
+
+
+def _seen(power: Array, turn: Array) -> Array:
+    """Return ``Spectrum.seen``; directions are squared piece by piece."""
+    weights = (1 / (power[:, None] + RATIOS) - 1 / RATIOS).astype(turn.dtype)
+    found = np.empty((len(turn), len(RATIOS)), dtype=turn.dtype)
+    for start in range(0, len(turn), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        found[part] = matrix[part] ** 2 @ weights
+        found[part] = turn[part] ** 2 @ weights
     return found
 
 

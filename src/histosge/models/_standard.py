@@ -9,6 +9,7 @@ import numpy as np
 
 from .._types import Array, Float
 from ._landmarks import evenly
+from ._pieces import runs
 
 __all__ = ["Standard", "principal", "reliability"]
 
@@ -16,7 +17,7 @@ _FLAT = 1e-8
 # genes of which nothing is reproducible keep a little weight
 _LEAST = 0.01
 # spots whose molecules are dealt: a correlation needs no more
-_DEALT = 5000
+_DEALT, _DEALT_AT_ONCE = 5000, 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,16 +106,28 @@ def reliability(
     rows = evenly(len(expression), _DEALT)
     expression, sections = expression[rows], sections[rows]
     depth = np.maximum(np.asarray(depth[rows], dtype=np.float64), 1.0)[:, None]
-    counts = np.rint(np.expm1(np.minimum(expression, 20.0)) * depth / 1e4).astype(np.int64)
-    first = np.random.default_rng(seed).binomial(np.maximum(counts, 0), 0.5)
-    one, two = (np.log1p(half * (2e4 / depth)) for half in (first, counts - first))
-    for own in (sections == index for index in np.unique(sections)):
-        one[own] -= one[own].mean(axis=0)
-        two[own] -= two[own].mean(axis=0)
-    size = np.sqrt((one**2).sum(axis=0) * (two**2).sum(axis=0))
-    half = np.divide((one * two).sum(axis=0), size, out=np.zeros_like(size), where=size > 0)
+    rng = np.random.default_rng(seed)
+    squares = np.zeros((3, expression.shape[1]))
+    for index in np.unique(sections):
+        own = np.flatnonzero(sections == index)
+        sums = np.zeros((5, expression.shape[1]))
+        for part in runs(len(own), _DEALT_AT_ONCE):
+            one, two = _halves(expression[own[part]], depth[own[part]], rng)
+            sums += [values.sum(axis=0) for values in (one * one, two * two, one * two, one, two)]
+        one, two = sums[3:]
+        squares += sums[:3] - np.array([one * one, two * two, one * two]) / len(own)
+    size = np.sqrt(np.maximum(squares[0] * squares[1], 0.0))
+    half = np.divide(squares[2], size, out=np.zeros_like(size), where=size > _FLAT)
     half = np.clip(half, 0.0, 1.0)
     return np.asarray(np.clip(2 * half / (1 + half), _LEAST, 1.0))
+
+
+def _halves(expression: Array, depth: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return the expression of both halves of the molecules of spots."""
+    counts = np.rint(np.expm1(np.minimum(expression, 20.0)) * depth / 1e4).astype(np.int64)
+    first = rng.binomial(np.maximum(counts, 0), 0.5)
+    one, two = (np.log1p(half * (2e4 / depth)) for half in (first, counts - first))
+    return one, two
 
 
 def principal(matrix: Float[np.ndarray, "n g"], most: int, share: float = 1.0) -> Float[np.ndarray, "k g"]:
@@ -129,10 +142,14 @@ def principal(matrix: Float[np.ndarray, "n g"], most: int, share: float = 1.0) -
     share
         As many as hold this share of the squares.
     """
+    from scipy.linalg import eigh
+
     wide = matrix.shape[1] > matrix.shape[0]
-    power, turn = np.linalg.eigh(matrix @ matrix.T if wide else matrix.T @ matrix)
+    squares = np.asarray(matrix @ matrix.T if wide else matrix.T @ matrix, dtype=np.float64)
+    size = len(squares)
+    power, turn = eigh(squares, subset_by_index=(max(0, size - most), size - 1), check_finite=False)
     power, turn = np.maximum(power[::-1], 0.0), turn[:, ::-1]
-    total = float(power.sum())
+    total = float(np.trace(squares))
     enough = int(np.searchsorted(np.cumsum(power), share * total * (1 - 1e-12))) + 1
     number = max(1, min(most, enough, int((power > 1e-10 * max(power[0], 1e-300)).sum())))
     rows = turn[:, :number].T

@@ -13,7 +13,7 @@ __all__ = ["averaged", "matern"]
 # rings × directions of a disk's quadrature; exact enough: the kernel is smooth over a spot
 _RINGS, _DIRECTIONS = 4, 12
 # nodes of the table of covariance against distance that quadrature fills: half within two diameters, half beyond
-_NODES = 512
+_NODES = 160
 # of the even table that pairs are looked up in, and how many ranges it reaches
 _EVEN_NODES, _REACH = 16384, 20.0
 # pairs looked up at once: they stay in the processor's cache
@@ -37,30 +37,38 @@ def averaged(
     Parameters
     ----------
     distance
-        Of the centres.
+        Of the centres; covariances are of the same precision.
     lengths
         Ranges of Matérn-3/2 covariances, in the same unit.
     diameters
         Of both disks, in the same unit; 0 is a point.
     """
     small, large = sorted(float(size) for size in diameters)
-    step, values, slopes = _even_table(tuple(float(length) for length in lengths), small, large)
-    pairs = np.ascontiguousarray(distance, dtype=np.float64).ravel()
+    pairs = np.ascontiguousarray(distance).ravel()
+    kind = pairs.dtype.type
+    step, values, slopes = _even_table(
+        tuple(float(length) for length in lengths), small, large, pairs.dtype.str
+    )
     found = np.empty_like(pairs)
     for start in range(0, len(pairs), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         # beyond the table the covariance is nothing, as its last entry is
-        along = np.minimum(pairs[part] * (1 / step), len(slopes) - 0.001)
+        along = pairs[part] * kind(1 / step)
+        np.minimum(along, kind(len(slopes) - 0.01), out=along)
         node = along.astype(np.intp)
-        along -= node
-        along *= slopes[node]
-        np.add(along, values[node], out=found[part])
+        along -= np.floor(along)
+        along *= slopes.take(node)
+        np.add(along, values.take(node), out=found[part])
     return found.reshape(np.shape(distance))
 
 
 @lru_cache(maxsize=64)
-def _even_table(lengths: tuple[float, ...], small: float, large: float) -> tuple[float, Array, Array]:
+def _even_table(
+    lengths: tuple[float, ...], small: float, large: float, kind: str
+) -> tuple[float, Array, Array]:
     """Return the step of an even table, the mean covariance at its nodes, and the change from each to the next."""
+    from scipy.interpolate import CubicSpline
+
     end = _REACH * max(lengths) + 2.0 * large
     even = np.linspace(0, end, _EVEN_NODES)
     found = np.zeros_like(even)
@@ -68,10 +76,10 @@ def _even_table(lengths: tuple[float, ...], small: float, large: float) -> tuple
         if large <= 0:
             found += matern(even, length) / len(lengths)
             continue
-        nodes, values = _table(length, (small, large))
-        found += np.interp(even, nodes, values, right=0.0) / len(lengths)
+        curve = CubicSpline(*_table(length, (small, large)))
+        found += np.nan_to_num(curve(even, extrapolate=False)) / len(lengths)
     found[-1] = 0.0
-    return float(even[1]), found, np.diff(found)
+    return float(even[1]), found.astype(kind), np.diff(found).astype(kind)
 
 
 @lru_cache(maxsize=64)

@@ -21,9 +21,10 @@ from ._covariance import Covariance, Sites
 from ._evidence import choose
 from ._fields import Fields, basis_of
 from ._landmarks import evenly, spread_out
-from ._pieces import features_of, pieces
-from ._spectrum import Spectrum
+from ._pieces import features_of, pieces, runs
+from ._spectrum import Spectrum, precision
 from ._standard import Standard, principal
+from ._threads import each
 
 __all__ = ["Cokriging"]
 
@@ -214,9 +215,11 @@ def _sides(sections: Array) -> tuple[Array, Array]:
 def _pulled_in(values: Array, left_out: Array, loadings: Array, most: float) -> Array:
     """Return expression no further from what left-out factors say, a few genes at a time."""
     found = np.empty_like(values)
-    for start in range(0, values.shape[1], _GENES_AT_ONCE):
-        part = slice(start, start + _GENES_AT_ONCE)
-        found[:, part] = pulled_in(values[:, part], left_out @ loadings[:, part], most)
+
+    def pull(genes: slice) -> None:
+        found[:, genes] = pulled_in(values[:, genes], left_out @ loadings[:, genes], most)
+
+    each(pull, runs(values.shape[1], _GENES_AT_ONCE))
     return found
 
 
@@ -248,12 +251,16 @@ def _refuse(samples: Samples) -> None:
 
 
 def _spectrum(covariance: Covariance, sites: Sites, landmarks: Sites, device: str) -> Spectrum:
-    """Return the directions of the covariance; piece by piece, in single precision, where landmarks carry it."""
+    """Return the directions of the covariance of the fitted spots, whether landmarks carry it or all of them."""
+    kind = precision(len(sites))
+    across = np.empty((len(sites), len(landmarks)), dtype=kind)
+
+    def compare(rows: Array) -> None:
+        across[rows] = covariance(sites.take(rows), landmarks, kind)
+
+    each(compare, pieces(len(sites), len(landmarks)))
     if landmarks is sites:
-        return Spectrum.exact(covariance(sites, sites), device)
-    across = np.empty((len(sites), len(landmarks)), dtype=np.float32)
-    for rows in pieces(len(sites), len(landmarks)):
-        across[rows] = covariance(sites.take(rows), landmarks)
+        return Spectrum.exact(across, device)
     return Spectrum.sparse(across, covariance(landmarks, landmarks), device)
 
 

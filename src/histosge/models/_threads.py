@@ -1,0 +1,37 @@
+"""Pieces of work side by side, each on one core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from threadpoolctl import threadpool_info, threadpool_limits
+
+__all__ = ["each"]
+
+# each holds some tens of megabytes
+_MOST = 8
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def each(work: Callable[[T], R], parts: Iterable[T]) -> list[R]:
+    """Return what ``work`` makes of every part, in order.
+
+    As many cores work as linear algebra may use: ``OMP_NUM_THREADS`` says how many.
+    Much of the work on kernels is element by element, which NumPy does on one core. Linear algebra stays on one core
+    within a part, so that the bits are the same however many there are.
+
+    Parameters
+    ----------
+    work
+        If it writes, then to places of its own.
+    parts
+        Of the whole.
+    """
+    blas = (pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+    cores = min(max(blas, default=1), _MOST)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as executor:
+        return list(executor.map(work, parts))

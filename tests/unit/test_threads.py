@@ -1,0 +1,49 @@
+"""Pieces of work side by side: in order, and the same on any number of cores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from histosge.datasets import synthetic
+from histosge.expression import log_cp10k
+from histosge.inputs import Inputs, Samples
+from histosge.locations import at_spots, refined
+from histosge.models._pieces import runs
+from histosge.models._threads import each
+from histosge.models.cokriging import Cokriging
+
+SECTION = synthetic(columns=10, rows=10, genes=12).section
+
+
+def test_answers_come_in_the_order_of_the_parts() -> None:
+    """What was made of each part stands where the part stood, and all of them are made."""
+    values = np.random.default_rng(0).normal(size=1000)
+    found = each(lambda part: values[part].sum(), runs(1000, 7))
+    assert found == [values[start : start + 7].sum() for start in range(0, 1000, 7)]
+
+
+def test_what_goes_wrong_in_a_part_is_raised() -> None:
+    """An error of one part reaches the caller."""
+
+    def work(part: slice) -> None:
+        raise ValueError(f"part {part.start}")
+
+    with pytest.raises(ValueError, match="part 0"):
+        each(work, runs(10, 5))
+
+
+def test_maps_have_the_same_bits_on_one_core_and_on_two() -> None:
+    """Fields of one fit at places are bit for bit the same whatever the number of threads."""
+    expression, depth = log_cp10k(SECTION.counts).toarray(), np.asarray(SECTION.counts.sum(axis=1)).ravel()
+    predictor = Cokriging(image=False).fit(
+        Samples(Inputs(at_spots(SECTION)), expression, SECTION.genes, depth)
+    )
+    places = Inputs(refined(SECTION, 4))
+    maps = []
+    for cores in (1, 2):
+        with threadpool_limits(cores, user_api="blas"):
+            maps.append(predictor.factored(places))
+    assert np.array_equal(maps[0].fields, maps[1].fields)
+    assert np.array_equal(maps[0].field_sd, maps[1].field_sd)
