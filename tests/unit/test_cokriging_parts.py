@@ -28,12 +28,14 @@ from histosge._types import Array
 from histosge.datasets import synthetic
 from histosge.expression import log_cp10k
 from histosge.inputs import Samples
-from histosge.models import _spectrum, _standard, predict
+from histosge.models import _evidence, _spectrum, _standard, predict
 from histosge.models._appearance import Appearance
 from histosge.models._cokriged import CokrigingPredictor
 from histosge.models._covariance import Covariance, Sites
 from histosge.models._evidence import choose
+from histosge.models._spectrum import Spectrum
 from histosge.models._standard import Standard
+from histosge.models._support import matern
 from histosge.models.cokriging import Cokriging
 
 
@@ -96,13 +98,43 @@ def test_holes_and_constant_features_are_handled() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_the_variance_of_a_place_is_its_covariance_with_itself(share: float) -> None:
-    """The diagonal of the covariance, disks and looks included, is what ``variance`` says."""
+@pytest.mark.parametrize("window_um", [None, 50.0])
+def test_the_variance_of_a_place_is_its_covariance_with_itself(share: float, window_um: float | None) -> None:
+    """The diagonal of the covariance, disks, looks and window included, is what ``variance`` says."""
     _, look = looks()
     for diameter in (0.0, 80.0):
         sites = Sites(XY, diameter, look)
-        covariance = Covariance.of(sites, (200.0, 800.0), share)
+        covariance = Covariance.of(sites, (200.0, 800.0), share, window_um)
         assert np.allclose(np.diag(covariance(sites, sites)), covariance.variance(sites), atol=1e-5)
+
+
+def test_the_window_is_part_of_the_image() -> None:
+    """Where the image has no share there is no window; where it has all, the rest of its variance is the window's."""
+    _, look = looks()
+    sites = Sites(XY, 0.0, look)
+    without, none, whole = (
+        Covariance.of(sites, (200.0,), share, window)
+        for share, window in ((0.0, None), (0.0, 50.0), (1.0, 50.0))
+    )
+    assert np.array_equal(without(sites, sites), none(sites, sites))
+    distance = np.linalg.norm(XY[:, None] - XY[None], axis=2)
+    window = whole.position(sites, sites)
+    assert np.allclose(window, matern(distance, 50.0) / 7, atol=1e-6)
+    assert np.allclose(np.diag(whole(sites, sites)).mean(), 1.0, atol=1e-5)
+
+
+def test_evidence_is_that_of_the_covariance_it_chooses() -> None:
+    """Kernels made once for all shares are those of the covariance of each, looks and window included."""
+    _, look = looks()
+    sites = Sites(XY, 55.0, look)
+    factors = EXPRESSION[:, :4]
+    evidence = _evidence.choose(sites, factors, (200.0, 800.0), (0.25, 0.75), 0, 50.0)
+    logs = []
+    for share in (0.25, 0.75):
+        covariance = Covariance.of(sites, (200.0, 800.0), share, 50.0)
+        logs.append(Spectrum.exact(covariance(sites, sites)).answer(factors).evidence.sum())
+    expected = np.array(logs) - max(logs)
+    assert np.allclose([evidence.logs[0.25], evidence.logs[0.75]], expected, atol=1e-3)
 
 
 def test_noise_beside_positions_gets_no_share() -> None:

@@ -140,6 +140,7 @@ class CokrigingPredictor:
             "ranges_um": list(self.covariance.ranges_um),
             "share": self.covariance.share,
             "squares": {name: list(pair) for name, pair in self.covariance.squares.items()},
+            "window_um": self.covariance.window_um,
             "diameter_um": self.landmarks.diameter_um,
         }
         return {"covariance": covariance, **self.told}
@@ -151,11 +152,11 @@ class CokrigingPredictor:
         """Rebuild the predictor from what it told."""
         held = facts["covariance"]
         squares = {name: (pair[0], pair[1]) for name, pair in held["squares"].items()}
-        covariance = Covariance(tuple(held["ranges_um"]), held["share"], squares)
+        # fits of earlier versions have no window, and no sources
+        covariance = Covariance(tuple(held["ranges_um"]), held["share"], squares, held.get("window_um"))
         looks = f"landmarks.{_LOOK[0]}" in arrays
         look = Look(*(arrays[f"landmarks.{name}"] for name in _LOOK)) if looks else None
         basis = [arrays[f"basis.{name}"] for name in _BASIS]
-        # fits of earlier versions do not say
         sources = Sources(arrays["basis.sources"]) if "basis.sources" in arrays else None
         return cls(
             Basis(genes, *basis, sources=sources),

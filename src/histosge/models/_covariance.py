@@ -17,8 +17,9 @@ from ._support import averaged
 __all__ = ["Covariance", "Sites"]
 
 # weights of the image's kernels: likeness and slope of what is seen at the place, of what is around it, and likeness
-# of the guess, which knows what matters and counts twice
+# of the guess, which knows what matters and counts twice; beside them that of what the image gets wrong
 _IMAGE_WEIGHTS = {"own": 1.0, "own_slope": 1.0, "around": 1.0, "around_slope": 1.0, "guess": 2.0}
+_WINDOW_WEIGHT = 1.0
 _SQUARE_SAMPLE = 512
 # pairs of places, and of looks, compared at once: they stay in the processor's cache
 _PAIRS, _PAIRS_OF_LOOKS = 1 << 16, 1 << 18
@@ -64,20 +65,38 @@ class Covariance:
     squares
         Of each of own, around, guess: the median squared distance of fitted spots, and their mean square; what
         distances and products are measured by.
+    window_um
+        Range of a further Matérn-3/2 kernel of position, a part of the image's: what a look says wrongly it says
+        wrongly all over a window, so that a measured spot corrects the places right beside it. ``None``: there is none.
     """
 
     ranges_um: tuple[float, ...]
     share: float
     squares: Mapping[str, tuple[float, float]]
+    window_um: float | None = None
 
     @classmethod
-    def of(cls, sites: Sites, ranges_um: tuple[float, ...], share: float) -> Covariance:
+    def of(
+        cls, sites: Sites, ranges_um: tuple[float, ...], share: float, window_um: float | None = None
+    ) -> Covariance:
         """Measure the spread of looks."""
         look = sites.look
         names = () if look is None else ("own", "around", "guess")
-        return cls(
-            ranges_um, share if names else 0.0, {name: _squares(getattr(look, name)) for name in names}
-        )
+        squares = {name: _squares(getattr(look, name)) for name in names}
+        return cls(ranges_um, share if names else 0.0, squares, window_um)
+
+    @property
+    def _unit(self) -> float:
+        """Variance of an image kernel of weight 1."""
+        return self.share / (sum(_IMAGE_WEIGHTS.values()) + (_WINDOW_WEIGHT if self.window_um else 0.0))
+
+    @property
+    def _distance_parts(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Ranges and weights of the kernels of position."""
+        weights = ((1 - self.share) / len(self.ranges_um),) * len(self.ranges_um)
+        if not self.window_um:
+            return self.ranges_um, weights
+        return (*self.ranges_um, self.window_um), (*weights, _WINDOW_WEIGHT * self._unit)
 
     def __call__(
         self, left: Sites, right: Sites, kind: type[np.floating[Any]] = np.float64
@@ -92,16 +111,14 @@ class Covariance:
         self, left: Sites, right: Sites, kind: type[np.floating[Any]] = np.float64
     ) -> Float[np.ndarray, "n m"]:
         """Return the part that distance explains."""
-        found = np.zeros((len(left), len(right)), dtype=kind)
-        if self.share >= 1.0:
-            return found
+        found = np.empty((len(left), len(right)), dtype=kind)
+        lengths, weights = self._distance_parts
         sizes = (left.diameter_um, right.diameter_um)
         # small numbers keep their digits in single precision, wherever in the slide they are
         middle = left.xy_um.mean(axis=0) if len(left) else 0.0
         rows, columns = ((sites.xy_um - middle).astype(kind) for sites in (left, right))
         for part in runs(len(left), max(1, _PAIRS // max(len(right), 1))):
-            found[part] = averaged(_distances(rows[part], columns), self.ranges_um, sizes)
-            found[part] *= kind(1 - self.share)
+            found[part] = averaged(_distances(rows[part], columns), lengths, sizes, weights)
         return found
 
     def image(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
@@ -109,7 +126,7 @@ class Covariance:
         found = np.zeros((len(left), len(right)), dtype=np.float32)
         if self.share <= 0.0 or left.look is None or right.look is None:
             return found
-        unit = self.share / sum(_IMAGE_WEIGHTS.values())
+        unit = self._unit
         for name, (median, mean) in self.squares.items():
             one, two = (getattr(look, name).astype(np.float32) for look in (left.look, right.look))
             likeness, slope = _IMAGE_WEIGHTS[name], _IMAGE_WEIGHTS.get(f"{name}_slope", 0.0)
@@ -119,10 +136,10 @@ class Covariance:
     def variance(self, sites: Sites) -> Float[np.ndarray, " n"]:
         """Return the variance of each place before anything was measured."""
         sizes = (sites.diameter_um, sites.diameter_um)
-        alone = float(averaged(np.zeros(1), self.ranges_um, sizes)[0])
-        found = np.full(len(sites), (1 - self.share) * alone)
+        lengths, weights = self._distance_parts
+        found = np.full(len(sites), float(averaged(np.zeros(1), lengths, sizes, weights)[0]))
         if self.share > 0 and sites.look is not None:
-            unit = self.share / sum(_IMAGE_WEIGHTS.values())
+            unit = self._unit
             for name, (_, mean) in self.squares.items():
                 found += unit * _IMAGE_WEIGHTS[name]
                 values = getattr(sites.look, name)

@@ -62,6 +62,7 @@ def choose(
     ranges_um: tuple[float, ...],
     shares: tuple[float, ...],
     seed: int,
+    window_um: float | None = None,
 ) -> Evidence:
     """Weigh the image's part of the covariance by the evidence of all factors together.
 
@@ -77,13 +78,15 @@ def choose(
         To choose among.
     seed
         Chooses the spots asked where there are many, and shuffles the images.
+    window_um
+        Of the covariance, see there.
     """
     rng = np.random.default_rng(seed)
     rows = _asked(sites.xy_um, rng)
     asked, measured = sites.take(rows), factors[rows]
     if asked.look is None:
         shares = (0.0,)
-    kernels = _Kernels.of(asked, ranges_um)
+    kernels = _Kernels.of(asked, ranges_um, window_um)
     answers = each(lambda share: kernels.answers(measured, share), shares)
     found = dict(zip(shares, answers, strict=True))
     logs = {share: float(answers.evidence.sum()) for share, answers in found.items()}
@@ -109,23 +112,27 @@ def _asked(xy_um: Array, rng: np.random.Generator) -> Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kernels:
-    """Both parts of the covariance of the spots asked, each as if it were all."""
+    """Parts of the covariance of the spots asked: by position without an image, and by image and window without it."""
 
     position: Float[np.ndarray, "a a"]
     image: Float[np.ndarray, "a a"]
+    window: Float[np.ndarray, "a a"]
 
     @classmethod
-    def of(cls, sites: Sites, ranges_um: tuple[float, ...]) -> _Kernels:
-        alone, seen = (Covariance.of(sites, ranges_um, share) for share in (0.0, 1.0))
-        return cls(alone.position(sites, sites, precision(len(sites))), seen.image(sites, sites))
+    def of(cls, sites: Sites, ranges_um: tuple[float, ...], window_um: float | None) -> _Kernels:
+        alone, seen = (Covariance.of(sites, ranges_um, share, window_um) for share in (0.0, 1.0))
+        kind = precision(len(sites))
+        return cls(
+            alone.position(sites, sites, kind), seen.image(sites, sites), seen.position(sites, sites, kind)
+        )
 
     def answers(self, factors: Array, share: float) -> Answers:
         """Return what the factors say where the image has a share of the covariance."""
         mixed = (1 - share) * self.position
-        mixed += share * self.image
+        mixed += share * (self.image + self.window)
         return Spectrum.exact(mixed).answer(factors)
 
     def shuffled(self, rng: np.random.Generator) -> _Kernels:
         """Return the same with each image dealt to another spot."""
         order = rng.permutation(len(self.image))
-        return _Kernels(self.position, self.image[np.ix_(order, order)])
+        return _Kernels(self.position, self.image[np.ix_(order, order)], self.window)

@@ -27,9 +27,12 @@ def matern(distance: Float[np.ndarray, ...], length: float) -> Float[np.ndarray,
 
 
 def averaged(
-    distance: Float[np.ndarray, ...], lengths: tuple[float, ...], diameters: tuple[float, float]
+    distance: Float[np.ndarray, ...],
+    lengths: tuple[float, ...],
+    diameters: tuple[float, float],
+    weights: tuple[float, ...] | None = None,
 ) -> Float[np.ndarray, ...]:
-    """Return the mean covariance, over several ranges, of averages over two disks ``distance`` apart.
+    """Return the covariance, summed over several ranges, of averages over two disks ``distance`` apart.
 
     The process is isotropic and so are disks: their covariance depends on the distance alone, and one table made by
     quadrature serves for all pairs (block kriging; Journel & Huijbregts 1978).
@@ -42,12 +45,18 @@ def averaged(
         Ranges of Matérn-3/2 covariances, in the same unit.
     diameters
         Of both disks, in the same unit; 0 is a point.
+    weights
+        One a range; ``None``: equal ones that add up to 1.
     """
+    weights = weights or (1 / len(lengths),) * len(lengths)
     small, large = sorted(float(size) for size in diameters)
     pairs = np.ascontiguousarray(distance).ravel()
     kind = pairs.dtype.type
     step, values, slopes = _even_table(
-        tuple(float(length) for length in lengths), small, large, pairs.dtype.str
+        tuple((float(one), float(two)) for one, two in zip(lengths, weights, strict=True)),
+        small,
+        large,
+        pairs.dtype.str,
     )
     found = np.empty_like(pairs)
     for start in range(0, len(pairs), _AT_ONCE):
@@ -64,20 +73,20 @@ def averaged(
 
 @lru_cache(maxsize=64)
 def _even_table(
-    lengths: tuple[float, ...], small: float, large: float, kind: str
+    parts: tuple[tuple[float, float], ...], small: float, large: float, kind: str
 ) -> tuple[float, Array, Array]:
     """Return the step of an even table, the mean covariance at its nodes, and the change from each to the next."""
     from scipy.interpolate import CubicSpline
 
-    end = _REACH * max(lengths) + 2.0 * large
+    end = _REACH * max(length for length, _ in parts) + 2.0 * large
     even = np.linspace(0, end, _EVEN_NODES)
     found = np.zeros_like(even)
-    for length in lengths:
+    for length, weight in parts:
         if large <= 0:
-            found += matern(even, length) / len(lengths)
+            found += weight * matern(even, length)
             continue
         curve = CubicSpline(*_table(length, (small, large)))
-        found += np.nan_to_num(curve(even, extrapolate=False)) / len(lengths)
+        found += weight * np.nan_to_num(curve(even, extrapolate=False))
     found[-1] = 0.0
     return float(even[1]), found.astype(kind), np.diff(found).astype(kind)
 
