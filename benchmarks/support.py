@@ -68,9 +68,13 @@ def answers(tissue: Synthetic, arguments: argparse.Namespace) -> Iterator[tuple[
             yield f"{'image' if image else 'positions'}, {'disk' if support else 'point'}", found, truth
 
 
+def _number(word: str) -> float | None:
+    return None if word == "none" else float(word)
+
+
 def pair(word: str) -> tuple[str, object]:
     name, _, value = word.partition("=")
-    kinds: dict[str, Callable[[str], object]] = {"gene_share": float, "factors": int}
+    kinds: dict[str, Callable[[str], object]] = {"gene_share": float, "factors": int, "window_um": _number}
     if name == "ranges_pitches":
         return name, tuple(float(part) for part in value.split(","))
     return name, kinds[name](value)

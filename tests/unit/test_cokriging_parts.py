@@ -108,6 +108,16 @@ def test_the_variance_of_a_place_is_its_covariance_with_itself(share: float, win
         assert np.allclose(np.diag(covariance(sites, sites)), covariance.variance(sites), atol=1e-5)
 
 
+def test_single_precision_tells_places_apart_in_far_sections() -> None:
+    """The covariance by position in single precision is that in double, of sections far apart and piece by piece."""
+    xy = np.concatenate([XY + np.array([offset, 0.0]) for offset in (0.0, 1e7, 2e7)])
+    sites = Sites(xy, 55.0, None)
+    covariance = Covariance.of(sites, (150.0, 800.0), 0.0)
+    single, double = (covariance(sites, sites, kind) for kind in (np.float32, np.float64))
+    assert single.dtype == np.float32
+    assert np.abs(single - double).max() < 2e-6
+
+
 def test_the_window_is_part_of_the_image() -> None:
     """Where the image has no share there is no window; where it has all, the rest of its variance is the window's."""
     _, look = looks()

@@ -21,6 +21,8 @@ __all__ = ["Covariance", "Sites"]
 _IMAGE_WEIGHTS = {"own": 1.0, "own_slope": 1.0, "around": 1.0, "around_slope": 1.0, "guess": 2.0}
 _WINDOW_WEIGHT = 1.0
 _SQUARE_SAMPLE = 512
+# single precision tells places so far apart to 0.01 µm
+_NEAR_UM = 1e5
 # pairs of places, and of looks, compared at once: they stay in the processor's cache
 _PAIRS, _PAIRS_OF_LOOKS = 1 << 16, 1 << 18
 
@@ -114,11 +116,9 @@ class Covariance:
         found = np.empty((len(left), len(right)), dtype=kind)
         lengths, weights = self._distance_parts
         sizes = (left.diameter_um, right.diameter_um)
-        # small numbers keep their digits in single precision, wherever in the slide they are
-        middle = left.xy_um.mean(axis=0) if len(left) else 0.0
-        rows, columns = ((sites.xy_um - middle).astype(kind) for sites in (left, right))
         for part in runs(len(left), max(1, _PAIRS // max(len(right), 1))):
-            found[part] = averaged(_distances(rows[part], columns), lengths, sizes, weights)
+            distance = _distances(left.xy_um[part], right.xy_um, kind)
+            found[part] = averaged(distance, lengths, sizes, weights)
         return found
 
     def image(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
@@ -177,13 +177,16 @@ def _add(found: Array, left: Array, right: Array, likeness: tuple[float, float],
         found[part] += alike
 
 
-def _distances(left: Array, right: Array) -> Array:
-    """Return distances of all pairs."""
-    found, other = (np.subtract.outer(left[:, axis], right[:, axis].copy()) for axis in (0, 1))
+def _distances(left: Array, right: Array, kind: type[np.floating[Any]]) -> Array:
+    """Return distances of all pairs, in a precision."""
+    # reckoned from one of them, near ones keep their digits in single precision; those of several sections do not
+    exact = kind if np.ptp(left[:, 0]) < _NEAR_UM else np.float64
+    one, two = ((xy - left[0]).astype(exact).T.copy() for xy in (left, right))
+    found, other = (np.subtract.outer(one[axis], two[axis]) for axis in (0, 1))
     found *= found
     other *= other
     found += other
-    return np.asarray(np.sqrt(found, out=found))
+    return np.asarray(np.sqrt(found, out=found), dtype=kind)
 
 
 def _squared(left: Array, right: Array) -> Array:
