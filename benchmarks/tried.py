@@ -30,6 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "three ranges": {"ranges_pitches": (2.0, 6.0, 12.0)},
     "no share gene by gene": {"gene_share": 0.0},
     "half of it gene by gene": {"gene_share": 0.5},
+    "no window": {"window_um": None},
     "outliers believed": {"outliers_sd": None},
     "outliers pulled in to 2": {"outliers_sd": 2.0},
 }
