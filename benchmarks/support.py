@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--layouts", nargs="+", default=list(LAYOUTS))
     parser.add_argument("--set", nargs="*", type=pair, default=[], help="options of cokriging")
     arguments = parser.parse_args()
-    print("layout                       answer               MSE    fine")
+    print("layout                       answer               MSE     fine")
     for name in arguments.layouts:
         lattice, diameter_um = LAYOUTS[name]
         errors: dict[str, list[tuple[float, float]]] = {}
@@ -104,7 +104,7 @@ def main() -> None:
                 errors.setdefault(answer, []).append((float(square.mean()), float(square[:, fine].mean())))
         for answer, rows in errors.items():
             whole, fine_error = np.mean(rows, axis=0)
-            print(f"{name:28s} {answer:18s} {whole:7.4f} {fine_error:7.4f}", flush=True)
+            print(f"{name:28s} {answer:18s} {whole:8.5f} {fine_error:8.5f}", flush=True)
 
 
 if __name__ == "__main__":
