@@ -133,6 +133,15 @@ def test_the_window_is_part_of_the_image() -> None:
     assert np.allclose(np.diag(whole(sites, sites)).mean(), 1.0, atol=1e-5)
 
 
+def test_fits_of_earlier_versions_have_no_window() -> None:
+    """A fit whose facts do not name the window predicts what it did when it was made."""
+    predictor = Cokriging(window_um=None, image_shares=(0.5,)).fit(SAMPLES)
+    facts = dict(predictor.facts())
+    facts["covariance"] = {name: value for name, value in facts["covariance"].items() if name != "window_um"}
+    restored = Cokriging().restore(predictor.genes, predictor.arrays(), facts)
+    assert np.array_equal(predict(restored, SAMPLES.inputs).mean, predict(predictor, SAMPLES.inputs).mean)
+
+
 def test_evidence_is_that_of_the_covariance_it_chooses() -> None:
     """Kernels made once for all shares are those of the covariance of each, looks and window included."""
     _, look = looks()
