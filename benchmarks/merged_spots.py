@@ -16,7 +16,6 @@ import argparse
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -87,7 +86,7 @@ def inside(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     return values - (total / np.bincount(group)[:, None])[group]
 
 
-def answers(samples: Samples, places: Inputs, **options: Any) -> dict[str, np.ndarray]:
+def answers(samples: Samples, places: Inputs) -> dict[str, np.ndarray]:
     """Return what is predicted, by name."""
     xy, asked = samples.inputs.locations.xy, places.locations.xy
     found = {
@@ -97,10 +96,10 @@ def answers(samples: Samples, places: Inputs, **options: Any) -> dict[str, np.nd
     found["cubic"] = np.where(np.isfinite(found["cubic"]), found["cubic"], found["nearest"])
     for image in (False, True):
         for support in (False, True):
-            model = build_model("cokriging", image=image, support=support, **options)
+            model = build_model("cokriging", image=image, support=support)
             name = f"{'image' if image else 'positions'}, {'disk' if support else 'point'}"
             found[name] = predict(model.fit(samples, seed=0), places).mean
-    bare = build_model("cokriging", window_um=None, **options)
+    bare = build_model("cokriging", window_um=None)
     found["image, no window"] = predict(bare.fit(samples, seed=0), places).mean
     return found
 

@@ -28,132 +28,10 @@ from histosge._types import Array
 from histosge.datasets import synthetic
 from histosge.expression import log_cp10k
 from histosge.inputs import Samples
-from histosge.models import _evidence, _spectrum, _standard, predict
-from histosge.models._appearance import Appearance
+from histosge.models import _spectrum, _standard, predict
 from histosge.models._cokriged import CokrigingPredictor
-from histosge.models._covariance import Covariance, Sites
-from histosge.models._evidence import choose
-from histosge.models._spectrum import Spectrum
 from histosge.models._standard import Standard
-from histosge.models._support import matern
 from histosge.models.cokriging import Cokriging
-
-
-def looks() -> tuple[Appearance, Any]:
-    return Appearance.fit(FEATURES, np.zeros(N, dtype=np.intp), XY, 100.0, EXPRESSION[:, :6])
-
-
-def test_a_place_looks_the_same_whatever_else_is_asked_for() -> None:
-    """Looks at some places are the rows of looks at all of them."""
-    appearance, _ = looks()
-    sections, xy = np.zeros(N, dtype=np.intp), XY + 20.0
-    whole = appearance.look(FEATURES, sections, xy)
-    rows = np.array([3, 40, 7])
-    some = appearance.look(FEATURES[rows], sections[rows], xy[rows])
-    for name in ("own", "around", "guess"):
-        assert np.allclose(getattr(some, name), getattr(whole, name)[rows], atol=1e-9), name
-
-
-def test_a_fitted_spot_counts_once_in_its_surroundings() -> None:
-    """Asked about a fitted spot, its surroundings are the weighted mean of it, once, and of its neighbours."""
-    appearance, fit = looks()
-    asked = appearance.look(FEATURES, np.zeros(N, dtype=np.intp), XY)
-    assert np.allclose(asked.around, fit.around)
-    distance = np.linalg.norm(XY - XY[30], axis=1)
-    for block, (width, stretch) in enumerate(zip(appearance.widths_um, appearance.stretch, strict=True), 1):
-        weight = np.where(distance <= 4 * width, np.exp(-0.5 * (distance / width) ** 2), 0.0)
-        size = appearance.own.shape[1]
-        expected = weight @ appearance.own / weight.sum() * stretch
-        assert np.allclose(fit.around[30, block * size : (block + 1) * size], expected)
-
-
-def test_the_guess_at_a_fitted_spot_has_not_seen_it() -> None:
-    """A spot's own expression leaves its guess alone (but for the mean and the penalty), and moves the others'."""
-    wild = EXPRESSION[:, :6].copy()
-    wild[10] += 5.0
-    before, after = (
-        Appearance.fit(FEATURES, np.zeros(N, dtype=np.intp), XY, 100.0, targets)[1].guess
-        for targets in (EXPRESSION[:, :6], wild)
-    )
-    moved = np.abs(after - before).mean(axis=1)
-    assert moved[10] < 5 * np.median(moved)
-    # an ordinary regression would follow its own spot by its leverage times the shift
-    assert moved[10] < 0.1 * 5.0
-
-
-def test_holes_and_constant_features_are_handled() -> None:
-    """Features that are missing count as average, and columns that say nothing change nothing."""
-    bad = FEATURES.copy()
-    bad[3, 1], bad[7] = np.nan, np.inf
-    bad = np.column_stack([bad, np.full(N, np.nan), np.full(N, 4.0)])
-    _, look = Appearance.fit(bad, np.zeros(N, dtype=np.intp), XY, 100.0, EXPRESSION[:, :6])
-    assert all(np.isfinite(getattr(look, name)).all() for name in ("own", "around", "guess"))
-    assert np.allclose(look.own[7], 0.0)
-    padded = np.column_stack([FEATURES, np.full(N, 4.0)])
-    plain, more = (
-        Cokriging().fit(samples_of(features=seen)).blocks(samples_of(features=seen).inputs)
-        for seen in (FEATURES, padded)
-    )
-    assert np.allclose(next(plain)[1], next(more)[1], atol=1e-4)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("window_um", [None, 50.0])
-def test_the_variance_of_a_place_is_its_covariance_with_itself(share: float, window_um: float | None) -> None:
-    """The diagonal of the covariance, disks, looks and window included, is what ``variance`` says."""
-    _, look = looks()
-    for diameter in (0.0, 80.0):
-        sites = Sites(XY, diameter, look)
-        covariance = Covariance.of(sites, (200.0, 800.0), share, window_um)
-        assert np.allclose(np.diag(covariance(sites, sites)), covariance.variance(sites), atol=1e-5)
-
-
-def test_single_precision_tells_places_apart_in_far_sections() -> None:
-    """The covariance by position in single precision is that in double, of sections far apart and piece by piece."""
-    xy = np.concatenate([XY + np.array([offset, 0.0]) for offset in (0.0, 1e7, 2e7)])
-    sites = Sites(xy, 55.0, None)
-    covariance = Covariance.of(sites, (150.0, 800.0), 0.0)
-    single, double = (covariance(sites, sites, kind) for kind in (np.float32, np.float64))
-    assert single.dtype == np.float32
-    assert np.abs(single - double).max() < 2e-6
-
-
-def test_the_window_is_part_of_the_image() -> None:
-    """Where the image has no share there is no window; where it has all, the rest of its variance is the window's."""
-    _, look = looks()
-    sites = Sites(XY, 0.0, look)
-    without, none, whole = (
-        Covariance.of(sites, (200.0,), share, window)
-        for share, window in ((0.0, None), (0.0, 50.0), (1.0, 50.0))
-    )
-    assert np.array_equal(without(sites, sites), none(sites, sites))
-    distance = np.linalg.norm(XY[:, None] - XY[None], axis=2)
-    window = whole.position(sites, sites)
-    assert np.allclose(window, matern(distance, 50.0) / 7, atol=1e-6)
-    assert np.allclose(np.diag(whole(sites, sites)).mean(), 1.0, atol=1e-5)
-
-
-def test_fits_of_earlier_versions_have_no_window() -> None:
-    """A fit whose facts do not name the window predicts what it did when it was made."""
-    predictor = Cokriging(window_um=None, image_shares=(0.5,)).fit(SAMPLES)
-    facts = dict(predictor.facts())
-    facts["covariance"] = {name: value for name, value in facts["covariance"].items() if name != "window_um"}
-    restored = Cokriging().restore(predictor.genes, predictor.arrays(), facts)
-    assert np.array_equal(predict(restored, SAMPLES.inputs).mean, predict(predictor, SAMPLES.inputs).mean)
-
-
-def test_evidence_is_that_of_the_covariance_it_chooses() -> None:
-    """Kernels made once for all shares are those of the covariance of each, looks and window included."""
-    _, look = looks()
-    sites = Sites(XY, 55.0, look)
-    factors = EXPRESSION[:, :4]
-    evidence = _evidence.choose(sites, factors, (200.0, 800.0), (0.25, 0.75), 0, 50.0)
-    logs = []
-    for share in (0.25, 0.75):
-        covariance = Covariance.of(sites, (200.0, 800.0), share, 50.0)
-        logs.append(Spectrum.exact(covariance(sites, sites)).answer(factors).evidence.sum())
-    expected = np.array(logs) - max(logs)
-    assert np.allclose([evidence.logs[0.25], evidence.logs[0.75]], expected, atol=1e-3)
 
 
 def test_noise_beside_positions_gets_no_share() -> None:
@@ -185,15 +63,6 @@ def test_the_image_helps_where_it_tells_and_not_when_shuffled(fitted: CokrigingP
     assert Cokriging().fit(dealt.take(KEPT)).told["image_share"] < fitted.told["image_share"]
 
 
-def test_evidence_is_the_best_ones_distance() -> None:
-    """Log evidence is 0 for the share chosen and negative for all others."""
-    _, look = looks()
-    found = choose(Sites(XY, 0.0, look), EXPRESSION[:, :6], (200.0, 800.0), (0.0, 0.5), 0)
-    assert found.logs[found.share] == 0.0
-    assert max(found.logs.values()) == 0.0
-    assert min(found.logs.values()) < 0.0
-
-
 def test_a_fit_comes_back_from_what_it_told(fitted: CokrigingPredictor) -> None:
     """Arrays and facts, through JSON, restore the same predictions to the last bit."""
     facts = json.loads(json.dumps(fitted.facts()))
@@ -202,6 +71,15 @@ def test_a_fit_comes_back_from_what_it_told(fitted: CokrigingPredictor) -> None:
     one, two = predict(fitted, inputs), predict(again, inputs)
     assert np.array_equal(one.mean, two.mean)
     assert np.array_equal(np.asarray(one.spread), np.asarray(two.spread))
+
+
+def test_fits_of_earlier_versions_have_no_window() -> None:
+    """A fit whose facts do not name the window predicts what it did when it was made."""
+    predictor = Cokriging(window_um=None, image_shares=(0.5,)).fit(SAMPLES)
+    facts = dict(predictor.facts())
+    facts["covariance"] = {name: value for name, value in facts["covariance"].items() if name != "window_um"}
+    restored = Cokriging().restore(predictor.genes, predictor.arrays(), facts)
+    assert np.array_equal(predict(restored, SAMPLES.inputs).mean, predict(predictor, SAMPLES.inputs).mean)
 
 
 def test_factors_multiply_out_to_the_blocks(fitted: CokrigingPredictor) -> None:
@@ -379,6 +257,7 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence(
         {"landmarks": 0},
         {"gene_share": 1.5},
         {"outliers_sd": 0.0},
+        {"window_um": 0.0},
         {"image_shares": ()},
         {"image_shares": (2.0,)},
         {"ranges_pitches": ()},

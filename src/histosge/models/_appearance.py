@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from .._types import Array, Float
+from ._pieces import runs
 from ._scaling import Columns
 
 __all__ = ["Appearance", "Look"]
@@ -185,8 +186,7 @@ class Appearance:
         tree, blocks = cKDTree(self.spots_um), [own]
         for width_um, stretch in zip(self.widths_um, self.stretch, strict=True):
             averages = np.empty_like(own)
-            for start in range(0, len(own), _AT_ONCE):
-                part = slice(start, start + _AT_ONCE)
+            for part in runs(len(own), _AT_ONCE):
                 near = cKDTree(xy_um[part]).sparse_distance_matrix(
                     tree, _REACH * width_um, output_type="coo_matrix"
                 )

@@ -24,7 +24,7 @@ _SQUARE_SAMPLE = 512
 # single precision tells places so far apart to 0.01 µm
 _NEAR_UM = 1e5
 # pairs of places, and of looks, compared at once: they stay in the processor's cache
-_PAIRS, _PAIRS_OF_LOOKS = 1 << 16, 1 << 18
+_PAIRS, _PAIRS_OF_LOOKS = 1 << 15, 1 << 18
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +96,7 @@ class Covariance:
     def _distance_parts(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Ranges and weights of the kernels of position."""
         weights = ((1 - self.share) / len(self.ranges_um),) * len(self.ranges_um)
-        if not self.window_um:
+        if not self.window_um or not self.share:
             return self.ranges_um, weights
         return (*self.ranges_um, self.window_um), (*weights, _WINDOW_WEIGHT * self._unit)
 

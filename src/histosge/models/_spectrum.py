@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._types import Array, Float
+from ._pieces import runs
 
 __all__ = ["RATIOS", "Answers", "Spectrum", "precision"]
 
@@ -136,11 +137,12 @@ class Spectrum:
         mean = targets.mean(axis=0)
         centred = (targets - mean).astype(kind, copy=False)
         along = self.turn.T @ centred
-        scales, weight, evidence = self._weighed(centred, along)
+        by_ratio = (1 / (self.power[:, None] + RATIOS)).astype(kind)
+        scales, weight, evidence = self._weighed(centred, along, by_ratio)
         variance, noise = (scales * weight).sum(axis=0), (scales * weight * RATIOS[:, None]).sum(axis=0)
         noise_inverse = ((1 / RATIOS) @ weight).astype(kind)
         weight = weight.astype(kind)
-        inverse = (1 / (self.power[:, None] + RATIOS)).astype(kind) @ weight
+        inverse = by_ratio @ weight
         # the diagonal of the inverse, and the inverse times the targets; outside the directions there is noise alone
         diagonal = self.seen @ weight + noise_inverse
         whole = self.turn @ (along * (inverse - noise_inverse)) + noise_inverse * centred
@@ -149,13 +151,12 @@ class Spectrum:
         along *= inverse
         return Answers(mean, along, self.power, inverse, diagonal, variance, noise, evidence, left_out)
 
-    def _weighed(self, centred: Array, along: Array) -> tuple[Array, Array, Array]:
+    def _weighed(self, centred: Array, along: Array, by_ratio: Array) -> tuple[Array, Array, Array]:
         """Return for each ratio and target signal variance and posterior weight, and the evidence of each target."""
         n, r = self.turn.shape
         squares = along**2
         # thousands of terms: summed in double precision
         total, told = (np.einsum("ij,ij->j", part, part, dtype=np.float64) for part in (centred, along))
-        by_ratio = (1 / (self.power[:, None] + RATIOS)).astype(squares.dtype)
         rest = np.maximum(total - told, 0.0)
         scales = (np.asarray(by_ratio.T @ squares, dtype=np.float64) + rest / RATIOS[:, None]) / n
         determinant = np.log(self.power + RATIOS[:, None]).sum(axis=1) + (n - r) * np.log(RATIOS)
@@ -186,8 +187,7 @@ def _seen(power: Array, turn: Array) -> Array:
     """Return ``Spectrum.seen``; directions are squared piece by piece."""
     weights = (1 / (power[:, None] + RATIOS) - 1 / RATIOS).astype(turn.dtype)
     found = np.empty((len(turn), len(RATIOS)), dtype=turn.dtype)
-    for start in range(0, len(turn), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
+    for part in runs(len(turn), _AT_ONCE):
         found[part] = turn[part] ** 2 @ weights
     return found
 

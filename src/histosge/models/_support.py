@@ -16,8 +16,6 @@ _RINGS, _DIRECTIONS = 4, 12
 _NODES = 160
 # of the even table that pairs are looked up in, and how many ranges it reaches
 _EVEN_NODES, _REACH = 16384, 20.0
-# pairs looked up at once: they stay in the processor's cache
-_AT_ONCE = 1 << 15
 
 
 def matern(distance: Float[np.ndarray, ...], length: float) -> Float[np.ndarray, ...]:
@@ -58,17 +56,14 @@ def averaged(
         large,
         pairs.dtype.str,
     )
-    found = np.empty_like(pairs)
-    for start in range(0, len(pairs), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        # beyond the table the covariance is nothing, as its last entry is
-        along = pairs[part] * kind(1 / step)
-        np.minimum(along, kind(len(slopes) - 0.01), out=along)
-        node = along.astype(np.intp)
-        along -= np.floor(along)
-        along *= slopes.take(node)
-        np.add(along, values.take(node), out=found[part])
-    return found.reshape(np.shape(distance))
+    along = pairs * kind(1 / step)
+    # beyond the table the covariance is nothing, as its last entry is
+    np.minimum(along, kind(len(slopes) - 0.01), out=along)
+    node = along.astype(np.intp)
+    along -= np.floor(along)
+    along *= slopes.take(node)
+    along += values.take(node)
+    return np.asarray(along.reshape(np.shape(distance)))
 
 
 @lru_cache(maxsize=64)

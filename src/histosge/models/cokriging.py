@@ -69,9 +69,9 @@ class Cokriging:
     image_shares
         Among which the evidence chooses the image's part of the covariance.
     window_um
-        As far as an image's windows tell neighbouring places alike: a part of the image's covariance is a kernel of
-        position of this range, so that what looks say wrongly is corrected beside a measured spot. About that of
-        window, 55 µm. ``None`` leaves it out.
+        Range of a kernel of position inside the image's part: what looks say wrongly they say wrongly all over a
+        window, and beside a measured spot it is corrected. The finest windows are 55 µm wide; from 30 to 50 the error
+        between spots of a synthetic tissue is the same to 2 %. ``None`` leaves it out.
     support
         Whether a spot is the disk it is (predictions of smaller places are then less blurred than the spots) or a
         point.
@@ -204,7 +204,7 @@ class Cokriging:
         return tuple(length * stretch for length in ranges)
 
     def _resolved(self, sections: Array) -> float:
-        """Return the shortest range, in pitches, that what carries the process can tell from noise."""
+        """Return the shortest range, in pitches, that the landmarks resolve; 0 where all spots are."""
         spots = len(self._kept(sections))
         few = spots <= max(self.exact, self.landmarks)
         return 0.0 if few else _RESOLVED * (spots / self.landmarks) ** 0.5
