@@ -20,12 +20,12 @@ from scipy.ndimage import uniform_filter
 from scipy.spatial.distance import cdist
 
 import histosge
-from histosge import splits
-from histosge.genes import select
-from histosge.locations import at_spots
 from histosge.models import build_model, predict
-from histosge.pooling import measure
-from histosge.workflow import eyes, prepare
+from histosge.section.section import splits
+from histosge.section.section.genes import select
+from histosge.section.section.locations import at_spots
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.fit import eyes, prepare
 
 FACTORS, COMPONENTS, WINDOWS_PITCHES = 30, 30, (0.5, 1.0, 2.0)
 RATIOS = np.geomspace(1e-2, 1e4, 49)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import histosge
-from histosge.alignment import check
-from histosge.slide import SlideImage
+from histosge.images.slide import SlideImage
+from histosge.section.section.alignment import check
 
 
 def main() -> None:

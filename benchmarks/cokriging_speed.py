@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 
 import histosge
-from histosge.genes import select
-from histosge.inputs import Inputs
-from histosge.locations import at_spots, refined
+from histosge._runtime.provenance import peak_memory_bytes
 from histosge.models import build_model
-from histosge.models._contract import FactoredPredictor
-from histosge.pooling import measure
-from histosge.provenance import peak_memory_bytes
-from histosge.recipe import Recipe
-from histosge.transcriptome import extend
-from histosge.workflow import Machine, eyes, prepare
+from histosge.models.base import FactoredPredictor
+from histosge.prediction.prediction.unfitted_genes import extend
+from histosge.section.section.genes import select
+from histosge.section.section.inputs import Inputs
+from histosge.section.section.locations import at_spots, refined
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.fit import Machine, eyes, prepare
+from histosge.workflow.fit.recipe import Recipe
 
 _EPOCHS, _PUBLISHED_EPOCHS = 4, 1000
 

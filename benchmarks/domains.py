@@ -20,17 +20,17 @@ from pathlib import Path
 import numpy as np
 
 import histosge
-from histosge import splits
-from histosge._errors import DataError
-from histosge.annotation import read_annotation
 from histosge.domains import build_method, spacing_um
-from histosge.genes import select
-from histosge.locations import at_spots
+from histosge.domains.annotation import read_annotation
+from histosge.errors import DataError
 from histosge.metrics.labels import adjusted_rand, mutual_information
 from histosge.models import MODELS, build_model, predict
-from histosge.pooling import measure
-from histosge.subject import from_section
-from histosge.workflow import eyes, prepare
+from histosge.section.section import splits
+from histosge.section.section.genes import select
+from histosge.section.section.locations import at_spots
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.domain_input import from_section
+from histosge.workflow.fit.fit import eyes, prepare
 
 
 def recovered(section: histosge.Section, word: str, seed: int, epochs: int | None, store: Path) -> np.ndarray:

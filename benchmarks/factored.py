@@ -19,15 +19,15 @@ import h5py
 import numpy as np
 from scipy import sparse
 
-from histosge.conservation import blocks
-from histosge.factored import Basis, FactoredPrediction
-from histosge.locations import Locations
-from histosge.platforms import SYNTHETIC
-from histosge.points import Points
-from histosge.provenance import peak_memory_bytes
-from histosge.section import Section
-from histosge.slide import SlideImage
-from histosge.writers import factors
+from histosge._runtime.provenance import peak_memory_bytes
+from histosge.geometry.platforms import SYNTHETIC
+from histosge.geometry.points import Points
+from histosge.images.slide import SlideImage
+from histosge.io.writers import factors
+from histosge.prediction.prediction.count_allocation import blocks
+from histosge.prediction.prediction.factored import Basis, FactoredPrediction
+from histosge.section.section.locations import Locations
+from histosge.section.section.section import Section
 
 SPACING_UM = 20.0
 REPEATS = 20

@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 
 import histosge
-from histosge import splits
-from histosge.expression import log_cp10k
-from histosge.genes import select
-from histosge.locations import at_spots
 from histosge.metrics.intervals import coverage
 from histosge.models import build_model
-from histosge.models._contract import FactoredPredictor
-from histosge.pooling import measure
-from histosge.transcriptome import extend
-from histosge.workflow import eyes, prepare
+from histosge.models.base import FactoredPredictor
+from histosge.prediction.prediction.unfitted_genes import extend
+from histosge.section.section import splits
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.genes import select
+from histosge.section.section.locations import at_spots
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.fit import eyes, prepare
 
 # shares of fitted spots
 BANDS = ((0.0, 0.02), (0.02, 0.1), (0.1, 0.3), (0.3, 1.0))

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 import histosge
-from histosge.genes import select
-from histosge.inputs import Samples
-from histosge.locations import at_spots
 from histosge.models import build_model
-from histosge.pooling import measure
-from histosge.workflow import eyes, prepare
+from histosge.section.section.genes import select
+from histosge.section.section.inputs import Samples
+from histosge.section.section.locations import at_spots
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.fit import eyes, prepare
 
 
 def seconds(samples: Samples, preset: str, epochs: int) -> float:

@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 
 import histosge
-from histosge.crosscheck import crosscheck
-from histosge.elsewhere import Elsewhere
-from histosge.expression import log_cp10k
 from histosge.figures import maps
-from histosge.locations import at_spots
 from histosge.metrics.intervals import coverage
 from histosge.metrics.pearson import pearson
-from histosge.pooling import Pool
-from histosge.target import tissue_of
-from histosge.workflow import Fitted
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.locations import at_spots
+from histosge.section.section.multi_section import Pool
+from histosge.section.section.target import tissue_of
+from histosge.workflow.fit.fit import Fitted
+from histosge.workflow.fit.leave_one_section_out import crosscheck
+from histosge.workflow.fit.section_accuracy import Elsewhere
 
 
 def learnt(others: list[histosge.Section]) -> tuple[Fitted, Elsewhere]:

@@ -22,13 +22,13 @@ from scipy import sparse
 from scipy.interpolate import griddata
 
 import histosge
-from histosge.expression import log_cp10k
-from histosge.genes import select
-from histosge.inputs import Inputs, Samples
-from histosge.locations import at_spots
 from histosge.metrics.pearson import pearson
 from histosge.models import build_model, predict
-from histosge.workflow import Machine, eyes, prepare
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.genes import select
+from histosge.section.section.inputs import Inputs, Samples
+from histosge.section.section.locations import at_spots
+from histosge.workflow.fit.fit import Machine, eyes, prepare
 
 _MERGED_UM = 255.0
 

@@ -20,19 +20,19 @@ from typing import Any
 import numpy as np
 
 import histosge as hs
-from histosge import splits
-from histosge.annotation import read_annotation
+from histosge.domains.annotation import read_annotation
 from histosge.evaluation.entry import Entry
 from histosge.figures.domains import Panel, agreement_bars, domain_maps
 from histosge.figures.maps import save
 from histosge.figures.recovery import Recovery, recovery_maps
-from histosge.genes import GenePanel, refuse_unknown, select
-from histosge.locations import at_spots
 from histosge.metrics.pearson import pearson
 from histosge.models import predict
-from histosge.pooling import measure
-from histosge.subject import ground
-from histosge.workflow import eyes, prepare
+from histosge.section.section import splits
+from histosge.section.section.genes import GenePanel, refuse_unknown, select
+from histosge.section.section.locations import at_spots
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.domain_input import ground
+from histosge.workflow.fit.fit import eyes, prepare
 
 
 def entry(words: dict[str, Any]) -> Entry:

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 import histosge
-from histosge import splits
-from histosge.genes import select
-from histosge.locations import at_spots
 from histosge.models import build_model, predict
-from histosge.pooling import measure
-from histosge.workflow import eyes, prepare
+from histosge.section.section import splits
+from histosge.section.section.genes import select
+from histosge.section.section.locations import at_spots
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.fit import eyes, prepare
 
 
 def correlations(found: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 
 import histosge
-from histosge import splits
-from histosge.genes import select
-from histosge.inputs import Inputs, Samples
-from histosge.locations import Locations, at_spots
+from histosge._runtime.provenance import peak_memory_bytes
+from histosge.geometry.points import Points
 from histosge.models import build_model, predict
-from histosge.points import Points
-from histosge.pooling import measure
-from histosge.provenance import peak_memory_bytes
-from histosge.recipe import Recipe
-from histosge.workflow import Machine, eyes, prepare
+from histosge.section.section import splits
+from histosge.section.section.genes import select
+from histosge.section.section.inputs import Inputs, Samples
+from histosge.section.section.locations import Locations, at_spots
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.fit import Machine, eyes, prepare
+from histosge.workflow.fit.recipe import Recipe
 
 _BIN_UM = 16.0
 

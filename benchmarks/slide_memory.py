@@ -24,8 +24,8 @@ import sys, time
 import numpy as np
 import PIL.Image, tifffile, imagecodecs
 from pathlib import Path
-from histosge.provenance import peak_memory_bytes
-from histosge.slide import open_slide
+from histosge._runtime.provenance import peak_memory_bytes
+from histosge.images.slide import open_slide
 path, side, number = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 baseline = peak_memory_bytes()
 start = time.perf_counter()

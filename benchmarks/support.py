@@ -21,12 +21,12 @@ from scipy.spatial import cKDTree
 
 import histosge
 from histosge.datasets import Synthetic, synthetic
-from histosge.expression import log_cp10k
-from histosge.genes import select
-from histosge.locations import Locations, at_spots, grid
 from histosge.models import build_model, predict
-from histosge.pooling import measure
-from histosge.workflow import eyes, prepare
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.genes import select
+from histosge.section.section.locations import Locations, at_spots, grid
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.fit import eyes, prepare
 
 # pitch, diameter and lattice of what is measured
 LAYOUTS = {

@@ -12,7 +12,7 @@ import numpy as np
 
 from histosge.datasets import synthetic
 from histosge.encoders import load_encoder
-from histosge.features import embed
+from histosge.encoders.embed import embed
 
 
 def main() -> None:

@@ -17,12 +17,12 @@ import numpy as np
 from removed_spots import correlations
 
 import histosge
-from histosge import splits
-from histosge.genes import select
-from histosge.locations import at_spots
 from histosge.models import build_model, predict
-from histosge.pooling import measure
-from histosge.workflow import eyes, prepare
+from histosge.section.section import splits
+from histosge.section.section.genes import select
+from histosge.section.section.locations import at_spots
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.fit import eyes, prepare
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "60 factors": {"factors": 60},

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from histosge._device import resolve_device
+from histosge._runtime.device import resolve_device
 from histosge.encoders import Setup, load_encoder
 from histosge.encoders.uni import UNI
 

@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import pl, pp, tl
-    from .assembly import run
-    from .conservation import conserve
     from .datasets.synthetic import synthetic
-    from .locations import Locations, at_spots, cells, grid, refined, within
-    from .points import Points
-    from .prediction import Prediction
-    from .readers import read
-    from .recipe import Recipe
-    from .section import Section
-    from .target import Target
-    from .workflow import Machine, fit, load_fit, predict_at, predict_unseen
+    from .geometry.points import Points
+    from .io.readers import read
+    from .prediction.count_allocation import conserve
+    from .prediction.prediction import Prediction
+    from .section.locations import Locations, at_spots, cells, grid, refined, within
+    from .section.section import Section
+    from .section.target import Target
+    from .workflow.fit import Machine, fit, load_fit, predict_at, predict_unseen
+    from .workflow.recipe import Recipe
+    from .workflow.run import run
 
 __all__ = [
     "Locations",
@@ -57,40 +57,40 @@ __all__ = [
     "within",
 ]
 
-# name -> room; the room itself where name and room are the same
-_ROOMS = {
-    "Locations": "locations",
-    "Machine": "workflow",
-    "Points": "points",
-    "Prediction": "prediction",
-    "Recipe": "recipe",
-    "Section": "section",
-    "Target": "target",
-    "at_spots": "locations",
-    "cells": "locations",
-    "conserve": "conservation",
-    "fit": "workflow",
-    "grid": "locations",
-    "load_fit": "workflow",
+# name -> module; the module itself where both are the same
+_MODULES = {
+    "Locations": "section.locations",
+    "Machine": "workflow.fit",
+    "Points": "geometry.points",
+    "Prediction": "prediction.prediction",
+    "Recipe": "workflow.recipe",
+    "Section": "section.section",
+    "Target": "section.target",
+    "at_spots": "section.locations",
+    "cells": "section.locations",
+    "conserve": "prediction.count_allocation",
+    "fit": "workflow.fit",
+    "grid": "section.locations",
+    "load_fit": "workflow.fit",
     "pl": "pl",
     "pp": "pp",
-    "predict_at": "workflow",
-    "predict_unseen": "workflow",
-    "read": "readers",
-    "refined": "locations",
-    "run": "assembly",
+    "predict_at": "workflow.fit",
+    "predict_unseen": "workflow.fit",
+    "read": "io.readers",
+    "refined": "section.locations",
+    "run": "workflow.run",
     "synthetic": "datasets.synthetic",
     "tl": "tl",
-    "within": "locations",
+    "within": "section.locations",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use."""
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module 'histosge' has no attribute '{name}'")
-    room = import_module(f".{_ROOMS[name]}", __name__)
-    value = room if name == _ROOMS[name] else getattr(room, name)
+    room = import_module(f".{_MODULES[name]}", __name__)
+    value = room if name == _MODULES[name] else getattr(room, name)
     globals()[name] = value
     return value
 

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._errors import DataError, UsageError
-from ._scverse import Measured, section_of
-from ._types import Array
-from .claims import captions, held_out
+from ._anndata import Measured, section_of
+from ._runtime.types import Array
+from .errors import DataError, UsageError
+from .evaluation.captions import captions, held_out
 from .figures import domains as pictures
 from .figures import maps
 from .figures.captioned import captioned
-from .genes import refuse_unknown
-from .locations import refined
-from .prediction import Prediction
-from .recipe import Recipe
+from .prediction.prediction import Prediction
 from .report import write as write_report
-from .section import Section
-from .subject import ground
-from .target import tissue_of
-from .workflow import Machine, fit, predict_at
+from .section.genes import refuse_unknown
+from .section.locations import refined
+from .section.section import Section
+from .section.target import tissue_of
+from .workflow.domain_input import ground
+from .workflow.fit import Machine, fit, predict_at
+from .workflow.recipe import Recipe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ._device import resolve_device, resolve_precision
-from ._scverse import Measured, section_of, write
-from ._types import Array
+from ._anndata import Measured, section_of, write
+from ._runtime.device import resolve_device, resolve_precision
+from ._runtime.types import Array
 from .encoders import load_encoder
-from .encoders._contract import Setup
-from .features import embed
-from .locations import at_spots
-from .section import Section
-from .store import FeatureStore
-from .workflow import slide_of
+from .encoders.base import Setup
+from .encoders.embed import embed
+from .encoders.feature_store import FeatureStore
+from .section.locations import at_spots
+from .section.section import Section
+from .workflow.fit import slide_of
 
 __all__ = ["features"]
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._device import resolve_device, resolve_precision
-from ._notes import emit
-from ._scverse import Measured, section_of, to_anndata, write
-from ._types import Array
-from .delivery import provenance_of
+from ._anndata import Measured, section_of, to_anndata, write
+from ._runtime.device import resolve_device, resolve_precision
+from ._runtime.messages import emit
+from ._runtime.types import Array
 from .domains import Runtime, build_method
-from .partition import divide
-from .recipe import Recipe
-from .section import Section
-from .subject import from_adata, from_section
-from .target import Target, locate, tissue_of
-from .workflow import Machine, fit, predict_at
+from .section.section import Section
+from .section.target import Target, locate, tissue_of
+from .workflow.domain_input import from_adata, from_section
+from .workflow.domains import divide
+from .workflow.fit import Machine, fit, predict_at
+from .workflow.outputs import provenance_of
+from .workflow.recipe import Recipe
 
 if TYPE_CHECKING:
     from anndata import AnnData

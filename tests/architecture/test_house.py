@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,37 +17,8 @@ SRC = Path(histosge.__file__).parent
 FILES = sorted(SRC.rglob("*.py"))
 
 # ground floor first: a room may import from its own floor and from those before it
-FLOORS: tuple[tuple[str, ...], ...] = (
-    ("_errors", "_notes", "_types", "_registry", "_hash", "_atomic", "_device", "provenance"),
-    ("platforms", "points", "lattice", "refinement", "expression", "outliers", "metrics"),
-    ("slides", "slide", "tissue", "section", "locations", "polygons", "alignment", "patches", "unmeasured"),
-    ("readers", "datasets"),
-    ("inputs", "prediction", "sources", "factored", "transcriptome"),
-    ("encoders", "store", "features"),
-    ("genes", "splits", "models"),
-    ("domains",),
-    ("writers", "figures", "report", "conservation"),
-    (
-        "pooling",
-        "origin",
-        "recipe",
-        "target",
-        "workflow",
-        "delivery",
-        "export",
-        "assembly",
-        "crosscheck",
-        "elsewhere",
-        "demo",
-        "annotation",
-        "subject",
-        "partition",
-        "claims",
-    ),
-    ("evaluation",),
-    ("_scverse", "pp", "tl", "pl", "doctor", "cite", "catalogue"),
-    ("cli", "__init__", "__main__"),
-)
+with (Path(__file__).parents[2] / "docs" / "floors.toml").open("rb") as file:
+    FLOORS = [tuple(floor["rooms"]) for floor in tomllib.load(file)["floor"]]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {
     "torch",
@@ -145,7 +117,7 @@ def test_modules_do_not_import_each_other_in_circles() -> None:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_heavy_packages_are_imported_where_they_are_used(path: Path) -> None:
     """Nothing slow is imported on import, except by the networks, which are themselves imported late."""
-    if "_networks" in path.parts:
+    if "networks" in path.parts:
         return
     found = set()
     for node in at_module_level(tree_of(path)):
@@ -206,7 +178,7 @@ def test_public_names_are_declared_and_documented(path: Path) -> None:
 def test_gradients_flow_backwards_in_one_file() -> None:
     """There is one training loop."""
     loops = [name_of(path) for path in FILES if ".backward(" in path.read_text(encoding="utf-8")]
-    assert loops == ["models/_training.py"]
+    assert loops == ["models/deep/training.py"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -13,11 +13,11 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import histosge
-from histosge._errors import DataError, UsageError
 from histosge.datasets import Synthetic, synthetic
 from histosge.domains import DOMAINS, Method, build_method, spacing_um
-from histosge.locations import refined
-from histosge.subject import Subject, from_section
+from histosge.errors import DataError, UsageError
+from histosge.section.section.locations import refined
+from histosge.workflow.fit.domain_input import Subject, from_section
 
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
 # courses that fit a test

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import histosge
-from histosge._errors import HistosgeError, UsageError, WeightsError
-from histosge._types import Array
+from histosge._runtime.types import Array
 from histosge.encoders import ENCODERS, EncoderEntry, Setup, load_encoder
-from histosge.encoders._contract import Encoder
+from histosge.encoders.base import Encoder
+from histosge.errors import HistosgeError, UsageError, WeightsError
 
 NAMES = sorted(ENCODERS)
 BUILT_IN = [name for name in NAMES if ENCODERS[name].card.source is None]
@@ -117,7 +117,7 @@ def test_another_width_is_another_encoder() -> None:
 
 def test_other_packages_can_bring_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry point of the group histosge.encoders is an encoder like any other."""
-    from histosge import _registry
+    from histosge._runtime import registry as _registry
 
     class Point:
         name = "theirs"

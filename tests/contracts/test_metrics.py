@@ -11,7 +11,7 @@ import pytest
 from scipy import sparse
 
 import histosge
-from histosge._errors import DataError
+from histosge.errors import DataError
 from histosge.metrics import METRICS, SETS, Case
 from histosge.metrics.ceiling import noise_ceiling
 from histosge.metrics.deviance import poisson_deviance

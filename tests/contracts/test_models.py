@@ -14,18 +14,29 @@ import numpy as np
 import pytest
 
 import histosge
-from histosge._errors import DataError, UsageError
 from histosge.datasets import Synthetic, synthetic
-from histosge.genes import select
-from histosge.inputs import Inputs, Samples
-from histosge.locations import at_spots, refined
+from histosge.errors import DataError, UsageError
 from histosge.metrics.pearson import pearson
-from histosge.models import MODELS, Model, Predictor, Runtime, _artefact, build_model, predict, presets
-from histosge.pooling import measure
-from histosge.recipe import Recipe
-from histosge.section import Section
-from histosge.splits import random
-from histosge.workflow import eyes, prepare
+from histosge.models import (
+    MODELS,
+    Model,
+    Predictor,
+    Runtime,
+    build_model,
+    predict,
+    presets,
+)
+from histosge.models import (
+    saving as _artefact,
+)
+from histosge.section.section.genes import select
+from histosge.section.section.inputs import Inputs, Samples
+from histosge.section.section.locations import at_spots, refined
+from histosge.section.section.multi_section import measure
+from histosge.section.section.section import Section
+from histosge.section.section.splits import random
+from histosge.workflow.fit.fit import eyes, prepare
+from histosge.workflow.fit.recipe import Recipe
 
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
 # every model with its defaults, and every preset that differs from them

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import histosge as hs
-from histosge._types import Array
-from histosge.alignment import check
+from histosge._runtime.types import Array
 from histosge.encoders import load_encoder
-from histosge.features import embed
+from histosge.encoders.embed import embed
 from histosge.figures.markers import choose_markers
+from histosge.section.section.alignment import check
 
 GOLDEN = Path(__file__).with_name("summaries.json")
 

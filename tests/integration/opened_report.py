@@ -17,10 +17,10 @@ from PIL import Image
 
 import histosge as hs
 from histosge.datasets import synthetic
-from histosge.expression import log_cp10k
-from histosge.factored import Basis, FactoredPrediction
+from histosge.io.writers import factors
+from histosge.prediction.prediction.factored import Basis, FactoredPrediction
 from histosge.report import write
-from histosge.writers import factors
+from histosge.section.section.expression import log_cp10k
 
 CHROMIUM = os.environ.get("HISTOSGE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -110,7 +110,7 @@ class Opened:
         return found
 
     def choose(self, gene: str) -> None:
-        self.page.evaluate("(gene) => histosge.update({ row: histosge.genes.indexOf(gene) })", gene)
+        self.page.evaluate("(gene) => histosge.update({ row: histosge.section.genes.indexOf(gene) })", gene)
 
     def painted(self, layer: str = "main") -> np.ndarray:
         text = self.page.evaluate(f"document.querySelector('#layer-{layer} canvas').toDataURL()")

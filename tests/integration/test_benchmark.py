@@ -13,16 +13,16 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from histosge._errors import DataError
 from histosge.cli.judging import app
 from histosge.datasets.synthetic import synthetic, write_spaceranger
-from histosge.evaluation import cell as cells
+from histosge.errors import DataError
+from histosge.evaluation import trial as cells
 from histosge.evaluation.benchmark import benchmark
 from histosge.evaluation.entry import BASELINES
 from histosge.evaluation.plan import Plan
 from histosge.evaluation.study import Pipeline
-from histosge.genes import select
-from histosge.workflow import Machine
+from histosge.section.section.genes import select
+from histosge.workflow.fit.fit import Machine
 
 BASELINE_ROWS = {(entry.model, entry.variant) for entry in BASELINES}
 
@@ -193,7 +193,7 @@ import os, signal, sys
 from pathlib import Path
 from histosge.evaluation.benchmark import benchmark
 from histosge.evaluation.plan import Plan
-from histosge.workflow import Machine
+from histosge.workflow.fit import Machine
 def stop(done, total, text):
     if text == "judging" and done == 5:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -14,15 +14,15 @@ from sklearn.metrics import adjusted_rand_score
 from typer.testing import CliRunner
 
 import histosge as hs
-from histosge._errors import DataError, HistosgeWarning, UsageError
-from histosge._scverse import to_anndata
-from histosge.annotation import read_annotation
+from histosge._anndata import to_anndata
 from histosge.cli import dividing
 from histosge.datasets.synthetic import write_spaceranger
 from histosge.domains import build_method
-from histosge.partition import divide
-from histosge.subject import from_section
-from histosge.writers import h5ad
+from histosge.domains.annotation import read_annotation
+from histosge.errors import DataError, HistosgeWarning, UsageError
+from histosge.io.writers import h5ad
+from histosge.workflow.fit.domain_input import from_section
+from histosge.workflow.fit.domains import divide
 
 TISSUE = hs.synthetic(columns=14, rows=14, genes=40)
 SECTION = TISSUE.section

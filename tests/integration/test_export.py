@@ -16,16 +16,16 @@ from ome_zarr.reader import Reader
 from typer.testing import CliRunner
 
 from histosge import Prediction, cells, conserve, grid, refined
-from histosge._errors import DataError, UsageError
 from histosge.cli import exporting
 from histosge.datasets import synthetic
-from histosge.export import Conserved, export
-from histosge.expression import log_cp10k
-from histosge.factored import Basis, FactoredPrediction
-from histosge.locations import Locations
-from histosge.points import Points
-from histosge.writers import factors, omezarr
-from histosge.writers.raster import Raster
+from histosge.errors import DataError, UsageError
+from histosge.geometry.points import Points
+from histosge.io.export import Conserved, export
+from histosge.io.writers import factors, omezarr
+from histosge.io.writers.raster import Raster
+from histosge.prediction.prediction.factored import Basis, FactoredPrediction
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.locations import Locations
 
 TISSUE = synthetic(columns=10, rows=10, genes=30)
 SECTION = TISSUE.section

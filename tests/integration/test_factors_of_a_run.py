@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from histosge import Machine, Recipe, Target, fit, refined, synthetic
-from histosge._types import Array
-from histosge.delivery import Job, Outputs, deliver
-from histosge.export import export
-from histosge.factored import Basis, FactoredPrediction
-from histosge.inputs import Inputs
-from histosge.models._contract import Block, FactoredPredictor, Predictor
-from histosge.provenance import Stopwatch
-from histosge.tissue import TissueMask
-from histosge.writers import factors, h5ad
+from histosge._runtime.provenance import Stopwatch
+from histosge._runtime.types import Array
+from histosge.images.tissue import TissueMask
+from histosge.io.export import export
+from histosge.io.writers import factors, h5ad
+from histosge.models.base import Block, FactoredPredictor, Predictor
+from histosge.prediction.prediction.factored import Basis, FactoredPrediction
+from histosge.section.section.inputs import Inputs
+from histosge.workflow.fit.outputs import Job, Outputs, deliver
 
 SECTION = synthetic(columns=8, rows=8, genes=24).section
 

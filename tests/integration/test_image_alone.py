@@ -14,13 +14,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import histosge as hs
-from histosge._errors import DataError, UsageError
 from histosge.cli import commands
 from histosge.datasets.synthetic import synthetic, write_spaceranger
+from histosge.errors import DataError, UsageError
+from histosge.images.slide import SlideImage
+from histosge.io.writers import factors
 from histosge.metrics.pearson import pearson
-from histosge.slide import SlideImage
-from histosge.unmeasured import of_image
-from histosge.writers import factors
+from histosge.section.section.image_only import of_image
 
 GENES, MPP = 30, 2.0
 TISSUE = synthetic(columns=12, rows=14, genes=GENES)

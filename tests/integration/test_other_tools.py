@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import histosge as hs
-from histosge.polygons import read_cells, read_polygons
-from histosge.prediction import Prediction
-from histosge.writers import geojson, h5ad
-from histosge.writers import spatialdata as store_writer
+from histosge.geometry.polygons import read_cells, read_polygons
+from histosge.io.writers import geojson, h5ad
+from histosge.io.writers import spatialdata as store_writer
+from histosge.prediction.prediction.prediction import Prediction
 
 SECTION = hs.synthetic(columns=10, rows=10, genes=12).section
 PLACES = hs.refined(SECTION, 4)

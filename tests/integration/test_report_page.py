@@ -14,11 +14,11 @@ import pytest
 from opened_report import PREDICTION, SECTION, Opened, opened, record, run_folder, shown_places
 
 import histosge as hs
-from histosge.expression import log_cp10k
-from histosge.factored import Basis, FactoredPrediction
+from histosge.io.writers import factors, h5ad
+from histosge.prediction.prediction.attribution import Sources
+from histosge.prediction.prediction.factored import Basis, FactoredPrediction
 from histosge.report import write
-from histosge.sources import Sources
-from histosge.writers import factors, h5ad
+from histosge.section.section.expression import log_cp10k
 
 
 def test_it_opens_from_disk_in_silence(report: Opened) -> None:
@@ -354,7 +354,7 @@ def test_a_whole_transcriptome_fits(browser: Any, real_data: Path, tmp_path: Pat
     folder = run_folder(tmp_path / "run", section, FactoredPrediction(places, basis, fields, sd))
     words = ["report", str(folder), "--section", str(real_data / "crc16"), "--json"]
     script = (
-        "from histosge.cli import commands; from histosge.provenance import peak_memory_bytes; "
+        "from histosge.cli import commands; from histosge._runtime.provenance import peak_memory_bytes; "
         f"commands()({words!r}, standalone_mode=False); print(peak_memory_bytes())"
     )
     told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from opened_report import PREDICTION, SECTION, Opened, opened, run_folder
 
-from histosge.polygons import read_polygons
+from histosge.geometry.polygons import read_polygons
 from histosge.report import write
 
 

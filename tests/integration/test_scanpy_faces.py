@@ -12,9 +12,9 @@ import scanpy
 from matplotlib.figure import Figure
 
 import histosge as hs
-from histosge._errors import HistosgeError, UsageError
 from histosge.datasets.synthetic import write_spaceranger
-from histosge.writers.h5ad import provenance
+from histosge.errors import HistosgeError, UsageError
+from histosge.io.writers.h5ad import provenance
 
 TISSUE = hs.synthetic(columns=12, rows=12, genes=30)
 SECTION = TISSUE.section

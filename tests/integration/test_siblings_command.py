@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from histosge.cli.judging import app
 from histosge.datasets.synthetic import synthetic, write_legacy_st, write_spaceranger
-from histosge.section import Section
+from histosge.section.section.section import Section
 
 WORDS = ["--genes", "hvg:12", "--refine", 2, "--no-figures"]
 

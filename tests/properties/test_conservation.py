@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from scipy import sparse, stats
 
 from histosge import Points, Prediction, Section, conserve, refined
-from histosge._errors import DataError, UsageError
 from histosge.datasets import synthetic
-from histosge.factored import Basis, FactoredPrediction
-from histosge.locations import Locations
-from histosge.platforms import SYNTHETIC
+from histosge.errors import DataError, UsageError
+from histosge.geometry.platforms import SYNTHETIC
+from histosge.prediction.prediction.factored import Basis, FactoredPrediction
+from histosge.section.section.locations import Locations
 
 KINDS = ("real", "rounded", "drawn")
 
@@ -148,7 +148,7 @@ def test_factors_and_their_matrix_share_alike(monkeypatch: pytest.MonkeyPatch, k
     """From factors, some genes at a time, comes what comes from the whole matrix at once."""
     section, prediction = factored()
     at_once = conserve(prediction.whole(), section, kind=kind, seed=5)
-    monkeypatch.setattr("histosge.conservation._BLOCK", 3 * len(prediction))
+    monkeypatch.setattr("histosge.prediction.count_allocation._BLOCK", 3 * len(prediction))
     assert np.allclose(conserve(prediction, section, kind=kind, seed=5).toarray(), at_once.toarray())
 
 

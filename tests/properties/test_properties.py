@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from histosge import splits
-from histosge._hash import fingerprint
-from histosge.expression import depth, log_cp10k
-from histosge.genes import highly_variable
-from histosge.lattice import Lattice
-from histosge.models._scaling import Columns
-from histosge.models._windows import windows
-from histosge.refinement import offsets
+from histosge._runtime.hashing import fingerprint
+from histosge.geometry.lattice import Lattice
+from histosge.geometry.upsampling import offsets
+from histosge.models.deep.windows import windows
+from histosge.models.scaling import Columns
+from histosge.section.section import splits
+from histosge.section.section.expression import depth, log_cp10k
+from histosge.section.section.genes import highly_variable
 
 counts_matrices = st.integers(0, 2**32 - 1).map(
     lambda seed: sparse.csr_matrix(

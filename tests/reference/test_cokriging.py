@@ -10,22 +10,23 @@ from scipy.spatial import cKDTree
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from histosge._types import Array
+from histosge._runtime.types import Array
 from histosge.datasets import synthetic
-from histosge.expression import log_cp10k
-from histosge.genes import select
-from histosge.inputs import Inputs, Samples
-from histosge.locations import at_spots, grid, refined
 from histosge.metrics.ceiling import noise_ceiling
-from histosge.models import _spectrum, predict
-from histosge.models._calibration import inflation
-from histosge.models._spectrum import Spectrum
-from histosge.models._standard import principal, reliability
-from histosge.models._support import averaged, matern
-from histosge.models.cokriging import Cokriging
-from histosge.pooling import measure
-from histosge.recipe import Recipe
-from histosge.workflow import Machine, eyes, prepare
+from histosge.models import predict
+from histosge.models.cokriging.model import eigensolver as _spectrum
+from histosge.models.cokriging.model.block_covariance import averaged, matern
+from histosge.models.cokriging.model.eigensolver import Spectrum
+from histosge.models.cokriging.model.model import Cokriging
+from histosge.models.cokriging.model.standardise import principal, reliability
+from histosge.prediction.prediction.calibration import inflation
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.genes import select
+from histosge.section.section.inputs import Inputs, Samples
+from histosge.section.section.locations import at_spots, grid, refined
+from histosge.section.section.multi_section import measure
+from histosge.workflow.fit.fit import Machine, eyes, prepare
+from histosge.workflow.fit.recipe import Recipe
 
 TISSUE = synthetic(columns=10, rows=10, genes=12)
 SECTION = TISSUE.section

@@ -8,14 +8,14 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from histosge.datasets import synthetic
-from histosge.expression import log_cp10k
-from histosge.inputs import Inputs, Samples
-from histosge.locations import at_spots, refined
 from histosge.models import predict
-from histosge.models._shrinkage import _RATIOS, Shrinkage
-from histosge.models.idw import IDW
-from histosge.models.kriging import Kriging, matern
-from histosge.models.ridge import Ridge
+from histosge.models.baselines.idw import IDW
+from histosge.models.baselines.kriging import Kriging, matern
+from histosge.models.baselines.ridge import Ridge
+from histosge.models.evidence_ridge import _RATIOS, Shrinkage
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.inputs import Inputs, Samples
+from histosge.section.section.locations import at_spots, refined
 
 SECTION = synthetic(columns=10, rows=10, genes=12).section
 PLACES = refined(SECTION, 3)
@@ -99,7 +99,7 @@ def test_spreads_are_as_wide_as_they_say() -> None:
     values = 10 + np.linalg.cholesky(kernel) @ rng.normal(size=(400, 40))
     from dataclasses import replace
 
-    from histosge.points import Points
+    from histosge.geometry.points import Points
 
     places = at_spots(SECTION)
     points = Points(xy, np.arange(400).astype(str))

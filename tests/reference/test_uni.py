@@ -9,12 +9,12 @@ import pytest
 import timm
 import torch
 
-from histosge._errors import WeightsError
-from histosge._types import Array
+from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.encoders import Setup, load_encoder
-from histosge.features import embed
-from histosge.store import FeatureStore
+from histosge.encoders.embed import embed
+from histosge.encoders.feature_store import FeatureStore
+from histosge.errors import WeightsError
 
 pytestmark = pytest.mark.slow
 

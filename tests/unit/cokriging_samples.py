@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from histosge._types import Array
+from histosge._runtime.types import Array
 from histosge.datasets import synthetic
-from histosge.expression import log_cp10k
-from histosge.inputs import Inputs, Samples
-from histosge.locations import Locations
-from histosge.points import Points
+from histosge.geometry.points import Points
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.inputs import Inputs, Samples
+from histosge.section.section.locations import Locations
 
 RNG = np.random.default_rng(0)
 TISSUE = synthetic(columns=14, rows=14, genes=36, seed=2)

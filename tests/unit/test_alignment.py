@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import histosge
-from histosge._errors import DataError
-from histosge._types import Array
-from histosge.alignment import _TURNS, check, refuse_misfit
+from histosge._runtime.types import Array
 from histosge.datasets import synthetic
-from histosge.section import Section
-from histosge.slide import SlideImage
+from histosge.errors import DataError
+from histosge.images.slide import SlideImage
+from histosge.section.section.alignment import _TURNS, check, refuse_misfit
+from histosge.section.section.section import Section
 
 REAL = [
     "her2st/C2",

@@ -15,14 +15,14 @@ from histosge.datasets import synthetic
 from histosge.evaluation.audit import audit, counterfactual
 from histosge.evaluation.entry import BASELINES
 from histosge.evaluation.study import Pipeline, Study, choose, gather, learn, look
-from histosge.expression import log_cp10k
-from histosge.genes import GenePanel, select
-from histosge.inputs import Inputs, Samples
 from histosge.models import Predictor, Runtime, build_model, predict
-from histosge.recipe import Recipe
-from histosge.section import Section
-from histosge.splits import random
-from histosge.workflow import Machine, eyes
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.genes import GenePanel, select
+from histosge.section.section.inputs import Inputs, Samples
+from histosge.section.section.section import Section
+from histosge.section.section.splits import random
+from histosge.workflow.fit.fit import Machine, eyes
+from histosge.workflow.fit.recipe import Recipe
 
 HONEST = Pipeline.honest()
 
@@ -156,7 +156,7 @@ def study_columns(study: Study, samples: Samples) -> np.ndarray:
 
 def tuned(study: Study, model: Any, samples: Samples, runtime: Runtime) -> Predictor:
     """Choose how many neighbours to average by the error on the removed spots."""
-    from histosge.locations import at_spots
+    from histosge.section.section.locations import at_spots
 
     wanted = removed_expression(study, study_columns(study, samples))
     asked = Inputs(at_spots(study.target)).take(study.removed)

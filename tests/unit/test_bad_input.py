@@ -21,14 +21,14 @@ from PIL import Image
 from scipy import io, sparse
 
 import histosge
-from histosge._errors import DataError, HistosgeError, UsageError
-from histosge._types import Array
-from histosge.alignment import refuse_misfit
+from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.datasets.synthetic import write_legacy_st, write_spaceranger
-from histosge.readers.spaceranger import read_scalefactors
-from histosge.section import Section
-from histosge.slide import SlideImage, open_slide
+from histosge.errors import DataError, HistosgeError, UsageError
+from histosge.images.slide import SlideImage, open_slide
+from histosge.io.readers.spaceranger import read_scalefactors
+from histosge.section.section.alignment import refuse_misfit
+from histosge.section.section.section import Section
 
 TRUTH = synthetic(columns=14, rows=14, genes=30).section
 SQUARE = synthetic(columns=8, rows=8, genes=20, lattice="square").section

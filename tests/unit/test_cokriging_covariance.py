@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from cokriging_samples import EXPRESSION, FEATURES, XY, N, samples_of
 
-from histosge.models._appearance import Appearance
-from histosge.models._covariance import Covariance, Sites
-from histosge.models._evidence import choose
-from histosge.models._spectrum import Spectrum
-from histosge.models._support import matern
-from histosge.models.cokriging import Cokriging
+from histosge.models.cokriging.model.block_covariance import matern
+from histosge.models.cokriging.model.eigensolver import Spectrum
+from histosge.models.cokriging.model.image_features import Appearance
+from histosge.models.cokriging.model.kernels import Covariance, Sites
+from histosge.models.cokriging.model.model import Cokriging
+from histosge.models.cokriging.model.model_selection import choose
 
 
 def looks() -> tuple[Appearance, Any]:

@@ -23,15 +23,17 @@ from cokriging_samples import (
     samples_of,
 )
 
-from histosge._errors import DataError, HistosgeError, UsageError
-from histosge._types import Array
+from histosge._runtime.types import Array
 from histosge.datasets import synthetic
-from histosge.expression import log_cp10k
-from histosge.inputs import Samples
-from histosge.models import _spectrum, _standard, predict
-from histosge.models._cokriged import CokrigingPredictor
-from histosge.models._standard import Standard
-from histosge.models.cokriging import Cokriging
+from histosge.errors import DataError, HistosgeError, UsageError
+from histosge.models import predict
+from histosge.models.cokriging.model import eigensolver as _spectrum
+from histosge.models.cokriging.model import standardise as _standard
+from histosge.models.cokriging.model.model import Cokriging
+from histosge.models.cokriging.model.predictor import CokrigingPredictor
+from histosge.models.cokriging.model.standardise import Standard
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.inputs import Samples
 
 
 def test_noise_beside_positions_gets_no_share() -> None:

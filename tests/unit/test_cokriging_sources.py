@@ -18,12 +18,12 @@ from cokriging_samples import (
     samples_of,
 )
 
-from histosge._types import Array
+from histosge._runtime.types import Array
 from histosge.models import predict
-from histosge.models._cokriged import CokrigingPredictor
-from histosge.models._covariance import Covariance, Sites
-from histosge.models._spectrum import Spectrum
-from histosge.models.cokriging import Cokriging
+from histosge.models.cokriging.model.eigensolver import Spectrum
+from histosge.models.cokriging.model.kernels import Covariance, Sites
+from histosge.models.cokriging.model.model import Cokriging
+from histosge.models.cokriging.model.predictor import CokrigingPredictor
 
 
 def shares_of(predictor: CokrigingPredictor) -> Array:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import histosge as hs
-from histosge._errors import DataError
-from histosge.crosscheck import crosscheck
-from histosge.elsewhere import Elsewhere
-from histosge.expression import log_cp10k
+from histosge.errors import DataError
 from histosge.metrics.pearson import pearson
+from histosge.section.section.expression import log_cp10k
+from histosge.workflow.fit.leave_one_section_out import crosscheck
+from histosge.workflow.fit.section_accuracy import Elsewhere
 
 SECTIONS = [hs.synthetic(columns=8, rows=9, genes=12, seed=seed).section for seed in (1, 2, 3)]
 RECIPE = hs.Recipe(genes="all")

@@ -14,7 +14,7 @@ import pytest
 from folders import TRUTH, read
 from PIL import Image
 
-from histosge._errors import DataError, HistosgeError, UsageError
+from histosge.errors import DataError, HistosgeError, UsageError
 
 
 def positions(folder: Path) -> pd.DataFrame:

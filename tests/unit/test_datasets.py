@@ -16,11 +16,11 @@ import pytest
 from typer.testing import CliRunner
 
 import histosge
-from histosge._errors import DataError
 from histosge.cli.judging import app
 from histosge.datasets.fetch import LOCK, fetch
 from histosge.datasets.public import PUBLIC, PublicDataset, Remote
 from histosge.datasets.synthetic import synthetic, write_spaceranger
+from histosge.errors import DataError
 
 HIRES = "tissue_hires_image.png"
 

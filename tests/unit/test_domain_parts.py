@@ -8,11 +8,11 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from histosge.domains import build_method, pieces, spacing_um, within
-from histosge.domains._graph import nearest
-from histosge.domains._mixture import tied_mixture
-from histosge.domains._networks.stagate import STAGATENetwork
-from histosge.domains._networks.stmask import STMaskNetwork
-from histosge.domains._reduce import by_size, standardised
+from histosge.domains.graph import nearest
+from histosge.domains.mixture import tied_mixture
+from histosge.domains.networks.stagate import STAGATENetwork
+from histosge.domains.networks.stmask import STMaskNetwork
+from histosge.domains.reduce import by_size, standardised
 from histosge.figures.domains import Panel, agreement_bars, matched
 
 
@@ -140,7 +140,7 @@ def test_colours_follow_overlap_not_numbers() -> None:
 )
 def test_options_that_cannot_be_are_refused(name: str, options: dict[str, object]) -> None:
     """Before anything is computed."""
-    from histosge._errors import UsageError
+    from histosge.errors import UsageError
 
     with pytest.raises(UsageError):
         build_method(name, **options)

@@ -11,15 +11,15 @@ import pytest
 import scanpy
 import squidpy
 
-from histosge._errors import DataError, UsageError
 from histosge.datasets import synthetic
-from histosge.expression import log_cp10k
-from histosge.factored import Basis, FactoredPrediction
-from histosge.locations import refined
-from histosge.sources import ORIGINS, Sources
-from histosge.transcriptome import extend
-from histosge.writers import factors, h5ad
-from histosge.writers.measured import OTHERS
+from histosge.errors import DataError, UsageError
+from histosge.io.writers import factors, h5ad
+from histosge.io.writers.measured import OTHERS
+from histosge.prediction.prediction.attribution import ORIGINS, Sources
+from histosge.prediction.prediction.factored import Basis, FactoredPrediction
+from histosge.prediction.prediction.unfitted_genes import extend
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.locations import refined
 
 SECTION = synthetic(columns=8, rows=8, genes=60).section
 PLACES = refined(SECTION, 4)
@@ -73,7 +73,7 @@ def test_the_spread_is_that_of_draws() -> None:
 @pytest.mark.parametrize("bytes_", [1, 1 << 10, 1 << 24])
 def test_blocks_make_the_matrix_whatever_their_size(monkeypatch: pytest.MonkeyPatch, bytes_: int) -> None:
     """Blocks hold every row once and in order, and the genes in the order asked for."""
-    monkeypatch.setattr("histosge.factored._BLOCK_BYTES", bytes_)
+    monkeypatch.setattr("histosge.prediction.factored._BLOCK_BYTES", bytes_)
     genes = [str(BASIS.genes[i]) for i in (3, 0, 17)]
     parts = list(FACTORED.blocks(genes))
     assert np.array_equal(np.concatenate([part[0] for part in parts]), np.arange(len(PLACES)))

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from histosge._atomic import atomic_path, output_errors, writable_folder
-from histosge._device import resolve_device, resolve_precision
-from histosge._errors import DataError, HistosgeError, OutputError, UsageError, WeightsError
-from histosge._hash import fingerprint, fingerprint_file
-from histosge._registry import Registry
+from histosge._runtime.atomic_files import atomic_path, output_errors, writable_folder
+from histosge._runtime.device import resolve_device, resolve_precision
+from histosge._runtime.hashing import fingerprint, fingerprint_file
+from histosge._runtime.registry import Registry
+from histosge.errors import DataError, HistosgeError, OutputError, UsageError, WeightsError
 
 PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
 
@@ -48,7 +48,7 @@ def test_fingerprint_of_an_array_ignores_memory_layout(array: np.ndarray) -> Non
 
 def test_fingerprint_is_the_same_in_another_process() -> None:
     """No address, hash seed or process state enters a fingerprint."""
-    code = "from histosge._hash import fingerprint; print(fingerprint({'b': 1, 'a': [None, 2.5, 'x']}))"
+    code = "from histosge._runtime.hashing import fingerprint; print(fingerprint({'b': 1, 'a': [None, 2.5, 'x']}))"
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -128,7 +128,7 @@ def test_impossible_output_folders_are_refused(tmp_path: Path, tail: str) -> Non
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     """Its temporary folder goes with the next attempt; that of a living process stays."""
     code = f"""
-from histosge._atomic import atomic_path
+from histosge._runtime.atomic_files import atomic_path
 from pathlib import Path
 import os
 with atomic_path(Path({str(tmp_path / "f.txt")!r})) as draft:
@@ -185,7 +185,7 @@ def test_devices_and_precisions_that_do_not_exist_are_refused() -> None:
 def test_memory_is_that_of_the_process_alone() -> None:
     """A small process begun by a large one says what it took itself."""
     held = np.ones(100_000_000)
-    script = "from histosge.provenance import peak_memory_bytes; print(peak_memory_bytes())"
+    script = "from histosge._runtime.provenance import peak_memory_bytes; print(peak_memory_bytes())"
     told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert held.nbytes == 800_000_000
     assert int(told.stdout) < 500_000_000

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import histosge as hs
-from histosge._errors import OutputError
 from histosge.datasets import synthetic
-from histosge.locations import refined
-from histosge.prediction import Prediction
-from histosge.store import FeatureStore
-from histosge.writers import h5ad
+from histosge.encoders.feature_store import FeatureStore
+from histosge.errors import OutputError
+from histosge.io.writers import h5ad
+from histosge.prediction.prediction.prediction import Prediction
+from histosge.section.section.locations import refined
 
 SECTION = synthetic(columns=10, rows=10, genes=30).section
 PLACES = refined(SECTION, 4)

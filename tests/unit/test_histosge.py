@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from histosge._errors import UsageError
+from histosge.errors import UsageError
 from histosge.models import build_model
-from histosge.models._attending import network_of
-from histosge.models._networks.histosge import Context, Interpolated, Tables
-from histosge.models._scaling import Columns, Targets
-from histosge.models._training import Course, Schedule
-from histosge.models._windows import windows
-from histosge.models.histosge import HisToSGE
+from histosge.models.deep.histosge import HisToSGE
+from histosge.models.deep.histosge_predictor import network_of
+from histosge.models.deep.networks.histosge import Context, Interpolated, Tables
+from histosge.models.deep.training import Course, Schedule
+from histosge.models.deep.windows import windows
+from histosge.models.scaling import Columns, Targets
 
 
 def count(module: torch.nn.Module) -> int:
@@ -203,9 +203,9 @@ def test_tables_need_an_array() -> None:
     from dataclasses import replace
 
     from histosge.datasets import synthetic
-    from histosge.inputs import Inputs
-    from histosge.locations import at_spots
-    from histosge.models._reading import Reading
+    from histosge.models.deep.histosge_inputs import Reading
+    from histosge.section.section.inputs import Inputs
+    from histosge.section.section.locations import at_spots
 
     places = at_spots(synthetic(columns=6, rows=6, genes=6).section)
     lost = replace(places, lattice_xy=np.full((len(places), 2), np.nan))

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from histosge._errors import DataError, UsageError
-from histosge.lattice import Lattice, index_sites, pitch_px
-from histosge.locations import at_spots, cells, grid, refined
-from histosge.platforms import LEGACY_ST, VISIUM
-from histosge.points import Points
-from histosge.refinement import best_superlattice, classes, offsets, separation
-from histosge.section import Section
+from histosge.errors import DataError, UsageError
+from histosge.geometry.lattice import Lattice, index_sites, pitch_px
+from histosge.geometry.platforms import LEGACY_ST, VISIUM
+from histosge.geometry.points import Points
+from histosge.geometry.upsampling import best_superlattice, classes, offsets, separation
+from histosge.section.section.locations import at_spots, cells, grid, refined
+from histosge.section.section.section import Section
 
 HEXAGONAL = np.array([[1.0, 0.0], [0.5, 0.75**0.5]])
 SQUARE = np.eye(2)

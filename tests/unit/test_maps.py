@@ -14,9 +14,9 @@ from scipy.spatial import Delaunay, distance_matrix
 from histosge.datasets import synthetic
 from histosge.figures import maps
 from histosge.figures.tiling import tiling
-from histosge.locations import Locations, cells, grid, refined
-from histosge.prediction import Prediction
-from histosge.tissue import TissueMask
+from histosge.images.tissue import TissueMask
+from histosge.prediction.prediction.prediction import Prediction
+from histosge.section.section.locations import Locations, cells, grid, refined
 
 SECTION = synthetic(columns=12, rows=12, genes=12).section
 WINDOW = np.array([SECTION.spots.xy.min(0) - 100, SECTION.spots.xy.max(0) + 100])

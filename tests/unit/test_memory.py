@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import histosge as hs
-from histosge import _device
-from histosge._errors import UsageError
-from histosge.models import _deep, _memory
-from histosge.models._memory import bytes_a_window, refuse_too_large
+from histosge._runtime import device as _device
+from histosge.errors import UsageError
+from histosge.models.deep import memory as _memory
+from histosge.models.deep import system as _deep
+from histosge.models.deep.memory import bytes_a_window, refuse_too_large
 
 SECTION = hs.synthetic(columns=6, rows=6, genes=8).section
 SMALL = {"epochs": 1, "backbone": "test_resnet", "network_px": 32, "initialisation": "random", "batch": 32}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from histosge._errors import DataError
-from histosge.platforms import VISIUM
-from histosge.points import Points
-from histosge.section import Section
+from histosge.errors import DataError
+from histosge.geometry.platforms import VISIUM
+from histosge.geometry.points import Points
+from histosge.section.section.section import Section
 
 N_SPOTS, N_GENES = 4, 3
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import histosge
-from histosge.genes import select
-from histosge.locations import at_spots
 from histosge.models import build_model, predict
-from histosge.pooling import measure
-from histosge.splits import random
-from histosge.workflow import eyes, prepare
+from histosge.section.section.genes import select
+from histosge.section.section.locations import at_spots
+from histosge.section.section.multi_section import measure
+from histosge.section.section.splits import random
+from histosge.workflow.fit.fit import eyes, prepare
 
 
 @pytest.mark.real

@@ -17,8 +17,8 @@ from PIL import Image
 from scipy import io, sparse
 
 import histosge
-from histosge._errors import DataError, HistosgeError
-from histosge.section import Section
+from histosge.errors import DataError, HistosgeError
+from histosge.section.section.section import Section
 
 
 def same(section: Section) -> None:
@@ -99,7 +99,7 @@ def test_space_ranger_folders_of_all_versions_are_one_section(
 def test_fewer_positions_than_counts_is_a_warning(outs: Path) -> None:
     """Spots of the matrix without a position are dropped, and counted aloud."""
     positions(outs).iloc[4:].to_csv(outs / "spatial" / "tissue_positions.csv", index=False)
-    with pytest.warns(histosge._errors.HistosgeWarning, match="4 barcodes"):
+    with pytest.warns(histosge.errors.HistosgeWarning, match="4 barcodes"):
         section = histosge.read(outs)
     assert len(section) == len(TRUTH) - 4
 

@@ -19,10 +19,12 @@ from scipy import sparse
 
 import histosge as hs
 from histosge import pl
-from histosge._errors import DataError, UsageError
 from histosge.datasets import synthetic
-from histosge.factored import Basis, FactoredPrediction
-from histosge.points import Points
+from histosge.errors import DataError, UsageError
+from histosge.geometry.points import Points
+from histosge.images.slide import SlideImage
+from histosge.io.writers import factors, h5ad
+from histosge.prediction.prediction.factored import Basis, FactoredPrediction
 from histosge.report import write
 from histosge.report.codes import pack
 from histosge.report.contents import collect
@@ -31,8 +33,6 @@ from histosge.report.load import _reach
 from histosge.report.measured import Measured, chunks
 from histosge.report.pack import blob, quantised, varints
 from histosge.report.pyramid import TILE_PX, pyramid
-from histosge.slide import SlideImage
-from histosge.writers import factors, h5ad
 
 SECTION = synthetic(columns=8, rows=8, genes=12).section
 PLACES = hs.refined(SECTION, 4)

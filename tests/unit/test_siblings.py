@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from histosge._errors import UsageError
-from histosge._types import Array
+from histosge._runtime.types import Array
 from histosge.datasets.synthetic import Synthetic, synthetic
-from histosge.inputs import joined, unseen
-from histosge.locations import at_spots, refined
+from histosge.errors import UsageError
 from histosge.metrics.pearson import pearson
-from histosge.models._contract import SightedPredictor, predict
-from histosge.models._standard import reliability
-from histosge.models.cokriging import Cokriging
-from histosge.pooling import Pool
-from histosge.recipe import Recipe
-from histosge.section import Section
-from histosge.workflow import eyes, fit, load_fit, predict_at, predict_unseen, prepare, prepare_all
+from histosge.models.base import SightedPredictor, predict
+from histosge.models.cokriging.model.model import Cokriging
+from histosge.models.cokriging.model.standardise import reliability
+from histosge.section.section.inputs import joined, unseen
+from histosge.section.section.locations import at_spots, refined
+from histosge.section.section.multi_section import Pool
+from histosge.section.section.section import Section
+from histosge.workflow.fit.fit import eyes, fit, load_fit, predict_at, predict_unseen, prepare, prepare_all
+from histosge.workflow.fit.recipe import Recipe
 
 RECIPE = Recipe(genes="all")
 
@@ -71,7 +71,7 @@ def skill_on_removed(siblings: tuple[Section, ...], *, own: bool = True, every: 
 
 
 def _machine() -> object:
-    from histosge.workflow import Machine
+    from histosge.workflow.fit.fit import Machine
 
     return Machine()
 

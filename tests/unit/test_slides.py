@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from histosge._errors import DataError, UsageError
-from histosge._types import Array
-from histosge.slide import SlideImage, open_slide
+from histosge._runtime.types import Array
+from histosge.errors import DataError, UsageError
+from histosge.images.slide import SlideImage, open_slide
 
 RNG = np.random.default_rng(0)
 COARSE = RNG.integers(0, 255, (24, 30, 3), dtype=np.uint8)
@@ -177,7 +177,7 @@ def test_a_window_of_a_large_tiled_file_costs_little_memory(tmp_path: Path) -> N
 
 def test_openslide_reads_the_same_pixels(tmp_path: Path) -> None:
     """Slides that only OpenSlide knows (SVS, NDPI, MRXS) go through the same contract."""
-    from histosge.slides.openslide import OpenSlideSource
+    from histosge.images.backends.openslide import OpenSlideSource
 
     pyramid(tmp_path / "p.tif", IMAGE, compression="zlib")
     slide = SlideImage(OpenSlideSource.open(tmp_path / "p.tif"), 0.5)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histosge._errors import UsageError
 from histosge.datasets import synthetic
-from histosge.splits import Split, blocks, parse, published, random, sublattice
+from histosge.errors import UsageError
+from histosge.section.section.splits import Split, blocks, parse, published, random, sublattice
 
 SECTION = synthetic(columns=20, rows=20, genes=6).section
 N = len(SECTION)

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from histosge import _atomic
-from histosge._errors import DataError, OutputError
-from histosge._types import Array
+from histosge._runtime import atomic_files as _atomic
+from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.encoders import load_encoder
 from histosge.encoders.colour import CARD
-from histosge.features import embed
-from histosge.patches import PatchSource
-from histosge.store import FeatureStore
+from histosge.encoders.embed import embed
+from histosge.encoders.feature_store import FeatureStore
+from histosge.errors import DataError, OutputError
+from histosge.images.patches import PatchSource
 
 TISSUE = synthetic(columns=10, rows=10, genes=6).section
 assert TISSUE.slide is not None
@@ -92,8 +92,8 @@ import os, signal, sys, numpy as np
 from pathlib import Path
 from histosge.datasets import synthetic
 from histosge.encoders import load_encoder
-from histosge.features import embed
-from histosge.store import FeatureStore
+from histosge.encoders.embed import embed
+from histosge.encoders.feature_store import FeatureStore
 slide = synthetic(columns=10, rows=10, genes=6).section.slide
 places = np.random.default_rng(1).uniform(100, 900, (4000, 2))
 def stop(done, total, text):
@@ -162,7 +162,7 @@ def test_a_full_disk_is_a_sentence_and_keeps_what_was_written(
 ) -> None:
     """When the disk fills up the error says so; the chunks before stay and are reused."""
     store, calls = FeatureStore(tmp_path), []
-    from histosge import store as room
+    from histosge.encoders import feature_store as room
 
     usual = room._open
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from histosge._errors import UsageError, WeightsError
+from histosge.errors import UsageError, WeightsError
 from histosge.models import build_model
-from histosge.models._deep import Grouping, Outline
+from histosge.models.deep.system import Grouping, Outline
 
 
 def size(module: Any) -> int:
@@ -69,7 +69,7 @@ def test_capsules_share_their_votes() -> None:
     """Couplings of an input add up to 1 over outputs; squashed capsules keep their direction and are shorter than 1."""
     import torch
 
-    from histosge.models._networks.thitogene import Capsules, squash
+    from histosge.models.deep.networks.thitogene import Capsules, squash
 
     torch.manual_seed(0)
     capsules = Capsules()
@@ -88,7 +88,7 @@ def attention_weights(published_axis: bool) -> Any:
     """Who looks at whom, and how much, n × n, of one head over the numbers of places."""
     import torch
 
-    from histosge.models._networks.graph import GraphAttention, nearest_edges
+    from histosge.models.deep.networks.graph import GraphAttention, nearest_edges
 
     torch.manual_seed(0)
     xy = torch.tensor(np.random.default_rng(0).uniform(0, 5, (9, 2)))
@@ -130,7 +130,7 @@ def test_the_nearest_are_looked_at() -> None:
     """Edges come from the k nearest others, ties broken by order."""
     import torch
 
-    from histosge.models._networks.graph import nearest_edges
+    from histosge.models.deep.networks.graph import nearest_edges
 
     line = torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [10.0, 0.0]])
     edges = nearest_edges(line, 1)
@@ -142,8 +142,8 @@ def test_stages_loss_is_the_sum_it_is_said_to_be() -> None:
     """With a perfect encoder the latent loss is 0; the total is 0.1 · latent + 0.01 · reconstruction."""
     import torch
 
-    from histosge.models._networks.stage import sliced_wasserstein
-    from histosge.models._sight import Tensors
+    from histosge.models.deep.batches import Tensors
+    from histosge.models.deep.networks.stage import sliced_wasserstein
 
     torch.manual_seed(0)
     stage = network("stage", 6)
@@ -171,7 +171,7 @@ def test_sliced_wasserstein_knows_distributions_not_order() -> None:
     """The same points in another order are no further apart; a shift by (1, 0) is half a unit on average, squared."""
     import torch
 
-    from histosge.models._networks.stage import sliced_wasserstein
+    from histosge.models.deep.networks.stage import sliced_wasserstein
 
     torch.manual_seed(0)
     points = torch.randn(50, 2)
@@ -186,7 +186,7 @@ def test_st_net_begins_at_the_mean() -> None:
     """As published, an untrained ST-Net answers the mean expression everywhere: no correlation is defined."""
     import torch
 
-    from histosge.models._sight import Sight
+    from histosge.models.deep.batches import Sight
 
     model: Any = build_model(
         "stnet", "original", backbone="test_resnet", network_px=32, initialisation="random"
@@ -208,7 +208,7 @@ def test_the_eight_ways_to_turn_a_window() -> None:
     """They are all different, and an average over them is the same for a turned window."""
     import torch
 
-    from histosge.models._photographs import dihedral, turned
+    from histosge.models.rivals.patch_network import dihedral, turned
 
     window = torch.arange(9.0).view(1, 1, 3, 3)
     ways = {tuple(dihedral(window, way).flatten().tolist()) for way in range(8)}
@@ -220,7 +220,7 @@ def test_deepspaces_alterations_leave_windows_windows() -> None:
     """Altered windows keep their shape and range, differ from those given, and repeat with the seed."""
     import torch
 
-    from histosge.models._photographs import altered
+    from histosge.models.rivals.patch_network import altered
 
     windows = torch.rand(6, 3, 32, 32) * 255
     torch.manual_seed(0)
@@ -240,7 +240,7 @@ def test_imagenet_weights_come_from_a_file(name: str, backbone: str, tmp_path: P
     import torchvision
     from safetensors.torch import save_file
 
-    from histosge.models._sight import Sight
+    from histosge.models.deep.batches import Sight
 
     theirs = getattr(torchvision.models, backbone)(weights=None)
     path = tmp_path / "weights.safetensors"
@@ -269,7 +269,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from histosge.models._sight import Sight
+    from histosge.models.deep.batches import Sight
 
     nothing = Sight(np.zeros((4, 2)), np.zeros((4, 2)), None, np.zeros((4, 8, 8, 3), np.uint8))
     path = tmp_path / "weights.safetensors"

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from histosge._runtime.parallel import each
 from histosge.datasets import synthetic
-from histosge.expression import log_cp10k
-from histosge.inputs import Inputs, Samples
-from histosge.locations import at_spots, refined
-from histosge.models import _pieces
-from histosge.models._pieces import runs
-from histosge.models._threads import each
-from histosge.models.cokriging import Cokriging
+from histosge.models import blocks as _pieces
+from histosge.models.blocks import runs
+from histosge.models.cokriging.model.model import Cokriging
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.inputs import Inputs, Samples
+from histosge.section.section.locations import at_spots, refined
 
 SECTION = synthetic(columns=10, rows=10, genes=12).section
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from histosge._errors import HistosgeError, UsageError
 from histosge.datasets import synthetic
+from histosge.errors import HistosgeError, UsageError
 from histosge.figures.markers import choose_markers
-from histosge.locations import cells, within
+from histosge.geometry.polygons import Polygon, read_cells, read_polygons
+from histosge.images.slide import SlideImage
+from histosge.images.tissue import TissueMask
 from histosge.metrics.morans import morans_i
-from histosge.polygons import Polygon, read_cells, read_polygons
-from histosge.slide import SlideImage
-from histosge.target import Target, locate, tissue_of
-from histosge.tissue import TissueMask
+from histosge.section.section.locations import cells, within
+from histosge.section.section.target import Target, locate, tissue_of
 
 TISSUE = synthetic()
 SECTION = TISSUE.section

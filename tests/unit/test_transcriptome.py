@@ -11,12 +11,12 @@ from scipy.spatial.distance import cdist
 from scipy.stats import pearsonr
 from sklearn.linear_model import Ridge
 
-from histosge._errors import DataError
 from histosge.datasets import synthetic
-from histosge.expression import log_cp10k
-from histosge.factored import Basis, FactoredPrediction
-from histosge.locations import refined
-from histosge.transcriptome import _PENALTIES, _Ridge, extend, regress
+from histosge.errors import DataError
+from histosge.prediction.prediction.factored import Basis, FactoredPrediction
+from histosge.prediction.prediction.unfitted_genes import _PENALTIES, _Ridge, extend, regress
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.locations import refined
 
 TISSUE = synthetic(columns=20, rows=24, genes=120, seed=3)
 SECTION = TISSUE.section
@@ -212,7 +212,7 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gene by gene comes what comes from all genes at once."""
     basis, left_out, sd, _ = krige(SECTION.spots.xy)
     at_once = extend(basis, left_out, SECTION.counts, SECTION.genes, score_sd=sd)
-    monkeypatch.setattr("histosge.transcriptome._BLOCK", 1)
+    monkeypatch.setattr("histosge.prediction.unfitted_genes._BLOCK", 1)
     one_by_one = extend(basis, left_out, SECTION.counts, SECTION.genes, score_sd=sd)
     for name in ("offset", "loadings", "nugget", "inflation", "skill"):
         assert np.allclose(getattr(at_once, name), getattr(one_by_one, name), atol=1e-5), name

@@ -15,16 +15,10 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from histosge._errors import WeightsError
 from histosge.encoders import weights
 from histosge.encoders.uni import UNI
-from histosge.encoders.weights import (
-    content_hash,
-    find_weights,
-    is_cached,
-    load_strictly,
-    read_state,
-)
+from histosge.encoders.weights import content_hash, find_weights, is_cached, load_strictly, read_state
+from histosge.errors import WeightsError
 
 CARD = UNI.card
 FREE = replace(CARD, name="free", gated=False, source="somebody/free")

@@ -15,14 +15,14 @@ import pytest
 import scanpy
 import squidpy
 
-from histosge._errors import DataError, OutputError, UsageError
 from histosge.datasets import synthetic
-from histosge.expression import log_cp10k
-from histosge.locations import cells, refined
-from histosge.models._contract import Block
-from histosge.prediction import Prediction
-from histosge.writers import geojson, h5ad
-from histosge.writers import spatialdata as spatialdata_writer
+from histosge.errors import DataError, OutputError, UsageError
+from histosge.io.writers import geojson, h5ad
+from histosge.io.writers import spatialdata as spatialdata_writer
+from histosge.models.base import Block
+from histosge.prediction.prediction.prediction import Prediction
+from histosge.section.section.expression import log_cp10k
+from histosge.section.section.locations import cells, refined
 
 SECTION = synthetic(columns=8, rows=8, genes=12).section
 PLACES = refined(SECTION, 4)

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .._errors import UsageError
+from histosge.errors import UsageError
+
 from .options import Answer, Borrow, Compute, Cook, Deliver, FitFolder, Measured, Where, grouped
 from .screen import answer, errors_as_sentences, progress, remarks, table
 
@@ -40,7 +41,7 @@ def run(
     Given an image alone, fit its siblings and predict it from what it looks like.
     """
     with errors_as_sentences(as_json=reply.json), progress() as report:
-        from ..assembly import run as run_section
+        from histosge.workflow.run import run as run_section
 
         section = _read(measured)
         record = run_section(
@@ -62,7 +63,7 @@ def embed(
 ) -> None:
     """Look at the image at the places wanted and keep the features; the slow step with large encoders."""
     with errors_as_sentences(as_json=reply.json), progress() as report:
-        from ..assembly import embed_into
+        from histosge.workflow.run import embed_into
 
         machine = _machine(compute, cook.weights, report)
         section, recipe = _read(measured), _recipe(cook)
@@ -78,7 +79,7 @@ def fit(
 ) -> None:
     """Fit a model to a section and keep it, for `histosge predict`."""
     with errors_as_sentences(as_json=reply.json), progress() as report:
-        from ..assembly import fit_into
+        from histosge.workflow.run import fit_into
 
         machine = _machine(compute, cook.weights, report)
         siblings = _siblings(measured, borrow)
@@ -94,7 +95,7 @@ def predict(
 ) -> None:
     """Predict with a model fitted before, at other places, or an image of a section that was never measured."""
     with errors_as_sentences(as_json=reply.json), progress() as report:
-        from ..assembly import predict_into
+        from histosge.workflow.run import predict_into
 
         section = _read(measured)
         record = predict_into(
@@ -117,7 +118,7 @@ def demo(
 ) -> None:
     """Make a tissue whose truth is known, run the main job on it and end with a picture."""
     with errors_as_sentences(as_json=False), progress() as report:
-        from ..demo import demo as run_demo
+        from histosge.workflow.demo import demo as run_demo
 
         record = run_demo(out, seed=seed, report=report)
         _tell(record, out, as_json=False)
@@ -133,7 +134,7 @@ def doctor(
 ) -> None:
     """Check the installation, the weights, and whether an image matches its coordinates."""
     with errors_as_sentences(as_json=json):
-        from ..doctor import examine
+        from histosge.workflow.doctor import examine
 
         checks = examine(section, image=image, mpp=mpp, out=out)
         if json:
@@ -152,7 +153,7 @@ def list_(
 ) -> None:
     """List what there is."""
     with errors_as_sentences(as_json=False):
-        from ..catalogue import catalogue
+        from .catalogue import catalogue
 
         table(kind, *catalogue(kind))
 
@@ -165,7 +166,7 @@ def cite(
 ) -> None:
     """Print the BibTeX of what was used."""
     with errors_as_sentences(as_json=False):
-        from ..cite import citation
+        from histosge.workflow.citation import citation
 
         typer.echo(citation(names or ()))
 
@@ -183,7 +184,7 @@ def version_option(
 
 
 def _read(measured: Measured) -> Any:
-    from ..readers import read
+    from histosge.io.readers import read
 
     section = read(
         measured.section,
@@ -229,7 +230,7 @@ def _checked(elsewhere: dict[str, Any] | None) -> list[str]:
 
 
 def _recipe(cook: Cook) -> Any:
-    from ..recipe import Recipe
+    from histosge.workflow.recipe import Recipe
 
     options = dict(assignment(text) for text in cook.set_ or ())
     return Recipe(cook.model, cook.preset, options, cook.encoder, cook.view_um, cook.genes, cook.seed)
@@ -247,8 +248,8 @@ def assignment(text: str) -> tuple[str, Any]:
 
 
 def _target(where: Where, section: Any) -> Any:
-    from ..target import Target
-    from ..unmeasured import LOOK_UM
+    from histosge.section.image_only import LOOK_UM
+    from histosge.section.target import Target
 
     refine, spacing_um = where.refine, where.spacing_um
     if refine is None and spacing_um is None and where.cells is None and where.regions is None:
@@ -258,15 +259,15 @@ def _target(where: Where, section: Any) -> Any:
 
 
 def _machine(compute: Compute, weights: Path | None, report: Any) -> Any:
-    from .._device import resolve_device, resolve_precision
-    from ..workflow import Machine
+    from histosge._runtime.device import resolve_device, resolve_precision
+    from histosge.workflow.fit import Machine
 
     device = resolve_device(compute.device)
     return Machine(device, resolve_precision(compute.precision, device), weights, compute.store, report)
 
 
 def _outputs(deliver: Deliver) -> Any:
-    from ..delivery import Outputs
+    from histosge.workflow.outputs import Outputs
 
     show = tuple(gene.strip() for gene in deliver.show.split(",")) if deliver.show else ()
     return Outputs(tuple(deliver.also or ()), show, deliver.figures)

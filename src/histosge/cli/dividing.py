@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .._errors import UsageError
+from histosge.errors import UsageError
+
 from .app import assignment
 from .judging import app
 from .screen import answer, errors_as_sentences, progress, remarks
@@ -49,12 +50,12 @@ def domains(
 ) -> None:
     """Divide a tissue into spatial domains, and compare them with annotated ones."""
     with errors_as_sentences(as_json=json), progress() as report:
-        from .._device import resolve_device
-        from ..annotation import read_annotation
-        from ..domains import Runtime, build_method
-        from ..partition import divide, write
-        from ..provenance import Stopwatch
-        from ..subject import open_subject
+        from histosge._runtime.device import resolve_device
+        from histosge._runtime.provenance import Stopwatch
+        from histosge.domains import Runtime, build_method
+        from histosge.domains.annotation import read_annotation
+        from histosge.workflow.domain_input import open_subject
+        from histosge.workflow.domains import divide, write
 
         if seeds < 1:
             raise UsageError(f"--seeds must be 1 or more, got {seeds}.")

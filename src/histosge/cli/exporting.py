@@ -32,8 +32,8 @@ def export(
 ) -> None:
     """Write any genes of a run for other tools; nothing but the run's own folder is needed."""
     with errors_as_sentences(as_json=json):
-        from ..export import Conserved
-        from ..export import export as export_genes
+        from histosge.io.export import Conserved
+        from histosge.io.export import export as export_genes
 
         conserved = None if conserve is None else Conserved(conserve, seed)
         record = export_genes(source, out, genes=genes, to=to, conserved=conserved)

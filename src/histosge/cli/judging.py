@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .._errors import UsageError
+from histosge.errors import UsageError
+
 from .app import app, assignment
 from .screen import answer, errors_as_sentences, progress, table
 
@@ -62,7 +63,7 @@ def evaluate(
 ) -> None:
     """Judge models on spots they have not seen, beside the baselines, with an audit of every fit."""
     with errors_as_sentences(as_json=json), progress() as report:
-        from ..evaluation.plan import Plan, SectionSpec
+        from histosge.evaluation.plan import Plan, SectionSpec
 
         if len(sections) > 1 and (image is not None or mpp is not None):
             raise UsageError("--image and --mpp belong to one section; for several, write a plan.")
@@ -95,7 +96,7 @@ def benchmark(
 ) -> None:
     """Run a plan of sections × splits × encoders × models × seeds; what is done already is not done again."""
     with errors_as_sentences(as_json=json), progress() as report:
-        from ..evaluation.plan import Plan
+        from histosge.evaluation.plan import Plan
 
         machine = _machine(device, precision, weights, report)
         _judge(Plan.read(plan), out, machine, jobs, as_json=json)
@@ -120,8 +121,8 @@ def _patients(text: str | None, number: int) -> tuple[str, ...]:
 
 
 def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> None:
-    from ..evaluation.benchmark import benchmark as run
-    from ..evaluation.table import COLUMNS, NOTES, ON_SCREEN, further, rows
+    from histosge.evaluation.benchmark import benchmark as run
+    from histosge.evaluation.tables import COLUMNS, NOTES, ON_SCREEN, further, rows
 
     content = run(plan, out, machine, jobs=jobs)
     if as_json:
@@ -148,9 +149,9 @@ def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple
     """Return the models asked for, in the presets asked for, each with the options it has."""
     from dataclasses import fields
 
-    from ..evaluation.entry import Entry
-    from ..models import MODELS
-    from ..models import presets as presets_of
+    from histosge.evaluation.entry import Entry
+    from histosge.models import MODELS
+    from histosge.models import presets as presets_of
 
     found = []
     used: set[str] = set()
@@ -170,8 +171,8 @@ def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple
 
 
 def _machine(device: str, precision: str, weights: Path | None, report: Any) -> Any:
-    from .._device import resolve_device, resolve_precision
-    from ..workflow import Machine
+    from histosge._runtime.device import resolve_device, resolve_precision
+    from histosge.workflow.fit import Machine
 
     where = resolve_device(device)
     return Machine(where, resolve_precision(precision, where), weights, None, report)
@@ -189,9 +190,10 @@ def datasets(
 ) -> None:
     """List the paper's data sets, or fetch some from their public homes; their hashes are pinned as they arrive."""
     with errors_as_sentences(as_json=json), progress() as report:
-        from ..catalogue import catalogue
-        from ..datasets.fetch import default_folder, fetch
-        from ..datasets.public import PUBLIC
+        from histosge.datasets.fetch import default_folder, fetch
+        from histosge.datasets.public import PUBLIC
+
+        from .catalogue import catalogue
 
         if not names:
             columns, listed = catalogue("datasets")

@@ -29,9 +29,9 @@ def report(
 ) -> None:
     """Write DIR/report.html: one file to look at tissue and genes with; opens from disk, without network."""
     with errors_as_sentences(as_json=json):
-        from .._errors import UsageError
-        from ..readers import read
-        from ..report import write
+        from histosge.errors import UsageError
+        from histosge.io.readers import read
+        from histosge.report import write
 
         if section is None and (image is not None or mpp is not None):
             raise UsageError("--image and --mpp belong to a section: give it with --section.")

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from .._errors import HistosgeError
-from .._notes import Note
+from histosge._runtime.messages import Note
+from histosge.errors import HistosgeError
 
 __all__ = ["answer", "errors_as_sentences", "progress", "remarks", "table"]
 

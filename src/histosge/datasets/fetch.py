@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from .._atomic import atomic_path, output_errors, writable_folder
-from .._errors import DataError
+from histosge._runtime.atomic_files import atomic_path, output_errors, writable_folder
+from histosge.errors import DataError
+
 from .public import PublicDataset, Remote
 
 __all__ = ["LOCK", "default_folder", "fetch"]

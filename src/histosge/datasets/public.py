@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .._registry import Registry
+from histosge._runtime.registry import Registry
 
 __all__ = ["PUBLIC", "PublicDataset", "Remote"]
 

@@ -8,15 +8,16 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from .._errors import UsageError
-from .._types import Array, Float, Int
-from ..lattice import Lattice
-from ..platforms import LEGACY_ST, SYNTHETIC, Platform
-from ..points import Points
-from ..section import Section
-from ..slide import SlideImage
-from ._folders import write_legacy_st, write_spaceranger
-from ._stain import stained
+from histosge._runtime.types import Array, Float, Int
+from histosge.errors import UsageError
+from histosge.geometry.lattice import Lattice
+from histosge.geometry.platforms import LEGACY_ST, SYNTHETIC, Platform
+from histosge.geometry.points import Points
+from histosge.images.slide import SlideImage
+from histosge.section.section import Section
+
+from .folders import write_legacy_st, write_spaceranger
+from .stain import stained
 
 __all__ = ["GROUPS", "Synthetic", "Waves", "synthetic", "write_legacy_st", "write_spaceranger"]
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .._registry import Registry
-from ..models._options import checked, chosen_preset
-from ._contract import DomainCard, Method, Runtime
-from ._graph import pieces, spacing_um, within
+from histosge._runtime.options import checked, chosen_preset
+from histosge._runtime.registry import Registry
+
+from .base import DomainCard, Method, Runtime
+from .graph import pieces, spacing_um, within
 
 __all__ = ["DOMAINS", "DomainCard", "Method", "Runtime", "build_method", "pieces", "spacing_um", "within"]
 

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from .._errors import UsageError
-from .._types import Float, Int
-from ._contract import DomainCard, Runtime, refuse_unusable
-from ._reduce import by_size, components
+from histosge._runtime.types import Float, Int
+from histosge.errors import UsageError
+
+from .base import DomainCard, Runtime, refuse_unusable
+from .reduce import by_size, components
 
 __all__ = ["KMeans"]
 
@@ -53,7 +54,7 @@ class KMeans:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`~histosge.domains._contract.Method`."""
+        """Return the domain of each place; see :class:`~histosge.domains.base.Method`."""
         from sklearn.cluster import KMeans as Clusterer
 
         refuse_unusable(self.card, values, xy_um, clusters)

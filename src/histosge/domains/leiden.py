@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from .._errors import UsageError
-from .._types import Array, Float, Int
-from ._contract import DomainCard, Runtime, refuse_unusable
-from ._reduce import by_size, components
+from histosge._runtime.types import Array, Float, Int
+from histosge.errors import UsageError
+
+from .base import DomainCard, Runtime, refuse_unusable
+from .reduce import by_size, components
 
 if TYPE_CHECKING:
     import igraph
@@ -66,7 +67,7 @@ class Leiden:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`~histosge.domains._contract.Method`.
+        """Return the domain of each place; see :class:`~histosge.domains.base.Method`.
 
         Raises
         ------

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .._device import seed_everything
-from .._errors import UsageError
-from .._types import Array, Float, Int
-from ..models._training import Schedule
-from ._contract import DomainCard, Runtime, refuse_unusable
-from ._graph import within
-from ._mixture import tied_mixture
-from ._reduce import by_size
-from ._whole import Whole, embedded
+from histosge._runtime.device import seed_everything
+from histosge._runtime.types import Array, Float, Int
+from histosge.errors import UsageError
+from histosge.models.deep.training import Schedule
+
+from .base import DomainCard, Runtime, refuse_unusable
+from .full_graph import Whole, embedded
+from .graph import within
+from .mixture import tied_mixture
+from .reduce import by_size
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,7 @@ class STAGATE:
     penalty
         On half the squared weights of the second layer; the published loop penalises no other.
     learning_rate, epochs
-        See :class:`histosge.models._training.Schedule`. The published TensorFlow code takes 500 epochs at 1e-4.
+        See :class:`histosge.models.deep.training.Schedule`. The published TensorFlow code takes 500 epochs at 1e-4.
     axes
         Principal axes of expression that the first layer works on, instead of the genes; 0 takes the genes. Differs
         from the published code: the same network in turned coordinates, without the axes that hold little but noise,
@@ -85,7 +86,7 @@ class STAGATE:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`~histosge.domains._contract.Method`."""
+        """Return the domain of each place; see :class:`~histosge.domains.base.Method`."""
         refuse_unusable(self.card, values, xy_um, clusters)
         found = self.embed(values, xy_um, pitch_um=pitch_um, seed=seed, runtime=runtime)
         return by_size(tied_mixture(found, clusters or 0, seed=seed))
@@ -117,7 +118,7 @@ class STAGATE:
 
     def network(self, edges: torch.Tensor, genes: int) -> Any:
         """Return the untrained network."""
-        from ._networks.stagate import STAGATENetwork
+        from .networks.stagate import STAGATENetwork
 
         return STAGATENetwork(edges, genes, self.hidden, self.width).to(edges.device)
 

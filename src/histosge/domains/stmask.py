@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .._device import seed_everything
-from .._errors import UsageError, refuse_below_one
-from .._types import Array, Float, Int
-from ..models._training import Schedule
-from ._contract import DomainCard, Runtime, refuse_unusable
-from ._graph import nearest
-from ._reduce import by_size, components, standardised
-from ._whole import Whole, embedded
+from histosge._runtime.device import seed_everything
+from histosge._runtime.types import Array, Float, Int
+from histosge.errors import UsageError, refuse_below_one
+from histosge.models.deep.training import Schedule
+
+from .base import DomainCard, Runtime, refuse_unusable
+from .full_graph import Whole, embedded
+from .graph import nearest
+from .reduce import by_size, components, standardised
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +45,7 @@ class STMask:
     relations
         Weight of the second channel.
     learning_rate, weight_decay, epochs
-        See :class:`histosge.models._training.Schedule`. The published script takes 500 epochs.
+        See :class:`histosge.models.deep.training.Schedule`. The published script takes 500 epochs.
     components, starts
         Of the embedding that K-means clusters, and its starts.
     genes
@@ -95,7 +96,7 @@ class STMask:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`~histosge.domains._contract.Method`."""
+        """Return the domain of each place; see :class:`~histosge.domains.base.Method`."""
         from sklearn.cluster import KMeans
 
         refuse_unusable(self.card, values, xy_um, clusters)
@@ -127,7 +128,7 @@ class STMask:
 
     def network(self, edges: torch.Tensor, inputs: int) -> Any:
         """Return the untrained network."""
-        from ._networks.stmask import STMaskNetwork
+        from .networks.stmask import STMaskNetwork
 
         widths = (self.wide, self.narrow)
         return STMaskNetwork(edges, inputs, widths, masked=self.masked, dropped=self.dropped).to(edges.device)

@@ -11,9 +11,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from .._errors import UsageError
-from .._registry import Registry
-from ._contract import Encoder, EncoderCard, EncoderEntry, Setup, View
+from histosge._runtime.registry import Registry
+from histosge.errors import UsageError
+
+from .base import Encoder, EncoderCard, EncoderEntry, Setup, View
 from .timm_any import PREFIX
 from .timm_any import entry as timm_entry
 

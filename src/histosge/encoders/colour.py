@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._hash import fingerprint
-from .._types import Float32, UInt8
-from ._contract import EncoderCard, EncoderEntry, Setup, View
+from histosge._runtime.hashing import fingerprint
+from histosge._runtime.types import Float32, UInt8
+
+from .base import EncoderCard, EncoderEntry, Setup, View
 
 __all__ = ["CARD", "ENTRIES", "ColourEncoder"]
 

@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .._errors import UsageError, WeightsError
-from ._contract import EncoderCard, EncoderEntry, Setup, View
-from ._network import IMAGENET_MEAN, IMAGENET_STD, NetworkEncoder, answer
+from histosge.errors import UsageError, WeightsError
+
+from .base import EncoderCard, EncoderEntry, Setup, View
+from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkEncoder, answer
 from .weights import Module, Tensor, content_hash, find_weights, read_state
 
 __all__ = ["CONCH", "CONCH15", "ENTRIES", "PackagedNetwork"]

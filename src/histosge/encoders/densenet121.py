@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from ._contract import EncoderCard, View
-from ._network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
+from .base import EncoderCard, View
+from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
 from .weights import Module, State, Tensor
 
 __all__ = ["DENSENET121", "ENTRIES"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from ._contract import EncoderCard, View
-from ._network import NetworkSpec, timm_network
+from .base import EncoderCard, View
+from .network import NetworkSpec, timm_network
 
 __all__ = ["ENTRIES", "HOPTIMUS0", "HOPTIMUS1"]
 

@@ -6,8 +6,8 @@ import re
 from functools import partial
 from typing import Any
 
-from ._contract import EncoderCard, View
-from ._network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
+from .base import EncoderCard, View
+from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
 from .weights import Module, State, Tensor
 
 __all__ = ["ENTRIES", "PHIKON", "PHIKON2"]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._errors import DataError
-from .._hash import fingerprint
-from .._types import Array, Float32, UInt8
-from ._contract import EncoderCard, EncoderEntry, Setup, View
+from histosge._runtime.hashing import fingerprint
+from histosge._runtime.types import Array, Float32, UInt8
+from histosge.errors import DataError
+
+from .base import EncoderCard, EncoderEntry, Setup, View
 
 __all__ = ["CARD", "ENTRIES", "TextureEncoder"]
 

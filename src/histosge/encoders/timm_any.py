@@ -6,9 +6,10 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
-from .._errors import UsageError, WeightsError
-from ._contract import EncoderCard, EncoderEntry, Setup, View
-from ._network import Interpolation, NetworkEncoder
+from histosge.errors import UsageError, WeightsError
+
+from .base import EncoderCard, EncoderEntry, Setup, View
+from .network import Interpolation, NetworkEncoder
 from .weights import content_hash, find_weights, read_state
 
 __all__ = ["PREFIX", "TimmNetwork", "entry"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from ._contract import EncoderCard, View
-from ._network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
+from .base import EncoderCard, View
+from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
 
 __all__ = ["ENTRIES", "UNI"]
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from .._errors import WeightsError
-from .._hash import fingerprint_file
-from ._contract import EncoderCard
+from histosge._runtime.hashing import fingerprint_file
+from histosge.errors import WeightsError
+
+from .base import EncoderCard
 
 if TYPE_CHECKING:
     import torch

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._hash import fingerprint
-from .._types import Array
-from ..genes import GenePanel
-from ..inputs import Inputs, Samples
-from ..models._contract import Model, Predictor, Runtime, predict
-from ..patches import PatchSource
-from ..section import Section
+from histosge._runtime.hashing import fingerprint
+from histosge._runtime.types import Array
+from histosge.images.patches import PatchSource
+from histosge.models.base import Model, Predictor, Runtime, predict
+from histosge.section.genes import GenePanel
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.section import Section
+
 from .study import Pipeline, Study
 
 __all__ = ["Leak", "audit", "counterfactual"]

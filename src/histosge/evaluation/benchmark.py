@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._atomic import atomic_path, writable_folder
-from .._errors import UsageError
-from ..figures.maps import save
-from ..figures.scores import against_kriging, share_of_ceiling, violins
-from ..provenance import environment
-from ..recipe import Recipe
-from ..workflow import Machine, eyes
+from histosge._runtime.atomic_files import atomic_path, writable_folder
+from histosge._runtime.provenance import environment
+from histosge.errors import UsageError
+from histosge.figures.maps import save
+from histosge.figures.scores import against_kriging, share_of_ceiling, violins
+from histosge.workflow.fit import Machine, eyes
+from histosge.workflow.recipe import Recipe
+
 from . import deviations
-from .cell import Outcome, about, key_of, read_outcome, run_cell, section_of, study_of
 from .plan import Cell, Plan
 from .scores import COLUMNS, summary
 from .study import look
-from .table import markdown
+from .tables import markdown
+from .trial import Outcome, about, key_of, read_outcome, run_cell, section_of, study_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._errors import UsageError
-from ..models import MODELS, build_model, presets
+from histosge.errors import UsageError
+from histosge.models import MODELS, build_model, presets
+
 from .entry import Entry
 
 __all__ = ["COLUMNS", "NOTE", "Switch", "rows", "worth"]

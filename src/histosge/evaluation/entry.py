@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..models import build_model
-from ..models._contract import Model
+from histosge.models import build_model
+from histosge.models.base import Model
 
 __all__ = ["BASELINES", "REFERENCE", "Entry"]
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from .._errors import UsageError
+from histosge.errors import UsageError
+
 from .deviations import Switch
 from .entry import BASELINES, Entry
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._types import Array
-from ..metrics import METRICS, SETS, Case
-from ..metrics.skill import skill
+from histosge._runtime.types import Array
+from histosge.metrics import METRICS, SETS, Case
+from histosge.metrics.skill import skill
+
 from .entry import REFERENCE
 
 if TYPE_CHECKING:

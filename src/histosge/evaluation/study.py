@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from .._types import Int
-from ..encoders._contract import Encoder
-from ..genes import GenePanel
-from ..inputs import Inputs, Samples
-from ..models._contract import Model, Predictor, Runtime
-from ..pooling import Pool
-from ..section import Section
-from ..workflow import Machine, prepare_all
+from histosge._runtime.types import Int
+from histosge.encoders.base import Encoder
+from histosge.models.base import Model, Predictor, Runtime
+from histosge.section.genes import GenePanel
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.multi_section import Pool
+from histosge.section.section import Section
+from histosge.workflow.fit import Machine, prepare_all
 
 __all__ = ["Pipeline", "Study", "choose", "gather", "learn", "look"]
 
@@ -36,7 +36,7 @@ class Study:
     siblings
         Further sections, fitted whole.
     genes
-        As :func:`histosge.genes.select` takes it.
+        As :func:`histosge.section.genes.select` takes it.
     hvg_scope
         ``"retained"``: genes are chosen on spots that are fitted. ``"all"``: on removed ones too, as the paper does;
         the audit calls it a leak.

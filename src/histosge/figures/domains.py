@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._types import Array, Float
+from histosge._runtime.types import Array, Float
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._atomic import atomic_path
-from .._errors import UsageError
-from .._types import Array
-from ..expression import depth, log_cp10k
-from ..prediction import Prediction
-from ..section import Section
-from ..tissue import TissueMask
+from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.types import Array
+from histosge.errors import UsageError
+from histosge.images.tissue import TissueMask
+from histosge.prediction.prediction import Prediction
+from histosge.section.expression import depth, log_cp10k
+from histosge.section.section import Section
+
 from .markers import choose_markers, unlike
 from .tiling import Tiling, tiling
 

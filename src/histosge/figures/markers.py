@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._types import Array
-from ..expression import log_cp10k
-from ..metrics.morans import morans_i, neighbour_means
-from ..prediction import Prediction
-from ..section import Section
+from histosge._runtime.types import Array
+from histosge.metrics.morans import morans_i, neighbour_means
+from histosge.prediction.prediction import Prediction
+from histosge.section.expression import log_cp10k
+from histosge.section.section import Section
 
 __all__ = ["choose_markers", "unlike"]
 
@@ -32,8 +32,7 @@ def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -
     n
         How many.
     """
-    column_of = {str(name): column for column, name in enumerate(section.genes)}
-    columns = np.array([column_of[str(gene)] for gene in genes], dtype=np.intp)
+    columns = section.columns(genes)
     abundance = np.asarray(section.counts[:, columns].sum(axis=0)).ravel()
     columns = columns[np.argsort(-abundance, kind="stable")[:_CANDIDATES]]
     expression = log_cp10k(section.counts, columns=columns).toarray()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._types import Array, Bool, Float
+from histosge._runtime.types import Array, Bool, Float
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._types import Array
+from histosge._runtime.types import Array
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._types import Array, Float, Int
-from ..locations import Locations
+from histosge._runtime.types import Array, Float, Int
+from histosge.geometry.spacing import median_spacing_um
+from histosge.section.locations import Locations
 
 __all__ = ["Tiling", "tiling"]
 
@@ -86,7 +87,7 @@ def _enclosed(locations: Locations) -> Array:
     if len(spots) <= _AROUND:
         return np.zeros(len(locations), dtype=bool)
     tree = cKDTree(spots)
-    pitch_um = float(np.median(tree.query(spots, k=2)[0][:, 1]))
+    pitch_um = median_spacing_um(spots)
     # the nearest spots pull in all directions, or all in one
     pull = spots[tree.query(locations.xy, k=_AROUND)[1]].mean(axis=1) - locations.xy
     return np.asarray(np.linalg.norm(pull, axis=1) < _ONE_SIDED * pitch_um)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .._registry import Registry
-from ._contract import SETS, Case, Metric, MetricCard, ScoreSet
+from histosge._runtime.registry import Registry
+
+from .base import SETS, Case, Metric, MetricCard, ScoreSet
 
 __all__ = ["METRICS", "SETS", "Case", "Metric", "MetricCard", "ScoreSet"]
 

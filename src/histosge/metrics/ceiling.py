@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from .._types import Array, Float
-from ..expression import log_cp10k
+from histosge._runtime.types import Array, Float
+from histosge.section.expression import log_cp10k
+
 from .pearson import pearson
 
 __all__ = ["noise_ceiling"]

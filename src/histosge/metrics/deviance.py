@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from .._types import Array, Float
-from ..expression import TARGET_SUM
-from ._contract import Case, Metric, MetricCard
+from histosge._runtime.types import Array, Float
+from histosge.section.expression import TARGET_SUM
+
+from .base import Case, Metric, MetricCard
 
 __all__ = ["ENTRIES", "poisson_deviance"]
 

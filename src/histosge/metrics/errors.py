@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from .._types import Float
-from ._contract import Metric, MetricCard
+from histosge._runtime.types import Float
+
+from .base import Metric, MetricCard
 
 __all__ = ["ENTRIES", "mae", "mse"]
 

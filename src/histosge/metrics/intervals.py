@@ -8,8 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from .._types import Array, Bool, Float
-from ._contract import Case, Metric, MetricCard
+from histosge._runtime.types import Array, Bool, Float
+
+from .base import Case, Metric, MetricCard
 
 __all__ = ["ENTRIES", "coverage", "crps", "width"]
 

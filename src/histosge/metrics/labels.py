@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._errors import DataError
+from histosge.errors import DataError
 
 __all__ = ["adjusted_rand", "mutual_information"]
 

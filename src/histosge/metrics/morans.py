@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from .._types import Array, Float
-from ._contract import Case, Metric, MetricCard
+from histosge._runtime.types import Array, Float
+
+from .base import Case, Metric, MetricCard
 
 __all__ = ["ENTRIES", "morans_i", "neighbour_means"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._types import Float
-from ._contract import Metric, MetricCard
+from histosge._runtime.types import Float
+
+from .base import Metric, MetricCard
 
 __all__ = ["ENTRIES", "pearson"]
 

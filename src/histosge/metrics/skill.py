@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._types import Float
+from histosge._runtime.types import Float
 
 __all__ = ["skill"]
 

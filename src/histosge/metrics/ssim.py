@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from .._types import Array, Float
-from ._contract import Case, Metric, MetricCard
+from histosge._runtime.types import Array, Float
+from histosge.geometry.spacing import median_spacing_um
+
+from .base import Case, Metric, MetricCard
 
 __all__ = ["ENTRIES", "disks", "ssim"]
 
@@ -54,11 +56,10 @@ def disks(xy_um: Float[np.ndarray, "n 2"], radius_um: float) -> sparse.csr_matri
 
 
 def _of(case: Case) -> Array | None:
-    from scipy.spatial import cKDTree
 
     if case.xy_um is None or len(case.xy_um) < 3:
         return None
-    pitch_um = float(np.median(cKDTree(case.xy_um).query(case.xy_um, k=2)[0][:, 1]))
+    pitch_um = median_spacing_um(case.xy_um)
     return ssim(case.truth, case.found, disks(case.xy_um, _RADIUS_PITCHES * pitch_um))
 
 

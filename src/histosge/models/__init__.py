@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .._registry import Registry
-from ._contract import Block, Crop, Model, ModelCard, Needs, Predictor, Runtime, predict
-from ._options import checked, chosen_preset
+from histosge._runtime.options import checked, chosen_preset
+from histosge._runtime.registry import Registry
+
+from .base import Block, Crop, Model, ModelCard, Needs, Predictor, Runtime, predict
 
 __all__ = [
     "MODELS",
@@ -29,24 +30,24 @@ __all__ = [
 
 
 def _built_in() -> Mapping[str, type[Any]]:
-    from .boosting import Boosting
-    from .cokriging import Cokriging
-    from .deepspace import DeepSpaCE
-    from .feedforward import FeedForward
-    from .gat import GAT
-    from .histogene import HisToGene
-    from .histosge import HisToSGE
-    from .idw import IDW
-    from .kriging import Kriging
-    from .mean import Mean
-    from .memoriser import Memoriser
-    from .nearest import Nearest
-    from .pca_ridge import PCARidge
-    from .ridge import Ridge
-    from .stage import STAGE
-    from .stage_plus import STAGEPlus
-    from .stnet import STNet
-    from .thitogene import THItoGene
+    from .baselines.boosting import Boosting
+    from .baselines.idw import IDW
+    from .baselines.kriging import Kriging
+    from .baselines.mean import Mean
+    from .baselines.memorisation import Memoriser
+    from .baselines.nearest import Nearest
+    from .baselines.pca_ridge import PCARidge
+    from .baselines.ridge import Ridge
+    from .cokriging.model import Cokriging
+    from .deep.feedforward import FeedForward
+    from .deep.gat import GAT
+    from .deep.histosge import HisToSGE
+    from .deep.stage_plus import STAGEPlus
+    from .rivals.deepspace import DeepSpaCE
+    from .rivals.histogene import HisToGene
+    from .rivals.stage import STAGE
+    from .rivals.stnet import STNet
+    from .rivals.thitogene import THItoGene
 
     simple = (Cokriging, Kriging, Ridge, PCARidge, Boosting, IDW, Nearest, Mean, Memoriser)
     systems = (STAGE, THItoGene, HisToGene, DeepSpaCE, STNet)

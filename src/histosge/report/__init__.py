@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .._atomic import atomic_path
-from ..section import Section
+from histosge._runtime.atomic_files import atomic_path
+from histosge.section.section import Section
+
 from .contents import collect
 from .page import render
 

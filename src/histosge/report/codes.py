@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .._types import Array
-from ..factored import FactoredPrediction
-from ..prediction import Prediction
-from ..sources import ORIGINS
+from histosge._runtime.types import Array
+from histosge.prediction.attribution import ORIGINS
+from histosge.prediction.factored import FactoredPrediction
+from histosge.prediction.prediction import Prediction
+
 from .pack import Codes, blob, quantised
 
 __all__ = ["Packed", "pack"]

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import UsageError
-from .._types import Array, Float
-from ..factored import FactoredPrediction
-from ..points import Points
-from ..prediction import Prediction
-from ..section import Section
-from ..slide import SlideImage
-from ..tissue import TissueMask
+from histosge._runtime.types import Array, Float
+from histosge.errors import UsageError
+from histosge.geometry.points import Points
+from histosge.images.slide import SlideImage
+from histosge.images.tissue import TissueMask
+from histosge.prediction.factored import FactoredPrediction
+from histosge.prediction.prediction import Prediction
+from histosge.section.section import Section
+
 from . import folder as folders
 from .labels import Labels, labels_in
 from .measured import Measured

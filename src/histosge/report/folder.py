@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._errors import DataError, UsageError
-from .._types import Array
-from ..factored import FactoredPrediction
-from ..locations import Locations
-from ..points import Points
-from ..prediction import Prediction
-from ..slide import SlideImage
-from ..writers import factors, layout
+from histosge._runtime.types import Array
+from histosge.errors import DataError, UsageError
+from histosge.geometry.points import Points
+from histosge.images.slide import SlideImage
+from histosge.io.writers import factors, layout
+from histosge.prediction.factored import FactoredPrediction
+from histosge.prediction.prediction import Prediction
+from histosge.section.locations import Locations
+
 from .measured import Measured
 
 __all__ = ["Held", "held", "record", "scores"]

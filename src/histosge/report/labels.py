@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .._errors import DataError
-from .._types import Array, Int
+from histosge._runtime.types import Array, Int
+from histosge.errors import DataError
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import UsageError
-from .._types import Array
-from ..factored import FactoredPrediction
-from ..locations import Locations
+from histosge._runtime.names import positions
+from histosge._runtime.types import Array
+from histosge.errors import UsageError
+from histosge.geometry.spacing import median_spacing_um
+from histosge.prediction.factored import FactoredPrediction
+from histosge.section.locations import Locations
+
 from .codes import Packed, pack
 from .contents import Contents
 from .measured import Chunk, chunks
@@ -151,11 +154,9 @@ def _image(image: Pyramid | None) -> dict[str, Any] | None:
 
 def _places(locations: Locations) -> dict[str, Any]:
     """Return how far places are apart, and how large a dot is."""
-    from scipy.spatial import cKDTree
-
     spacing_um = 100.0
     if len(locations) > 1:
-        spacing_um = float(np.median(cKDTree(locations.xy).query(locations.xy, k=2)[0][:, 1]))
+        spacing_um = median_spacing_um(locations.xy)
     # dots that overlap hide each other
     diameter_um = min(locations.points.diameter_um or _DOT * spacing_um, _DOT * spacing_um)
     reach_um = _reach(locations.xy, spacing_um)
@@ -193,10 +194,13 @@ def _carried(contents: Contents) -> tuple[Array, list[Chunk]]:
     measured = contents.measured
     if measured is None:
         return np.empty(0, dtype=np.int32), []
-    where = {str(name): row for row, name in enumerate(contents.prediction.genes)}
-    rows = np.array([where[str(name)] for name in measured.genes], dtype=np.int32)
     prediction = contents.prediction
-    score = prediction.basis.skill if isinstance(prediction, FactoredPrediction) else np.zeros(len(where))
+    rows = positions(measured.genes, prediction.genes).astype(np.int32)
+    score = (
+        prediction.basis.skill
+        if isinstance(prediction, FactoredPrediction)
+        else np.zeros(len(prediction.genes))
+    )
     columns = np.argsort(-np.nan_to_num(score[rows], nan=-np.inf), kind="stable")
     return rows[columns], chunks(measured, columns, budget_bytes=_MEASURED_BYTES)
 

@@ -9,11 +9,13 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from .._errors import DataError
-from .._types import Array, Float
-from ..expression import TARGET_SUM, depth
-from ..points import Points
-from ..section import Section
+from histosge._runtime.names import positions
+from histosge._runtime.types import Array, Float
+from histosge.errors import DataError
+from histosge.geometry.points import Points
+from histosge.section.expression import TARGET_SUM, depth
+from histosge.section.section import Section
+
 from .pack import blob, varints
 
 __all__ = ["Chunk", "Measured", "chunks"]
@@ -56,9 +58,8 @@ class Measured:
     @classmethod
     def of(cls, section: Section, genes: Array) -> Measured:
         """Return the counts of those of ``genes`` that the section has."""
-        where = {str(name): column for column, name in enumerate(section.genes)}
-        kept = np.array([name for name in genes if str(name) in where], dtype=str)
-        columns = np.array([where[str(name)] for name in kept], dtype=np.intp)
+        columns = positions(genes, section.genes)
+        kept, columns = np.asarray(genes, dtype=str)[columns >= 0], columns[columns >= 0]
         counts = sparse.csc_matrix(section.counts[:, columns])
         return cls(section.spots, kept, counts, depth(section.counts))
 

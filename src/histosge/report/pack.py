@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._types import Array, Float
+from histosge._runtime.types import Array, Float
 
 __all__ = ["Codes", "blob", "quantised", "varints"]
 

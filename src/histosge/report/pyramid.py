@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._types import Array
-from ..slide import SlideImage
+from histosge._runtime.types import Array
+from histosge.images.slide import SlideImage
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .._types import Array
-from ..factored import FactoredPrediction
+from histosge._runtime.types import Array
+from histosge.prediction.factored import FactoredPrediction
+
 from .contents import Contents
 
 __all__ = ["Part", "calibration", "headline", "parts", "warnings"]
@@ -321,7 +322,7 @@ def _scores(contents: Contents) -> Part | None:
 
 def _told(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Return what each model of a table is, in the words of its card."""
-    from ..models import MODELS
+    from histosge.models import MODELS
 
     names = dict.fromkeys(str(row["model"]) for row in rows)
     return [(name, MODELS[name].card.summary) for name in names if name in MODELS]

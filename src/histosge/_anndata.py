@@ -1,0 +1,82 @@
+"""AnnData at the door: in as a Section, out through one function, the only one that changes a user's object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from histosge._runtime.names import positions
+
+from ._runtime.types import Array
+from .errors import UsageError
+from .prediction.prediction import Prediction
+from .section.section import Section
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["Measured", "section_of", "to_anndata", "write"]
+
+Measured: TypeAlias = "Section | AnnData"
+
+
+def section_of(data: Measured, **options: Any) -> Section:
+    """Return ``data`` as a section; an AnnData needs raw counts and ``obsm["spatial"]``.
+
+    Parameters
+    ----------
+    data
+        A section, or an AnnData as ``scanpy.read_visium`` or ``squidpy.read.visium`` makes it.
+    options
+        ``image``, ``mpp``, ``library_id`` as for :func:`histosge.read`.
+    """
+    if isinstance(data, Section):
+        return data
+    from .io.readers.anndata import from_anndata
+
+    return from_anndata(data, **options)
+
+
+def write(adata: AnnData, key: str, *, rows: Array, values: Array, facts: Mapping[str, Any]) -> None:
+    """Put ``values`` of the spots named ``rows`` into ``adata.obsm[key]``, and ``facts`` into ``adata.uns[key]``.
+
+    Words, one a spot, become categories in ``adata.obs[key]``. Spots of ``adata`` that are not among ``rows`` (dropped
+    while reading, because they were empty) get NaN.
+
+    Raises
+    ------
+    UsageError
+        When no spot of ``adata`` is among ``rows``.
+    """
+    index = positions(adata.obs_names, rows)
+    if (index < 0).all():
+        raise UsageError("Expected results for the spots of this AnnData, got those of another one.")
+    adata.uns[key] = dict(facts)
+    if values.ndim == 1:
+        import pandas as pd
+
+        known = list(dict.fromkeys(sorted(values, key=lambda word: (len(word), word))))
+        words = [values[row] if row >= 0 else None for row in index]
+        adata.obs[key] = pd.Categorical(words, categories=known)
+        return
+    full = np.full((adata.n_obs, values.shape[1]), np.nan, dtype=np.float32)
+    full[index >= 0] = values[index[index >= 0]]
+    adata.obsm[key] = full
+
+
+def to_anndata(section: Section, prediction: Prediction) -> AnnData:
+    """Return a new AnnData of the places predicted, laid out as ``prediction.h5ad`` is."""
+    import tempfile
+    from pathlib import Path
+
+    from anndata import read_h5ad
+
+    from .io.writers import h5ad
+
+    # one layout, written in one place: the file's
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "prediction.h5ad"
+        h5ad.write(path, section, prediction)
+        return read_h5ad(path)

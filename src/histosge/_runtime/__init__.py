@@ -1,0 +1,1 @@
+"""Files, hashes, devices, registries and records: what every other room uses."""

@@ -1,0 +1,99 @@
+"""One place that decides where tensors live and how exact they are."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from histosge.errors import UsageError
+
+__all__ = ["Precision", "free_memory_bytes", "resolve_device", "resolve_precision", "seed_everything"]
+
+Precision: TypeAlias = Literal["fp32", "bf16"]
+
+
+def resolve_device(device: str = "auto") -> str:
+    """Return ``"cuda"``, ``"mps"`` or ``"cpu"`` for ``"auto"``, or ``device`` itself once it is known to exist.
+
+    Raises
+    ------
+    UsageError
+        When the device asked for is not there.
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"Expected a device this machine has, got '{device}'. Use --device auto, cpu, cuda, cuda:0 or mps."
+        ) from error
+    return device
+
+
+def resolve_precision(precision: str, device: str) -> Precision:
+    """Return ``"bf16"`` or ``"fp32"``; ``"auto"`` takes bf16 on CUDA and fp32 elsewhere.
+
+    On a CPU the default stays fp32, so that results are the same bits on every machine.
+
+    Raises
+    ------
+    UsageError
+        For any other word.
+    """
+    if precision == "auto":
+        return "bf16" if device.startswith("cuda") else "fp32"
+    if precision == "fp32":
+        return "fp32"
+    if precision == "bf16":
+        return "bf16"
+    raise UsageError(f"Expected a precision of auto, fp32 or bf16, got '{precision}'.")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed PyTorch on all devices and make it choose deterministic kernels."""
+    import torch
+
+    # cuBLAS reads this at its first call; harmless elsewhere
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def free_memory_bytes(device: str) -> int | None:
+    """Return how much memory a device can still give; ``None`` where it cannot say (macOS, Windows)."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device != "cpu":
+        return None
+    # the machine's, or less where the process is kept to a share of it (containers, clusters)
+    known = [*_said("/proc/meminfo", "MemAvailable:", 1024), *_left_of_group()]
+    return min(known) if known else None
+
+
+def _left_of_group() -> list[int]:
+    """Return what the control group may still take, where it is kept to so much."""
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):
+        # what files have in memory can be had back
+        most = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        return [most - used + sum(_said(str(group / "memory.stat"), "inactive_file", 1))]
+    return []
+
+
+def _said(path: str, name: str, unit: int) -> list[int]:
+    """Return the number that a line of a file of the kernel's begins with ``name``, or nothing."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path(path).read_text().splitlines():
+            if line.split()[:1] == [name]:
+                return [int(line.split()[1]) * unit]
+    return []

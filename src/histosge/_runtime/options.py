@@ -1,0 +1,82 @@
+"""A user's words for a model's options, checked against what the model has."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from histosge.errors import UsageError
+
+__all__ = ["checked", "chosen_preset"]
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", type(None): "none"}
+
+
+def chosen_preset(kind: type[Any], preset: str | None) -> Mapping[str, Any]:
+    """Return a preset's options.
+
+    Raises
+    ------
+    UsageError
+        When the model has no such preset.
+    """
+    known: Mapping[str, Mapping[str, Any]] = getattr(kind, "presets", {})
+    if preset is None:
+        return {}
+    if preset not in known:
+        has = f"It has {', '.join(known)}." if known else "It has none; leave --preset out."
+        raise UsageError(f"Model '{kind.card.name}' has no preset '{preset}'. {has}")
+    return known[preset]
+
+
+def checked(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as the model's fields want them: whole numbers where it wants decimal ones are fine.
+
+    Raises
+    ------
+    UsageError
+        For an unknown option, or a value that is not of the option's type.
+    """
+    hints = get_type_hints(kind)
+    fields = [field.name for field in dataclasses.fields(kind)]
+    found = {}
+    for name, value in options.items():
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=2)
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"It has {', '.join(fields) or 'none'}."
+            raise UsageError(f"Model '{kind.card.name}' has no option '{name}'. {hint}")
+        allowed = _choices(hints[name])
+        found[name] = _fitting(value, allowed, f"Option '{name}' of model '{kind.card.name}'")
+    return found
+
+
+def _choices(hint: Any) -> list[Any]:
+    """Return the types and single values that a field takes."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return [choice for part in get_args(hint) for choice in _choices(part)]
+    return list(get_args(hint)) if get_origin(hint) is Literal else [hint]
+
+
+def _fitting(value: Any, allowed: list[Any], what: str) -> Any:
+    for choice in allowed:
+        if get_origin(choice) is tuple:
+            if isinstance(value, (tuple, list)):
+                return tuple(_fitting(item, [get_args(choice)[0]], what) for item in value)
+        elif not isinstance(choice, type):
+            if type(value) is type(choice) and value == choice:
+                return value
+        elif choice is float and type(value) in (int, float):
+            return float(value)
+        elif type(value) is choice:
+            return value
+    raise UsageError(f"{what} takes {' or '.join(map(_word, allowed))}, got {value!r}.")
+
+
+def _word(choice: Any) -> str:
+    """Return a type, or a single value, in words."""
+    if get_origin(choice) is tuple:
+        return "a list"
+    return _WORDS.get(choice, str(choice)) if isinstance(choice, type) else f"'{choice}'"

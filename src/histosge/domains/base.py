@@ -1,0 +1,112 @@
+"""The verb of this room: ``method.assign(values, xy_um)`` says which domain each place belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+from histosge._runtime.types import Float, Int
+from histosge.errors import DataError, UsageError
+from histosge.models.base import Runtime
+
+__all__ = ["DomainCard", "Method", "Runtime", "refuse_unusable"]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainCard:
+    """What a user must know of a way to find domains.
+
+    Parameters
+    ----------
+    name
+        As given to ``--method``.
+    summary
+        One sentence.
+    citation
+        Key in ``references.bib``.
+    uses_position
+        Whether places that lie together tend to be put together.
+    finds_number
+        Whether it can find the number of domains itself; the others must be told.
+    """
+
+    name: str
+    summary: str
+    citation: str
+    uses_position: bool
+    finds_number: bool = False
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A frozen configuration; nothing is kept between calls."""
+
+    card: ClassVar[DomainCard]
+
+    @property
+    def genes(self) -> str:
+        """Which genes of a measured section it was published with: ``hvg:3000``, ``all``."""
+        ...
+
+    def assign(
+        self,
+        values: Float[np.ndarray, "n g"],
+        xy_um: Float[np.ndarray, "n 2"],
+        *,
+        pitch_um: float,
+        clusters: int | None,
+        seed: int = 0,
+        runtime: Runtime = Runtime(),
+    ) -> Int[np.ndarray, " n"]:
+        """Return the domain of each place, numbered from 0, the largest first.
+
+        Parameters
+        ----------
+        values
+            Expression, log1p(CP10k).
+        xy_um
+            Where.
+        pitch_um
+            Distance between neighbouring places; what graphs are scaled to.
+        clusters
+            How many domains; ``None`` where the method finds that out.
+        seed
+            The same seed gives the same domains on a CPU.
+        runtime
+            Device and progress.
+
+        Raises
+        ------
+        UsageError, DataError
+            For fewer than two domains, more domains than places, values or positions that cannot be used.
+        """
+        ...
+
+
+def refuse_unusable(
+    card: DomainCard, values: Float[np.ndarray, "n g"], xy_um: Float[np.ndarray, "n 2"], clusters: int | None
+) -> None:
+    """Refuse what no method can work on.
+
+    Raises
+    ------
+    UsageError, DataError
+        As :meth:`Method.assign` says.
+    """
+    n = len(values)
+    if len(xy_um) != n:
+        raise DataError(f"Expected a position for each of {n} places, got {len(xy_um)}.")
+    if clusters is None and not card.finds_number:
+        raise UsageError(f"'{card.name}' must be told how many domains there are. Give --clusters.")
+    if clusters is not None and clusters < 2:
+        raise UsageError(f"`clusters` must be 2 or more, got {clusters}: one domain says nothing.")
+    if n < max(clusters or 2, 2):
+        raise UsageError(f"{clusters or 2} domains need as many places, got {n}. Give fewer with --clusters.")
+    if not np.isfinite(values).all():
+        raise DataError("Expected finite expression, got NaN or infinity.")
+    if not np.isfinite(xy_um).all():
+        raise DataError("Expected finite positions, got NaN or infinity.")
+    if not values.shape[1] or not (np.ptp(values, axis=0) > 0).any():
+        raise DataError("Expected genes that differ between places, found none. Is this the right matrix?")

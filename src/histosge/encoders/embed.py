@@ -1,0 +1,126 @@
+"""Looking: from places on a slide to one vector each, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from histosge._runtime.hashing import fingerprint
+from histosge._runtime.types import Array, Float, Float32
+from histosge.errors import DataError
+from histosge.images.patches import PatchSource
+from histosge.images.slide import SlideImage
+from histosge.section.inputs import FeatureRows
+
+from .base import Encoder
+from .feature_store import FeatureStore
+
+__all__ = ["embed"]
+
+Report: TypeAlias = "Callable[[int, int, str], None]"
+
+# rows looked at, and kept, at once. Networks take about a second a window on a laptop: a kill costs a minute
+_ROWS_BUILT_IN, _ROWS_NETWORK = 512, 64
+
+
+def embed(
+    slide: SlideImage,
+    xy_um: Float[np.ndarray, "n 2"],
+    encoder: Encoder,
+    *,
+    store: FeatureStore | None = None,
+    channel_order: Literal["rgb", "bgr"] = "rgb",
+    report: Report | None = None,
+) -> FeatureRows:
+    """Return one vector a place.
+
+    Parameters
+    ----------
+    slide
+        The image.
+    xy_um
+        Places.
+    encoder
+        What looks.
+    store
+        Where to keep the vectors; vectors found there are not computed again. ``None`` keeps them in memory.
+    channel_order
+        ``"bgr"`` shows the encoder red as blue, as the published code of HisToSGE does.
+    report
+        Called with (done, total, text) after each chunk.
+
+    Returns
+    -------
+    n × ``encoder.card.dim``, float32; read from disk by rows where there is a store.
+
+    Raises
+    ------
+    DataError
+        For a damaged image, and for an encoder whose vectors are not what its card says.
+    OutputError
+        When the store's disk is full; what was written stays, and the next call goes on from there.
+    """
+    views = [PatchSource(slide, xy_um, view.size_um, view.px, channel_order) for view in encoder.card.views]
+    chunk_rows = _ROWS_BUILT_IN if encoder.card.source is None else _ROWS_NETWORK
+    if store is None:
+        found = np.empty((len(xy_um), encoder.card.dim), dtype=np.float32)
+        chunks = [slice(start, start + chunk_rows) for start in range(0, len(xy_um), chunk_rows)]
+        for rows, vectors in _looked(views, encoder, chunks, report):
+            found[rows] = vectors
+        return found
+    key = fingerprint(encoder.fingerprint, [view.fingerprint for view in views])
+    shelf = store.shelf(
+        key, (len(xy_um), encoder.card.dim), chunk_rows=chunk_rows, facts=_facts(encoder, slide)
+    )
+    missing = shelf.missing()
+    pieces = _looked(views, encoder, [shelf.rows_of(chunk) for chunk in missing], report)
+    for chunk, (_, vectors) in zip(missing, pieces, strict=True):
+        shelf.put(chunk, vectors)
+    return shelf.rows()
+
+
+def _facts(encoder: Encoder, slide: SlideImage) -> dict[str, object]:
+    """Return what is kept beside the features."""
+    return {"encoder": asdict(encoder.card), "slide": slide.fingerprint, "image_mpp": slide.mpp}
+
+
+def _looked(
+    views: list[PatchSource], encoder: Encoder, chunks: list[slice], report: Report | None
+) -> Iterator[tuple[slice, Float32[np.ndarray, "m d"]]]:
+    """Encode chunk after chunk; the windows of the next one are read meanwhile."""
+    total = sum(len(range(*rows.indices(len(views[0])))) for rows in chunks)
+    done = 0
+    with ThreadPoolExecutor(1) as reader:
+        # one chunk ahead, not more: memory stays bounded
+        ahead = None
+        for rows, following in zip(chunks, [*chunks[1:], None], strict=False):
+            windows = (ahead or reader.submit(_windows, views, rows)).result()
+            ahead = None if following is None else reader.submit(_windows, views, following)
+            vectors = _checked(encoder, encoder.encode(windows), len(windows[0]))
+            done += len(vectors)
+            if report is not None:
+                report(done, total, f"looking with {encoder.card.name}")
+            yield rows, vectors
+
+
+def _windows(views: list[PatchSource], rows: slice) -> list[Array]:
+    return [view[rows] for view in views]
+
+
+def _checked(encoder: Encoder, vectors: Array, n: int) -> Array:
+    """Refuse vectors that are not what the card says."""
+    if vectors.shape != (n, encoder.card.dim):
+        raise DataError(
+            f"Encoder '{encoder.card.name}' was to return {(n, encoder.card.dim)}, it returned {vectors.shape}. "
+            "Its card and its network do not belong together."
+        )
+    if not np.isfinite(vectors).all():
+        raise DataError(
+            f"Encoder '{encoder.card.name}' returned NaN or infinity. Its weights may be damaged; with bf16, try "
+            "--precision fp32."
+        )
+    return vectors

@@ -1,0 +1,1 @@
+"""Points, lattices, polygons and distances, in micrometres."""

@@ -1,0 +1,1 @@
+"""Slide images, tissue masks and patches."""

@@ -1,0 +1,94 @@
+"""An image in memory as a source of pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from histosge._runtime.hashing import fingerprint
+from histosge._runtime.types import Array, UInt8, frozen
+from histosge.errors import DataError
+
+__all__ = ["ArraySource", "as_rgb"]
+
+_SMALLEST_PX = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArraySource:
+    """An RGB image held in memory, with halved copies of itself for wide views.
+
+    Parameters
+    ----------
+    rgb
+        The image, uint8.
+    path
+        Where it came from, if from a file.
+    mpp
+        µm per pixel as the file states it.
+    """
+
+    rgb: UInt8[np.ndarray, "h w 3"]
+    path: Path | None = None
+    mpp: float | None = None
+    fingerprint: str = ""
+    shapes: tuple[tuple[int, int], ...] = ()
+    _levels: tuple[Array, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        levels = [frozen(np.ascontiguousarray(self.rgb))]
+        while min(levels[-1].shape[:2]) >= 2 * _SMALLEST_PX:
+            levels.append(frozen(_halved(levels[-1])))
+        object.__setattr__(self, "rgb", levels[0])
+        object.__setattr__(self, "_levels", tuple(levels))
+        object.__setattr__(self, "shapes", tuple((level.shape[0], level.shape[1]) for level in levels))
+        if not self.fingerprint:
+            object.__setattr__(self, "fingerprint", fingerprint(levels[0]))
+
+    def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
+        """Return a window of ``level``."""
+        return np.asarray(self._levels[level][top : top + height, left : left + width])
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def as_rgb(pixels: Array, origin: str) -> UInt8[np.ndarray, "h w 3"]:
+    """Return ``pixels`` (h × w, h × w × 1, 2, 3 or 4) as 8-bit RGB.
+
+    Gray is repeated, alpha is laid on white, as slide viewers do. 16-bit values are divided by 257: the full range,
+    whatever the brightest pixel, so that all windows of an image are scaled alike.
+
+    Raises
+    ------
+    DataError
+        For other kinds of pixels.
+    """
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3:
+        raise DataError(
+            f"Expected an image of 8- or 16-bit pixels, got {pixels.dtype} in {origin}. Convert it to 8-bit RGB."
+        )
+    channels = pixels.shape[2]
+    if channels not in (1, 2, 3, 4):
+        raise DataError(
+            f"Expected gray, RGB or RGBA, got {channels} channels in {origin}. Convert it to RGB."
+        )
+    colour = pixels[..., : 3 if channels >= 3 else 1]
+    if channels in (2, 4):
+        alpha = pixels[..., -1:].astype(np.uint16)
+        colour = ((colour.astype(np.uint16) * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(colour, (*colour.shape[:2], 3)))
+
+
+def _halved(rgb: Array) -> Array:
+    """Return the image at half the size, each pixel the mean of four; an odd last row or column is left out."""
+    height, width = rgb.shape[0] // 2 * 2, rgb.shape[1] // 2 * 2
+    even = rgb[:height, :width]
+    total = even[::2, ::2].astype(np.uint16) + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+    return ((total + 2) // 4).astype(np.uint8)

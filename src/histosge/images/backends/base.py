@@ -1,0 +1,45 @@
+"""What a source of pixels must offer: levels, and windows of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from histosge._runtime.types import UInt8
+
+__all__ = ["PixelSource"]
+
+
+@runtime_checkable
+class PixelSource(Protocol):
+    """A pyramid of 8-bit RGB images; level 0 is the largest. Pixels are spoken of here and nowhere else."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file, or ``None`` for an array in memory."""
+        ...
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """``(height, width)`` of each level, largest first; a flat image has one."""
+        ...
+
+    @property
+    def mpp(self) -> float | None:
+        """µm per pixel of level 0 as the file's own metadata state it, ``None`` where they do not."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash that changes with the pixels; cheap, so of a large file its size and its ends."""
+        ...
+
+    def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
+        """Return a window of ``level`` in that level's own pixels; it lies wholly inside the level."""
+        ...
+
+    def close(self) -> None:
+        """Release files; reading afterwards is an error."""
+        ...

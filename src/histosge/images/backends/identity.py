@@ -1,0 +1,26 @@
+"""A cheap identity of a large file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from histosge._runtime.hashing import fingerprint
+
+__all__ = ["file_identity"]
+
+_ENDS = 1 << 20
+
+
+def file_identity(path: Path) -> str:
+    """Return a hash of a file's size and of its first and last MiB.
+
+    Not of its name or time, so that a copied file is the same file; not of all bytes, which for a slide would take
+    longer than looking at it.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        first = stream.read(_ENDS)
+        stream.seek(max(0, size - _ENDS), os.SEEK_SET)
+        last = stream.read(_ENDS)
+    return fingerprint(size, first, last)

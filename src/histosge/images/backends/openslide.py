@@ -1,0 +1,76 @@
+"""Scanner formats (SVS, NDPI, MRXS, SCN …) through OpenSlide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histosge._runtime.types import UInt8
+from histosge.errors import DataError
+
+from .array import as_rgb
+from .identity import file_identity
+
+__all__ = ["OpenSlideSource", "sniff"]
+
+
+def sniff(path: Path) -> bool:
+    """Tell whether OpenSlide knows the scanner; plain TIFF is left to the TIFF reader."""
+    import openslide
+
+    vendor = openslide.OpenSlide.detect_format(str(path))
+    return vendor is not None and vendor != "generic-tiff"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenSlideSource:
+    """A scanner's pyramid; OpenSlide keeps its own bounded cache of tiles."""
+
+    path: Path
+    fingerprint: str = ""
+    shapes: tuple[tuple[int, int], ...] = ()
+    mpp: float | None = None
+    _slide: Any = field(default=None, repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> OpenSlideSource:
+        """Open a slide.
+
+        Raises
+        ------
+        DataError
+            When OpenSlide cannot read it.
+        """
+        import openslide
+
+        try:
+            slide = openslide.OpenSlide(str(path))
+        except openslide.OpenSlideError as error:
+            raise DataError(
+                f"OpenSlide cannot read '{path}' ({error}). Copy it and its companions again."
+            ) from error
+        shapes = tuple((height, width) for width, height in slide.level_dimensions)
+        mpp = slide.properties.get(openslide.PROPERTY_NAME_MPP_X)
+        return cls(path, file_identity(path), shapes, float(mpp) if mpp else None, slide)
+
+    def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
+        """Return a window of ``level``."""
+        import openslide
+
+        # OpenSlide wants the corner in level-0 pixels
+        down = self._slide.level_downsamples[level]
+        corner = (round(left * down), round(top * down))
+        try:
+            pixels = np.asarray(self._slide.read_region(corner, level, (width, height)))
+        except openslide.OpenSlideError as error:
+            raise DataError(
+                f"'{self.path}' is damaged at pixel {corner} ({error}). Copy it again."
+            ) from error
+        return as_rgb(pixels, f"'{self.path}'")
+
+    def close(self) -> None:
+        """Release the file."""
+        self._slide.close()

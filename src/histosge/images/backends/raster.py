@@ -1,0 +1,51 @@
+"""PNG and JPEG: formats without windows, decoded once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from histosge.errors import DataError
+
+from .array import ArraySource, as_rgb
+from .identity import file_identity
+
+__all__ = ["open_raster", "sniff"]
+
+_MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGBA", "I;16": "I;16", "I;16B": "I;16"}
+
+
+def sniff(path: Path) -> bool:
+    """Tell a PNG or JPEG by its first bytes."""
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    return start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"))
+
+
+def open_raster(path: Path) -> ArraySource:
+    """Decode a PNG or JPEG.
+
+    An orientation tag is ignored on purpose: coordinates count the pixels as they are stored.
+
+    Raises
+    ------
+    DataError
+        For a truncated or damaged file, and for CMYK, 1-bit and floating-point images.
+    """
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # slides are larger than Pillow's bomb alarm
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            if mode not in _MODES:
+                raise DataError(
+                    f"Expected gray or RGB pixels in '{path}', got mode {mode}. Convert the image to 8-bit RGB."
+                )
+            pixels = np.asarray(image if mode == _MODES[mode] else image.convert(_MODES[mode]))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"'{path}' is damaged or cut short ({error}). Copy it again.") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    return ArraySource(as_rgb(pixels, f"'{path}'"), path=path, fingerprint=file_identity(path))

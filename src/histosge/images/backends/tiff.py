@@ -1,0 +1,238 @@
+"""TIFF, BigTIFF and OME-TIFF, window by window: only the tiles or strips touched are decoded."""
+
+from __future__ import annotations
+
+import logging
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histosge._runtime.types import Array, UInt8
+from histosge.errors import DataError
+
+from .array import as_rgb
+from .identity import file_identity
+from .tile_cache import TileCache
+
+__all__ = ["TiffSource", "sniff"]
+
+# 192 MiB hold some 250 tiles of 512 px: a neighbourhood of views, whatever the size of the slide
+_CACHE_BYTES = 192 << 20
+_CMYK, _PALETTE, _MASK = 5, 3, 4
+_MINISWHITE = 0
+_UNCOMPRESSED = 1
+# what damaged directories make tifffile raise
+_DAMAGE = (ValueError, LookupError, ArithmeticError, OSError, TypeError, AttributeError, struct.error)
+# what microscopes and scanners make; outside of it a resolution tag is a printer's
+_PLAUSIBLE_MPP = (0.05, 50.0)
+
+
+def sniff(path: Path) -> bool:
+    """Tell a TIFF or BigTIFF by its first bytes."""
+    with path.open("rb") as stream:
+        return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TiffSource:
+    """A TIFF file: pyramidal (SubIFDs or pages) or flat, tiled or stripped, 8 or 16 bits, gray, RGB or RGBA."""
+
+    path: Path
+    fingerprint: str = ""
+    shapes: tuple[tuple[int, int], ...] = ()
+    mpp: float | None = None
+    _levels: tuple[tuple[Any, ...], ...] = field(default=(), repr=False)
+    _file: Any = field(default=None, repr=False)
+    _tiles: TileCache = field(default_factory=lambda: TileCache(_CACHE_BYTES), repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> TiffSource:
+        """Open a file and read its directory, no pixels.
+
+        Raises
+        ------
+        DataError
+            For a damaged directory, and for kinds of pixels that are no tissue image.
+        """
+        import tifffile
+
+        with _as_sentence(path):
+            file = tifffile.TiffFile(path)
+            levels = _levels(file)
+        _refuse_stack(file, path)
+        for page in levels[0]:
+            _refuse_odd_pixels(page, path)
+        shapes = tuple((int(pages[0].imagelength), int(pages[0].imagewidth)) for pages in levels)
+        if min(min(shape) for shape in shapes) < 1:
+            raise DataError(f"'{path}' is damaged: one of its images has no pixels. Copy it again.")
+        return cls(path, file_identity(path), shapes, _mpp(file, levels[0][0]), levels, file)
+
+    def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
+        """Return a window of ``level``."""
+        planes = [
+            self._window(level, index, page, (top, left, height, width))
+            for index, page in enumerate(self._levels[level])
+        ]
+        pixels = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
+        if self._levels[level][0].photometric == _MINISWHITE:
+            pixels = np.iinfo(pixels.dtype).max - pixels
+        return as_rgb(pixels, f"'{self.path}'")
+
+    def close(self) -> None:
+        """Release the file."""
+        self._tiles.clear()
+        self._file.close()
+
+    def _window(self, level: int, plane: int, page: Any, window: tuple[int, int, int, int]) -> Array:
+        """Return rows × columns × samples of one page."""
+        top, left, height, width = window
+        samples = int(page.samplesperpixel)
+        if page.is_memmappable and not page.is_tiled and (samples == 1 or page.planarconfig == 1):
+            return np.asarray(_mapped(page)[top : top + height, left : left + width])
+        out = np.empty((height, width, samples), dtype=page.dtype)
+        tall, wide = (
+            (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
+        )
+        across, down = -(-page.imagewidth // wide), -(-page.imagelength // tall)
+        separate = page.planarconfig == 2 and samples > 1
+        for row in range(top // tall, (top + height - 1) // tall + 1):
+            for column in range(left // wide, (left + width - 1) // wide + 1):
+                for sample in range(samples if separate else 1):
+                    index = (sample * down + row) * across + column
+                    tile = self._tiles.get(
+                        (level, plane, index), partial(self._decode, page, index, (tall, wide))
+                    )
+                    into = slice(sample, sample + 1) if separate else slice(None)
+                    _paste(out[..., into], tile, row * tall - top, column * wide - left)
+        return out
+
+    def _decode(self, page: Any, index: int, size: tuple[int, int]) -> Array:
+        """Return one tile or strip as rows × columns × samples."""
+        samples = 1 if page.planarconfig == 2 else int(page.samplesperpixel)
+        try:
+            handle = self._file.filehandle
+            handle.seek(page.dataoffsets[index])
+            data = handle.read(page.databytecounts[index])
+            if len(data) < page.databytecounts[index]:
+                raise ValueError("the file ends before the tile does")
+            pixels = page.decode(data or None, index, jpegtables=page.jpegtables, jpegheader=page.jpegheader)[
+                0
+            ]
+        except (RuntimeError, ValueError, OSError, IndexError, TypeError, struct.error) as error:
+            raise DataError(
+                f"Tile {index} of '{self.path}' is damaged ({error}). Copy the image again."
+            ) from error
+        if pixels is None:  # a tile that was never written: nothing was there to scan
+            return np.full((*size, samples), np.iinfo(page.dtype).max, dtype=page.dtype)
+        return np.asarray(pixels[0])
+
+
+@contextmanager
+def _as_sentence(path: Path) -> Iterator[None]:
+    """Turn what tifffile raises for a damaged file into one sentence, and keep what it logs from the screen."""
+    log = logging.getLogger("tifffile")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except _DAMAGE as error:
+        raise DataError(f"'{path}' is damaged or cut short ({error}). Copy it again.") from error
+    finally:
+        log.setLevel(level)
+
+
+def _levels(file: Any) -> tuple[tuple[Any, ...], ...]:
+    """Return the pages of each level, largest first; several pages where each colour is a page of its own."""
+    series = file.series[0]
+    levels = [_planes(level) for level in series.levels]
+    if len(levels) == 1 and len(levels[0]) == 1:
+        # pyramids of plain pages, each flagged as a reduced copy of the first
+        first = levels[0][0]
+        ratio = first.imagewidth / first.imagelength
+        reduced = [page.aspage() for page in file.pages[1:] if int(page.aspage().subfiletype) & 1]
+        levels += [(page,) for page in reduced if abs(page.imagewidth / page.imagelength / ratio - 1) < 0.02]
+    levels.sort(key=lambda pages: -int(pages[0].imagewidth))
+    return tuple(levels)
+
+
+def _planes(level: Any) -> tuple[Any, ...]:
+    """Return the page of a level, or the three or four pages of its colours (OME axes CYX)."""
+    sizes = dict(zip(level.axes, level.shape, strict=True))
+    pages = [page.aspage() for page in level.pages if page is not None]
+    colours = sizes.get("C", 1)
+    if colours == 1 or int(pages[0].samplesperpixel) >= 3:
+        return (pages[0],)
+    if colours not in (3, 4) or len(pages) < colours:
+        raise ValueError(f"{colours} channels, expected gray, RGB or RGBA; export a brightfield RGB image")
+    return tuple(pages[:colours])
+
+
+def _refuse_stack(file: Any, path: Path) -> None:
+    """Refuse several images of one size: focal planes, time points, fluorescence channels."""
+    series = file.series[0]
+    many = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if axis not in "YXSC"}
+    if any(size > 1 for size in many.values()):
+        number = int(np.prod(list(many.values())))
+        raise DataError(
+            f"Expected one image in '{path}', got a stack of {number} (axes {series.axes}). Export the brightfield "
+            "image alone, as 8-bit RGB."
+        )
+
+
+def _refuse_odd_pixels(page: Any, path: Path) -> None:
+    kinds = {_CMYK: "CMYK", _PALETTE: "palette", _MASK: "mask"}
+    bits = int(page.bitspersample)
+    if int(page.photometric) in kinds or bits not in (8, 16) or page.dtype is None or page.dtype.kind != "u":
+        kind = kinds.get(
+            int(page.photometric), f"{bits}-bit {'float' if page.sampleformat == 3 else ''}".strip()
+        )
+        raise DataError(
+            f"Expected 8- or 16-bit gray or RGB pixels in '{path}', got {kind}. Convert it to 8-bit RGB."
+        )
+
+
+def _mapped(page: Any) -> Array:
+    """Return an uncompressed page as an array on disk."""
+    shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
+    dtype = page.dtype.newbyteorder(page.parent.byteorder)
+    path = page.parent.filehandle.path
+    try:
+        return np.memmap(path, dtype, "r", page.dataoffsets[0], shape)
+    except (ValueError, OSError) as error:
+        raise DataError(f"'{Path(path).name}' is cut short ({error}). Copy or export it again.") from error
+
+
+def _paste(out: Array, tile: Array, top: int, left: int) -> None:
+    """Copy the part of ``tile`` that falls into ``out``, where the tile's corner is at (top, left) of ``out``."""
+    height, width = out.shape[:2]
+    y0, x0 = max(0, top), max(0, left)
+    y1, x1 = min(height, top + tile.shape[0]), min(width, left + tile.shape[1])
+    out[y0:y1, x0:x1] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
+
+
+def _mpp(file: Any, page: Any) -> float | None:
+    """Return µm per pixel from OME metadata or resolution tags, where it is one that a microscope can have."""
+    mpp = _ome_mpp(file.ome_metadata) if file.is_ome else _tag_mpp(page)
+    return mpp if mpp is not None and _PLAUSIBLE_MPP[0] <= mpp <= _PLAUSIBLE_MPP[1] else None
+
+
+def _ome_mpp(text: str) -> float | None:
+    size = re.search(r'PhysicalSizeX="([^"]+)"', text)
+    unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', text)
+    scale = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}.get(unit.group(1) if unit else "µm")
+    return float(size.group(1)) * scale if size and scale else None
+
+
+def _tag_mpp(page: Any) -> float | None:
+    """Return µm per pixel of the resolution tags (unit 3: pixels per cm; 2: per inch)."""
+    tags = {name: page.tags[name].value for name in ("XResolution", "ResolutionUnit") if name in page.tags}
+    unit_um = {3: 1e4, 2: 25.4e3}.get(int(tags.get("ResolutionUnit", 1)))
+    above, below = tags.get("XResolution", (0, 1))
+    return unit_um * below / above if unit_um and above and below else None

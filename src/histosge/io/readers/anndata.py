@@ -1,0 +1,266 @@
+"""AnnData, in a file or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from histosge._runtime.messages import Note
+from histosge._runtime.types import Array
+from histosge.errors import DataError, UsageError
+from histosge.geometry.platforms import VISIUM, Platform
+from histosge.images.backends.array import ArraySource, as_rgb
+from histosge.section.section import Section
+
+from .base import Reader, ReadOptions
+from .draft import Draft, finish
+from .image_choice import ImageOffer
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["ENTRY", "counts_of", "from_anndata"]
+
+_ARRAY = ("array_col", "array_row")
+_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "id")
+
+
+def sniff(path: Path) -> bool:
+    """Tell an h5ad by its name."""
+    return path.is_file() and path.suffix == ".h5ad"
+
+
+def read(path: Path, options: ReadOptions) -> Section:
+    """Read an h5ad.
+
+    Raises
+    ------
+    DataError
+        When it is damaged, or has no positions or raw counts.
+    """
+    from anndata import read_h5ad
+
+    try:
+        adata = read_h5ad(path)
+    # anndata has error classes of its own, and lets those of HDF5 pass
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"'{path}' is damaged or no h5ad ({reason}). Copy it again.") from error
+    return _section(adata, options, path.stem)
+
+
+def from_anndata(
+    adata: AnnData, *, image: Path | None = None, mpp: float | None = None, library_id: str | None = None
+) -> Section:
+    """Return an AnnData in memory as a section; it is not changed.
+
+    Parameters
+    ----------
+    adata
+        Raw counts in ``layers["counts"]``, ``raw`` or integer ``X``; ``obsm["spatial"]`` in full-resolution pixels;
+        images in ``uns["spatial"]`` as scanpy and squidpy keep them.
+    image, mpp, library_id
+        As for :func:`histosge.read`.
+
+    Raises
+    ------
+    UsageError, DataError
+        When positions, counts or scale cannot be found.
+    """
+    return _section(adata, ReadOptions(image, mpp, None, None, library_id), library_id or "section")
+
+
+def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
+    _refuse_unusable(adata)
+    adata, library = _library(adata, options.library_id)
+    draft = _draft(adata, library, name)
+    if draft.platform.pitch_um is None and draft.file_mpp is None and options.mpp is None:
+        draft = _guessed(draft)
+    elif draft.platform.pitch_um is None:
+        draft = _with(draft, Platform("unknown", None, None, "square"))
+    if "in_tissue" in adata.obs:
+        draft = draft.take(_on_tissue(adata))
+    return finish(draft, options)
+
+
+def _on_tissue(adata: AnnData) -> Array:
+    """Return which spots are marked as on tissue: 1 and True, also as text."""
+    words = adata.obs["in_tissue"].astype(str).str.lower()
+    flags = words.map({"true": 1.0, "false": 0.0})
+    try:
+        flags = flags.where(flags.notna(), words).astype(float).to_numpy()
+    except ValueError as error:
+        raise DataError(
+            f'Expected 0 or 1 in obs["in_tissue"], got something else ({error}). Correct that column or drop it.'
+        ) from error
+    if np.isnan(flags).any():
+        raise DataError(
+            'Expected 0 or 1 in obs["in_tissue"], got missing values. Correct that column or drop it.'
+        )
+    if len(flags) and not flags.any():
+        raise DataError(
+            'All spots are marked as off tissue in obs["in_tissue"]. Check that column, or drop it.'
+        )
+    return np.asarray(flags != 0)
+
+
+def _refuse_unusable(adata: AnnData) -> None:
+    """Raise where positions or unique barcodes are missing."""
+    if "spatial" not in adata.obsm:
+        raise DataError('Expected positions in obsm["spatial"], found none. This AnnData is not spatial.')
+    if adata.obs_names.duplicated().any():
+        raise DataError(
+            "Barcodes occur more than once in the AnnData. Make them unique, or split it into sections."
+        )
+    try:
+        xy_px = np.asarray(adata.obsm["spatial"], dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise DataError(f'Expected numbers in obsm["spatial"], got something else ({error}).') from error
+    if xy_px.ndim != 2 or xy_px.shape[1] < 2:
+        raise DataError(
+            f'Expected x and y in obsm["spatial"], got an array of {xy_px.shape}. Give both columns.'
+        )
+    if not np.isfinite(xy_px).all():
+        raise DataError('Expected finite positions in obsm["spatial"], got NaN. Remove those spots first.')
+
+
+def _draft(adata: AnnData, library: Mapping[str, Any], name: str) -> Draft:
+    """Return what the AnnData holds, in its own units."""
+    has_array = all(column in adata.obs for column in _ARRAY)
+    lattice_xy = adata.obs[list(_ARRAY)].to_numpy(dtype=np.float64) if has_array else None
+    factors = dict(library.get("scalefactors", {}))
+    genes = adata.var_names.to_numpy(dtype=str)
+    id_column = next((column for column in _ID_COLUMNS if column in adata.var), None)
+    counts, source = counts_of(adata)
+    return Draft(
+        name,
+        VISIUM if has_array and _interlaced(lattice_xy) else Platform("unknown", None, None, "irregular"),
+        counts,
+        adata.obs_names.to_numpy(dtype=str),
+        genes,
+        genes if id_column is None else adata.var[id_column].astype(str).to_numpy(dtype=str),
+        np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2],
+        lattice_xy,
+        _offers(library, factors),
+        _number(factors, "spot_diameter_fullres"),
+        _number(factors, "microns_per_pixel"),
+        _unscaled(library, factors),
+    ).noted("info", f"Counts were taken from {source}.")
+
+
+def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Note, ...]:
+    """Say which images cannot be used because nothing tells how they relate to the coordinates."""
+    left = [kind for kind in dict(library.get("images", {})) if f"tissue_{kind}_scalef" not in factors]
+    if not left:
+        return ()
+    text = f"The image '{left[0]}' cannot be used: there is no tissue_{left[0]}_scalef in uns[\"spatial\"]."
+    return (Note("warning", text),)
+
+
+def counts_of(adata: AnnData) -> tuple[sparse.csr_matrix, str]:
+    """Return the raw counts of an AnnData and where they were: ``layers["counts"]``, ``raw`` or ``X``.
+
+    Raises
+    ------
+    DataError
+        When none of them holds counts.
+    """
+    places: list[tuple[str, Any]] = []
+    if "counts" in adata.layers:
+        places.append(('layers["counts"]', adata.layers["counts"]))
+    if adata.X is not None:
+        places.append(("X", adata.X))
+    if adata.raw is not None and adata.raw.var_names.is_unique:
+        # raw often holds more genes than X
+        columns = adata.raw.var_names.get_indexer(adata.var_names)
+        if (columns >= 0).all():
+            places.append(("raw", adata.raw.X[:, columns]))
+    for where, matrix in places:
+        counts = sparse.csr_matrix(matrix, dtype=np.float64)
+        data = counts.data
+        if np.isfinite(data).all() and (data >= 0).all() and np.array_equal(data, np.rint(data)):
+            return counts, where
+    looked = " or ".join(where for where, _ in places) or "an empty AnnData"
+    raise DataError(
+        f"Expected raw integer counts, got negative, fractional or missing values in {looked}. Put the raw counts into "
+        'layers["counts"].'
+    )
+
+
+def _library(adata: AnnData, wanted: str | None) -> tuple[AnnData, dict[str, Any]]:
+    """Return the spots and the images of the library asked for, or of the only one."""
+    libraries = adata.uns.get("spatial", {})
+    libraries = libraries if isinstance(libraries, dict) else {}
+    if wanted is None and len(libraries) > 1:
+        raise UsageError(
+            f"The AnnData holds several libraries: {', '.join(libraries)}. Choose one with --library-id."
+        )
+    if wanted is not None and wanted not in libraries:
+        raise UsageError(
+            f"There is no library '{wanted}' in the AnnData; it holds {', '.join(libraries) or 'none'}."
+        )
+    if not libraries:
+        return adata, {}
+    name = wanted or next(iter(libraries))
+    if len(libraries) > 1 and "library_id" in adata.obs:
+        adata = adata[adata.obs["library_id"].astype(str) == name]
+    return adata, dict(libraries[name])
+
+
+def _offers(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[ImageOffer, ...]:
+    offers = []
+    for kind, pixels in dict(library.get("images", {})).items():
+        scale = _number(factors, f"tissue_{kind}_scalef")
+        if kind in ("hires", "lowres") and scale is not None:
+            if not 0 < scale < np.inf:
+                raise DataError(
+                    f'Expected a positive tissue_{kind}_scalef in uns["spatial"], got {scale:g}. Correct it.'
+                )
+            offers.append(
+                ImageOffer(kind, scale, source=ArraySource(as_rgb(_eight_bit(pixels), f"the {kind} image")))
+            )
+    return tuple(offers)
+
+
+def _eight_bit(pixels: Any) -> Array:
+    """Return pixels as integers; scanpy keeps floats in [0, 1]."""
+    values: Array = np.asarray(pixels)
+    if values.dtype.kind != "f":
+        return values
+    if not np.isfinite(values).all():
+        raise DataError('Expected pixels in uns["spatial"], got NaN or infinity. Put the image there again.')
+    return np.asarray(np.rint(np.clip(values * (255 if values.max() <= 1 else 1), 0, 255)), dtype=np.uint8)
+
+
+def _interlaced(lattice_xy: Array | None) -> bool:
+    """Tell Visium's array coordinates, whose column and row always have the same parity."""
+    return lattice_xy is not None and bool(((lattice_xy.sum(1) % 2) == 0).all())
+
+
+def _guessed(draft: Draft) -> Draft:
+    """Take a hexagonal lattice without further information for Visium, and say so."""
+    from histosge.geometry.lattice import Lattice
+
+    try:
+        kind = Lattice.fit(draft.xy_px, draft.lattice_xy).kind
+    except DataError:
+        return draft
+    if kind != "hexagonal":
+        return draft
+    return _with(draft, VISIUM).noted("warning", "The lattice is hexagonal: taken for Visium, 100 µm apart.")
+
+
+def _with(draft: Draft, platform: Platform) -> Draft:
+    return replace(draft, platform=platform)
+
+
+def _number(factors: Mapping[str, Any], key: str) -> float | None:
+    return float(factors[key]) if key in factors else None
+
+
+ENTRY = Reader('h5ad with raw counts and obsm["spatial"]', sniff, read)

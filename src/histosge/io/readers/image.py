@@ -1,0 +1,44 @@
+"""An image and nothing else: a section of which nothing was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from histosge._runtime.messages import Note
+from histosge.errors import UsageError
+from histosge.images.backends import SOURCES
+from histosge.images.slide import open_slide
+from histosge.section.image_only import of_image
+from histosge.section.section import Section
+
+from .base import Reader, ReadOptions
+
+__all__ = ["ENTRY"]
+
+
+def sniff(path: Path) -> bool:
+    """Tell an image file by what is in it."""
+    return path.is_file() and any(form.sniff(path) for form in SOURCES.values())
+
+
+def read(path: Path, options: ReadOptions) -> Section:
+    """Read an image as a section without genes and counts, seen at places on its tissue.
+
+    Raises
+    ------
+    UsageError
+        When its scale is unknown, or another image is given for it.
+    DataError
+        When it is damaged, or shows no tissue.
+    """
+    if options.image is not None:
+        raise UsageError(
+            f"'{path}' is an image itself. Leave --image out, or give the section it belongs to."
+        )
+    slide = open_slide(path, mpp=options.mpp)
+    section = of_image(slide, options.name or path.stem)
+    text = f"Nothing was measured in '{section.name}': it is an image of {slide.mpp:.4g} µm per pixel."
+    return section.with_notes(Note("warning", text))
+
+
+ENTRY = Reader("an image of a section without counts, predicted from what it looks like", sniff, read)

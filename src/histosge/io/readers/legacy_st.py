@@ -1,0 +1,169 @@
+"""Spatial Transcriptomics before Visium: a table of counts, a table of spots, an image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from histosge._runtime.messages import Note
+from histosge._runtime.types import Array
+from histosge.errors import DataError, UsageError
+from histosge.geometry.lattice import Lattice
+from histosge.geometry.platforms import LEGACY_ST
+from histosge.section.section import Section
+
+from .base import Reader, ReadOptions
+from .draft import Draft, finish, join
+from .image_choice import ImageOffer
+
+__all__ = ["ENTRY"]
+
+_COUNTS = (
+    "counts.tsv.gz",
+    "counts.tsv",
+    "*counts*.tsv.gz",
+    "*counts*.tsv",
+    "*stdata*.tsv.gz",
+    "*stdata*.tsv",
+)
+_SPOTS = (
+    "spots.tsv",
+    "*spots*.tsv",
+    "spot_data*.tsv",
+    "*spot_data*.tsv",
+    "*selection*.tsv",
+    "*selection*.tsv.gz",
+)
+_IMAGES = ("image.*", "*.jpg", "*.jpeg", "*.png", "*.tif", "*.tiff")
+_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+_NEEDED = ("x", "y", "pixel_x", "pixel_y")
+
+
+def sniff(path: Path) -> bool:
+    """Tell a folder with a table of counts and one of spots."""
+    return path.is_dir() and _first(path, _COUNTS) is not None and _first(path, _SPOTS) is not None
+
+
+def read(path: Path, options: ReadOptions) -> Section:
+    """Read a legacy ST folder; spots not selected and counts without a spot are left out, with remarks.
+
+    Raises
+    ------
+    UsageError, DataError
+        When parts are missing, damaged, or belong to different sections.
+    """
+    counts_path, spots_path = _first(path, _COUNTS), _first(path, _SPOTS)
+    if counts_path is None or spots_path is None:
+        raise UsageError(f"Expected counts.tsv[.gz] and spots.tsv in '{path}'.")
+    counts, spots = _table(counts_path, index_col=0), _table(spots_path)
+    missing = [name for name in _NEEDED if name not in spots.columns]
+    if missing:
+        raise DataError(
+            f"Expected a column {missing[0]} in '{spots_path}', got {', '.join(map(str, spots.columns))}."
+        )
+    places_xy = _numbers(spots, spots_path)
+    barcodes = np.array([f"{_whole(x)}x{_whole(y)}" for x, y in places_xy[:, :2]])
+    rows, places, joined = join(counts.index.astype(str).to_numpy(dtype=str), barcodes, f"'{path.name}'")
+    lattice_xy, xy_px = places_xy[places, :2], places_xy[places, 2:]
+    genes = counts.columns.astype(str).to_numpy(dtype=str)
+    image = _first(path, _IMAGES, _IMAGE_SUFFIXES)
+    draft = Draft(
+        path.name,
+        LEGACY_ST,
+        _matrix(counts, rows, counts_path),
+        barcodes[places],
+        genes,
+        genes,
+        xy_px,
+        lattice_xy,
+        (ImageOffer("full", 1.0, image),) if image is not None else (),
+        notes=joined,
+    )
+    draft = replace(draft, platform=_platform(xy_px, lattice_xy))
+    return finish(_selected(draft, spots.iloc[places]), options)
+
+
+def _platform(xy_px: Array, lattice_xy: Array) -> Any:
+    """Return the platform with the pitch of the array at hand.
+
+    200 µm separate spots of one row. On interlaced arrays, where only every second position is printed, the nearest
+    neighbours lie diagonally between the rows, 200 / √2 µm away.
+    """
+    if len(xy_px) < 3:
+        return LEGACY_ST
+    area = abs(np.linalg.det(Lattice.fit(xy_px, lattice_xy).basis))
+    return replace(LEGACY_ST, pitch_um=200.0 / 2**0.5) if round(area) == 2 else LEGACY_ST
+
+
+def _selected(draft: Draft, spots: Any) -> Draft:
+    """Leave out the spots that the table marks as off tissue."""
+    if "selected" not in spots.columns:
+        return draft
+    keep = spots["selected"].to_numpy() != 0
+    if not keep.any():
+        raise DataError(
+            "All spots are marked as not selected, that is, off tissue. Check the table of spots."
+        )
+    return (
+        draft
+        if keep.all()
+        else draft.take(keep, Note("info", f"{int((~keep).sum())} spots off tissue left out."))
+    )
+
+
+def _numbers(spots: Any, path: Path) -> Array:
+    """Return x, y, pixel_x, pixel_y of each spot, or say which row has none."""
+    import pandas as pd
+
+    numbers = spots[list(_NEEDED)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"Expected numbers for {', '.join(_NEEDED)} in '{path}', row {bad[0] + 1} lacks some. The table is cut "
+            "short or damaged; copy it again."
+        )
+    return np.asarray(numbers)
+
+
+def _matrix(counts: Any, rows: Array, path: Path) -> sparse.csr_matrix:
+    try:
+        return sparse.csr_matrix(counts.iloc[rows].to_numpy(dtype=np.float64))
+    except ValueError as error:
+        raise DataError(
+            f"Expected numbers in '{path}', got something else ({error}). Give the raw counts, one row a spot."
+        ) from error
+
+
+def _table(path: Path, **options: Any) -> Any:
+    import zlib
+
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, sep="\t", **options)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"'{path}' is damaged or cut short ({error}). Copy it again.") from error
+
+
+def _whole(value: float) -> str:
+    return f"{value:g}" if float(value) != round(float(value)) else str(round(float(value)))
+
+
+def _first(folder: Path, patterns: tuple[str, ...], suffixes: set[str] | None = None) -> Path | None:
+    """Return the first file that fits the first pattern that fits any."""
+    for pattern in patterns:
+        found = [
+            path
+            for path in sorted(folder.glob(pattern))
+            if suffixes is None or path.suffix.lower() in suffixes
+        ]
+        if found:
+            return found[0]
+    return None
+
+
+ENTRY = Reader("legacy ST: a folder with counts.tsv[.gz], spots.tsv and an image", sniff, read)

@@ -1,0 +1,189 @@
+"""SpatialData zarr stores (an extra: ``pip install 'histosge[spatialdata]'``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histosge._runtime.types import Array
+from histosge.errors import DataError, UsageError
+from histosge.geometry.platforms import VISIUM, Platform
+from histosge.images.backends.array import ArraySource, as_rgb
+from histosge.section.section import Section
+
+from .anndata import counts_of
+from .base import Reader, ReadOptions
+from .draft import Draft, finish
+from .image_choice import ImageOffer
+
+__all__ = ["ENTRY", "import_spatialdata"]
+
+# an image with more pixels than this is read at a coarser scale, so that it fits into memory
+_MOST_PIXELS = 120_000_000
+
+
+def import_spatialdata() -> Any:
+    """Return the package ``spatialdata``.
+
+    Raises
+    ------
+    UsageError
+        When it is not installed.
+    """
+    try:
+        import spatialdata
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "SpatialData is an extra. Install it: pip install 'histosge[spatialdata]'"
+        ) from error
+    return spatialdata
+
+
+def sniff(path: Path) -> bool:
+    """Tell a zarr store with the elements of SpatialData."""
+    return path.is_dir() and any((path / name).is_dir() for name in ("tables", "table")) and _is_zarr(path)
+
+
+def _is_zarr(path: Path) -> bool:
+    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs"))
+
+
+def read(path: Path, options: ReadOptions) -> Section:
+    """Read the table that annotates shapes, their centres, and the sharpest image of the same coordinate system.
+
+    Raises
+    ------
+    UsageError
+        When several libraries are there and none is chosen, or the package is missing.
+    DataError
+        When the store is damaged or lacks a part.
+    """
+    spatialdata = import_spatialdata()
+    store = _opened(path)
+    if not store.tables:
+        raise DataError(
+            f"Expected a table in '{path}', found none. Write the counts into the store's tables."
+        )
+    table, region, table_name = _table(store, options.library_id)
+    system = _system(store, region)
+    shapes = spatialdata.transform(store.shapes[region], to_coordinate_system=system)
+    _, _, instance_key = spatialdata.models.get_table_keys(table)
+    shapes = shapes.loc[table.obs[instance_key].to_numpy()]
+    centres = shapes.geometry.centroid
+    has_array = "array_col" in table.obs and "array_row" in table.obs
+    lattice_xy = table.obs[["array_col", "array_row"]].to_numpy(dtype=np.float64) if has_array else None
+    counts, source = counts_of(table)
+    genes = table.var_names.to_numpy(dtype=str)
+    radius = float(np.median(shapes["radius"])) if "radius" in shapes else None
+    interlaced = lattice_xy is not None and bool((lattice_xy.sum(1) % 2 == 0).all())
+    draft = Draft(
+        path.stem,
+        VISIUM if interlaced else Platform("unknown", None, None, "square"),
+        counts,
+        table.obs_names.to_numpy(dtype=str),
+        genes,
+        table.var["gene_ids"].astype(str).to_numpy(dtype=str) if "gene_ids" in table.var else genes,
+        np.column_stack([centres.x, centres.y]),
+        lattice_xy,
+        _offers(store, system),
+        None if radius is None else 2 * radius,
+    )
+    return finish(
+        draft.noted("info", f"Table '{table_name}' of '{region}' in '{system}'; {source}."), options
+    )
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return import_spatialdata().read_zarr(path)
+    except UsageError:
+        raise
+    # the errors of anndata, zarr, parquet and dask come through, each of its own class
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"'{path}' is damaged or no SpatialData store ({reason}). Copy it again.") from error
+
+
+def _table(store: Any, wanted: str | None) -> tuple[Any, str, str]:
+    """Return the table, the shapes it annotates, and its name."""
+    from spatialdata.models import get_table_keys
+
+    found = []
+    for name, table in store.tables.items():
+        regions, region_key, _ = get_table_keys(table)
+        for region in [regions] if isinstance(regions, str) else list(regions or []):
+            if region in store.shapes:
+                found.append((table[table.obs[region_key] == region], region, name))
+    if wanted is not None:
+        found = [item for item in found if wanted in item[1:]]
+    if not found:
+        raise DataError(
+            "Expected a table that annotates shapes (spots), found none. Check the store's regions."
+        )
+    if len(found) > 1:
+        names = ", ".join(region for _, region, _ in found)
+        raise UsageError(f"The store holds several sections: {names}. Choose one with --library-id.")
+    return found[0]
+
+
+def _system(store: Any, region: str) -> str:
+    """Return a coordinate system of the spots, preferring one that also holds an image."""
+    from spatialdata.transformations import get_transformation
+
+    systems = list(get_transformation(store.shapes[region], get_all=True))
+    for image in store.images.values():
+        shared = [system for system in systems if system in get_transformation(image, get_all=True)]
+        if shared:
+            return str("global" if "global" in shared else shared[0])
+    return str(systems[0])
+
+
+def _offers(store: Any, system: str) -> tuple[ImageOffer, ...]:
+    """Return the images of the coordinate system that are scaled, not turned, against it."""
+    from spatialdata.transformations import get_transformation
+
+    offers = []
+    for image in store.images.values():
+        for scale_image in _scales(image):
+            transformations = get_transformation(image, get_all=True)
+            if system not in transformations:
+                continue
+            size = int(scale_image.sizes["y"]) * int(scale_image.sizes["x"])
+            if size > _MOST_PIXELS:
+                continue
+            offer = _offer(scale_image, transformations[system], _scales(image)[0])
+            if offer is not None:
+                offers.append(offer)
+            break
+    return tuple(offers)
+
+
+def _scales(image: Any) -> list[Any]:
+    """Return the arrays of an image, sharpest first."""
+    if hasattr(image, "children") and image.children:
+        return [next(iter(child.ds.values())) for child in image.children.values()]
+    return [image]
+
+
+def _offer(image: Any, transformation: Any, sharpest: Any) -> ImageOffer | None:
+    matrix = np.asarray(transformation.to_affine_matrix(("x", "y"), ("x", "y")))
+    turned = abs(matrix[0, 1]) + abs(matrix[1, 0]) > 1e-6 * abs(matrix[0, 0])
+    if turned or np.abs(matrix[:2, 2]).max() > 1:
+        return None
+    shrunk = sharpest.sizes["x"] / image.sizes["x"]
+    scale = float(1 / (matrix[0, 0] * round(shrunk, 3)))
+    pixels = _channels_last(image)
+    kind = "full" if abs(scale - 1) < 0.01 else "hires"
+    return ImageOffer(kind, scale, source=ArraySource(as_rgb(pixels, "the SpatialData image")))  # type: ignore[arg-type]
+
+
+def _channels_last(image: Any) -> Array:
+    pixels = np.asarray(image.transpose("y", "x", "c").values)
+    if pixels.dtype.kind == "f":
+        pixels = np.rint(np.clip(pixels * (255 if pixels.max() <= 1 else 1), 0, 255)).astype(np.uint8)
+    return pixels[..., :3] if pixels.shape[2] > 4 else pixels
+
+
+ENTRY = Reader("SpatialData zarr: a table that annotates shapes, and an image", sniff, read)

@@ -1,0 +1,128 @@
+"""10x count matrices: HDF5 of Cell Ranger 2 and 3, and folders of Matrix Market files."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from histosge._runtime.messages import Note
+from histosge._runtime.types import Array
+from histosge.errors import DataError, UsageError
+
+__all__ = ["Matrix", "read_matrix"]
+
+_EXPRESSION = "Gene Expression"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrix:
+    """Counts (barcodes × genes) with their names."""
+
+    counts: sparse.csr_matrix
+    barcodes: Array
+    genes: Array
+    gene_ids: Array
+    notes: tuple[Note, ...] = ()
+
+
+def read_matrix(path: Path) -> Matrix:
+    """Read an ``.h5`` file or a folder with ``matrix.mtx[.gz]``.
+
+    Features that are no genes (antibodies, CRISPR guides) are left out, with a remark.
+
+    Raises
+    ------
+    UsageError
+        When there is nothing at ``path``.
+    DataError
+        When it is damaged or no count matrix.
+    """
+    if not path.exists():
+        raise UsageError(f"Expected a count matrix, found none at '{path}'.")
+    return _read_folder(path) if path.is_dir() else _read_h5(path)
+
+
+@contextmanager
+def _damage_as_sentence(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, LookupError, ValueError, TypeError, RuntimeError, zlib.error) as error:
+        raise DataError(
+            f"'{path}' is damaged, cut short or no 10x count matrix ({error}). Copy it again."
+        ) from error
+
+
+def _read_h5(path: Path) -> Matrix:
+    import h5py
+
+    with _damage_as_sentence(path), h5py.File(path, "r") as file:
+        group = file["matrix"] if "matrix" in file else file[next(iter(file))]
+        shape = tuple(int(size) for size in group["shape"][:])
+        # stored gene by barcode in columns, which is barcode by gene in rows
+        parts = (group["data"][:], group["indices"][:], group["indptr"][:])
+        counts = sparse.csr_matrix(parts, shape=shape[::-1])
+        counts.check_format()
+        barcodes = _text(group["barcodes"])
+        if "features" in group:
+            features = group["features"]
+            kinds = _text(features["feature_type"]) if "feature_type" in features else None
+            return _genes_only(counts, barcodes, _text(features["name"]), _text(features["id"]), kinds)
+        return _genes_only(counts, barcodes, _text(group["gene_names"]), _text(group["genes"]), None)
+
+
+def _read_folder(folder: Path) -> Matrix:
+    from scipy.io import mmread
+
+    with _damage_as_sentence(folder):
+        barcodes = np.array([line.split("\t")[0] for line in _lines(folder, "barcodes.tsv")])
+        features = [line.split("\t") for line in _lines(folder, "features.tsv", "genes.tsv")]
+        matrix = mmread(_one_of(folder, "matrix.mtx"))
+        counts = sparse.csr_matrix(matrix.T)
+        if counts.shape != (len(barcodes), len(features)):
+            raise ValueError(
+                f"a matrix of {counts.shape} for {len(barcodes)} barcodes and {len(features)} features"
+            )
+    ids = np.array([feature[0] for feature in features])
+    names = np.array([feature[1] if len(feature) > 1 else feature[0] for feature in features])
+    kinds = np.array([feature[2] if len(feature) > 2 else _EXPRESSION for feature in features])
+    return _genes_only(counts, barcodes, names, ids, kinds)
+
+
+def _genes_only(
+    counts: sparse.csr_matrix, barcodes: Array, genes: Array, gene_ids: Array, kinds: Array | None
+) -> Matrix:
+    if kinds is None or (kinds == _EXPRESSION).all() or not (kinds == _EXPRESSION).any():
+        return Matrix(counts, barcodes, genes, gene_ids)
+    keep = kinds == _EXPRESSION
+    others = ", ".join(sorted(set(kinds[~keep].tolist())))
+    note = Note("info", f"{int((~keep).sum())} features that are no genes ({others}) were left out.")
+    return Matrix(counts[:, keep], barcodes, genes[keep], gene_ids[keep], (note,))
+
+
+def _text(dataset: Any) -> Array:
+    return np.array(
+        [item.decode() if isinstance(item, bytes) else str(item) for item in dataset[:]], dtype=str
+    )
+
+
+def _one_of(folder: Path, *names: str) -> Path:
+    for name in names:
+        for candidate in (folder / name, folder / f"{name}.gz"):
+            if candidate.exists():
+                return candidate
+    raise ValueError(f"no {' or '.join(names)}[.gz] in the folder")
+
+
+def _lines(folder: Path, *names: str) -> list[str]:
+    path = _one_of(folder, *names)
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as stream:
+        return [line.rstrip("\n") for line in stream if line.strip()]

@@ -1,0 +1,66 @@
+"""Visium HD: square bins of Space Ranger's ``binned_outputs``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from histosge.errors import UsageError
+from histosge.geometry.platforms import visium_hd
+from histosge.section.section import Section
+
+from .base import Reader, ReadOptions
+from .draft import finish
+from .spaceranger import draft_of, has_positions
+
+__all__ = ["ENTRY"]
+
+_BIN = re.compile(r"square_(\d+)um$")
+# 2 µm bins hold few counts each, and there are millions; 16 µm is about the size of a cell
+_DEFAULT_UM = 16.0
+
+
+def sniff(path: Path) -> bool:
+    """Tell a ``square_*um`` folder, or one that holds such."""
+    return path.is_dir() and bool(_bins(path))
+
+
+def read(path: Path, options: ReadOptions) -> Section:
+    """Read the bins of one size.
+
+    Raises
+    ------
+    UsageError
+        When the size asked for is not there.
+    """
+    bins = _bins(path)
+    size = options.bin_um or (_DEFAULT_UM if _DEFAULT_UM in bins else max(bins))
+    if size not in bins:
+        sizes = ", ".join(f"{found:g}" for found in sorted(bins))
+        raise UsageError(
+            f"Expected bins of {size:g} µm in '{path}', found {sizes}. Choose one with --bin-um."
+        )
+    folder = bins[size]
+    name = f"{folder.parent.parent.name if folder.parent.name == 'binned_outputs' else folder.parent.name}_{size:g}um"
+    return finish(draft_of(folder, visium_hd(size), name), options)
+
+
+def _bins(path: Path) -> dict[float, Path]:
+    """Return the folders of bins by their size in µm."""
+    places = (
+        [path.parent]
+        if _BIN.search(path.name)
+        else [path, path / "binned_outputs", path / "outs/binned_outputs"]
+    )
+    only = path if _BIN.search(path.name) else None
+    found = {}
+    for folder in (
+        folder for place in places if place.is_dir() for folder in sorted(place.glob("square_*um"))
+    ):
+        size = _BIN.search(folder.name)
+        if size and has_positions(folder) and only in (None, folder):
+            found[float(size.group(1))] = folder
+    return found
+
+
+ENTRY = Reader("Visium HD: outs, binned_outputs, or one square_*um folder; --bin-um chooses", sniff, read)

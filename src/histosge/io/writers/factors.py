@@ -1,0 +1,171 @@
+"""``factors.h5ad``: a prediction of any number of genes in the space of its factors, and what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.types import Array
+from histosge.errors import DataError
+from histosge.prediction.attribution import ORIGINS, Sources
+from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.section.section import Section
+
+from . import layout, measured
+from .hdf5 import clear_layout, clear_reading, created
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["NAME", "read", "section", "write"]
+
+NAME = "factors.h5ad"
+_COLUMNS = ("offset", "nugget", "inflation", "skill")
+_ABOUT = {
+    "X": "not held: gene = max(0, var['offset'] + obsm['fields'] @ varm['loadings'][gene]), log1p of counts per 10 000",
+    "obsm_fields": "mean of each factor at each place",
+    "obsm_field_sd": "standard deviation of each factor at each place; the factors are independent",
+    "varm_loadings": "weight of each factor in each gene",
+    "var": "offset: where all fields are 0; nugget: standard deviation of a measurement around what the factors say; "
+    "inflation: factor on standard deviations; skill: correlation with what was measured at spots, "
+    "or in sections, left out, NaN where unknown; "
+    "from_position, from_histology, from_siblings, where known: shares of the gene's pattern, which add up to 1; all 0 "
+    "for a gene without one",
+    "uns_sources": "where known: covariance of the parts of each factor (position, histology, siblings) with the whole",
+    "uns_measured": "the section as measured: counts (spots × genes), genes, spots, spatial_um",
+}
+
+
+def write(path: Path, section: Section, factored: FactoredPrediction) -> Path:
+    """Write a prediction as ``factors.h5ad`` and return its path.
+
+    An AnnData file without ``X``. ``obs``, ``obsm["spatial"]``, ``obsm["spatial_um"]``, ``uns["spatial"]`` and
+    ``uns["histosge"]`` are those of ``prediction.h5ad``; ``obsm["fields"]`` (float32) and ``obsm["field_sd"]``
+    (float16: a standard deviation to three digits) times ``varm["loadings"]`` make the genes; ``uns["measured"]`` holds
+    the section. Where it is known, ``var["from_position"]``, ``var["from_histology"]`` and ``var["from_siblings"]`` say
+    what each gene's pattern is made of, and ``uns["sources"]`` is what they follow from. The file appears whole or not
+    at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    section
+        What the model was fitted to.
+    factored
+        The prediction.
+
+    Raises
+    ------
+    DataError
+        For genes that the section does not have, numbers that are not finite, a full disk.
+    UsageError
+        For a path that cannot be written.
+    """
+    _check(factored)
+    parts = _parts(section, factored)
+    with atomic_path(path) as draft, created(draft, parts):
+        pass
+    return path
+
+
+def read(path: Path) -> FactoredPrediction:
+    """Return the prediction that :func:`write` left at ``path``; only the factors are read.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file.
+    DataError
+        When it is truncated, or was not written by histosge.
+    """
+    with clear_reading(path, NAME):
+        held = _held(path, ("obs", "var", "obsm", "varm/loadings", "uns/histosge", "uns/sources"))
+    with clear_layout(path):
+        obsm, about = held["obsm"], held["uns/histosge"]
+        sd = obsm.get("field_sd")
+        return FactoredPrediction(
+            layout.locations(held["obs"], obsm["spatial_um"], about["layout"]),
+            _basis(held["var"], held["varm/loadings"], held.get("uns/sources")),
+            np.asarray(obsm["fields"]),
+            None if sd is None else np.asarray(sd, dtype=np.float32),
+            json.loads(about["provenance_json"]),
+        )
+
+
+def section(path: Path) -> Section:
+    """Return the section that a prediction came from, as far as its file holds it.
+
+    Its genes are those of the prediction, and one more for the counts of all others; its image is a small one.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file.
+    DataError
+        When it is truncated, or was not written by histosge.
+    """
+    with clear_reading(path, NAME):
+        held = _held(path, ("uns/measured", "uns/spatial"))
+    with clear_layout(path):
+        return measured.unpacked(held["uns/measured"], held["uns/spatial"])
+
+
+def _held(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """Read some elements of the file; what it lacks is missing here too."""
+    import h5py
+    from anndata.io import read_elem
+
+    with h5py.File(path, "r") as file:
+        return {name: read_elem(file[name]) for name in names if name in file}
+
+
+def _check(factored: FactoredPrediction) -> None:
+    basis = factored.basis
+    parts = {name: getattr(basis, name) for name in ("offset", "loadings", "nugget", "inflation")}
+    parts["sources"] = None if basis.sources is None else basis.sources.forms
+    for name, part in {**parts, "fields": factored.fields, "field_sd": factored.field_sd}.items():
+        if part is not None and not np.isfinite(part).all():
+            raise DataError(
+                f"Expected finite {name}, got NaN or infinity. The fit did not converge; try another seed or preset."
+            )
+
+
+def _parts(section: Section, factored: FactoredPrediction) -> dict[str, Any]:
+    """Return all of the file."""
+    places, basis = factored.locations, factored.basis
+    about = layout.describe(section, places, factored.provenance)
+    kept = {key: text for key, text in about["layout"]["about"].items() if key.startswith("obs")}
+    about["layout"]["about"] = {**kept, **_ABOUT}
+    found = layout.parts(section, places, about)
+    found["obsm"]["fields"] = np.asarray(factored.fields, dtype=np.float32)
+    if factored.field_sd is not None:
+        found["obsm"]["field_sd"] = np.asarray(factored.field_sd, dtype=np.float16)
+    found["uns"]["measured"] = measured.packed(section, basis.genes)
+    if basis.sources is not None:
+        found["uns"]["sources"] = np.asarray(basis.sources.forms, dtype=np.float32)
+    found["varm"]["loadings"] = np.asarray(basis.loadings, dtype=np.float32)
+    return found | {"var": _var(section, basis)}
+
+
+def _var(section: Section, basis: Basis) -> DataFrame:
+    """Return one row a gene: its identifier, and what the basis knows of it."""
+    frame = layout.var(section, basis.genes)
+    for name in _COLUMNS:
+        frame[name] = np.asarray(getattr(basis, name), dtype=np.float32)
+    if (shares := basis.shares) is not None:
+        for name, column in zip(ORIGINS, shares.T, strict=True):
+            frame[f"from_{name}"] = np.asarray(column, dtype=np.float32)
+    return frame
+
+
+def _basis(var: DataFrame, loadings: Array, forms: Array | None) -> Basis:
+    offset, nugget, inflation, skill = (var[name].to_numpy(dtype=np.float32) for name in _COLUMNS)
+    genes = var.index.to_numpy(dtype=str)
+    # files of earlier versions do not say
+    sources = None if forms is None else Sources(np.asarray(forms))
+    return Basis(genes, offset, np.asarray(loadings), nugget, inflation, skill, sources=sources)

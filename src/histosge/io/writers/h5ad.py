@@ -1,0 +1,191 @@
+"""``prediction.h5ad``: what was predicted beside what was measured, written piece by piece."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.types import Array
+from histosge.errors import DataError
+from histosge.models.base import Block
+from histosge.prediction.prediction import Prediction
+from histosge.section.locations import Locations
+from histosge.section.section import Section
+
+from . import layout
+from .hdf5 import PACKED, clear_layout, clear_reading, created
+from .rows import Rows
+
+__all__ = ["provenance", "read", "stream", "write"]
+
+# of a block, where a prediction in memory is cut into blocks
+_BLOCK_BYTES = 1 << 22
+
+
+def write(path: Path, section: Section, prediction: Prediction) -> Path:
+    """Write a prediction as ``prediction.h5ad`` and return its path; see :func:`stream` for what it holds."""
+    return stream(
+        path,
+        section,
+        prediction.locations,
+        prediction.genes,
+        _pieces(prediction),
+        provenance=prediction.provenance,
+        has_spread=prediction.spread is not None,
+    )
+
+
+def stream(
+    path: Path,
+    section: Section,
+    locations: Locations,
+    genes: Array,
+    blocks: Iterable[Block],
+    *,
+    provenance: Mapping[str, Any],
+    has_spread: bool | None = None,
+) -> Path:
+    """Write blocks of predictions as they come, in memory bounded by one block, and return the path.
+
+    ``X`` holds log1p(CP10k) predictions, float32; ``layers["measured"]`` what was measured, in rows that were
+    measured only; ``layers["spread"]`` the standard deviations where known; ``obsm["spatial"]`` pixels of the
+    full-resolution image and ``obsm["spatial_um"]`` µm; ``obs`` where each place came from; ``uns["spatial"]`` the
+    image, for Scanpy and Squidpy; ``uns["histosge"]`` the provenance. The file appears whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    section
+        What the model was fitted to.
+    locations, genes
+        Rows and columns.
+    blocks
+        (rows, means, standard deviations or ``None``), as :meth:`~histosge.models.base.Predictor.blocks` yields
+        them; in any order, each row once. Blocks in the order of the rows need no further disk space.
+    provenance
+        What made it; plain values.
+    has_spread
+        Whether the blocks hold standard deviations; ``None`` takes what the first one shows.
+
+    Raises
+    ------
+    DataError
+        For genes that the section does not have, blocks that miss or repeat rows or are not finite, a full disk.
+    UsageError
+        For a path that cannot be written.
+    """
+    has_spread, blocks = _peek(blocks, has_spread)
+    shape = (len(locations), len(genes))
+    parts = _parts(section, locations, np.asarray(genes, dtype=str), provenance)
+    with atomic_path(path) as draft, ExitStack() as stack:
+        file, sink = stack.enter_context(created(draft, parts))
+        matrices = []
+        for name in ("X", "layers/spread")[: 1 + has_spread]:
+            waiting = draft.parent / f"{name.split('/')[-1]}.waiting"
+            matrices.append(stack.enter_context(Rows(file, name, shape, waiting=waiting, packing=PACKED)))
+        for rows, *values in blocks:
+            for matrix, part in zip(matrices, _given(values, has_spread), strict=True):
+                matrix.put(rows, part)
+            sink.check()
+        for matrix in matrices:
+            matrix.finish()
+    return path
+
+
+def read(path: Path) -> Prediction:
+    """Return the prediction that :func:`write` or :func:`stream` left at ``path``.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file.
+    DataError
+        When it is truncated, or was not written by histosge.
+    """
+    from anndata import read_h5ad
+
+    with clear_reading(path):
+        adata = read_h5ad(path)
+    with clear_layout(path):
+        about = adata.uns["histosge"]
+        spread = adata.layers.get("spread")
+        return Prediction(
+            layout.locations(adata.obs, adata.obsm["spatial_um"], about["layout"]),
+            adata.var_names.to_numpy(dtype=str),
+            _dense(adata.X),
+            None if spread is None else _dense(spread),
+            json.loads(about["provenance_json"]),
+        )
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """Return what made the file at ``path``, exactly as it was given to the writer.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file.
+    DataError
+        When it is truncated, or was not written by histosge.
+    """
+    import h5py
+
+    with clear_reading(path), h5py.File(path, "r") as file:
+        held = file.get("uns/histosge/provenance_json")
+        text = None if held is None else held[()].decode()
+    with clear_layout(path):
+        if text is None:
+            raise KeyError("uns['histosge']")
+        return dict(json.loads(text))
+
+
+def _peek(blocks: Iterable[Block], has_spread: bool | None) -> tuple[bool, Iterator[Block]]:
+    """Tell from the first block whether there are standard deviations, where nobody said; return all blocks."""
+    blocks = iter(blocks)
+    if has_spread is not None:
+        return has_spread, blocks
+    first = next(blocks, None)
+    if first is None:
+        return False, blocks
+    return first[2] is not None, chain([first], blocks)
+
+
+def _given(values: list[Any], has_spread: bool) -> list[Array]:
+    """Return means and, where there are any, standard deviations of a block."""
+    mean, spread = values
+    if (spread is not None) != has_spread:
+        raise DataError("Expected standard deviations in all blocks or in none, got them in some.")
+    return [mean, spread] if has_spread else [mean]
+
+
+def _parts(
+    section: Section, locations: Locations, genes: Array, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return all of the file but ``X`` and ``layers["spread"]``."""
+    found = layout.parts(section, locations, layout.describe(section, locations, provenance))
+    return found | {
+        "var": layout.var(section, genes),
+        "layers": {"measured": layout.measured(section, locations, genes)},
+    }
+
+
+def _pieces(prediction: Prediction) -> Iterator[Block]:
+    """Cut a prediction into blocks of some megabytes."""
+    n, g = prediction.mean.shape
+    step = max(1, _BLOCK_BYTES // (4 * max(g, 1)))
+    for start in range(0, n, step):
+        rows = np.arange(start, min(start + step, n))
+        spread = None if prediction.spread is None else prediction.spread[rows]
+        yield rows, prediction.mean[rows], spread
+
+
+def _dense(matrix: Any) -> Array:
+    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float32)

@@ -1,0 +1,224 @@
+"""The layout that ``prediction.h5ad`` and the SpatialData table share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from histosge._runtime.types import Array
+from histosge.errors import UsageError
+from histosge.geometry.points import Points
+from histosge.geometry.spacing import median_spacing_um
+from histosge.section.expression import log_cp10k
+from histosge.section.locations import Locations
+from histosge.section.section import Section
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = [
+    "as_json",
+    "describe",
+    "library",
+    "locations",
+    "measured",
+    "obs",
+    "parts",
+    "place_diameter_um",
+    "spatial",
+    "var",
+]
+
+_COLUMNS = ("observed", "parent", "offset_class", "in_tissue", "array_col", "array_row")
+# longest side of the image put into a table; what Space Ranger calls hires
+_HIRES_PX = 2000
+_ABOUT = {
+    "X": "predicted expression, log1p of counts per 10 000; at the measured spots too",
+    "layers_measured": "log1p of counts per 10 000 as measured; only rows with obs['observed'] hold values. The other "
+    "rows are empty because nothing was measured there, not because nothing is expressed there",
+    "layers_spread": "standard deviation of a new measurement around X, its noise included, from models that know it",
+    "obs_observed": "True where the place is a measured spot",
+    "obs_parent": "barcode of the measured spot that the place belongs to; none where nothing was measured",
+    "obs_offset_class": "0 at the measured spots, k at their k-th translates, -1 at places of no class",
+    "obs_array": "array_col and array_row: position on the platform's array, fractional between the spots",
+    "obsm_spatial": "x, y in pixels of the full-resolution image",
+    "obsm_spatial_um": "x, y in micrometres",
+}
+
+
+def parts(section: Section, locations: Locations, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every AnnData file of a prediction holds, whatever it says of the genes.
+
+    Parameters
+    ----------
+    section, locations
+        What was fitted, and where was predicted.
+    about
+        As :func:`describe` makes it.
+    """
+    return {
+        "obs": obs(section, locations),
+        "obsm": {"spatial": locations.xy / section.mpp, "spatial_um": np.array(locations.xy)},
+        "uns": {"histosge": about, "spatial": spatial(section, locations)},
+        "layers": {},
+        "varm": {},
+        "obsp": {},
+        "varp": {},
+    }
+
+
+def obs(section: Section, locations: Locations) -> DataFrame:
+    """Return one row a place: whether it was measured, and where it came from."""
+    import pandas as pd
+
+    barcodes = pd.Index(section.spots.ids.astype(object))
+    # where nothing was measured a place belongs to no measured spot
+    parent = np.asarray(locations.parent, dtype=np.intp) if section.measured else np.full(len(locations), -1)
+    return pd.DataFrame(
+        {
+            "observed": np.array(locations.observed),
+            "parent": pd.Categorical.from_codes(parent, barcodes),
+            "offset_class": locations.offset_class.astype(np.int32),
+            "in_tissue": np.array(locations.in_tissue),
+            "array_col": np.array(locations.lattice_xy[:, 0]),
+            "array_row": np.array(locations.lattice_xy[:, 1]),
+        },
+        index=pd.Index(locations.points.ids.astype(object), name="place"),
+    )
+
+
+def locations(obs: DataFrame, xy_um: Array, held: Mapping[str, Any]) -> Locations:
+    """Rebuild the places; ``parent`` means rows of the section, whatever places were taken out since.
+
+    Parameters
+    ----------
+    obs
+        As :func:`obs` made it.
+    xy_um
+        Positions.
+    held
+        ``uns["histosge"]["layout"]``, as :func:`describe` made it.
+    """
+    row_of = {str(name): row for row, name in enumerate(held["spots"])}
+    observed, parent, offset_class, in_tissue, column, row = (obs[name] for name in _COLUMNS)
+    parent = parent.astype("category")
+    row_of_category = np.array([*(row_of[str(name)] for name in parent.cat.categories), -1], dtype=np.intp)
+    return Locations(
+        Points(np.asarray(xy_um), obs.index.to_numpy(), float(held["place_diameter_um"])),
+        np.column_stack([column, row]).astype(np.float64),
+        row_of_category[parent.cat.codes],
+        offset_class.to_numpy(dtype=np.intp),
+        observed.to_numpy(dtype=bool),
+        in_tissue.to_numpy(dtype=bool),
+    )
+
+
+def var(section: Section, genes: Array) -> DataFrame:
+    """Return one row a gene, with its stable identifier."""
+    import pandas as pd
+
+    ids = section.gene_ids[section.columns(genes)].astype(object)
+    return pd.DataFrame({"gene_ids": ids}, index=pd.Index(np.asarray(genes).astype(object), name="gene"))
+
+
+def measured(section: Section, locations: Locations, genes: Array) -> sparse.csr_matrix:
+    """Return log1p(CP10k) as measured, places × genes; rows of places that were not measured are empty."""
+    values = log_cp10k(section.counts, columns=section.columns(genes)).tocsr()
+    values = values[locations.parent[locations.observed]].astype(np.float32)
+    values.sort_indices()
+    stored = np.zeros(len(locations), dtype=np.int64)
+    stored[locations.observed] = np.diff(values.indptr)
+    ends = np.concatenate([[0], np.cumsum(stored)])
+    return sparse.csr_matrix((values.data, values.indices, ends), shape=(len(locations), len(genes)))
+
+
+def spatial(section: Section, locations: Locations) -> dict[str, Any]:
+    """Return ``uns["spatial"]`` as Scanpy and Squidpy read it: the image, and how pixels relate.
+
+    The image has at most 2000 pixels a side. ``spot_diameter_fullres`` is that of the places, not of the spots.
+    Without image there are scale factors only.
+    """
+    diameter_px = place_diameter_um(section, locations) / section.mpp
+    content: dict[str, Any] = {
+        "images": {},
+        "scalefactors": {"spot_diameter_fullres": diameter_px},
+        "metadata": {"software": "histosge", "platform": section.platform.name},
+    }
+    if section.slide is not None:
+        mpp = max(section.slide.mpp, max(section.slide.size_um) / _HIRES_PX)
+        image = section.slide.thumbnail(mpp)
+        content["images"]["hires"] = image
+        scale = image.shape[1] / (section.slide.size_um[0] / section.mpp)
+        content["scalefactors"]["tissue_hires_scalef"] = scale
+    return {library(section): content}
+
+
+def library(section: Section) -> str:
+    """Return the section's name as a key that HDF5 and zarr allow."""
+    return section.name.replace("/", "_").strip(". ") or "section"
+
+
+def place_diameter_um(section: Section, locations: Locations) -> float:
+    """Return the diameter to draw a place with: its own, or for mere points the distance to their neighbours."""
+    if locations.points.diameter_um > 0:
+        return locations.points.diameter_um
+    if len(locations) < 2:
+        return section.spots.diameter_um or section.pitch_um
+    return median_spacing_um(locations.xy)
+
+
+def describe(section: Section, locations: Locations, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``uns["histosge"]``: the provenance to browse and as exact JSON, and what the parts of the file mean.
+
+    HDF5 has neither null nor lists of mixed things. To browse, what is ``None`` is left out and such lists become
+    mappings by position; ``provenance_json`` holds everything.
+    """
+    plain = _plain(provenance)
+    layout = {
+        "about": dict(_ABOUT),
+        "mpp": section.mpp,
+        "place_diameter_um": locations.points.diameter_um,
+        # the rows that `parent` means, also after some places were taken out of the file
+        "spots": section.spots.ids.astype(object),
+    }
+    return {**_browsable(plain), "layout": layout, "provenance_json": json.dumps(plain)}
+
+
+def as_json(provenance: Mapping[str, Any]) -> str:
+    """Return the provenance as JSON, all of it."""
+    return json.dumps(_plain(provenance))
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as JSON knows it."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    raise UsageError(
+        f"Expected plain values in the provenance, got {type(value).__name__}. Use numbers, text and lists."
+    )
+
+
+def _browsable(value: Any) -> Any:
+    """Return a plain value as HDF5 can hold it."""
+    if isinstance(value, Mapping):
+        return {key.replace("/", "_"): _browsable(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        if all(isinstance(item, str) for item in value):
+            return np.array(value, dtype=object)
+        if all(isinstance(item, (bool, int, float)) for item in value):
+            return np.array(value)
+        return {str(index): _browsable(item) for index, item in enumerate(value) if item is not None}
+    return value

@@ -1,0 +1,120 @@
+"""The section a prediction came from, small enough to travel inside its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from histosge._runtime.types import Array
+from histosge.geometry.lattice import Lattice
+from histosge.geometry.platforms import Platform
+from histosge.geometry.points import Points
+from histosge.images.slide import SlideImage
+from histosge.section.section import Section
+
+__all__ = ["OTHERS", "packed", "unpacked"]
+
+# the counts of all genes that were not kept, in one column: depths stay what they were
+OTHERS = "(other genes)"
+
+
+def packed(section: Section, genes: Array) -> dict[str, Any]:
+    """Return what was measured of ``genes``, and the sum over the others, as AnnData can hold it in ``uns``.
+
+    Raises
+    ------
+    DataError
+        For a gene that the section does not have.
+    """
+    columns = section.columns(genes)
+    counts = section.counts[:, columns]
+    names, gene_ids = section.genes[columns], section.gene_ids[columns]
+    others = np.asarray(section.counts.sum(axis=1) - counts.sum(axis=1)).ravel()
+    if others.any():
+        counts = sparse.hstack([counts, sparse.csr_matrix(others[:, None])])
+        names, gene_ids = np.append(names, OTHERS), np.append(gene_ids, OTHERS)
+    return {
+        # gene after gene: one gene is read without the others
+        "counts": _narrow(sparse.csc_matrix(counts)),
+        "genes": names.astype(object),
+        "gene_ids": gene_ids.astype(object),
+        "spots": section.spots.ids.astype(object),
+        "spatial_um": np.array(section.spots.xy),
+        "lattice_xy": np.array(section.lattice_xy),
+        "facts_json": json.dumps(_facts(section)),
+    }
+
+
+def unpacked(held: Mapping[str, Any], spatial: Mapping[str, Any]) -> Section:
+    """Return the section that :func:`packed` kept: its image is the one in the file, at most 2000 pixels a side.
+
+    Parameters
+    ----------
+    held
+        What :func:`packed` returned.
+    spatial
+        ``uns["spatial"]`` of the same file, as :func:`histosge.io.writers.layout.spatial` made it.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        When parts are missing.
+    """
+    facts = json.loads(held["facts_json"])
+    lattice = facts["lattice"]
+    return Section(
+        facts["name"],
+        sparse.csr_matrix(held["counts"], dtype=np.float64),
+        np.asarray(held["genes"], dtype=str),
+        np.asarray(held["gene_ids"], dtype=str),
+        Points(np.asarray(held["spatial_um"]), np.asarray(held["spots"], dtype=str), facts["diameter_um"]),
+        np.asarray(held["lattice_xy"]),
+        None if lattice is None else Lattice(**{key: _array(value) for key, value in lattice.items()}),
+        Platform(**facts["platform"]),
+        facts["mpp"],
+        _slide(spatial, facts["mpp"]),
+    )
+
+
+def _facts(section: Section) -> dict[str, Any]:
+    lattice = None
+    if section.lattice is not None:
+        names = ("kind", "origin_um", "step_um", "basis", "residual_um")
+        lattice = {name: _plain(getattr(section.lattice, name)) for name in names}
+    return {
+        "name": section.name,
+        "mpp": section.mpp,
+        "diameter_um": section.spots.diameter_um,
+        "platform": asdict(section.platform),
+        "lattice": lattice,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _array(value: Any) -> Any:
+    return np.array(value, dtype=np.float64) if isinstance(value, list) else value
+
+
+def _narrow(counts: sparse.csc_matrix) -> sparse.csc_matrix:
+    """Return the counts in the smallest whole numbers that hold them."""
+    counts.sort_indices()
+    counts.eliminate_zeros()
+    most = counts.data.max() if counts.nnz else 0
+    return counts.astype(np.min_scalar_type(int(most)))
+
+
+def _slide(spatial: Mapping[str, Any], mpp: float) -> SlideImage | None:
+    """Return the image in the file; its scale says how many of its pixels a full-resolution pixel is."""
+    (library,) = spatial.values()
+    image = library.get("images", {}).get("hires")
+    if image is None:
+        return None
+    return SlideImage.from_array(image, mpp / float(library["scalefactors"]["tissue_hires_scalef"]))

@@ -1,0 +1,124 @@
+"""A matrix on disk whose rows arrive in any order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from histosge._runtime.types import Array
+from histosge.errors import DataError
+
+__all__ = ["Rows"]
+
+# of one chunk of the compressed matrix
+_CHUNK_BYTES = 1 << 20
+
+
+class Rows:
+    """Fill a float32 matrix of an HDF5 file row by row.
+
+    Compressed chunks can be written well only once and in order. Rows that come in order go straight into them; from
+    the first one that does not, rows wait uncompressed in a file beside it and are copied at the end. Memory is
+    bounded by one block either way.
+
+    Parameters
+    ----------
+    group, name
+        Where to create the matrix.
+    shape
+        Rows and columns.
+    waiting
+        Path of the file for rows that come early; removed at the end.
+    packing
+        Compression, as h5py takes it.
+    """
+
+    def __init__(
+        self, group: Any, name: str, shape: tuple[int, int], *, waiting: Path, packing: dict[str, Any]
+    ) -> None:
+        self._name = name
+        self._shape = shape
+        self._step = max(1, _CHUNK_BYTES // (4 * max(shape[1], 1)))
+        chunks = None if 0 in shape else (min(self._step, shape[0]), shape[1])
+        packing = {} if chunks is None else packing
+        self._matrix = group.create_dataset(name, shape, dtype="f4", chunks=chunks, **packing)
+        self._matrix.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        self._waiting = waiting
+        self._early: IO[bytes] | None = None
+        self._written = 0
+        self._seen = np.zeros(shape[0], dtype=bool)
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._early is not None:
+            self._early.close()
+            self._waiting.unlink(missing_ok=True)
+
+    def put(self, rows: Array, values: Array) -> None:
+        """Write ``values`` into ``rows``.
+
+        Raises
+        ------
+        DataError
+            For rows that do not exist or came before, and values that are not finite.
+        """
+        rows = np.asarray(rows)
+        self._check(rows, values)
+        self._seen[rows] = True
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        if self._early is None and np.array_equal(rows, np.arange(self._written, self._written + len(rows))):
+            self._matrix[self._written : self._written + len(rows)] = values
+            self._written += len(rows)
+            return
+        if self._early is None:
+            self._early = self._waiting.open("w+b")
+        # one write a run of neighbouring rows
+        for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
+            self._early.seek(4 * self._shape[1] * int(rows[run[0]]))
+            self._early.write(values[run].tobytes())
+
+    def finish(self) -> None:
+        """Bring the rows that came early into their places.
+
+        Raises
+        ------
+        DataError
+            When rows are missing.
+        """
+        if not self._seen.all():
+            raise DataError(
+                f"Expected predictions for {len(self._seen)} places, got {int(self._seen.sum())}. The model's "
+                "predictor leaves some out."
+            )
+        if self._early is None:
+            return
+        width = self._shape[1]
+        self._early.seek(4 * width * self._written)
+        for start in range(self._written, self._shape[0], self._step):
+            stop = min(start + self._step, self._shape[0])
+            held = np.frombuffer(self._early.read(4 * width * (stop - start)), dtype=np.float32)
+            self._matrix[start:stop] = held.reshape(stop - start, width)
+
+    def _check(self, rows: Array, values: Array) -> None:
+        if values.shape != (len(rows), self._shape[1]):
+            raise DataError(
+                f"Expected a block {(len(rows), self._shape[1])} of {self._name}, got {values.shape}."
+            )
+        if len(rows) and (rows.min() < 0 or rows.max() >= self._shape[0]):
+            raise DataError(f"Expected rows below {self._shape[0]}, got {rows.max()}.")
+        if self._seen[rows].any() or len(np.unique(rows)) != len(rows):
+            raise DataError(
+                "Expected each place predicted once, got one twice. The model's predictor repeats rows."
+            )
+        if not np.isfinite(values).all():
+            raise DataError(
+                f"Expected finite predictions, got NaN or infinity in {self._name}. The fit did not converge; "
+                "try another seed or preset."
+            )

@@ -1,0 +1,151 @@
+"""Predictions as a SpatialData store: image, circles and table in one frame, in µm and in full-resolution pixels."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.types import Array
+from histosge.errors import UsageError
+from histosge.prediction.factored import FactoredPrediction
+from histosge.prediction.prediction import Prediction
+from histosge.section.section import Section
+
+from . import layout
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["require", "write"]
+
+_REGION, _IMAGE = "places", "image"
+# of places × genes in memory at a time
+_PIECE = 1 << 22
+# the image that goes along is for looking at: what napari shows of a section at a glance
+_LONGEST_PX = 4096
+# SpatialData's name for the frame that viewers open first, and ours for the one of other tools' full-resolution stores
+_UM, _PIXELS = "global", "fullres_px"
+
+
+def require() -> None:
+    """Raise a :class:`UsageError` where SpatialData is not installed."""
+    if find_spec("spatialdata") is None:
+        raise UsageError("SpatialData is not installed. Run: pip install 'histosge[spatialdata]'")
+
+
+def write(path: Path, section: Section, prediction: Prediction | FactoredPrediction) -> Path:
+    """Write a zarr store with ``places`` (circles), ``image`` and ``table``, and return the path.
+
+    There are two coordinate systems: ``global`` in µm, in which the circles are written, and ``fullres_px`` in pixels
+    of the full-resolution image, for those who lay other stores of the same section over this one. The image carries
+    the scale that brings it to either. ``table`` is laid out as ``prediction.h5ad``. Places without extent,
+    such as cells, are drawn as wide as the distance to their neighbours, as SpatialData has no circles of radius 0.
+    The store appears whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        Where SpatialData is not installed, or the path cannot be written.
+    OutputError
+        When the disk is full.
+    """
+    require()
+    import spatialdata
+    from spatialdata.models import ShapesModel, TableModel
+
+    places = prediction.locations
+    circles = ShapesModel.parse(
+        np.array(places.xy),
+        geometry=0,
+        radius=layout.place_diameter_um(section, places) / 2,
+        index=places.points.ids.astype(object),
+        transformations=_frames(section, 1.0, 1.0),
+    )
+    table = TableModel.parse(
+        _table(section, prediction), region=_REGION, region_key="region", instance_key="place_id"
+    )
+    elements: dict[str, Any] = {_REGION: circles, "table": table}
+    if section.slide is not None:
+        elements[_IMAGE] = _image(section)
+    with atomic_path(path) as draft:
+        spatialdata.SpatialData.init_from_elements(elements).write(draft)
+    return path
+
+
+def _table(section: Section, prediction: Prediction | FactoredPrediction) -> AnnData:
+    """Return the table, laid out as ``prediction.h5ad``."""
+    from anndata import AnnData
+
+    places = prediction.locations
+    obs = layout.obs(section, places)
+    obs["region"] = _REGION
+    obs["region"] = obs["region"].astype("category")
+    obs["place_id"] = np.asarray(places.points.ids, dtype=object)
+    layers = {"measured": layout.measured(section, places, prediction.genes)}
+    mean, spread = _matrices(prediction)
+    if spread is not None:
+        layers["spread"] = spread
+    return AnnData(
+        mean,
+        obs=obs,
+        var=layout.var(section, prediction.genes),
+        obsm={"spatial": np.array(places.xy), "spatial_px": places.xy / section.mpp},
+        layers=layers,
+        uns={"histosge": layout.describe(section, places, prediction.provenance)},
+    )
+
+
+def _matrices(prediction: Prediction | FactoredPrediction) -> tuple[Any, Any]:
+    """Return means and standard deviations; of factors, as pieces that are multiplied out while they are written."""
+    if isinstance(prediction, Prediction):
+        return np.array(prediction.mean), prediction.spread
+    from dask.array import map_blocks
+
+    step = max(1, _PIECE // max(len(prediction.genes), 1))
+    rows = [min(step, len(prediction) - start) for start in range(0, len(prediction), step)]
+    chunks = (tuple(rows), (len(prediction.genes),))
+
+    def piece(name: str, block_info: Any = None) -> Array:
+        start, stop = block_info[None]["array-location"][0]
+        return np.asarray(getattr(prediction.take(slice(start, stop)).whole(observation=True), name))
+
+    has = {"mean": True, "spread": prediction.field_sd is not None}
+    mean, spread = (
+        map_blocks(piece, name, chunks=chunks, dtype=np.float32, meta=np.zeros((0, 0), np.float32))
+        if there
+        else None
+        for name, there in has.items()
+    )
+    return mean, spread
+
+
+def _image(section: Section) -> Any:
+    """Return the image with its scale, as a pyramid."""
+    from spatialdata.models import Image2DModel
+
+    if section.slide is None:
+        raise UsageError(f"Section '{section.name}' has no image.")
+    mpp = max(section.slide.mpp, max(section.slide.size_um) / _LONGEST_PX)
+    pixels = np.moveaxis(section.slide.thumbnail(mpp), 2, 0)
+    width_um, height_um = section.slide.size_um
+    return Image2DModel.parse(
+        np.ascontiguousarray(pixels),
+        dims=("c", "y", "x"),
+        c_coords=["r", "g", "b"],
+        transformations=_frames(section, width_um / pixels.shape[2], height_um / pixels.shape[1]),
+        scale_factors=[2, 2] if min(pixels.shape[1:]) > 512 else None,
+    )
+
+
+def _frames(section: Section, x_um: float, y_um: float) -> dict[str, Any]:
+    """Return how units of ``x_um`` and ``y_um`` become µm and full-resolution pixels."""
+    from spatialdata.transformations import Scale
+
+    return {
+        _UM: Scale([x_um, y_um], ("x", "y")),
+        _PIXELS: Scale([x_um / section.mpp, y_um / section.mpp], ("x", "y")),
+    }

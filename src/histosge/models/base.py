@@ -1,0 +1,198 @@
+"""The one verb pair of the package: ``model.fit(samples)`` makes a predictor, ``predict`` asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from histosge._runtime.device import Precision
+from histosge._runtime.types import Array, Float
+from histosge.prediction.factored import FactoredPrediction
+from histosge.prediction.prediction import Prediction
+from histosge.section.inputs import Inputs, Samples
+
+__all__ = [
+    "Block",
+    "Crop",
+    "FactoredPredictor",
+    "Model",
+    "ModelCard",
+    "Needs",
+    "Predictor",
+    "Runtime",
+    "SightedPredictor",
+    "predict",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """The square window of tissue a model wants around a place, where it differs from the encoder's own.
+
+    Exactly one of ``size_um`` and ``size_px`` is set; ``size_px`` means pixels of the full-resolution image, as
+    the published systems do, and is turned into µm by the section's ``mpp``.
+    """
+
+    size_um: float | None = None
+    size_px: int | None = None
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+
+    @classmethod
+    def of(cls, size_um: float | None, size_px: int | None) -> Crop | None:
+        """Return the window in µm where that is given, otherwise in pixels; without either, the encoder's own."""
+        if size_um is not None:
+            return cls(size_um)
+        return None if size_px is None else cls(size_px=size_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the workflow must prepare for a model.
+
+    Parameters
+    ----------
+    features
+        Encoder features.
+    colour
+        Mean colour of the patch.
+    patch_px
+        Side of the raw patches the model trains its own network on; ``None`` for models that read features.
+    crop
+        The window to take instead of the encoder's own.
+    """
+
+    features: bool = False
+    colour: bool = False
+    patch_px: int | None = None
+    crop: Crop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a user must know of a model.
+
+    Parameters
+    ----------
+    name
+        As given to ``--model``.
+    summary
+        One sentence.
+    citation
+        Key in ``references.bib``; empty where there is nobody to cite.
+    uses_image, uses_position
+        What its predictions can depend on; contracts test both.
+    joint
+        Whether what is predicted at a place depends on which other places are asked for.
+    """
+
+    name: str
+    summary: str
+    citation: str
+    uses_image: bool
+    uses_position: bool
+    joint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """How to run, as opposed to what: nothing here changes what a model means.
+
+    Parameters
+    ----------
+    device, precision
+        Resolved device; ``"fp32"`` or ``"bf16"`` autocast.
+    checkpoint
+        Folder for resumable training state; ``None`` keeps none.
+    report
+        Called with (done, total, text) as work proceeds.
+    """
+
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    checkpoint: Path | None = None
+    report: Callable[[int, int, str], None] | None = field(default=None, compare=False)
+
+
+# rows of the inputs (ascending), their means and, from models that know it, their standard deviations
+Block: TypeAlias = "tuple[Array, Float[np.ndarray, 'b g'], Float[np.ndarray, 'b g'] | None]"
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """What fitting returns; all it knows of the measured spots is inside it."""
+
+    @property
+    def genes(self) -> Array:
+        """Names of the genes predicted, in the order of the columns."""
+        ...
+
+    def blocks(self, inputs: Inputs) -> Iterator[Block]:
+        """Predict piece by piece, in bounded memory; together the pieces hold every row exactly once."""
+        ...
+
+    def arrays(self) -> Mapping[str, Array]:
+        """Return all fitted arrays, for the artefact on disk."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the fitted plain values (JSON), loss curve included, for the artefact and the provenance."""
+        ...
+
+
+@runtime_checkable
+class FactoredPredictor(Predictor, Protocol):
+    """A predictor whose genes are sums of a few fields: its predictions need not be multiplied out."""
+
+    def factored(self, inputs: Inputs) -> FactoredPrediction:
+        """Predict at all places, kept as factors."""
+        ...
+
+    def scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
+        """Return mean and standard deviation of each factor at each fitted spot, predicted from all others."""
+        ...
+
+
+@runtime_checkable
+class SightedPredictor(Predictor, Protocol):
+    """A predictor that does better where it has looked at a section before it is asked about places in it."""
+
+    def having_seen(self, inputs: Inputs) -> Predictor:
+        """Return one that has looked at places all over a section of which no spot was fitted."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A frozen configuration; the hash of its fields identifies it."""
+
+    card: ClassVar[ModelCard]
+
+    @property
+    def needs(self) -> Needs:
+        """What must be prepared."""
+        ...
+
+    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> Predictor:
+        """Learn from ``samples``. The same seed gives the same bits on a CPU."""
+        ...
+
+    def restore(self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> Predictor:
+        """Rebuild the predictor from what :meth:`Predictor.arrays` and :meth:`Predictor.facts` returned."""
+        ...
+
+
+def predict(predictor: Predictor, inputs: Inputs) -> Prediction:
+    """Return the whole prediction in memory; see :func:`histosge.io.writers.h5ad.stream` for more than fits."""
+    genes = predictor.genes
+    mean = np.empty((len(inputs), len(genes)), dtype=np.float32)
+    spread: Array | None = None
+    for rows, block, block_spread in predictor.blocks(inputs):
+        mean[rows] = block
+        if block_spread is not None:
+            spread = np.empty_like(mean) if spread is None else spread
+            spread[rows] = block_spread
+    return Prediction(inputs.locations, genes, mean, spread)

@@ -1,0 +1,1 @@
+"""Simple models that every other model is compared with."""

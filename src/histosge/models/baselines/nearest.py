@@ -1,0 +1,39 @@
+"""The nearest spot: what a reader of a spot map does by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from histosge._runtime.types import Array
+from histosge.models.base import ModelCard, Needs, Runtime
+from histosge.section.inputs import Samples
+
+from .idw import WeighingPredictor
+
+__all__ = ["Nearest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Answers what was measured at the nearest spot."""
+
+    card: ClassVar[ModelCard] = ModelCard(
+        "nearest", "What was measured at the nearest spot.", "", False, True
+    )
+
+    @property
+    def needs(self) -> Needs:
+        """Positions alone."""
+        return Needs()
+
+    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> WeighingPredictor:
+        """Remember the spots."""
+        return WeighingPredictor(samples.genes, samples.inputs.locations.xy, samples.expression, 1, 1.0)
+
+    def restore(
+        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+    ) -> WeighingPredictor:
+        """Rebuild the predictor."""
+        return WeighingPredictor(genes, arrays["xy_um"], arrays["expression"], 1, 1.0)

@@ -1,0 +1,1 @@
+"""Factor cokriging with histology."""

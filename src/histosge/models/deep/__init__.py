@@ -1,0 +1,1 @@
+"""HisToSGE, its ablations, and how networks are trained."""

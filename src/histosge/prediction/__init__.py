@@ -1,0 +1,1 @@
+"""Predictions, how sure they are, and what they are made of."""

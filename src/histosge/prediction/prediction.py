@@ -1,0 +1,68 @@
+"""A prediction: expression at places, with how sure the model is and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from histosge._runtime.names import positions_or_refuse
+from histosge._runtime.types import Array, Float, Int, frozen
+from histosge.errors import DataError
+from histosge.section.locations import Locations
+
+__all__ = ["Prediction"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Expression predicted at ``locations``, in log1p(CP10k).
+
+    Parameters
+    ----------
+    locations
+        Where.
+    genes
+        Gene names, one a column.
+    mean
+        The predicted values, n × g.
+    spread
+        Standard deviation of each, n × g, from models that know it; ``None`` from those that do not.
+    provenance
+        What made it: plain values only, written into every file.
+    """
+
+    locations: Locations
+    genes: Array
+    mean: Float[np.ndarray, "n g"]
+    spread: Float[np.ndarray, "n g"] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        genes = np.asarray(self.genes, dtype=str)
+        shape = (len(self.locations), len(genes))
+        for name in ("mean", "spread"):
+            part = getattr(self, name)
+            if part is not None and part.shape != shape:
+                raise DataError(f"Expected {name} of shape {shape}, got {part.shape}.")
+        object.__setattr__(self, "genes", frozen(genes))
+
+    def __len__(self) -> int:
+        return len(self.locations)
+
+    def columns(self, genes: Sequence[str] | Array) -> Int[np.ndarray, " g"]:
+        """Return the columns of ``mean`` that hold ``genes``, in their order.
+
+        Raises
+        ------
+        UsageError
+            For a gene that was not predicted; near misses are offered.
+        """
+        return positions_or_refuse(genes, self.genes, "genes predicted")
+
+    def take(self, index: Any) -> Prediction:
+        """Return the prediction at the places ``index``."""
+        spread = None if self.spread is None else self.spread[index]
+        return Prediction(self.locations.take(index), self.genes, self.mean[index], spread, self.provenance)

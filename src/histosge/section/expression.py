@@ -1,0 +1,35 @@
+"""From counts to expression."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from histosge._runtime.types import Array, Float
+
+__all__ = ["TARGET_SUM", "depth", "log_cp10k"]
+
+# counts per ten thousand, as scanpy, Seurat and the HisToSGE paper have it
+TARGET_SUM = 1e4
+
+
+def depth(counts: sparse.csr_matrix) -> Float[np.ndarray, " s"]:
+    """Return the total counts of each spot, over all genes."""
+    return np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+
+
+def log_cp10k(counts: sparse.csr_matrix, *, columns: Array | None = None) -> sparse.csr_matrix:
+    """Return log1p(10 000 · count / total) as a sparse matrix.
+
+    Parameters
+    ----------
+    counts
+        Raw counts, spots × genes.
+    columns
+        Genes to return; totals are over all genes all the same. ``None`` returns all.
+    """
+    scale = TARGET_SUM / np.maximum(depth(counts), 1.0)
+    chosen = sparse.csr_matrix(counts if columns is None else counts[:, columns], dtype=np.float64, copy=True)
+    chosen.data *= np.repeat(scale, np.diff(chosen.indptr))
+    np.log1p(chosen.data, out=chosen.data)
+    return chosen

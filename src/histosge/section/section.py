@@ -1,0 +1,164 @@
+"""A section: what was measured, where, and the image of the same tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from histosge._runtime.hashing import fingerprint
+from histosge._runtime.messages import Note
+from histosge._runtime.names import positions_or_refuse
+from histosge._runtime.types import Array, Float, Int, frozen
+from histosge.errors import DataError
+from histosge.geometry.lattice import Lattice
+from histosge.geometry.platforms import Platform
+from histosge.geometry.points import Points
+from histosge.geometry.spacing import median_spacing_um
+
+if TYPE_CHECKING:
+    from histosge.images.slide import SlideImage
+
+__all__ = ["Section"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Section:
+    """One tissue section: row i of ``counts`` is spot i, and all coordinates share one frame.
+
+    Parameters
+    ----------
+    name
+        What to call it in files and figures.
+    counts
+        Raw counts (spots × genes), a SciPy CSR matrix: non-negative integers.
+    genes
+        Unique gene names, one a column of ``counts``; what users search for.
+    gene_ids
+        Stable identifiers (Ensembl) beside the names; equal to ``genes`` where the source has none.
+    spots
+        The measured spots, µm.
+    lattice_xy
+        Position of each spot on the platform's own lattice, (column, row); for Visium ``(array_col, array_row)``.
+    lattice
+        The map between ``lattice_xy`` and µm; ``None`` for cells and other irregular places.
+    platform
+        What made it.
+    mpp
+        µm per pixel of the full-resolution image, the frame that the platform's pixel coordinates refer to:
+        ``xy_px = xy_um / mpp``, whatever image is at hand.
+    slide
+        The image at hand, or ``None``.
+    notes
+        What reading noticed: the image taken, its resolution, spots dropped.
+
+    Raises
+    ------
+    DataError
+        When the parts disagree.
+    """
+
+    name: str
+    counts: sparse.csr_matrix
+    genes: Array
+    gene_ids: Array
+    spots: Points
+    lattice_xy: Float[np.ndarray, "s 2"]
+    lattice: Lattice | None
+    platform: Platform
+    mpp: float
+    slide: SlideImage | None = None
+    notes: tuple[Note, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        counts = self.counts.tocsr()
+        genes, gene_ids = np.asarray(self.genes, dtype=str), np.asarray(self.gene_ids, dtype=str)
+        lattice_xy = np.ascontiguousarray(self.lattice_xy, dtype=np.float64)
+        if counts.shape != (len(self.spots), len(genes)) or len(gene_ids) != len(genes):
+            raise DataError(
+                f"Expected counts of {len(self.spots)} spots × {len(genes)} genes, got {counts.shape} and "
+                f"{len(gene_ids)} gene ids."
+            )
+        if lattice_xy.shape != (len(self.spots), 2):
+            raise DataError(f"Expected a lattice position (2) a spot, got {lattice_xy.shape}.")
+        if len(np.unique(genes)) != len(genes):
+            raise DataError("Expected unique gene names; make them unique while reading.")
+        if not self.mpp > 0:
+            raise DataError(f"Expected a positive µm per pixel, got {self.mpp}. Give it with --mpp.")
+        _check_counts(counts)
+        for part in (counts.data, counts.indices, counts.indptr):
+            part.flags.writeable = False
+        object.__setattr__(self, "counts", counts)
+        object.__setattr__(self, "genes", frozen(genes))
+        object.__setattr__(self, "gene_ids", frozen(gene_ids))
+        object.__setattr__(self, "lattice_xy", frozen(lattice_xy))
+
+    def __len__(self) -> int:
+        return len(self.spots)
+
+    @property
+    def measured(self) -> bool:
+        """Whether anything was counted; where nothing was, the spots are mere places that are looked at."""
+        return bool(self.counts.data.any())
+
+    @property
+    def pitch_um(self) -> float:
+        """Distance between neighbouring spots in µm: the lattice's, else the median to the nearest neighbour."""
+        if self.lattice is not None:
+            return self.lattice.pitch_um
+        return median_spacing_um(self.spots.xy)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that was read: counts, genes, positions, scale and image; of an image alone, of that."""
+        if not self.measured and self.slide is not None and self.lattice is None:
+            return self.slide.fingerprint
+        return fingerprint(
+            self.counts.data.astype(np.float64),
+            self.counts.indices.astype(np.int64),
+            self.counts.indptr.astype(np.int64),
+            self.genes,
+            self.spots.ids,
+            self.spots.xy,
+            self.mpp,
+            None if self.slide is None else self.slide.fingerprint,
+        )
+
+    def columns(self, genes: Sequence[str] | Array) -> Int[np.ndarray, " g"]:
+        """Return the columns of ``counts`` that hold ``genes``, in their order.
+
+        Raises
+        ------
+        UsageError
+            For a gene that the section does not have; near misses are offered.
+        """
+        return positions_or_refuse(genes, self.genes, f"genes of section '{self.name}'")
+
+    def take(self, index: Any) -> Section:
+        """Return the section with only the spots at ``index``; image and lattice stay."""
+        return replace(
+            self, counts=self.counts[index], spots=self.spots.take(index), lattice_xy=self.lattice_xy[index]
+        )
+
+    def with_notes(self, *notes: Note) -> Section:
+        """Return the section with further remarks."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+def _check_counts(counts: sparse.csr_matrix) -> None:
+    """Refuse what are not counts: every model here starts from them."""
+    data = counts.data
+    if not np.isfinite(data).all():
+        raise DataError("Expected finite counts, got NaN or infinity. Give the raw matrix.")
+    if data.size and data.min() < 0:
+        raise DataError(
+            f"Expected raw counts of 0 or more, got {data.min():g}. The matrix looks scaled; give the raw counts."
+        )
+    if data.size and not np.array_equal(data, np.rint(data)):
+        raise DataError(
+            "Expected raw integer counts, got fractions. The matrix looks normalised; give the raw counts "
+            "(in an h5ad: as X or layers['counts'])."
+        )

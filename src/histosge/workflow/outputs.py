@@ -1,0 +1,290 @@
+"""From a fit to the files a user asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.hashing import fingerprint, fingerprint_file
+from histosge._runtime.names import positions
+from histosge._runtime.provenance import Stopwatch, environment, peak_memory_bytes
+from histosge._runtime.types import Array
+from histosge.errors import UsageError
+from histosge.figures import maps
+from histosge.images.tissue import TissueMask
+from histosge.io.writers import factors, geojson, h5ad, spatialdata
+from histosge.models.base import Block, FactoredPredictor, predict
+from histosge.prediction.prediction import Prediction
+from histosge.prediction.unfitted_genes import extend
+from histosge.section.inputs import Inputs
+from histosge.section.locations import Locations, at_spots, refined
+from histosge.section.multi_section import Sibling
+from histosge.section.section import Section
+from histosge.section.target import Target
+
+from .fit import Fitted, Machine, look
+
+__all__ = ["FORMATS", "Job", "Outputs", "deliver", "provenance_of"]
+
+# what --also takes, beside the h5ad that is always written
+FORMATS = ("geojson", "spatialdata")
+# the enhancements of the paper's Fig. 4
+_FIGURE_FOLDS = (2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What to write beside ``prediction.h5ad`` and ``run.json``.
+
+    Parameters
+    ----------
+    also
+        Further formats, of :data:`FORMATS`.
+    show
+        Genes for figures and GeoJSON; empty chooses the spatially most structured ones.
+    figures
+        Whether to draw.
+    """
+
+    also: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
+    figures: bool = True
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.also) - set(FORMATS))
+        if unknown:
+            raise UsageError(f"Expected formats among {', '.join(FORMATS)}, got '{unknown[0]}'.")
+        if "spatialdata" in self.also:
+            # before an hour of computing, not after
+            spatialdata.require()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A fitted model, the places asked for, and where the results go."""
+
+    section: Section
+    fitted: Fitted
+    target: Target
+    places: Locations
+    mask: TissueMask
+    out: Path
+    machine: Machine
+    outputs: Outputs
+
+
+def deliver(job: Job, watch: Stopwatch) -> dict[str, Any]:
+    """Write everything the job asks for into its folder, and return the record that ``run.json`` holds."""
+    genes = _shown(job)
+    provenance = provenance_of(job.section, job.fitted, job.target, job.places, job.machine)
+    with watch("predict"):
+        shown = _stream(job, genes, provenance)
+    written = [job.out / "prediction.h5ad"]
+    if isinstance(job.fitted.predictor, FactoredPredictor):
+        written.append(job.out / factors.NAME)
+    if job.outputs.figures:
+        with watch("figures"):
+            written += _draw(job, genes, shown)
+    with watch("export"):
+        written += _export(job, genes, shown)
+    record = provenance | {
+        "environment": environment(),
+        "genes": [str(name) for name in job.fitted.predictor.genes],
+        "genes_shown": list(genes),
+        "notes": [asdict(note) for note in job.section.notes],
+        "stages": watch.stages,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "files": {str(path.relative_to(job.out)): _file_hash(path) for path in written},
+    }
+    with atomic_path(job.out / "run.json") as draft:
+        draft.write_text(json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def _shown(job: Job) -> tuple[str, ...]:
+    """Return the genes to show: those asked for, which must have been fitted, or the most structured ones."""
+    fitted = set(job.fitted.panel.names)
+    absent = [gene for gene in job.outputs.show if gene not in fitted]
+    if absent:
+        raise UsageError(
+            f"'{absent[0]}' is not among the {len(fitted)} genes fitted. Add it with --genes, or show another one."
+        )
+    if job.outputs.show:
+        return job.outputs.show
+    if job.fitted.unseen:
+        seen = look(job.fitted, job.section, at_spots(job.section), job.machine)
+        checked = job.fitted.elsewhere
+        skill = None if checked is None else np.array(checked.skill)
+        return maps.unlike(predict(job.fitted.predictor, seen), skill=skill)
+    return maps.choose_markers(job.section, job.fitted.panel.names)
+
+
+def provenance_of(
+    section: Section, fitted: Fitted, target: Target, places: Locations, machine: Machine
+) -> dict[str, Any]:
+    """Return what identifies a result; it travels inside every file, and every AnnData.
+
+    Parameters
+    ----------
+    section
+        What is predicted.
+    fitted
+        The model.
+    target, places
+        Where, as asked for and as found.
+    machine
+        On what.
+    """
+    encoder = fitted.encoder
+    return {
+        "section": _about(section),
+        "basis": _basis(fitted),
+        "elsewhere": None if fitted.elsewhere is None else fitted.elsewhere.facts(),
+        "siblings": [asdict(sibling) for sibling in _siblings(fitted)],
+        "recipe": asdict(fitted.recipe),
+        "model": {"name": fitted.model.card.name, "config": asdict(fitted.model)},  # type: ignore[call-overload]
+        "fit": dict(fitted.predictor.facts()),
+        "fit_key": fitted.key,
+        "encoder": None if encoder is None else asdict(encoder.card),
+        "target": {key: _plain(value) for key, value in asdict(target).items()},
+        "places": len(places),
+        "device": machine.device,
+        "precision": machine.precision,
+    }
+
+
+def _about(section: Section) -> dict[str, Any]:
+    """Return which section it is."""
+    measured = section.measured
+    return {
+        "name": section.name,
+        "platform": section.platform.name,
+        "measured": measured,
+        "spots": len(section) if measured else 0,
+        "genes": len(section.genes) if measured else 0,
+        "mpp": section.mpp,
+        "pitch_um": section.pitch_um,
+        "image_mpp": None if section.slide is None else section.slide.mpp,
+        "fingerprint": section.fingerprint,
+    }
+
+
+def _siblings(fitted: Fitted) -> tuple[Sibling, ...]:
+    """Return the other sections that were fitted; of a section that was not, all of them."""
+    first = fitted.origin
+    return (first.as_sibling(), *fitted.siblings) if fitted.unseen and first else fitted.siblings
+
+
+def _basis(fitted: Fitted) -> str:
+    """Return in words what the prediction rests on."""
+    if not fitted.unseen:
+        return "spots measured in this section"
+    names = ", ".join(sibling.name for sibling in _siblings(fitted))
+    return f"nothing measured in this section: predicted from its image alone, as learnt from {names}"
+
+
+def _stream(job: Job, genes: tuple[str, ...], provenance: dict[str, Any]) -> Prediction:
+    """Write ``prediction.h5ad`` piece by piece; return the genes to show, for all places."""
+    inputs = look(job.fitted, job.section, job.places, job.machine)
+    names = job.fitted.predictor.genes
+    columns = positions(genes, names)
+    kept = np.empty((len(job.places), len(genes)), dtype=np.float32)
+    blocks = _keep(_blocks(job, inputs, provenance), columns, kept)
+    h5ad.stream(job.out / "prediction.h5ad", job.section, job.places, names, blocks, provenance=provenance)
+    return Prediction(job.places, np.asarray(genes), kept, None, provenance)
+
+
+def _blocks(job: Job, inputs: Inputs, provenance: dict[str, Any]) -> Iterator[Block]:
+    """Predict; of factors, keep these too, which may make more genes than were fitted."""
+    predictor = job.fitted.predictor
+    if not isinstance(predictor, FactoredPredictor):
+        return predictor.blocks(inputs)
+    factored = replace(predictor.factored(inputs), locations=job.places, provenance=provenance)
+    if not job.fitted.unseen:
+        score, score_sd = (part[: len(job.section)] for part in predictor.scores())
+        # every gene that was counted, not those fitted alone
+        counts, genes = job.section.counts, job.section.genes
+        factored = replace(factored, basis=extend(factored.basis, score, counts, genes, score_sd=score_sd))
+    elif job.fitted.elsewhere is not None:
+        factored = replace(factored, basis=job.fitted.elsewhere.told(factored.basis))
+    factors.write(job.out / factors.NAME, job.section, factored)
+    return factored.blocks([str(name) for name in predictor.genes], observation=True)
+
+
+def _keep(blocks: Iterable[Block], columns: Array, kept: Array) -> Iterator[Block]:
+    """Pass blocks on, copying the columns wanted into ``kept``."""
+    for rows, mean, spread in blocks:
+        kept[rows] = mean[:, columns]
+        yield rows, mean, spread
+
+
+def _draw(job: Job, genes: tuple[str, ...], shown: Prediction) -> list[Path]:
+    """Draw measured beside generated over the H&E, and the section itself."""
+    folder = job.out / "figures"
+    generated = [(job.target.label, shown), *_enhancements(job, genes)]
+    generated.sort(key=lambda labelled: len(labelled[1]))
+    learnt = [sibling.name for sibling in _siblings(job.fitted)]
+    drawn = {
+        "section.png": maps.section_overview(job.section, mask=job.mask),
+        "markers.png": maps.marker_maps(job.section, generated, genes, learnt_from=learnt),
+    }
+    return [maps.save(figure, folder / name) for name, figure in drawn.items()]
+
+
+def _enhancements(job: Job, genes: tuple[str, ...]) -> list[tuple[str, Prediction]]:
+    """Predict the genes to show at the paper's other refinements.
+
+    Only where looking is cheap: an encoder with weights takes about a second a place on a laptop.
+    """
+    encoder = job.fitted.encoder
+    if job.target.refine is None or (encoder is not None and encoder.card.source is not None):
+        return []
+    folds = [fold for fold in _FIGURE_FOLDS if fold != job.target.refine]
+    return [(Target(refine=fold).label, _refinement(job, fold, genes)) for fold in folds]
+
+
+def _refinement(job: Job, fold: int, genes: tuple[str, ...]) -> Prediction:
+    """Return the genes to show at an ``fold``-fold refinement of the spots."""
+    places = refined(job.section, fold, fringe=job.target.fringe, mask=job.mask)
+    predictor = job.fitted.predictor
+    if isinstance(predictor, FactoredPredictor):
+        factored = predictor.factored(look(job.fitted, job.section, places, job.machine))
+        return replace(factored, locations=places).whole(genes)
+    prediction = predict(predictor, look(job.fitted, job.section, places, job.machine))
+    columns = prediction.columns(genes)
+    return Prediction(places, np.asarray(genes), prediction.mean[:, columns])
+
+
+def _export(job: Job, genes: tuple[str, ...], shown: Prediction) -> list[Path]:
+    """Write the further formats asked for."""
+    written = []
+    if "geojson" in job.outputs.also:
+        written.append(job.out / "prediction.geojson")
+        geojson.write(written[-1], job.section, shown, genes=genes)
+    if "spatialdata" in job.outputs.also:
+        written.append(job.out / "prediction.zarr")
+        spatialdata.write(written[-1], job.section, h5ad.read(job.out / "prediction.h5ad"))
+    return written
+
+
+def _file_hash(path: Path) -> str:
+    """Return a hash of a file's, or of all a folder's files', content."""
+    if path.is_file():
+        return fingerprint_file(path)
+    return fingerprint(
+        [
+            (str(item.relative_to(path)), fingerprint_file(item))
+            for item in sorted(path.rglob("*"))
+            if item.is_file()
+        ]
+    )
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value

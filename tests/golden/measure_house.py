@@ -1,0 +1,127 @@
+"""Numbers that a rebuilding of the package must not change, measured on one section, with a hash of each array."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import histosge as hs
+
+GENES = "hvg:150"
+# what fits in seconds; deep systems follow with sizes that fit a test
+SIMPLE = ("kriging", "ridge", "pca-ridge", "boosting", "idw", "nearest", "mean", "memoriser")
+POSITIONS = ("kriging", "idw", "nearest", "mean", "memoriser")
+SMALL: dict[str, dict[str, Any]] = {
+    "histosge": {"epochs": 3},
+    "stage": {"epochs": 20},
+    "stage-plus": {"epochs": 3, "crop_px": None, "batch": 32},
+    "feedforward": {"epochs": 3, "crop_px": None, "batch": 16, "hidden": (64, 64)},
+    "gat": {"epochs": 3, "crop_px": None, "window_size": 30, "heads": 2, "head_width": 16, "width": 32},
+    "stnet": {"epochs": 2, "crop_um": 200.0, "batch": 16, "backbone": "test_resnet", "network_px": 32}
+    | {"initialisation": "random"},
+    "deepspace": {"epochs": 2, "crop_um": 200.0, "batch": 16, "backbone": "test_resnet", "network_px": 32}
+    | {"initialisation": "random"},
+    "histogene": {"epochs": 2, "crop_um": 200.0, "window_size": 16, "width": 64, "network_px": 16}
+    | {"depth": 1, "heads": 2, "head_width": 8, "hidden": 32},
+    "thitogene": {"epochs": 2, "crop_um": 200.0, "window_size": 16, "depth": 1, "heads": 2, "head_width": 8}
+    | {"hidden": 32, "graph_heads": 2, "graph_hidden": 16, "graph_out": 16},
+}
+ARRAYS: dict[str, str] = {}
+
+
+def summary(name: str, values: Any) -> list[float]:
+    """Mean, deviation, quantiles and a few entries, to six digits; the array's own bits go to ``ARRAYS``."""
+    values = np.ascontiguousarray(values)
+    ARRAYS[name] = hashlib.sha256(values.tobytes()).hexdigest()[:16]
+    flat = values.astype(np.float64).ravel()
+    flat = flat[np.isfinite(flat)]
+    if not len(flat):
+        return []
+    some = flat[np.linspace(0, len(flat) - 1, 7).astype(int)]
+    return [
+        float(f"{v:.6g}") for v in (flat.mean(), flat.std(), *np.quantile(flat, [0.05, 0.5, 0.95]), *some)
+    ]
+
+
+def of_predictions(section: Any, label: str, *, deep: bool = False) -> dict[str, Any]:
+    """Mean and standard deviation at upsampled locations, of each model."""
+    found: dict[str, Any] = {}
+    models: dict[str, dict[str, Any]] = {
+        name: {} for name in (SIMPLE if section.slide is not None else POSITIONS)
+    }
+    if deep:
+        models = models | SMALL
+    for name, options in models.items():
+        recipe = hs.Recipe(model=name, genes=GENES, options=options)
+        fitted = hs.fit(section, recipe)
+        prediction = hs.predict_at(fitted, section, hs.refined(section, 2))
+        found[name] = {"mean": summary(f"{label}/{name}/mean", prediction.mean)}
+        if prediction.spread is not None:
+            found[name]["sd"] = summary(f"{label}/{name}/sd", prediction.spread)
+    return found
+
+
+def of_run(section: Any, label: str, out: Path, *, siblings: tuple[Any, ...] = ()) -> dict[str, Any]:
+    """Everything that one run writes."""
+    import anndata
+
+    from histosge.workflow.fit.outputs import Outputs
+
+    outputs = Outputs(figures=False)
+    record = hs.run(
+        section,
+        hs.Recipe(genes=GENES),
+        target=hs.Target(refine=2),
+        out=out,
+        outputs=outputs,
+        siblings=siblings,
+    )
+    prediction, factors = (anndata.read_h5ad(out / f"{name}.h5ad") for name in ("prediction", "factors"))
+    fit = record["fit"]
+    found = {
+        "shape": list(prediction.shape),
+        "genes": list(prediction.var_names[:10]),
+        "genes_shown": list(record["genes_shown"]),
+        "locations": list(prediction.obs_names[:: max(1, len(prediction) // 7)]),
+        "observed": int(prediction.obs["observed"].sum()),
+        "mean": summary(f"{label}/run/mean", prediction.X),
+        "sd": summary(f"{label}/run/sd", prediction.layers["spread"]),
+        "measured": summary(f"{label}/run/measured", prediction.layers["measured"].toarray()),
+        "spatial": summary(f"{label}/run/spatial", prediction.obsm["spatial"]),
+        "spatial_um": summary(f"{label}/run/spatial_um", prediction.obsm["spatial_um"]),
+        "all_genes": factors.n_vars,
+        "factor_scores": summary(f"{label}/run/scores", factors.obsm["fields"]),
+        "factor_score_sd": summary(f"{label}/run/score_sd", factors.obsm["field_sd"]),
+        "loadings": summary(f"{label}/run/loadings", factors.varm["loadings"]),
+        "image_weight": fit["image_share"],
+    }
+    columns = {"offset": "offset", "noise_sd": "nugget", "calibration_factor": "inflation", "r_loo": "skill"}
+    columns |= {f"from_{name}": f"from_{name}" for name in ("position", "histology")}
+    for name, column in columns.items():
+        found[name] = summary(f"{label}/run/{name}", factors.var[column])
+    return found
+
+
+def of_scores(path: Path, label: str, out: Path) -> dict[str, Any]:
+    """Scores of the default model and the baselines at a random half of the spots."""
+    import pandas as pd
+
+    from histosge.evaluation.benchmark import benchmark
+    from histosge.evaluation.entry import Entry
+    from histosge.evaluation.plan import Plan, SectionSpec
+
+    models = (Entry("cokriging"), Entry("cokriging", "positions"))
+    plan = Plan((SectionSpec(path, label),), models, ("random:0.5",), (0,), ("texture",), GENES)
+    benchmark(plan, out)
+    frame = pd.read_parquet(out / "scores.parquet")
+    sets = {"removed": "test", "retained": "training", "all": "pooled"}
+    found: dict[str, Any] = {}
+    for (model, preset, rows, metric), part in frame.groupby(
+        ["model", "preset", "set", "metric"], observed=True
+    ):
+        key = " / ".join(word for word in (model, preset, sets[rows], metric) if word)
+        found[key] = summary(f"{label}/scores/{key}", part.sort_values("gene")["value"].to_numpy())[:5]
+    return found
