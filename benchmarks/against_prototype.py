@@ -21,11 +21,11 @@ from scipy.spatial.distance import cdist
 
 import histosge
 from histosge.models import build_model, predict
-from histosge.section.section import splits
-from histosge.section.section.genes import select
-from histosge.section.section.locations import at_spots
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.fit import eyes, prepare
+from histosge.section import splits
+from histosge.section.genes import select
+from histosge.section.locations import at_spots
+from histosge.section.multi_section import measure
+from histosge.workflow.fit import eyes, prepare
 
 FACTORS, COMPONENTS, WINDOWS_PITCHES = 30, 30, (0.5, 1.0, 2.0)
 RATIOS = np.geomspace(1e-2, 1e4, 49)
@@ -50,8 +50,8 @@ def statistics(section: histosge.Section) -> np.ndarray:
 
 def standardised(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return columns of mean 0 and variance 1 at ``rows``."""
-    spread = values[rows].std(axis=0)
-    return (values - values[rows].mean(axis=0)) / np.where(spread > 1e-8, spread, 1.0)
+    sd = values[rows].std(axis=0)
+    return (values - values[rows].mean(axis=0)) / np.where(sd > 1e-8, sd, 1.0)
 
 
 def kernel(section: histosge.Section, seen: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -73,9 +73,9 @@ def kernel(section: histosge.Section, seen: np.ndarray, rows: np.ndarray) -> np.
 def prototype(expression: np.ndarray, covariance: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return what the prototype says at all spots, fitted to those of ``rows``."""
     target = expression[rows]
-    mean, spread = target.mean(axis=0), target.std(axis=0)
-    spread = np.where(spread > 1e-8, spread, 1.0)
-    scaled = (target - mean) / spread
+    mean, sd = target.mean(axis=0), target.std(axis=0)
+    sd = np.where(sd > 1e-8, sd, 1.0)
+    scaled = (target - mean) / sd
     loadings = np.linalg.svd(scaled, full_matrices=False)[2][:FACTORS]
     power, turn = np.linalg.eigh(covariance[rows])
     power = np.maximum(power, 0.0)
@@ -86,7 +86,7 @@ def prototype(expression: np.ndarray, covariance: np.ndarray, rows: np.ndarray) 
     ]
     noise = RATIOS[np.argmin(fit, axis=0)]
     fields = covariance @ (turn @ (along / (power[:, None] + noise)))
-    return np.asarray(np.maximum(mean + fields @ loadings * spread, 0.0))
+    return np.asarray(np.maximum(mean + fields @ loadings * sd, 0.0))
 
 
 def scores(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
@@ -94,19 +94,19 @@ def scores(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     return float(np.nan_to_num(correlations(found, truth)).mean()), float(((found - truth) ** 2).mean())
 
 
-def compare(section: histosge.Section, seed: int, machine: histosge.Machine) -> list[float]:
+def compare(section: histosge.Section, seed: int, compute: histosge.Compute) -> list[float]:
     """Return correlation and error of the prototype, and of cokriging as it comes, on one split."""
     model = build_model("cokriging")
     split = splits.random(len(section), seed=seed)
-    encoder = eyes(section, histosge.Recipe(), model.needs, machine)
-    inputs = prepare(section, at_spots(section), model.needs, encoder, machine)
-    samples = measure(section, select(section, rows=split.retained), inputs)
+    encoder = eyes(section, histosge.Recipe(), model.needs, compute)
+    inputs = prepare(section, at_spots(section), model.needs, encoder, compute)
+    samples = measure(section, select(section, rows=split.training), inputs)
     truth = np.asarray(samples.expression, dtype=np.float64)
-    few = prototype(truth, kernel(section, statistics(section), split.retained), split.retained)
-    whole = predict(model.fit(samples.take(split.retained), seed=seed), samples.inputs).mean.astype(
+    few = prototype(truth, kernel(section, statistics(section), split.training), split.training)
+    whole = predict(model.fit(samples.take(split.training), seed=seed), samples.inputs).mean.astype(
         np.float64
     )
-    return [value for found in (few, whole) for value in scores(found[split.removed], truth[split.removed])]
+    return [value for found in (few, whole) for value in scores(found[split.test], truth[split.test])]
 
 
 def main() -> None:
@@ -122,9 +122,9 @@ def main() -> None:
     gains = []
     for path in arguments.sections:
         section = histosge.read(path)
-        machine = histosge.Machine(store=arguments.store)
+        compute = histosge.Compute(store=arguments.store)
         few, few_error, whole, error = np.mean(
-            [compare(section, seed, machine) for seed in arguments.seeds], axis=0
+            [compare(section, seed, compute) for seed in arguments.seeds], axis=0
         )
         gains.append((whole / few - 1, error / few_error))
         print(

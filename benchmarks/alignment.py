@@ -13,7 +13,7 @@ import numpy as np
 
 import histosge
 from histosge.images.slide import SlideImage
-from histosge.section.section.alignment import check
+from histosge.section.alignment import check
 
 
 def main() -> None:

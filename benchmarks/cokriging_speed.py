@@ -18,13 +18,13 @@ import histosge
 from histosge._runtime.provenance import peak_memory_bytes
 from histosge.models import build_model
 from histosge.models.base import FactoredPredictor
-from histosge.prediction.prediction.unfitted_genes import extend
-from histosge.section.section.genes import select
-from histosge.section.section.inputs import Inputs
-from histosge.section.section.locations import at_spots, refined
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.fit import Machine, eyes, prepare
-from histosge.workflow.fit.recipe import Recipe
+from histosge.prediction.unfitted_genes import extend
+from histosge.section.genes import select
+from histosge.section.inputs import Inputs
+from histosge.section.locations import at_spots, upsampled
+from histosge.section.multi_section import measure
+from histosge.workflow.fit import Compute, eyes, prepare
+from histosge.workflow.recipe import Recipe
 
 _EPOCHS, _PUBLISHED_EPOCHS = 4, 1000
 
@@ -38,7 +38,7 @@ def clock(function: Any, *given: Any, **named: Any) -> tuple[Any, float]:
 def main(path: Path) -> None:
     section = histosge.read(path)
     model = build_model("cokriging")
-    encoder = eyes(section, Recipe(), model.needs, Machine())
+    encoder = eyes(section, Recipe(), model.needs, Compute())
     spots, places = (_ready(prepare(section, where, model.needs, encoder)) for where in _where(section))
     samples = measure(section, select(section), spots)
     predictor, fit = clock(model.fit, samples)
@@ -74,7 +74,7 @@ def _ready(inputs: Inputs) -> Inputs:
 
 
 def _where(section: Any) -> tuple[Any, Any]:
-    return at_spots(section), refined(section, 4)
+    return at_spots(section), upsampled(section, 4)
 
 
 if __name__ == "__main__":

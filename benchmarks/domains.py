@@ -25,12 +25,12 @@ from histosge.domains.annotation import read_annotation
 from histosge.errors import DataError
 from histosge.metrics.labels import adjusted_rand, mutual_information
 from histosge.models import MODELS, build_model, predict
-from histosge.section.section import splits
-from histosge.section.section.genes import select
-from histosge.section.section.locations import at_spots
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.domain_input import from_section
-from histosge.workflow.fit.fit import eyes, prepare
+from histosge.section import splits
+from histosge.section.genes import select
+from histosge.section.locations import at_spots
+from histosge.section.multi_section import measure
+from histosge.workflow.domain_input import from_section
+from histosge.workflow.fit import eyes, prepare
 
 
 def recovered(section: histosge.Section, word: str, seed: int, epochs: int | None, store: Path) -> np.ndarray:
@@ -39,11 +39,11 @@ def recovered(section: histosge.Section, word: str, seed: int, epochs: int | Non
     options = {} if epochs is None or not hasattr(MODELS[name], "epochs") else {"epochs": epochs}
     model = build_model(name, preset or None, **options)
     split = splits.random(len(section), seed=seed)
-    panel = select(section, rows=split.retained)
-    machine = histosge.Machine(store=store)
-    encoder = eyes(section, histosge.Recipe(), model.needs, machine)
-    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder, machine))
-    predictor = model.fit(samples.take(split.retained), seed=seed)
+    panel = select(section, rows=split.training)
+    compute = histosge.Compute(store=store)
+    encoder = eyes(section, histosge.Recipe(), model.needs, compute)
+    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder, compute))
+    predictor = model.fit(samples.take(split.training), seed=seed)
     return np.asarray(predict(predictor, samples.inputs).mean, dtype=np.float64)
 
 

@@ -24,10 +24,10 @@ from histosge.geometry.platforms import SYNTHETIC
 from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
 from histosge.io.writers import factors
-from histosge.prediction.prediction.count_allocation import blocks
-from histosge.prediction.prediction.factored import Basis, FactoredPrediction
-from histosge.section.section.locations import Locations
-from histosge.section.section.section import Section
+from histosge.prediction.count_allocation import blocks
+from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.section.locations import Locations
+from histosge.section.section import Section
 
 SPACING_UM = 20.0
 REPEATS = 20

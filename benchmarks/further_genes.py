@@ -19,13 +19,13 @@ import histosge
 from histosge.metrics.intervals import coverage
 from histosge.models import build_model
 from histosge.models.base import FactoredPredictor
-from histosge.prediction.prediction.unfitted_genes import extend
-from histosge.section.section import splits
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.genes import select
-from histosge.section.section.locations import at_spots
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.fit import eyes, prepare
+from histosge.prediction.unfitted_genes import extend
+from histosge.section import splits
+from histosge.section.expression import log_cp10k
+from histosge.section.genes import select
+from histosge.section.locations import at_spots
+from histosge.section.multi_section import measure
+from histosge.workflow.fit import eyes, prepare
 
 # shares of fitted spots
 BANDS = ((0.0, 0.02), (0.02, 0.1), (0.1, 0.3), (0.3, 1.0))
@@ -35,23 +35,23 @@ def covered(section: histosge.Section, seed: int) -> tuple[np.ndarray, np.ndarra
     """Return for each gene outside the panel the share of fitted spots that showed it, and its coverage."""
     model = build_model("cokriging")
     split = splits.random(len(section), seed=seed)
-    encoder = eyes(section, histosge.Recipe(), model.needs, histosge.Machine())
-    inputs = prepare(section, at_spots(section), model.needs, encoder, histosge.Machine())
-    samples = measure(section, select(section, rows=split.retained), inputs)
-    predictor = model.fit(samples.take(split.retained), seed=seed)
+    encoder = eyes(section, histosge.Recipe(), model.needs, histosge.Compute())
+    inputs = prepare(section, at_spots(section), model.needs, encoder, histosge.Compute())
+    samples = measure(section, select(section, rows=split.training), inputs)
+    predictor = model.fit(samples.take(split.training), seed=seed)
     assert isinstance(predictor, FactoredPredictor)
-    factored = predictor.factored(samples.inputs.take(split.removed))
-    counts = section.counts[split.retained]
+    factored = predictor.factored(samples.inputs.take(split.test))
+    counts = section.counts[split.training]
     score, sd = predictor.scores()
     basis = extend(factored.basis, score, counts, section.genes, score_sd=sd)
     further = [str(name) for name in basis.genes[len(samples.genes) :]]
     found = replace(factored, basis=basis).whole(further, observation=True)
     place = {str(name): column for column, name in enumerate(section.genes)}
     columns = np.array([place[name] for name in further])
-    truth = log_cp10k(section.counts, columns=columns)[split.removed].toarray()
-    assert found.spread is not None
+    truth = log_cp10k(section.counts, columns=columns)[split.test].toarray()
+    assert found.sd is not None
     seen = np.asarray((counts > 0).mean(axis=0)).ravel()[columns]
-    return seen, coverage(truth, found.mean, found.spread, 0.9)
+    return seen, coverage(truth, found.mean, found.sd, 0.9)
 
 
 def main() -> None:

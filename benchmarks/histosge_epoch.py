@@ -16,11 +16,11 @@ import numpy as np
 
 import histosge
 from histosge.models import build_model
-from histosge.section.section.genes import select
-from histosge.section.section.inputs import Samples
-from histosge.section.section.locations import at_spots
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.fit import eyes, prepare
+from histosge.section.genes import select
+from histosge.section.inputs import Samples
+from histosge.section.locations import at_spots
+from histosge.section.multi_section import measure
+from histosge.workflow.fit import eyes, prepare
 
 
 def seconds(samples: Samples, preset: str, epochs: int) -> float:
@@ -43,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     section = histosge.read(arguments.section)
     model = build_model("histosge", "paper")
-    encoder = eyes(section, histosge.Recipe(), model.needs, histosge.Machine())
+    encoder = eyes(section, histosge.Recipe(), model.needs, histosge.Compute())
     inputs = prepare(section, at_spots(section), model.needs, encoder)
     samples = measure(section, select(section), inputs)
     wide = np.random.default_rng(0).normal(size=(len(section), arguments.width)).astype(np.float32)

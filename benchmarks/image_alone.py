@@ -20,18 +20,18 @@ import histosge
 from histosge.figures import maps
 from histosge.metrics.intervals import coverage
 from histosge.metrics.pearson import pearson
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.locations import at_spots
-from histosge.section.section.multi_section import Pool
-from histosge.section.section.target import tissue_of
-from histosge.workflow.fit.fit import Fitted
-from histosge.workflow.fit.leave_one_section_out import crosscheck
-from histosge.workflow.fit.section_accuracy import Elsewhere
+from histosge.section.expression import log_cp10k
+from histosge.section.locations import at_spots
+from histosge.section.multi_section import Pool
+from histosge.section.target import tissue_of
+from histosge.workflow.fit import Fitted
+from histosge.workflow.leave_one_section_out import crosscheck
+from histosge.workflow.section_accuracy import Elsewhere
 
 
 def learnt(others: list[histosge.Section]) -> tuple[Fitted, Elsewhere]:
     """Return a fit to some sections, and what leaving out each of them says."""
-    fitted = histosge.fit(others[0], histosge.Recipe(), siblings=others[1:])
+    fitted = histosge.fit(others[0], histosge.Recipe(), auxiliary=others[1:])
     told = crosscheck(others, fitted)
     assert told is not None
     return fitted, told
@@ -46,10 +46,10 @@ def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[floa
     common = np.array([index for index, column in enumerate(fitted.panel.columns) if int(column) in place])
     columns = np.array([pool.columns[-1][place[int(column)]] for column in fitted.panel.columns[common]])
     truth = log_cp10k(section.counts, columns=columns).toarray()
-    mean, spread = prediction.mean[:, common], prediction.spread[:, common]
+    mean, sd = prediction.mean[:, common], prediction.sd[:, common]
     found = np.nan_to_num(pearson(truth, mean.astype(np.float64)))
     skill, stretch = np.array(told.skill)[common], np.array(told.stretch)[common]
-    held = [float(coverage(truth, mean, sd, 0.9).mean()) for sd in (spread, spread * stretch)]
+    held = [float(coverage(truth, mean, sd, 0.9).mean()) for sd in (sd, sd * stretch)]
     return float(skill.mean()), float(found.mean()), float(np.corrcoef(skill, found)[0, 1]), *held
 
 

@@ -24,11 +24,11 @@ from scipy.interpolate import griddata
 import histosge
 from histosge.metrics.pearson import pearson
 from histosge.models import build_model, predict
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.genes import select
-from histosge.section.section.inputs import Inputs, Samples
-from histosge.section.section.locations import at_spots
-from histosge.workflow.fit.fit import Machine, eyes, prepare
+from histosge.section.expression import log_cp10k
+from histosge.section.genes import select
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.locations import at_spots
+from histosge.workflow.fit import Compute, eyes, prepare
 
 _MERGED_UM = 255.0
 
@@ -58,9 +58,9 @@ def merged(
     middle = hexagons(section)
     asked = np.flatnonzero(middle >= 0)
     middles, group = np.unique(middle[asked], return_inverse=True)
-    model, machine = build_model("cokriging"), Machine()
-    encoder = eyes(section, histosge.Recipe(), model.needs, machine)
-    inputs = prepare(section, at_spots(section), model.needs, encoder, machine)
+    model, compute = build_model("cokriging"), Compute()
+    encoder = eyes(section, histosge.Recipe(), model.needs, compute)
+    inputs = prepare(section, at_spots(section), model.needs, encoder, compute)
     inputs = replace(inputs, features=np.asarray(inputs.features[:]))
     rng = np.random.default_rng(seed)
     measured, kept_back = section.counts.copy(), section.counts.copy()

@@ -27,12 +27,12 @@ from histosge.figures.maps import save
 from histosge.figures.recovery import Recovery, recovery_maps
 from histosge.metrics.pearson import pearson
 from histosge.models import predict
-from histosge.section.section import splits
-from histosge.section.section.genes import GenePanel, refuse_unknown, select
-from histosge.section.section.locations import at_spots
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.domain_input import ground
-from histosge.workflow.fit.fit import eyes, prepare
+from histosge.section import splits
+from histosge.section.genes import GenePanel, refuse_unknown, select
+from histosge.section.locations import at_spots
+from histosge.section.multi_section import measure
+from histosge.workflow.domain_input import ground
+from histosge.workflow.fit import eyes, prepare
 
 
 def entry(words: dict[str, Any]) -> Entry:
@@ -65,7 +65,7 @@ SYMBOLS = {
 def recovery(section: hs.Section, genes: list[str], plan: dict[str, Any]) -> Recovery:
     """Fit each model to half of the spots, predict all."""
     split = splits.random(len(section), seed=plan["seed"])
-    own = select(section, rows=split.retained)
+    own = select(section, rows=split.training)
     where = {str(name): column for column, name in enumerate(section.genes)}
     columns = np.union1d(own.columns, [where[gene] for gene in genes])
     panel = GenePanel(section.genes[columns], columns, own.spec)
@@ -73,15 +73,15 @@ def recovery(section: hs.Section, genes: list[str], plan: dict[str, Any]) -> Rec
     found, pcc = {}, {}
     for chosen in map(entry, plan["models"]):
         model = chosen.build()
-        encoder = eyes(section, hs.Recipe(), model.needs, hs.Machine())
+        encoder = eyes(section, hs.Recipe(), model.needs, hs.Compute())
         samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder))
-        predictor = model.fit(samples.take(split.retained), seed=plan["seed"])
+        predictor = model.fit(samples.take(split.training), seed=plan["seed"])
         values = predict(predictor, samples.inputs).mean[:, shown].astype(np.float64)
         found[label(chosen)] = values
-        pcc[label(chosen)] = pearson(samples.expression[split.removed][:, shown], values[split.removed])
+        pcc[label(chosen)] = pearson(samples.expression[split.test][:, shown], values[split.test])
     truth = samples.expression[:, shown]
     return Recovery(
-        section.spots.xy, np.isin(np.arange(len(section)), split.retained), genes, truth, found, pcc
+        section.spots.xy, np.isin(np.arange(len(section)), split.training), genes, truth, found, pcc
     )
 
 

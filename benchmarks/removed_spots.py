@@ -18,11 +18,11 @@ import numpy as np
 
 import histosge
 from histosge.models import build_model, predict
-from histosge.section.section import splits
-from histosge.section.section.genes import select
-from histosge.section.section.locations import at_spots
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.fit import eyes, prepare
+from histosge.section import splits
+from histosge.section.genes import select
+from histosge.section.locations import at_spots
+from histosge.section.multi_section import measure
+from histosge.workflow.fit import eyes, prepare
 
 
 def correlations(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -38,11 +38,11 @@ def score(section: histosge.Section, word: str, seed: int, arguments: argparse.N
     name, _, preset = word.partition(":")
     options = {"epochs": arguments.epochs} if preset in ("published", "paper") and arguments.epochs else {}
     model = build_model(name, preset or None, **options)
-    machine = histosge.Machine(store=arguments.store)
+    compute = histosge.Compute(store=arguments.store)
     split = splits.random(len(section), seed=seed)
-    panel = select(section, rows=split.retained)
-    encoder = eyes(section, histosge.Recipe(), model.needs, machine)
-    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder, machine))
+    panel = select(section, rows=split.training)
+    encoder = eyes(section, histosge.Recipe(), model.needs, compute)
+    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder, compute))
     if arguments.project and samples.inputs.features is not None and preset in ("published", "paper"):
         # as wide as UNI, from the same statistics: the published network's size depends on its input's
         plain = np.asarray(samples.inputs.features[np.arange(len(samples))])
@@ -51,18 +51,18 @@ def score(section: histosge.Section, word: str, seed: int, arguments: argparse.N
         wide = (plain @ turn).astype(np.float32)
         samples = replace(samples, inputs=replace(samples.inputs, features=wide))
     start = time.perf_counter()
-    predictor = model.fit(samples.take(split.retained), seed=seed)
+    predictor = model.fit(samples.take(split.training), seed=seed)
     seconds = time.perf_counter() - start
     found = predict(predictor, samples.inputs).mean
-    removed = correlations(found[split.removed], samples.expression[split.removed])
+    test = correlations(found[split.test], samples.expression[split.test])
     pooled = correlations(found, samples.expression)
-    error = float(((found - samples.expression)[split.removed] ** 2).mean())
-    counted = np.nan_to_num(removed)
+    error = float(((found - samples.expression)[split.test] ** 2).mean())
+    counted = np.nan_to_num(test)
     return [
         counted.mean(),
         np.sort(counted)[-50:].mean(),
         error,
-        np.isnan(removed).mean(),
+        np.isnan(test).mean(),
         np.nanmean(pooled),
         seconds,
     ]

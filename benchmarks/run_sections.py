@@ -24,14 +24,14 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", default=ALL)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_intermixed_args()
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
+    print(f"{platform.processor() or platform.compute()}, Python {platform.python_version()}")
     print(
         "| section | spots | places | genes | image's part | wall s | of which fit | predict | figures | peak GB |"
     )
     print("|---|" + "--:|" * 9)
     for name in arguments.sections:
         out = arguments.out / name.replace("/", "_")
-        command = [sys.executable, "-m", "histosge", "run", str(arguments.data / name), "--refine", "4"]
+        command = [sys.executable, "-m", "histosge", "run", str(arguments.data / name), "--upsample", "4"]
         start = time.perf_counter()
         answer = subprocess.run(
             [*command, "--out", str(out), "--json"], capture_output=True, text=True, check=False

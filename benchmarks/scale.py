@@ -17,13 +17,13 @@ import histosge
 from histosge._runtime.provenance import peak_memory_bytes
 from histosge.geometry.points import Points
 from histosge.models import build_model, predict
-from histosge.section.section import splits
-from histosge.section.section.genes import select
-from histosge.section.section.inputs import Inputs, Samples
-from histosge.section.section.locations import Locations, at_spots
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.fit import Machine, eyes, prepare
-from histosge.workflow.fit.recipe import Recipe
+from histosge.section import splits
+from histosge.section.genes import select
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.locations import Locations, at_spots
+from histosge.section.multi_section import measure
+from histosge.workflow.fit import Compute, eyes, prepare
+from histosge.workflow.recipe import Recipe
 
 _BIN_UM = 16.0
 
@@ -74,28 +74,28 @@ def large(bins: int, genes: int) -> None:
     done = time.perf_counter()
     print(f"{bins} bins × {genes} genes: fit {fitted - start:.0f} s, predict all {done - fitted:.0f} s")
     print(f"peak memory {peak_memory_bytes() / 1e9:.1f} GB, of which the data {before / 1e9:.1f} GB")
-    print(f"left-out correlation {predictor.facts()['skill_left_out']:.3f}")
+    print(f"left-out correlation {predictor.summary()['skill_left_out']:.3f}")
 
 
 def small(path: Path) -> None:
     section = histosge.read(path)
     model = build_model("cokriging")
-    encoder = eyes(section, Recipe(), model.needs, Machine())
+    encoder = eyes(section, Recipe(), model.needs, Compute())
     inputs = prepare(section, at_spots(section), model.needs, encoder)
     inputs = replace(inputs, features=np.asarray(inputs.features[:]))
     split = splits.parse("random:0.5", section, 0)
-    samples = measure(section, select(section, "hvg:1000", rows=split.retained), inputs)
-    truth = samples.expression[split.removed]
+    samples = measure(section, select(section, "hvg:1000", rows=split.training), inputs)
+    truth = samples.expression[split.test]
     for landmarks in (10**6, 1000, 500, 250):
         exact = 10**6 if landmarks == 10**6 else 1
         start = time.perf_counter()
-        fitted = build_model("cokriging", exact=exact, landmarks=landmarks).fit(samples.take(split.retained))
+        fitted = build_model("cokriging", exact=exact, landmarks=landmarks).fit(samples.take(split.training))
         seconds = time.perf_counter() - start
-        found = predict(fitted, inputs.take(split.removed)).mean
+        found = predict(fitted, inputs.take(split.test)).mean
         name = "exact" if exact > 1 else f"{landmarks} landmarks"
         pcc, mse = correlation(truth, found), ((truth - found) ** 2).mean()
         print(
-            f"{section.name} {len(split.retained)} spots, {name}: PCC {pcc:.4f}, MSE {mse:.4f}, fit {seconds:.1f} s"
+            f"{section.name} {len(split.training)} spots, {name}: PCC {pcc:.4f}, MSE {mse:.4f}, fit {seconds:.1f} s"
         )
 
 

@@ -27,7 +27,7 @@ def named(scores: pd.DataFrame) -> pd.Series:
 
 def correlations(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the mean correlation of each split and section (rows) and model (columns)."""
-    mine = scores[(scores["set"] == "removed") & (scores["metric"] == "pcc")]
+    mine = scores[(scores["set"] == "test") & (scores["metric"] == "pcc")]
     mean = mine["value"].fillna(0.0).groupby([mine["split"], mine["section"], mine["name"]]).mean()
     return mean.unstack("name")
 
@@ -35,7 +35,7 @@ def correlations(scores: pd.DataFrame) -> pd.DataFrame:
 def covered(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the coverage of each model that gives intervals, split and section."""
     keys = ["name", "split", "section"]
-    mine = scores[scores["set"] == "removed"]
+    mine = scores[scores["set"] == "test"]
     coverage = mine[mine["metric"] == "coverage90"]
     # a gene's mean is one of all spots, whichever model is scored
     expression = scores[scores["metric"] == "expression"]

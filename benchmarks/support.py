@@ -22,11 +22,11 @@ from scipy.spatial import cKDTree
 import histosge
 from histosge.datasets import Synthetic, synthetic
 from histosge.models import build_model, predict
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.genes import select
-from histosge.section.section.locations import Locations, at_spots, grid
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.fit import eyes, prepare
+from histosge.section.expression import log_cp10k
+from histosge.section.genes import select
+from histosge.section.locations import Locations, at_spots, grid
+from histosge.section.multi_section import measure
+from histosge.workflow.fit import eyes, prepare
 
 # pitch, diameter and lattice of what is measured
 LAYOUTS = {
@@ -55,15 +55,15 @@ def answers(tissue: Synthetic, arguments: argparse.Namespace) -> Iterator[tuple[
     values = values[:, panel.columns]
     yield "nearest", griddata(section.spots.xy, values, places.xy, method="nearest"), truth
     yield "cubic", np.maximum(griddata(section.spots.xy, values, places.xy, method="cubic"), 0.0), truth
-    machine, recipe = histosge.Machine(), histosge.Recipe()
+    compute, recipe = histosge.Compute(), histosge.Recipe()
     for image in (False, True):
         for support in (False, True):
             model = build_model("cokriging", image=image, support=support, **dict(arguments.set))
-            encoder = eyes(section, recipe, model.needs, machine)
+            encoder = eyes(section, recipe, model.needs, compute)
             samples = measure(
-                section, panel, prepare(section, at_spots(section), model.needs, encoder, machine)
+                section, panel, prepare(section, at_spots(section), model.needs, encoder, compute)
             )
-            inputs = prepare(section, places, model.needs, encoder, machine)
+            inputs = prepare(section, places, model.needs, encoder, compute)
             found = predict(model.fit(samples, seed=0), inputs).mean
             yield f"{'image' if image else 'positions'}, {'disk' if support else 'point'}", found, truth
 

@@ -18,11 +18,11 @@ from removed_spots import correlations
 
 import histosge
 from histosge.models import build_model, predict
-from histosge.section.section import splits
-from histosge.section.section.genes import select
-from histosge.section.section.locations import at_spots
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.fit import eyes, prepare
+from histosge.section import splits
+from histosge.section.genes import select
+from histosge.section.locations import at_spots
+from histosge.section.multi_section import measure
+from histosge.workflow.fit import eyes, prepare
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "60 factors": {"factors": 60},
@@ -37,19 +37,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
 OTHERS, WEIGHTS = ("histosge", "boosting", "ridge"), (0.2, 0.4)
 
 
-def changes(section: histosge.Section, seed: int, machine: histosge.Machine) -> dict[str, float]:
+def changes(section: histosge.Section, seed: int, compute: histosge.Compute) -> dict[str, float]:
     """Return the change that each makes on one split, as a share."""
     model = build_model("cokriging")
     split = splits.random(len(section), seed=seed)
-    encoder = eyes(section, histosge.Recipe(), model.needs, machine)
-    inputs = prepare(section, at_spots(section), model.needs, encoder, machine)
-    samples = measure(section, select(section, rows=split.retained), inputs)
-    fitted, removed = samples.take(split.retained), samples.inputs.take(split.removed)
-    truth = samples.expression[split.removed]
+    encoder = eyes(section, histosge.Recipe(), model.needs, compute)
+    inputs = prepare(section, at_spots(section), model.needs, encoder, compute)
+    samples = measure(section, select(section, rows=split.training), inputs)
+    fitted, test = samples.take(split.training), samples.inputs.take(split.test)
+    truth = samples.expression[split.test]
 
     def answer(name: str, **options: Any) -> np.ndarray:
         predictor = build_model(name, **options).fit(fitted, seed=seed)
-        return predict(predictor, removed).mean.astype(np.float64)
+        return predict(predictor, test).mean.astype(np.float64)
 
     def score(found: np.ndarray) -> float:
         return float(np.nan_to_num(correlations(found, truth)).mean())
@@ -71,10 +71,10 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--store", type=Path, help="folder for features")
     arguments = parser.parse_args()
-    machine, found = histosge.Machine(store=arguments.store), {}
+    compute, found = histosge.Compute(store=arguments.store), {}
     for path in arguments.sections:
         section = histosge.read(path)
-        rows = [changes(section, seed, machine) for seed in arguments.seeds]
+        rows = [changes(section, seed, compute) for seed in arguments.seeds]
         found[section.name] = {word: float(np.mean([row[word] for row in rows])) for word in rows[0]}
     names = list(found)
     print(f"| tried | {' | '.join(names)} |\n|---|{'--:|' * len(names)}")

@@ -42,7 +42,7 @@ def measure(setup: Setup, windows: np.ndarray) -> tuple[dict[str, object], np.nd
     warm = time.perf_counter()
     vectors = encoder.encode([windows])
     seconds = time.perf_counter() - warm
-    facts = {
+    summary = {
         "precision": setup.precision,
         "device": setup.device,
         "load_s": round(loaded - start, 2),
@@ -50,7 +50,7 @@ def measure(setup: Setup, windows: np.ndarray) -> tuple[dict[str, object], np.nd
         "seconds": round(seconds, 2),
         "windows_per_s": round(len(windows) / seconds, 2),
     }
-    return facts, vectors
+    return summary, vectors
 
 
 def main() -> None:
@@ -66,8 +66,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = save_random_weights(Path(folder))
         for precision in ("fp32", "bf16"):
-            facts, vectors[precision] = measure(Setup(device, precision, path), windows)
-            print(json.dumps(facts))
+            summary, vectors[precision] = measure(Setup(device, precision, path), windows)
+            print(json.dumps(summary))
     exact, short = vectors["fp32"], vectors["bf16"]
     lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(short, axis=1)
     cosine = float(((exact * short).sum(axis=1) / lengths).min())

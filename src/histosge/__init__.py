@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from .io.readers import read
     from .prediction.count_allocation import conserve
     from .prediction.prediction import Prediction
-    from .section.locations import Locations, at_spots, cells, grid, refined, within
+    from .section.locations import Locations, at_spots, cells, grid, upsampled, within
     from .section.section import Section
     from .section.target import Target
-    from .workflow.fit import Machine, fit, load_fit, predict_at, predict_unseen
+    from .workflow.fit import Compute, fit, load_fit, predict_at, predict_unseen
     from .workflow.recipe import Recipe
     from .workflow.run import run
 
 __all__ = [
+    "Compute",
     "Locations",
-    "Machine",
     "Points",
     "Prediction",
     "Recipe",
@@ -50,17 +50,17 @@ __all__ = [
     "predict_at",
     "predict_unseen",
     "read",
-    "refined",
     "run",
     "synthetic",
     "tl",
+    "upsampled",
     "within",
 ]
 
 # name -> module; the module itself where both are the same
 _MODULES = {
     "Locations": "section.locations",
-    "Machine": "workflow.fit",
+    "Compute": "workflow.fit",
     "Points": "geometry.points",
     "Prediction": "prediction.prediction",
     "Recipe": "workflow.recipe",
@@ -77,7 +77,7 @@ _MODULES = {
     "predict_at": "workflow.fit",
     "predict_unseen": "workflow.fit",
     "read": "io.readers",
-    "refined": "section.locations",
+    "upsampled": "section.locations",
     "run": "workflow.run",
     "synthetic": "datasets.synthetic",
     "tl": "tl",

@@ -39,8 +39,8 @@ def section_of(data: Measured, **options: Any) -> Section:
     return from_anndata(data, **options)
 
 
-def write(adata: AnnData, key: str, *, rows: Array, values: Array, facts: Mapping[str, Any]) -> None:
-    """Put ``values`` of the spots named ``rows`` into ``adata.obsm[key]``, and ``facts`` into ``adata.uns[key]``.
+def write(adata: AnnData, key: str, *, rows: Array, values: Array, summary: Mapping[str, Any]) -> None:
+    """Put ``values`` of the spots named ``rows`` into ``adata.obsm[key]``, and ``summary`` into ``adata.uns[key]``.
 
     Words, one a spot, become categories in ``adata.obs[key]``. Spots of ``adata`` that are not among ``rows`` (dropped
     while reading, because they were empty) get NaN.
@@ -53,7 +53,7 @@ def write(adata: AnnData, key: str, *, rows: Array, values: Array, facts: Mappin
     index = positions(adata.obs_names, rows)
     if (index < 0).all():
         raise UsageError("Expected results for the spots of this AnnData, got those of another one.")
-    adata.uns[key] = dict(facts)
+    adata.uns[key] = dict(summary)
     if values.ndim == 1:
         import pandas as pd
 

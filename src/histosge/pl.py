@@ -18,11 +18,11 @@ from .figures.captioned import captioned
 from .prediction.prediction import Prediction
 from .report import write as write_report
 from .section.genes import refuse_unknown
-from .section.locations import refined
+from .section.locations import upsampled
 from .section.section import Section
 from .section.target import tissue_of
 from .workflow.domain_input import ground
-from .workflow.fit import Machine, fit, predict_at
+from .workflow.fit import Compute, fit, predict_at
 from .workflow.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def enhance(
     *,
     recipe: Recipe | None = None,
     folds: Sequence[int] = (2, 4, 8),
-    machine: Machine = Machine(),
+    compute: Compute = Compute(),
 ) -> Figure:
     """Draw genes measured beside generated over the H&E: one row a gene, one column a labelled prediction.
 
@@ -58,7 +58,7 @@ def enhance(
         What the predictions were made with; needed for the held-out numbers. Where both are ``None``, the default one.
     folds
         Refinements to make.
-    machine
+    compute
         Where to compute.
 
     Raises
@@ -70,17 +70,17 @@ def enhance(
     refuse_unknown(genes, section.genes, f"section '{section.name}'")
     if predictions is None:
         recipe = recipe or Recipe()
-        fitted = fit(section, recipe, machine)
+        fitted = fit(section, recipe, compute)
         if left_out := [gene for gene in genes if gene not in set(fitted.panel.names)]:
             raise UsageError(
                 f"'{left_out[0]}' was measured, but is not among the {len(fitted.panel)} genes that the recipe fits "
                 f"('{recipe.genes}'). Fit all: recipe=hs.Recipe(genes='all')."
             )
-        places = [(f"×{fold}", refined(section, fold, mask=tissue_of(section))) for fold in folds]
-        predictions = [(label, predict_at(fitted, section, where, machine)) for label, where in places]
+        places = [(f"×{fold}", upsampled(section, fold, mask=tissue_of(section))) for fold in folds]
+        predictions = [(label, predict_at(fitted, section, where, compute)) for label, where in places]
     for label, prediction in predictions:
         refuse_unknown(genes, prediction.genes, f"the prediction {label}")
-    skill = None if recipe is None else held_out(section, recipe, genes, machine)
+    skill = None if recipe is None else held_out(section, recipe, genes, compute)
     figure = maps.marker_maps(section, predictions, genes)
     return captioned(figure, captions(section, predictions, genes, skill))
 

@@ -26,7 +26,7 @@ def features(
     encoder: str = "texture",
     *,
     weights: Path | None = None,
-    view_um: float | None = None,
+    patch_um: float | None = None,
     device: str = "auto",
     store: Path | None = None,
     key_added: str | None = None,
@@ -38,7 +38,7 @@ def features(
     ----------
     data
         A section or an AnnData; an AnnData also receives them in ``obsm[key_added]``.
-    encoder, weights, view_um
+    encoder, weights, patch_um
         See ``histosge list encoders``.
     device
         ``auto``, ``cpu``, ``cuda``, ``mps``.
@@ -55,11 +55,11 @@ def features(
     """
     section = section_of(data, **reading)
     where = resolve_device(device)
-    eyes = load_encoder(encoder, Setup(where, resolve_precision("auto", where), weights), view_um=view_um)
+    eyes = load_encoder(encoder, Setup(where, resolve_precision("auto", where), weights), patch_um=patch_um)
     shelf = None if store is None else FeatureStore(store)
     rows = embed(slide_of(section, encoder), at_spots(section).xy, eyes, store=shelf)
     values = np.asarray(rows[:])
     if not isinstance(data, Section):
-        facts = {"encoder": encoder, "licence": eyes.card.licence, "source": eyes.card.source or "built in"}
-        write(data, key_added or f"X_{encoder}", rows=section.spots.ids, values=values, facts=facts)
+        summary = {"encoder": encoder, "licence": eyes.card.licence, "source": eyes.card.source or "built in"}
+        write(data, key_added or f"X_{encoder}", rows=section.spots.ids, values=values, summary=summary)
     return values

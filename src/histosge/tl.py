@@ -18,7 +18,7 @@ from .section.section import Section
 from .section.target import Target, locate, tissue_of
 from .workflow.domain_input import from_adata, from_section
 from .workflow.domains import divide
-from .workflow.fit import Machine, fit, predict_at
+from .workflow.fit import Compute, fit, predict_at
 from .workflow.outputs import provenance_of
 from .workflow.recipe import Recipe
 
@@ -77,11 +77,11 @@ def domains(
         subject = from_adata(data, "the AnnData", values=values, genes=way.genes)
     runtime = Runtime(resolve_device(device))
     found = divide(subject, way, clusters=clusters, seeds=(seed,), runtime=runtime)
-    emit(found.notes)
+    emit(found.messages)
     words = found.labels[0].astype(str)
     if not isinstance(data, Section):
-        facts = {"method": method, "clusters": len(set(words)), "seed": seed, "values": subject.said}
-        write(data, key_added or f"domains_{method}", rows=subject.ids, values=words, facts=facts)
+        summary = {"method": method, "clusters": len(set(words)), "seed": seed, "values": subject.said}
+        write(data, key_added or f"domains_{method}", rows=subject.ids, values=words, summary=summary)
     return np.asarray(words)
 
 
@@ -89,12 +89,12 @@ def enhance(
     data: Measured,
     recipe: Recipe | None = None,
     *,
-    refine: int | None = None,
+    upsample: int | None = None,
     spacing_um: float | None = None,
     device: str = "auto",
     weights: Path | None = None,
     store: Path | None = None,
-    siblings: Sequence[Measured] = (),
+    auxiliary: Sequence[Measured] = (),
     **reading: Any,
 ) -> AnnData:
     """Fit a model to a section and return its predictions at more places, as a new AnnData.
@@ -105,11 +105,11 @@ def enhance(
         A section, or an AnnData with raw counts, ``obsm["spatial"]`` and an image; it is not changed.
     recipe
         Model, encoder, genes, seed; by default those of ``histosge run``.
-    refine, spacing_um
-        Places per spot, or the spacing of a grid; ``refine=4`` where neither is given.
+    upsample, spacing_um
+        Places per spot, or the spacing of a grid; ``upsample=4`` where neither is given.
     device, weights, store
-        As for :class:`histosge.Machine`.
-    siblings
+        As for :class:`histosge.Compute`.
+    auxiliary
         Further sections of like tissue, fitted too.
     reading
         ``image``, ``mpp``, ``library_id`` of ``data``, as for :func:`histosge.read`.
@@ -123,15 +123,17 @@ def enhance(
     --------
     >>> import histosge as hs
     >>> section = hs.synthetic(columns=8, rows=8, genes=12).section
-    >>> hs.tl.enhance(section, hs.Recipe(model="kriging", genes="all"), refine=2).n_obs == 2 * len(section)
+    >>> hs.tl.enhance(section, hs.Recipe(model="kriging", genes="all"), upsample=2).n_obs == 2 * len(section)
     True
     """
     section = section_of(data, **reading)
     where = resolve_device(device)
-    machine = Machine(where, resolve_precision("auto", where), weights, store)
-    target = Target(refine=4 if refine is None and spacing_um is None else refine, spacing_um=spacing_um)
-    others = [section_of(sibling) for sibling in siblings]
-    fitted = fit(section, recipe or Recipe(), machine, siblings=others)
+    compute = Compute(where, resolve_precision("auto", where), weights, store)
+    target = Target(
+        upsample=4 if upsample is None and spacing_um is None else upsample, spacing_um=spacing_um
+    )
+    others = [section_of(auxiliary_section) for auxiliary_section in auxiliary]
+    fitted = fit(section, recipe or Recipe(), compute, auxiliary=others)
     places = locate(section, target, tissue_of(section))
-    made = provenance_of(section, fitted, target, places, machine)
-    return to_anndata(section, replace(predict_at(fitted, section, places, machine), provenance=made))
+    made = provenance_of(section, fitted, target, places, compute)
+    return to_anndata(section, replace(predict_at(fitted, section, places, compute), provenance=made))

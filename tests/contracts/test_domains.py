@@ -16,8 +16,8 @@ import histosge
 from histosge.datasets import Synthetic, synthetic
 from histosge.domains import DOMAINS, Method, build_method, spacing_um
 from histosge.errors import DataError, UsageError
-from histosge.section.section.locations import refined
-from histosge.workflow.fit.domain_input import Subject, from_section
+from histosge.section.locations import upsampled
+from histosge.workflow.domain_input import Subject, from_section
 
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
 # courses that fit a test
@@ -151,7 +151,7 @@ def test_a_torn_tissue_is_divided_all_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_generated_places_are_divided_like_the_tissue(name: str) -> None:
     """At four places a spot, with graphs scaled to their spacing, the true expression gives the compartments."""
-    places = refined(tissue().section, 4)
+    places = upsampled(tissue().section, 4)
     values = tissue().truth(places.xy)
     values = values + np.random.default_rng(0).normal(0, 0.3, values.shape)
     spacing = spacing_um(places.xy)

@@ -107,12 +107,12 @@ def test_turned_tissue_looks_the_same(name: str) -> None:
 
 
 def test_another_width_is_another_encoder() -> None:
-    """`view_um` scales all views together and changes the fingerprint, so that stored features are not mixed up."""
-    usual, wide = load_encoder("texture"), load_encoder("texture", view_um=110.0)
+    """`patch_um` scales all views together and changes the fingerprint, so that stored features are not mixed up."""
+    usual, wide = load_encoder("texture"), load_encoder("texture", patch_um=110.0)
     assert [view.size_um for view in wide.card.views] == [2 * view.size_um for view in usual.card.views]
     assert usual.fingerprint != wide.fingerprint
     with pytest.raises(UsageError, match="positive"):
-        load_encoder("texture", view_um=-1.0)
+        load_encoder("texture", patch_um=-1.0)
 
 
 def test_other_packages_can_bring_encoders(monkeypatch: pytest.MonkeyPatch) -> None:

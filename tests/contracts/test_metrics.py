@@ -49,7 +49,7 @@ def test_a_card_says_what_a_reader_must_know(name: str) -> None:
     assert card.summary.endswith(".")
     assert card.range[0] < card.range[1]
     assert set(card.sets) <= set(SETS)
-    assert "removed" in card.sets
+    assert "test" in card.sets
     assert (card.target is not None) == (card.better == "target")
     assert card.citation == "" or re.search(rf"@\w+\{{{card.citation},", REFERENCES)
 
@@ -161,10 +161,10 @@ def test_crps_is_the_integral() -> None:
 def test_intervals_cover_what_they_say() -> None:
     """Normal errors of the stated size fall inside at the stated rate; widths are those of the normal quantiles."""
     truth = 50 + RNG.normal(size=(20_000, 2))
-    centre, spread = np.full_like(truth, 50.0), np.ones_like(truth)
+    centre, sd = np.full_like(truth, 50.0), np.ones_like(truth)
     for level in (0.5, 0.9):
-        assert np.allclose(coverage(truth, centre, spread, level), level, atol=0.01)
-    assert np.allclose(width(centre, spread, 0.9), 2 * 1.6449, atol=1e-3)
+        assert np.allclose(coverage(truth, centre, sd, level), level, atol=0.01)
+    assert np.allclose(width(centre, sd, 0.9), 2 * 1.6449, atol=1e-3)
 
 
 def test_the_ceiling_is_what_a_perfect_predictor_reaches() -> None:

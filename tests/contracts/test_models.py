@@ -29,14 +29,14 @@ from histosge.models import (
 from histosge.models import (
     saving as _artefact,
 )
-from histosge.section.section.genes import select
-from histosge.section.section.inputs import Inputs, Samples
-from histosge.section.section.locations import at_spots, refined
-from histosge.section.section.multi_section import measure
-from histosge.section.section.section import Section
-from histosge.section.section.splits import random
-from histosge.workflow.fit.fit import eyes, prepare
-from histosge.workflow.fit.recipe import Recipe
+from histosge.section.genes import select
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.locations import at_spots, upsampled
+from histosge.section.multi_section import measure
+from histosge.section.section import Section
+from histosge.section.splits import random
+from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.recipe import Recipe
 
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
 # every model with its defaults, and every preset that differs from them
@@ -75,7 +75,7 @@ QUICK: dict[str, dict[str, Any]] = {
 }
 # networks that answer raw expression spend such courses on its level; what they learn is the pattern
 SYSTEMS = ("stage", "stage-plus", "feedforward", "gat", "stnet", "deepspace", "histogene", "thitogene")
-NO_SKILL = ("mean", "nearest", "memoriser")
+NO_SKILL = ("mean", "nearest", "memorisation")
 LEARNING = [
     (name, preset) for name, preset in KINDS if name not in (*NO_SKILL, *SYSTEMS) and preset != "published"
 ]
@@ -116,16 +116,16 @@ def tissue() -> Synthetic:
 def prepared(kind: tuple[str, str | None]) -> tuple[Samples, Inputs]:
     """All spots of a small tissue measured, and some places between them."""
     section = synthetic(columns=9, rows=9, genes=18).section
-    places = refined(section, 3)
+    places = upsampled(section, 3)
     model = built(kind)
-    encoder = eyes(section, Recipe(), model.needs, histosge.Machine())
+    encoder = eyes(section, Recipe(), model.needs, histosge.Compute())
     inputs = prepare(section, places.take(np.arange(0, len(places), 2)), model.needs, encoder)
     return measured(section, model), inputs
 
 
 def measured(section: Section, model: Model) -> Samples:
     """All genes at all spots, seen as the model wants them."""
-    encoder = eyes(section, Recipe(), model.needs, histosge.Machine())
+    encoder = eyes(section, Recipe(), model.needs, histosge.Compute())
     inputs = prepare(section, at_spots(section), model.needs, encoder)
     return measure(section, select(section, "all"), inputs)
 
@@ -151,14 +151,14 @@ def test_predictions_are_finite_and_complete(kind: tuple[str, str | None]) -> No
     """Every place is predicted once; values are finite, spreads positive; facts are fit for JSON."""
     predictor, inputs = fitted(kind), prepared(kind)[1]
     seen = np.zeros(len(inputs), dtype=int)
-    for rows, mean, spread in predictor.blocks(inputs):
+    for rows, mean, sd in predictor.blocks(inputs):
         seen[rows] += 1
         assert (np.diff(rows) > 0).all()
         assert mean.shape == (len(rows), len(predictor.genes))
         assert np.isfinite(mean).all()
-        assert spread is None or (spread.shape == mean.shape and (spread > 0).all())
+        assert sd is None or (sd.shape == mean.shape and (sd > 0).all())
     assert (seen == 1).all()
-    json.dumps(dict(predictor.facts()))
+    json.dumps(dict(predictor.summary()))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=label)
@@ -178,7 +178,7 @@ def test_a_fit_comes_back_from_disk(kind: tuple[str, str | None], tmp_path: Path
     assert model == built(kind)
     before, after = predict(fitted(kind), inputs), predict(predictor, inputs)
     assert np.array_equal(before.mean, after.mean)
-    assert before.spread is None or np.array_equal(before.spread, np.asarray(after.spread))
+    assert before.sd is None or np.array_equal(before.sd, np.asarray(after.sd))
 
 
 def test_a_damaged_fit_is_a_sentence(tmp_path: Path) -> None:
@@ -199,11 +199,11 @@ def test_a_model_that_learns_beats_the_mean_on_spots_not_seen(kind: tuple[str, s
     model = built(kind, **QUICK.get(kind[0], {}))
     samples = measured(tissue().section, model)
     split = random(len(samples), seed=1)
-    predictor = model.fit(samples.take(split.retained))
-    found = predict(predictor, samples.inputs.take(split.removed)).mean
-    truth = tissue().truth(samples.inputs.locations.xy[split.removed])
+    predictor = model.fit(samples.take(split.training))
+    found = predict(predictor, samples.inputs.take(split.test)).mean
+    truth = tissue().truth(samples.inputs.locations.xy[split.test])
     columns = [int(np.flatnonzero(tissue().section.genes == gene)[0]) for gene in samples.genes]
-    mean = samples.expression[split.retained].mean(axis=0)
+    mean = samples.expression[split.training].mean(axis=0)
     assert ((found - truth[:, columns]) ** 2).mean() < 0.9 * ((mean - truth[:, columns]) ** 2).mean()
 
 
@@ -217,8 +217,8 @@ def test_a_model_learns_the_pattern_and_loses_it_with_the_image(kind: tuple[str,
     model = built(kind, **QUICK.get(kind[0], {}))
     samples = measured(section, model)
     split = random(len(samples), seed=1)
-    predictor = model.fit(samples.take(split.retained))
-    inputs = samples.inputs.take(split.removed)
+    predictor = model.fit(samples.take(split.training))
+    inputs = samples.inputs.take(split.test)
     columns = [int(np.flatnonzero(section.genes == gene)[0]) for gene in samples.genes]
     truth = tissue().truth(inputs.locations.xy)[:, columns]
     found = np.nan_to_num(pearson(truth, predict(predictor, inputs).mean)).mean()
@@ -290,7 +290,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(kind: tuple[str, str | None
 
     runtime = Runtime(checkpoint=tmp_path)
     with pytest.raises(StoppedError):
-        built(kind).fit(samples, seed=3, runtime=replace(runtime, report=stop))
+        built(kind).fit(samples, seed=3, runtime=replace(runtime, progress=stop))
     assert any(tmp_path.iterdir())
     resumed = built(kind).fit(samples, seed=3, runtime=runtime)
     assert np.array_equal(predict(resumed, inputs).mean, predict(fitted(kind), inputs).mean)

@@ -12,8 +12,8 @@ import histosge as hs
 
 GENES = "hvg:150"
 # what fits in seconds; deep systems follow with sizes that fit a test
-SIMPLE = ("kriging", "ridge", "pca-ridge", "boosting", "idw", "nearest", "mean", "memoriser")
-POSITIONS = ("kriging", "idw", "nearest", "mean", "memoriser")
+SIMPLE = ("kriging", "ridge", "pca-ridge", "boosting", "idw", "nearest", "mean", "memorisation")
+POSITIONS = ("kriging", "idw", "nearest", "mean", "memorisation")
 SMALL: dict[str, dict[str, Any]] = {
     "histosge": {"epochs": 3},
     "stage": {"epochs": 20},
@@ -32,7 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
 ARRAYS: dict[str, str] = {}
 
 
-def summary(name: str, values: Any) -> list[float]:
+def numbers(name: str, values: Any) -> list[float]:
     """Mean, deviation, quantiles and a few entries, to six digits; the array's own bits go to ``ARRAYS``."""
     values = np.ascontiguousarray(values)
     ARRAYS[name] = hashlib.sha256(values.tobytes()).hexdigest()[:16]
@@ -57,27 +57,27 @@ def of_predictions(section: Any, label: str, *, deep: bool = False) -> dict[str,
     for name, options in models.items():
         recipe = hs.Recipe(model=name, genes=GENES, options=options)
         fitted = hs.fit(section, recipe)
-        prediction = hs.predict_at(fitted, section, hs.refined(section, 2))
-        found[name] = {"mean": summary(f"{label}/{name}/mean", prediction.mean)}
-        if prediction.spread is not None:
-            found[name]["sd"] = summary(f"{label}/{name}/sd", prediction.spread)
+        prediction = hs.predict_at(fitted, section, hs.upsampled(section, 2))
+        found[name] = {"mean": numbers(f"{label}/{name}/mean", prediction.mean)}
+        if prediction.sd is not None:
+            found[name]["sd"] = numbers(f"{label}/{name}/sd", prediction.sd)
     return found
 
 
-def of_run(section: Any, label: str, out: Path, *, siblings: tuple[Any, ...] = ()) -> dict[str, Any]:
+def of_run(section: Any, label: str, out: Path, *, auxiliary: tuple[Any, ...] = ()) -> dict[str, Any]:
     """Everything that one run writes."""
     import anndata
 
-    from histosge.workflow.fit.outputs import Outputs
+    from histosge.workflow.outputs import Outputs
 
     outputs = Outputs(figures=False)
     record = hs.run(
         section,
         hs.Recipe(genes=GENES),
-        target=hs.Target(refine=2),
+        target=hs.Target(upsample=2),
         out=out,
         outputs=outputs,
-        siblings=siblings,
+        auxiliary=auxiliary,
     )
     prediction, factors = (anndata.read_h5ad(out / f"{name}.h5ad") for name in ("prediction", "factors"))
     fit = record["fit"]
@@ -87,21 +87,26 @@ def of_run(section: Any, label: str, out: Path, *, siblings: tuple[Any, ...] = (
         "genes_shown": list(record["genes_shown"]),
         "locations": list(prediction.obs_names[:: max(1, len(prediction) // 7)]),
         "observed": int(prediction.obs["observed"].sum()),
-        "mean": summary(f"{label}/run/mean", prediction.X),
-        "sd": summary(f"{label}/run/sd", prediction.layers["spread"]),
-        "measured": summary(f"{label}/run/measured", prediction.layers["measured"].toarray()),
-        "spatial": summary(f"{label}/run/spatial", prediction.obsm["spatial"]),
-        "spatial_um": summary(f"{label}/run/spatial_um", prediction.obsm["spatial_um"]),
+        "mean": numbers(f"{label}/run/mean", prediction.X),
+        "sd": numbers(f"{label}/run/sd", prediction.layers["sd"]),
+        "measured": numbers(f"{label}/run/measured", prediction.layers["measured"].toarray()),
+        "spatial": numbers(f"{label}/run/spatial", prediction.obsm["spatial"]),
+        "spatial_um": numbers(f"{label}/run/spatial_um", prediction.obsm["spatial_um"]),
         "all_genes": factors.n_vars,
-        "factor_scores": summary(f"{label}/run/scores", factors.obsm["fields"]),
-        "factor_score_sd": summary(f"{label}/run/score_sd", factors.obsm["field_sd"]),
-        "loadings": summary(f"{label}/run/loadings", factors.varm["loadings"]),
+        "factor_scores": numbers(f"{label}/run/scores", factors.obsm["fields"]),
+        "factor_score_sd": numbers(f"{label}/run/score_sd", factors.obsm["field_sd"]),
+        "loadings": numbers(f"{label}/run/loadings", factors.varm["loadings"]),
         "image_weight": fit["image_share"],
     }
-    columns = {"offset": "offset", "noise_sd": "nugget", "calibration_factor": "inflation", "r_loo": "skill"}
+    columns = {
+        "offset": "offset",
+        "noise_sd": "noise_sd",
+        "calibration_factor": "calibration_factor",
+        "r_loo": "skill",
+    }
     columns |= {f"from_{name}": f"from_{name}" for name in ("position", "histology")}
     for name, column in columns.items():
-        found[name] = summary(f"{label}/run/{name}", factors.var[column])
+        found[name] = numbers(f"{label}/run/{name}", factors.var[column])
     return found
 
 
@@ -117,11 +122,11 @@ def of_scores(path: Path, label: str, out: Path) -> dict[str, Any]:
     plan = Plan((SectionSpec(path, label),), models, ("random:0.5",), (0,), ("texture",), GENES)
     benchmark(plan, out)
     frame = pd.read_parquet(out / "scores.parquet")
-    sets = {"removed": "test", "retained": "training", "all": "pooled"}
+    sets = {"test": "test", "training": "training", "all": "pooled"}
     found: dict[str, Any] = {}
     for (model, preset, rows, metric), part in frame.groupby(
         ["model", "preset", "set", "metric"], observed=True
     ):
         key = " / ".join(word for word in (model, preset, sets[rows], metric) if word)
-        found[key] = summary(f"{label}/scores/{key}", part.sort_values("gene")["value"].to_numpy())[:5]
+        found[key] = numbers(f"{label}/scores/{key}", part.sort_values("gene")["value"].to_numpy())[:5]
     return found

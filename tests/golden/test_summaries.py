@@ -18,12 +18,12 @@ from histosge._runtime.types import Array
 from histosge.encoders import load_encoder
 from histosge.encoders.embed import embed
 from histosge.figures.markers import choose_markers
-from histosge.section.section.alignment import check
+from histosge.section.alignment import check
 
 GOLDEN = Path(__file__).with_name("summaries.json")
 
 
-def summary(values: Array) -> list[float]:
+def numbers_of(values: Array) -> list[float]:
     """Mean, deviation, and three quantiles."""
     numbers = [values.mean(), values.std(), *np.quantile(values, [0.05, 0.5, 0.95])]
     return [round(float(number), 5) for number in numbers]
@@ -34,20 +34,20 @@ def found() -> dict[str, object]:
     """The summaries as they are now."""
     section = hs.synthetic(columns=14, rows=14, genes=48).section
     assert section.slide is not None
-    places = hs.refined(section, 3)
-    facts: dict[str, object] = {
+    places = hs.upsampled(section, 3)
+    summary: dict[str, object] = {
         "spots": len(section),
-        "counts": summary(section.counts.toarray()),
-        "image": summary(section.slide.thumbnail(8.0)),
-        "texture": summary(embed(section.slide, section.spots.xy, load_encoder("texture"))[:]),
+        "counts": numbers_of(section.counts.toarray()),
+        "image": numbers_of(section.slide.thumbnail(8.0)),
+        "texture": numbers_of(embed(section.slide, section.spots.xy, load_encoder("texture"))[:]),
         "grid": len(hs.grid(section, 40.0)),
         "markers": list(choose_markers(section, section.genes)),
         "alignment": round(check(section).lead or 0.0, 2),
     }
     for model in ("kriging", "ridge", "idw"):
         fitted = hs.fit(section, hs.Recipe(model=model, genes="all"))
-        facts[model] = summary(hs.predict_at(fitted, section, places).mean)
-    return facts
+        summary[model] = numbers_of(hs.predict_at(fitted, section, places).mean)
+    return summary
 
 
 def test_summaries_are_as_they_were(found: dict[str, object]) -> None:

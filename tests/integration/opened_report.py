@@ -18,9 +18,9 @@ from PIL import Image
 import histosge as hs
 from histosge.datasets import synthetic
 from histosge.io.writers import factors
-from histosge.prediction.prediction.factored import Basis, FactoredPrediction
+from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.report import write
-from histosge.section.section.expression import log_cp10k
+from histosge.section.expression import log_cp10k
 
 CHROMIUM = os.environ.get("HISTOSGE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -38,7 +38,7 @@ SIZE = {"width": 1280, "height": 860}
 
 def factored(section: hs.Section, fold: int = 4) -> FactoredPrediction:
     """A prediction with patterns of the truth's size: four smooth fields, loadings from the counts."""
-    places = hs.refined(section, fold)
+    places = hs.upsampled(section, fold)
     values = log_cp10k(section.counts).toarray()
     waves = np.linspace(600, 2400, 4)
     fields = np.column_stack([np.sin(places.xy @ (np.array([1, 0.5]) * 6.28 / wave)) for wave in waves])
@@ -72,7 +72,7 @@ def record(section: hs.Section) -> dict[str, Any]:
         "model": {"name": "cokriging"},
         "genes": [str(name) for name in section.genes],
         "fit": {"calibration": {"levels": [0.5, 0.9], "raw": [0.6, 0.94], "coverage": [0.48, 0.91]}},
-        "notes": [{"level": "warning", "text": "At 16.1 µm per pixel a 55 µm spot is 3.4 pixels across."}],
+        "messages": [{"level": "warning", "text": "At 16.1 µm per pixel a 55 µm spot is 3.4 pixels across."}],
     }
 
 

@@ -21,8 +21,8 @@ from histosge.evaluation.benchmark import benchmark
 from histosge.evaluation.entry import BASELINES
 from histosge.evaluation.plan import Plan
 from histosge.evaluation.study import Pipeline
-from histosge.section.section.genes import select
-from histosge.workflow.fit.fit import Machine
+from histosge.section.genes import select
+from histosge.workflow.fit import Compute
 
 BASELINE_ROWS = {(entry.model, entry.variant) for entry in BASELINES}
 
@@ -74,7 +74,7 @@ def test_one_command_prints_all_rows(judged: tuple[Path, dict[str, Any]]) -> Non
     """The models asked for and every baseline have scores on the three sets, from two seeds."""
     _, content = judged
     asked = {("boosting", "trees=5"), ("histosge", "published, epochs=2")}
-    for scored in ("removed", "retained", "all"):
+    for scored in ("test", "training", "all"):
         rows = {(each["model"], each["preset"]) for each in content["rows"] if each["set"] == scored}
         assert rows == BASELINE_ROWS | asked
     assert {each["seeds"] for each in content["rows"]} == {2}
@@ -83,11 +83,11 @@ def test_one_command_prints_all_rows(judged: tuple[Path, dict[str, Any]]) -> Non
 def test_the_memoriser_shows_what_the_published_score_is_worth(judged: tuple[Path, dict[str, Any]]) -> None:
     """No skill at all: about 0.71 over all spots, 1 on those fitted, nothing defined on those removed."""
     _, content = judged
-    assert row(content, "memoriser", "all")["pcc_defined"] == pytest.approx(0.71, abs=0.03)
-    assert row(content, "memoriser", "retained")["pcc"] == pytest.approx(1.0, abs=1e-6)
-    removed = row(content, "memoriser", "removed")
-    assert (removed["pcc"], removed["pcc_undefined"], removed["pcc_defined"]) == (0, 1, None)
-    assert row(content, "kriging", "removed")["skill"] == pytest.approx(0.0, abs=1e-12)
+    assert row(content, "memorisation", "all")["pcc_defined"] == pytest.approx(0.71, abs=0.03)
+    assert row(content, "memorisation", "training")["pcc"] == pytest.approx(1.0, abs=1e-6)
+    test = row(content, "memorisation", "test")
+    assert (test["pcc"], test["pcc_undefined"], test["pcc_defined"]) == (0, 1, None)
+    assert row(content, "kriging", "test")["skill"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_the_tables_are_what_the_documents_say(judged: tuple[Path, dict[str, Any]]) -> None:
@@ -99,9 +99,9 @@ def test_the_tables_are_what_the_documents_say(judged: tuple[Path, dict[str, Any
     assert not frame.duplicated(names[:-1]).any()
     stored = json.loads((out / "scores.json").read_text())
     assert stored["rows"] == content["rows"]
-    kriging = frame[(frame["model"] == "kriging") & (frame["set"] == "removed") & (frame["metric"] == "mse")]
+    kriging = frame[(frame["model"] == "kriging") & (frame["set"] == "test") & (frame["metric"] == "mse")]
     by_seed = kriging.groupby("seed", observed=True)["value"].mean()
-    assert row(content, "kriging", "removed")["mse"] == pytest.approx(by_seed.mean(), rel=1e-12)
+    assert row(content, "kriging", "test")["mse"] == pytest.approx(by_seed.mean(), rel=1e-12)
     costs = json.loads((out / "costs.json").read_text())["cells"]
     assert all(
         {"fit_wall_s", "fit_cpu_s", "fit_peak_mb", "predict_wall_s"} <= set(each["cost"]) for each in costs
@@ -118,8 +118,8 @@ def test_the_split_is_written_down(judged: tuple[Path, dict[str, Any]]) -> None:
     assert [path.name for path in paths] == ["one_random-0.5_seed0.tsv", "one_random-0.5_seed1.tsv"]
     tables = [pd.read_csv(path, sep="\t", index_col="spot")["set"] for path in paths]
     for table in tables:
-        assert abs(table.value_counts()["retained"] - len(table) / 2) <= 1
-        assert set(table) == {"retained", "removed"}
+        assert abs(table.value_counts()["training"] - len(table) / 2) <= 1
+        assert set(table) == {"training", "test"}
     assert not tables[0].equals(tables[1])
 
 
@@ -146,7 +146,7 @@ def test_figures_show_the_numbers_of_the_table(judged: tuple[Path, dict[str, Any
     shown = _by_gene(pd.read_parquet(out / "scores.parquet")).mean()
     assert len(shown) == len(BASELINE_ROWS) + 2 - 1
     for model in ("kriging", "ridge", "mean"):
-        assert shown[model] == pytest.approx(row(content, model, "removed")["pcc"], abs=1e-12)
+        assert shown[model] == pytest.approx(row(content, model, "test")["pcc"], abs=1e-12)
 
 
 def test_two_runs_are_equal_byte_for_byte(room: Path, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_cell_writes_nothing_outside_its_folder(
     planned = Plan.read(plan(room, words))
     before = contents(room)
     for index, each in enumerate(planned.cells()):
-        cells.run_cell(planned, each, Machine(), tmp_path / "cells" / str(index))
+        cells.run_cell(planned, each, Compute(), tmp_path / "cells" / str(index))
     assert contents(room) == before
     files = {Path(name) for name in contents(tmp_path)}
     assert {path.parts[0] for path in files} == {"cells"}
@@ -193,11 +193,11 @@ import os, signal, sys
 from pathlib import Path
 from histosge.evaluation.benchmark import benchmark
 from histosge.evaluation.plan import Plan
-from histosge.workflow.fit import Machine
+from histosge.workflow.fit import Compute
 def stop(done, total, text):
     if text == "judging" and done == 5:
         os.kill(os.getpid(), signal.SIGKILL)
-benchmark(Plan.read(Path(sys.argv[1])), Path(sys.argv[2]), Machine(report=stop))
+benchmark(Plan.read(Path(sys.argv[1])), Path(sys.argv[2]), Compute(progress=stop))
 """
     killed = tmp_path / "killed"
     process = subprocess.run([sys.executable, "-c", code, str(path), str(killed)], check=False)
@@ -211,13 +211,13 @@ benchmark(Plan.read(Path(sys.argv[1])), Path(sys.argv[2]), Machine(report=stop))
     before = {folder.name: (folder / "cell.json").stat().st_mtime_ns for folder in done}
     seen: list[int] = []
     planned = Plan.read(path)
-    benchmark(planned, killed, Machine(report=lambda _, total, text: seen.append(total)))
+    benchmark(planned, killed, Compute(progress=lambda _, total, text: seen.append(total)))
     total = len(list(planned.cells()))
     assert seen[-1] == total - 5
     assert all(
         (killed / "cells" / name / "cell.json").stat().st_mtime_ns == at for name, at in before.items()
     )
-    benchmark(planned, tmp_path / "whole", Machine())
+    benchmark(planned, tmp_path / "whole", Compute())
     for name in ("scores.parquet", "scores.json"):
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -227,7 +227,7 @@ def test_what_is_done_is_not_done_again_and_what_changed_is(room: Path, tmp_path
 
     def run(text: str) -> int:
         seen = [0]
-        benchmark(Plan.read(plan(room, text)), tmp_path, Machine(report=lambda _, n, t: seen.append(n)))
+        benchmark(Plan.read(plan(room, text)), tmp_path, Compute(progress=lambda _, n, t: seen.append(n)))
         return seen[-1]
 
     usual = 'models = ["nearest", { model = "idw", neighbours = 5 }]\nbaselines = false'
@@ -248,10 +248,10 @@ def test_a_leak_stops_the_run_and_leaves_nothing(room: Path, tmp_path: Path) -> 
         patch.setattr("histosge.evaluation.study.choose", leaking.choose)
         cells._chosen.cache_clear()
         with pytest.raises(DataError, match="gene panel depends on removed spots"):
-            cells.run_cell(planned, cell, Machine(), tmp_path / "cell", pipeline=leaking)
+            cells.run_cell(planned, cell, Compute(), tmp_path / "cell", pipeline=leaking)
     cells._chosen.cache_clear()
     assert not list(tmp_path.iterdir())
-    content = benchmark(scope, tmp_path / "declared", Machine())
+    content = benchmark(scope, tmp_path / "declared", Compute())
     assert any("gene panel" in leak for leak in content["leaks_declared"])
     assert "Declared leak" in (tmp_path / "declared" / "scores.md").read_text()
 
@@ -265,8 +265,8 @@ def test_whole_sections_and_patients_are_removed(room: Path, tmp_path: Path) -> 
     content = json.loads(answer.stdout)
     assert {each["section"] for each in content["rows"]} == {"one", "two"}
     assert {each["model"] for each in content["rows"]} == {"mean", "ridge"}
-    assert {each["set"] for each in content["rows"]} == {"removed", "all"}
-    assert {each["model"] for each in content["passed_over"]} == {"kriging", "idw", "nearest", "memoriser"}
+    assert {each["set"] for each in content["rows"]} == {"test", "all"}
+    assert {each["model"] for each in content["passed_over"]} == {"kriging", "idw", "nearest", "memorisation"}
     same = plan(
         room, 'splits = ["patients"]', '[{ path = "one", patient = "A" }, { path = "two", patient = "A" }]'
     )
@@ -285,11 +285,9 @@ def test_whole_sections_and_patients_are_removed(room: Path, tmp_path: Path) -> 
 def test_generation_is_scored_where_there_is_truth(room: Path, tmp_path: Path) -> None:
     """Sublattices and blocks are held out; kriging is better near spots than a pitch and more away from them."""
     path = plan(room, 'splits = ["sublattice:3", "blocks:4"]')
-    content = benchmark(Plan.read(path), tmp_path, Machine())
+    content = benchmark(Plan.read(path), tmp_path, Compute())
     by = {
-        each["split"]: each
-        for each in content["rows"]
-        if (each["model"], each["set"]) == ("kriging", "removed")
+        each["split"]: each for each in content["rows"] if (each["model"], each["set"]) == ("kriging", "test")
     }
     assert set(by) == {"sublattice:3", "blocks:4"}
     assert by["sublattice:3"]["pcc"] > by["blocks:4"]["pcc"]
@@ -317,11 +315,11 @@ deviations = [{{ model = "histosge:published", towards = "corrected", {small} }}
     assert list(rows) == [*names, "output", "target", "optimiser", "everything"]
     assert rows["nothing"]["removed_gain"] == rows["nothing"]["all_gain"] == 0
     for name, each in rows.items():
-        assert each["removed_gain"] == pytest.approx(each["removed"] - rows["nothing"]["removed"]), name
+        assert each["removed_gain"] == pytest.approx(each["test"] - rows["nothing"]["test"]), name
     scored = row(
-        content, "histosge", "removed", "corrected, epochs=1, hidden=8, patience=1, validation=0.2, width=8"
+        content, "histosge", "test", "corrected, epochs=1, hidden=8, patience=1, validation=0.2, width=8"
     )
-    assert rows["everything"]["removed"] == scored["pcc"]
+    assert rows["everything"]["test"] == scored["pcc"]
     assert "published → corrected" in (tmp_path / "scores.md").read_text()
 
 
@@ -333,7 +331,7 @@ def test_the_papers_own_table_stands_beside_ours(room: Path, tmp_path: Path) -> 
         {{ model = "stnet:paper", epochs = 1, {bare} }},
     ]"""
     path = plan(room, words, '[{ path = "one", name = "151673" }]')
-    benchmark(Plan.read(path), tmp_path, Machine())
+    benchmark(Plan.read(path), tmp_path, Compute())
     text = (tmp_path / "scores.md").read_text()
     assert "### PCC, random:0.5" in text
     (line,) = [
@@ -346,7 +344,7 @@ def test_the_papers_own_table_stands_beside_ours(room: Path, tmp_path: Path) -> 
     assert len(begun) == 4
     assert all(each.endswith("random initialisation)") for each in begun)
     # the memoriser's row is what the printed figures must be read against
-    (line,) = [each for each in text.splitlines() if each.startswith("| memoriser | – | 0.7")]
+    (line,) = [each for each in text.splitlines() if each.startswith("| memorisation | – | 0.7")]
     assert line.endswith("| 0.0000 |")
 
 

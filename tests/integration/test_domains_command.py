@@ -21,13 +21,13 @@ from histosge.domains import build_method
 from histosge.domains.annotation import read_annotation
 from histosge.errors import DataError, HistosgeWarning, UsageError
 from histosge.io.writers import h5ad
-from histosge.workflow.fit.domain_input import from_section
-from histosge.workflow.fit.domains import divide
+from histosge.workflow.domain_input import from_section
+from histosge.workflow.domains import divide
 
 TISSUE = hs.synthetic(columns=14, rows=14, genes=40)
 SECTION = TISSUE.section
 PREDICTION = hs.predict_at(
-    hs.fit(SECTION, hs.Recipe(model="kriging", genes="all")), SECTION, hs.refined(SECTION, 4)
+    hs.fit(SECTION, hs.Recipe(model="kriging", genes="all")), SECTION, hs.upsampled(SECTION, 4)
 )
 
 
@@ -83,7 +83,7 @@ def test_predictions_are_divided_everywhere_or_where_measured(folder: Path, tmp_
 def test_a_run_is_divided_by_its_prediction(tmp_path: Path) -> None:
     """The folder of a run stands for its prediction; its factors alone are refused in a sentence."""
     recipe = hs.Recipe(genes="all", options={"factors": 5})
-    hs.run(SECTION, recipe, target=hs.Target(refine=2), out=tmp_path / "run")
+    hs.run(SECTION, recipe, target=hs.Target(upsample=2), out=tmp_path / "run")
     given = ("--method", "kmeans", "--clusters", 3, "--seeds", 1, "--out", tmp_path / "domains")
     code, said = run(tmp_path / "run" / "factors.h5ad", *given)
     assert code == 2
@@ -181,12 +181,12 @@ def test_a_torn_tissue_is_remarked() -> None:
     """A graph in pieces is no error, but is said; a whole one is not."""
     subject = from_section(SECTION, genes="all")
     method = build_method("stmask", epochs=2, starts=2)
-    assert not divide(subject, method, clusters=3).notes
+    assert not divide(subject, method, clusters=3).messages
     xy = np.array(subject.xy_um)
     xy[xy[:, 0] > np.median(xy[:, 0])] += 1e5
     torn = divide(replace(subject, xy_um=xy), method, clusters=3)
-    assert [note.level for note in torn.notes] == ["warning"]
-    assert "2 groups" in torn.notes[0].text
+    assert [note.level for note in torn.messages] == ["warning"]
+    assert "2 groups" in torn.messages[0].text
 
 
 def test_numbers_stand_beside_pictures() -> None:

@@ -15,7 +15,7 @@ from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 from typer.testing import CliRunner
 
-from histosge import Prediction, cells, conserve, grid, refined
+from histosge import Prediction, cells, conserve, grid, upsampled
 from histosge.cli import exporting
 from histosge.datasets import synthetic
 from histosge.errors import DataError, UsageError
@@ -23,13 +23,13 @@ from histosge.geometry.points import Points
 from histosge.io.export import Conserved, export
 from histosge.io.writers import factors, omezarr
 from histosge.io.writers.raster import Raster
-from histosge.prediction.prediction.factored import Basis, FactoredPrediction
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.locations import Locations
+from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.section.expression import log_cp10k
+from histosge.section.locations import Locations
 
 TISSUE = synthetic(columns=10, rows=10, genes=30)
 SECTION = TISSUE.section
-PLACES = refined(SECTION, 4)
+PLACES = upsampled(SECTION, 4)
 K = 4
 
 
@@ -61,7 +61,7 @@ def test_h5ad_holds_the_genes_asked_for(run: Path, tmp_path: Path) -> None:
     assert list(adata.var_names) == ["ZONE2", "TUMOUR1"] == record["genes"]
     expected = WHOLE.whole(["ZONE2", "TUMOUR1"], observation=True)
     assert np.allclose(np.asarray(adata.X), expected.mean, atol=1e-6)
-    assert np.allclose(np.asarray(adata.layers["spread"]), np.asarray(expected.spread), rtol=2e-3)
+    assert np.allclose(np.asarray(adata.layers["sd"]), np.asarray(expected.sd), rtol=2e-3)
     columns = [int(np.flatnonzero(SECTION.genes == name)[0]) for name in record["genes"]]
     measured = log_cp10k(SECTION.counts)[:, columns].toarray()
     assert np.allclose(adata.layers["measured"].toarray()[: len(SECTION)], measured, atol=1e-6)
@@ -103,7 +103,7 @@ def test_spatialdata_is_multiplied_out_while_it_is_written(run: Path, tmp_path: 
     table = spatialdata.read_zarr(tmp_path / "p.zarr")["table"]
     assert np.allclose(np.asarray(table.X), WHOLE.whole().mean, atol=1e-6)
     assert np.allclose(
-        np.asarray(table.layers["spread"]), np.asarray(WHOLE.whole(observation=True).spread), rtol=2e-3
+        np.asarray(table.layers["sd"]), np.asarray(WHOLE.whole(observation=True).sd), rtol=2e-3
     )
     assert list(table.var_names) == list(WHOLE.genes)
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from histosge import Machine, Recipe, Target, fit, refined, synthetic
+from histosge import Compute, Recipe, Target, fit, synthetic, upsampled
 from histosge._runtime.provenance import Stopwatch
 from histosge._runtime.types import Array
 from histosge.images.tissue import TissueMask
 from histosge.io.export import export
 from histosge.io.writers import factors, h5ad
 from histosge.models.base import Block, FactoredPredictor, Predictor
-from histosge.prediction.prediction.factored import Basis, FactoredPrediction
-from histosge.section.section.inputs import Inputs
-from histosge.workflow.fit.outputs import Job, Outputs, deliver
+from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.section.inputs import Inputs
+from histosge.workflow.outputs import Job, Outputs, deliver
 
 SECTION = synthetic(columns=8, rows=8, genes=24).section
 
@@ -49,24 +49,24 @@ class ByFactors:
     def arrays(self) -> Mapping[str, Array]:
         return {}
 
-    def facts(self) -> Mapping[str, Any]:
+    def summary(self) -> Mapping[str, Any]:
         return {"made": "up"}
 
 
 def job(folder: Path, predictor: Predictor | None) -> Job:
-    fitted = fit(SECTION, Recipe(model="mean", genes="hvg:12"), Machine())
+    fitted = fit(SECTION, Recipe(model="mean", genes="hvg:12"), Compute())
     if predictor is not None:
         fitted = replace(fitted, predictor=predictor)
     mask = TissueMask.from_points(SECTION.spots, SECTION.pitch_um)
-    places = refined(SECTION, 4, mask=mask)
-    return Job(SECTION, fitted, Target(refine=4), places, mask, folder, Machine(), Outputs(figures=False))
+    places = upsampled(SECTION, 4, mask=mask)
+    return Job(SECTION, fitted, Target(upsample=4), places, mask, folder, Compute(), Outputs(figures=False))
 
 
 def test_factors_are_left_beside_the_matrix(tmp_path: Path) -> None:
     """The matrix holds the genes fitted, the factors all; both are one prediction, made once."""
     rng = np.random.default_rng(0)
     ones = np.ones(24)
-    order = np.concatenate([fit(SECTION, Recipe(model="mean", genes="hvg:12"), Machine()).panel.columns])
+    order = np.concatenate([fit(SECTION, Recipe(model="mean", genes="hvg:12"), Compute()).panel.columns])
     order = np.concatenate([order, np.setdiff1d(np.arange(24), order)])
     predictor = ByFactors(Basis(SECTION.genes[order], ones, rng.normal(size=(24, 2)), ones, ones, ones))
     assert isinstance(predictor, FactoredPredictor)
@@ -77,7 +77,7 @@ def test_factors_are_left_beside_the_matrix(tmp_path: Path) -> None:
     assert list(matrix.genes) == list(predictor.genes)
     again = kept.whole([str(name) for name in matrix.genes], observation=True)
     assert np.allclose(again.mean, matrix.mean, atol=1e-5)
-    assert np.allclose(np.asarray(again.spread), np.asarray(matrix.spread), rtol=2e-3)
+    assert np.allclose(np.asarray(again.sd), np.asarray(matrix.sd), rtol=2e-3)
     assert kept.provenance == matrix.provenance
     assert export(tmp_path, tmp_path / "all.h5ad")["genes"] == [str(name) for name in SECTION.genes[order]]
 

@@ -20,7 +20,7 @@ from histosge.errors import DataError, UsageError
 from histosge.images.slide import SlideImage
 from histosge.io.writers import factors
 from histosge.metrics.pearson import pearson
-from histosge.section.section.image_only import of_image
+from histosge.section.image_only import of_image
 
 GENES, MPP = 30, 2.0
 TISSUE = synthetic(columns=12, rows=14, genes=GENES)
@@ -52,7 +52,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def out(room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run on the image wrote, at a grid, with a report."""
     path = tmp_path_factory.mktemp("results")
-    words = ("--mpp", MPP, "--sibling", room / "one", "--sibling", room / "two", "--genes", "all")
+    words = ("--mpp", MPP, "--with", room / "one", "--with", room / "two", "--genes", "all")
     answer = call("run", room / "third.png", *words, "--spacing-um", 50, "--out", path)
     assert answer.exit_code == 0, answer.output
     assert (
@@ -84,7 +84,7 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
     assert record["section"]["measured"] is False
     assert (record["section"]["spots"], record["section"]["genes"]) == (0, 0)
     assert record["basis"].startswith("nothing measured in this section")
-    assert [each["name"] for each in record["siblings"]] == ["one", "two"]
+    assert [each["name"] for each in record["auxiliary"]] == ["one", "two"]
     for name in ("prediction.h5ad", "factors.h5ad"):
         adata = anndata.read_h5ad(out / name)
         assert not adata.obs["observed"].any()
@@ -92,8 +92,8 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
         assert adata.uns["histosge"]["basis"] == record["basis"]
     assert anndata.read_h5ad(out / "prediction.h5ad").layers["measured"].nnz == 0
     var = anndata.read_h5ad(out / "factors.h5ad").var
-    moving = var["from_siblings"] > 0
-    assert np.allclose(var.loc[moving, "from_siblings"], 1.0)
+    moving = var["from_auxiliary"] > 0
+    assert np.allclose(var.loc[moving, "from_auxiliary"], 1.0)
     assert moving.any()
     page = (out / "report.html").read_text()
     assert "<dd>nothing of this section but its image</dd>" in page
@@ -128,12 +128,12 @@ def test_genes_say_how_they_fare_in_sections_left_out(out: Path, room: Path, tmp
 
 def test_one_sibling_tells_nothing_of_skill(room: Path, tmp_path: Path) -> None:
     """With a single section to learn from none can be left out: skill is unknown, and the page says how to know it."""
-    words = ("--mpp", MPP, "--sibling", room / "one", "--genes", "all", "--no-figures", "--out", tmp_path)
+    words = ("--mpp", MPP, "--with", room / "one", "--genes", "all", "--no-figures", "--out", tmp_path)
     assert call("run", room / "third.png", *words).exit_code == 0
     assert anndata.read_h5ad(tmp_path / "factors.h5ad").var["skill"].isna().all()
     assert json.loads((tmp_path / "run.json").read_text())["elsewhere"] is None
     assert call("report", tmp_path).exit_code == 0
-    assert "with two or more `--sibling`" in (tmp_path / "report.html").read_text()
+    assert "with two or more `--with`" in (tmp_path / "report.html").read_text()
 
 
 def test_the_report_takes_the_image_itself(out: Path, room: Path) -> None:
@@ -156,7 +156,7 @@ def test_reading_the_files_again_gives_the_places(out: Path) -> None:
 
 def test_a_fit_kept_before_predicts_it_to_the_same_bits(out: Path, room: Path, tmp_path: Path) -> None:
     """``histosge predict`` with a folder of a fit needs no sibling, and says and predicts what ``run`` did."""
-    fit = call("fit", room / "one", "--sibling", room / "two", "--genes", "all", "--out", tmp_path)
+    fit = call("fit", room / "one", "--with", room / "two", "--genes", "all", "--out", tmp_path)
     assert fit.exit_code == 0, fit.output
     words = ("--mpp", MPP, "--fit", tmp_path, "--spacing-um", 50, "--no-figures", "--out", tmp_path / "there")
     answer = call("predict", room / "third.png", *words)
@@ -164,20 +164,20 @@ def test_a_fit_kept_before_predicts_it_to_the_same_bits(out: Path, room: Path, t
     one, two = (anndata.read_h5ad(path / "prediction.h5ad") for path in (out, tmp_path / "there"))
     assert np.array_equal(np.asarray(one.X), np.asarray(two.X))
     assert one.var.equals(two.var)
-    assert json.loads((tmp_path / "there" / "run.json").read_text())["siblings"] == [
-        *json.loads((out / "run.json").read_text())["siblings"]
+    assert json.loads((tmp_path / "there" / "run.json").read_text())["auxiliary"] == [
+        *json.loads((out / "run.json").read_text())["auxiliary"]
     ]
     # the section itself is still answered from its own spots
-    own = call("predict", room / "one", "--fit", tmp_path, "--refine", 1, "--no-figures", "--out", tmp_path)
+    own = call("predict", room / "one", "--fit", tmp_path, "--upsample", 1, "--no-figures", "--out", tmp_path)
     assert own.exit_code == 0, own.output
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["section"]["measured"] is True
-    assert [each["name"] for each in record["siblings"]] == ["two"]
+    assert [each["name"] for each in record["auxiliary"]] == ["two"]
 
 
 def test_models_without_factors_answer_it_too(room: Path, tmp_path: Path) -> None:
     """Nothing said of places: a grid of 100 µm; cells where they are given; a page of columns."""
-    words = ("--mpp", MPP, "--sibling", room / "one", "--genes", "hvg:10", "--model", "ridge", "--no-figures")
+    words = ("--mpp", MPP, "--with", room / "one", "--genes", "hvg:10", "--model", "ridge", "--no-figures")
     answer = call("run", room / "third.png", *words, "--out", tmp_path)
     assert answer.exit_code == 0, answer.output
     adata = anndata.read_h5ad(tmp_path / "prediction.h5ad")
@@ -197,35 +197,35 @@ def test_models_without_factors_answer_it_too(room: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (("run", "third.png", "--sibling", "one"), 2, "Give µm per pixel with --mpp"),
-        (("run", "third.png", "--mpp", "2"), 2, "Name sections of like tissue to learn from with --sibling"),
+        (("run", "third.png", "--with", "one"), 2, "Give µm per pixel with --mpp"),
+        (("run", "third.png", "--mpp", "2"), 2, "Name sections of like tissue to learn from with --with"),
         (
-            ("run", "third.png", "--mpp", "2", "--sibling", "one", "--refine", "4"),
+            ("run", "third.png", "--mpp", "2", "--with", "one", "--upsample", "4"),
             2,
             "there is nothing to refine. Use --spacing-um",
         ),
         (
-            ("run", "third.png", "--mpp", "2", "--sibling", "one", "--model", "kriging"),
+            ("run", "third.png", "--mpp", "2", "--with", "one", "--model", "kriging"),
             2,
             "Choose a model that looks at the image",
         ),
         (
-            ("run", "third.png", "--mpp", "2", "--sibling", "one", "--preset", "positions"),
+            ("run", "third.png", "--mpp", "2", "--with", "one", "--preset", "positions"),
             2,
             "Choose a model that looks at the image",
         ),
-        (("run", "third.png", "--mpp", "-2", "--sibling", "one"), 2, "`mpp` must be positive"),
-        (("run", "third.png", "--mpp", "200", "--sibling", "one"), 3, "a glass slide is 25 × 75 mm"),
-        (("run", "glass.png", "--mpp", "2", "--sibling", "one"), 3, "Expected tissue in the image 'glass'"),
+        (("run", "third.png", "--mpp", "-2", "--with", "one"), 2, "`mpp` must be positive"),
+        (("run", "third.png", "--mpp", "200", "--with", "one"), 3, "a glass slide is 25 × 75 mm"),
+        (("run", "glass.png", "--mpp", "2", "--with", "one"), 3, "Expected tissue in the image 'glass'"),
         (
-            ("run", "third.png", "--mpp", "2", "--sibling", "one", "--image", "third.png"),
+            ("run", "third.png", "--mpp", "2", "--with", "one", "--image", "third.png"),
             2,
             "an image itself",
         ),
         (("fit", "third.png", "--mpp", "2"), 2, "Nothing was measured in 'third': there is nothing to fit"),
         (("evaluate", "third.png", "--mpp", "2"), 2, "Nothing was measured in 'third'"),
         (("predict", "third.png", "--mpp", "2", "--fit", "one"), 2, "found none. Run `histosge fit` first"),
-        (("run", "third.png", "--mpp", "2", "--sibling", "one", "--show", "NONE"), 2, "'NONE' is not among"),
+        (("run", "third.png", "--mpp", "2", "--with", "one", "--show", "NONE"), 2, "'NONE' is not among"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
@@ -284,7 +284,7 @@ def test_an_image_is_looked_at_where_there_is_tissue_and_not_at_dust() -> None:
     assert not hs.at_spots(section).observed.any()
     assert not hs.grid(section, 50.0).observed.any()
     with pytest.raises(UsageError, match="nothing to refine"):
-        hs.refined(section, 4)
+        hs.upsampled(section, 4)
     with pytest.raises(DataError, match="Expected tissue"):
         of_image(SlideImage.from_array(np.full((500, 500, 3), 240, dtype=np.uint8), 2.0), "glass")
 
@@ -293,7 +293,7 @@ def test_the_same_from_python(room: Path) -> None:
     """``hs.read`` takes the image, and ``hs.predict_unseen`` any places of it; a section is measured by its counts."""
     section = hs.read(room / "third.png", mpp=MPP)
     assert not section.measured
-    assert "Nothing was measured" in section.notes[0].text
+    assert "Nothing was measured" in section.messages[0].text
     fitted = hs.fit(hs.read(room / "one"), hs.Recipe(genes="hvg:10"))
     places = hs.grid(section, 60.0)
     found = hs.predict_unseen(fitted, section, places)

@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The folder that one run wrote, and its record."""
     out = tmp_path_factory.mktemp("results")
-    answer = call("run", folder, "--out", out, *SMALL, "--refine", 4, "--also", "geojson", "--json")
+    answer = call("run", folder, "--out", out, *SMALL, "--upsample", 4, "--also", "geojson", "--json")
     assert answer.exit_code == 0, answer.stderr
     return out, json.loads(answer.stdout)
 
@@ -71,7 +71,7 @@ def test_the_prediction_says_which_places_were_measured(
     spots = record["section"]["spots"]
     assert adata.shape == (4 * spots, 20)
     assert adata.obs["observed"].sum() == spots
-    assert (adata.obs.loc[adata.obs["observed"], "offset_class"] == 0).all()
+    assert (adata.obs.loc[adata.obs["observed"], "subspot"] == 0).all()
     assert np.isfinite(adata.X).all()
     assert np.allclose(adata.obsm["spatial"] * record["section"]["mpp"], adata.obsm["spatial_um"])
 
@@ -81,7 +81,7 @@ def test_the_same_command_gives_the_same_bits(folder: Path, tmp_path: Path) -> N
     values = []
     for name, seed in [("a", 0), ("b", 0), ("c", 1)]:
         out = tmp_path / name
-        answer = call("run", folder, "--out", out, *SMALL, "--refine", 2, "--seed", seed, "--no-figures")
+        answer = call("run", folder, "--out", out, *SMALL, "--upsample", 2, "--seed", seed, "--no-figures")
         assert answer.exit_code == 0, answer.stderr
         values.append(np.asarray(anndata.read_h5ad(out / "prediction.h5ad").X))
     assert np.array_equal(values[0], values[1])
@@ -91,10 +91,10 @@ def test_the_same_command_gives_the_same_bits(folder: Path, tmp_path: Path) -> N
 def test_single_steps_give_what_the_run_gives(folder: Path, tmp_path: Path) -> None:
     """``embed``, ``fit`` and ``predict`` together equal ``run``."""
     whole, steps = tmp_path / "whole", tmp_path / "steps"
-    assert call("run", folder, "--out", whole, *SMALL, "--refine", 2, "--no-figures").exit_code == 0
-    assert call("embed", folder, "--out", steps, "--refine", 2).exit_code == 0
+    assert call("run", folder, "--out", whole, *SMALL, "--upsample", 2, "--no-figures").exit_code == 0
+    assert call("embed", folder, "--out", steps, "--upsample", 2).exit_code == 0
     assert call("fit", folder, "--out", steps, *SMALL).exit_code == 0
-    answer = call("predict", folder, "--fit", steps, "--out", steps, "--refine", 2, "--no-figures")
+    answer = call("predict", folder, "--fit", steps, "--out", steps, "--upsample", 2, "--no-figures")
     assert answer.exit_code == 0, answer.stderr
     one, two = (anndata.read_h5ad(path / "prediction.h5ad").X for path in (whole, steps))
     assert np.array_equal(np.asarray(one), np.asarray(two))
@@ -112,7 +112,7 @@ def test_a_grid_replaces_the_refinement_when_asked(folder: Path, tmp_path: Path)
 def test_legacy_sections_run_too(tmp_path: Path) -> None:
     """The same command takes a legacy ST folder."""
     write_legacy_st(synthetic(columns=7, rows=7, genes=30, lattice="square").section, tmp_path / "st")
-    answer = call("run", tmp_path / "st", "--out", tmp_path / "out", *SMALL, "--refine", 2, "--no-figures")
+    answer = call("run", tmp_path / "st", "--out", tmp_path / "out", *SMALL, "--upsample", 2, "--no-figures")
     assert answer.exit_code == 0, answer.stderr
 
 
@@ -124,8 +124,8 @@ def test_legacy_sections_run_too(tmp_path: Path) -> None:
         (["--preset", "perfect"], 2, "preset"),
         (["--set", "factors"], 2, "FIELD=VALUE"),
         (["--set", "faktors=3"], 2, "factors"),
-        (["--refine", "4", "--spacing-um", "20"], 2, "exactly one"),
-        (["--refine", "9"], 2, "8"),
+        (["--upsample", "4", "--spacing-um", "20"], 2, "exactly one"),
+        (["--upsample", "9"], 2, "8"),
         (["--spacing-um", "-1"], 2, "positive"),
         (["--genes", "no-such-file.txt"], 2, "no-such-file"),
         (["--image", "no-such-image.tif"], 2, "no-such-image"),
@@ -177,7 +177,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_result(folder: Path, tmp_path: 
         "hvg:20",
         "--set",
         "epochs=40",
-        "--refine",
+        "--upsample",
         "2",
         "--no-figures",
     ]

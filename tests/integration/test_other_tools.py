@@ -18,10 +18,10 @@ import histosge as hs
 from histosge.geometry.polygons import read_cells, read_polygons
 from histosge.io.writers import geojson, h5ad
 from histosge.io.writers import spatialdata as store_writer
-from histosge.prediction.prediction.prediction import Prediction
+from histosge.prediction.prediction import Prediction
 
 SECTION = hs.synthetic(columns=10, rows=10, genes=12).section
-PLACES = hs.refined(SECTION, 4)
+PLACES = hs.upsampled(SECTION, 4)
 MEAN = np.random.default_rng(0).gamma(2.0, 1.0, (len(PLACES), 12)).astype(np.float32)
 PREDICTION = Prediction(PLACES, SECTION.genes, MEAN, None, {"seed": 0})
 GENES = ["TUMOUR1", "ZONE1"]

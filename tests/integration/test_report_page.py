@@ -15,10 +15,10 @@ from opened_report import PREDICTION, SECTION, Opened, opened, record, run_folde
 
 import histosge as hs
 from histosge.io.writers import factors, h5ad
-from histosge.prediction.prediction.attribution import Sources
-from histosge.prediction.prediction.factored import Basis, FactoredPrediction
+from histosge.prediction.attribution import Sources
+from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.report import write
-from histosge.section.section.expression import log_cp10k
+from histosge.section.expression import log_cp10k
 
 
 def test_it_opens_from_disk_in_silence(report: Opened) -> None:
@@ -166,10 +166,10 @@ def test_values_under_the_pointer_are_those_of_the_file(report: Opened, report_f
         assert float(exact.get_attribute("data-place")) == row
         assert abs(float(exact.get_attribute("data-predicted")) - mean[row]) <= mean_error
         assert abs(float(exact.get_attribute("data-sd")) - sd[row]) <= sd_error
-        value, spread = (float(word) for word in told["predicted"].split(" ± "))
+        value, sd = (float(word) for word in told["predicted"].split(" ± "))
         # what is written has three digits
         assert abs(value - mean[row]) <= mean_error + 0.0005
-        assert abs(spread - sd[row]) <= sd_error + 0.0005
+        assert abs(sd - sd[row]) <= sd_error + 0.0005
         assert abs(float(told["one measurement"].strip("± ")) - noisy[row]) <= sd_error + 0.0006
         x, y = (float(word.replace("\u202f", "")) for word in told["x, y"].removesuffix(" µm").split(", "))
         assert np.abs(np.array([x, y]) - held.locations.xy[row]).max() <= 2
@@ -259,10 +259,10 @@ def test_what_a_pattern_is_made_of_is_said_or_unknown(report: Opened, browser: A
     found = opened(browser, folder / "report.html")
     found.choose(gene)
     assert basis.shares is not None
-    position, histology, siblings = np.rint(100 * basis.shares[7]).astype(int)
+    position, histology, auxiliary = np.rint(100 * basis.shares[7]).astype(int)
     assert found.page.inner_text("#origins-text") == (
         f"Its pattern comes from: {position} % where the spots around lie, {histology} % what the tissue looks like, "
-        f"{siblings} % other sections."
+        f"{auxiliary} % other sections."
     )
     widths = [piece.bounding_box()["width"] for piece in found.page.query_selector_all("#origins-bar i")]
     assert np.allclose(np.array(widths) / sum(widths), basis.shares[7], atol=0.01)
@@ -340,7 +340,7 @@ def test_a_whole_transcriptome_fits(browser: Any, real_data: Path, tmp_path: Pat
 
     section = hs.read(real_data / "crc16")
     rng = np.random.default_rng(0)
-    places, g, k = hs.refined(section, 4), len(section.genes), 64
+    places, g, k = hs.upsampled(section, 4), len(section.genes), 64
     basis = Basis(
         section.genes,
         rng.gamma(1, 1, g),

@@ -46,22 +46,22 @@ def test_features_go_into_obsm(adata: anndata.AnnData, tmp_path: Path) -> None:
 def test_enhance_returns_a_new_anndata(adata: anndata.AnnData) -> None:
     """``hs.tl.enhance`` predicts at more places; the object given stays as it was."""
     before = adata.copy()
-    fine = hs.tl.enhance(adata, KRIGING, refine=4)
+    fine = hs.tl.enhance(adata, KRIGING, upsample=4)
     assert fine.n_obs == 4 * adata.n_obs
     assert fine.obs["observed"].sum() == adata.n_obs
     assert set(adata.obsm) == set(before.obsm)
     grid = hs.tl.enhance(SECTION, KRIGING, spacing_um=60.0)
     assert grid.n_obs > adata.n_obs
-    found = hs.tl.enhance(adata, hs.Recipe(genes="all", options={"factors": 5}), refine=2)
+    found = hs.tl.enhance(adata, hs.Recipe(genes="all", options={"factors": 5}), upsample=2)
     assert np.isfinite(found.X).all()
 
 
 def test_enhance_says_how_it_was_made(tmp_path: Path) -> None:
     """What ``hs.tl.enhance`` returns carries the provenance that ``hs.run`` writes, also through a file."""
-    fine = hs.tl.enhance(SECTION, KRIGING, refine=2)
+    fine = hs.tl.enhance(SECTION, KRIGING, upsample=2)
     fine.write_h5ad(tmp_path / "fine.h5ad")
     made = provenance(tmp_path / "fine.h5ad")
-    hs.run(SECTION, KRIGING, target=hs.Target(refine=2), out=tmp_path / "run")
+    hs.run(SECTION, KRIGING, target=hs.Target(upsample=2), out=tmp_path / "run")
     assert made == provenance(tmp_path / "run" / "prediction.h5ad")
     assert made["model"]["name"] == "kriging"
     assert fine.uns["histosge"]["recipe"]["genes"] == "all"
@@ -71,13 +71,13 @@ def test_enhance_says_how_it_was_made(tmp_path: Path) -> None:
 def test_refinements_that_cannot_be_are_refused(fold: int) -> None:
     """None and too many places a spot are refused in a sentence, not taken for another number."""
     with pytest.raises(UsageError, match="1 to 8"):
-        hs.tl.enhance(SECTION, KRIGING, refine=fold)
+        hs.tl.enhance(SECTION, KRIGING, upsample=fold)
 
 
 def test_plots_are_figures() -> None:
     """``hs.pl`` draws sections and predictions; unknown genes are refused."""
     fitted = hs.fit(SECTION, KRIGING)
-    prediction = hs.predict_at(fitted, SECTION, hs.refined(SECTION, 2))
+    prediction = hs.predict_at(fitted, SECTION, hs.upsampled(SECTION, 2))
     assert isinstance(hs.pl.enhance(SECTION, [("×2", prediction)], ["ZONE1"]), Figure)
     assert isinstance(hs.pl.overview(SECTION), Figure)
     with pytest.raises(UsageError, match="NoGene"):
@@ -88,10 +88,10 @@ def test_plots_are_figures() -> None:
 
 def test_run_from_python_writes_the_same_folder(tmp_path: Path) -> None:
     """``hs.run`` is the command line's ``run``; folders may be given as text, as README does."""
-    record = hs.run(SECTION, KRIGING, target=hs.Target(refine=2), out=str(tmp_path))
+    record = hs.run(SECTION, KRIGING, target=hs.Target(upsample=2), out=str(tmp_path))
     assert json.loads((tmp_path / "run.json").read_text()) == json.loads(json.dumps(record))
     adata = anndata.read_h5ad(tmp_path / "prediction.h5ad")
-    assert "spread" in adata.layers
+    assert "sd" in adata.layers
     assert hs.load_fit(SECTION, str(tmp_path / "fit")).key == record["fit_key"]
     with pytest.raises(UsageError, match="other data"):
         hs.load_fit(hs.synthetic(columns=12, rows=12, genes=30, seed=1).section, tmp_path / "fit")
@@ -102,7 +102,7 @@ def test_a_section_without_image_can_be_kriged_and_says_what_else_it_needs() -> 
     from dataclasses import replace
 
     blind = replace(SECTION, slide=None)
-    assert hs.tl.enhance(blind, KRIGING, refine=2).n_obs == 2 * len(SECTION)
+    assert hs.tl.enhance(blind, KRIGING, upsample=2).n_obs == 2 * len(SECTION)
     with pytest.raises(HistosgeError, match=r"--image.*--preset positions"):
         hs.fit(blind, hs.Recipe())
 
@@ -111,7 +111,7 @@ def test_generated_places_follow_the_truth_between_the_spots() -> None:
     """At places that were never measured predictions are nearer to the truth than the nearest measurement is."""
     tissue = hs.synthetic(seed=2)
     # among spots: the window of a place beside them shows glass
-    places = hs.refined(tissue.section, 4, fringe="inner")
+    places = hs.upsampled(tissue.section, 4, boundary="inner")
     between = np.flatnonzero(~places.observed)
     truth = tissue.truth(places.xy[between])
     errors = {}

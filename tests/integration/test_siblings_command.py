@@ -1,4 +1,4 @@
-"""``--sibling``: further sections from the command line to the record of the run."""
+"""``--with``: further sections from the command line to the record of the run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from histosge.cli.judging import app
 from histosge.datasets.synthetic import synthetic, write_legacy_st, write_spaceranger
-from histosge.section.section.section import Section
+from histosge.section.section import Section
 
-WORDS = ["--genes", "hvg:12", "--refine", 2, "--no-figures"]
+WORDS = ["--genes", "hvg:12", "--upsample", 2, "--no-figures"]
 
 
 def call(*words: object) -> Any:
@@ -50,8 +50,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def out(room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run with two siblings wrote."""
     path = tmp_path_factory.mktemp("results")
-    siblings = ("--sibling", room / "two", "--sibling", room / "three")
-    answer = call("run", room / "one", *siblings, *WORDS, "--out", path)
+    auxiliary = ("--with", room / "two", "--with", room / "three")
+    answer = call("run", room / "one", *auxiliary, *WORDS, "--out", path)
     assert answer.exit_code == 0, answer.stderr
     assert "24 genes in common; 6 genes of the section are not in it" in " ".join(answer.stdout.split())
     return path
@@ -60,9 +60,9 @@ def out(room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_record_names_the_siblings_and_the_genes_they_lack(out: Path) -> None:
     """``run.json`` says which sections were fitted, and of how many genes that costs the target the fit."""
     record = json.loads((out / "run.json").read_text())
-    told = [(each["name"], each["genes"], each["missing"], each["further"]) for each in record["siblings"]]
+    told = [(each["name"], each["genes"], each["missing"], each["further"]) for each in record["auxiliary"]]
     assert told == [("two", 24, 6, 0), ("three", 30, 0, 0)]
-    assert len({each["fingerprint"] for each in record["siblings"]}) == 2
+    assert len({each["fingerprint"] for each in record["auxiliary"]}) == 2
     common = set(fewer_genes(synthetic(columns=9, rows=10, genes=30).section, 24).genes)
     assert set(record["genes"]) <= common
 
@@ -82,15 +82,15 @@ def test_predict_and_a_second_run_need_no_second_fit(out: Path, room: Path, tmp_
     before = np.asarray(anndata.read_h5ad(out / "prediction.h5ad").X)
     fits = {path: path.stat().st_mtime_ns for path in (out / "fit").glob("*/*")}
     answer = call(
-        *("predict", room / "one", "--fit", out, "--refine", 2, "--no-figures"),
+        *("predict", room / "one", "--fit", out, "--upsample", 2, "--no-figures"),
         *("--out", tmp_path / "again"),
     )
     assert answer.exit_code == 0, answer.stderr
     again = anndata.read_h5ad(tmp_path / "again" / "prediction.h5ad")
     assert np.array_equal(before, np.asarray(again.X))
-    assert len(json.loads((tmp_path / "again" / "run.json").read_text())["siblings"]) == 2
-    siblings = ("--sibling", room / "two", "--sibling", room / "three")
-    answer = call("run", room / "one", *siblings, *WORDS, "--out", out)
+    assert len(json.loads((tmp_path / "again" / "run.json").read_text())["auxiliary"]) == 2
+    auxiliary = ("--with", room / "two", "--with", room / "three")
+    answer = call("run", room / "one", *auxiliary, *WORDS, "--out", out)
     assert answer.exit_code == 0, answer.stderr
     assert {path: path.stat().st_mtime_ns for path in (out / "fit").glob("*/*")} == fits
     assert np.array_equal(before, np.asarray(anndata.read_h5ad(out / "prediction.h5ad").X))
@@ -99,43 +99,43 @@ def test_predict_and_a_second_run_need_no_second_fit(out: Path, room: Path, tmp_
 def test_the_latest_fit_in_a_folder_is_the_one_that_predicts(room: Path, tmp_path: Path) -> None:
     """With siblings, then without, then predict: the record has none."""
     words = ("--genes", "hvg:12", "--out", tmp_path)
-    for further in (("--sibling", room / "two"), ()):
+    for further in (("--with", room / "two"), ()):
         answer = call("fit", room / "one", *further, *words)
         assert answer.exit_code == 0, answer.stderr
     answer = call(
-        *("predict", room / "one", "--fit", tmp_path, "--refine", 1, "--no-figures"), *("--out", tmp_path)
+        *("predict", room / "one", "--fit", tmp_path, "--upsample", 1, "--no-figures"), *("--out", tmp_path)
     )
     assert answer.exit_code == 0, answer.stderr
-    assert json.loads((tmp_path / "run.json").read_text())["siblings"] == []
+    assert json.loads((tmp_path / "run.json").read_text())["auxiliary"] == []
 
 
 @pytest.mark.parametrize(
-    ("sibling", "sentence"),
+    ("auxiliary_section", "sentence"),
     [("foreign", "no gene in common"), ("one", "given twice"), ("nowhere", "nowhere")],
 )
 def test_a_sibling_that_is_none_is_one_sentence(
-    room: Path, tmp_path: Path, sibling: str, sentence: str
+    room: Path, tmp_path: Path, auxiliary_section: str, sentence: str
 ) -> None:
     """Without common genes, the section itself, or no section at all: exit code 2 and what to do, and no prediction."""
-    answer = call("run", room / "one", "--sibling", room / sibling, *WORDS, "--out", tmp_path)
+    answer = call("run", room / "one", "--with", room / auxiliary_section, *WORDS, "--out", tmp_path)
     assert answer.exit_code == 2, answer.stderr
     assert sentence in " ".join(answer.stderr.split())
     assert not (tmp_path / "prediction.h5ad").exists()
 
 
 def test_evaluations_can_fit_whole_siblings(room: Path, tmp_path: Path) -> None:
-    """``--siblings`` fits all other sections beside the retained spots, says so in the table, and passes the audit."""
+    """``--auxiliary`` fits all other sections beside the retained spots, says so in the table, and passes the audit."""
     sections = [room / name for name in ("one", "two", "three")]
     words = ("--models", "cokriging,ridge", "--seeds", 1, "--genes", "hvg:12", "--json")
-    answer = call("evaluate", *sections, "--siblings", *words, "--out", tmp_path)
+    answer = call("evaluate", *sections, "--auxiliary", *words, "--out", tmp_path)
     assert answer.exit_code == 0, answer.stderr
     content = json.loads(answer.stdout)
-    assert {row["split"] for row in content["rows"]} == {"random:0.5+siblings"}
+    assert {row["split"] for row in content["rows"]} == {"random:0.5+auxiliary"}
     assert content["leaks_declared"] == []
-    found = [row for row in content["rows"] if (row["model"], row["set"]) == ("cokriging", "removed")]
+    found = [row for row in content["rows"] if (row["model"], row["set"]) == ("cokriging", "test")]
     assert len(found) == 3
     assert all(np.isfinite(row["mse"]) and row["pcc"] > 0.1 for row in found)
-    answer = call("evaluate", sections[0], "--siblings", *words, "--out", tmp_path)
+    answer = call("evaluate", sections[0], "--auxiliary", *words, "--out", tmp_path)
     assert answer.exit_code == 2
     assert "needs further sections" in answer.stdout
 
@@ -144,14 +144,14 @@ def test_splits_of_whole_sections_need_no_siblings(room: Path, tmp_path: Path) -
     """``sections`` fits the others anyhow; asking for it twice is refused by name, and cokriging answers it."""
     sections = [room / name for name in ("one", "two")]
     words = ("--models", "cokriging", "--seeds", 1, "--genes", "hvg:12", "--json", "--out", tmp_path)
-    answer = call("evaluate", *sections, "--split", "sections+siblings", *words)
+    answer = call("evaluate", *sections, "--split", "sections+auxiliary", *words)
     assert answer.exit_code == 2
-    assert "leave '+siblings' out" in answer.stdout
+    assert "leave '+auxiliary' out" in answer.stdout
     answer = call("evaluate", *sections, "--split", "sections", *words)
     assert answer.exit_code == 0, answer.stderr
     rows = json.loads(answer.stdout)["rows"]
     (scored,) = [
-        row for row in rows if (row["model"], row["set"], row["section"]) == ("cokriging", "removed", "one")
+        row for row in rows if (row["model"], row["set"], row["section"]) == ("cokriging", "test", "one")
     ]
     assert np.isfinite(scored["mse"])
     assert scored["pcc"] > 0.1

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from histosge import Points, Prediction, Section, conserve, refined
+from histosge import Points, Prediction, Section, conserve, upsampled
 from histosge.datasets import synthetic
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import SYNTHETIC
-from histosge.prediction.prediction.factored import Basis, FactoredPrediction
-from histosge.section.section.locations import Locations
+from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.section.locations import Locations
 
 KINDS = ("real", "rounded", "drawn")
 
@@ -136,7 +136,7 @@ def test_draws_follow_the_rates() -> None:
 
 def factored() -> tuple[Section, FactoredPrediction]:
     section = synthetic(columns=8, rows=8, genes=30).section
-    places = refined(section, 4)
+    places = upsampled(section, 4)
     rng = np.random.default_rng(0)
     ones = np.ones(30)
     basis = Basis(section.genes, ones, rng.normal(0, 1.0, (30, 4)), ones, ones, ones)
@@ -165,7 +165,7 @@ def test_what_cannot_be_shared_is_a_sentence() -> None:
         conserve(stray, section)
     with pytest.raises(DataError, match="row -1"):
         conserve(Prediction(places_of(np.array([0, -1])), section.genes, mean), section)
-    with pytest.raises(DataError, match="no such gene"):
+    with pytest.raises(UsageError, match="is not among"):
         conserve(replace(lonely, genes=np.array(["G0", "other"])), section)
     with pytest.raises(DataError, match="NaN"):
         conserve(Prediction(places_of(np.array([0, 1])), section.genes, mean * np.nan), section)

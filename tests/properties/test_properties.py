@@ -12,9 +12,9 @@ from histosge.geometry.lattice import Lattice
 from histosge.geometry.upsampling import offsets
 from histosge.models.deep.windows import windows
 from histosge.models.scaling import Columns
-from histosge.section.section import splits
-from histosge.section.section.expression import depth, log_cp10k
-from histosge.section.section.genes import highly_variable
+from histosge.section import splits
+from histosge.section.expression import depth, log_cp10k
+from histosge.section.genes import highly_variable
 
 counts_matrices = st.integers(0, 2**32 - 1).map(
     lambda seed: sparse.csr_matrix(
@@ -98,17 +98,17 @@ def test_windows_are_a_partition(n: int, size: int, seed: int) -> None:
 def test_splits_are_disjoint_and_repeatable(n: int, fraction: float, seed: int) -> None:
     """A random split retains the share asked for, and the same seed splits alike."""
     split = splits.random(n, fraction=fraction, seed=seed)
-    assert len(split.retained) == round(fraction * n)
-    assert not set(split.retained) & set(split.removed)
-    assert len(split.retained) + len(split.removed) == n
-    assert np.array_equal(split.retained, splits.random(n, fraction=fraction, seed=seed).retained)
+    assert len(split.training) == round(fraction * n)
+    assert not set(split.training) & set(split.test)
+    assert len(split.training) + len(split.test) == n
+    assert np.array_equal(split.training, splits.random(n, fraction=fraction, seed=seed).training)
 
 
 def test_the_published_split_is_the_published_one() -> None:
     """3460 spots: 1730 retained, the first of them 0, 1, 2, 4, 6."""
     split = splits.published(3460)
-    assert len(split.retained) == 1730
-    assert split.retained[:5].tolist() == [0, 1, 2, 4, 6]
+    assert len(split.training) == 1730
+    assert split.training[:5].tolist() == [0, 1, 2, 4, 6]
 
 
 @settings(max_examples=30, deadline=None)
@@ -117,7 +117,7 @@ def test_blocks_keep_their_distance(seed: int, guard: float) -> None:
     """No retained spot is nearer to a removed one than the guard band."""
     xy = np.random.default_rng(seed).uniform(0, 40, (300, 2))
     split = splits.blocks(xy, width_um=8.0, guard_um=guard, seed=seed)
-    gaps = np.linalg.norm(xy[split.retained][:, None] - xy[split.removed][None], axis=2)
+    gaps = np.linalg.norm(xy[split.training][:, None] - xy[split.test][None], axis=2)
     assert gaps.min() > guard
 
 
@@ -127,8 +127,8 @@ def test_sublattices_have_their_index() -> None:
     xy = np.column_stack([a + b / 2, b * 0.75**0.5])
     for index in (3, 4, 7):
         split = splits.sublattice(np.column_stack([a, b]).astype(float), index)
-        assert abs(len(split.retained) / len(a) - 1 / index) < 0.03
-        kept = xy[split.retained]
+        assert abs(len(split.training) / len(a) - 1 / index) < 0.03
+        kept = xy[split.training]
         gaps = np.linalg.norm(kept[:, None] - kept[None], axis=2)
         assert np.isclose(gaps[gaps > 0].min(), index**0.5)
 

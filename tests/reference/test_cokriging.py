@@ -14,23 +14,23 @@ from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.metrics.ceiling import noise_ceiling
 from histosge.models import predict
-from histosge.models.cokriging.model import eigensolver as _spectrum
-from histosge.models.cokriging.model.block_covariance import averaged, matern
-from histosge.models.cokriging.model.eigensolver import Spectrum
-from histosge.models.cokriging.model.model import Cokriging
-from histosge.models.cokriging.model.standardise import principal, reliability
-from histosge.prediction.prediction.calibration import inflation
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.genes import select
-from histosge.section.section.inputs import Inputs, Samples
-from histosge.section.section.locations import at_spots, grid, refined
-from histosge.section.section.multi_section import measure
-from histosge.workflow.fit.fit import Machine, eyes, prepare
-from histosge.workflow.fit.recipe import Recipe
+from histosge.models.cokriging import eigensolver as _spectrum
+from histosge.models.cokriging.block_covariance import averaged, matern
+from histosge.models.cokriging.eigensolver import Spectrum
+from histosge.models.cokriging.model import Cokriging
+from histosge.models.cokriging.standardise import principal, reliability
+from histosge.prediction.calibration import calibration_factor
+from histosge.section.expression import log_cp10k
+from histosge.section.genes import select
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.locations import at_spots, grid, upsampled
+from histosge.section.multi_section import measure
+from histosge.workflow.fit import Compute, eyes, prepare
+from histosge.workflow.recipe import Recipe
 
 TISSUE = synthetic(columns=10, rows=10, genes=12)
 SECTION = TISSUE.section
-PLACES = refined(SECTION, 3)
+PLACES = upsampled(SECTION, 3)
 EXPRESSION = log_cp10k(SECTION.counts).toarray()
 DEPTH = np.asarray(SECTION.counts.sum(axis=1)).ravel()
 XY = SECTION.spots.xy
@@ -64,7 +64,7 @@ def test_one_gene_on_positions_is_a_gaussian_process(
     mean, sd = process.predict(PLACES.xy, return_std=True)
     name = str(SECTION.genes[gene])
     assert np.allclose(found.gene(name), np.maximum(mean + values.mean(), 0), atol=1e-4)
-    ours = np.asarray(found.gene_sd(name)) / found.basis.inflation[0]
+    ours = np.asarray(found.gene_sd(name)) / found.basis.calibration_factor[0]
     assert np.allclose(ours, sd, rtol=1e-3, atol=1e-4)
 
 
@@ -191,10 +191,10 @@ def test_reliability_is_the_square_of_the_ceiling() -> None:
 def test_the_conformal_factor_is_the_smallest_that_covers() -> None:
     """No smaller factor has nine in ten and one of the spots left out inside its interval."""
     rng = np.random.default_rng(0)
-    error, spread = rng.standard_t(3, size=(99, 5)), rng.uniform(0.5, 2.0, (99, 5))
-    factor, table = inflation(error, spread)
+    error, sd = rng.standard_t(3, size=(99, 5)), rng.uniform(0.5, 2.0, (99, 5))
+    factor, table = calibration_factor(error, sd)
     for gene in range(5):
-        score = np.abs(error[:, gene]) / (spread[:, gene] * 1.6448536269514722)
+        score = np.abs(error[:, gene]) / (sd[:, gene] * 1.6448536269514722)
         covering = [size for size in np.sort(score) if (score <= size).sum() >= 0.9 * (99 + 1)]
         assert factor[gene] == pytest.approx(covering[0])
     assert table["coverage"][table["levels"].index(0.9)] == pytest.approx(90 / 99, abs=1e-9)
@@ -209,7 +209,7 @@ def test_intervals_cover_new_measurements() -> None:
     order = np.random.default_rng(0).permutation(len(section))
     kept, out = np.sort(order[::2]), np.sort(order[1::2])
     found = predict(Cokriging(image=False).fit(samples.take(kept)), samples.inputs.take(out))
-    inside = np.abs(values[out] - found.mean) < 1.645 * np.asarray(found.spread)
+    inside = np.abs(values[out] - found.mean) < 1.645 * np.asarray(found.sd)
     assert 0.86 < inside.mean() < 0.94
 
 
@@ -245,17 +245,17 @@ def test_disks_sharpen_with_the_image_too(diameter_um: float, seed: int) -> None
     And the kernel of the image's windows is what makes them so: without it both are further off.
     """
     tissue = synthetic(16, 20, genes=60, seed=seed, support="disk", diameter_um=diameter_um)
-    section, model, machine = tissue.section, Cokriging(), Machine()
-    encoder = eyes(section, Recipe(), model.needs, machine)
+    section, model, compute = tissue.section, Cokriging(), Compute()
+    encoder = eyes(section, Recipe(), model.needs, compute)
     samples = measure(
         section,
         select(section, "all"),
-        prepare(section, at_spots(section), model.needs, encoder, machine),
+        prepare(section, at_spots(section), model.needs, encoder, compute),
     )
     places = grid(section, section.pitch_um / 4)
     around = cKDTree(section.spots.xy).query_ball_point(places.xy, 1.5 * section.pitch_um, return_length=True)
     places = places.take(np.flatnonzero(around >= 6))
-    inputs = prepare(section, places, model.needs, encoder, machine)
+    inputs = prepare(section, places, model.needs, encoder, compute)
     columns = [int(np.flatnonzero(section.genes == gene)[0]) for gene in samples.genes]
     truth = tissue.truth(places.xy)[:, columns]
     disks, points, plain = (

@@ -13,12 +13,12 @@ from histosge.models.baselines.idw import IDW
 from histosge.models.baselines.kriging import Kriging, matern
 from histosge.models.baselines.ridge import Ridge
 from histosge.models.evidence_ridge import _RATIOS, Shrinkage
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.inputs import Inputs, Samples
-from histosge.section.section.locations import at_spots, refined
+from histosge.section.expression import log_cp10k
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.locations import at_spots, upsampled
 
 SECTION = synthetic(columns=10, rows=10, genes=12).section
-PLACES = refined(SECTION, 3)
+PLACES = upsampled(SECTION, 3)
 EXPRESSION = log_cp10k(SECTION.counts).toarray()
 SAMPLES = Samples(Inputs(at_spots(SECTION)), EXPRESSION, SECTION.genes, np.ones(len(SECTION)))
 
@@ -45,10 +45,10 @@ def test_kriging_is_a_gaussian_process(gene: int) -> None:
     process = GaussianProcessRegressor(kernel, optimizer=None, alpha=1e-6 * variance)
     values = EXPRESSION[:, gene]
     process.fit(SECTION.spots.xy, values - values.mean())
-    mean, spread = process.predict(PLACES.xy[len(SECTION) :], return_std=True)
+    mean, sd = process.predict(PLACES.xy[len(SECTION) :], return_std=True)
     ours = predict(predictor, Inputs(PLACES.take(slice(len(SECTION), None))))
     assert np.allclose(ours.mean[:, gene], np.maximum(mean + values.mean(), 0), atol=2e-3)
-    assert np.allclose(np.asarray(ours.spread)[:, gene], spread, rtol=2e-2)
+    assert np.allclose(np.asarray(ours.sd)[:, gene], sd, rtol=2e-2)
 
 
 @pytest.mark.parametrize("gene", [0, 3, 5])
@@ -72,7 +72,7 @@ def test_few_landmarks_are_nearly_all_of_them() -> None:
         predict(Kriging(landmarks=n).fit(SAMPLES), Inputs(PLACES)) for n in (2000, len(SECTION) // 2)
     )
     assert np.corrcoef(whole.mean.ravel(), half.mean.ravel())[0, 1] > 0.99
-    assert (np.asarray(half.spread) > 0.9 * np.asarray(whole.spread)).all()
+    assert (np.asarray(half.sd) > 0.9 * np.asarray(whole.sd)).all()
 
 
 def test_ridge_is_scikit_learns() -> None:
@@ -104,8 +104,7 @@ def test_spreads_are_as_wide_as_they_say() -> None:
     places = at_spots(SECTION)
     points = Points(xy, np.arange(400).astype(str))
     fields = {
-        name: np.resize(getattr(places, name), 400)
-        for name in ("parent", "offset_class", "observed", "in_tissue")
+        name: np.resize(getattr(places, name), 400) for name in ("parent", "subspot", "observed", "in_tissue")
     }
     placed = replace(places, points=points, lattice_xy=xy / 100, **fields)
     genes = np.array([f"g{i}" for i in range(40)])
@@ -113,7 +112,7 @@ def test_spreads_are_as_wide_as_they_say() -> None:
     kept, out = np.arange(0, 400, 2), np.arange(1, 400, 2)
     model = Kriging(ranges_pitches=(2.0, 8.0))
     found = predict(model.fit(samples.take(kept)), samples.inputs.take(out))
-    inside = np.abs(values[out] - found.mean) < 1.645 * np.asarray(found.spread)
+    inside = np.abs(values[out] - found.mean) < 1.645 * np.asarray(found.sd)
     assert 0.86 < inside.mean() < 0.94
 
 

@@ -11,7 +11,7 @@ import pytest
 from histosge.evaluation.benchmark import benchmark
 from histosge.evaluation.entry import Entry
 from histosge.evaluation.plan import Plan, SectionSpec
-from histosge.workflow.fit.fit import Machine
+from histosge.workflow.fit import Compute
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -55,9 +55,9 @@ def test_simple_baselines_score_what_an_independent_script_does(
     rows = {row: entry_of(row, spots) for row in REFERENCE[name]}
     seeds = (0, 1, 2) if spots < LARGE else (0,)
     plan = Plan((SectionSpec(real_data / name),), tuple(rows.values()), seeds=seeds, baselines=False)
-    content = benchmark(plan, tmp_path, Machine())
+    content = benchmark(plan, tmp_path, Compute())
     found = {(each["model"], each["preset"], each["set"]): each for each in content["rows"]}
     for row, entry in rows.items():
-        here: Any = [found[entry.model, entry.variant, "removed"][column] for column in COLUMNS[:-1]]
+        here: Any = [found[entry.model, entry.variant, "test"][column] for column in COLUMNS[:-1]]
         here.append(found[entry.model, entry.variant, "all"]["pcc_defined"])
         assert here == pytest.approx(REFERENCE[name][row], rel=0.05, abs=0.005), (name, row)

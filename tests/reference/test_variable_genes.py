@@ -11,7 +11,7 @@ import scanpy
 from scipy import sparse
 
 import histosge
-from histosge.section.section.genes import highly_variable, select
+from histosge.section.genes import highly_variable, select
 
 
 def theirs(counts: sparse.csr_matrix, n_top: int) -> set[int]:

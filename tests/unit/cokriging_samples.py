@@ -7,9 +7,9 @@ import numpy as np
 from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.geometry.points import Points
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.inputs import Inputs, Samples
-from histosge.section.section.locations import Locations
+from histosge.section.expression import log_cp10k
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.locations import Locations
 
 RNG = np.random.default_rng(0)
 TISSUE = synthetic(columns=14, rows=14, genes=36, seed=2)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from histosge.models.cokriging.model.predictor import CokrigingPredictor
+    from histosge.models.cokriging.predictor import CokrigingPredictor
 
 
 @pytest.fixture
@@ -35,6 +35,6 @@ def fitted() -> CokrigingPredictor:
     """Cokriging, fitted to half of the spots."""
     from cokriging_samples import KEPT, SAMPLES
 
-    from histosge.models.cokriging.model.model import Cokriging
+    from histosge.models.cokriging.model import Cokriging
 
     return Cokriging().fit(SAMPLES.take(KEPT), seed=4)

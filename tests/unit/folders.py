@@ -8,7 +8,7 @@ from typing import Any
 
 import histosge
 from histosge.datasets import synthetic
-from histosge.section.section.section import Section
+from histosge.section.section import Section
 
 TRUTH = synthetic(columns=12, rows=12, genes=30).section
 

@@ -14,8 +14,8 @@ from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.errors import DataError
 from histosge.images.slide import SlideImage
-from histosge.section.section.alignment import _TURNS, check, refuse_misfit
-from histosge.section.section.section import Section
+from histosge.section.alignment import _TURNS, check, refuse_misfit
+from histosge.section.section import Section
 
 REAL = [
     "her2st/C2",

@@ -16,13 +16,13 @@ from histosge.evaluation.audit import audit, counterfactual
 from histosge.evaluation.entry import BASELINES
 from histosge.evaluation.study import Pipeline, Study, choose, gather, learn, look
 from histosge.models import Predictor, Runtime, build_model, predict
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.genes import GenePanel, select
-from histosge.section.section.inputs import Inputs, Samples
-from histosge.section.section.section import Section
-from histosge.section.section.splits import random
-from histosge.workflow.fit.fit import Machine, eyes
-from histosge.workflow.fit.recipe import Recipe
+from histosge.section.expression import log_cp10k
+from histosge.section.genes import GenePanel, select
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.section import Section
+from histosge.section.splits import random
+from histosge.workflow.fit import Compute, eyes
+from histosge.workflow.recipe import Recipe
 
 HONEST = Pipeline.honest()
 
@@ -36,13 +36,13 @@ def section() -> Section:
 def study() -> Study:
     """Half of the spots removed; half of the genes chosen."""
     split = random(len(section()), seed=1)
-    return Study(section(), split.retained, split.removed, split.name, genes="hvg:20")
+    return Study(section(), split.training, split.test, split.name, genes="hvg:20")
 
 
 @cache
 def seen(model: str) -> Inputs:
     built = build_model(model)
-    return look(study(), built, eyes(section(), Recipe(), built.needs, Machine()), Machine())
+    return look(study(), built, eyes(section(), Recipe(), built.needs, Compute()), Compute())
 
 
 def steps(study: Study, model: str, pipeline: Pipeline = HONEST, inputs: Inputs | None = None) -> list[str]:
@@ -52,7 +52,7 @@ def steps(study: Study, model: str, pipeline: Pipeline = HONEST, inputs: Inputs 
 
 
 def removed_expression(of: Study, panel: Any) -> np.ndarray:
-    counts = of.target.counts[of.removed]
+    counts = of.target.counts[of.test]
     found: np.ndarray = log_cp10k(counts, columns=panel).toarray()
     return found
 
@@ -69,8 +69,8 @@ def test_the_counterfactual_differs_at_removed_spots_alone() -> None:
     """Other counts at every removed spot, the same ones at every retained spot."""
     before, after = study().target.counts, counterfactual(study()).target.counts
     changed = np.asarray(abs(before - after).sum(axis=1)).ravel() > 0
-    assert changed[study().removed].all()
-    assert not changed[study().retained].any()
+    assert changed[study().test].all()
+    assert not changed[study().training].any()
 
 
 def test_a_gene_panel_from_all_spots_is_caught() -> None:
@@ -93,7 +93,7 @@ def smoothed_over_a_graph(study: Study, panel: GenePanel, inputs: Inputs) -> Sam
 
     samples = gather(study, panel, inputs)
     every = log_cp10k(study.target.counts, columns=panel.columns).toarray()
-    near = cKDTree(study.target.spots.xy).query(study.target.spots.xy[study.retained], k=7)[1]
+    near = cKDTree(study.target.spots.xy).query(study.target.spots.xy[study.training], k=7)[1]
     return replace(samples, expression=every[near].mean(axis=1))
 
 
@@ -142,12 +142,12 @@ def test_what_is_fitted_may_not_know_removed_spots(leak: Callable[..., Samples],
 def stopped_early(study: Study, model: Any, samples: Samples, runtime: Runtime) -> Predictor:
     """Train for one, two or three epochs, whichever is best on the removed spots."""
     wanted = removed_expression(study, study_columns(study, samples))
-    asked = seen("histosge").take(study.removed)
+    asked = seen("histosge").take(study.test)
     courses = [replace(model, epochs=epochs).fit(samples, seed=study.seed) for epochs in (1, 2, 3)]
     errors = [float(((predict(course, asked).mean - wanted) ** 2).mean()) for course in courses]
     best = courses[int(np.argmin(errors))]
     # as any early stopping does, it keeps the curve it looked at
-    return replace(best, learnt={**best.facts(), "loss_validation": errors})
+    return replace(best, learnt={**best.summary(), "loss_validation": errors})
 
 
 def study_columns(study: Study, samples: Samples) -> np.ndarray:
@@ -156,10 +156,10 @@ def study_columns(study: Study, samples: Samples) -> np.ndarray:
 
 def tuned(study: Study, model: Any, samples: Samples, runtime: Runtime) -> Predictor:
     """Choose how many neighbours to average by the error on the removed spots."""
-    from histosge.section.section.locations import at_spots
+    from histosge.section.locations import at_spots
 
     wanted = removed_expression(study, study_columns(study, samples))
-    asked = Inputs(at_spots(study.target)).take(study.removed)
+    asked = Inputs(at_spots(study.target)).take(study.test)
     fits = [replace(model, power=power).fit(samples) for power in np.linspace(0.01, 4, 40)]
     errors = [((predict(fit, asked).mean - wanted) ** 2).mean() for fit in fits]
     return fits[int(np.argmin(errors))]
@@ -188,7 +188,7 @@ def test_a_graph_kept_by_the_fit_is_caught() -> None:
 
 def test_a_spot_that_is_there_twice_is_caught() -> None:
     """The same counts, or the same place, in the retained and the removed half are one spot."""
-    one, two = study().retained[0], study().removed[0]
+    one, two = study().training[0], study().test[0]
     counts = sparse.lil_matrix(section().counts)
     counts[two] = counts[one]
     twice = replace(section(), counts=sparse.csr_matrix(counts))
@@ -207,7 +207,7 @@ def test_overlapping_sections_are_caught() -> None:
     model = build_model("mean")
     part = replace(section().take(np.arange(30, 10, -1)), name="another")
     alone = Study(section(), np.arange(0), np.arange(len(section())), "sections", (part,), genes="all")
-    inputs = look(alone, model, None, Machine())
+    inputs = look(alone, model, None, Compute())
     (leak,) = audit(alone, model, inputs, pipeline=HONEST)
     assert leak.step == "duplicated spot"
     assert leak.sentence.startswith("20 removed spots")
@@ -215,14 +215,14 @@ def test_overlapping_sections_are_caught() -> None:
     fewer = replace(
         part, counts=part.counts[:, order], genes=part.genes[order], gene_ids=part.gene_ids[order]
     )
-    (leak,) = audit(replace(alone, siblings=(fewer,)), model, inputs, pipeline=HONEST)
+    (leak,) = audit(replace(alone, auxiliary=(fewer,)), model, inputs, pipeline=HONEST)
     assert leak.sentence.startswith("20 removed spots")
     half = np.arange(len(section()))
-    beside = replace(alone, retained=half[half % 2 == 0], removed=half[half % 2 == 1])
+    beside = replace(alone, training=half[half % 2 == 0], test=half[half % 2 == 1])
     (leak,) = audit(beside, model, inputs, pipeline=HONEST)
     assert leak.sentence.startswith("10 removed spots")
-    other = replace(alone, siblings=(synthetic(columns=12, rows=12, genes=40, seed=5).section,))
-    assert audit(other, model, look(other, model, None, Machine()), pipeline=HONEST) == ()
+    other = replace(alone, auxiliary=(synthetic(columns=12, rows=12, genes=40, seed=5).section,))
+    assert audit(other, model, look(other, model, None, Compute()), pipeline=HONEST) == ()
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from histosge.datasets.synthetic import write_legacy_st, write_spaceranger
 from histosge.errors import DataError, HistosgeError, UsageError
 from histosge.images.slide import SlideImage, open_slide
 from histosge.io.readers.spaceranger import read_scalefactors
-from histosge.section.section.alignment import refuse_misfit
-from histosge.section.section.section import Section
+from histosge.section.alignment import refuse_misfit
+from histosge.section.section import Section
 
 TRUTH = synthetic(columns=14, rows=14, genes=30).section
 SQUARE = synthetic(columns=8, rows=8, genes=20, lattice="square").section
@@ -61,7 +61,7 @@ def section_or_sentence() -> Iterator[list[HistosgeError]]:
 
 
 def warned(section: Section) -> str:
-    return " ".join(note.text for note in section.notes if note.level == "warning")
+    return " ".join(note.text for note in section.messages if note.level == "warning")
 
 
 # --- an image of another size ---------------------------------------------------------------------------------

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from cokriging_samples import EXPRESSION, FEATURES, XY, N, samples_of
 
-from histosge.models.cokriging.model.block_covariance import matern
-from histosge.models.cokriging.model.eigensolver import Spectrum
-from histosge.models.cokriging.model.image_features import Appearance
-from histosge.models.cokriging.model.kernels import Covariance, Sites
-from histosge.models.cokriging.model.model import Cokriging
-from histosge.models.cokriging.model.model_selection import choose
+from histosge.models.cokriging.block_covariance import matern
+from histosge.models.cokriging.eigensolver import Spectrum
+from histosge.models.cokriging.image_features import Appearance
+from histosge.models.cokriging.kernels import Covariance, Sites
+from histosge.models.cokriging.model import Cokriging
+from histosge.models.cokriging.model_selection import choose
 
 
 def looks() -> tuple[Appearance, Any]:

@@ -6,8 +6,8 @@ import numpy as np
 from cokriging_samples import EXPRESSION, KEPT, OUT, SAMPLES, samples_of
 
 from histosge.models import predict
-from histosge.models.cokriging.model.model import Cokriging
-from histosge.prediction.prediction.winsorise import pulled_in
+from histosge.models.cokriging.model import Cokriging
+from histosge.prediction.winsorise import pulled_in
 
 RNG = np.random.default_rng(3)
 EXPECTED = RNG.normal(size=(400, 2)) @ RNG.normal(size=(2, 7))

@@ -27,13 +27,13 @@ from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.errors import DataError, HistosgeError, UsageError
 from histosge.models import predict
-from histosge.models.cokriging.model import eigensolver as _spectrum
-from histosge.models.cokriging.model import standardise as _standard
-from histosge.models.cokriging.model.model import Cokriging
-from histosge.models.cokriging.model.predictor import CokrigingPredictor
-from histosge.models.cokriging.model.standardise import Standard
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.inputs import Samples
+from histosge.models.cokriging import eigensolver as _spectrum
+from histosge.models.cokriging import standardise as _standard
+from histosge.models.cokriging.model import Cokriging
+from histosge.models.cokriging.predictor import CokrigingPredictor
+from histosge.models.cokriging.standardise import Standard
+from histosge.section.expression import log_cp10k
+from histosge.section.inputs import Samples
 
 
 def test_noise_beside_positions_gets_no_share() -> None:
@@ -67,20 +67,22 @@ def test_the_image_helps_where_it_tells_and_not_when_shuffled(fitted: CokrigingP
 
 def test_a_fit_comes_back_from_what_it_told(fitted: CokrigingPredictor) -> None:
     """Arrays and facts, through JSON, restore the same predictions to the last bit."""
-    facts = json.loads(json.dumps(fitted.facts()))
-    again = Cokriging().restore(fitted.genes, fitted.arrays(), facts)
+    summary = json.loads(json.dumps(fitted.summary()))
+    again = Cokriging().restore(fitted.genes, fitted.arrays(), summary)
     inputs = SAMPLES.inputs.take(OUT)
     one, two = predict(fitted, inputs), predict(again, inputs)
     assert np.array_equal(one.mean, two.mean)
-    assert np.array_equal(np.asarray(one.spread), np.asarray(two.spread))
+    assert np.array_equal(np.asarray(one.sd), np.asarray(two.sd))
 
 
 def test_fits_of_earlier_versions_have_no_window() -> None:
     """A fit whose facts do not name the window predicts what it did when it was made."""
     predictor = Cokriging(window_um=None, image_shares=(0.5,)).fit(SAMPLES)
-    facts = dict(predictor.facts())
-    facts["covariance"] = {name: value for name, value in facts["covariance"].items() if name != "window_um"}
-    restored = Cokriging().restore(predictor.genes, predictor.arrays(), facts)
+    summary = dict(predictor.summary())
+    summary["covariance"] = {
+        name: value for name, value in summary["covariance"].items() if name != "window_um"
+    }
+    restored = Cokriging().restore(predictor.genes, predictor.arrays(), summary)
     assert np.array_equal(predict(restored, SAMPLES.inputs).mean, predict(predictor, SAMPLES.inputs).mean)
 
 
@@ -89,7 +91,7 @@ def test_factors_multiply_out_to_the_blocks(fitted: CokrigingPredictor) -> None:
     inputs = SAMPLES.inputs.take(OUT)
     whole, blocks = fitted.factored(inputs).whole(observation=True), predict(fitted, inputs)
     assert np.allclose(whole.mean, blocks.mean, atol=1e-4)
-    assert np.allclose(np.asarray(whole.spread), np.asarray(blocks.spread), rtol=1e-4)
+    assert np.allclose(np.asarray(whole.sd), np.asarray(blocks.sd), rtol=1e-4)
 
 
 def test_the_order_of_spots_means_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +151,7 @@ def test_single_precision_changes_maps_by_next_to_nothing(monkeypatch: pytest.Mo
     single = Cokriging().fit(SAMPLES.take(KEPT))
     one, two = (predict(each, inputs) for each in (double, single))
     assert (np.abs(one.mean - two.mean) < 2e-3 * one.mean.std(axis=0).max()).all()
-    assert np.allclose(one.spread, two.spread, rtol=2e-3)
+    assert np.allclose(one.sd, two.sd, rtol=2e-3)
     assert np.allclose(double.basis.skill, single.basis.skill, atol=1e-3)
 
 
@@ -214,7 +216,7 @@ def test_the_worst_of_data_is_predicted_without_holes(case: str, options: dict[s
     for inputs in (asked, away):
         found = predict(predictor, inputs)
         assert np.isfinite(found.mean).all()
-        assert np.isfinite(np.asarray(found.spread)).all()
+        assert np.isfinite(np.asarray(found.sd)).all()
         assert np.isfinite(predictor.factored(inputs).fields).all()
     assert all(np.isfinite(array).all() for array in predictor.arrays().values())
 
@@ -224,7 +226,7 @@ def test_constant_genes_are_predicted_as_they_are() -> None:
     constant = _with(EXPRESSION, lambda y: y[:, :2].fill(1.5))
     found = predict(Cokriging().fit(samples_of(expression=constant)), SAMPLES.inputs)
     assert np.allclose(found.mean[:, :2], 1.5)
-    assert np.allclose(np.asarray(found.spread)[:, :2], 0.0, atol=1e-6)
+    assert np.allclose(np.asarray(found.sd)[:, :2], 0.0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

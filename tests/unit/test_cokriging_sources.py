@@ -20,10 +20,10 @@ from cokriging_samples import (
 
 from histosge._runtime.types import Array
 from histosge.models import predict
-from histosge.models.cokriging.model.eigensolver import Spectrum
-from histosge.models.cokriging.model.kernels import Covariance, Sites
-from histosge.models.cokriging.model.model import Cokriging
-from histosge.models.cokriging.model.predictor import CokrigingPredictor
+from histosge.models.cokriging.eigensolver import Spectrum
+from histosge.models.cokriging.kernels import Covariance, Sites
+from histosge.models.cokriging.model import Cokriging
+from histosge.models.cokriging.predictor import CokrigingPredictor
 
 
 def shares_of(predictor: CokrigingPredictor) -> Array:
@@ -40,7 +40,7 @@ def test_the_shares_of_a_gene_add_up_to_one(fitted: CokrigingPredictor) -> None:
     assert np.allclose(shares.sum(axis=1), 1.0)
     assert (shares[:, 2] == 0).all()
     assert fitted.told["share_of_histology"] == pytest.approx(shares[:, 1].mean())
-    assert fitted.told["share_of_siblings"] == 0.0
+    assert fitted.told["share_of_auxiliary"] == 0.0
     blind = Cokriging(image=False).fit(SAMPLES.take(KEPT))
     assert np.allclose(shares_of(blind), [1.0, 0.0, 0.0])
     kinds = np.arange(36) % 6
@@ -75,7 +75,7 @@ def test_what_siblings_measured_is_theirs() -> None:
         shares = shares_of(predictor)
         assert np.allclose(shares.sum(axis=1), 1.0)
         assert (shares[:, 0] == 0).all()
-        assert predictor.told["share_of_siblings"] == pytest.approx(shares[:, 2].mean())
+        assert predictor.told["share_of_auxiliary"] == pytest.approx(shares[:, 2].mean())
         told[kind] = shares[:, 2].mean()
     assert 0.1 < told["same"] < 0.5
     assert told["blank"] < 0.05
@@ -104,7 +104,7 @@ def test_an_unseen_section_has_all_from_its_siblings(fitted: CokrigingPredictor)
 def test_a_fit_of_an_earlier_version_does_not_know_its_sources(fitted: CokrigingPredictor) -> None:
     """Without the array it is restored, and predicts, with shares unknown."""
     arrays = {name: array for name, array in fitted.arrays().items() if name != "basis.sources"}
-    again = Cokriging().restore(fitted.genes, arrays, json.loads(json.dumps(fitted.facts())))
+    again = Cokriging().restore(fitted.genes, arrays, json.loads(json.dumps(fitted.summary())))
     assert isinstance(again, CokrigingPredictor)
     assert again.basis.shares is None
     inputs = SAMPLES.inputs.take(OUT)

@@ -10,13 +10,13 @@ import pytest
 import histosge as hs
 from histosge.errors import DataError
 from histosge.metrics.pearson import pearson
-from histosge.section.section.expression import log_cp10k
-from histosge.workflow.fit.leave_one_section_out import crosscheck
-from histosge.workflow.fit.section_accuracy import Elsewhere
+from histosge.section.expression import log_cp10k
+from histosge.workflow.leave_one_section_out import crosscheck
+from histosge.workflow.section_accuracy import Elsewhere
 
 SECTIONS = [hs.synthetic(columns=8, rows=9, genes=12, seed=seed).section for seed in (1, 2, 3)]
 RECIPE = hs.Recipe(genes="all")
-FITTED = hs.fit(SECTIONS[0], RECIPE, siblings=SECTIONS[1:])
+FITTED = hs.fit(SECTIONS[0], RECIPE, auxiliary=SECTIONS[1:])
 FOUND = crosscheck(SECTIONS, FITTED)
 
 
@@ -26,11 +26,11 @@ def test_it_is_what_leaving_out_by_hand_finds() -> None:
     skills, inside = [], []
     for left, section in enumerate(SECTIONS):
         one, two = (other for row, other in enumerate(SECTIONS) if row != left)
-        prediction = hs.predict_unseen(hs.fit(one, RECIPE, siblings=[two]), section, hs.at_spots(section))
+        prediction = hs.predict_unseen(hs.fit(one, RECIPE, auxiliary=[two]), section, hs.at_spots(section))
         column = {str(name): row for row, name in enumerate(section.genes)}
         order = [list(prediction.genes).index(name) for name in FITTED.panel.names]
         measured = log_cp10k(section.counts)[:, [column[str(name)] for name in FITTED.panel.names]].toarray()
-        mean, reach = prediction.mean[:, order], 1.6448536 * prediction.spread[:, order]
+        mean, reach = prediction.mean[:, order], 1.6448536 * prediction.sd[:, order]
         skills.append(np.nan_to_num(pearson(measured, mean.astype(float))))
         inside.append((measured <= mean + reach) & (measured >= np.maximum(mean - reach, 0)))
     assert np.allclose(FOUND.skill, np.mean(skills, axis=0), atol=1e-4)
@@ -46,7 +46,7 @@ def test_intervals_are_widened_to_hold_what_left_out_sections_show() -> None:
     assert max(FOUND.stretch) > 2.0
     basis = FITTED.predictor.basis
     told = FOUND.told(basis)
-    assert np.allclose(told.inflation, basis.inflation * FOUND.stretch, rtol=1e-5)
+    assert np.allclose(told.calibration_factor, basis.calibration_factor * FOUND.stretch, rtol=1e-5)
     assert np.allclose(told.skill, FOUND.skill, atol=1e-6)
 
 

@@ -98,7 +98,7 @@ def test_some_empty_spots_are_dropped_aloud(outs: Path) -> None:
     matrix(outs, "data", emptied)
     section = read(outs)
     assert len(section) == len(TRUTH) - 2
-    assert any("2 of" in note.text and note.level == "warning" for note in section.notes)
+    assert any("2 of" in note.text and note.level == "warning" for note in section.messages)
 
 
 def test_repeated_genes_are_numbered(outs: Path) -> None:
@@ -106,7 +106,7 @@ def test_repeated_genes_are_numbered(outs: Path) -> None:
     matrix(outs, "features/name", lambda v: np.array([v[1], *v[1:]]))
     section = read(outs)
     assert section.genes[1] == f"{section.genes[0]}-1"
-    assert any("more than once" in note.text for note in section.notes)
+    assert any("more than once" in note.text for note in section.messages)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ from histosge.datasets import synthetic
 from histosge.errors import DataError, UsageError
 from histosge.io.writers import factors, h5ad
 from histosge.io.writers.measured import OTHERS
-from histosge.prediction.prediction.attribution import ORIGINS, Sources
-from histosge.prediction.prediction.factored import Basis, FactoredPrediction
-from histosge.prediction.prediction.unfitted_genes import extend
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.locations import refined
+from histosge.prediction.attribution import ORIGINS, Sources
+from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.prediction.unfitted_genes import extend
+from histosge.section.expression import log_cp10k
+from histosge.section.locations import upsampled
 
 SECTION = synthetic(columns=8, rows=8, genes=60).section
-PLACES = refined(SECTION, 4)
+PLACES = upsampled(SECTION, 4)
 RNG = np.random.default_rng(1)
 # a part of the genes, in another order than the section's
 CHOSEN = RNG.permutation(60)[:40]
@@ -32,8 +32,8 @@ K = 5
 def basis_of(genes: np.ndarray) -> Basis:
     g = len(genes)
     draw = RNG.normal(size=(g, K)).astype(np.float32)
-    offset, nugget, inflation = (RNG.uniform(0.2, 1.5, g).astype(np.float32) for _ in range(3))
-    return Basis(genes, offset, draw, nugget, inflation, np.full(g, np.nan, dtype=np.float32))
+    offset, noise_sd, calibration_factor = (RNG.uniform(0.2, 1.5, g).astype(np.float32) for _ in range(3))
+    return Basis(genes, offset, draw, noise_sd, calibration_factor, np.full(g, np.nan, dtype=np.float32))
 
 
 BASIS = basis_of(SECTION.genes[CHOSEN])
@@ -55,8 +55,8 @@ def test_a_gene_is_its_offset_and_a_weighted_sum_of_fields() -> None:
     variance = np.array(
         [sum((s * w) ** 2 for s, w in zip(sd, BASIS.loadings[row], strict=True)) for sd in FIELD_SD]
     )
-    assert np.allclose(FACTORED.gene_sd(name), np.sqrt(variance) * BASIS.inflation[row], rtol=1e-4)
-    noisy = np.sqrt(variance + BASIS.nugget[row] ** 2) * BASIS.inflation[row]
+    assert np.allclose(FACTORED.gene_sd(name), np.sqrt(variance) * BASIS.calibration_factor[row], rtol=1e-4)
+    noisy = np.sqrt(variance + BASIS.noise_sd[row] ** 2) * BASIS.calibration_factor[row]
     assert np.allclose(FACTORED.gene_sd(name, observation=True), noisy, rtol=1e-4)
 
 
@@ -64,10 +64,10 @@ def test_the_spread_is_that_of_draws() -> None:
     """The standard deviation of a gene is the one of fields drawn at random, where nothing is cut."""
     draws = FIELDS[0] + FIELD_SD[0] * np.random.default_rng(0).normal(size=(200_000, K))
     drawn = draws @ BASIS.loadings.T.astype(float)
-    expected = drawn.std(axis=0) * BASIS.inflation
-    spread = FACTORED.take([0]).whole().spread
-    assert spread is not None
-    assert np.allclose(spread[0], expected, rtol=0.02)
+    expected = drawn.std(axis=0) * BASIS.calibration_factor
+    sd = FACTORED.take([0]).whole().sd
+    assert sd is not None
+    assert np.allclose(sd[0], expected, rtol=0.02)
 
 
 @pytest.mark.parametrize("bytes_", [1, 1 << 10, 1 << 24])
@@ -87,7 +87,7 @@ def test_without_spread_there_is_none() -> None:
     """A prediction that does not know how sure it is does not pretend."""
     unsure = replace(FACTORED, field_sd=None)
     assert unsure.gene_sd(str(BASIS.genes[0])) is None
-    assert unsure.whole().spread is None
+    assert unsure.whole().sd is None
 
 
 def test_unknown_and_repeated_genes_are_sentences() -> None:
@@ -104,13 +104,13 @@ def test_factors_come_back(tmp_path: Path) -> None:
     """Fields and loadings to the bit, deviations of factors to a thousandth, places and provenance whole."""
     found = factors.read(factors.write(tmp_path / "factors.h5ad", SECTION, FACTORED))
     assert np.array_equal(found.fields, FIELDS)
-    for name in ("genes", "offset", "loadings", "nugget", "inflation"):
+    for name in ("genes", "offset", "loadings", "noise_sd", "calibration_factor"):
         assert np.array_equal(getattr(found.basis, name), getattr(BASIS, name)), name
     assert np.isnan(found.basis.skill).all()
     assert found.field_sd is not None
     assert np.allclose(found.field_sd, FIELD_SD, rtol=1e-3)
     assert found.provenance == FACTS == h5ad.provenance(tmp_path / "factors.h5ad")
-    for name in ("lattice_xy", "parent", "offset_class", "observed", "in_tissue"):
+    for name in ("lattice_xy", "parent", "subspot", "observed", "in_tissue"):
         assert np.array_equal(getattr(found.locations, name), getattr(PLACES, name)), name
     assert np.array_equal(found.locations.xy, PLACES.xy)
     assert found.locations.points.diameter_um == PLACES.points.diameter_um
@@ -266,6 +266,6 @@ def test_nothing_that_is_not_finite_is_written(tmp_path: Path, part: str) -> Non
 def test_genes_of_another_section_are_refused(tmp_path: Path) -> None:
     """A prediction and a section that do not belong together make no file."""
     strange = replace(BASIS, genes=np.array([f"X{i}" for i in range(40)]))
-    with pytest.raises(DataError, match="X0"):
+    with pytest.raises(UsageError, match="X0"):
         factors.write(tmp_path / "factors.h5ad", SECTION, replace(FACTORED, basis=strange))
     assert not list(tmp_path.iterdir())

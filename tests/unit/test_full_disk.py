@@ -15,11 +15,11 @@ from histosge.datasets import synthetic
 from histosge.encoders.feature_store import FeatureStore
 from histosge.errors import OutputError
 from histosge.io.writers import h5ad
-from histosge.prediction.prediction.prediction import Prediction
-from histosge.section.section.locations import refined
+from histosge.prediction.prediction import Prediction
+from histosge.section.locations import upsampled
 
 SECTION = synthetic(columns=10, rows=10, genes=30).section
-PLACES = refined(SECTION, 4)
+PLACES = upsampled(SECTION, 4)
 MEAN = np.random.default_rng(0).normal(size=(len(PLACES), 30)).astype(np.float32)
 
 
@@ -47,7 +47,7 @@ def test_a_prediction_that_does_not_fit_leaves_the_one_before(tmp_path: Path, sh
 
 def test_features_that_do_not_fit_are_kept_as_far_as_they_go(tmp_path: Path) -> None:
     """The chunk that fails is missing, those before are not."""
-    shelf = FeatureStore(tmp_path).shelf("k", (300, 40), chunk_rows=100, facts={})
+    shelf = FeatureStore(tmp_path).shelf("k", (300, 40), chunk_rows=100, summary={})
     rows = np.ones((100, 40), dtype=np.float32)
     shelf.put(0, rows)
     with no_file_larger_than(10_000), pytest.raises(OutputError, match="disk is full"):

@@ -149,11 +149,11 @@ def test_windows_of_a_dlpfc_section_are_the_published_ones() -> None:
 def test_spatial_windows_are_compact() -> None:
     """Cutting by position keeps neighbours together: such windows are much smaller than those of random spots."""
     xy_um = np.random.default_rng(0).uniform(0, 1000, (400, 2))
-    spread = {
+    sd = {
         order: np.mean([xy_um[part].std(axis=0).mean() for part in windows(xy_um, 50, order)])  # type: ignore[arg-type]
         for order in ("random", "spatial")
     }
-    assert spread["spatial"] < 0.5 * spread["random"]
+    assert sd["spatial"] < 0.5 * sd["random"]
 
 
 def test_targets_and_back() -> None:
@@ -204,8 +204,8 @@ def test_tables_need_an_array() -> None:
 
     from histosge.datasets import synthetic
     from histosge.models.deep.histosge_inputs import Reading
-    from histosge.section.section.inputs import Inputs
-    from histosge.section.section.locations import at_spots
+    from histosge.section.inputs import Inputs
+    from histosge.section.locations import at_spots
 
     places = at_spots(synthetic(columns=6, rows=6, genes=6).section)
     lost = replace(places, lattice_xy=np.full((len(places), 2), np.nan))

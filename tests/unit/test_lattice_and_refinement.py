@@ -14,8 +14,8 @@ from histosge.geometry.lattice import Lattice, index_sites, pitch_px
 from histosge.geometry.platforms import LEGACY_ST, VISIUM
 from histosge.geometry.points import Points
 from histosge.geometry.upsampling import best_superlattice, classes, offsets, separation
-from histosge.section.section.locations import at_spots, cells, grid, refined
-from histosge.section.section.section import Section
+from histosge.section.locations import at_spots, cells, grid, upsampled
+from histosge.section.section import Section
 
 HEXAGONAL = np.array([[1.0, 0.0], [0.5, 0.75**0.5]])
 SQUARE = np.eye(2)
@@ -119,7 +119,7 @@ def test_refinements_have_the_separation_of_an_exhaustive_search(kind: str, n_fo
 def test_published_offset_lists_deliver_fewer_places_than_they_say(table: str, delivered: int) -> None:
     """Congruent offsets are counted once: the paper's 8-fold list has five classes, the code's four, STAGE's three."""
     toy = section("hexagonal")
-    assert len(refined(toy, 8, table=table)) == delivered * len(toy)
+    assert len(upsampled(toy, 8, table=table)) == delivered * len(toy)
 
 
 @pytest.mark.parametrize("kind", ["hexagonal", "square"])
@@ -130,7 +130,7 @@ def test_translation_gives_exactly_n_places_a_spot_and_no_duplicates(
 ) -> None:
     """The measured spots come first, unchanged; all ids and places differ; each place is its parent, shifted."""
     toy = section(kind, 100.0, angle)
-    places = refined(toy, n_fold)
+    places = upsampled(toy, n_fold)
     assert len(places) == n_fold * len(toy)
     assert np.array_equal(places.points.ids[: len(toy)], toy.spots.ids)
     assert np.array_equal(places.xy[: len(toy)], toy.spots.xy)
@@ -147,7 +147,7 @@ def test_translation_gives_exactly_n_places_a_spot_and_no_duplicates(
 def test_fourfold_hexagonal_refinement_is_a_hexagonal_lattice_of_half_the_pitch() -> None:
     """Every place has a neighbour at half the pitch, and inner places have six."""
     toy = section("hexagonal")
-    xy = refined(toy, 4, fringe="symmetric").xy
+    xy = upsampled(toy, 4, boundary="symmetric").xy
     distance = cKDTree(xy).query(xy, k=7)[0]
     assert np.allclose(distance[:, 1], 50)
     assert np.isclose(distance[:, 6], 50).sum() > 0.5 * len(xy)
@@ -159,8 +159,10 @@ def test_fringes_differ_at_the_edge_only(kind: str, n_fold: int) -> None:
     """Inner ⊆ symmetric, inner ⊆ translate ∪ symmetric, and they agree in the interior."""
     toy = section(kind)
     found = {
-        fringe: {tuple(place) for place in np.round(refined(toy, n_fold, fringe=fringe).lattice_xy, 3)}
-        for fringe in ("translate", "symmetric", "inner")
+        boundary: {
+            tuple(place) for place in np.round(upsampled(toy, n_fold, boundary=boundary).lattice_xy, 3)
+        }
+        for boundary in ("translate", "symmetric", "inner")
     }
     assert found["inner"] <= found["symmetric"]
     assert len(found["inner"]) < len(found["symmetric"])
@@ -176,7 +178,7 @@ def test_a_grid_has_its_spacing_and_stays_near_the_spots() -> None:
     assert np.allclose(cKDTree(places.xy).query(places.xy, k=2)[0][:, 1], 30)
     assert cKDTree(toy.spots.xy).query(places.xy)[0].max() <= toy.pitch_um
     assert not places.observed.any()
-    assert (places.offset_class == -1).all()
+    assert (places.subspot == -1).all()
     with pytest.raises(UsageError, match="positive"):
         grid(toy, -1.0)
     with pytest.raises(UsageError, match="wider spacing"):
@@ -194,7 +196,7 @@ def test_cells_keep_their_names_and_know_their_spot() -> None:
 def test_the_spots_themselves_are_places() -> None:
     """``at_spots`` is refinement by one."""
     toy = section("square")
-    assert np.array_equal(at_spots(toy).xy, refined(toy, 1).xy)
+    assert np.array_equal(at_spots(toy).xy, upsampled(toy, 1).xy)
     assert at_spots(toy).observed.all()
 
 
@@ -202,8 +204,8 @@ def test_refinements_that_do_not_exist_are_refused() -> None:
     """Numbers beyond 8 and unknown words are answered with what there is."""
     toy = section("square")
     with pytest.raises(UsageError, match="1 to 8"):
-        refined(toy, 9)
+        upsampled(toy, 9)
     with pytest.raises(UsageError, match="symmetric or inner"):
-        refined(toy, 4, fringe="all")
+        upsampled(toy, 4, boundary="all")
     with pytest.raises(UsageError, match="paper_literal"):
-        refined(toy, 4, table="best")
+        upsampled(toy, 4, table="best")

@@ -15,8 +15,8 @@ from histosge.datasets import synthetic
 from histosge.figures import maps
 from histosge.figures.tiling import tiling
 from histosge.images.tissue import TissueMask
-from histosge.prediction.prediction.prediction import Prediction
-from histosge.section.section.locations import Locations, cells, grid, refined
+from histosge.prediction.prediction import Prediction
+from histosge.section.locations import Locations, cells, grid, upsampled
 
 SECTION = synthetic(columns=12, rows=12, genes=12).section
 WINDOW = np.array([SECTION.spots.xy.min(0) - 100, SECTION.spots.xy.max(0) + 100])
@@ -31,7 +31,7 @@ def everywhere(places: Locations) -> Locations:
 def test_refinements_are_painted_without_seams(fold: int, lattice: str) -> None:
     """Inside of the section every pixel belongs to its nearest place, whatever the refinement."""
     section = synthetic(columns=10, rows=10, genes=6, lattice=lattice).section  # type: ignore[arg-type]
-    places = everywhere(refined(section, fold))
+    places = everywhere(upsampled(section, fold))
     middle = np.median(section.spots.xy, axis=0)
     # three pitches around the middle, where no spot is missing
     window = np.array([middle - 1.5 * section.pitch_um, middle + 1.5 * section.pitch_um])
@@ -48,7 +48,7 @@ def test_refinements_are_painted_without_seams(fold: int, lattice: str) -> None:
 
 def test_nothing_is_painted_far_from_all_places_nor_off_tissue() -> None:
     """Beyond a pitch there is nothing; places off tissue are left out, unless spots were measured around them."""
-    places = refined(SECTION, 4)
+    places = upsampled(SECTION, 4)
     off = replace(places, in_tissue=np.zeros(len(places), dtype=bool))
     found = tiling(off, WINDOW)
     hull = Delaunay(SECTION.spots.xy)
@@ -99,7 +99,7 @@ def test_a_section_near_the_edge_of_its_image_is_drawn_in_place(tmp_path: Path) 
 
 def test_figures_are_written_without_empty_margins(tmp_path: Path) -> None:
     """The picture fills its file; titles and bars are in it."""
-    places = refined(SECTION, 4)
+    places = upsampled(SECTION, 4)
     mean = np.random.default_rng(0).gamma(2.0, 1.0, (len(places), 2)).astype(np.float32)
     prediction = Prediction(places, SECTION.genes[:2], mean)
     genes = [str(gene) for gene in SECTION.genes[:2]]

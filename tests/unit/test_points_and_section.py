@@ -12,7 +12,7 @@ from scipy import sparse
 from histosge.errors import DataError
 from histosge.geometry.platforms import VISIUM
 from histosge.geometry.points import Points
-from histosge.section.section.section import Section
+from histosge.section.section import Section
 
 N_SPOTS, N_GENES = 4, 3
 

@@ -10,11 +10,11 @@ import pytest
 
 import histosge
 from histosge.models import build_model, predict
-from histosge.section.section.genes import select
-from histosge.section.section.locations import at_spots
-from histosge.section.section.multi_section import measure
-from histosge.section.section.splits import random
-from histosge.workflow.fit.fit import eyes, prepare
+from histosge.section.genes import select
+from histosge.section.locations import at_spots
+from histosge.section.multi_section import measure
+from histosge.section.splits import random
+from histosge.workflow.fit import eyes, prepare
 
 
 @pytest.mark.real
@@ -26,18 +26,18 @@ def test_the_published_network_memorises_and_lets_genes_die(real_data: Path) -> 
     """
     section = histosge.read(real_data / "crc16")
     model = build_model("histosge", "published", epochs=20)
-    encoder = eyes(section, histosge.Recipe(), model.needs, histosge.Machine())
+    encoder = eyes(section, histosge.Recipe(), model.needs, histosge.Compute())
     split = random(len(section), seed=0)
-    panel = select(section, rows=split.retained)
+    panel = select(section, rows=split.training)
     samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder))
     assert samples.inputs.features is not None
     plain = np.asarray(samples.inputs.features[np.arange(len(samples))])
     plain = (plain - plain.mean(0)) / np.maximum(plain.std(0), 1e-6)
     turn = np.random.default_rng(0).normal(size=(plain.shape[1], 1024)) / plain.shape[1] ** 0.5
     wide = replace(samples, inputs=replace(samples.inputs, features=(plain @ turn).astype(np.float32)))
-    found = predict(model.fit(wide.take(split.retained)), wide.inputs).mean[split.removed]
+    found = predict(model.fit(wide.take(split.training)), wide.inputs).mean[split.test]
     constant = found.std(axis=0) == 0
     assert 0.6 < constant.mean() < 0.97
-    truth = samples.expression[split.removed]
+    truth = samples.expression[split.test]
     r = [0.0 if dead else np.corrcoef(found[:, g], truth[:, g])[0, 1] for g, dead in enumerate(constant)]
     assert 0.0 < float(np.nan_to_num(r).mean()) < 0.06

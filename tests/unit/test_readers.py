@@ -18,7 +18,7 @@ from scipy import io, sparse
 
 import histosge
 from histosge.errors import DataError, HistosgeError
-from histosge.section.section.section import Section
+from histosge.section.section import Section
 
 
 def same(section: Section) -> None:
@@ -106,7 +106,7 @@ def test_fewer_positions_than_counts_is_a_warning(outs: Path) -> None:
 
 def test_the_reader_says_which_image_it_took(outs: Path) -> None:
     """The full-resolution image where given, else hires, else lowres; with its µm per pixel."""
-    said = [note.text for note in read(outs).notes]
+    said = [note.text for note in read(outs).messages]
     assert any("hires" in text and "2 µm per pixel" in text for text in said)
     full = outs.parent / "full.png"
     assert TRUTH.slide is not None
@@ -116,7 +116,7 @@ def test_the_reader_says_which_image_it_took(outs: Path) -> None:
     assert section.slide is not None
     assert abs(section.slide.mpp - 0.5) < 0.01
     no_hires(outs)
-    assert any("lowres" in note.text for note in read(outs).notes)
+    assert any("lowres" in note.text for note in read(outs).messages)
 
 
 def test_a_section_can_be_read_without_any_image(outs: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_section_can_be_read_without_any_image(outs: Path) -> None:
     (outs / "spatial" / "tissue_lowres_image.png").unlink()
     section = read(outs)
     assert section.slide is None
-    assert any(note.level == "warning" and "--image" in note.text for note in section.notes)
+    assert any(note.level == "warning" and "--image" in note.text for note in section.messages)
 
 
 def test_legacy_folders_are_read(st: Path) -> None:

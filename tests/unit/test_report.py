@@ -24,7 +24,7 @@ from histosge.errors import DataError, UsageError
 from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
 from histosge.io.writers import factors, h5ad
-from histosge.prediction.prediction.factored import Basis, FactoredPrediction
+from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.report import write
 from histosge.report.codes import pack
 from histosge.report.contents import collect
@@ -35,7 +35,7 @@ from histosge.report.pack import blob, quantised, varints
 from histosge.report.pyramid import TILE_PX, pyramid
 
 SECTION = synthetic(columns=8, rows=8, genes=12).section
-PLACES = hs.refined(SECTION, 4)
+PLACES = hs.upsampled(SECTION, 4)
 RNG = np.random.default_rng(0)
 FACTORED = FactoredPrediction(
     PLACES,
@@ -63,7 +63,7 @@ RECORD: dict[str, Any] = {
     "model": {"name": "cokriging", "config": {}},
     "recipe": {"seed": 7, "genes": "all"},
     "genes": [str(name) for name in SECTION.genes],
-    "notes": [{"level": "warning", "text": "11 barcodes have no position."}],
+    "messages": [{"level": "warning", "text": "11 barcodes have no position."}],
     "fit": {"calibration": {"levels": [0.5, 0.9], "coverage": [0.48, 0.91]}},
 }
 
@@ -166,10 +166,10 @@ def test_factors_and_columns_are_as_exact_as_they_say(many: bool) -> None:
     mean = np.maximum(prediction.basis.offset + (loadings @ parts["fields"]).T, 0)
     sd = np.sqrt((loadings**2 @ parts["field_sd"] ** 2).T) * 1.2
     whole = prediction.whole()
-    assert whole.spread is not None
+    assert whole.sd is not None
     assert packed.error_sd is not None
     assert 0 < np.abs(mean - whole.mean).max() <= packed.error + 1e-6
-    assert 0 < np.abs(sd - whole.spread).max() <= packed.error_sd + 1e-6
+    assert 0 < np.abs(sd - whole.sd).max() <= packed.error_sd + 1e-6
 
 
 def test_tiles_make_up_the_image() -> None:
@@ -228,14 +228,14 @@ def test_the_page_says_what_it_is(folder: Path) -> None:
         assert words in text, words
 
 
-@pytest.mark.parametrize(("siblings", "told"), [(0.0, False), (0.25, True)])
+@pytest.mark.parametrize(("auxiliary", "told"), [(0.0, False), (0.25, True)])
 def test_the_page_says_what_the_image_and_other_sections_added(
-    folder: Path, siblings: float, told: bool
+    folder: Path, auxiliary: float, told: bool
 ) -> None:
     """Both shares in words, and what a shuffled image would have done; other sections only where there are any."""
     skill = {"fitted": 0.4, "positions": 0.3, "shuffled_image": 0.2}
     fit = {"image_share": 0.5, "share_of_histology": 0.31, "skill_of_factors": skill}
-    (folder / "run.json").write_text(json.dumps(RECORD | {"fit": fit | {"share_of_siblings": siblings}}))
+    (folder / "run.json").write_text(json.dumps(RECORD | {"fit": fit | {"share_of_auxiliary": auxiliary}}))
     text = write(folder).read_text()
     assert "31 % of the predicted pattern comes from it" in text
     assert ("25 % from spots of other sections" in text) == told
@@ -248,7 +248,7 @@ def test_scores_stand_beside_the_baselines(folder: Path) -> None:
         {
             "section": "s",
             "split": "random:0.5",
-            "set": "removed",
+            "set": "test",
             "model": model,
             "pcc": pcc,
             "skill": 0.1,
@@ -263,7 +263,7 @@ def test_scores_stand_beside_the_baselines(folder: Path) -> None:
 
 def test_a_table_of_scores_says_what_each_model_is(folder: Path) -> None:
     """Beside the names stand the words of the models' own cards."""
-    row = {"section": "s", "split": "random:0.5", "set": "removed", "pcc": 0.2, "skill": 0.1, "mse": 1.0}
+    row = {"section": "s", "split": "random:0.5", "set": "test", "pcc": 0.2, "skill": 0.1, "mse": 1.0}
     rows = [row | {"model": "idw", "preset": "neighbours=6"}, row | {"model": "somebody's"}]
     (folder / "scores.json").write_text(json.dumps({"rows": rows}))
     text = write(folder).read_text()
@@ -301,7 +301,7 @@ def test_labels_are_of_places_or_of_spots(folder: Path) -> None:
 
 def test_a_matrix_makes_a_report_too(tmp_path: Path) -> None:
     """A run of a model that is not factored is shown from ``prediction.h5ad``, measured values included."""
-    hs.run(SECTION, hs.Recipe(model="kriging", genes="all"), target=hs.Target(refine=2), out=tmp_path)
+    hs.run(SECTION, hs.Recipe(model="kriging", genes="all"), target=hs.Target(upsample=2), out=tmp_path)
     found = collect(tmp_path)
     assert found.measured is not None
     truth = Measured.of(SECTION, found.measured.genes).log_cp10k()

@@ -15,14 +15,14 @@ from histosge.datasets.synthetic import Synthetic, synthetic
 from histosge.errors import UsageError
 from histosge.metrics.pearson import pearson
 from histosge.models.base import SightedPredictor, predict
-from histosge.models.cokriging.model.model import Cokriging
-from histosge.models.cokriging.model.standardise import reliability
-from histosge.section.section.inputs import joined, unseen
-from histosge.section.section.locations import at_spots, refined
-from histosge.section.section.multi_section import Pool
-from histosge.section.section.section import Section
-from histosge.workflow.fit.fit import eyes, fit, load_fit, predict_at, predict_unseen, prepare, prepare_all
-from histosge.workflow.fit.recipe import Recipe
+from histosge.models.cokriging.model import Cokriging
+from histosge.models.cokriging.standardise import reliability
+from histosge.section.inputs import joined, unseen
+from histosge.section.locations import at_spots, upsampled
+from histosge.section.multi_section import Pool
+from histosge.section.section import Section
+from histosge.workflow.fit import eyes, fit, load_fit, predict_at, predict_unseen, prepare, prepare_all
+from histosge.workflow.recipe import Recipe
 
 RECIPE = Recipe(genes="all")
 
@@ -54,26 +54,26 @@ def scaled(section: Section, seed: int) -> Section:
     return replace(section, counts=counts)
 
 
-def skill_on_removed(siblings: tuple[Section, ...], *, own: bool = True, every: int = 8) -> float:
+def skill_on_removed(auxiliary: tuple[Section, ...], *, own: bool = True, every: int = 8) -> float:
     """Mean correlation with the truth at spots that were not fitted, one in ``every`` of the target being fitted."""
     target = tissue(0)
     rows = np.arange(0, len(target.section), every) if own else np.arange(0)
-    removed = np.setdiff1d(np.arange(len(target.section)), np.arange(0, len(target.section), every))
-    pool = Pool.of(target.section, siblings)
+    test = np.setdiff1d(np.arange(len(target.section)), np.arange(0, len(target.section), every))
+    pool = Pool.of(target.section, auxiliary)
     panel = pool.choose("all", rows=rows)
     model = Cokriging()
     encoder = eyes(target.section, RECIPE, model.needs, _machine())
     inputs = prepare_all(pool.sections, model.needs, encoder)
     predictor = model.fit(pool.gather(panel, inputs, rows=rows))
-    found = predict(predictor, inputs.take(removed)).mean
-    truth = target.truth(target.section.spots.xy[removed])[:, panel.columns]
+    found = predict(predictor, inputs.take(test)).mean
+    truth = target.truth(target.section.spots.xy[test])[:, panel.columns]
     return float(np.mean(pearson(truth, found.astype(float))))
 
 
 def _machine() -> object:
-    from histosge.workflow.fit.fit import Machine
+    from histosge.workflow.fit import Compute
 
-    return Machine()
+    return Compute()
 
 
 def test_genes_are_matched_by_name_whatever_their_order() -> None:
@@ -95,8 +95,8 @@ def test_the_order_of_a_siblings_genes_changes_nothing() -> None:
     first, second = tissue(0).section, tissue(1).section
     inputs = joined([_places(first), _places(second)])
     found = []
-    for sibling in (second, with_genes(second, np.random.default_rng(1).permutation(60))):
-        pool = Pool.of(first, [sibling])
+    for auxiliary_section in (second, with_genes(second, np.random.default_rng(1).permutation(60))):
+        pool = Pool.of(first, [auxiliary_section])
         found.append(pool.gather(pool.choose("hvg:20"), inputs))
     assert list(found[0].genes) == list(found[1].genes)
     assert np.array_equal(found[0].expression, found[1].expression)
@@ -130,8 +130,8 @@ def test_genes_are_chosen_on_the_target() -> None:
 
 def test_a_sibling_helps_where_little_was_measured() -> None:
     """With an eighth of the spots fitted, two siblings raise the correlation with the truth at the others."""
-    siblings = (tissue(1).section, tissue(2).section)
-    assert skill_on_removed(siblings) > skill_on_removed(()) + 0.02
+    auxiliary = (tissue(1).section, tissue(2).section)
+    assert skill_on_removed(auxiliary) > skill_on_removed(()) + 0.02
 
 
 def test_a_sibling_of_another_pitch_and_gene_list_does_not_hurt() -> None:
@@ -142,9 +142,10 @@ def test_a_sibling_of_another_pitch_and_gene_list_does_not_hurt() -> None:
 
 def test_a_batch_shift_of_the_sibling_is_absorbed() -> None:
     """Counts of each of its genes multiplied, the sibling still helps nearly as much."""
-    sibling = tissue(1).section
+    auxiliary_section = tissue(1).section
     alone, plain, shifted = (
-        skill_on_removed(others) for others in ((), (sibling,), (scaled(sibling, seed=5),))
+        skill_on_removed(others)
+        for others in ((), (auxiliary_section,), (scaled(auxiliary_section, seed=5),))
     )
     assert shifted > plain - 0.03
     assert shifted > alone
@@ -158,7 +159,7 @@ def test_a_section_of_which_nothing_was_fitted_is_predicted_from_its_image() -> 
 def test_an_unseen_section_is_predicted_from_its_image_alone() -> None:
     """Its counts change nothing, nor which places are asked together; it is no part of the target, where it lies."""
     first, second, third = (tissue(seed).section for seed in range(3))
-    fitted = fit(first, RECIPE, siblings=[second])
+    fitted = fit(first, RECIPE, auxiliary=[second])
     there = predict_unseen(fitted, third, at_spots(third))
     blind = replace(third, counts=third.counts * 0)
     again = predict_unseen(fitted, blind, at_spots(third))
@@ -173,7 +174,7 @@ def test_an_unseen_section_is_predicted_from_its_image_alone() -> None:
 def test_an_unseen_sections_staining_is_absorbed() -> None:
     """Features scaled and shifted as by another stainer give the same answers, once the section has been looked at."""
     first, second, third = (tissue(seed).section for seed in range(3))
-    fitted = fit(first, RECIPE, siblings=[second])
+    fitted = fit(first, RECIPE, auxiliary=[second])
     plain = unseen(prepare(third, at_spots(third), fitted.model.needs, fitted.encoder), 2)
     stained = replace(plain, features=np.asarray(plain.features[:]) * 1.5 + 2.0)  # type: ignore[index]
     answers = []
@@ -195,14 +196,14 @@ def test_a_model_without_eyes_refuses_an_unseen_section() -> None:
 def test_a_fit_with_siblings_is_found_again_without_them(tmp_path: Path) -> None:
     """The fit is kept under all sections; loading it needs the target alone, and gives the same bits."""
     first, second = tissue(0).section, with_genes(tissue(1).section, np.arange(40))
-    fitted = fit(first, RECIPE, siblings=[second], folder=tmp_path)
+    fitted = fit(first, RECIPE, auxiliary=[second], folder=tmp_path)
     assert fitted.key != fit(first, RECIPE, folder=tmp_path / "alone").key
     again = load_fit(first, tmp_path)
     assert again.key == fitted.key
-    assert again.siblings == fitted.siblings
+    assert again.auxiliary == fitted.auxiliary
     assert list(again.panel.names) == list(fitted.panel.names)
     assert np.array_equal(again.panel.columns, fitted.panel.columns)
-    places = refined(first, 2)
+    places = upsampled(first, 2)
     one, two = (predict_at(each, first, places).mean for each in (fitted, again))
     assert np.array_equal(one, two)
     with pytest.raises(UsageError, match="other data"):
@@ -213,7 +214,7 @@ def test_a_section_is_not_its_own_sibling() -> None:
     """Spots given twice would count twice: refused."""
     first = tissue(0).section
     with pytest.raises(UsageError, match="twice"):
-        fit(first, RECIPE, siblings=[first])
+        fit(first, RECIPE, auxiliary=[first])
 
 
 def test_intervals_and_skill_are_those_of_the_target() -> None:
@@ -221,8 +222,8 @@ def test_intervals_and_skill_are_those_of_the_target() -> None:
     first, second = tissue(0).section, tissue(1).section
     rng = np.random.default_rng(0)
     noise = replace(second, counts=sparse.csr_matrix(rng.poisson(5.0, second.counts.shape).astype(float)))
-    alone, beside = (fit(first, RECIPE, siblings=others).predictor for others in ((), (noise,)))
-    told = [float(each.facts()["skill_left_out"]) for each in (alone, beside)]
+    alone, beside = (fit(first, RECIPE, auxiliary=others).predictor for others in ((), (noise,)))
+    told = [float(each.summary()["skill_left_out"]) for each in (alone, beside)]
     assert told[1] > 0.8 * told[0]
 
 
@@ -253,6 +254,6 @@ def test_large_siblings_are_thinned_before_the_target_is() -> None:
     pool, model = Pool.of(first, [second]), Cokriging(image=False, exact=len(first) + 20, landmarks=10)
     inputs = joined([_places(first), _places(second)])  # type: ignore[list-item]
     predictor = model.fit(pool.gather(pool.choose("all"), inputs))
-    assert predictor.facts()["landmarks"] == len(first) + 20
+    assert predictor.summary()["landmarks"] == len(first) + 20
     assert np.array_equal(predictor.landmarks.xy_um[: len(first)], first.spots.xy)
     assert len(predictor.scores()[0]) == len(first) + 20

@@ -7,7 +7,7 @@ import pytest
 
 from histosge.datasets import synthetic
 from histosge.errors import UsageError
-from histosge.section.section.splits import Split, blocks, parse, published, random, sublattice
+from histosge.section.splits import Split, blocks, parse, published, random, sublattice
 
 SECTION = synthetic(columns=20, rows=20, genes=6).section
 N = len(SECTION)
@@ -19,32 +19,32 @@ N = len(SECTION)
 def test_no_spot_is_both_fitted_and_scored(word: str) -> None:
     """Rows are disjoint, ascending and of the section; the same seed gives the same ones."""
     split = parse(word, SECTION, seed=3)
-    assert not set(split.retained) & set(split.removed)
-    for rows in (split.retained, split.removed):
+    assert not set(split.training) & set(split.test)
+    for rows in (split.training, split.test):
         assert (np.diff(rows) > 0).all()
         assert rows.min() >= 0
         assert rows.max() < N
     again = parse(word, SECTION, seed=3)
-    assert np.array_equal(split.removed, again.removed)
-    assert np.array_equal(split.retained, again.retained)
+    assert np.array_equal(split.test, again.test)
+    assert np.array_equal(split.training, again.training)
 
 
 def test_random_retains_the_share_asked_for_and_seeds_differ() -> None:
     """Half is half; another seed is another half; every spot is in one of the two."""
     one, two = random(N, seed=0), random(N, seed=1)
-    assert len(one.retained) == round(N / 2)
-    assert len(one.retained) + len(one.removed) == N
-    assert not np.array_equal(one.retained, two.retained)
-    assert len(random(N, fraction=0.8).retained) == round(0.8 * N)
+    assert len(one.training) == round(N / 2)
+    assert len(one.training) + len(one.test) == N
+    assert not np.array_equal(one.training, two.training)
+    assert len(random(N, fraction=0.8).training) == round(0.8 * N)
 
 
 def test_the_published_half_is_the_published_one() -> None:
     """Of the 3460 spots of section 151676 the released code retains 1730, the first being 0, 1, 2, 4, 6."""
     split = published(3460)
-    assert len(split.retained) == 1730
-    assert split.retained[:5].tolist() == [0, 1, 2, 4, 6]
+    assert len(split.training) == 1730
+    assert split.training[:5].tolist() == [0, 1, 2, 4, 6]
     # half of an odd number is rounded to even, as Python does
-    assert (len(published(4789).retained), len(published(4015).retained)) == (2394, 2008)
+    assert (len(published(4789).training), len(published(4015).training)) == (2394, 2008)
 
 
 def test_blocks_are_contiguous_and_guarded() -> None:
@@ -53,15 +53,15 @@ def test_blocks_are_contiguous_and_guarded() -> None:
 
     xy = SECTION.spots.xy
     split = blocks(xy, width_um=400.0, guard_um=150.0, seed=2)
-    assert len(split.retained) + len(split.removed) < N
-    gap = cKDTree(xy[split.removed]).query(xy[split.retained])[0]
+    assert len(split.training) + len(split.test) < N
+    gap = cKDTree(xy[split.test]).query(xy[split.training])[0]
     assert gap.min() > 150
     # most neighbours of a removed spot are removed too, unlike in a random split
-    near = cKDTree(xy).query(xy[split.removed], k=7)[1][:, 1:]
-    assert np.isin(near, split.removed).mean() > 0.6
-    scattered = random(N, fraction=1 - len(split.removed) / N)
-    near = cKDTree(xy).query(xy[scattered.removed], k=7)[1][:, 1:]
-    assert np.isin(near, scattered.removed).mean() < 0.5
+    near = cKDTree(xy).query(xy[split.test], k=7)[1][:, 1:]
+    assert np.isin(near, split.test).mean() > 0.6
+    scattered = random(N, fraction=1 - len(split.test) / N)
+    near = cKDTree(xy).query(xy[scattered.test], k=7)[1][:, 1:]
+    assert np.isin(near, scattered.test).mean() < 0.5
 
 
 @pytest.mark.parametrize("index", [3, 4, 7])
@@ -72,11 +72,11 @@ def test_a_sublattice_is_evenly_spread(index: int) -> None:
     a, b = (part.ravel() for part in np.meshgrid(np.arange(42), np.arange(42)))
     xy = np.column_stack([a + 0.5 * b, b * 0.75**0.5])
     split = sublattice(np.column_stack([a, b]).astype(float), index)
-    assert len(split.retained) == 42 * 42 / index
-    nearest = cKDTree(xy[split.retained]).query(xy[split.retained], k=2)[0][:, 1]
+    assert len(split.training) == 42 * 42 / index
+    nearest = cKDTree(xy[split.training]).query(xy[split.training], k=2)[0][:, 1]
     assert np.allclose(nearest, index**0.5)
     # the section's own lattice says the same, up to its border
-    share = len(parse(f"sublattice:{index}", SECTION).retained) / N
+    share = len(parse(f"sublattice:{index}", SECTION).training) / N
     assert share == pytest.approx(1 / index, abs=0.06)
 
 

@@ -99,7 +99,7 @@ places = np.random.default_rng(1).uniform(100, 900, (4000, 2))
 def stop(done, total, text):
     if done >= 5 * 512:
         os.kill(os.getpid(), signal.SIGKILL)
-embed(slide, places, load_encoder("texture"), store=FeatureStore(Path(sys.argv[1])), report=stop)
+embed(slide, places, load_encoder("texture"), store=FeatureStore(Path(sys.argv[1])), progress=stop)
 """
     process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert process.returncode == -signal.SIGKILL
@@ -112,7 +112,7 @@ embed(slide, places, load_encoder("texture"), store=FeatureStore(Path(sys.argv[1
         places,
         load_encoder("texture"),
         store=FeatureStore(tmp_path),
-        report=lambda d, t, _: seen.append(t),
+        progress=lambda d, t, _: seen.append(t),
     )
     assert seen[0] == len(places) - 4 * 512
     assert np.array_equal(rows[:600], embed(SLIDE, places[:600], load_encoder("texture")))
@@ -145,7 +145,7 @@ def test_other_pixels_places_or_orders_are_other_features(tmp_path: Path) -> Non
     embed(SLIDE, PLACES[:9], encoder, store=store)
     embed(SLIDE, PLACES[:9] + 1, encoder, store=store)
     embed(SLIDE, PLACES[:9], encoder, store=store, channel_order="bgr")
-    embed(SLIDE, PLACES[:9], load_encoder("colour", view_um=80.0), store=store)
+    embed(SLIDE, PLACES[:9], load_encoder("colour", patch_um=80.0), store=store)
     embed(replace(SLIDE, mpp=SLIDE.mpp * 1.01), PLACES[:9], encoder, store=store)
     assert len(list(tmp_path.iterdir())) == 5
 

@@ -10,10 +10,10 @@ from histosge._runtime.parallel import each
 from histosge.datasets import synthetic
 from histosge.models import blocks as _pieces
 from histosge.models.blocks import runs
-from histosge.models.cokriging.model.model import Cokriging
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.inputs import Inputs, Samples
-from histosge.section.section.locations import at_spots, refined
+from histosge.models.cokriging.model import Cokriging
+from histosge.section.expression import log_cp10k
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.locations import at_spots, upsampled
 
 SECTION = synthetic(columns=10, rows=10, genes=12).section
 
@@ -42,7 +42,7 @@ def test_maps_have_the_same_bits_on_one_core_and_on_two(monkeypatch: pytest.Monk
     predictor = Cokriging(image=False).fit(
         Samples(Inputs(at_spots(SECTION)), expression, SECTION.genes, depth)
     )
-    places = Inputs(refined(SECTION, 4))
+    places = Inputs(upsampled(SECTION, 4))
     assert len(list(_pieces.pieces(len(places), len(predictor.landmarks)))) > 10
     maps = []
     for cores in (1, 2):

@@ -17,8 +17,8 @@ from histosge.geometry.polygons import Polygon, read_cells, read_polygons
 from histosge.images.slide import SlideImage
 from histosge.images.tissue import TissueMask
 from histosge.metrics.morans import morans_i
-from histosge.section.section.locations import cells, within
-from histosge.section.section.target import Target, locate, tissue_of
+from histosge.section.locations import cells, within
+from histosge.section.target import Target, locate, tissue_of
 
 TISSUE = synthetic()
 SECTION = TISSUE.section

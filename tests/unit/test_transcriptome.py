@@ -13,10 +13,10 @@ from sklearn.linear_model import Ridge
 
 from histosge.datasets import synthetic
 from histosge.errors import DataError
-from histosge.prediction.prediction.factored import Basis, FactoredPrediction
-from histosge.prediction.prediction.unfitted_genes import _PENALTIES, _Ridge, extend, regress
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.locations import refined
+from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.prediction.unfitted_genes import _PENALTIES, _Ridge, extend, regress
+from histosge.section.expression import log_cp10k
+from histosge.section.locations import upsampled
 
 TISSUE = synthetic(columns=20, rows=24, genes=120, seed=3)
 SECTION = TISSUE.section
@@ -51,7 +51,7 @@ def krige(places: np.ndarray) -> tuple[Basis, np.ndarray, np.ndarray, np.ndarray
 
 def test_held_out_genes_follow_their_truth() -> None:
     """Loadings found by regression predict unseen genes at unseen places nearly as well as loadings from the panel."""
-    places = refined(SECTION, 4)
+    places = upsampled(SECTION, 4)
     basis, left_out, _, fields = krige(places.xy)
     whole = extend(basis, left_out, SECTION.counts, SECTION.genes)
     predicted = FactoredPrediction(places, whole, fields)
@@ -169,12 +169,12 @@ def test_intervals_cover_what_they_promise() -> None:
     depth = np.asarray(SECTION.counts.sum(axis=1)).ravel()
     again = sparse.csr_matrix(np.random.default_rng(0).poisson(depth[:, None] * rates).astype(float))
     measured = log_cp10k(again)[:, OTHERS].toarray()
-    places = refined(SECTION, 1)
+    places = upsampled(SECTION, 1)
     predicted = FactoredPrediction(places, whole, left_out, sd).whole(observation=True)
-    assert predicted.spread is not None
-    within = np.abs(measured - predicted.mean) <= 1.645 * predicted.spread
+    assert predicted.sd is not None
+    within = np.abs(measured - predicted.mean) <= 1.645 * predicted.sd
     assert within.mean() == pytest.approx(0.9, abs=0.02)
-    assert (whole.nugget > 0).all()
+    assert (whole.noise_sd > 0).all()
 
 
 def test_genes_that_do_not_vary_are_known_exactly() -> None:
@@ -187,7 +187,7 @@ def test_genes_that_do_not_vary_are_known_exactly() -> None:
     assert np.allclose(found.offset[:2], [0.0, 1.5])
     assert not found.loadings[:2].any()
     assert not found.skill[:2].any()
-    for name in ("offset", "loadings", "nugget", "inflation", "skill"):
+    for name in ("offset", "loadings", "noise_sd", "calibration_factor", "skill"):
         assert np.isfinite(getattr(found, name)).all(), name
 
 
@@ -203,7 +203,7 @@ def test_poor_scores_make_no_nan(case: str) -> None:
         scores[:, 1:] = scores[:, :1]
     expression = sparse.csr_matrix(rng.gamma(1.0, 1.0, (n, 20)))
     found = regress(np.arange(20).astype(str), expression, scores)
-    for name in ("offset", "loadings", "nugget", "inflation", "skill"):
+    for name in ("offset", "loadings", "noise_sd", "calibration_factor", "skill"):
         assert np.isfinite(getattr(found, name)).all(), name
     assert np.abs(found.skill).max() <= 1.0 + 1e-6
 
@@ -214,7 +214,7 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = extend(basis, left_out, SECTION.counts, SECTION.genes, score_sd=sd)
     monkeypatch.setattr("histosge.prediction.unfitted_genes._BLOCK", 1)
     one_by_one = extend(basis, left_out, SECTION.counts, SECTION.genes, score_sd=sd)
-    for name in ("offset", "loadings", "nugget", "inflation", "skill"):
+    for name in ("offset", "loadings", "noise_sd", "calibration_factor", "skill"):
         assert np.allclose(getattr(at_once, name), getattr(one_by_one, name), atol=1e-5), name
 
 
@@ -232,19 +232,19 @@ def test_wrong_scores_are_sentences() -> None:
 def test_draws_have_the_moments_promised() -> None:
     """Draws of a place have the mean and the standard deviation of the prediction, and genes move together."""
     basis, left_out, sd, _ = krige(SECTION.spots.xy)
-    basis = replace(basis, offset=basis.offset + 50.0, inflation=np.full(len(PANEL), 1.3))
-    prediction = FactoredPrediction(refined(SECTION, 1), basis, left_out, sd).take(np.arange(5))
+    basis = replace(basis, offset=basis.offset + 50.0, calibration_factor=np.full(len(PANEL), 1.3))
+    prediction = FactoredPrediction(upsampled(SECTION, 1), basis, left_out, sd).take(np.arange(5))
     names = [str(name) for name in SECTION.genes[PANEL][:4]]
     drawn = np.stack(list(prediction.draws(4000, names, seed=1)))
     expected = prediction.whole(names)
-    assert expected.spread is not None
-    assert np.allclose(drawn.mean(axis=0), expected.mean, atol=5 * expected.spread.max() / 4000**0.5)
-    assert np.allclose(drawn.std(axis=0), expected.spread, rtol=0.06)
+    assert expected.sd is not None
+    assert np.allclose(drawn.mean(axis=0), expected.mean, atol=5 * expected.sd.max() / 4000**0.5)
+    assert np.allclose(drawn.std(axis=0), expected.sd, rtol=0.06)
     loadings = basis.loadings[:4]
     covariance = (loadings * prediction.field_sd[0] ** 2) @ loadings.T * 1.3**2  # type: ignore[index]
     assert np.allclose(np.cov(drawn[:, 0].T), covariance, atol=0.1 * np.abs(covariance).max())
     noisy = np.stack(list(prediction.draws(4000, names, seed=1, observation=True)))
-    with_noise = prediction.whole(names, observation=True).spread
+    with_noise = prediction.whole(names, observation=True).sd
     assert np.allclose(noisy.std(axis=0), np.asarray(with_noise), rtol=0.06)
     again = np.stack(list(prediction.draws(10, names[::-1], seed=1)))
     assert np.allclose(again[:, :, ::-1], drawn[:10])

@@ -56,20 +56,20 @@ class Hub:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    facts = Hub()
+    summary = Hub()
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self, *, body: bool) -> None:
-            facts.asked.append(self.path)
-            content = facts.files.get(self.path.rsplit("/", 1)[-1])
-            if self.path != "/" and facts.status == 200 and content is None:
+            summary.asked.append(self.path)
+            content = summary.files.get(self.path.rsplit("/", 1)[-1])
+            if self.path != "/" and summary.status == 200 and content is None:
                 self.send_response(404)
                 self.send_header("X-Error-Code", "EntryNotFound")
                 self.send_header("X-Repo-Commit", REVISION)
                 content = b""
             else:
-                self.send_response(200 if self.path == "/" else facts.status)
-                for key, value in facts.headers.items():
+                self.send_response(200 if self.path == "/" else summary.status)
+                for key, value in summary.headers.items():
                     self.send_header(key, value)
                 self.send_header("X-Repo-Commit", REVISION)
                 self.send_header("ETag", '"abc"')
@@ -96,7 +96,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    yield facts
+    yield summary
     server.shutdown()
     server.server_close()
 

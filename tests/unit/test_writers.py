@@ -20,12 +20,12 @@ from histosge.errors import DataError, OutputError, UsageError
 from histosge.io.writers import geojson, h5ad
 from histosge.io.writers import spatialdata as spatialdata_writer
 from histosge.models.base import Block
-from histosge.prediction.prediction.prediction import Prediction
-from histosge.section.section.expression import log_cp10k
-from histosge.section.section.locations import cells, refined
+from histosge.prediction.prediction import Prediction
+from histosge.section.expression import log_cp10k
+from histosge.section.locations import cells, upsampled
 
 SECTION = synthetic(columns=8, rows=8, genes=12).section
-PLACES = refined(SECTION, 4)
+PLACES = upsampled(SECTION, 4)
 MEAN = np.random.default_rng(0).gamma(2.0, 1.0, (len(PLACES), 12)).astype(np.float32)
 FACTS = {"seed": 3, "nothing": None, "list": [1, "two", None], "nested": {"a/b": 1.5}, "names": ["x", "y"]}
 PREDICTION = Prediction(PLACES, SECTION.genes, MEAN, 0.1 + MEAN / 10, FACTS)
@@ -41,9 +41,9 @@ def test_a_prediction_comes_back(tmp_path: Path) -> None:
     """Values, places, provenance: reading returns what was written, the hundredth time too."""
     found = h5ad.read(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
     assert np.array_equal(found.mean, PREDICTION.mean)
-    assert np.allclose(np.asarray(found.spread), np.asarray(PREDICTION.spread))
+    assert np.allclose(np.asarray(found.sd), np.asarray(PREDICTION.sd))
     assert found.provenance == FACTS == h5ad.provenance(tmp_path / "p.h5ad")
-    for name in ("lattice_xy", "parent", "offset_class", "observed", "in_tissue"):
+    for name in ("lattice_xy", "parent", "subspot", "observed", "in_tissue"):
         assert np.array_equal(getattr(found.locations, name), getattr(PLACES, name)), name
     assert np.array_equal(found.locations.xy, PLACES.xy)
 
@@ -180,6 +180,6 @@ def test_sections_without_image_are_written_too(tmp_path: Path) -> None:
 def test_genes_of_another_section_are_refused(tmp_path: Path) -> None:
     """A prediction and a section that do not belong together make no file."""
     strange = replace(PREDICTION, genes=np.array([f"X{i}" for i in range(12)]))
-    with pytest.raises(DataError, match="X0"):
+    with pytest.raises(UsageError, match="X0"):
         h5ad.write(tmp_path / "p.h5ad", SECTION, strange)
     assert not list(tmp_path.iterdir())

@@ -9,19 +9,19 @@ from typing import Literal
 
 from histosge.errors import HistosgeWarning
 
-__all__ = ["Note", "emit"]
+__all__ = ["Message", "emit"]
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Message:
     """One remark: ``level`` is ``"info"`` (which image was taken) or ``"warning"`` (spots without counts)."""
 
     level: Literal["info", "warning"]
     text: str
 
 
-def emit(notes: Iterable[Note]) -> None:
-    """Raise the warnings among ``notes`` as :class:`HistosgeWarning`, for users of the Python interface."""
-    for note in notes:
+def emit(messages: Iterable[Message]) -> None:
+    """Raise the warnings among ``messages`` as :class:`HistosgeWarning`, for users of the Python interface."""
+    for note in messages:
         if note.level == "warning":
             warnings.warn(note.text, HistosgeWarning, stacklevel=3)

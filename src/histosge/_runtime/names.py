@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from histosge.errors import UsageError
 
-from .types import Array, Int
+from .types import Int
 
 __all__ = ["near_misses", "positions", "positions_or_refuse"]
 
 
-def positions(names: Sequence[str] | Array, among: Sequence[str] | Array) -> Int[np.ndarray, " n"]:
+def positions(names: Iterable[Any], among: Iterable[Any]) -> Int[np.ndarray, " n"]:
     """Return the first position of each name among others, −1 for a name that is not there.
 
     Examples
@@ -28,15 +29,13 @@ def positions(names: Sequence[str] | Array, among: Sequence[str] | Array) -> Int
     return np.array([first.get(str(name), -1) for name in names], dtype=np.intp)
 
 
-def near_misses(name: str, among: Sequence[str] | Array) -> str:
+def near_misses(name: str, among: Iterable[Any]) -> str:
     """Return a sentence that offers names like a mistyped one, with a leading space; empty where none is like it."""
     near = difflib.get_close_matches(name, [str(other) for other in among], n=3)
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
-def positions_or_refuse(
-    names: Sequence[str] | Array, among: Sequence[str] | Array, what: str
-) -> Int[np.ndarray, " n"]:
+def positions_or_refuse(names: Iterable[Any], among: Iterable[Any], what: str) -> Int[np.ndarray, " n"]:
     """Return the position of each name among others.
 
     Parameters
@@ -53,8 +52,9 @@ def positions_or_refuse(
     UsageError
         For the first unknown name; near misses are offered.
     """
-    found = positions(names, among)
+    names, known = list(names), list(among)
+    found = positions(names, known)
     for name, position in zip(names, found, strict=True):
         if position < 0:
-            raise UsageError(f"'{name}' is not among the {len(among)} {what}.{near_misses(str(name), among)}")
+            raise UsageError(f"'{name}' is not among the {len(known)} {what}.{near_misses(str(name), known)}")
     return found

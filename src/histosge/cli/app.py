@@ -11,8 +11,18 @@ import typer
 
 from histosge.errors import UsageError
 
-from .options import Answer, Borrow, Compute, Cook, Deliver, FitFolder, Measured, Where, grouped
-from .screen import answer, errors_as_sentences, progress, remarks, table
+from .options import (
+    AuxiliaryOptions,
+    ComputeOptions,
+    FitOptions,
+    LocationOptions,
+    ModelOptions,
+    OutputOptions,
+    ReplyOptions,
+    SectionOptions,
+    grouped,
+)
+from .screen import answer, errors_as_sentences, progress_bars, show_messages, table
 
 __all__ = ["app", "assignment"]
 
@@ -28,85 +38,112 @@ app = typer.Typer(
 @app.command()
 @grouped
 def run(
-    measured: Measured,
-    borrow: Borrow,
-    cook: Cook,
-    where: Where,
-    compute: Compute,
-    deliver: Deliver,
-    reply: Answer,
+    section_options: SectionOptions,
+    auxiliary_options: AuxiliaryOptions,
+    model_options: ModelOptions,
+    location_options: LocationOptions,
+    compute_options: ComputeOptions,
+    output_options: OutputOptions,
+    reply_options: ReplyOptions,
 ) -> None:
     """Read a section, fit, predict at more places than were measured, write files and figures.
 
     Given an image alone, fit its siblings and predict it from what it looks like.
     """
-    with errors_as_sentences(as_json=reply.json), progress() as report:
+    with errors_as_sentences(as_json=reply_options.json), progress_bars() as progress:
         from histosge.workflow.run import run as run_section
 
-        section = _read(measured)
+        section = _read(section_options)
         record = run_section(
             section,
-            _recipe(cook),
-            target=_target(where, section),
-            out=deliver.out,
-            machine=_machine(compute, cook.weights, report),
-            outputs=_outputs(deliver),
-            siblings=_siblings(measured, borrow),
+            _recipe(model_options),
+            target=_target(location_options, section),
+            out=output_options.out,
+            compute=_machine(compute_options, model_options.weights, progress),
+            outputs=_outputs(output_options),
+            auxiliary=_siblings(section_options, auxiliary_options),
         )
-        _tell(record, deliver.out, as_json=reply.json)
+        _tell(record, output_options.out, as_json=reply_options.json)
 
 
 @app.command()
 @grouped
 def embed(
-    measured: Measured, cook: Cook, where: Where, compute: Compute, deliver: Deliver, reply: Answer
+    section_options: SectionOptions,
+    model_options: ModelOptions,
+    location_options: LocationOptions,
+    compute_options: ComputeOptions,
+    output_options: OutputOptions,
+    reply_options: ReplyOptions,
 ) -> None:
     """Look at the image at the places wanted and keep the features; the slow step with large encoders."""
-    with errors_as_sentences(as_json=reply.json), progress() as report:
+    with errors_as_sentences(as_json=reply_options.json), progress_bars() as progress:
         from histosge.workflow.run import embed_into
 
-        machine = _machine(compute, cook.weights, report)
-        section, recipe = _read(measured), _recipe(cook)
-        record = embed_into(section, recipe, target=_target(where, section), out=deliver.out, machine=machine)
+        compute = _machine(compute_options, model_options.weights, progress)
+        section, recipe = _read(section_options), _recipe(model_options)
+        record = embed_into(
+            section,
+            recipe,
+            target=_target(location_options, section),
+            out=output_options.out,
+            compute=compute,
+        )
         lines = [f"{record['places']} places × {record['dim']} features in {record['store']}"]
-        answer(record, as_json=reply.json, lines=lines)
+        answer(record, as_json=reply_options.json, lines=lines)
 
 
 @app.command()
 @grouped
 def fit(
-    measured: Measured, borrow: Borrow, cook: Cook, compute: Compute, deliver: Deliver, reply: Answer
+    section_options: SectionOptions,
+    auxiliary_options: AuxiliaryOptions,
+    model_options: ModelOptions,
+    compute_options: ComputeOptions,
+    output_options: OutputOptions,
+    reply_options: ReplyOptions,
 ) -> None:
     """Fit a model to a section and keep it, for `histosge predict`."""
-    with errors_as_sentences(as_json=reply.json), progress() as report:
+    with errors_as_sentences(as_json=reply_options.json), progress_bars() as progress:
         from histosge.workflow.run import fit_into
 
-        machine = _machine(compute, cook.weights, report)
-        siblings = _siblings(measured, borrow)
-        record = fit_into(_read(measured), _recipe(cook), out=deliver.out, machine=machine, siblings=siblings)
-        fitted = f"fitted {len(record['genes'])} genes; kept in {deliver.out / 'fit'}"
-        answer(record, as_json=reply.json, lines=[fitted, *_borrowed(record)])
+        compute = _machine(compute_options, model_options.weights, progress)
+        auxiliary = _siblings(section_options, auxiliary_options)
+        record = fit_into(
+            _read(section_options),
+            _recipe(model_options),
+            out=output_options.out,
+            compute=compute,
+            auxiliary=auxiliary,
+        )
+        fitted = f"fitted {len(record['genes'])} genes; kept in {output_options.out / 'fit'}"
+        answer(record, as_json=reply_options.json, lines=[fitted, *_borrowed(record)])
 
 
 @app.command()
 @grouped
 def predict(
-    measured: Measured, fit_: FitFolder, where: Where, compute: Compute, deliver: Deliver, reply: Answer
+    section_options: SectionOptions,
+    fit_options: FitOptions,
+    location_options: LocationOptions,
+    compute_options: ComputeOptions,
+    output_options: OutputOptions,
+    reply_options: ReplyOptions,
 ) -> None:
     """Predict with a model fitted before, at other places, or an image of a section that was never measured."""
-    with errors_as_sentences(as_json=reply.json), progress() as report:
+    with errors_as_sentences(as_json=reply_options.json), progress_bars() as progress:
         from histosge.workflow.run import predict_into
 
-        section = _read(measured)
+        section = _read(section_options)
         record = predict_into(
             section,
-            fit_.fit,
-            target=_target(where, section),
-            out=deliver.out,
-            machine=_machine(compute, fit_.weights, report),
-            outputs=_outputs(deliver),
+            fit_options.fit,
+            target=_target(location_options, section),
+            out=output_options.out,
+            compute=_machine(compute_options, fit_options.weights, progress),
+            outputs=_outputs(output_options),
         )
-        _tell(record, deliver.out, as_json=reply.json)
+        _tell(record, output_options.out, as_json=reply_options.json)
 
 
 @app.command()
@@ -117,10 +154,10 @@ def demo(
     seed: Annotated[int, typer.Option(help="Another seed, another tissue.")] = 0,
 ) -> None:
     """Make a tissue whose truth is known, run the main job on it and end with a picture."""
-    with errors_as_sentences(as_json=False), progress() as report:
+    with errors_as_sentences(as_json=False), progress_bars() as progress:
         from histosge.workflow.demo import demo as run_demo
 
-        record = run_demo(out, seed=seed, report=report)
+        record = run_demo(out, seed=seed, progress=progress)
         _tell(record, out, as_json=False)
 
 
@@ -183,27 +220,27 @@ def version_option(
         raise typer.Exit
 
 
-def _read(measured: Measured) -> Any:
+def _read(section_options: SectionOptions) -> Any:
     from histosge.io.readers import read
 
     section = read(
-        measured.section,
-        image=measured.image,
-        mpp=measured.mpp,
-        reader=measured.reader,
-        bin_um=measured.bin_um,
-        library_id=measured.library_id,
-        check=not measured.trust_alignment,
+        section_options.section,
+        image=section_options.image,
+        mpp=section_options.mpp,
+        reader=section_options.reader,
+        bin_um=section_options.bin_um,
+        library_id=section_options.library_id,
+        check=not section_options.trust_alignment,
     )
-    remarks(section.notes)
+    show_messages(section.messages)
     return section
 
 
-def _siblings(measured: Measured, borrow: Borrow) -> list[Any]:
+def _siblings(section_options: SectionOptions, auxiliary_options: AuxiliaryOptions) -> list[Any]:
     """Read the sections to borrow from, as the first is read where that says nothing of its own image."""
     others = [
-        replace(measured, section=path, image=None, mpp=None, library_id=None)
-        for path in borrow.sibling or ()
+        replace(section_options, section=path, image=None, mpp=None, library_id=None)
+        for path in auxiliary_options.auxiliary_section or ()
     ]
     return [_read(other) for other in others]
 
@@ -215,7 +252,7 @@ def _borrowed(record: dict[str, Any]) -> list[str]:
     return [
         f"  with '{each['name']}', {each['spots']} spots: {each['genes']} genes in common; {each['missing']} genes of "
         "the section are not in it and were not fitted"
-        for each in record["siblings"]
+        for each in record["auxiliary"]
     ]
 
 
@@ -229,11 +266,19 @@ def _checked(elsewhere: dict[str, Any] | None) -> list[str]:
     return [said if share is None else f"{said}; 90 % intervals hold {share:.0%} of what was measured"]
 
 
-def _recipe(cook: Cook) -> Any:
+def _recipe(model_options: ModelOptions) -> Any:
     from histosge.workflow.recipe import Recipe
 
-    options = dict(assignment(text) for text in cook.set_ or ())
-    return Recipe(cook.model, cook.preset, options, cook.encoder, cook.view_um, cook.genes, cook.seed)
+    options = dict(assignment(text) for text in model_options.set_ or ())
+    return Recipe(
+        model_options.model,
+        model_options.preset,
+        options,
+        model_options.encoder,
+        model_options.patch_um,
+        model_options.genes,
+        model_options.seed,
+    )
 
 
 def assignment(text: str) -> tuple[str, Any]:
@@ -247,30 +292,41 @@ def assignment(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _target(where: Where, section: Any) -> Any:
+def _target(location_options: LocationOptions, section: Any) -> Any:
     from histosge.section.image_only import LOOK_UM
     from histosge.section.target import Target
 
-    refine, spacing_um = where.refine, where.spacing_um
-    if refine is None and spacing_um is None and where.cells is None and where.regions is None:
+    upsample, spacing_um = location_options.upsample, location_options.spacing_um
+    if (
+        upsample is None
+        and spacing_um is None
+        and location_options.cells is None
+        and location_options.regions is None
+    ):
         # an image has no spots to refine
-        refine, spacing_um = (4, None) if section.lattice is not None or section.measured else (None, LOOK_UM)
-    return Target(refine, spacing_um, where.regions, where.cells, where.fringe)
+        upsample, spacing_um = (
+            (4, None) if section.lattice is not None or section.measured else (None, LOOK_UM)
+        )
+    return Target(
+        upsample, spacing_um, location_options.regions, location_options.cells, location_options.boundary
+    )
 
 
-def _machine(compute: Compute, weights: Path | None, report: Any) -> Any:
+def _machine(compute_options: ComputeOptions, weights: Path | None, progress: Any) -> Any:
     from histosge._runtime.device import resolve_device, resolve_precision
-    from histosge.workflow.fit import Machine
+    from histosge.workflow.fit import Compute
 
-    device = resolve_device(compute.device)
-    return Machine(device, resolve_precision(compute.precision, device), weights, compute.store, report)
+    device = resolve_device(compute_options.device)
+    return Compute(
+        device, resolve_precision(compute_options.precision, device), weights, compute_options.store, progress
+    )
 
 
-def _outputs(deliver: Deliver) -> Any:
+def _outputs(output_options: OutputOptions) -> Any:
     from histosge.workflow.outputs import Outputs
 
-    show = tuple(gene.strip() for gene in deliver.show.split(",")) if deliver.show else ()
-    return Outputs(tuple(deliver.also or ()), show, deliver.figures)
+    show = tuple(gene.strip() for gene in output_options.show.split(",")) if output_options.show else ()
+    return Outputs(tuple(output_options.also or ()), show, output_options.figures)
 
 
 def _tell(record: dict[str, Any], out: Path, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from histosge.errors import UsageError
 
 from .app import assignment
 from .judging import app
-from .screen import answer, errors_as_sentences, progress, remarks
+from .screen import answer, errors_as_sentences, progress_bars, show_messages
 
 __all__ = ["app", "domains"]
 
@@ -49,7 +49,7 @@ def domains(
     ] = False,
 ) -> None:
     """Divide a tissue into spatial domains, and compare them with annotated ones."""
-    with errors_as_sentences(as_json=json), progress() as report:
+    with errors_as_sentences(as_json=json), progress_bars() as progress:
         from histosge._runtime.device import resolve_device
         from histosge._runtime.provenance import Stopwatch
         from histosge.domains import Runtime, build_method
@@ -65,9 +65,9 @@ def domains(
             subject = open_subject(input_, values=values, genes=genes or way.genes)
             known = None if truth is None else read_annotation(truth, subject.ids)
         with watch("divide"):
-            runtime = Runtime(resolve_device(device), report=report)
+            runtime = Runtime(resolve_device(device), progress=progress)
             found = divide(subject, way, clusters=clusters, seeds=range(seeds), truth=known, runtime=runtime)
-        remarks(found.notes)
+        show_messages(found.messages)
         record = write(found, out, watch.stages)
         answer(record, as_json=json, lines=_lines(record, out))
 
@@ -78,6 +78,8 @@ def _lines(record: dict[str, object], out: Path) -> list[str]:
     if isinstance(mean, dict) and isinstance(sd, dict):
         number = len(record["seeds"])  # type: ignore[arg-type]
         for name in mean:
-            spread = "" if sd[name] is None else f" ± {sd[name]:.3f}"
-            said.append(f"  {name.upper()} {mean[name]:.3f}{spread} over {number} seed{'s' * (number > 1)}")
+            deviation = "" if sd[name] is None else f" ± {sd[name]:.3f}"
+            said.append(
+                f"  {name.upper()} {mean[name]:.3f}{deviation} over {number} seed{'s' * (number > 1)}"
+            )
     return [*said, *(f"  {out / name}" for name in record["files"])]  # type: ignore[attr-defined]

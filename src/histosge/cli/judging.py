@@ -10,7 +10,7 @@ import typer
 from histosge.errors import UsageError
 
 from .app import app, assignment
-from .screen import answer, errors_as_sentences, progress, table
+from .screen import answer, errors_as_sentences, progress_bars, table
 
 __all__ = ["app", "benchmark", "datasets", "evaluate"]
 
@@ -40,8 +40,8 @@ def evaluate(
             help="Whom each section comes from, in their order: A,A,B. The split `patients` needs it."
         ),
     ] = None,
-    siblings: Annotated[
-        bool, typer.Option("--siblings", help="Fit all other sections too, beside what a split retains.")
+    auxiliary: Annotated[
+        bool, typer.Option("--auxiliary", help="Fit all other sections too, beside what a split retains.")
     ] = False,
     seeds: Annotated[int, typer.Option(help="How many seeds: 0, 1, 2 …")] = 3,
     genes: Annotated[str, typer.Option(help="hvg:N, all, or a FILE with one name a line.")] = "hvg:1000",
@@ -62,7 +62,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Judge models on spots they have not seen, beside the baselines, with an audit of every fit."""
-    with errors_as_sentences(as_json=json), progress() as report:
+    with errors_as_sentences(as_json=json), progress_bars() as progress:
         from histosge.evaluation.plan import Plan, SectionSpec
 
         if len(sections) > 1 and (image is not None or mpp is not None):
@@ -79,9 +79,9 @@ def evaluate(
             tuple(range(seeds)),
             _words(encoder),
             genes,
-            siblings=siblings,
+            auxiliary=auxiliary,
         )
-        _judge(plan, out, _machine(device, precision, weights, report), jobs, as_json=json)
+        _judge(plan, out, _machine(device, precision, weights, progress), jobs, as_json=json)
 
 
 @app.command()
@@ -95,11 +95,11 @@ def benchmark(
     json: Json = False,
 ) -> None:
     """Run a plan of sections × splits × encoders × models × seeds; what is done already is not done again."""
-    with errors_as_sentences(as_json=json), progress() as report:
+    with errors_as_sentences(as_json=json), progress_bars() as progress:
         from histosge.evaluation.plan import Plan
 
-        machine = _machine(device, precision, weights, report)
-        _judge(Plan.read(plan), out, machine, jobs, as_json=json)
+        compute = _machine(device, precision, weights, progress)
+        _judge(Plan.read(plan), out, compute, jobs, as_json=json)
 
 
 def _name(path: Path, sections: list[Path]) -> str:
@@ -120,11 +120,11 @@ def _patients(text: str | None, number: int) -> tuple[str, ...]:
     return found
 
 
-def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> None:
+def _judge(plan: Any, out: Path, compute: Any, jobs: int, *, as_json: bool) -> None:
     from histosge.evaluation.benchmark import benchmark as run
     from histosge.evaluation.tables import COLUMNS, NOTES, ON_SCREEN, further, rows
 
-    content = run(plan, out, machine, jobs=jobs)
+    content = run(plan, out, compute, jobs=jobs)
     if as_json:
         answer(content, as_json=True, lines=())
         return
@@ -134,10 +134,10 @@ def _judge(plan: Any, out: Path, machine: Any, jobs: int, *, as_json: bool) -> N
         table(f"{section}, {split}", ON_SCREEN, cells)
     for page, _ in further(content):
         table(page.title, page.header, page.lines)
-    notes = dict.fromkeys([*NOTES, *(note for _, note in further(content))])
+    messages = dict.fromkeys([*NOTES, *(note for _, note in further(content))])
     said = [f"{each['model']}: {each['passed_over']}" for each in content["passed_over"]]
     files = [str(out / name) for name in content["files"]]
-    answer({}, as_json=False, lines=[*dict.fromkeys(said), *notes, *files])
+    answer({}, as_json=False, lines=[*dict.fromkeys(said), *messages, *files])
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -170,12 +170,12 @@ def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple
     return tuple(found)
 
 
-def _machine(device: str, precision: str, weights: Path | None, report: Any) -> Any:
+def _machine(device: str, precision: str, weights: Path | None, progress: Any) -> Any:
     from histosge._runtime.device import resolve_device, resolve_precision
-    from histosge.workflow.fit import Machine
+    from histosge.workflow.fit import Compute
 
     where = resolve_device(device)
-    return Machine(where, resolve_precision(precision, where), weights, None, report)
+    return Compute(where, resolve_precision(precision, where), weights, None, progress)
 
 
 @app.command()
@@ -189,7 +189,7 @@ def datasets(
     json: Json = False,
 ) -> None:
     """List the paper's data sets, or fetch some from their public homes; their hashes are pinned as they arrive."""
-    with errors_as_sentences(as_json=json), progress() as report:
+    with errors_as_sentences(as_json=json), progress_bars() as progress:
         from histosge.datasets.fetch import default_folder, fetch
         from histosge.datasets.public import PUBLIC
 
@@ -206,7 +206,7 @@ def datasets(
         wanted = [each for name in names for each in _family(name, tuple(PUBLIC)) or (name,)]
         chosen = [PUBLIC[name] for name in dict.fromkeys(wanted)]
         folder = default_folder() if out is None else out
-        found = {each.name: fetch(each, folder, image=image, report=report) for each in chosen}
+        found = {each.name: fetch(each, folder, image=image, progress=progress) for each in chosen}
         lines = [f"{path}  {PUBLIC[name].note}".rstrip() for name, path in found.items()]
         answer({name: str(path) for name, path in found.items()}, as_json=json, lines=lines)
 

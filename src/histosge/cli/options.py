@@ -11,11 +11,21 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-__all__ = ["Answer", "Borrow", "Compute", "Cook", "Deliver", "FitFolder", "Measured", "Where", "grouped"]
+__all__ = [
+    "AuxiliaryOptions",
+    "ComputeOptions",
+    "FitOptions",
+    "LocationOptions",
+    "ModelOptions",
+    "OutputOptions",
+    "ReplyOptions",
+    "SectionOptions",
+    "grouped",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class SectionOptions:
     """Which section, which image, which scale."""
 
     section: Annotated[
@@ -45,12 +55,13 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Borrow:
+class AuxiliaryOptions:
     """Which other sections are fitted too."""
 
-    sibling: Annotated[
+    auxiliary_section: Annotated[
         list[Path] | None,
         typer.Option(
+            "--with",
             metavar="SECTION",
             help="A further section of like tissue to borrow strength from; may be repeated.",
         ),
@@ -58,14 +69,14 @@ class Borrow:
 
 
 @dataclass(frozen=True, slots=True)
-class Cook:
+class ModelOptions:
     """What to fit."""
 
     encoder: Annotated[str, typer.Option(help="How to look at the image: see `histosge list encoders`.")] = (
         "texture"
     )
     weights: Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")] = None
-    view_um: Annotated[float | None, typer.Option(help="Width of the window looked at, µm.")] = None
+    patch_um: Annotated[float | None, typer.Option(help="Width of the window looked at, µm.")] = None
     model: Annotated[str, typer.Option(help="See `histosge list models`.")] = "cokriging"
     preset: Annotated[str | None, typer.Option(help="Named configuration: published, paper, corrected …")] = (
         None
@@ -78,7 +89,7 @@ class Cook:
 
 
 @dataclass(frozen=True, slots=True)
-class FitFolder:
+class FitOptions:
     """A fit made before."""
 
     fit: Annotated[Path, typer.Option(help="Folder that `histosge fit` or `histosge run` wrote to.")]
@@ -86,10 +97,10 @@ class FitFolder:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class LocationOptions:
     """Where to predict."""
 
-    refine: Annotated[int | None, typer.Option(help="Places per measured spot, 1 to 8 (default 4).")] = None
+    upsample: Annotated[int | None, typer.Option(help="Places per measured spot, 1 to 8 (default 4).")] = None
     spacing_um: Annotated[
         float | None, typer.Option(help="A grid of this spacing over the tissue (default for an image: 100).")
     ] = None
@@ -97,13 +108,13 @@ class Where:
         Path | None, typer.Option(help="Polygons (QuPath GeoJSON) to keep the grid inside of.")
     ] = None
     cells: Annotated[Path | None, typer.Option(help="Cells (QuPath GeoJSON or CSV) to predict at.")] = None
-    fringe: Annotated[str, typer.Option(help="Edge of a refinement: translate, symmetric or inner.")] = (
+    boundary: Annotated[str, typer.Option(help="Edge of a refinement: translate, symmetric or inner.")] = (
         "translate"
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Compute:
+class ComputeOptions:
     """Where and how to compute."""
 
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, mps.")] = "auto"
@@ -112,7 +123,7 @@ class Compute:
 
 
 @dataclass(frozen=True, slots=True)
-class Deliver:
+class OutputOptions:
     """What to write, and where."""
 
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("histosge-out")
@@ -122,7 +133,7 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReplyOptions:
     """How to answer."""
 
     json: Annotated[
@@ -133,7 +144,7 @@ class Answer:
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Give Typer the flat options of a command whose parameters are groups.
 
-    ``def run(measured: Measured, where: Where)`` becomes a command with all fields of both as its options.
+    ``def run(section_options: SectionOptions, location_options: LocationOptions)`` becomes a command with all fields of both as its options.
     """
     groups = get_type_hints(command)
     groups.pop("return", None)

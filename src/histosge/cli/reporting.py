@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .app import app
-from .screen import answer, errors_as_sentences, remarks
+from .screen import answer, errors_as_sentences, show_messages
 
 __all__ = ["app", "report"]
 
@@ -37,7 +37,7 @@ def report(
             raise UsageError("--image and --mpp belong to a section: give it with --section.")
         found = None if section is None else read(section, image=image, mpp=mpp)
         if found is not None:
-            remarks(found.notes)
+            show_messages(found.messages)
         path = write(folder, section=found, first=gene)
         size = path.stat().st_size
         answer({"report": str(path), "bytes": size}, as_json=json, lines=[f"{path}  {size / 1e6:.1f} MB"])

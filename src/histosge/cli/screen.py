@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge.errors import HistosgeError
 
-__all__ = ["answer", "errors_as_sentences", "progress", "remarks", "table"]
+__all__ = ["answer", "errors_as_sentences", "progress_bars", "show_messages", "table"]
 
 
 # columns of a table that goes into a file
@@ -48,28 +48,28 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     (screen if screen.is_terminal else Console(width=_PAGE)).print(grid)
 
 
-def remarks(notes: Sequence[Note]) -> None:
+def show_messages(messages: Sequence[Message]) -> None:
     """Print what was noticed, on standard error."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    for note in notes:
+    for note in messages:
         mark = "[yellow]warning:[/yellow] " if note.level == "warning" else "[dim]·[/dim] "
         console.print(mark, end="")
         console.print(note.text, markup=False)
 
 
 @contextmanager
-def progress() -> Iterator[Any]:
-    """Yield a ``report(done, total, text)`` that draws one bar a text on standard error."""
+def progress_bars() -> Iterator[Any]:
+    """Yield a ``progress(done, total, text)`` that draws one bar a text on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
 
-        def report(done: int, total: int, text: str) -> None:
+        def progress(done: int, total: int, text: str) -> None:
             if text not in tasks:
                 tasks[text] = bars.add_task(text, total=total)
             bars.update(tasks[text], completed=done, total=total)
 
-        yield report
+        yield progress
 
 
 @contextmanager
@@ -88,7 +88,9 @@ def errors_as_sentences(*, as_json: bool) -> Iterator[None]:
         _fail(str(error), error.exit_code, as_json=as_json)
     except MemoryError:
         _fail(
-            "The memory is full. Ask for fewer places (--refine, --spacing-um) or genes.", 1, as_json=as_json
+            "The memory is full. Ask for fewer places (--upsample, --spacing-um) or genes.",
+            1,
+            as_json=as_json,
         )
     except KeyboardInterrupt:
         _fail("Interrupted. The same command goes on where it stopped.", 130, as_json=as_json)

@@ -33,7 +33,7 @@ def fetch(
     folder: Path,
     *,
     image: bool = True,
-    report: Callable[[int, int, str], None] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
     """Fetch a data set into ``folder`` and return its own folder there, a Space Ranger one.
 
@@ -51,12 +51,12 @@ def fetch(
     home = writable_folder(folder) / dataset.name
     wanted = [remote for remote in dataset.files if image or not remote.image]
     for done, remote in enumerate(wanted):
-        if report is not None:
-            report(done, len(wanted), f"fetching {dataset.name}")
+        if progress is not None:
+            progress(done, len(wanted), f"fetching {dataset.name}")
         if not _is_there(home, remote):
             _arrive(remote, home, folder / LOCK)
-    if report is not None:
-        report(len(wanted), len(wanted), f"fetching {dataset.name}")
+    if progress is not None:
+        progress(len(wanted), len(wanted), f"fetching {dataset.name}")
     if dataset.layers:
         _write_layers(home / dataset.layers, dataset.name.rpartition("/")[2], home / "layers.tsv")
     return home

@@ -65,7 +65,7 @@ def _built_in() -> Mapping[str, EncoderEntry]:
 ENCODERS = _Encoders("encoder", _built_in)
 
 
-def load_encoder(name: str, setup: Setup = Setup(), *, view_um: float | None = None) -> Encoder:
+def load_encoder(name: str, setup: Setup = Setup(), *, patch_um: float | None = None) -> Encoder:
     """Return an encoder that is ready to look.
 
     Parameters
@@ -74,7 +74,7 @@ def load_encoder(name: str, setup: Setup = Setup(), *, view_um: float | None = N
         As listed by ``histosge list encoders``, or ``timm:NAME`` for any network of timm.
     setup
         Device, precision, local weights.
-    view_um
+    patch_um
         Width in µm of the window to look at instead of the encoder's own; where it has several views, the first
         gets this width and the others keep their proportions to it. The sampling in pixels stays, so that a
         smaller window is seen at a finer scale than the encoder was trained at.
@@ -86,16 +86,18 @@ def load_encoder(name: str, setup: Setup = Setup(), *, view_um: float | None = N
     WeightsError
         When weights are missing, gated, damaged or of another network.
     """
-    if view_um is not None and not (math.isfinite(view_um) and view_um > 0):
-        raise UsageError(f"Expected a positive view_um, got {view_um}. A Visium spot is 55 µm wide; try 112.")
+    if patch_um is not None and not (math.isfinite(patch_um) and patch_um > 0):
+        raise UsageError(
+            f"Expected a positive view_um, got {patch_um}. A Visium spot is 55 µm wide; try 112."
+        )
     encoder = ENCODERS[name].build(setup)
-    return encoder if view_um is None else _looking_at(encoder, view_um)
+    return encoder if patch_um is None else _looking_at(encoder, patch_um)
 
 
-def _looking_at(encoder: Encoder, view_um: float) -> Encoder:
-    """Return ``encoder`` with its first view ``view_um`` wide and the others in proportion."""
+def _looking_at(encoder: Encoder, patch_um: float) -> Encoder:
+    """Return ``encoder`` with its first view ``patch_um`` wide and the others in proportion."""
     card = encoder.card
-    factor = view_um / card.views[0].size_um
+    factor = patch_um / card.views[0].size_um
     views = tuple(View(view.size_um * factor, view.px) for view in card.views)
     value: Any = encoder
     if not dataclasses.is_dataclass(value) or isinstance(value, type):

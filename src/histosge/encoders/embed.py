@@ -21,7 +21,7 @@ from .feature_store import FeatureStore
 
 __all__ = ["embed"]
 
-Report: TypeAlias = "Callable[[int, int, str], None]"
+Progress: TypeAlias = "Callable[[int, int, str], None]"
 
 # rows looked at, and kept, at once. Networks take about a second a window on a laptop: a kill costs a minute
 _ROWS_BUILT_IN, _ROWS_NETWORK = 512, 64
@@ -34,7 +34,7 @@ def embed(
     *,
     store: FeatureStore | None = None,
     channel_order: Literal["rgb", "bgr"] = "rgb",
-    report: Report | None = None,
+    progress: Progress | None = None,
 ) -> FeatureRows:
     """Return one vector a place.
 
@@ -50,7 +50,7 @@ def embed(
         Where to keep the vectors; vectors found there are not computed again. ``None`` keeps them in memory.
     channel_order
         ``"bgr"`` shows the encoder red as blue, as the published code of HisToSGE does.
-    report
+    progress
         Called with (done, total, text) after each chunk.
 
     Returns
@@ -69,15 +69,15 @@ def embed(
     if store is None:
         found = np.empty((len(xy_um), encoder.card.dim), dtype=np.float32)
         chunks = [slice(start, start + chunk_rows) for start in range(0, len(xy_um), chunk_rows)]
-        for rows, vectors in _looked(views, encoder, chunks, report):
+        for rows, vectors in _looked(views, encoder, chunks, progress):
             found[rows] = vectors
         return found
     key = fingerprint(encoder.fingerprint, [view.fingerprint for view in views])
     shelf = store.shelf(
-        key, (len(xy_um), encoder.card.dim), chunk_rows=chunk_rows, facts=_facts(encoder, slide)
+        key, (len(xy_um), encoder.card.dim), chunk_rows=chunk_rows, summary=_facts(encoder, slide)
     )
     missing = shelf.missing()
-    pieces = _looked(views, encoder, [shelf.rows_of(chunk) for chunk in missing], report)
+    pieces = _looked(views, encoder, [shelf.rows_of(chunk) for chunk in missing], progress)
     for chunk, (_, vectors) in zip(missing, pieces, strict=True):
         shelf.put(chunk, vectors)
     return shelf.rows()
@@ -89,7 +89,7 @@ def _facts(encoder: Encoder, slide: SlideImage) -> dict[str, object]:
 
 
 def _looked(
-    views: list[PatchSource], encoder: Encoder, chunks: list[slice], report: Report | None
+    views: list[PatchSource], encoder: Encoder, chunks: list[slice], progress: Progress | None
 ) -> Iterator[tuple[slice, Float32[np.ndarray, "m d"]]]:
     """Encode chunk after chunk; the windows of the next one are read meanwhile."""
     total = sum(len(range(*rows.indices(len(views[0])))) for rows in chunks)
@@ -102,8 +102,8 @@ def _looked(
             ahead = None if following is None else reader.submit(_windows, views, following)
             vectors = _checked(encoder, encoder.encode(windows), len(windows[0]))
             done += len(vectors)
-            if report is not None:
-                report(done, total, f"looking with {encoder.card.name}")
+            if progress is not None:
+                progress(done, total, f"looking with {encoder.card.name}")
             yield rows, vectors
 
 

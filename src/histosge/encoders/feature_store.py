@@ -34,7 +34,9 @@ class FeatureStore:
 
     folder: Path
 
-    def shelf(self, key: str, shape: tuple[int, int], *, chunk_rows: int, facts: Mapping[str, Any]) -> Shelf:
+    def shelf(
+        self, key: str, shape: tuple[int, int], *, chunk_rows: int, summary: Mapping[str, Any]
+    ) -> Shelf:
         """Return the place of one set of features, created where it is not yet there.
 
         Parameters
@@ -45,7 +47,7 @@ class FeatureStore:
             Rows and columns.
         chunk_rows
             Rows written at once; what a kill can cost.
-        facts
+        summary
             Plain values (JSON) kept beside the features: the encoder's card, licence included.
 
         Raises
@@ -61,7 +63,7 @@ class FeatureStore:
         with output_errors(path):
             if not (path / _ARRAY / "zarr.json").exists():
                 path.mkdir(parents=True, exist_ok=True)
-                group = zarr.open_group(path, mode="a", attributes=dict(facts))
+                group = zarr.open_group(path, mode="a", attributes=dict(summary))
                 # a chunk that is missing must not look like features: hence NaN. Features hardly compress.
                 group.create_array(
                     _ARRAY,

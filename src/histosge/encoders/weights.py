@@ -103,8 +103,8 @@ def is_cached(card: EncoderCard) -> bool:
 
 def content_hash(path: Path) -> str:
     """Return 32 hex digits of the file's content, read once a process as long as the file stays as it is."""
-    facts = path.stat()
-    return _content_hash(path, facts.st_size, facts.st_mtime_ns)
+    summary = path.stat()
+    return _content_hash(path, summary.st_size, summary.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)

@@ -88,7 +88,7 @@ def audit(
         )
         leaks.append(Leak("gene panel", sentence))
     samples = pipeline.gather(study, panel, inputs)
-    changed = pipeline.gather(other, panel, _elsewhere(inputs, study.removed))
+    changed = pipeline.gather(other, panel, _elsewhere(inputs, study.test))
     leaks += _differing(samples, changed)
     short = _rehearsal(model)
     number = _REHEARSED if short is model else _REHEARSED_NETWORK
@@ -112,13 +112,13 @@ def audit(
 
 def counterfactual(study: Study) -> Study:
     """Return the study with other counts at the removed spots: of other genes, and one molecule more each."""
-    counts, removed = sparse.csr_matrix(study.target.counts), study.removed
+    counts, test = sparse.csr_matrix(study.target.counts), study.test
     rng = np.random.default_rng(0)
-    kept = np.setdiff1d(np.arange(counts.shape[0]), removed)
-    where = (np.arange(len(removed)), rng.integers(0, counts.shape[1], len(removed)))
-    more = sparse.csr_matrix((np.ones(len(removed)), where), shape=(len(removed), counts.shape[1]))
-    other = counts[removed][:, rng.permutation(counts.shape[1])] + more
-    order = np.argsort(np.concatenate([kept, removed]))
+    kept = np.setdiff1d(np.arange(counts.shape[0]), test)
+    where = (np.arange(len(test)), rng.integers(0, counts.shape[1], len(test)))
+    more = sparse.csr_matrix((np.ones(len(test)), where), shape=(len(test), counts.shape[1]))
+    other = counts[test][:, rng.permutation(counts.shape[1])] + more
+    order = np.argsort(np.concatenate([kept, test]))
     mixed = sparse.csr_matrix(sparse.vstack([counts[kept], other]), dtype=counts.dtype)[order]
     return replace(study, target=replace(study.target, counts=mixed))
 
@@ -130,18 +130,18 @@ def _otherwise(study: Study, pipeline: Pipeline) -> tuple[Study, GenePanel]:
     return other, pipeline.choose(other)
 
 
-def _elsewhere(inputs: Inputs, removed: Array) -> Inputs:
+def _elsewhere(inputs: Inputs, test: Array) -> Inputs:
     """Return the inputs with something else to see at the removed spots."""
     found: dict[str, Any] = {}
     for name in ("features", "colour"):
         part = getattr(inputs, name)
         if part is not None:
             values = np.array(part[np.arange(len(inputs))])
-            values[removed] = 2 * np.roll(values[removed], 1, axis=0) + 1
+            values[test] = 2 * np.roll(values[test], 1, axis=0) + 1
             found[name] = values
     if isinstance(inputs.patches, PatchSource):
         xy_um = np.array(inputs.patches.xy_um)
-        xy_um[removed] = np.roll(xy_um[removed], 1, axis=0)
+        xy_um[test] = np.roll(xy_um[test], 1, axis=0)
         found["patches"] = replace(inputs.patches, xy_um=xy_um)
     return replace(inputs, **found)
 
@@ -176,7 +176,7 @@ def _rehearsal(model: Model) -> Model:
 
 def _content(predictor: Predictor, asked: Inputs) -> str:
     """Return a hash of what was learnt, and of what is answered: hyper-parameters show in answers alone."""
-    return fingerprint(dict(predictor.arrays()), dict(predictor.facts()), predict(predictor, asked).mean)
+    return fingerprint(dict(predictor.arrays()), dict(predictor.summary()), predict(predictor, asked).mean)
 
 
 @lru_cache(maxsize=4)
@@ -186,16 +186,16 @@ def _repeated(study: Study) -> tuple[Leak, ...]:
 
     target = study.target
     leaks = []
-    if len(study.retained):
-        near = cKDTree(target.spots.xy[study.retained]).query(target.spots.xy[study.removed])[0]
+    if len(study.training):
+        near = cKDTree(target.spots.xy[study.training]).query(target.spots.xy[study.test])[0]
         if number := int((near < _SAME_UM).sum()):
             leaks.append(f"{number} removed spots lie where a retained one lies")
     # sections of one tissue may come with other genes, in another order: what they share is compared
     pool = study.pool
-    spots = [study.retained, *(np.arange(len(sibling)) for sibling in pool.siblings)]
+    spots = [study.training, *(np.arange(len(auxiliary_section)) for auxiliary_section in pool.auxiliary)]
     fitted = zip(pool.sections, pool.columns, spots, strict=True)
     known = {key for section, columns, rows in fitted for key in _row_keys(section, columns, rows)}
-    if number := sum(key in known for key in _row_keys(target, pool.columns[0], study.removed)):
+    if number := sum(key in known for key in _row_keys(target, pool.columns[0], study.test)):
         leaks.append(f"{number} removed spots have the very counts of a spot that is fitted")
     return tuple(Leak("duplicated spot", f"{words}. Remove duplicates before splitting.") for words in leaks)
 

@@ -17,7 +17,7 @@ from histosge._runtime.provenance import environment
 from histosge.errors import UsageError
 from histosge.figures.maps import save
 from histosge.figures.scores import against_kriging, share_of_ceiling, violins
-from histosge.workflow.fit import Machine, eyes
+from histosge.workflow.fit import Compute, eyes
 from histosge.workflow.recipe import Recipe
 
 from . import deviations
@@ -35,7 +35,7 @@ __all__ = ["benchmark"]
 _CELLS, _SPLITS = "cells", "splits"
 
 
-def benchmark(plan: Plan, out: Path, machine: Machine = Machine(), *, jobs: int = 1) -> dict[str, Any]:
+def benchmark(plan: Plan, out: Path, compute: Compute = Compute(), *, jobs: int = 1) -> dict[str, Any]:
     """Run what is missing of a plan, write the tables into ``out`` and return the summary.
 
     Parameters
@@ -45,7 +45,7 @@ def benchmark(plan: Plan, out: Path, machine: Machine = Machine(), *, jobs: int 
     out
         Receives ``scores.parquet`` (the tidy table), ``scores.json`` (the summary), ``costs.json``, ``figures/``,
         ``splits/`` (which spots were fitted and scored) and the cells, which a later run reuses.
-    machine
+    compute
         Where.
     jobs
         Processes.
@@ -59,7 +59,7 @@ def benchmark(plan: Plan, out: Path, machine: Machine = Machine(), *, jobs: int 
         raise UsageError(f"`jobs` must be 1 or more, got {jobs}.")
     _told_apart(plan)
     writable_folder(out)
-    machine = machine if machine.store is not None else replace(machine, store=out / "features")
+    compute = compute if compute.store is not None else replace(compute, store=out / "features")
     cells = list(plan.cells())
     folders = [out / _CELLS / key_of(plan, cell) for cell in cells]
     waiting = [
@@ -68,8 +68,8 @@ def benchmark(plan: Plan, out: Path, machine: Machine = Machine(), *, jobs: int 
         if not (folder / "cell.json").exists()
     ]
     for cell, _ in waiting:
-        _look_ahead(plan, cell, machine)
-    _run(plan, waiting, replace(machine, report=None), jobs, machine.report)
+        _look_ahead(plan, cell, compute)
+    _run(plan, waiting, replace(compute, progress=None), jobs, compute.progress)
     return _collect(plan, cells, [read_outcome(folder) for folder in folders], out)
 
 
@@ -83,34 +83,34 @@ def _told_apart(plan: Plan) -> None:
         )
 
 
-def _look_ahead(plan: Plan, cell: Cell, machine: Machine) -> None:
+def _look_ahead(plan: Plan, cell: Cell, compute: Compute) -> None:
     """Compute the features a cell needs, so that it has nothing to write beside its scores."""
     needs = cell.entry.build().needs
     study = study_of(plan, cell)
     if study.target.slide is not None and (needs.features or needs.colour):
         recipe = Recipe(cell.entry.model, encoder=cell.encoder or "texture")
-        look(study, cell.entry.build(), eyes(study.target, recipe, needs, machine), machine)
+        look(study, cell.entry.build(), eyes(study.target, recipe, needs, compute), compute)
 
 
 def _run(
     plan: Plan,
     waiting: list[tuple[Cell, Path]],
-    machine: Machine,
+    compute: Compute,
     jobs: int,
-    report: Callable[[int, int, str], None] | None,
+    progress: Callable[[int, int, str], None] | None,
 ) -> None:
     def tell(done: int) -> None:
-        if report is not None:
-            report(done, len(waiting), "judging")
+        if progress is not None:
+            progress(done, len(waiting), "judging")
 
     if jobs == 1:
         for done, (cell, folder) in enumerate(waiting):
-            run_cell(plan, cell, machine, folder)
+            run_cell(plan, cell, compute, folder)
             tell(done + 1)
         return
     # forked workers of a process that has run PyTorch hang
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(run_cell, plan, cell, machine, folder) for cell, folder in waiting]
+        running = [pool.submit(run_cell, plan, cell, compute, folder) for cell, folder in waiting]
         for done, future in enumerate(running):
             future.result()
             tell(done + 1)
@@ -147,7 +147,7 @@ def _collect(plan: Plan, cells: list[Cell], outcomes: list[Outcome], out: Path) 
     with atomic_path(out / "scores.parquet") as draft:
         frame.to_parquet(draft, index=False)
     _write(out / "scores.json", content)
-    costs = [{k: v for k, v in record.items() if k != "facts"} for record in records if "cost" in record]
+    costs = [{k: v for k, v in record.items() if k != "summary"} for record in records if "cost" in record]
     _write(out / "costs.json", {"environment": environment(), "cells": costs})
     told = {**content, "costs": costs}
     with atomic_path(out / "scores.md") as draft:
@@ -160,7 +160,7 @@ def _keep_split(plan: Plan, cell: Cell, folder: Path) -> None:
     """Write down which spots every model of a section, split and seed was fitted to and scored on."""
     study = study_of(plan, cell)
     use = np.full(len(study.target), "neither", dtype="<U8")
-    use[study.retained], use[study.removed] = "retained", "removed"
+    use[study.training], use[study.test] = "training", "test"
     name = f"{study.target.name}_{cell.split}_seed{cell.seed}.tsv".replace(":", "-").replace("/", "-")
     lines = [f"{spot}\t{word}" for spot, word in zip(study.target.spots.ids, use, strict=True)]
     with atomic_path(folder / name) as draft:
@@ -182,7 +182,7 @@ def _remarks(records: list[Any]) -> dict[str, str]:
     """Return what every table must say of a row, such as that its network began at random."""
     found = {}
     for record in records:
-        if remark := record.get("facts", {}).get("initialisation"):
+        if remark := record.get("summary", {}).get("initialisation"):
             found[f"{record['model']} {record['preset']}".strip()] = remark
     return found
 

@@ -19,7 +19,7 @@ from histosge.section.genes import GenePanel, select
 from histosge.section.locations import at_spots
 from histosge.section.section import Section
 from histosge.section.splits import random
-from histosge.workflow.fit import Machine, eyes, measure, prepare
+from histosge.workflow.fit import Compute, eyes, measure, prepare
 from histosge.workflow.recipe import Recipe
 
 __all__ = ["HeldOut", "captions", "held_out"]
@@ -45,27 +45,27 @@ class HeldOut:
 
 
 def held_out(
-    section: Section, recipe: Recipe, genes: Sequence[str], machine: Machine = Machine(), *, seed: int = 0
+    section: Section, recipe: Recipe, genes: Sequence[str], compute: Compute = Compute(), *, seed: int = 0
 ) -> dict[str, HeldOut]:
     """Fit the recipe to a random half of the spots and score ``genes`` at the other half.
 
     Genes and scales come from the retained half alone; the genes asked for join those that half would choose.
     """
     split = random(len(section), fraction=_HALF, seed=seed)
-    panel = _joined(section, select(section, recipe.genes, rows=split.retained), genes)
+    panel = _joined(section, select(section, recipe.genes, rows=split.training), genes)
     model = recipe.build()
-    encoder = eyes(section, recipe, model.needs, machine)
-    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder, machine))
-    runtime = Runtime(machine.device, machine.precision, None, machine.report)
-    predictor = model.fit(samples.take(split.retained), seed=recipe.seed, runtime=runtime)
-    found = predict(predictor, samples.inputs.take(split.removed))
+    encoder = eyes(section, recipe, model.needs, compute)
+    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder, compute))
+    runtime = Runtime(compute.device, compute.precision, None, compute.progress)
+    predictor = model.fit(samples.take(split.training), seed=recipe.seed, runtime=runtime)
+    found = predict(predictor, samples.inputs.take(split.test))
     columns = found.columns(genes)
-    truth = samples.expression[split.removed][:, positions(genes, panel.names)]
+    truth = samples.expression[split.test][:, positions(genes, panel.names)]
     mean = found.mean[:, columns].astype(np.float64)
     correlations = pearson(truth, mean)
     covered: Array | None = None
-    if found.spread is not None:
-        covered = coverage(truth, mean, found.spread[:, columns].astype(np.float64), _LEVEL)
+    if found.sd is not None:
+        covered = coverage(truth, mean, found.sd[:, columns].astype(np.float64), _LEVEL)
     return {
         gene: HeldOut(float(correlations[k]), None if covered is None else float(covered[k]))
         for k, gene in enumerate(genes)

@@ -119,7 +119,7 @@ def rows(records: Iterable[Row]) -> list[tuple[str, ...]]:
     return [
         (
             str(record["switched"]),
-            f"{record['removed']:.4f}",
+            f"{record['test']:.4f}",
             _signed(record["removed_gain"]),
             _plain(record["all"]),
             _signed(record["all_gain"]),
@@ -134,22 +134,22 @@ def _of_section(
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for name, entry in switch.entries.items():
-        removed = known.get((entry.model, entry.variant, "removed"))
-        if removed is None:
+        test = known.get((entry.model, entry.variant, "test"))
+        if test is None:
             continue
         pooled = known.get((entry.model, entry.variant, "all"), {}).get("pcc_defined")
-        first = found[0] if found else {"removed": removed["pcc"], "all": pooled}
+        first = found[0] if found else {"test": test["pcc"], "all": pooled}
         found.append(
             {
                 "title": switch.title,
                 **labels,
                 "switched": name,
                 "changed": _changed(entry, switch),
-                "removed": removed["pcc"],
-                "removed_gain": removed["pcc"] - first["removed"],
+                "test": test["pcc"],
+                "removed_gain": test["pcc"] - first["test"],
                 "all": pooled,
                 "all_gain": None if pooled is None or first["all"] is None else pooled - first["all"],
-                "undefined": removed["pcc_undefined"],
+                "undefined": test["pcc_undefined"],
             }
         )
     return found

@@ -59,7 +59,7 @@ REFERENCE = Entry("kriging")
 
 # always run, whatever else is asked for
 BASELINES: tuple[Entry, ...] = (
-    Entry("memoriser"),
+    Entry("memorisation"),
     Entry("mean"),
     Entry("nearest"),
     Entry("idw", options={"neighbours": 6}),

@@ -13,14 +13,14 @@ from histosge.errors import UsageError
 from .deviations import Switch
 from .entry import BASELINES, Entry
 
-__all__ = ["SIBLINGS", "WHOLE", "Cell", "Plan", "SectionSpec"]
+__all__ = ["WHOLE", "WITH_AUXILIARY", "Cell", "Plan", "SectionSpec"]
 
 # behind the name of a split within a section: all other sections are fitted too
-SIBLINGS = "+siblings"
+WITH_AUXILIARY = "+auxiliary"
 # splits that remove a section as a whole
 WHOLE = ("sections", "patients")
 
-_HVG_SCOPES = ("retained", "all")
+_HVG_SCOPES = ("training", "all")
 _WORDS = {str: "words in quotes", int: "whole numbers", bool: "true or false"}
 # what a plan's words may be
 _LISTS: Mapping[str, type[Any]] = {"splits": str, "seeds": int, "encoders": str}
@@ -29,7 +29,7 @@ _SINGLE: Mapping[str, type[Any]] = {
     "note": str,
     "hvg_scope": str,
     "baselines": bool,
-    "siblings": bool,
+    "auxiliary": bool,
 }
 
 
@@ -79,7 +79,7 @@ class Plan:
         Beside the baselines, which always run.
     splits
         ``random:0.5``, ``published``, ``blocks:6`` (width in pitches; ``blocks:6:2`` sets the guard band too),
-        ``sublattice:3``, ``sections``, ``patients``. A split within a section followed by ``+siblings`` fits all other
+        ``sublattice:3``, ``sections``, ``patients``. A split within a section followed by ``+auxiliary`` fits all other
         sections of the plan too.
     seeds
         Of split and fit.
@@ -93,8 +93,8 @@ class Plan:
         What a reader of the table must know, such as "20 epochs in place of 1000".
     deviations
         Presets whose differences are switched one at a time.
-    siblings
-        Whether every split within a section is one ``+siblings``.
+    auxiliary
+        Whether every split within a section is one ``+auxiliary``.
     """
 
     sections: tuple[SectionSpec, ...]
@@ -103,11 +103,11 @@ class Plan:
     seeds: tuple[int, ...] = (0, 1, 2)
     encoders: tuple[str, ...] = ("texture",)
     genes: str = "hvg:1000"
-    hvg_scope: Literal["retained", "all"] = "retained"
+    hvg_scope: Literal["training", "all"] = "training"
     baselines: bool = True
     note: str = ""
     deviations: tuple[Switch, ...] = ()
-    siblings: bool = False
+    auxiliary: bool = False
 
     def __post_init__(self) -> None:
         for name in ("sections", "splits", "seeds", "encoders"):
@@ -118,9 +118,9 @@ class Plan:
         for entry in self.entries:
             entry.build()
         for split in self.splits:
-            if split.removesuffix(SIBLINGS) in WHOLE and split.endswith(SIBLINGS):
+            if split.removesuffix(WITH_AUXILIARY) in WHOLE and split.endswith(WITH_AUXILIARY):
                 raise UsageError(
-                    f"'{split}' removes a section as a whole, and fits others anyhow: leave '{SIBLINGS}' out."
+                    f"'{split}' removes a section as a whole, and fits others anyhow: leave '{WITH_AUXILIARY}' out."
                 )
 
     @property
@@ -135,10 +135,11 @@ class Plan:
     @property
     def _splits(self) -> tuple[str, ...]:
         """The splits, each once, as they are in tables."""
-        if not self.siblings:
+        if not self.auxiliary:
             return self.splits
         named = (
-            split if split in WHOLE else f"{split.removesuffix(SIBLINGS)}{SIBLINGS}" for split in self.splits
+            split if split in WHOLE else f"{split.removesuffix(WITH_AUXILIARY)}{WITH_AUXILIARY}"
+            for split in self.splits
         )
         return tuple(dict.fromkeys(named))
 

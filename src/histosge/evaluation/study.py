@@ -16,7 +16,7 @@ from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.multi_section import Pool
 from histosge.section.section import Section
-from histosge.workflow.fit import Machine, prepare_all
+from histosge.workflow.fit import Compute, prepare_all
 
 __all__ = ["Pipeline", "Study", "choose", "gather", "learn", "look"]
 
@@ -29,34 +29,34 @@ class Study:
     ----------
     target
         The section that is predicted.
-    retained, removed
-        Its spots that are fitted and those that are scored; ``retained`` is empty where the whole section is removed.
+    training, test
+        Its spots that are fitted and those that are scored; ``training`` is empty where the whole section is removed.
     split
         How they were chosen, in words.
-    siblings
+    auxiliary
         Further sections, fitted whole.
     genes
         As :func:`histosge.section.genes.select` takes it.
     hvg_scope
-        ``"retained"``: genes are chosen on spots that are fitted. ``"all"``: on removed ones too, as the paper does;
+        ``"training"``: genes are chosen on spots that are fitted. ``"all"``: on removed ones too, as the paper does;
         the audit calls it a leak.
     seed
         Of the split and of the fit.
     """
 
     target: Section
-    retained: Int[np.ndarray, " r"]
-    removed: Int[np.ndarray, " t"]
+    training: Int[np.ndarray, " r"]
+    test: Int[np.ndarray, " t"]
     split: str
-    siblings: tuple[Section, ...] = ()
+    auxiliary: tuple[Section, ...] = ()
     genes: str = "hvg:1000"
-    hvg_scope: Literal["retained", "all"] = "retained"
+    hvg_scope: Literal["training", "all"] = "training"
     seed: int = 0
 
     @property
     def pool(self) -> Pool:
         """Target and siblings with their common genes."""
-        return Pool.of(self.target, self.siblings)
+        return Pool.of(self.target, self.auxiliary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +88,19 @@ def choose(study: Study) -> GenePanel:
 
     They are chosen on retained spots of the target; where none is retained, on its siblings.
     """
-    rows = study.retained if study.hvg_scope == "retained" else None
+    rows = study.training if study.hvg_scope == "training" else None
     return study.pool.choose(study.genes, rows=rows)
 
 
-def look(study: Study, model: Model, encoder: Encoder | None, machine: Machine) -> Inputs:
+def look(study: Study, model: Model, encoder: Encoder | None, compute: Compute) -> Inputs:
     """Return what is seen at every spot of the target and its siblings; expression is kept out of sight."""
-    blind = [_blind(section) for section in (study.target, *study.siblings)]
-    return prepare_all(blind, model.needs, encoder, machine)
+    blind = [_blind(section) for section in (study.target, *study.auxiliary)]
+    return prepare_all(blind, model.needs, encoder, compute)
 
 
 def gather(study: Study, panel: GenePanel, inputs: Inputs) -> Samples:
     """Return what is fitted: the retained spots and all of the siblings'."""
-    return study.pool.gather(panel, inputs, rows=study.retained)
+    return study.pool.gather(panel, inputs, rows=study.training)
 
 
 def learn(study: Study, model: Model, samples: Samples, runtime: Runtime) -> Predictor:

@@ -37,7 +37,7 @@ ON_SCREEN = (
 )
 
 NOTES = (
-    "`removed`: spots that nothing fitted has seen; mean over genes, undefined correlations counted as 0, "
+    "`test`: spots that nothing fitted has seen; mean over genes, undefined correlations counted as 0, "
     "± standard deviation over seeds.",
     "Skill: 1 − MSE / MSE of kriging on positions, mean over genes. Of ceiling: share of the correlation that the "
     "noise of the measurement allows.",
@@ -62,7 +62,7 @@ def rows(content: Row, section: str, split: str) -> list[tuple[str, ...]]:
     by: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in mine:
         by.setdefault((row["model"], row["preset"], row["encoder"]), {})[row["set"]] = row
-    order = sorted(by, key=lambda key: -(by[key]["removed"].get("pcc") or 0.0))
+    order = sorted(by, key=lambda key: -(by[key]["test"].get("pcc") or 0.0))
     seconds = _seconds(content, section, split)
     return [_cells(key, by[key], content, seconds.get(key)) for key in order]
 
@@ -138,17 +138,17 @@ def _seconds(content: Row, section: str, split: str) -> dict[tuple[str, str, str
 def _cells(
     key: tuple[str, str, str], sets: Mapping[str, Row], content: Row, seconds: float | None
 ) -> tuple[str, ...]:
-    removed = sets["removed"]
+    test = sets["test"]
     return (
         row_name(key, content["remarks"]),
-        _plus_minus(removed, "pcc"),
-        _number(removed, "pcc_top50"),
-        _number(removed, "mse"),
-        _number(removed, "mae"),
-        _percent(removed, "pcc_undefined"),
-        _number(removed, "skill", 3),
-        _percent(removed, "of_ceiling"),
-        _number(sets.get("retained", {}), "pcc"),
+        _plus_minus(test, "pcc"),
+        _number(test, "pcc_top50"),
+        _number(test, "mse"),
+        _number(test, "mae"),
+        _percent(test, "pcc_undefined"),
+        _number(test, "skill", 3),
+        _percent(test, "of_ceiling"),
+        _number(sets.get("training", {}), "pcc"),
         _number(sets.get("all", {}), "pcc_defined"),
         "" if seconds is None else f"{seconds:.1f}",
     )
@@ -165,5 +165,5 @@ def _percent(row: Row, name: str) -> str:
 
 
 def _plus_minus(row: Row, name: str) -> str:
-    spread = row.get(f"{name}_sd")
-    return _number(row, name) + ("" if spread is None else f" ± {spread:.4f}")
+    sd = row.get(f"{name}_sd")
+    return _number(row, name) + ("" if sd is None else f" ± {sd:.4f}")

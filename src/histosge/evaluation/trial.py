@@ -24,11 +24,11 @@ from histosge.section import splits
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.genes import GenePanel
 from histosge.section.section import Section
-from histosge.workflow.fit import Machine, eyes
+from histosge.workflow.fit import Compute, eyes
 from histosge.workflow.recipe import Recipe
 
 from .audit import Leak, audit
-from .plan import SIBLINGS, WHOLE, Cell, Plan, SectionSpec
+from .plan import WHOLE, WITH_AUXILIARY, Cell, Plan, SectionSpec
 from .scores import score, tidy
 from .study import Pipeline, Study, look
 
@@ -59,7 +59,7 @@ class Outcome:
 
 
 def run_cell(
-    plan: Plan, cell: Cell, machine: Machine, folder: Path, *, pipeline: Pipeline | None = None
+    plan: Plan, cell: Cell, compute: Compute, folder: Path, *, pipeline: Pipeline | None = None
 ) -> None:
     """Run a cell, unless ``folder`` has its outcome.
 
@@ -71,7 +71,7 @@ def run_cell(
     if (folder / _RECORD).exists():
         return
     study = study_of(plan, cell)
-    outcome = _outcome(plan, cell, study, machine, pipeline or Pipeline.honest())
+    outcome = _outcome(plan, cell, study, compute, pipeline or Pipeline.honest())
     with atomic_path(folder) as draft:
         draft.mkdir()
         outcome.frame.to_parquet(draft / _SCORES, index=False)
@@ -92,7 +92,7 @@ def key_of(plan: Plan, cell: Cell) -> str:
     entry = cell.entry
     return fingerprint(
         _VERSION,
-        [_print_of(section) for section in (study.target, *study.siblings)],
+        [_print_of(section) for section in (study.target, *study.auxiliary)],
         study.target.name,
         [study.split, plan.genes, plan.hvg_scope, cell.encoder, cell.seed],
         [entry.model, entry.variant],
@@ -123,7 +123,7 @@ def _ceiling(section: Section, columns: tuple[int, ...], seed: int) -> Array:
     return noise_ceiling(section.counts, np.array(columns), seed=seed)
 
 
-def _outcome(plan: Plan, cell: Cell, study: Study, machine: Machine, pipeline: Pipeline) -> Outcome:
+def _outcome(plan: Plan, cell: Cell, study: Study, compute: Compute, pipeline: Pipeline) -> Outcome:
     import pandas as pd
 
     model = cell.entry.build()
@@ -131,32 +131,32 @@ def _outcome(plan: Plan, cell: Cell, study: Study, machine: Machine, pipeline: P
     if reason:
         return Outcome(pd.DataFrame(), {"passed_over": reason} | _labels(cell, study))
     recipe = Recipe(cell.entry.model, encoder=cell.encoder or "texture", genes=plan.genes, seed=cell.seed)
-    inputs = look(study, model, eyes(study.target, recipe, model.needs, machine), machine)
+    inputs = look(study, model, eyes(study.target, recipe, model.needs, compute), compute)
     panel = _panel(plan, cell)
     leaks = audit(study, model, inputs, pipeline=pipeline, panel=panel, patients=_patients(plan, cell))
     _refuse(leaks, plan)
     gauge = Gauge()
     with gauge:
         samples = pipeline.gather(study, panel, inputs)
-        runtime = Runtime(machine.device, machine.precision, None, machine.report)
+        runtime = Runtime(compute.device, compute.precision, None, compute.progress)
         predictor = pipeline.learn(study, model, samples, runtime)
     fit_cost = gauge.cost
     with gauge:
         asked = inputs.take(np.arange(len(study.target)))
-        if not len(study.retained) and isinstance(predictor, SightedPredictor):
+        if not len(study.training) and isinstance(predictor, SightedPredictor):
             predictor = predictor.having_seen(asked)
         found = predict(predictor, asked)
-    case = _case(study, panel, found.mean, found.spread)
+    case = _case(study, panel, found.mean, found.sd)
     frame = tidy(score(case, _rows(study)), panel.names, _labels(cell, study))
     cost = {f"fit_{name}": value for name, value in fit_cost.items()}
     cost |= {f"predict_{name}": value for name, value in gauge.cost.items()}
-    record = {"cost": cost, "facts": _facts(predictor), "leaks": [leak.sentence for leak in leaks]}
+    record = {"cost": cost, "summary": _facts(predictor), "leaks": [leak.sentence for leak in leaks]}
     return Outcome(frame, record | _labels(cell, study))
 
 
 def _facts(predictor: Predictor) -> dict[str, Any]:
     """Return what was learnt in plain values; loss curves are long."""
-    return {name: value for name, value in predictor.facts().items() if not isinstance(value, list)}
+    return {name: value for name, value in predictor.summary().items() if not isinstance(value, list)}
 
 
 def _refuse(leaks: tuple[Leak, ...], plan: Plan) -> None:
@@ -170,23 +170,23 @@ def _passed_over(study: Study, model: Model) -> str:
     """Return why a model cannot answer, or nothing."""
     if study.target.slide is None and (model.needs.features or model.needs.patch_px or model.needs.colour):
         return f"'{study.target.name}' has no image."
-    if not len(study.retained) and model.card.uses_position and not model.card.uses_image:
+    if not len(study.training) and model.card.uses_position and not model.card.uses_image:
         return f"'{model.card.name}' interpolates, and no spot of '{study.target.name}' is retained."
     return ""
 
 
-def _case(study: Study, panel: GenePanel, found: Array, spread: Array | None) -> Case:
+def _case(study: Study, panel: GenePanel, found: Array, sd: Array | None) -> Case:
     from scipy.spatial import cKDTree
 
     section = study.target
     nearest = np.full(len(section), np.inf)
-    if len(study.retained):
-        nearest = cKDTree(section.spots.xy[study.retained]).query(section.spots.xy)[0]
+    if len(study.training):
+        nearest = cKDTree(section.spots.xy[study.training]).query(section.spots.xy)[0]
     counts = np.asarray(section.counts[:, panel.columns].toarray(), dtype=np.float64)
     return Case(
         log_cp10k(section.counts, columns=panel.columns).toarray(),
         found,
-        spread,
+        sd,
         counts,
         depth(section.counts),
         section.spots.xy,
@@ -196,7 +196,7 @@ def _case(study: Study, panel: GenePanel, found: Array, spread: Array | None) ->
 
 
 def _rows(study: Study) -> dict[str, Array]:
-    return {"removed": study.removed, "retained": study.retained, "all": np.arange(len(study.target))}
+    return {"test": study.test, "training": study.training, "all": np.arange(len(study.target))}
 
 
 def _labels(cell: Cell, study: Study) -> dict[str, Any]:
@@ -260,10 +260,10 @@ def _study(
     split: str,
     seed: int,
     genes: str,
-    hvg_scope: Literal["retained", "all"],
+    hvg_scope: Literal["training", "all"],
 ) -> Study:
     target = section_of(spec)
-    within = split.removesuffix(SIBLINGS)
+    within = split.removesuffix(WITH_AUXILIARY)
     others: tuple[Section, ...] = ()
     if split in WHOLE or split != within:
         others = tuple(map(section_of, _siblings(sections, spec, split)))
@@ -272,7 +272,7 @@ def _study(
         return Study(target, whole[:0], whole, split, others, genes, hvg_scope, seed)
     found = splits.parse(within, target, seed)
     name = found.name + split.removeprefix(within)
-    return Study(target, found.retained, found.removed, name, others, genes, hvg_scope, seed)
+    return Study(target, found.training, found.test, name, others, genes, hvg_scope, seed)
 
 
 def _panel(plan: Plan, cell: Cell) -> GenePanel:

@@ -28,7 +28,7 @@ class Recovery:
 
     Parameters
     ----------
-    xy_um, retained
+    xy_um, training
         All spots, and which of them were kept.
     genes
         Names, one a column.
@@ -41,7 +41,7 @@ class Recovery:
     """
 
     xy_um: Float[np.ndarray, "n 2"]
-    retained: Bool[np.ndarray, " n"]
+    training: Bool[np.ndarray, " n"]
     genes: Sequence[str]
     truth: Float[np.ndarray, "n g"]
     found: Mapping[str, Array]
@@ -67,7 +67,7 @@ def recovery_maps(shown: Recovery) -> Figure:
     for column, (gene, row) in enumerate(zip(shown.genes, grid, strict=True)):
         row[0].set_ylabel(gene, fontsize=9, fontweight="bold")
         measured = shown.truth[:, column]
-        _draw(row[0], shown, shown.retained, measured, f"kept: {int(shown.retained.sum())} spots")
+        _draw(row[0], shown, shown.training, measured, f"kept: {int(shown.training.sum())} spots")
         for panel, (name, values) in zip(row[1:-1], shown.found.items(), strict=True):
             r = float(shown.pcc[name][column])
             said = "undefined" if np.isnan(r) else f"{r:.2f}"

@@ -18,7 +18,7 @@ _DPI = 130
 # Okabe & Ito's colours are told apart by everybody
 _BLUE, _ORANGE, _GREY = "#0072B2", "#E69F00", "#888888"
 _REFERENCE = "kriging"
-_CHECKS = ("memoriser",)
+_CHECKS = ("memorisation",)
 
 
 def violins(frame: pd.DataFrame) -> Figure:
@@ -115,7 +115,7 @@ def _page(height_in: float) -> tuple[Figure, Any]:
 
 def _by_gene(frame: pd.DataFrame) -> pd.DataFrame:
     """Return (seed, gene) × models: correlation over removed spots, undefined as 0; seeds have genes of their own."""
-    mine = frame[(frame["metric"] == "pcc") & (frame["set"] == "removed") & (frame["model"] != "")]
+    mine = frame[(frame["metric"] == "pcc") & (frame["set"] == "test") & (frame["model"] != "")]
     mine = mine[~mine["model"].isin(_CHECKS)]
     labels = [_label(*words) for words in zip(mine["model"], mine["preset"], mine["encoder"], strict=True)]
     mine = mine.assign(label=labels, value=mine["value"].fillna(0.0), gene=mine["gene"].astype(str))

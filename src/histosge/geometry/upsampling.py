@@ -72,9 +72,9 @@ def offsets(lattice: Lattice, n_fold: int, table: str = "spread") -> Float[np.nd
     lattice
         The lattice to refine.
     n_fold
-        Places per site, 1 to 8. Tables other than ``spread`` have their own number and are taken whole.
+        Places per site, 1 to 8. Tables other than ``sd`` have their own number and are taken whole.
     table
-        ``"spread"``: as far apart as can be. ``"paper_literal"`` and the others: what was published, congruent
+        ``"sd"``: as far apart as can be. ``"paper_literal"`` and the others: what was published, congruent
         entries removed, so that the number of places may be smaller than their name says.
 
     Raises

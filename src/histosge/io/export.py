@@ -138,7 +138,7 @@ def _write_h5ad(job: _Job) -> None:
 
     chosen = job.chosen
     with atomic_path(job.out) as draft:
-        has_spread = chosen.field_sd is not None
+        has_sd = chosen.field_sd is not None
         h5ad.stream(
             draft,
             job.section,
@@ -146,7 +146,7 @@ def _write_h5ad(job: _Job) -> None:
             chosen.genes,
             chosen.blocks(observation=True),
             provenance=chosen.provenance,
-            has_spread=has_spread,
+            has_sd=has_sd,
         )
         if job.conserved is None:
             return

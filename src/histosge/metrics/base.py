@@ -12,9 +12,9 @@ from histosge._runtime.types import Array, Float
 
 __all__ = ["SETS", "Case", "Metric", "MetricCard", "ScoreSet"]
 
-ScoreSet: TypeAlias = Literal["removed", "retained", "all"]
+ScoreSet: TypeAlias = Literal["test", "training", "all"]
 # the headline first; ``all`` is the published protocol and in-sample
-SETS: tuple[ScoreSet, ...] = ("removed", "retained", "all")
+SETS: tuple[ScoreSet, ...] = ("test", "training", "all")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +25,7 @@ class Case:
     ----------
     truth, found
         Measured and predicted.
-    spread
+    sd
         Predicted standard deviation of a measurement; ``None`` from models that do not know it.
     counts
         Raw counts of the same spots and genes.
@@ -39,7 +39,7 @@ class Case:
 
     truth: Float[np.ndarray, "n g"]
     found: Float[np.ndarray, "n g"]
-    spread: Float[np.ndarray, "n g"] | None = None
+    sd: Float[np.ndarray, "n g"] | None = None
     counts: Float[np.ndarray, "n g"] | None = None
     depth: Float[np.ndarray, " n"] | None = None
     xy_um: Float[np.ndarray, "n 2"] | None = None
@@ -63,7 +63,7 @@ class MetricCard:
     citation
         Key in ``references.bib``; empty where there is nobody to cite.
     sets
-        Score sets it is computed on; what is slow, or means little in-sample, on ``removed`` alone.
+        Score sets it is computed on; what is slow, or means little in-sample, on ``test`` alone.
     target
         The value to meet, where ``better`` is ``"target"``.
     """

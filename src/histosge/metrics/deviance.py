@@ -44,7 +44,7 @@ ENTRIES = (
             "lower",
             (0.0, math.inf),
             "mccullagh1989",
-            ("removed",),
+            ("test",),
         ),
         _of,
     ),

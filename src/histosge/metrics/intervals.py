@@ -22,31 +22,31 @@ _THIRDS = ("low", "middle", "high")
 def coverage(
     truth: Float[np.ndarray, "n g"],
     found: Float[np.ndarray, "n g"],
-    spread: Float[np.ndarray, "n g"],
+    sd: Float[np.ndarray, "n g"],
     level: float,
 ) -> Float[np.ndarray, " g"]:
     """Return the share of values inside the central normal interval of probability ``level``, cut at 0 below."""
     reach = _quantile(level)
     # expression cannot be negative: an interval that reaches below 0 ends there, and 0 lies in it
-    low = np.maximum(found - reach * spread, 0.0)
-    return np.asarray(((truth >= low) & (truth <= found + reach * spread)).mean(axis=0))
+    low = np.maximum(found - reach * sd, 0.0)
+    return np.asarray(((truth >= low) & (truth <= found + reach * sd)).mean(axis=0))
 
 
 def width(
-    found: Float[np.ndarray, "n g"], spread: Float[np.ndarray, "n g"], level: float
+    found: Float[np.ndarray, "n g"], sd: Float[np.ndarray, "n g"], level: float
 ) -> Float[np.ndarray, " g"]:
     """Return the mean width of that interval."""
     reach = _quantile(level)
-    return np.asarray((found + reach * spread - np.maximum(found - reach * spread, 0.0)).mean(axis=0))
+    return np.asarray((found + reach * sd - np.maximum(found - reach * sd, 0.0)).mean(axis=0))
 
 
 def crps(
-    truth: Float[np.ndarray, "n g"], found: Float[np.ndarray, "n g"], spread: Float[np.ndarray, "n g"]
+    truth: Float[np.ndarray, "n g"], found: Float[np.ndarray, "n g"], sd: Float[np.ndarray, "n g"]
 ) -> Float[np.ndarray, " g"]:
     """Return the mean continuous ranked probability score of a normal prediction (Gneiting & Raftery 2007)."""
     from scipy.special import ndtr
 
-    scale = np.maximum(spread, 1e-12)
+    scale = np.maximum(sd, 1e-12)
     z = (truth - found) / scale
     density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
     return np.asarray((scale * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))).mean(axis=0))
@@ -59,25 +59,25 @@ def _quantile(level: float) -> float:
 
 
 def _coverage_of(case: Case, level: int) -> Array | None:
-    return None if case.spread is None else coverage(case.truth, case.found, case.spread, level / 100)
+    return None if case.sd is None else coverage(case.truth, case.found, case.sd, level / 100)
 
 
 def _width_of(case: Case) -> Array | None:
-    return None if case.spread is None else width(case.found, case.spread, 0.9)
+    return None if case.sd is None else width(case.found, case.sd, 0.9)
 
 
 def _crps_of(case: Case) -> Array | None:
-    return None if case.spread is None else crps(case.truth, case.found, case.spread)
+    return None if case.sd is None else crps(case.truth, case.found, case.sd)
 
 
 def _third_of(case: Case, by: Callable[[Case], Array | None], third: int) -> Array | None:
     along = by(case)
-    if case.spread is None or along is None:
+    if case.sd is None or along is None:
         return None
     rows = _third(along, third)
     if not rows.any():
         return None
-    return coverage(case.truth[rows], case.found[rows], case.spread[rows], 0.9)
+    return coverage(case.truth[rows], case.found[rows], case.sd[rows], 0.9)
 
 
 def _third(along: Array, third: int) -> Bool[np.ndarray, " n"]:
@@ -97,7 +97,7 @@ def _distance(case: Case) -> Array | None:
 
 
 def _share(name: str, summary: str, target: float, of: Callable[[Case], Array | None]) -> Metric:
-    card = MetricCard(name, summary, "target", (0.0, 1.0), "gneiting2007", ("removed",), target)
+    card = MetricCard(name, summary, "target", (0.0, 1.0), "gneiting2007", ("test",), target)
     return Metric(card, of)
 
 
@@ -128,7 +128,7 @@ ENTRIES = (
             "lower",
             (0.0, math.inf),
             "gneiting2007",
-            ("removed",),
+            ("test",),
         ),
         _width_of,
     ),
@@ -139,7 +139,7 @@ ENTRIES = (
             "lower",
             (0.0, math.inf),
             "gneiting2007",
-            ("removed",),
+            ("test",),
         ),
         _crps_of,
     ),

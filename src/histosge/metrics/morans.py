@@ -56,7 +56,7 @@ ENTRIES = (
             "target",
             (-2.5, 2.5),
             "moran1950",
-            ("removed",),
+            ("test",),
             0.0,
         ),
         _shift,

@@ -27,7 +27,7 @@ ENTRIES = (
             "higher",
             (-1.0, 1.0),
             "spearman1904",
-            ("removed",),
+            ("test",),
         ),
         lambda case: spearman(case.truth, case.found),
     ),

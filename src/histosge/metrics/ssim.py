@@ -71,7 +71,7 @@ ENTRIES = (
             "higher",
             (-1.0, 1.0),
             "wang2004ssim",
-            ("removed",),
+            ("test",),
         ),
         _of,
     ),

@@ -34,7 +34,7 @@ def _built_in() -> Mapping[str, type[Any]]:
     from .baselines.idw import IDW
     from .baselines.kriging import Kriging
     from .baselines.mean import Mean
-    from .baselines.memorisation import Memoriser
+    from .baselines.memorisation import Memorisation
     from .baselines.nearest import Nearest
     from .baselines.pca_ridge import PCARidge
     from .baselines.ridge import Ridge
@@ -49,7 +49,7 @@ def _built_in() -> Mapping[str, type[Any]]:
     from .rivals.stnet import STNet
     from .rivals.thitogene import THItoGene
 
-    simple = (Cokriging, Kriging, Ridge, PCARidge, Boosting, IDW, Nearest, Mean, Memoriser)
+    simple = (Cokriging, Kriging, Ridge, PCARidge, Boosting, IDW, Nearest, Mean, Memorisation)
     systems = (STAGE, THItoGene, HisToGene, DeepSpaCE, STNet)
     ablations = (FeedForward, GAT, STAGEPlus)
     return {model.card.name: model for model in (HisToSGE, *simple, *systems, *ablations)}

@@ -107,14 +107,14 @@ class Runtime:
         Resolved device; ``"fp32"`` or ``"bf16"`` autocast.
     checkpoint
         Folder for resumable training state; ``None`` keeps none.
-    report
+    progress
         Called with (done, total, text) as work proceeds.
     """
 
     device: str = "cpu"
     precision: Precision = "fp32"
     checkpoint: Path | None = None
-    report: Callable[[int, int, str], None] | None = field(default=None, compare=False)
+    progress: Callable[[int, int, str], None] | None = field(default=None, compare=False)
 
 
 # rows of the inputs (ascending), their means and, from models that know it, their standard deviations
@@ -138,7 +138,7 @@ class Predictor(Protocol):
         """Return all fitted arrays, for the artefact on disk."""
         ...
 
-    def facts(self) -> Mapping[str, Any]:
+    def summary(self) -> Mapping[str, Any]:
         """Return the fitted plain values (JSON), loss curve included, for the artefact and the provenance."""
         ...
 
@@ -180,8 +180,8 @@ class Model(Protocol):
         """Learn from ``samples``. The same seed gives the same bits on a CPU."""
         ...
 
-    def restore(self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> Predictor:
-        """Rebuild the predictor from what :meth:`Predictor.arrays` and :meth:`Predictor.facts` returned."""
+    def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> Predictor:
+        """Rebuild the predictor from what :meth:`Predictor.arrays` and :meth:`Predictor.summary` returned."""
         ...
 
 
@@ -189,10 +189,10 @@ def predict(predictor: Predictor, inputs: Inputs) -> Prediction:
     """Return the whole prediction in memory; see :func:`histosge.io.writers.h5ad.stream` for more than fits."""
     genes = predictor.genes
     mean = np.empty((len(inputs), len(genes)), dtype=np.float32)
-    spread: Array | None = None
-    for rows, block, block_spread in predictor.blocks(inputs):
+    sd: Array | None = None
+    for rows, block, block_sd in predictor.blocks(inputs):
         mean[rows] = block
-        if block_spread is not None:
-            spread = np.empty_like(mean) if spread is None else spread
-            spread[rows] = block_spread
-    return Prediction(inputs.locations, genes, mean, spread)
+        if block_sd is not None:
+            sd = np.empty_like(mean) if sd is None else sd
+            sd[rows] = block_sd
+    return Prediction(inputs.locations, genes, mean, sd)

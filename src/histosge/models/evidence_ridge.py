@@ -88,9 +88,9 @@ class Shrinkage:
             [squares @ (_RATIOS[index] / (self.power + _RATIOS[index])) for index in used], axis=1
         )
         doubt += _RATIOS[used] + (0 if beyond is None else beyond[:, None])
-        spread = np.sqrt(doubt[:, np.searchsorted(used, self.choice)] * self.variance)
+        sd = np.sqrt(doubt[:, np.searchsorted(used, self.choice)] * self.variance)
         mean = self.mean + turned @ self.weights
-        return mean.astype(np.float32), spread.astype(np.float32)
+        return mean.astype(np.float32), sd.astype(np.float32)
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays by name."""

@@ -42,7 +42,7 @@ def save(folder: Path, model: Model, predictor: Predictor) -> None:
         "model": model.card.name,
         "options": asdict(model),  # type: ignore[call-overload]
         "genes": [str(gene) for gene in predictor.genes],
-        "facts": dict(predictor.facts()),
+        "summary": dict(predictor.summary()),
     }
     with atomic_path(folder) as draft:
         draft.mkdir()
@@ -78,7 +78,7 @@ def load(folder: Path) -> tuple[Model, Predictor]:
             )
         kind = MODELS[content["model"]]
         model: Model = kind(**checked(kind, content["options"]))
-        return model, model.restore(np.array(content["genes"], dtype=str), arrays, content["facts"])
+        return model, model.restore(np.array(content["genes"], dtype=str), arrays, content["summary"])
     except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError, OSError) as error:
         raise DataError(
             f"The fit in '{folder}' is damaged ({error}). Delete that folder and fit again."

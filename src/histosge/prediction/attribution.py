@@ -12,7 +12,7 @@ from histosge.errors import DataError
 __all__ = ["ORIGINS", "Sources"]
 
 #: what a prediction is a sum of: measurements of the section, by position and by its image, and those of its siblings
-ORIGINS = ("position", "histology", "siblings")
+ORIGINS = ("position", "histology", "auxiliary")
 # variance of a pattern below which there is none, in squared log1p(CP10k)
 _LEAST = 1e-12
 
@@ -63,5 +63,5 @@ class Sources:
     def elsewhere(self) -> Sources:
         """Return the sources at places of a section of which no spot was fitted: all is the other sections'."""
         forms = np.zeros_like(self.forms)
-        forms[ORIGINS.index("siblings")] = self.forms.sum(axis=0)
+        forms[ORIGINS.index("auxiliary")] = self.forms.sum(axis=0)
         return Sources(forms)

@@ -9,7 +9,7 @@ import numpy as np
 
 from histosge._runtime.types import Float
 
-__all__ = ["inflation", "pooled", "skill"]
+__all__ = ["calibration_factor", "pooled", "skill"]
 
 _LEVEL = 0.9
 # of the standard normal distribution at 0.95
@@ -17,8 +17,8 @@ _REACH = 1.6448536269514722
 _LEVELS = {0.5: 0.6744897501960817, 0.8: 1.2815515655446004, 0.9: _REACH, 0.95: 1.959963984540054}
 
 
-def inflation(
-    error: Float[np.ndarray, "n g"], spread: Float[np.ndarray, "n g"]
+def calibration_factor(
+    error: Float[np.ndarray, "n g"], sd: Float[np.ndarray, "n g"]
 ) -> tuple[Float[np.ndarray, " g"], dict[str, list[float]]]:
     """Return by what each gene's standard deviations are multiplied, and the coverage before and after.
 
@@ -29,11 +29,11 @@ def inflation(
     ----------
     error
         What was measured less what was predicted, at spots left out.
-    spread
+    sd
         What the model thinks the standard deviation of ``error`` is.
     """
     n = len(error)
-    score = np.abs(error) / np.maximum(spread, 1e-12)
+    score = np.abs(error) / np.maximum(sd, 1e-12)
     rank = min(n, math.ceil((n + 1) * _LEVEL)) - 1
     quantile = np.partition(np.ascontiguousarray(score.T), rank, axis=1)[:, rank]
     # a gene that never varied has no error and needs no factor

@@ -69,10 +69,10 @@ def conserve(
     Examples
     --------
     >>> import numpy as np
-    >>> from histosge import Prediction, refined
+    >>> from histosge import Prediction, upsampled
     >>> from histosge.datasets import synthetic
     >>> section = synthetic(columns=8, rows=8, genes=12).section
-    >>> places = refined(section, 4)
+    >>> places = upsampled(section, 4)
     >>> flat = Prediction(places, section.genes, np.ones((len(places), 12), dtype=np.float32))
     >>> shared = conserve(flat, section, kind="rounded")
     >>> int(shared.sum()) == int(section.counts.sum())

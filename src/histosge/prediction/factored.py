@@ -34,9 +34,9 @@ class Basis:
         Value of each gene where all fields are 0.
     loadings
         Weight of each factor in each gene.
-    nugget
+    noise_sd
         Standard deviation of one measurement around what the factors say.
-    inflation
+    calibration_factor
         Factor on all standard deviations that makes intervals cover what they promise; 1 where uncalibrated.
     skill
         Correlation of each gene with what was measured, at spots left out of the fit; NaN where unknown.
@@ -47,8 +47,8 @@ class Basis:
     genes: Array
     offset: Float[np.ndarray, " g"]
     loadings: Float[np.ndarray, "g k"]
-    nugget: Float[np.ndarray, " g"]
-    inflation: Float[np.ndarray, " g"]
+    noise_sd: Float[np.ndarray, " g"]
+    calibration_factor: Float[np.ndarray, " g"]
     skill: Float[np.ndarray, " g"]
     sources: Sources | None = field(default=None, kw_only=True)
     # rows in the order of their names, to find genes in no time
@@ -57,7 +57,7 @@ class Basis:
     def __post_init__(self) -> None:
         genes = np.asarray(self.genes, dtype=str)
         object.__setattr__(self, "genes", frozen(genes))
-        for name in ("offset", "loadings", "nugget", "inflation", "skill"):
+        for name in ("offset", "loadings", "noise_sd", "calibration_factor", "skill"):
             part = getattr(self, name)
             if len(part) != len(genes):
                 raise DataError(f"Expected {name} of {len(genes)} genes, got {len(part)}.")
@@ -102,7 +102,7 @@ class Basis:
 
     def take(self, index: Any) -> Basis:
         """Return the genes at ``index``."""
-        names = ("genes", "offset", "loadings", "nugget", "inflation", "skill")
+        names = ("genes", "offset", "loadings", "noise_sd", "calibration_factor", "skill")
         return Basis(*(getattr(self, name)[index] for name in names), sources=self.sources)
 
 
@@ -203,8 +203,8 @@ class FactoredPrediction:
         names = self.genes if genes is None else np.asarray(genes, dtype=str)
         mean = np.concatenate([part[1] for part in parts])
         spreads = [part[2] for part in parts if part[2] is not None]
-        spread = np.concatenate(spreads) if spreads else None
-        return Prediction(self.locations, names, mean, spread, self.provenance)
+        sd = np.concatenate(spreads) if spreads else None
+        return Prediction(self.locations, names, mean, sd, self.provenance)
 
     def draws(
         self, number: int, genes: Sequence[str], *, seed: int = 0, observation: bool = False
@@ -243,9 +243,11 @@ class FactoredPrediction:
             moved = away @ basis.loadings[columns].T
             if observation:
                 noise = rng.standard_normal(moved.shape, dtype=np.float32)
-                moved = moved + noise * basis.nugget[columns]
+                moved = moved + noise * basis.noise_sd[columns]
             middle = basis.offset[columns] + self.fields @ basis.loadings[columns].T
-            yield np.asarray(np.maximum(middle + moved * basis.inflation[columns], 0.0), dtype=np.float32)
+            yield np.asarray(
+                np.maximum(middle + moved * basis.calibration_factor[columns], 0.0), dtype=np.float32
+            )
 
     def _mean(self, columns: Array, rows: Any) -> Array:
         basis = self.basis
@@ -260,5 +262,5 @@ class FactoredPrediction:
         squares = np.square(self.field_sd[rows], dtype=np.float32)
         variance = squares @ np.square(basis.loadings[columns], dtype=np.float32).T
         if observation:
-            variance = variance + np.square(basis.nugget[columns], dtype=np.float32)
-        return np.asarray(np.sqrt(variance) * basis.inflation[columns], dtype=np.float32)
+            variance = variance + np.square(basis.noise_sd[columns], dtype=np.float32)
+        return np.asarray(np.sqrt(variance) * basis.calibration_factor[columns], dtype=np.float32)

@@ -28,7 +28,7 @@ class Prediction:
         Gene names, one a column.
     mean
         The predicted values, n × g.
-    spread
+    sd
         Standard deviation of each, n × g, from models that know it; ``None`` from those that do not.
     provenance
         What made it: plain values only, written into every file.
@@ -37,13 +37,13 @@ class Prediction:
     locations: Locations
     genes: Array
     mean: Float[np.ndarray, "n g"]
-    spread: Float[np.ndarray, "n g"] | None = None
+    sd: Float[np.ndarray, "n g"] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         genes = np.asarray(self.genes, dtype=str)
         shape = (len(self.locations), len(genes))
-        for name in ("mean", "spread"):
+        for name in ("mean", "sd"):
             part = getattr(self, name)
             if part is not None and part.shape != shape:
                 raise DataError(f"Expected {name} of shape {shape}, got {part.shape}.")
@@ -64,5 +64,5 @@ class Prediction:
 
     def take(self, index: Any) -> Prediction:
         """Return the prediction at the places ``index``."""
-        spread = None if self.spread is None else self.spread[index]
-        return Prediction(self.locations.take(index), self.genes, self.mean[index], spread, self.provenance)
+        sd = None if self.sd is None else self.sd[index]
+        return Prediction(self.locations.take(index), self.genes, self.mean[index], sd, self.provenance)

@@ -69,7 +69,7 @@ def extend(
     if not len(further):
         return basis
     found = regress(names[further], log_cp10k(counts, columns=further), scores, score_sd=score_sd)
-    parts = ("genes", "offset", "loadings", "nugget", "inflation", "skill")
+    parts = ("genes", "offset", "loadings", "noise_sd", "calibration_factor", "skill")
     joined = (np.concatenate([getattr(basis, part), getattr(found, part)]) for part in parts)
     return Basis(*joined, sources=basis.sources)
 
@@ -92,8 +92,8 @@ def regress(
     * ``skill``: correlation of the measurement with the predicted deviation from the mean of the *other* spots. (With
       the mean left in, a gene that nothing is known of would have a correlation of −1: its prediction, the mean of the
       others, is low where the spot is high.) 0 for genes that do not vary: there is nothing to be skilled at;
-    * ``nugget``: standard deviation of the errors beyond what ``score_sd`` explains;
-    * ``inflation``: such that 90 % of the errors are within the interval of 90 %.
+    * ``noise_sd``: standard deviation of the errors beyond what ``score_sd`` explains;
+    * ``calibration_factor``: such that 90 % of the errors are within the interval of 90 %.
 
     A gene without counts, or the same everywhere, has its value as offset and loadings 0. Nothing is ever NaN.
 
@@ -168,8 +168,8 @@ class _Ridge:
         loadings = slope.T @ self.right
         offset = level - loadings @ self.mean
         skill = np.where(varies, _correlation(beyond, centred), 0.0)
-        nugget, inflation = self._noise(centred - expected, loadings, varies)
-        parts = (offset, loadings, nugget, inflation, skill)
+        noise_sd, calibration_factor = self._noise(centred - expected, loadings, varies)
+        parts = (offset, loadings, noise_sd, calibration_factor, skill)
         return tuple(part.astype(np.float32) for part in parts)
 
     def _fitted(self, centred: Array) -> tuple[Array, Array, Array]:
@@ -198,16 +198,16 @@ class _Ridge:
         factors = np.zeros((1, 1))
         if self.score_variance is not None:
             factors = self.score_variance @ (loadings**2).T
-        nugget = np.sqrt(np.maximum(total - np.mean(factors, axis=0), _LEAST * total))
-        spread = np.sqrt(nugget**2 + factors)
+        noise_sd = np.sqrt(np.maximum(total - np.mean(factors, axis=0), _LEAST * total))
+        sd = np.sqrt(noise_sd**2 + factors)
         # genes along rows: what is sorted lies together
-        scaled = np.ascontiguousarray((np.abs(error) / np.where(spread > 0, spread, 1.0)).T)
+        scaled = np.ascontiguousarray((np.abs(error) / np.where(sd > 0, sd, 1.0)).T)
         # sorting is vectorised, which quantile's partition is not
         scaled.sort(axis=1)
         place = _COVER * (scaled.shape[1] - 1)
         low, high = scaled[:, int(place)], scaled[:, math.ceil(place)]
-        inflation = (low + (place - int(place)) * (high - low)) / _NORMAL
-        return nugget, np.where(varies & (inflation > 0), inflation, 1.0)
+        calibration_factor = (low + (place - int(place)) * (high - low)) / _NORMAL
+        return noise_sd, np.where(varies & (calibration_factor > 0), calibration_factor, 1.0)
 
 
 def _correlation(a: Array, b: Array) -> Array:

@@ -61,7 +61,7 @@ def _factors(prediction: FactoredPrediction) -> Packed:
     # |Δ(l·f)| ≤ |l| Δf + Δl |f|: what both roundings can do together
     error = float((weight @ field_codes.error + step / 2.0 * reach.sum()).max(initial=0.0))
     about: dict[str, Any] = {"k": fields.shape[1], "fields": field_codes.about()}
-    tables = {name: getattr(basis, name) for name in ("offset", "inflation", "nugget", "skill")}
+    tables = {name: getattr(basis, name) for name in ("offset", "calibration_factor", "noise_sd", "skill")}
     if (shares := basis.shares) is not None:
         tables |= {f"from_{name}": column for name, column in zip(ORIGINS, shares.T, strict=True)}
     tables["level"] = np.maximum(basis.offset + basis.loadings @ fields.mean(axis=0), 0)
@@ -71,31 +71,31 @@ def _factors(prediction: FactoredPrediction) -> Packed:
         codes = quantised(sd.T, 16 if sd.size * 2 <= _FINE_SD_BYTES else 8, from_zero=True)
         blobs["field_sd"] = blob(codes.codes)
         about["field_sd"] = codes.about()
-        error_sd = _sd_error(weight, codes, step, sd, np.asarray(basis.inflation, dtype=np.float64))
+        error_sd = _sd_error(weight, codes, step, sd, np.asarray(basis.calibration_factor, dtype=np.float64))
     return _with_tables(Packed({"factors": about}, blobs, error, error_sd), tables)
 
 
-def _sd_error(weight: Array, codes: Codes, step: Array, sd: Array, inflation: Array) -> float:
+def _sd_error(weight: Array, codes: Codes, step: Array, sd: Array, calibration_factor: Array) -> float:
     """Return how far a standard deviation can be off: norms differ by no more than the norm of the difference."""
     from_fields = np.sqrt(weight**2 @ codes.error**2)
     from_loadings = step / 2.0 * np.sqrt((sd**2).sum(axis=1).max(initial=0.0))
-    return float((inflation * (from_fields + from_loadings)).max(initial=0.0))
+    return float((calibration_factor * (from_fields + from_loadings)).max(initial=0.0))
 
 
 def _columns(prediction: Prediction) -> Packed:
     n, g = prediction.mean.shape
-    copies = 1 if prediction.spread is None else 2
+    copies = 1 if prediction.sd is None else 2
     bits = 16 if n * g * 2 * copies <= _FINE_BYTES else 8
     per_chunk = max(1, _CHUNK_VALUES // max(n, 1))
     about: dict[str, Any] = {"per_chunk": per_chunk}
     blobs: dict[str, str] = {}
     errors = []
-    for name, matrix in (("mean", prediction.mean), ("spread", prediction.spread)):
+    for name, matrix in (("mean", prediction.mean), ("sd", prediction.sd)):
         if matrix is None:
             continue
         lows, steps = [], []
         for chunk, start in enumerate(range(0, g, per_chunk)):
-            codes = quantised(matrix[:, start : start + per_chunk].T, bits, from_zero=name == "spread")
+            codes = quantised(matrix[:, start : start + per_chunk].T, bits, from_zero=name == "sd")
             blobs[f"{name}.{chunk}"] = blob(codes.codes)
             lows.append(codes.low)
             steps.append(codes.step)

@@ -131,7 +131,7 @@ def _matrix(path: Path, record: Mapping[str, Any]) -> Held:
         genes = read_elem(file["var"]).index.to_numpy(dtype=str)
         about = uns["histosge"]["layout"]
         places = layout.locations(obs, obsm["spatial_um"], about)
-        sd = file.get("layers/spread")
+        sd = file.get("layers/sd")
         columns = _chosen(file["X"], genes, tuple(record.get("genes_shown", ())), 1 if sd is None else 2)
         parts = [_columns(matrix, columns) for matrix in (file["X"], sd) if matrix is not None]
         prediction = Prediction(places, genes[columns], parts[0], parts[1] if len(parts) > 1 else None)

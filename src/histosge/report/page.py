@@ -68,18 +68,18 @@ def _asset(name: str) -> str:
 
 def _exactness(contents: Contents, held: Load) -> list[tuple[str, str]]:
     """Return how exactly the page holds what the files hold."""
-    facts = [("predicted values", f"within {_bound(held.packed.error)} of the file's, in log1p(CP10k)")]
+    summary = [("predicted values", f"within {_bound(held.packed.error)} of the file's, in log1p(CP10k)")]
     if held.packed.error_sd is not None:
-        facts.append(("their sd", f"within {_bound(held.packed.error_sd)}"))
+        summary.append(("their sd", f"within {_bound(held.packed.error_sd)}"))
     if contents.measured is not None:
         kind = contents.measured.kind
         exact = "exact counts" if kind == "counts" else f"within {_bound(contents.measured.step / 2)}"
         number, total = held.measured_genes, len(contents.measured.genes)
-        facts.append(
+        summary.append(
             ("measured values", exact if number == total else f"{exact}; of {number} of {total} genes")
         )
-    facts.append(("image", _sharpness(contents, held.image)))
-    return facts
+    summary.append(("image", _sharpness(contents, held.image)))
+    return summary
 
 
 def _bound(value: float) -> str:

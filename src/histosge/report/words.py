@@ -42,7 +42,7 @@ class Part:
         Warnings and notes: ``level`` and ``text``.
     table
         Rows of cells, the header first.
-    facts
+    summary
         Terms and what they are.
     """
 
@@ -52,7 +52,7 @@ class Part:
     after: Sequence[str] = ()
     remarks: Sequence[Mapping[str, str]] = ()
     table: Sequence[Sequence[str]] = ()
-    facts: Sequence[tuple[str, str]] = field(default=())
+    summary: Sequence[tuple[str, str]] = field(default=())
 
 
 def headline(contents: Contents) -> list[tuple[str, str]]:
@@ -117,7 +117,9 @@ def parts(contents: Contents, precision: Sequence[tuple[str, str]]) -> list[Part
         _remarks(contents),
         _made(contents),
         Part(
-            "This file", ("It needs no network and no server, and sends nothing anywhere.",), facts=precision
+            "This file",
+            ("It needs no network and no server, and sends nothing anywhere.",),
+            summary=precision,
         ),
     ]
     return [part for part in found if part is not None]
@@ -164,7 +166,7 @@ def _looking(contents: Contents) -> Part:
 
 def _guessed(contents: Contents) -> tuple[str, str]:
     """Say that nothing was measured, and what was learnt where."""
-    names = [str(each.get("name")) for each in contents.record.get("siblings", ())]
+    names = [str(each.get("name")) for each in contents.record.get("auxiliary", ())]
     learnt = f"the sections {', '.join(names)}" if names else "other sections"
     return (
         "Measured: nothing of this section. There is its image, and no count of any molecule.",
@@ -203,7 +205,7 @@ def _trust(contents: Contents) -> Part:
         before.append(
             "Nobody can say how well each gene is predicted here, as nothing was measured to compare with. `histosge "
             "evaluate --split sections`, on the sections that were learnt from, tells how well each of them is "
-            "predicted from the others; with two or more `--sibling`, `histosge run` does so itself."
+            "predicted from the others; with two or more `--with`, `histosge run` does so itself."
         )
     else:
         before.append(
@@ -259,8 +261,8 @@ def _histology(contents: Contents) -> Part | None:
     if fit["image_share"] == 0:
         text = "Nothing: the evidence gave the image no part of the covariance, and what you see is interpolation."
         return Part(title, (text,))
-    siblings = float(fit.get("share_of_siblings", 0.0))
-    others = f" and {100 * siblings:.0f} % from spots of other sections that look alike" if siblings else ""
+    auxiliary = float(fit.get("share_of_auxiliary", 0.0))
+    others = f" and {100 * auxiliary:.0f} % from spots of other sections that look alike" if auxiliary else ""
     weighed = (
         "The image was of use where spots that look alike also express alike. Averaged over genes, "
         f"{100 * fit.get('share_of_histology', 0):.0f} % of the predicted pattern comes from it{others}; the rest is "
@@ -296,13 +298,13 @@ def _skill_sentence(contents: Contents, known: Array) -> str:
 
 def _has_sd(contents: Contents) -> bool:
     prediction = contents.prediction
-    held = prediction.field_sd if isinstance(prediction, FactoredPrediction) else prediction.spread
+    held = prediction.field_sd if isinstance(prediction, FactoredPrediction) else prediction.sd
     return held is not None
 
 
 def _scores(contents: Contents) -> Part | None:
     """Return the table of an evaluation, the best model first."""
-    rows = [row for row in (contents.scores or {}).get("rows", ()) if row.get("set") == "removed"]
+    rows = [row for row in (contents.scores or {}).get("rows", ()) if row.get("set") == "test"]
     if not rows:
         return None
     rows.sort(key=lambda row: -(row.get("pcc") or 0.0))
@@ -317,7 +319,7 @@ def _scores(contents: Contents) -> Part | None:
         f"Spots that nothing fitted had seen{where}. PCC: mean correlation over genes; skill: share of the squared "
         "error of kriging that is saved, 0 for kriging itself, below 0 for what is worse; MSE: mean squared error."
     )
-    return Part("Scores against baselines", (text,), table=table, facts=_told(rows))
+    return Part("Scores against baselines", (text,), table=table, summary=_told(rows))
 
 
 def _told(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -329,23 +331,23 @@ def _told(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _remarks(contents: Contents) -> Part | None:
-    notes = _notes(contents)
-    return Part("Warnings and remarks", remarks=notes) if notes else None
+    messages = _notes(contents)
+    return Part("Warnings and remarks", remarks=messages) if messages else None
 
 
 def _notes(contents: Contents) -> list[dict[str, str]]:
     """Return what was noticed on the way, warnings first."""
-    notes = [dict(note) for note in contents.record.get("notes", ())]
+    messages = [dict(note) for note in contents.record.get("messages", ())]
     encoder = contents.record.get("encoder")
     if encoder and encoder.get("gated"):
         text = f"The encoder {encoder['name']} is licensed as {encoder['licence']}: check what that allows."
-        notes.append({"level": "warning", "text": text})
+        messages.append({"level": "warning", "text": text})
     if contents.measured is None and not contents.image_alone:
         text = "The folder holds no measured values; give --section to see measured beside predicted."
-        notes.append({"level": "warning", "text": text})
+        messages.append({"level": "warning", "text": text})
     if contents.slide is None:
-        notes.append({"level": "info", "text": "There is no image, so places lie on a plain ground."})
-    return sorted(notes, key=lambda note: note["level"] != "warning")
+        messages.append({"level": "info", "text": "There is no image, so places lie on a plain ground."})
+    return sorted(messages, key=lambda note: note["level"] != "warning")
 
 
 def _made(contents: Contents) -> Part:
@@ -353,7 +355,7 @@ def _made(contents: Contents) -> Part:
     recipe, section = record.get("recipe") or {}, record["section"]
     model, encoder = record.get("model") or {}, record.get("encoder")
     packages = (record.get("environment") or {}).get("packages") or {}
-    facts = [
+    summary = [
         ("section", str(section.get("name"))),
         ("model", " ".join(str(word) for word in (model.get("name"), recipe.get("preset")) if word)),
         ("encoder", "none" if encoder is None else f"{encoder['name']}: {encoder['summary']}"),
@@ -368,7 +370,9 @@ def _made(contents: Contents) -> Part:
         ("fit", str(record.get("fit_key") or "")[:12]),
         ("data", str(section.get("fingerprint") or "")[:12]),
     ]
-    return Part("How it was made", facts=[(term, text) for term, text in facts if text and text != "None"])
+    return Part(
+        "How it was made", summary=[(term, text) for term, text in summary if text and text != "None"]
+    )
 
 
 def _target(target: Mapping[str, Any]) -> str:
@@ -376,7 +380,7 @@ def _target(target: Mapping[str, Any]) -> str:
         return "cells"
     if target.get("spacing_um"):
         return f"a grid every {target['spacing_um']:g} µm"
-    return f"{target['refine']} a spot ({target.get('fringe', '')})" if target.get("refine") else ""
+    return f"{target['upsample']} a spot ({target.get('boundary', '')})" if target.get("upsample") else ""
 
 
 def _micrometres(mpp: float | None) -> str:

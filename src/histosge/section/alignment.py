@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge._runtime.types import Array, Float
 from histosge.errors import DataError
 from histosge.images.slide import SlideImage
@@ -143,10 +143,10 @@ def refuse_misfit(section: Section) -> Section:
         raise DataError(found.problem)
     if found.on_tissue < _FEW_ON_TISSUE:
         text = f"Only {found.on_tissue:.0%} of the spots lie on tissue in the image. Look with `histosge doctor`."
-        section = section.with_notes(Note("warning", text))
+        section = section.with_messages(Message("warning", text))
     if found.on_image < 1:
         text = f"{1 - found.on_image:.1%} of the spots lie outside of the image."
-        section = section.with_notes(Note("warning", text))
+        section = section.with_messages(Message("warning", text))
     return section
 
 
@@ -173,8 +173,8 @@ def _outside(section: Section, slide: SlideImage, on_image: float) -> str | None
             f"{text}With x and y swapped all of them would lie on it: the image is turned by 90°, or the columns of "
             "the positions are swapped. Turn it back, or give the image that the coordinates were made on."
         )
-    spread = np.ptp(section.spots.xy, axis=0) / np.array(slide.size_um)
-    if spread.max() > 1 and section.spots.xy.min() >= 0:
+    sd = np.ptp(section.spots.xy, axis=0) / np.array(slide.size_um)
+    if sd.max() > 1 and section.spots.xy.min() >= 0:
         return (
             f"{text}They reach {reach.max():.1f} times as far: this is a smaller copy (hires or lowres) of the image "
             "that the coordinates were made on. Give the full-resolution image with --image, or leave --image out."

@@ -202,7 +202,7 @@ def _stacked(parts: list[Locations]) -> Locations:
         xy=np.concatenate([part.xy for part in parts]),
         ids=np.concatenate([part.points.ids for part in parts]),
     )
-    names = ("lattice_xy", "parent", "offset_class", "observed", "in_tissue")
+    names = ("lattice_xy", "parent", "subspot", "observed", "in_tissue")
     return Locations(points, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 

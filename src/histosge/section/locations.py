@@ -21,7 +21,7 @@ from .section import Section
 if TYPE_CHECKING:
     from histosge.geometry.polygons import Polygon
 
-__all__ = ["Fringe", "Locations", "at_spots", "cells", "grid", "refined", "within"]
+__all__ = ["Fringe", "Locations", "at_spots", "cells", "grid", "upsampled", "within"]
 
 Fringe: TypeAlias = Literal["translate", "symmetric", "inner"]
 # a grid of more places than this is a typing error in --spacing-um
@@ -46,7 +46,7 @@ class Locations:
         Fractional position on the section's lattice (column, row); NaN where the section has none.
     parent
         Row of the measured spot each place belongs to: the one it was shifted from, else the nearest.
-    offset_class
+    subspot
         0 for the measured positions, k for the k-th offset of a refinement, −1 for places of no class.
     observed
         True where the place is a measured spot.
@@ -57,13 +57,13 @@ class Locations:
     points: Points
     lattice_xy: Float[np.ndarray, "n 2"]
     parent: Int[np.ndarray, " n"]
-    offset_class: Int[np.ndarray, " n"]
+    subspot: Int[np.ndarray, " n"]
     observed: Bool[np.ndarray, " n"]
     in_tissue: Bool[np.ndarray, " n"]
 
     def __post_init__(self) -> None:
         n = len(self.points)
-        for name in ("lattice_xy", "parent", "offset_class", "observed", "in_tissue"):
+        for name in ("lattice_xy", "parent", "subspot", "observed", "in_tissue"):
             part: Array = getattr(self, name)
             if len(part) != n:
                 raise DataError(f"Expected {n} values of {name}, got {len(part)}.")
@@ -79,7 +79,7 @@ class Locations:
 
     def take(self, index: Any) -> Locations:
         """Return the places at ``index`` (integers or a boolean mask)."""
-        columns = (self.lattice_xy, self.parent, self.offset_class, self.observed, self.in_tissue)
+        columns = (self.lattice_xy, self.parent, self.subspot, self.observed, self.in_tissue)
         return Locations(self.points.take(index), *(column[index] for column in columns))
 
 
@@ -93,11 +93,11 @@ def at_spots(section: Section, *, mask: TissueMask | None = None) -> Locations:
     )
 
 
-def refined(
+def upsampled(
     section: Section,
     n_fold: int,
     *,
-    fringe: str = "translate",
+    boundary: str = "translate",
     table: str = "spread",
     mask: TissueMask | None = None,
 ) -> Locations:
@@ -109,7 +109,7 @@ def refined(
         With a lattice.
     n_fold
         1 to 8.
-    fringe
+    boundary
         ``"translate"`` shifts every spot by every offset, as the paper does: exactly N places a spot, overhanging on
         one side. ``"symmetric"`` surrounds every spot alike. ``"inner"`` keeps places whose cell is measured at all
         its corners: interpolation only.
@@ -129,22 +129,22 @@ def refined(
         For a section without lattice, and for unknown numbers and names.
     """
     lattice = _lattice_of(section)
-    if fringe not in ("translate", "symmetric", "inner"):
-        raise UsageError(f"Expected a fringe of translate, symmetric or inner, got '{fringe}'.")
+    if boundary not in ("translate", "symmetric", "inner"):
+        raise UsageError(f"Expected a fringe of translate, symmetric or inner, got '{boundary}'.")
     steps = offsets(lattice, n_fold, table)
-    number, shift = _shifts(lattice, steps, symmetric=fringe != "translate")
+    number, shift = _shifts(lattice, steps, symmetric=boundary != "translate")
     parent = np.tile(np.arange(len(section)), len(number))
-    offset_class = np.repeat(number, len(section))
+    subspot = np.repeat(number, len(section))
     lattice_xy = section.lattice_xy[parent] + np.repeat(shift @ lattice.basis, len(section), axis=0)
     # one place a lattice position: the first parent's
     keep = np.sort(np.unique(np.round(lattice_xy, 4), axis=0, return_index=True)[1])
-    if fringe == "inner":
+    if boundary == "inner":
         keep = keep[_enclosed(section, lattice, lattice_xy[keep])]
     xy_um = section.spots.xy[parent] + np.repeat(shift @ lattice.basis_um, len(section), axis=0)
     ids = _refined_ids(section.spots.ids[parent], np.repeat(np.arange(len(number)), len(section)))
     diameter_um = section.spots.diameter_um / len(steps) ** 0.5
     points = Points(xy_um[keep], ids[keep], section.spots.diameter_um if len(steps) == 1 else diameter_um)
-    return _placed(section, points, lattice_xy[keep], (parent[keep], offset_class[keep]), mask)
+    return _placed(section, points, lattice_xy[keep], (parent[keep], subspot[keep]), mask)
 
 
 def grid(section: Section, spacing_um: float, *, mask: TissueMask | None = None) -> Locations:
@@ -303,6 +303,6 @@ def _placed(
 ) -> Locations:
     """Put places together with whether they were measured and whether they are on tissue."""
     mask = mask or TissueMask.from_points(section.spots, section.pitch_um)
-    parent, offset_class = origin
-    observed = (offset_class == 0) & section.measured
-    return Locations(points, lattice_xy, parent, offset_class, observed, mask.contains(points.xy))
+    parent, subspot = origin
+    observed = (subspot == 0) & section.measured
+    return Locations(points, lattice_xy, parent, subspot, observed, mask.contains(points.xy))

@@ -18,11 +18,11 @@ from .genes import GenePanel, select
 from .inputs import Inputs, Samples
 from .section import Section
 
-__all__ = ["Pool", "Sibling", "measure"]
+__all__ = ["AuxiliarySection", "Pool", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sibling:
+class AuxiliarySection:
     """What a record says of a section that was fitted beside the one predicted.
 
     Parameters
@@ -66,7 +66,7 @@ class Pool:
     columns: tuple[Int[np.ndarray, " g"], ...]
 
     @classmethod
-    def of(cls, target: Section, siblings: Sequence[Section] = ()) -> Pool:
+    def of(cls, target: Section, auxiliary: Sequence[Section] = ()) -> Pool:
         """Find the genes that all sections have.
 
         Genes are matched by name; by stable identifier where a sibling shares no name with the target.
@@ -76,22 +76,22 @@ class Pool:
         UsageError
             When no gene is in all of them, or nothing was measured in one.
         """
-        for each in (target, *siblings):
+        for each in (target, *auxiliary):
             if not each.measured:
                 raise UsageError(
                     f"Nothing was measured in '{each.name}': there is nothing to fit. Fit other sections, and predict "
-                    "this one from its image: `histosge run IMAGE --sibling SECTION`."
+                    "this one from its image: `histosge run IMAGE --with SECTION`."
                 )
         places = [np.arange(len(target.genes))]
-        places += [_matched(target, sibling) for sibling in siblings]
+        places += [_matched(target, auxiliary_section) for auxiliary_section in auxiliary]
         shared = np.flatnonzero(np.all([place >= 0 for place in places], axis=0))
         if not len(shared):
             raise UsageError(
-                f"The sections {_listed((target, *siblings))} have no gene in common. Give sections of one species "
+                f"The sections {_listed((target, *auxiliary))} have no gene in common. Give sections of one species "
                 "whose genes have the same kind of names or identifiers."
             )
         columns = tuple(place[shared] for place in places)
-        return cls((target, *siblings), target.genes[shared], columns)
+        return cls((target, *auxiliary), target.genes[shared], columns)
 
     def __len__(self) -> int:
         return sum(map(len, self.sections))
@@ -102,18 +102,18 @@ class Pool:
         return self.sections[0]
 
     @property
-    def siblings(self) -> tuple[Section, ...]:
+    def auxiliary(self) -> tuple[Section, ...]:
         """The others."""
         return self.sections[1:]
 
-    def told(self) -> tuple[Sibling, ...]:
+    def told(self) -> tuple[AuxiliarySection, ...]:
         """Return what is worth knowing of each sibling."""
         names = len(self.target.genes)
         found = []
-        for sibling in self.siblings:
-            shared = int((_matched(self.target, sibling) >= 0).sum())
-            counts = (len(sibling), shared, names - shared, len(sibling.genes) - shared)
-            found.append(Sibling(sibling.name, sibling.fingerprint, *counts))
+        for auxiliary_section in self.auxiliary:
+            shared = int((_matched(self.target, auxiliary_section) >= 0).sum())
+            counts = (len(auxiliary_section), shared, names - shared, len(auxiliary_section.genes) - shared)
+            found.append(AuxiliarySection(auxiliary_section.name, auxiliary_section.fingerprint, *counts))
         return tuple(found)
 
     def choose(self, spec: str, *, rows: Int[np.ndarray, " r"] | None = None) -> GenePanel:
@@ -131,7 +131,7 @@ class Pool:
         -------
         Names and columns of the target.
         """
-        if not self.siblings:
+        if not self.auxiliary:
             return select(self.target, spec, rows=rows)
         if rows is not None and not len(rows):
             panel = select(self._stacked_siblings(), spec)
@@ -153,12 +153,12 @@ class Pool:
         rows
             Spots of the target that are fitted; ``None`` means all.
         """
-        if rows is None and not self.siblings:
+        if rows is None and not self.auxiliary:
             return measure(self.target, panel, inputs)
         rows = np.arange(len(self.target)) if rows is None else rows
         further = np.arange(len(self.target), len(self))
         # counts of spots that are not fitted are gone before anything is computed from counts
-        sections = (self.target.take(rows), *self.siblings)
+        sections = (self.target.take(rows), *self.auxiliary)
         expression = [
             log_cp10k(section.counts, columns=columns).toarray()
             for section, columns in zip(sections, self.columns_of(panel), strict=True)
@@ -180,9 +180,9 @@ class Pool:
         """Return the siblings as one section of the common genes, for choosing among them."""
         counts = [
             section.counts[:, columns]
-            for section, columns in zip(self.siblings, self.columns[1:], strict=True)
+            for section, columns in zip(self.auxiliary, self.columns[1:], strict=True)
         ]
-        total = sum(map(len, self.siblings))
+        total = sum(map(len, self.auxiliary))
         places = np.arange(total, dtype=np.float64)[:, None] * np.array([[1.0, 0.0]])
         return replace(
             self.target,

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from histosge._runtime.hashing import fingerprint
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge._runtime.names import positions_or_refuse
 from histosge._runtime.types import Array, Float, Int, frozen
 from histosge.errors import DataError
@@ -52,7 +52,7 @@ class Section:
         ``xy_px = xy_um / mpp``, whatever image is at hand.
     slide
         The image at hand, or ``None``.
-    notes
+    messages
         What reading noticed: the image taken, its resolution, spots dropped.
 
     Raises
@@ -71,7 +71,7 @@ class Section:
     platform: Platform
     mpp: float
     slide: SlideImage | None = None
-    notes: tuple[Note, ...] = field(default=())
+    messages: tuple[Message, ...] = field(default=())
 
     def __post_init__(self) -> None:
         counts = self.counts.tocsr()
@@ -143,9 +143,9 @@ class Section:
             self, counts=self.counts[index], spots=self.spots.take(index), lattice_xy=self.lattice_xy[index]
         )
 
-    def with_notes(self, *notes: Note) -> Section:
+    def with_messages(self, *messages: Message) -> Section:
         """Return the section with further remarks."""
-        return replace(self, notes=(*self.notes, *notes))
+        return replace(self, messages=(*self.messages, *messages))
 
 
 def _check_counts(counts: sparse.csr_matrix) -> None:

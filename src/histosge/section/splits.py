@@ -28,7 +28,7 @@ class Split:
     ----------
     name
         Says how it was made.
-    retained, removed
+    training, test
         Disjoint rows, ascending.
 
     Raises
@@ -38,18 +38,18 @@ class Split:
     """
 
     name: str
-    retained: Int[np.ndarray, " r"]
-    removed: Int[np.ndarray, " t"]
+    training: Int[np.ndarray, " r"]
+    test: Int[np.ndarray, " t"]
 
     def __post_init__(self) -> None:
-        if not len(self.retained) or not len(self.removed):
+        if not len(self.training) or not len(self.test):
             raise UsageError(
                 f"Split '{self.name}' leaves no spot to fit or none to score. Choose another one."
             )
-        if len(np.intersect1d(self.retained, self.removed)):
+        if len(np.intersect1d(self.training, self.test)):
             raise UsageError(f"Split '{self.name}' both retains and removes some spots; they must differ.")
-        object.__setattr__(self, "retained", frozen(np.sort(self.retained)))
-        object.__setattr__(self, "removed", frozen(np.sort(self.removed)))
+        object.__setattr__(self, "training", frozen(np.sort(self.training)))
+        object.__setattr__(self, "test", frozen(np.sort(self.test)))
 
 
 def random(n: int, *, fraction: float = 0.5, seed: int = 0) -> Split:

@@ -23,7 +23,7 @@ class Target:
 
     Parameters
     ----------
-    refine
+    upsample
         Places per measured spot, 1 (the spots alone) to 8.
     spacing_um
         Distance of grid points, µm; over the whole tissue, or inside ``regions``.
@@ -31,25 +31,25 @@ class Target:
         GeoJSON of polygons as QuPath exports them.
     cells
         GeoJSON or CSV of cells; expression is predicted at their centroids.
-    fringe
+    boundary
         How a refinement ends at the tissue's edge: ``translate`` (the paper's: exactly N places a spot),
         ``symmetric`` or ``inner``.
     table
-        Offsets of a refinement: ``spread`` (as far apart as can be) or ``paper_literal``.
+        Offsets of a refinement: ``sd`` (as far apart as can be) or ``paper_literal``.
     """
 
-    refine: int | None = None
+    upsample: int | None = None
     spacing_um: float | None = None
     regions: Path | None = None
     cells: Path | None = None
-    fringe: str = "translate"
+    boundary: str = "translate"
     table: str = "spread"
 
     def __post_init__(self) -> None:
-        ways = [self.refine is not None, self.spacing_um is not None, self.cells is not None]
+        ways = [self.upsample is not None, self.spacing_um is not None, self.cells is not None]
         if sum(ways) != 1:
             raise UsageError(
-                f"Expected exactly one of --refine, --spacing-um and --cells; got {sum(ways)} of them."
+                f"Expected exactly one of --upsample, --spacing-um and --cells; got {sum(ways)} of them."
             )
         if self.regions is not None and self.spacing_um is None:
             raise UsageError("--regions needs --spacing-um: the distance of the points inside the polygons.")
@@ -61,8 +61,8 @@ class Target:
     @property
     def label(self) -> str:
         """A short name for figures: ``×4``, ``every 25 µm``, ``cells``."""
-        if self.refine is not None:
-            return f"×{self.refine}"
+        if self.upsample is not None:
+            return f"×{self.upsample}"
         return "cells" if self.spacing_um is None else f"every {self.spacing_um:g} µm"
 
 
@@ -87,8 +87,8 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
         ids, centroids_um = polygons.read_cells(target.cells, section.mpp)
         return locations.cells(section, centroids_um, ids)
     if target.spacing_um is None:
-        fold = 1 if target.refine is None else target.refine
-        return locations.refined(section, fold, fringe=target.fringe, table=target.table, mask=mask)
+        fold = 1 if target.upsample is None else target.upsample
+        return locations.upsampled(section, fold, boundary=target.boundary, table=target.table, mask=mask)
     if target.regions is None:
         return locations.grid(section, target.spacing_um, mask=mask)
     regions = polygons.read_polygons(target.regions, mpp=section.mpp)

@@ -12,7 +12,7 @@ from histosge.datasets.synthetic import synthetic, write_spaceranger
 from histosge.io.readers import read
 from histosge.section.target import Target
 
-from .fit import Machine
+from .fit import Compute
 from .recipe import Recipe
 from .run import run
 
@@ -20,7 +20,7 @@ __all__ = ["demo"]
 
 
 def demo(
-    out: Path, *, seed: int = 0, report: Callable[[int, int, str], None] | None = None
+    out: Path, *, seed: int = 0, progress: Callable[[int, int, str], None] | None = None
 ) -> dict[str, Any]:
     """Write a synthetic section as a Space Ranger folder, run on it, and return the record of the run.
 
@@ -30,13 +30,13 @@ def demo(
         Receives ``section/``, which ``histosge run`` takes like any other, and the results.
     seed
         Another seed, another tissue.
-    report
+    progress
         Called with (done, total, text) as work proceeds.
     """
     writable_folder(out)
     folder = out / "section"
     write_spaceranger(synthetic(seed=seed).section, folder)
-    machine = Machine(resolve_device("cpu"), report=report)
+    compute = Compute(resolve_device("cpu"), progress=progress)
     return run(
-        read(folder), Recipe(genes="all", seed=seed), target=Target(refine=4), out=out, machine=machine
+        read(folder), Recipe(genes="all", seed=seed), target=Target(upsample=4), out=out, compute=compute
     )

@@ -58,7 +58,7 @@ def examine(
         return checks
     section = read(path, image=image, mpp=mpp, check=False)
     checks += [
-        Check("read", "note" if note.level == "warning" else "ok", note.text) for note in section.notes
+        Check("read", "note" if note.level == "warning" else "ok", note.text) for note in section.messages
     ]
     checks += _section(section)
     if out is not None:

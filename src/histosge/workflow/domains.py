@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.atomic_files import atomic_path, writable_folder
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge._runtime.provenance import Stopwatch, environment
 from histosge._runtime.types import Array, Int
 from histosge.domains import Method, Runtime, pieces, spacing_um, within
@@ -43,7 +43,7 @@ class Partition:
         Domain of each place in each division, the largest 0.
     truth
         Annotated domain of each place, empty where there is none; ``None`` without annotation.
-    notes
+    messages
         What was noticed.
     """
 
@@ -52,7 +52,7 @@ class Partition:
     seeds: tuple[int, ...]
     labels: Int[np.ndarray, "s n"]
     truth: Sequence[str] | None
-    notes: tuple[Note, ...]
+    messages: tuple[Message, ...]
 
     @property
     def scores(self) -> dict[str, list[float]]:
@@ -92,16 +92,16 @@ def divide(
     """
     if not seeds:
         raise UsageError("Expected at least one seed, got none.")
-    notes = []
+    messages = []
     if clusters is None and truth is not None:
         clusters = len(set(truth) - {""})
-        notes.append(Note("info", f"{clusters} domains, as many as are annotated."))
+        messages.append(Message("info", f"{clusters} domains, as many as are annotated."))
     pitch_um = spacing_um(subject.xy_um) if len(subject.ids) > 1 else 1.0
     if method.card.uses_position:
-        notes += _loose(subject, pitch_um)
+        messages += _loose(subject, pitch_um)
     given = {"pitch_um": pitch_um, "clusters": clusters, "runtime": runtime}
     labels = [method.assign(subject.values, subject.xy_um, seed=seed, **given) for seed in seeds]  # type: ignore[arg-type]
-    return Partition(subject, method, tuple(seeds), np.stack(labels), truth, tuple(notes))
+    return Partition(subject, method, tuple(seeds), np.stack(labels), truth, tuple(messages))
 
 
 def write(found: Partition, out: Path, stages: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -119,13 +119,13 @@ def write(found: Partition, out: Path, stages: dict[str, Any] | None = None) -> 
     return record
 
 
-def _loose(subject: Subject, pitch_um: float) -> list[Note]:
+def _loose(subject: Subject, pitch_um: float) -> list[Message]:
     """Say where the graph of neighbours falls apart: its pieces are told apart by expression alone."""
     parts = pieces(within(subject.xy_um, _REACH * pitch_um), len(subject.ids))
     if parts[0] >= (1 - _STRAY_SHARE) * len(subject.ids):
         return []
     return [
-        Note(
+        Message(
             "warning",
             f"The places fall into {len(parts)} groups that are not neighbours of each other (the largest has "
             f"{parts[0]} of {len(subject.ids)}); nothing in space joins domains across them.",
@@ -147,7 +147,7 @@ def _record(found: Partition) -> dict[str, Any]:
         "scores": scores,
         "mean": {name: float(np.mean(each)) for name, each in scores.items()},
         "sd": {name: float(np.std(each, ddof=1)) if len(each) > 1 else None for name, each in scores.items()},
-        "notes": [asdict(note) for note in found.notes],
+        "messages": [asdict(note) for note in found.messages],
     }
 
 

@@ -26,7 +26,7 @@ from histosge.prediction.prediction import Prediction
 from histosge.section.genes import GenePanel, select
 from histosge.section.inputs import Inputs, joined, unseen
 from histosge.section.locations import Locations, at_spots
-from histosge.section.multi_section import Pool, Sibling, measure
+from histosge.section.multi_section import AuxiliarySection, Pool, measure
 from histosge.section.section import Section
 
 from .origin import Origin
@@ -34,8 +34,8 @@ from .recipe import Recipe
 from .section_accuracy import Elsewhere
 
 __all__ = [
+    "Compute",
     "Fitted",
-    "Machine",
     "checked_in",
     "eyes",
     "fit",
@@ -55,7 +55,7 @@ _RECIPE, _SIBLINGS = "recipe.json", "siblings.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Compute:
     """Where and how to compute; none of it decides what is computed.
 
     Parameters
@@ -66,7 +66,7 @@ class Machine:
         Local file of the encoder's weights instead of the hub's.
     store
         Folder in which features are kept and reused; ``None`` computes them in memory.
-    report
+    progress
         Called with (done, total, text) as work proceeds.
     """
 
@@ -74,7 +74,7 @@ class Machine:
     precision: Precision = "fp32"
     weights: Path | None = None
     store: Path | None = None
-    report: Callable[[int, int, str], None] | None = None
+    progress: Callable[[int, int, str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +93,7 @@ class Fitted:
         The genes it predicts.
     key
         Hash of recipe, sections and encoder: equal keys, equal fits.
-    siblings
+    auxiliary
         Further sections that were fitted.
     origin
         The section that was fitted first.
@@ -109,7 +109,7 @@ class Fitted:
     encoder: Encoder | None
     panel: GenePanel
     key: str
-    siblings: tuple[Sibling, ...] = ()
+    auxiliary: tuple[AuxiliarySection, ...] = ()
     origin: Origin | None = None
     unseen: bool = False
     elsewhere: Elsewhere | None = None
@@ -118,9 +118,9 @@ class Fitted:
 def fit(
     section: Section,
     recipe: Recipe,
-    machine: Machine = Machine(),
+    compute: Compute = Compute(),
     *,
-    siblings: Sequence[Section] = (),
+    auxiliary: Sequence[Section] = (),
     folder: Path | None = None,
 ) -> Fitted:
     """Fit the recipe's model to all spots of a section, and of others like it.
@@ -131,9 +131,9 @@ def fit(
         What was measured.
     recipe
         What to fit.
-    machine
+    compute
         Where.
-    siblings
+    auxiliary
         Sections of like tissue to borrow strength from. The genes are chosen on ``section``, among those that all
         have; features are looked up with one encoder.
     folder
@@ -146,8 +146,8 @@ def fit(
         Where the sections have no gene in common, one has no image, or one is given twice; where nothing was measured.
     """
     model = recipe.build()
-    encoder = eyes(section, recipe, model.needs, machine)
-    pool = Pool.of(section, siblings)
+    encoder = eyes(section, recipe, model.needs, compute)
+    pool = Pool.of(section, auxiliary)
     told = pool.told()
     _each_once(section, told)
     key = _key(recipe, section.fingerprint, encoder, told)
@@ -157,9 +157,9 @@ def fit(
         _remember(folder, recipe, told, origin)
         model, predictor = _artefact.load(folder / key)
         return Fitted(recipe, model, predictor, encoder, panel, key, told, origin)
-    samples = pool.gather(panel, prepare_all(pool.sections, model.needs, encoder, machine))
+    samples = pool.gather(panel, prepare_all(pool.sections, model.needs, encoder, compute))
     checkpoint = None if folder is None else folder / f"{key}.checkpoint"
-    runtime = Runtime(machine.device, machine.precision, checkpoint, machine.report)
+    runtime = Runtime(compute.device, compute.precision, checkpoint, compute.progress)
     predictor = model.fit(samples, seed=recipe.seed, runtime=runtime)
     if folder is not None:
         _artefact.save(folder / key, model, predictor)
@@ -169,7 +169,7 @@ def fit(
     return Fitted(recipe, model, predictor, encoder, panel, key, told, origin)
 
 
-def load_fit(section: Section, folder: str | Path, machine: Machine = Machine()) -> Fitted:
+def load_fit(section: Section, folder: str | Path, compute: Compute = Compute()) -> Fitted:
     """Return the fit to ``section`` that :func:`fit` kept in ``folder``.
 
     Raises
@@ -179,21 +179,21 @@ def load_fit(section: Section, folder: str | Path, machine: Machine = Machine())
     """
     folder = Path(folder)
     recipe = Recipe.read(folder / _RECIPE)
-    siblings = _remembered(folder)
+    auxiliary = _remembered(folder)
     model = recipe.build()
-    encoder = eyes(section, recipe, model.needs, machine)
-    key = _key(recipe, section.fingerprint, encoder, siblings)
+    encoder = eyes(section, recipe, model.needs, compute)
+    key = _key(recipe, section.fingerprint, encoder, auxiliary)
     if not _artefact.is_saved(folder / key):
         raise UsageError(
             f"The fit in '{folder}' belongs to other data, another image or other weights than those given. "
             "Give the section it was fitted to, or run `histosge fit` on this one."
         )
     model, predictor = _artefact.load(folder / key)
-    panel = _panel_of(predictor, section, recipe) if siblings else select(section, recipe.genes)
-    return Fitted(recipe, model, predictor, encoder, panel, key, siblings, Origin.of(section, panel))
+    panel = _panel_of(predictor, section, recipe) if auxiliary else select(section, recipe.genes)
+    return Fitted(recipe, model, predictor, encoder, panel, key, auxiliary, Origin.of(section, panel))
 
 
-def load_elsewhere(section: Section, folder: str | Path, machine: Machine = Machine()) -> Fitted:
+def load_elsewhere(section: Section, folder: str | Path, compute: Compute = Compute()) -> Fitted:
     """Return the latest fit in ``folder``, for :func:`sighted` to predict a section that it was not made on.
 
     Raises
@@ -202,11 +202,11 @@ def load_elsewhere(section: Section, folder: str | Path, machine: Machine = Mach
         When there is none, it was made with other weights, or it does not look at images.
     """
     folder = Path(folder)
-    recipe, siblings, origin = Recipe.read(folder / _RECIPE), _remembered(folder), Origin.read(folder)
+    recipe, auxiliary, origin = Recipe.read(folder / _RECIPE), _remembered(folder), Origin.read(folder)
     model = recipe.build()
     refuse_blind(model, section)
-    encoder = eyes(section, recipe, model.needs, machine, mpp=origin.mpp)
-    key = _key(recipe, origin.fingerprint, encoder, siblings)
+    encoder = eyes(section, recipe, model.needs, compute, mpp=origin.mpp)
+    key = _key(recipe, origin.fingerprint, encoder, auxiliary)
     if not _artefact.is_saved(folder / key):
         raise UsageError(
             f"The fit in '{folder}' was made with other weights than those given, or is gone. Give them with "
@@ -215,7 +215,7 @@ def load_elsewhere(section: Section, folder: str | Path, machine: Machine = Mach
     model, predictor = _artefact.load(folder / key)
     panel = GenePanel(predictor.genes, np.arange(len(predictor.genes)), recipe.genes)
     checked = Elsewhere.read(checked_in(folder, key))
-    return Fitted(recipe, model, predictor, encoder, panel, key, siblings, origin, elsewhere=checked)
+    return Fitted(recipe, model, predictor, encoder, panel, key, auxiliary, origin, elsewhere=checked)
 
 
 def checked_in(folder: Path, key: str) -> Path:
@@ -224,15 +224,15 @@ def checked_in(folder: Path, key: str) -> Path:
 
 
 def predict_at(
-    fitted: Fitted, section: Section, places: Locations, machine: Machine = Machine()
+    fitted: Fitted, section: Section, places: Locations, compute: Compute = Compute()
 ) -> Prediction:
     """Predict at ``places`` of the section that was fitted, in memory."""
-    inputs = prepare(section, places, fitted.model.needs, fitted.encoder, machine)
+    inputs = prepare(section, places, fitted.model.needs, fitted.encoder, compute)
     return predict(fitted.predictor, inputs)
 
 
 def predict_unseen(
-    fitted: Fitted, section: Section, places: Locations, machine: Machine = Machine()
+    fitted: Fitted, section: Section, places: Locations, compute: Compute = Compute()
 ) -> Prediction:
     """Predict at ``places`` of a section that was not fitted, from its image alone.
 
@@ -247,16 +247,16 @@ def predict_unseen(
     --------
     >>> import histosge as hs
     >>> first, second, third = (hs.synthetic(columns=8, rows=8, genes=12, seed=seed).section for seed in range(3))
-    >>> fitted = hs.fit(first, hs.Recipe(genes="all"), siblings=[second])
+    >>> fitted = hs.fit(first, hs.Recipe(genes="all"), auxiliary=[second])
     >>> hs.predict_unseen(fitted, third, hs.at_spots(third)).mean.shape == third.counts.shape
     True
     """
-    there = sighted(fitted, section, machine)
-    prediction = predict(there.predictor, look(there, section, places, machine))
+    there = sighted(fitted, section, compute)
+    prediction = predict(there.predictor, look(there, section, places, compute))
     return replace(prediction, locations=places)
 
 
-def sighted(fitted: Fitted, section: Section, machine: Machine = Machine()) -> Fitted:
+def sighted(fitted: Fitted, section: Section, compute: Compute = Compute()) -> Fitted:
     """Return the fit ready to predict a section that it was not made on, having looked all over it.
 
     Raises
@@ -268,18 +268,18 @@ def sighted(fitted: Fitted, section: Section, machine: Machine = Machine()) -> F
     there = replace(fitted, unseen=True)
     predictor = fitted.predictor
     if isinstance(predictor, SightedPredictor):
-        predictor = predictor.having_seen(look(there, section, at_spots(section), machine))
+        predictor = predictor.having_seen(look(there, section, at_spots(section), compute))
     return replace(there, predictor=predictor)
 
 
-def look(fitted: Fitted, section: Section, places: Locations, machine: Machine = Machine()) -> Inputs:
+def look(fitted: Fitted, section: Section, places: Locations, compute: Compute = Compute()) -> Inputs:
     """Return what the predictor of a fit is asked: places of the section fitted, or of one that it has not seen."""
-    inputs = prepare(section, places, fitted.model.needs, fitted.encoder, machine)
-    return unseen(inputs, 1 + len(fitted.siblings)) if fitted.unseen else inputs
+    inputs = prepare(section, places, fitted.model.needs, fitted.encoder, compute)
+    return unseen(inputs, 1 + len(fitted.auxiliary)) if fitted.unseen else inputs
 
 
 def eyes(
-    section: Section, recipe: Recipe, needs: Needs, machine: Machine, *, mpp: float | None = None
+    section: Section, recipe: Recipe, needs: Needs, compute: Compute, *, mpp: float | None = None
 ) -> Encoder | None:
     """Return the encoder the recipe names, looking at the window the model asks for; ``None`` where none is needed.
 
@@ -288,12 +288,14 @@ def eyes(
     if not needs.features:
         return None
     slide_of(section, recipe.model)
-    setup = Setup(machine.device, machine.precision, machine.weights)
-    return load_encoder(recipe.encoder, setup, view_um=recipe.view_um or _crop_um(mpp or section.mpp, needs))
+    setup = Setup(compute.device, compute.precision, compute.weights)
+    return load_encoder(
+        recipe.encoder, setup, patch_um=recipe.patch_um or _crop_um(mpp or section.mpp, needs)
+    )
 
 
 def prepare(
-    section: Section, places: Locations, needs: Needs, encoder: Encoder | None, machine: Machine = Machine()
+    section: Section, places: Locations, needs: Needs, encoder: Encoder | None, compute: Compute = Compute()
 ) -> Inputs:
     """Look at ``places`` the way a model needs: encoder features, mean colour, raw patches.
 
@@ -303,17 +305,17 @@ def prepare(
         When the model looks at the image and the section has none.
     """
     inputs = Inputs(places)
-    store = None if machine.store is None else FeatureStore(machine.store)
+    store = None if compute.store is None else FeatureStore(compute.store)
     order = "rgb" if needs.crop is None else needs.crop.channel_order
     if encoder is not None:
         slide = slide_of(section, encoder.card.name)
-        rows = embed(slide, places.xy, encoder, store=store, channel_order=order, report=machine.report)
+        rows = embed(slide, places.xy, encoder, store=store, channel_order=order, progress=compute.progress)
         inputs = replace(inputs, features=rows)
     crop_um = _crop_um(section.mpp, needs) or section.pitch_um
     if needs.colour:
         slide = slide_of(section, "the colour feature")
         colour = embed(
-            slide, places.xy, load_encoder("colour", view_um=crop_um), store=store, report=machine.report
+            slide, places.xy, load_encoder("colour", patch_um=crop_um), store=store, progress=compute.progress
         )
         inputs = replace(inputs, colour=np.asarray(colour[:], dtype=np.float64))
     if needs.patch_px is not None:
@@ -323,10 +325,10 @@ def prepare(
 
 
 def prepare_all(
-    sections: Sequence[Section], needs: Needs, encoder: Encoder | None, machine: Machine = Machine()
+    sections: Sequence[Section], needs: Needs, encoder: Encoder | None, compute: Compute = Compute()
 ) -> Inputs:
     """Look at the spots of several sections in the same way, the one that is predicted first."""
-    return joined([prepare(each, at_spots(each), needs, encoder, machine) for each in sections])
+    return joined([prepare(each, at_spots(each), needs, encoder, compute) for each in sections])
 
 
 def slide_of(section: Section, reader: str) -> SlideImage:
@@ -362,33 +364,35 @@ def _crop_um(mpp: float, needs: Needs) -> float | None:
     return crop.size_um if crop.size_px is None else crop.size_px * mpp
 
 
-def _key(recipe: Recipe, section: str, encoder: Encoder | None, siblings: tuple[Sibling, ...]) -> str:
+def _key(
+    recipe: Recipe, section: str, encoder: Encoder | None, auxiliary: tuple[AuxiliarySection, ...]
+) -> str:
     """Return the hash of all that decides a fit; the section is named by its fingerprint."""
-    others = [sibling.fingerprint for sibling in siblings]
+    others = [auxiliary_section.fingerprint for auxiliary_section in auxiliary]
     parts = [recipe, section, None if encoder is None else encoder.fingerprint]
     return fingerprint(*parts, *([others] if others else []))
 
 
-def _each_once(section: Section, siblings: tuple[Sibling, ...]) -> None:
-    known = {section.fingerprint, *(sibling.fingerprint for sibling in siblings)}
-    if siblings and len(known) <= len(siblings):
+def _each_once(section: Section, auxiliary: tuple[AuxiliarySection, ...]) -> None:
+    known = {section.fingerprint, *(auxiliary_section.fingerprint for auxiliary_section in auxiliary)}
+    if auxiliary and len(known) <= len(auxiliary):
         raise UsageError(f"A section is given twice among '{section.name}' and its siblings. Give each once.")
 
 
-def _remember(folder: Path, recipe: Recipe, siblings: tuple[Sibling, ...], origin: Origin) -> None:
+def _remember(folder: Path, recipe: Recipe, auxiliary: tuple[AuxiliarySection, ...], origin: Origin) -> None:
     """Write down what the latest fit in a folder was made of: predicting needs the target section alone."""
     recipe.write(folder / _RECIPE)
     origin.write(folder)
     with atomic_path(folder / _SIBLINGS) as draft:
-        draft.write_text(json.dumps([asdict(each) for each in siblings], indent=2) + "\n", encoding="utf-8")
+        draft.write_text(json.dumps([asdict(each) for each in auxiliary], indent=2) + "\n", encoding="utf-8")
 
 
-def _remembered(folder: Path) -> tuple[Sibling, ...]:
+def _remembered(folder: Path) -> tuple[AuxiliarySection, ...]:
     path = folder / _SIBLINGS
     if not path.exists():
         return ()
     try:
-        return tuple(Sibling(**each) for each in json.loads(path.read_text(encoding="utf-8")))
+        return tuple(AuxiliarySection(**each) for each in json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise DataError(f"'{path}' is damaged. Run `histosge fit` again.") from error
 

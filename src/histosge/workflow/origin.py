@@ -12,7 +12,7 @@ from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.section.genes import GenePanel
-from histosge.section.multi_section import Sibling
+from histosge.section.multi_section import AuxiliarySection
 from histosge.section.section import Section
 
 __all__ = ["Origin"]
@@ -79,9 +79,9 @@ class Origin:
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"'{path}' is damaged. Run `histosge fit` again.") from error
 
-    def as_sibling(self) -> Sibling:
+    def as_sibling(self) -> AuxiliarySection:
         """Return what a record says of it beside another section: one of those that were learnt from."""
-        return Sibling(self.name, self.fingerprint, self.spots, len(self.gene_ids), 0, 0)
+        return AuxiliarySection(self.name, self.fingerprint, self.spots, len(self.gene_ids), 0, 0)
 
     def ids(self) -> Array:
         """Return the identifiers as an array."""

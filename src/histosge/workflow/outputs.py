@@ -23,12 +23,12 @@ from histosge.models.base import Block, FactoredPredictor, predict
 from histosge.prediction.prediction import Prediction
 from histosge.prediction.unfitted_genes import extend
 from histosge.section.inputs import Inputs
-from histosge.section.locations import Locations, at_spots, refined
-from histosge.section.multi_section import Sibling
+from histosge.section.locations import Locations, at_spots, upsampled
+from histosge.section.multi_section import AuxiliarySection
 from histosge.section.section import Section
 from histosge.section.target import Target
 
-from .fit import Fitted, Machine, look
+from .fit import Compute, Fitted, look
 
 __all__ = ["FORMATS", "Job", "Outputs", "deliver", "provenance_of"]
 
@@ -75,14 +75,14 @@ class Job:
     places: Locations
     mask: TissueMask
     out: Path
-    machine: Machine
+    compute: Compute
     outputs: Outputs
 
 
 def deliver(job: Job, watch: Stopwatch) -> dict[str, Any]:
     """Write everything the job asks for into its folder, and return the record that ``run.json`` holds."""
     genes = _shown(job)
-    provenance = provenance_of(job.section, job.fitted, job.target, job.places, job.machine)
+    provenance = provenance_of(job.section, job.fitted, job.target, job.places, job.compute)
     with watch("predict"):
         shown = _stream(job, genes, provenance)
     written = [job.out / "prediction.h5ad"]
@@ -97,7 +97,7 @@ def deliver(job: Job, watch: Stopwatch) -> dict[str, Any]:
         "environment": environment(),
         "genes": [str(name) for name in job.fitted.predictor.genes],
         "genes_shown": list(genes),
-        "notes": [asdict(note) for note in job.section.notes],
+        "messages": [asdict(note) for note in job.section.messages],
         "stages": watch.stages,
         "peak_memory_bytes": peak_memory_bytes(),
         "files": {str(path.relative_to(job.out)): _file_hash(path) for path in written},
@@ -118,7 +118,7 @@ def _shown(job: Job) -> tuple[str, ...]:
     if job.outputs.show:
         return job.outputs.show
     if job.fitted.unseen:
-        seen = look(job.fitted, job.section, at_spots(job.section), job.machine)
+        seen = look(job.fitted, job.section, at_spots(job.section), job.compute)
         checked = job.fitted.elsewhere
         skill = None if checked is None else np.array(checked.skill)
         return maps.unlike(predict(job.fitted.predictor, seen), skill=skill)
@@ -126,7 +126,7 @@ def _shown(job: Job) -> tuple[str, ...]:
 
 
 def provenance_of(
-    section: Section, fitted: Fitted, target: Target, places: Locations, machine: Machine
+    section: Section, fitted: Fitted, target: Target, places: Locations, compute: Compute
 ) -> dict[str, Any]:
     """Return what identifies a result; it travels inside every file, and every AnnData.
 
@@ -138,24 +138,24 @@ def provenance_of(
         The model.
     target, places
         Where, as asked for and as found.
-    machine
+    compute
         On what.
     """
     encoder = fitted.encoder
     return {
         "section": _about(section),
         "basis": _basis(fitted),
-        "elsewhere": None if fitted.elsewhere is None else fitted.elsewhere.facts(),
-        "siblings": [asdict(sibling) for sibling in _siblings(fitted)],
+        "elsewhere": None if fitted.elsewhere is None else fitted.elsewhere.summary(),
+        "auxiliary": [asdict(auxiliary_section) for auxiliary_section in _siblings(fitted)],
         "recipe": asdict(fitted.recipe),
         "model": {"name": fitted.model.card.name, "config": asdict(fitted.model)},  # type: ignore[call-overload]
-        "fit": dict(fitted.predictor.facts()),
+        "fit": dict(fitted.predictor.summary()),
         "fit_key": fitted.key,
         "encoder": None if encoder is None else asdict(encoder.card),
         "target": {key: _plain(value) for key, value in asdict(target).items()},
         "places": len(places),
-        "device": machine.device,
-        "precision": machine.precision,
+        "device": compute.device,
+        "precision": compute.precision,
     }
 
 
@@ -175,23 +175,23 @@ def _about(section: Section) -> dict[str, Any]:
     }
 
 
-def _siblings(fitted: Fitted) -> tuple[Sibling, ...]:
+def _siblings(fitted: Fitted) -> tuple[AuxiliarySection, ...]:
     """Return the other sections that were fitted; of a section that was not, all of them."""
     first = fitted.origin
-    return (first.as_sibling(), *fitted.siblings) if fitted.unseen and first else fitted.siblings
+    return (first.as_sibling(), *fitted.auxiliary) if fitted.unseen and first else fitted.auxiliary
 
 
 def _basis(fitted: Fitted) -> str:
     """Return in words what the prediction rests on."""
     if not fitted.unseen:
         return "spots measured in this section"
-    names = ", ".join(sibling.name for sibling in _siblings(fitted))
+    names = ", ".join(auxiliary_section.name for auxiliary_section in _siblings(fitted))
     return f"nothing measured in this section: predicted from its image alone, as learnt from {names}"
 
 
 def _stream(job: Job, genes: tuple[str, ...], provenance: dict[str, Any]) -> Prediction:
     """Write ``prediction.h5ad`` piece by piece; return the genes to show, for all places."""
-    inputs = look(job.fitted, job.section, job.places, job.machine)
+    inputs = look(job.fitted, job.section, job.places, job.compute)
     names = job.fitted.predictor.genes
     columns = positions(genes, names)
     kept = np.empty((len(job.places), len(genes)), dtype=np.float32)
@@ -219,9 +219,9 @@ def _blocks(job: Job, inputs: Inputs, provenance: dict[str, Any]) -> Iterator[Bl
 
 def _keep(blocks: Iterable[Block], columns: Array, kept: Array) -> Iterator[Block]:
     """Pass blocks on, copying the columns wanted into ``kept``."""
-    for rows, mean, spread in blocks:
+    for rows, mean, sd in blocks:
         kept[rows] = mean[:, columns]
-        yield rows, mean, spread
+        yield rows, mean, sd
 
 
 def _draw(job: Job, genes: tuple[str, ...], shown: Prediction) -> list[Path]:
@@ -229,7 +229,7 @@ def _draw(job: Job, genes: tuple[str, ...], shown: Prediction) -> list[Path]:
     folder = job.out / "figures"
     generated = [(job.target.label, shown), *_enhancements(job, genes)]
     generated.sort(key=lambda labelled: len(labelled[1]))
-    learnt = [sibling.name for sibling in _siblings(job.fitted)]
+    learnt = [auxiliary_section.name for auxiliary_section in _siblings(job.fitted)]
     drawn = {
         "section.png": maps.section_overview(job.section, mask=job.mask),
         "markers.png": maps.marker_maps(job.section, generated, genes, learnt_from=learnt),
@@ -243,20 +243,20 @@ def _enhancements(job: Job, genes: tuple[str, ...]) -> list[tuple[str, Predictio
     Only where looking is cheap: an encoder with weights takes about a second a place on a laptop.
     """
     encoder = job.fitted.encoder
-    if job.target.refine is None or (encoder is not None and encoder.card.source is not None):
+    if job.target.upsample is None or (encoder is not None and encoder.card.source is not None):
         return []
-    folds = [fold for fold in _FIGURE_FOLDS if fold != job.target.refine]
-    return [(Target(refine=fold).label, _refinement(job, fold, genes)) for fold in folds]
+    folds = [fold for fold in _FIGURE_FOLDS if fold != job.target.upsample]
+    return [(Target(upsample=fold).label, _refinement(job, fold, genes)) for fold in folds]
 
 
 def _refinement(job: Job, fold: int, genes: tuple[str, ...]) -> Prediction:
     """Return the genes to show at an ``fold``-fold refinement of the spots."""
-    places = refined(job.section, fold, fringe=job.target.fringe, mask=job.mask)
+    places = upsampled(job.section, fold, boundary=job.target.boundary, mask=job.mask)
     predictor = job.fitted.predictor
     if isinstance(predictor, FactoredPredictor):
-        factored = predictor.factored(look(job.fitted, job.section, places, job.machine))
+        factored = predictor.factored(look(job.fitted, job.section, places, job.compute))
         return replace(factored, locations=places).whole(genes)
-    prediction = predict(predictor, look(job.fitted, job.section, places, job.machine))
+    prediction = predict(predictor, look(job.fitted, job.section, places, job.compute))
     columns = prediction.columns(genes)
     return Prediction(places, np.asarray(genes), prediction.mean[:, columns])
 

@@ -31,7 +31,7 @@ class Recipe:
         Single fields of the model's configuration that differ from the preset.
     encoder
         Name in :data:`histosge.encoders.ENCODERS`. The default, ``texture``, needs no weights and no permission.
-    view_um
+    patch_um
         Width of the window looked at, µm; ``None`` takes what the model asks for, else the encoder's own.
     genes
         ``hvg:1000`` (highly variable on the spots fitted), ``all``, or a file of names.
@@ -43,13 +43,13 @@ class Recipe:
     preset: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     encoder: str = "texture"
-    view_um: float | None = None
+    patch_um: float | None = None
     genes: str = "hvg:1000"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.view_um is not None and not self.view_um > 0:
-            raise UsageError(f"`view_um` must be positive, got {self.view_um}.")
+        if self.patch_um is not None and not self.patch_um > 0:
+            raise UsageError(f"`patch_um` must be positive, got {self.patch_um}.")
 
     def build(self) -> Model:
         """Return the configured model.

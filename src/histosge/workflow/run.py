@@ -18,8 +18,8 @@ from histosge.section.section import Section
 from histosge.section.target import Target, locate, tissue_of
 
 from .fit import (
+    Compute,
     Fitted,
-    Machine,
     checked_in,
     eyes,
     fit,
@@ -43,15 +43,15 @@ def run(
     *,
     target: Target,
     out: str | Path,
-    machine: Machine = Machine(),
+    compute: Compute = Compute(),
     outputs: Outputs = Outputs(),
-    siblings: Sequence[Section] = (),
+    auxiliary: Sequence[Section] = (),
 ) -> dict[str, Any]:
     """Fit ``recipe`` to ``section``, predict at ``target``, write everything into ``out`` and return the record.
 
     ``out`` receives ``prediction.h5ad``, ``figures/``, ``run.json``, and the features and the fit, which a later
     run of the same recipe reuses. Each file appears whole or not at all; ``run.json`` comes last. An interrupted
-    run goes on where it stopped and gives the same result. ``siblings`` are fitted too, for :func:`histosge.fit` to
+    run goes on where it stopped and gives the same result. ``auxiliary`` are fitted too, for :func:`histosge.fit` to
     borrow strength from. A section of which nothing was measured, such as an image, is predicted from what the model
     learns on the siblings alone; where they are several, each of them is predicted from the others first, which tells
     how far to trust each gene.
@@ -63,20 +63,20 @@ def run(
     """
     watch = Stopwatch()
     out = Path(out)
-    machine = _at_home(machine, out)
-    _refuse_alone(section, recipe, siblings)
+    compute = _at_home(compute, out)
+    _refuse_alone(section, recipe, auxiliary)
     with watch("locate"):
         mask = tissue_of(section)
         places = locate(section, target, mask)
     writable_folder(out)
     with watch("fit"):
-        fitted_to = (section, *siblings) if section.measured else siblings
-        fitted = fit(fitted_to[0], recipe, machine, siblings=fitted_to[1:], folder=out / "fit")
+        fitted_to = (section, *auxiliary) if section.measured else auxiliary
+        fitted = fit(fitted_to[0], recipe, compute, auxiliary=fitted_to[1:], folder=out / "fit")
     if not section.measured:
         with watch("check"):
-            fitted = _checked(fitted, fitted_to, out / "fit", machine)
-        section, fitted, places = _elsewhere(section, fitted, target, mask, machine)
-    return deliver(Job(section, fitted, target, places, mask, out, machine, outputs), watch)
+            fitted = _checked(fitted, fitted_to, out / "fit", compute)
+        section, fitted, places = _elsewhere(section, fitted, target, mask, compute)
+    return deliver(Job(section, fitted, target, places, mask, out, compute, outputs), watch)
 
 
 def predict_into(
@@ -85,7 +85,7 @@ def predict_into(
     *,
     target: Target,
     out: Path,
-    machine: Machine = Machine(),
+    compute: Compute = Compute(),
     outputs: Outputs = Outputs(),
 ) -> dict[str, Any]:
     """Predict at ``target`` with the fit that ``histosge fit`` kept in ``fit_folder``; otherwise like :func:`run`.
@@ -94,16 +94,16 @@ def predict_into(
     predicted with the latest fit in the folder, whichever section that was made on.
     """
     watch = Stopwatch()
-    machine = _at_home(machine, fit_folder)
+    compute = _at_home(compute, fit_folder)
     with watch("locate"):
         load = load_fit if section.measured else load_elsewhere
-        fitted = load(section, fit_folder / "fit", machine)
+        fitted = load(section, fit_folder / "fit", compute)
         mask = tissue_of(section)
         places = locate(section, target, mask)
     writable_folder(out)
     if not section.measured:
-        section, fitted, places = _elsewhere(section, fitted, target, mask, machine)
-    return deliver(Job(section, fitted, target, places, mask, out, machine, outputs), watch)
+        section, fitted, places = _elsewhere(section, fitted, target, mask, compute)
+    return deliver(Job(section, fitted, target, places, mask, out, compute, outputs), watch)
 
 
 def fit_into(
@@ -111,25 +111,25 @@ def fit_into(
     recipe: Recipe,
     *,
     out: Path,
-    machine: Machine = Machine(),
-    siblings: Sequence[Section] = (),
+    compute: Compute = Compute(),
+    auxiliary: Sequence[Section] = (),
 ) -> dict[str, Any]:
     """Fit ``recipe`` to ``section``, keep it in ``out`` for :func:`predict_into`, and return what was learnt."""
     watch = Stopwatch()
     writable_folder(out)
     with watch("fit"):
-        fitted = fit(section, recipe, _at_home(machine, out), siblings=siblings, folder=out / "fit")
+        fitted = fit(section, recipe, _at_home(compute, out), auxiliary=auxiliary, folder=out / "fit")
     return {
         "fit_key": fitted.key,
         "genes": [str(name) for name in fitted.predictor.genes],
-        "siblings": [asdict(sibling) for sibling in fitted.siblings],
-        "fit": dict(fitted.predictor.facts()),
+        "auxiliary": [asdict(auxiliary_section) for auxiliary_section in fitted.auxiliary],
+        "fit": dict(fitted.predictor.summary()),
         "stages": watch.stages,
     }
 
 
 def embed_into(
-    section: Section, recipe: Recipe, *, target: Target, out: Path, machine: Machine = Machine()
+    section: Section, recipe: Recipe, *, target: Target, out: Path, compute: Compute = Compute()
 ) -> dict[str, Any]:
     """Compute and keep the features that :func:`run` with the same arguments would need; return where and how many.
 
@@ -142,54 +142,54 @@ def embed_into(
     needs = recipe.build().needs
     if not needs.features:
         raise UsageError(f"Model '{recipe.model}' reads no encoder features; there is nothing to embed.")
-    machine = _at_home(machine, out)
-    encoder = eyes(section, recipe, needs, machine)
+    compute = _at_home(compute, out)
+    encoder = eyes(section, recipe, needs, compute)
     places = locate(section, target, tissue_of(section))
     writable_folder(out)
     with watch("embed"):
-        prepare(section, at_spots(section), needs, encoder, machine)
-        features = prepare(section, places, needs, encoder, machine).features
+        prepare(section, at_spots(section), needs, encoder, compute)
+        features = prepare(section, places, needs, encoder, compute).features
     dim = 0 if features is None else features.shape[1]
-    return {"places": len(places), "dim": dim, "store": str(machine.store), "stages": watch.stages}
+    return {"places": len(places), "dim": dim, "store": str(compute.store), "stages": watch.stages}
 
 
-def _refuse_alone(section: Section, recipe: Recipe, siblings: Sequence[Section]) -> None:
+def _refuse_alone(section: Section, recipe: Recipe, auxiliary: Sequence[Section]) -> None:
     """Refuse what could know nothing of a section of which nothing was measured, before anything is written."""
     if section.measured:
         return
-    if not siblings:
+    if not auxiliary:
         raise UsageError(
             f"Nothing was measured in '{section.name}', so there is nothing to fit. Name sections of like tissue to "
-            "learn from with --sibling, or a fit to `histosge predict`."
+            "learn from with --with, or a fit to `histosge predict`."
         )
     refuse_blind(recipe.build(), section)
 
 
-def _checked(fitted: Fitted, sections: Sequence[Section], folder: Path, machine: Machine) -> Fitted:
+def _checked(fitted: Fitted, sections: Sequence[Section], folder: Path, compute: Compute) -> Fitted:
     """Return the fit with what leaving out each section has shown; of models that are fitted in seconds."""
     if not isinstance(fitted.predictor, FactoredPredictor):
         return fitted
     kept = checked_in(folder, fitted.key)
     found = Elsewhere.read(kept)
-    if found is None and (found := crosscheck(sections, fitted, machine)) is not None:
+    if found is None and (found := crosscheck(sections, fitted, compute)) is not None:
         found.write(kept)
     return replace(fitted, elsewhere=found)
 
 
 def _elsewhere(
-    section: Section, fitted: Fitted, target: Target, mask: TissueMask, machine: Machine
+    section: Section, fitted: Fitted, target: Target, mask: TissueMask, compute: Compute
 ) -> tuple[Section, Fitted, Locations]:
     """Return a section of which nothing was measured as the fit knows it, and its places."""
     origin = fitted.origin
     # looked at as densely as what was fitted
     if origin is not None and section.lattice is None and section.slide is not None:
         seen = of_image(section.slide, section.name, look_um=origin.pitch_um, mask=mask)
-        section = seen.with_notes(*section.notes)
+        section = seen.with_messages(*section.messages)
     names = fitted.predictor.genes
     section = with_genes(section, names, names if origin is None else origin.ids())
-    return section, sighted(fitted, section, machine), locate(section, target, mask)
+    return section, sighted(fitted, section, compute), locate(section, target, mask)
 
 
-def _at_home(machine: Machine, folder: Path) -> Machine:
+def _at_home(compute: Compute, folder: Path) -> Compute:
     """Keep features beside the results unless the user named another store."""
-    return machine if machine.store is not None else replace(machine, store=folder / "features")
+    return compute if compute.store is not None else replace(compute, store=folder / "features")

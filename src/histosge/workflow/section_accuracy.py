@@ -41,9 +41,9 @@ class Elsewhere:
     def told(self, basis: Basis) -> Basis:
         """Return a basis that says so of its genes."""
         skill, stretch = (np.array(values, dtype=np.float32) for values in (self.skill, self.stretch))
-        return replace(basis, skill=skill, inflation=basis.inflation * stretch)
+        return replace(basis, skill=skill, calibration_factor=basis.calibration_factor * stretch)
 
-    def facts(self) -> dict[str, float | None]:
+    def summary(self) -> dict[str, float | None]:
         """Return what a record says of it."""
         return {"sections": self.sections, "skill": float(np.mean(self.skill)), "coverage": self.coverage}
 

@@ -82,7 +82,7 @@ def read(
         from histosge.section.alignment import refuse_misfit
 
         section = refuse_misfit(section)
-    emit(section.notes)
+    emit(section.messages)
     return section
 
 

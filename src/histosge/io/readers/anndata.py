@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import VISIUM, Platform
@@ -153,13 +153,13 @@ def _draft(adata: AnnData, library: Mapping[str, Any], name: str) -> Draft:
     ).noted("info", f"Counts were taken from {source}.")
 
 
-def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Note, ...]:
+def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Message, ...]:
     """Say which images cannot be used because nothing tells how they relate to the coordinates."""
     left = [kind for kind in dict(library.get("images", {})) if f"tissue_{kind}_scalef" not in factors]
     if not left:
         return ()
     text = f"The image '{left[0]}' cannot be used: there is no tissue_{left[0]}_scalef in uns[\"spatial\"]."
-    return (Note("warning", text),)
+    return (Message("warning", text),)
 
 
 def counts_of(adata: AnnData) -> tuple[sparse.csr_matrix, str]:

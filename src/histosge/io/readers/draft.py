@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.lattice import Lattice
@@ -50,7 +50,7 @@ class Draft:
         Diameter of a spot in full-resolution pixels, as the file says.
     file_mpp
         µm per full-resolution pixel, as the file says.
-    notes
+    messages
         What was noticed so far.
     """
 
@@ -65,9 +65,9 @@ class Draft:
     offers: tuple[ImageOffer, ...] = ()
     spot_px: float | None = None
     file_mpp: float | None = None
-    notes: tuple[Note, ...] = field(default=())
+    messages: tuple[Message, ...] = field(default=())
 
-    def take(self, index: Any, note: Note | None = None) -> Draft:
+    def take(self, index: Any, note: Message | None = None) -> Draft:
         """Return the draft with only the rows at ``index``, and a remark."""
         return replace(
             self,
@@ -75,12 +75,12 @@ class Draft:
             barcodes=self.barcodes[index],
             xy_px=self.xy_px[index],
             lattice_xy=None if self.lattice_xy is None else self.lattice_xy[index],
-            notes=self.notes if note is None else (*self.notes, note),
+            messages=self.messages if note is None else (*self.messages, note),
         )
 
     def noted(self, level: Any, text: str) -> Draft:
         """Return the draft with a remark."""
-        return replace(self, notes=(*self.notes, Note(level, text)))
+        return replace(self, messages=(*self.messages, Message(level, text)))
 
 
 def finish(draft: Draft, options: ReadOptions) -> Section:
@@ -96,7 +96,7 @@ def finish(draft: Draft, options: ReadOptions) -> Section:
     draft = _without_empty_spots(draft)
     lattice_px, draft = _lattice_px(draft)
     mpp, draft = _scale(draft, lattice_px, options.mpp)
-    slide, notes = choose(draft.offers, options.image, mpp, draft.xy_px, trust=options.trust)
+    slide, messages = choose(draft.offers, options.image, mpp, draft.xy_px, trust=options.trust)
     xy_um = draft.xy_px * mpp
     lattice = None if lattice_px is None else _scaled(lattice_px, mpp)
     lattice_xy = np.full(xy_um.shape, np.nan) if draft.lattice_xy is None else draft.lattice_xy
@@ -113,13 +113,13 @@ def finish(draft: Draft, options: ReadOptions) -> Section:
         draft.platform,
         mpp,
         slide,
-        (*draft.notes, *gene_notes, *notes),
+        (*draft.messages, *gene_notes, *messages),
     )
 
 
 def join(
     matrix_barcodes: Array, position_barcodes: Array, what: str
-) -> tuple[Array, Array, tuple[Note, ...]]:
+) -> tuple[Array, Array, tuple[Message, ...]]:
     """Return the rows of the matrix and of the positions that share a barcode, in the matrix's order.
 
     Raises
@@ -137,15 +137,15 @@ def join(
             f"positions: '{_first(position_barcodes)}'). They belong to different sections."
         )
     lost = int((found < 0).sum())
-    notes = (
-        (Note("warning", f"{lost} barcodes of the matrix have no position and were dropped."),)
+    messages = (
+        (Message("warning", f"{lost} barcodes of the matrix have no position and were dropped."),)
         if lost
         else ()
     )
-    return np.flatnonzero(found >= 0), found[found >= 0], notes
+    return np.flatnonzero(found >= 0), found[found >= 0], messages
 
 
-def unique_genes(genes: Array) -> tuple[Array, tuple[Note, ...]]:
+def unique_genes(genes: Array) -> tuple[Array, tuple[Message, ...]]:
     """Return gene names with repeats numbered (``A``, ``A-1``, ``A-2``), as scanpy does, and a remark."""
     repeated = {name for name, count in Counter(genes.tolist()).items() if count > 1}
     if not repeated:
@@ -165,7 +165,7 @@ def unique_genes(genes: Array) -> tuple[Array, tuple[Note, ...]]:
     text = (
         f"{len(repeated)} gene names occur more than once; repeats were numbered ('{sorted(repeated)[0]}-1')."
     )
-    return np.array(named), (Note("info", text),)
+    return np.array(named), (Message("info", text),)
 
 
 def _first(barcodes: Array) -> str:
@@ -188,7 +188,7 @@ def _without_empty_spots(draft: Draft) -> Draft:
     empty = totals == 0
     if empty.any():
         text = f"{int(empty.sum())} of {len(empty)} spots have no counts and were dropped."
-        draft = draft.take(~empty, Note("warning", text))
+        draft = draft.take(~empty, Message("warning", text))
     if len(draft.barcodes) < 3:
         raise DataError(
             f"Expected a section of spots with counts, got {len(draft.barcodes)} in '{draft.name}'. "

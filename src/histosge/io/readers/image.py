@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge.errors import UsageError
 from histosge.images.backends import SOURCES
 from histosge.images.slide import open_slide
@@ -38,7 +38,7 @@ def read(path: Path, options: ReadOptions) -> Section:
     slide = open_slide(path, mpp=options.mpp)
     section = of_image(slide, options.name or path.stem)
     text = f"Nothing was measured in '{section.name}': it is an image of {slide.mpp:.4g} µm per pixel."
-    return section.with_notes(Note("warning", text))
+    return section.with_messages(Message("warning", text))
 
 
 ENTRY = Reader("an image of a section without counts, predicted from what it looks like", sniff, read)

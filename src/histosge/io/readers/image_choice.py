@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError
 from histosge.images.backends import open_source
@@ -55,7 +55,7 @@ class ImageOffer:
 
 def choose(
     offers: tuple[ImageOffer, ...], given: Path | None, mpp: float, xy_px: Array, *, trust: bool = False
-) -> tuple[SlideImage | None, tuple[Note, ...]]:
+) -> tuple[SlideImage | None, tuple[Message, ...]]:
     """Return the image to use and remarks about it: the one given, else the sharpest offered, else none.
 
     With ``trust`` an image of another size than the coordinates count is taken, with a warning.
@@ -72,36 +72,38 @@ def choose(
         source = open_source(given)
         _refuse_small_image(source, given, offers, xy_px)
         doubts = _other_size(source, given.name, 1.0, offers, trust)
-        notes = (*_described("the image given", given.name, mpp), *doubts)
+        messages = (*_described("the image given", given.name, mpp), *doubts)
         if source.mpp is not None and abs(source.mpp / mpp - 1) > _SCALE_TOLERANCE:
             text = f"'{given.name}' says {source.mpp:.4g} µm per pixel, the spots say {mpp:.4g}."
-            notes = (*notes, Note("warning", text))
-        return SlideImage(source, mpp), notes
+            messages = (*messages, Message("warning", text))
+        return SlideImage(source, mpp), messages
     if not offers:
         return None, (
-            Note("warning", "There is no image; only models of position can be used. Give one with --image."),
+            Message(
+                "warning", "There is no image; only models of position can be used. Give one with --image."
+            ),
         )
     best = max(offers, key=lambda offer: offer.scale)
     name = best.path.name if best.path is not None else f"{best.kind} image"
     source = best.open()
     others = tuple(offer for offer in offers if offer.kind == "lowres" and offer is not best)
-    notes = _described(f"the {best.kind} image", name, mpp / best.scale)
+    messages = _described(f"the {best.kind} image", name, mpp / best.scale)
     return SlideImage(source, mpp / best.scale), (
-        *notes,
+        *messages,
         *_other_size(source, name, best.scale, others, trust),
     )
 
 
-def _described(what: str, name: str, mpp: float) -> tuple[Note, ...]:
+def _described(what: str, name: str, mpp: float) -> tuple[Message, ...]:
     """Say which image was taken, how sharp it is, and whether that is enough."""
-    notes = (Note("info", f"Image: {what} ('{name}'), {mpp:.3g} µm per pixel."),)
+    messages = (Message("info", f"Image: {what} ('{name}'), {mpp:.3g} µm per pixel."),)
     if mpp < 55 / _COARSE_SPOT_PX:
-        return notes
+        return messages
     text = (
         f"At {mpp:.3g} µm per pixel a 55 µm spot is {55 / mpp:.1f} pixels across: colour, but no cells. Give the "
         "full-resolution image with --image if you have it."
     )
-    return (*notes, Note("warning", text))
+    return (*messages, Message("warning", text))
 
 
 def _refuse_small_image(
@@ -124,7 +126,7 @@ def _refuse_small_image(
 
 def _other_size(
     source: PixelSource, name: str, scale: float, offers: tuple[ImageOffer, ...], trust: bool
-) -> tuple[Note, ...]:
+) -> tuple[Message, ...]:
     """Compare an image's size with that which another image and its scale factor say.
 
     Returns a warning where they disagree and the user trusts the image.
@@ -154,5 +156,5 @@ def _other_size(
         f"px by the {known.kind} image and its scale. "
     )
     if trust:
-        return (Note("warning", f"{text}It was taken all the same, as asked."),)
+        return (Message("warning", f"{text}It was taken all the same, as asked."),)
     raise DataError(f"{text}Give an image of that size, leave --image out, or go on with --trust-alignment.")

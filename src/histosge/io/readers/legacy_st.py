@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.lattice import Lattice
@@ -81,7 +81,7 @@ def read(path: Path, options: ReadOptions) -> Section:
         xy_px,
         lattice_xy,
         (ImageOffer("full", 1.0, image),) if image is not None else (),
-        notes=joined,
+        messages=joined,
     )
     draft = replace(draft, platform=_platform(xy_px, lattice_xy))
     return finish(_selected(draft, spots.iloc[places]), options)
@@ -111,7 +111,7 @@ def _selected(draft: Draft, spots: Any) -> Draft:
     return (
         draft
         if keep.all()
-        else draft.take(keep, Note("info", f"{int((~keep).sum())} spots off tissue left out."))
+        else draft.take(keep, Message("info", f"{int((~keep).sum())} spots off tissue left out."))
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import Platform
 
@@ -45,7 +45,7 @@ def draft_of(folder: Path, platform: Platform, name: str) -> Draft:
     UsageError, DataError
         When parts are missing, damaged, or belong to different sections.
     """
-    matrix, notes = _matrix(folder)
+    matrix, messages = _matrix(folder)
     positions = read_positions(folder / "spatial")
     factors = read_scalefactors(folder / "spatial")
     rows, places, joined = join(
@@ -63,7 +63,7 @@ def draft_of(folder: Path, platform: Platform, name: str) -> Draft:
         offers_of(folder / "spatial", factors),
         factors.get("spot_diameter_fullres"),
         factors.get("microns_per_pixel"),
-        (*matrix.notes, *notes, *joined, *_without_scale(folder / "spatial", factors)),
+        (*matrix.messages, *messages, *joined, *_without_scale(folder / "spatial", factors)),
     )
     on_tissue = positions.in_tissue[places]
     if not on_tissue.any():
@@ -72,7 +72,9 @@ def draft_of(folder: Path, platform: Platform, name: str) -> Draft:
         )
     if on_tissue.all():
         return draft
-    return draft.take(on_tissue, Note("info", f"{int((~on_tissue).sum())} spots off tissue were left out."))
+    return draft.take(
+        on_tissue, Message("info", f"{int((~on_tissue).sum())} spots off tissue were left out.")
+    )
 
 
 def read_scalefactors(folder: Path) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _image(folder: Path, stem: str) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
-def _without_scale(folder: Path, factors: dict[str, Any]) -> tuple[Note, ...]:
+def _without_scale(folder: Path, factors: dict[str, Any]) -> tuple[Message, ...]:
     """Say which images cannot be used because nothing tells how they relate to the coordinates."""
     left = [
         path.name
@@ -124,15 +126,15 @@ def _without_scale(folder: Path, factors: dict[str, Any]) -> tuple[Note, ...]:
         f"{' and '.join(left)} cannot be used: scalefactors_json.json, which says how large its pixels are, is missing "
         "or does not say it. Copy that file again, or give the full-resolution image with --image."
     )
-    return (Note("warning", text),)
+    return (Message("warning", text),)
 
 
-def _matrix(folder: Path) -> tuple[Matrix, tuple[Note, ...]]:
+def _matrix(folder: Path) -> tuple[Matrix, tuple[Message, ...]]:
     """Read the filtered matrix; the raw one, which also holds spots off tissue, where there is no other."""
     for names, filtered in ((_MATRICES, True), (_RAW_MATRICES, False)):
         for path in (folder / name for name in names):
             if path.exists():
-                note = Note("info", f"No filtered matrix in '{folder.name}'; the raw one was taken.")
+                note = Message("info", f"No filtered matrix in '{folder.name}'; the raw one was taken.")
                 return read_matrix(path), () if filtered else (note,)
     found = sorted(path for path in folder.glob("*filtered_feature_bc_matrix*.h5"))
     if len(found) == 1:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from histosge._runtime.messages import Note
+from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 
@@ -30,7 +30,7 @@ class Matrix:
     barcodes: Array
     genes: Array
     gene_ids: Array
-    notes: tuple[Note, ...] = ()
+    messages: tuple[Message, ...] = ()
 
 
 def read_matrix(path: Path) -> Matrix:
@@ -103,7 +103,7 @@ def _genes_only(
         return Matrix(counts, barcodes, genes, gene_ids)
     keep = kinds == _EXPRESSION
     others = ", ".join(sorted(set(kinds[~keep].tolist())))
-    note = Note("info", f"{int((~keep).sum())} features that are no genes ({others}) were left out.")
+    note = Message("info", f"{int((~keep).sum())} features that are no genes ({others}) were left out.")
     return Matrix(counts[:, keep], barcodes, genes[keep], gene_ids[keep], (note,))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["NAME", "read", "section", "write"]
 
 NAME = "factors.h5ad"
-_COLUMNS = ("offset", "nugget", "inflation", "skill")
+_COLUMNS = ("offset", "noise_sd", "calibration_factor", "skill")
 _ABOUT = {
     "X": "not held: gene = max(0, var['offset'] + obsm['fields'] @ varm['loadings'][gene]), log1p of counts per 10 000",
     "obsm_fields": "mean of each factor at each place",
@@ -46,7 +46,7 @@ def write(path: Path, section: Section, factored: FactoredPrediction) -> Path:
     An AnnData file without ``X``. ``obs``, ``obsm["spatial"]``, ``obsm["spatial_um"]``, ``uns["spatial"]`` and
     ``uns["histosge"]`` are those of ``prediction.h5ad``; ``obsm["fields"]`` (float32) and ``obsm["field_sd"]``
     (float16: a standard deviation to three digits) times ``varm["loadings"]`` make the genes; ``uns["measured"]`` holds
-    the section. Where it is known, ``var["from_position"]``, ``var["from_histology"]`` and ``var["from_siblings"]`` say
+    the section. Where it is known, ``var["from_position"]``, ``var["from_histology"]`` and ``var["from_auxiliary"]`` say
     what each gene's pattern is made of, and ``uns["sources"]`` is what they follow from. The file appears whole or not
     at all.
 
@@ -126,7 +126,7 @@ def _held(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _check(factored: FactoredPrediction) -> None:
     basis = factored.basis
-    parts = {name: getattr(basis, name) for name in ("offset", "loadings", "nugget", "inflation")}
+    parts = {name: getattr(basis, name) for name in ("offset", "loadings", "noise_sd", "calibration_factor")}
     parts["sources"] = None if basis.sources is None else basis.sources.forms
     for name, part in {**parts, "fields": factored.fields, "field_sd": factored.field_sd}.items():
         if part is not None and not np.isfinite(part).all():
@@ -164,8 +164,8 @@ def _var(section: Section, basis: Basis) -> DataFrame:
 
 
 def _basis(var: DataFrame, loadings: Array, forms: Array | None) -> Basis:
-    offset, nugget, inflation, skill = (var[name].to_numpy(dtype=np.float32) for name in _COLUMNS)
+    offset, noise_sd, calibration_factor, skill = (var[name].to_numpy(dtype=np.float32) for name in _COLUMNS)
     genes = var.index.to_numpy(dtype=str)
     # files of earlier versions do not say
     sources = None if forms is None else Sources(np.asarray(forms))
-    return Basis(genes, offset, np.asarray(loadings), nugget, inflation, skill, sources=sources)
+    return Basis(genes, offset, np.asarray(loadings), noise_sd, calibration_factor, skill, sources=sources)

@@ -38,7 +38,7 @@ def write(path: Path, section: Section, prediction: Prediction) -> Path:
         prediction.genes,
         _pieces(prediction),
         provenance=prediction.provenance,
-        has_spread=prediction.spread is not None,
+        has_sd=prediction.sd is not None,
     )
 
 
@@ -50,12 +50,12 @@ def stream(
     blocks: Iterable[Block],
     *,
     provenance: Mapping[str, Any],
-    has_spread: bool | None = None,
+    has_sd: bool | None = None,
 ) -> Path:
     """Write blocks of predictions as they come, in memory bounded by one block, and return the path.
 
     ``X`` holds log1p(CP10k) predictions, float32; ``layers["measured"]`` what was measured, in rows that were
-    measured only; ``layers["spread"]`` the standard deviations where known; ``obsm["spatial"]`` pixels of the
+    measured only; ``layers["sd"]`` the standard deviations where known; ``obsm["spatial"]`` pixels of the
     full-resolution image and ``obsm["spatial_um"]`` µm; ``obs`` where each place came from; ``uns["spatial"]`` the
     image, for Scanpy and Squidpy; ``uns["histosge"]`` the provenance. The file appears whole or not at all.
 
@@ -72,7 +72,7 @@ def stream(
         them; in any order, each row once. Blocks in the order of the rows need no further disk space.
     provenance
         What made it; plain values.
-    has_spread
+    has_sd
         Whether the blocks hold standard deviations; ``None`` takes what the first one shows.
 
     Raises
@@ -82,17 +82,17 @@ def stream(
     UsageError
         For a path that cannot be written.
     """
-    has_spread, blocks = _peek(blocks, has_spread)
+    has_sd, blocks = _peek(blocks, has_sd)
     shape = (len(locations), len(genes))
     parts = _parts(section, locations, np.asarray(genes, dtype=str), provenance)
     with atomic_path(path) as draft, ExitStack() as stack:
         file, sink = stack.enter_context(created(draft, parts))
         matrices = []
-        for name in ("X", "layers/spread")[: 1 + has_spread]:
+        for name in ("X", "layers/sd")[: 1 + has_sd]:
             waiting = draft.parent / f"{name.split('/')[-1]}.waiting"
             matrices.append(stack.enter_context(Rows(file, name, shape, waiting=waiting, packing=PACKED)))
         for rows, *values in blocks:
-            for matrix, part in zip(matrices, _given(values, has_spread), strict=True):
+            for matrix, part in zip(matrices, _given(values, has_sd), strict=True):
                 matrix.put(rows, part)
             sink.check()
         for matrix in matrices:
@@ -116,12 +116,12 @@ def read(path: Path) -> Prediction:
         adata = read_h5ad(path)
     with clear_layout(path):
         about = adata.uns["histosge"]
-        spread = adata.layers.get("spread")
+        sd = adata.layers.get("sd")
         return Prediction(
             layout.locations(adata.obs, adata.obsm["spatial_um"], about["layout"]),
             adata.var_names.to_numpy(dtype=str),
             _dense(adata.X),
-            None if spread is None else _dense(spread),
+            None if sd is None else _dense(sd),
             json.loads(about["provenance_json"]),
         )
 
@@ -147,29 +147,29 @@ def provenance(path: Path) -> dict[str, Any]:
         return dict(json.loads(text))
 
 
-def _peek(blocks: Iterable[Block], has_spread: bool | None) -> tuple[bool, Iterator[Block]]:
+def _peek(blocks: Iterable[Block], has_sd: bool | None) -> tuple[bool, Iterator[Block]]:
     """Tell from the first block whether there are standard deviations, where nobody said; return all blocks."""
     blocks = iter(blocks)
-    if has_spread is not None:
-        return has_spread, blocks
+    if has_sd is not None:
+        return has_sd, blocks
     first = next(blocks, None)
     if first is None:
         return False, blocks
     return first[2] is not None, chain([first], blocks)
 
 
-def _given(values: list[Any], has_spread: bool) -> list[Array]:
+def _given(values: list[Any], has_sd: bool) -> list[Array]:
     """Return means and, where there are any, standard deviations of a block."""
-    mean, spread = values
-    if (spread is not None) != has_spread:
+    mean, sd = values
+    if (sd is not None) != has_sd:
         raise DataError("Expected standard deviations in all blocks or in none, got them in some.")
-    return [mean, spread] if has_spread else [mean]
+    return [mean, sd] if has_sd else [mean]
 
 
 def _parts(
     section: Section, locations: Locations, genes: Array, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return all of the file but ``X`` and ``layers["spread"]``."""
+    """Return all of the file but ``X`` and ``layers["sd"]``."""
     found = layout.parts(section, locations, layout.describe(section, locations, provenance))
     return found | {
         "var": layout.var(section, genes),
@@ -183,8 +183,8 @@ def _pieces(prediction: Prediction) -> Iterator[Block]:
     step = max(1, _BLOCK_BYTES // (4 * max(g, 1)))
     for start in range(0, n, step):
         rows = np.arange(start, min(start + step, n))
-        spread = None if prediction.spread is None else prediction.spread[rows]
-        yield rows, prediction.mean[rows], spread
+        sd = None if prediction.sd is None else prediction.sd[rows]
+        yield rows, prediction.mean[rows], sd
 
 
 def _dense(matrix: Any) -> Array:

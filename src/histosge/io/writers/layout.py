@@ -34,7 +34,7 @@ __all__ = [
     "var",
 ]
 
-_COLUMNS = ("observed", "parent", "offset_class", "in_tissue", "array_col", "array_row")
+_COLUMNS = ("observed", "parent", "subspot", "in_tissue", "array_col", "array_row")
 # longest side of the image put into a table; what Space Ranger calls hires
 _HIRES_PX = 2000
 _ABOUT = {
@@ -83,7 +83,7 @@ def obs(section: Section, locations: Locations) -> DataFrame:
         {
             "observed": np.array(locations.observed),
             "parent": pd.Categorical.from_codes(parent, barcodes),
-            "offset_class": locations.offset_class.astype(np.int32),
+            "subspot": locations.subspot.astype(np.int32),
             "in_tissue": np.array(locations.in_tissue),
             "array_col": np.array(locations.lattice_xy[:, 0]),
             "array_row": np.array(locations.lattice_xy[:, 1]),
@@ -105,14 +105,14 @@ def locations(obs: DataFrame, xy_um: Array, held: Mapping[str, Any]) -> Location
         ``uns["histosge"]["layout"]``, as :func:`describe` made it.
     """
     row_of = {str(name): row for row, name in enumerate(held["spots"])}
-    observed, parent, offset_class, in_tissue, column, row = (obs[name] for name in _COLUMNS)
+    observed, parent, subspot, in_tissue, column, row = (obs[name] for name in _COLUMNS)
     parent = parent.astype("category")
     row_of_category = np.array([*(row_of[str(name)] for name in parent.cat.categories), -1], dtype=np.intp)
     return Locations(
         Points(np.asarray(xy_um), obs.index.to_numpy(), float(held["place_diameter_um"])),
         np.column_stack([column, row]).astype(np.float64),
         row_of_category[parent.cat.codes],
-        offset_class.to_numpy(dtype=np.intp),
+        subspot.to_numpy(dtype=np.intp),
         observed.to_numpy(dtype=bool),
         in_tissue.to_numpy(dtype=bool),
     )

@@ -65,19 +65,19 @@ def unpacked(held: Mapping[str, Any], spatial: Mapping[str, Any]) -> Section:
     KeyError, TypeError, ValueError
         When parts are missing.
     """
-    facts = json.loads(held["facts_json"])
-    lattice = facts["lattice"]
+    summary = json.loads(held["facts_json"])
+    lattice = summary["lattice"]
     return Section(
-        facts["name"],
+        summary["name"],
         sparse.csr_matrix(held["counts"], dtype=np.float64),
         np.asarray(held["genes"], dtype=str),
         np.asarray(held["gene_ids"], dtype=str),
-        Points(np.asarray(held["spatial_um"]), np.asarray(held["spots"], dtype=str), facts["diameter_um"]),
+        Points(np.asarray(held["spatial_um"]), np.asarray(held["spots"], dtype=str), summary["diameter_um"]),
         np.asarray(held["lattice_xy"]),
         None if lattice is None else Lattice(**{key: _array(value) for key, value in lattice.items()}),
-        Platform(**facts["platform"]),
-        facts["mpp"],
-        _slide(spatial, facts["mpp"]),
+        Platform(**summary["platform"]),
+        summary["mpp"],
+        _slide(spatial, summary["mpp"]),
     )
 
 

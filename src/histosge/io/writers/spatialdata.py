@@ -86,9 +86,9 @@ def _table(section: Section, prediction: Prediction | FactoredPrediction) -> Ann
     obs["region"] = obs["region"].astype("category")
     obs["place_id"] = np.asarray(places.points.ids, dtype=object)
     layers = {"measured": layout.measured(section, places, prediction.genes)}
-    mean, spread = _matrices(prediction)
-    if spread is not None:
-        layers["spread"] = spread
+    mean, sd = _matrices(prediction)
+    if sd is not None:
+        layers["sd"] = sd
     return AnnData(
         mean,
         obs=obs,
@@ -102,7 +102,7 @@ def _table(section: Section, prediction: Prediction | FactoredPrediction) -> Ann
 def _matrices(prediction: Prediction | FactoredPrediction) -> tuple[Any, Any]:
     """Return means and standard deviations; of factors, as pieces that are multiplied out while they are written."""
     if isinstance(prediction, Prediction):
-        return np.array(prediction.mean), prediction.spread
+        return np.array(prediction.mean), prediction.sd
     from dask.array import map_blocks
 
     step = max(1, _PIECE // max(len(prediction.genes), 1))
@@ -113,14 +113,14 @@ def _matrices(prediction: Prediction | FactoredPrediction) -> tuple[Any, Any]:
         start, stop = block_info[None]["array-location"][0]
         return np.asarray(getattr(prediction.take(slice(start, stop)).whole(observation=True), name))
 
-    has = {"mean": True, "spread": prediction.field_sd is not None}
-    mean, spread = (
+    has = {"mean": True, "sd": prediction.field_sd is not None}
+    mean, sd = (
         map_blocks(piece, name, chunks=chunks, dtype=np.float32, meta=np.zeros((0, 0), np.float32))
         if there
         else None
         for name, there in has.items()
     )
-    return mean, spread
+    return mean, sd
 
 
 def _image(section: Section) -> Any:

@@ -92,7 +92,7 @@ class Boosting:
         return BoostingPredictor(samples.genes, targets, tuple(forest))
 
     def restore(
-        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> BoostingPredictor:
         """Rebuild the predictor."""
         targets = Targets(arrays["targets.mean"], arrays["targets.scale"], arrays["targets.loadings"])
@@ -164,6 +164,6 @@ class BoostingPredictor:
         held["trees.answer"] = np.concatenate([tree.answers for tree in self.forest])
         return held
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return how many trees grew."""
         return {"trees": len(self.forest)}

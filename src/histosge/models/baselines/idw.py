@@ -57,7 +57,7 @@ class IDW:
         )
 
     def restore(
-        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> WeighingPredictor:
         """Rebuild the predictor."""
         return WeighingPredictor(genes, arrays["xy_um"], arrays["expression"], self.neighbours, self.power)
@@ -92,6 +92,6 @@ class WeighingPredictor:
         """Return the spots."""
         return {"xy_um": self.xy_um, "expression": self.expression}
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}

@@ -85,7 +85,7 @@ class Kriging:
         return KrigingPredictor(samples.genes, field, shrinkage)
 
     def restore(
-        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> KrigingPredictor:
         """Rebuild the predictor."""
         field = Field(arrays["landmarks_um"], arrays["root"], tuple(arrays["ranges_um"].tolist()))
@@ -145,14 +145,14 @@ class KrigingPredictor:
         for rows in pieces(len(inputs), max(len(self.genes), len(self.field.landmarks_um))):
             features = self.field.features(inputs.locations.xy[rows])
             beyond = np.maximum(1.0 - (features**2).sum(axis=1), 0.0)
-            mean, spread = self.shrinkage.predict(features, beyond)
-            yield rows, np.maximum(mean, 0), spread
+            mean, sd = self.shrinkage.predict(features, beyond)
+            yield rows, np.maximum(mean, 0), sd
 
     def arrays(self) -> dict[str, Array]:
         """Return landmarks and weights."""
         own = {"landmarks_um": self.field.landmarks_um, "root": self.field.root}
         return own | {"ranges_um": np.array(self.field.ranges_um)} | self.shrinkage.arrays()
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return how many landmarks carry the field."""
         return {"landmarks": len(self.field.landmarks_um)}

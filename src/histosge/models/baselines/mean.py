@@ -31,7 +31,7 @@ class Mean:
         """Average."""
         return MeanPredictor(samples.genes, samples.expression.mean(axis=0), samples.expression.std(axis=0))
 
-    def restore(self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> MeanPredictor:
+    def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> MeanPredictor:
         """Rebuild the predictor."""
         return MeanPredictor(genes, arrays["mean"], arrays["deviation"])
 
@@ -55,6 +55,6 @@ class MeanPredictor:
         """Return both."""
         return {"mean": self.mean, "deviation": self.deviation}
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}

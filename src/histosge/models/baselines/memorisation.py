@@ -13,18 +13,18 @@ from histosge.models.base import Block, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["Memoriser"]
+__all__ = ["Memorisation"]
 
 # nearer than this is the spot itself, µm
 _SAME_UM = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Memoriser:
+class Memorisation:
     """Answers what was measured at the spots fitted and each gene's mean everywhere else."""
 
     card: ClassVar[ModelCard] = ModelCard(
-        "memoriser",
+        "memorisation",
         "What was measured at spots fitted, the mean elsewhere: shows what a score is worth.",
         "",
         False,
@@ -41,7 +41,7 @@ class Memoriser:
         return MemoriserPredictor(samples.genes, samples.inputs.locations.xy, samples.expression)
 
     def restore(
-        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> MemoriserPredictor:
         """Rebuild the predictor."""
         return MemoriserPredictor(genes, arrays["xy_um"], arrays["expression"])
@@ -69,6 +69,6 @@ class MemoriserPredictor:
         """Return the spots."""
         return {"xy_um": self.xy_um, "expression": self.expression}
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}

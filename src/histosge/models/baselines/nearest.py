@@ -33,7 +33,7 @@ class Nearest:
         return WeighingPredictor(samples.genes, samples.inputs.locations.xy, samples.expression, 1, 1.0)
 
     def restore(
-        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> WeighingPredictor:
         """Rebuild the predictor."""
         return WeighingPredictor(genes, arrays["xy_um"], arrays["expression"], 1, 1.0)

@@ -80,7 +80,7 @@ class PCARidge:
         return PCARidgePredictor(samples.genes, columns, weights, mean - middle @ weights)
 
     def restore(
-        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> PCARidgePredictor:
         """Rebuild the predictor."""
         columns = Columns(arrays["columns.mean"], arrays["columns.scale"])
@@ -108,6 +108,6 @@ class PCARidgePredictor:
         own = {"columns.mean": self.columns.mean, "columns.scale": self.columns.scale}
         return own | {"weights": self.weights, "intercept": self.intercept}
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}

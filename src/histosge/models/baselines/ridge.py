@@ -48,7 +48,9 @@ class Ridge:
         shrinkage = Shrinkage.fit(columns.apply(features).astype(np.float64), samples.expression)
         return RidgePredictor(samples.genes, columns, shrinkage)
 
-    def restore(self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> RidgePredictor:
+    def restore(
+        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
+    ) -> RidgePredictor:
         """Rebuild the predictor."""
         columns = Columns(arrays["columns.mean"], arrays["columns.scale"])
         return RidgePredictor(genes, columns, Shrinkage.from_arrays(arrays))
@@ -66,14 +68,14 @@ class RidgePredictor:
         """Multiply; values below 0 are cut."""
         for rows in pieces(len(inputs), len(self.genes)):
             features = self.columns.apply(features_of(inputs, rows)).astype(np.float64)
-            mean, spread = self.shrinkage.predict(features)
-            yield rows, np.maximum(mean, 0), spread
+            mean, sd = self.shrinkage.predict(features)
+            yield rows, np.maximum(mean, 0), sd
 
     def arrays(self) -> dict[str, Array]:
         """Return scales and weights."""
         own = {"columns.mean": self.columns.mean, "columns.scale": self.columns.scale}
         return own | self.shrinkage.arrays()
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}

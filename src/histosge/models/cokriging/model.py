@@ -156,7 +156,7 @@ class Cokriging:
         window_um = self.window_um and max(self.window_um, pitch_um * self._resolved(sections))
         shares = self.image_shares if self.image else (0.0,)
         evidence = choose(sites, factors, ranges_um, shares, seed, window_um)
-        told = evidence.facts(values, loadings)
+        told = evidence.summary(values, loadings)
         kept = self._kept(sections)
         if len(kept) < len(samples):
             samples, sites = samples.take(kept), sites.take(kept)
@@ -183,10 +183,10 @@ class Cokriging:
         return CokrigingPredictor(basis, standard, found, appearance, covariance, landmarks, told)
 
     def restore(
-        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> CokrigingPredictor:
         """Rebuild the predictor."""
-        return CokrigingPredictor.restored(genes, arrays, facts)
+        return CokrigingPredictor.restored(genes, arrays, summary)
 
     def _kept(self, sections: Array) -> Array:
         """Return the spots that are kriged: all, or of other sections as many as leave the first one exact."""
@@ -245,10 +245,10 @@ def _pulled_in(values: Array, left_out: Array, loadings: Array, most: float) -> 
 
 def _learnt(basis: Basis, sources: Sources) -> dict[str, Any]:
     """Return means over genes of what they are made of and of how well they are known."""
-    _, histology, siblings = sources.shares(basis.loadings).mean(axis=0)
+    _, histology, auxiliary = sources.shares(basis.loadings).mean(axis=0)
     return {
         "share_of_histology": float(histology),
-        "share_of_siblings": float(siblings),
+        "share_of_auxiliary": float(auxiliary),
         "skill_left_out": float(basis.skill.mean()),
     }
 

@@ -44,7 +44,7 @@ class Evidence:
     answers: dict[str, Float[np.ndarray, "a f"]]
     rows: Array
 
-    def facts(self, values: Float[np.ndarray, "n g"], loadings: Float[np.ndarray, "f g"]) -> dict[str, Any]:
+    def summary(self, values: Float[np.ndarray, "n g"], loadings: Float[np.ndarray, "f g"]) -> dict[str, Any]:
         """Return plain values: the evidence, and mean left-out correlation over genes of each answer."""
         measured = values[self.rows]
         found = {

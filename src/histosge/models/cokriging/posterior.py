@@ -10,7 +10,7 @@ import numpy as np
 from histosge._runtime.parallel import each
 from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
-from histosge.prediction.calibration import inflation, pooled, skill
+from histosge.prediction.calibration import calibration_factor, pooled, skill
 from histosge.prediction.factored import Basis
 from histosge.section.inputs import Samples
 
@@ -159,7 +159,7 @@ def basis_of(found: Fields, samples: Samples, standard: Standard) -> tuple[Basis
     rows = own if len(own) >= _ENOUGH else np.arange(len(samples))
     rows = rows[evenly(len(rows), _ASKED)]
     left_out, left_out_variance = found.left_out[rows], found.left_out_variance[rows]
-    nugget, factor, genes_skill = np.empty((3, len(samples.genes)))
+    noise_sd, factor, genes_skill = np.empty((3, len(samples.genes)))
 
     def judge(genes: slice) -> tuple[int, dict[str, list[float]]]:
         measured, means = samples.expression[rows, genes], standard.means[sections[rows], genes]
@@ -167,9 +167,9 @@ def basis_of(found: Fields, samples: Samples, standard: Standard) -> tuple[Basis
         error, latent = measured - expected, left_out_variance @ (loadings[genes] ** 2).T
         squared = (error**2).mean(axis=0)
         noise = np.maximum(squared - latent.mean(axis=0), _LEAST_NOISE * squared)
-        factor[genes], table = inflation(error, np.sqrt(latent + noise))
-        nugget[genes], genes_skill[genes] = np.sqrt(noise), skill(measured - means, expected - means)
+        factor[genes], table = calibration_factor(error, np.sqrt(latent + noise))
+        noise_sd[genes], genes_skill[genes] = np.sqrt(noise), skill(measured - means, expected - means)
         return len(noise), table
 
-    tables = each(judge, runs(len(nugget), max(_LEAST_GENES, _AT_ONCE // len(rows))))
-    return Basis(samples.genes, standard.offset(0), loadings, nugget, factor, genes_skill), pooled(tables)
+    tables = each(judge, runs(len(noise_sd), max(_LEAST_GENES, _AT_ONCE // len(rows))))
+    return Basis(samples.genes, standard.offset(0), loadings, noise_sd, factor, genes_skill), pooled(tables)

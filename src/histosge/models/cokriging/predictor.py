@@ -28,7 +28,7 @@ __all__ = ["CokrigingPredictor", "sources_of"]
 # spots on which the parts of a prediction are compared
 _COMPARED = 1024
 _LOOK = ("own", "around", "guess")
-_BASIS = ("offset", "loadings", "nugget", "inflation", "skill")
+_BASIS = ("offset", "loadings", "noise_sd", "calibration_factor", "skill")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,13 +66,17 @@ class CokrigingPredictor:
 
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         """Predict piece by piece: means, and standard deviations of what a measurement would show."""
-        loadings, inflation = self.basis.loadings, self.basis.inflation
+        loadings, calibration_factor = self.basis.loadings, self.basis.calibration_factor
         for rows in pieces(len(inputs), max(len(self.genes), len(self.landmarks))):
             mean, sd = self._at(inputs, rows)
             offset = self.standard.means[self._section(inputs.section_index[rows])]
-            variance = sd**2 @ (loadings**2).T + self.basis.nugget**2
+            variance = sd**2 @ (loadings**2).T + self.basis.noise_sd**2
             expected = np.maximum(offset + mean @ loadings.T, 0.0)
-            yield rows, expected.astype(np.float32), (np.sqrt(variance) * inflation).astype(np.float32)
+            yield (
+                rows,
+                expected.astype(np.float32),
+                (np.sqrt(variance) * calibration_factor).astype(np.float32),
+            )
 
     def factored(self, inputs: Inputs) -> FactoredPrediction:
         """Predict at all places of one section, kept as factors.
@@ -135,7 +139,7 @@ class CokrigingPredictor:
             found |= {f"landmarks.{name}": getattr(self.landmarks.look, name) for name in _LOOK}
         return found
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return the covariance, and what was learnt of the image's worth."""
         covariance = {
             "ranges_um": list(self.covariance.ranges_um),
@@ -148,10 +152,10 @@ class CokrigingPredictor:
 
     @classmethod
     def restored(
-        cls, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+        cls, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> CokrigingPredictor:
         """Rebuild the predictor from what it told."""
-        held = facts["covariance"]
+        held = summary["covariance"]
         squares = {name: (pair[0], pair[1]) for name, pair in held["squares"].items()}
         # fits of earlier versions have no window, and no sources
         covariance = Covariance(tuple(held["ranges_um"]), held["share"], squares, held.get("window_um"))
@@ -166,7 +170,7 @@ class CokrigingPredictor:
             Appearance.from_arrays(arrays) if looks else None,
             covariance,
             Sites(arrays["landmarks.xy_um"], held["diameter_um"], look),
-            {name: value for name, value in facts.items() if name != "covariance"},
+            {name: value for name, value in summary.items() if name != "covariance"},
         )
 
     def _section(self, index: Array) -> Array:

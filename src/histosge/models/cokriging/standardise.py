@@ -53,8 +53,8 @@ class Standard:
         own = np.array([expression[sections == index].mean(axis=0) for index in fitted])
         means = np.tile(own.mean(axis=0), (int(fitted[-1]) + 2, 1))
         means[fitted] = own
-        spread = (expression - means[sections]).std(axis=0)
-        scale = np.where(spread > _FLAT, spread, 1.0)
+        sd = (expression - means[sections]).std(axis=0)
+        scale = np.where(sd > _FLAT, sd, 1.0)
         return cls(means, scale, np.sqrt(reliability(expression, depth, sections, seed)))
 
     def encode(self, expression: Float[np.ndarray, "n g"], sections: Array) -> Float[np.ndarray, "n g"]:

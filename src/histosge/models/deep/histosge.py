@@ -244,7 +244,7 @@ class HisToSGE:
         targets = Targets.of(samples.expression, self.targets, self.factors)
         tutor = Tutor.of(self, numbers, targets.encode(samples.expression), seed, runtime.device)
         course = train(tutor, self.schedule, seed=seed, runtime=runtime)
-        facts = {
+        summary = {
             "epochs": len(course.training),
             "best_epoch": course.best_epoch,
             "loss_training": list(course.training),
@@ -255,11 +255,11 @@ class HisToSGE:
         }
         memory = None if self.context == "windows" else numbers
         return AttendingPredictor(
-            self, samples.genes, tutor.network, reading, targets, memory, facts, runtime.device
+            self, samples.genes, tutor.network, reading, targets, memory, summary, runtime.device
         )
 
     def restore(
-        self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> AttendingPredictor:
         """Rebuild the predictor, on the CPU."""
         import torch
@@ -271,10 +271,10 @@ class HisToSGE:
             for name, value in arrays.items()
             if name.startswith("network.")
         }
-        network = network_of(self, int(facts["inputs"]), targets.width)
+        network = network_of(self, int(summary["inputs"]), targets.width)
         network.load_state_dict(state)
         network.eval()
         reading = Reading.from_arrays(self, arrays)
         return AttendingPredictor(
-            self, np.asarray(genes, dtype=str), network, reading, targets, memory, facts
+            self, np.asarray(genes, dtype=str), network, reading, targets, memory, summary
         )

@@ -275,7 +275,7 @@ class AttendingPredictor:
         held |= self.reading.arrays() | self.targets.arrays()
         return held if self.memory is None else held | self.memory.arrays()
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return loss curve, epochs and the number of parameters."""
         return dict(self.learnt)
 

@@ -184,7 +184,7 @@ class Deep:
                 network, lesson.trial, min(self.grouping.batch, len(lesson.learnt)), runtime.device
             )
         course = train(lesson, self.schedule, seed=seed, runtime=runtime)
-        facts = {
+        summary = {
             "epochs": len(course.training),
             "best_epoch": course.best_epoch,
             "loss_training": list(course.training),
@@ -193,10 +193,10 @@ class Deep:
             "parameters": sum(value.numel() for value in network.parameters()),
             "seed": seed,
         }
-        facts |= {"initialisation": remark} if remark else {}
-        return DeepPredictor(self, samples.genes, network, frame, scale, facts, runtime.device)
+        summary |= {"initialisation": remark} if remark else {}
+        return DeepPredictor(self, samples.genes, network, frame, scale, summary, runtime.device)
 
-    def restore(self, genes: Array, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> DeepPredictor:
+    def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> DeepPredictor:
         """Rebuild the predictor, on the CPU."""
         import torch
 
@@ -208,7 +208,7 @@ class Deep:
         x, y, pitch_um = arrays["frame"]
         frame = Frame(np.array([x, y]), float(pitch_um), columns)
         scale = _Scale(arrays["scale.low"], arrays["scale.extent"])
-        network = self.network(Outline(int(facts["inputs"]), len(genes)))
+        network = self.network(Outline(int(summary["inputs"]), len(genes)))
         network.load_state_dict(
             {
                 name.removeprefix("network."): torch.from_numpy(np.array(value))
@@ -217,7 +217,7 @@ class Deep:
             }
         )
         network.eval()
-        return DeepPredictor(self, np.asarray(genes, dtype=str), network, frame, scale, facts)
+        return DeepPredictor(self, np.asarray(genes, dtype=str), network, frame, scale, summary)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,7 +320,7 @@ class DeepPredictor:
         held = {f"network.{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()}
         return held | self.frame.arrays() | {"scale.low": self.scale.low, "scale.extent": self.scale.extent}
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return loss curve, epochs and the number of parameters."""
         return dict(self.learnt)
 

@@ -168,10 +168,10 @@ def train(task: Task, schedule: Schedule, *, seed: int, runtime: Runtime) -> Cou
         state.course = state.course.after(loss, validation, keep_best=schedule.patience is not None)
         if schedule.patience is not None and state.course.best_epoch == epoch + 1:
             state.best = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        if runtime.report is not None:
+        if runtime.progress is not None:
             over = state.course.is_over(schedule)
             # stopped early is done
-            runtime.report(schedule.epochs if over else epoch + 1, schedule.epochs, "fitting")
+            runtime.progress(schedule.epochs if over else epoch + 1, schedule.epochs, "fitting")
         if runtime.checkpoint is not None and time.monotonic() - kept_at > _CHECKPOINT_EVERY_S:
             _keep(network, state, runtime.checkpoint)
             kept_at = time.monotonic()

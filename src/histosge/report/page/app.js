@@ -136,7 +136,7 @@ function trust(skill) {
   return ["none", `${r}: the map says little more than the gene's average.`];
 }
 
-const ORIGIN_WORDS = { position: "where the spots around lie", histology: "what the tissue looks like", siblings: "other sections" };
+const ORIGIN_WORDS = { position: "where the spots around lie", histology: "what the tissue looks like", auxiliary: "other sections" };
 
 // what the pattern of a gene is made of, as a bar and in words
 function origins(row) {
@@ -158,7 +158,7 @@ function origins(row) {
     piece.style.flexGrow = shares[at];
     bar.append(piece);
     // sections fitted alone have no others to learn from
-    if (origin !== "siblings" || percent > 0) parts.push(`${percent} % ${ORIGIN_WORDS[origin]}`);
+    if (origin !== "auxiliary" || percent > 0) parts.push(`${percent} % ${ORIGIN_WORDS[origin]}`);
   });
   return (text.textContent = `Its pattern comes from: ${parts.join(", ")}.`);
 }

@@ -2,12 +2,12 @@
 
 const genes = about.genes;
 const rowOf = new Map(genes.map((name, row) => [name, row]));
-const ORIGINS = ["position", "histology", "siblings"];
+const ORIGINS = ["position", "histology", "auxiliary"];
 let tables = null;
 
 async function loadTables() {
   const [placesXY, spotsXY] = await Promise.all([floats("xy"), about.spots ? floats("spots") : null]);
-  const names = ["offset", "inflation", "nugget", "skill", "level", ...ORIGINS.map((origin) => `from_${origin}`)];
+  const names = ["offset", "calibration_factor", "noise_sd", "skill", "level", ...ORIGINS.map((origin) => `from_${origin}`)];
   const found = await Promise.all(names.map((name) => about.tables.includes(name) ? floats(name) : null));
   tables = { placesXY, spotsXY, ...Object.fromEntries(names.map((name, at) => [name, found[at]])) };
 }
@@ -23,13 +23,13 @@ async function predicted(row) {
 
 async function uncertainty(row) {
   if (!about.has_sd) return null;
-  return about.factors ? combineSd(row) : column(row, "spread");
+  return about.factors ? combineSd(row) : column(row, "sd");
 }
 
 // of a single measurement around the expression at its place
 function withNoise(row, sd) {
-  if (!tables.nugget || !(tables.nugget[row] > 0)) return null;
-  const noise = tables.nugget[row] * tables.inflation[row];
+  if (!tables.noise_sd || !(tables.noise_sd[row] > 0)) return null;
+  const noise = tables.noise_sd[row] * tables.calibration_factor[row];
   return Math.sqrt(sd * sd + noise * noise);
 }
 
@@ -66,7 +66,7 @@ async function combineSd(row) {
     const weight = (found[j] * field_sd.step[j]) ** 2, from = j * n;
     for (let i = 0; i < n; i++) { const code = all[from + i]; values[i] += weight * code * code; }
   }
-  for (let i = 0; i < n; i++) values[i] = Math.sqrt(values[i]) * tables.inflation[row];
+  for (let i = 0; i < n; i++) values[i] = Math.sqrt(values[i]) * tables.calibration_factor[row];
   return values;
 }
 

@@ -43,7 +43,7 @@ def measured_real(path: Path, name: str, folder: Path) -> dict[str, Any]:
     }
     if name == "her2st/C2":
         other = (hs.read(path.parent / "C4"),)
-        found["run_with_C4"] = measure_house.of_run(section, f"{name}+C4", folder / "with", siblings=other)
+        found["run_with_C4"] = measure_house.of_run(section, f"{name}+C4", folder / "with", auxiliary=other)
     return found
 
 

@@ -1,6 +1,6 @@
 """What siblings are worth, on the genes that are fitted with and without them.
 
-python benchmarks/siblings.py FOLDER, the folder that `histosge benchmark benchmarks/siblings.toml --out FOLDER` filled.
+python benchmarks/siblings.py FOLDER, the folder that `histosge benchmark benchmarks/auxiliary.toml --out FOLDER` filled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 def main(folder: Path) -> None:
     """Print a line for each section and model."""
     scores = pd.read_parquet(folder / "scores.parquet")
-    scores = scores[(scores["set"] == "removed") & (scores["metric"] == "pcc")]
+    scores = scores[(scores["set"] == "test") & (scores["metric"] == "pcc")]
     print(
         "| section | model | genes | alone | with siblings | gain | siblings alone |\n|---|---|--:|--:|--:|--:|--:|"
     )
