@@ -19,7 +19,7 @@ __all__ = ["Recipe"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Which model, which eyes, which genes, which seed. Device, folders and verbosity are not part of it.
+    """Model, encoder, genes and seed of a fit. Device, folders and verbosity are not part of it.
 
     Parameters
     ----------
@@ -32,11 +32,17 @@ class Recipe:
     encoder
         Name in :data:`histosge.encoders.ENCODERS`. The default, ``texture``, needs no weights and no permission.
     patch_um
-        Width of the window looked at, µm; ``None`` takes what the model asks for, else the encoder's own.
+        Width of the image patches, µm; ``None`` takes the model's patch width, else the encoder's own.
     genes
         ``hvg:1000`` (highly variable on the spots fitted), ``all``, or a file of names.
     seed
         Seeds the fit.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> hs.Recipe.parse("histosge:published", {"epochs": 20}).variant
+    'published, epochs=20'
     """
 
     model: str = "cokriging"
@@ -51,6 +57,12 @@ class Recipe:
         if self.patch_um is not None and not self.patch_um > 0:
             raise UsageError(f"`patch_um` must be positive, got {self.patch_um}.")
 
+    @classmethod
+    def parse(cls, text: str, options: Mapping[str, Any] | None = None, **settings: Any) -> Recipe:
+        """Read ``model`` or ``model:preset``; ``settings`` are further fields of the recipe."""
+        model, _, preset = text.partition(":")
+        return cls(model.strip(), preset.strip() or None, dict(options or {}), **settings)
+
     def build(self) -> Model:
         """Return the configured model.
 
@@ -60,6 +72,12 @@ class Recipe:
             For unknown models, presets or options.
         """
         return build_model(self.model, self.preset, **self.options)
+
+    @property
+    def variant(self) -> str:
+        """The preset and the options that differ from it, as text; empty for the model's defaults."""
+        changed = [f"{name}={_as_text(value)}" for name, value in sorted(self.options.items())]
+        return ", ".join([*([self.preset] if self.preset else []), *changed])
 
     @property
     def fingerprint(self) -> str:
@@ -96,3 +114,7 @@ class Recipe:
         if not isinstance(content, dict) or not set(content) <= known:
             raise DataError(f"'{path}' is not a recipe of this version. Run `histosge fit` again.")
         return cls(**content)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
