@@ -50,7 +50,7 @@ def main(path: Path) -> None:
     )
     print(f"{predicted:.1f} s, multiplied out {whole:.1f} s; together {fit + predicted + whole:.1f} s")
     print(f"peak memory {peak_memory_bytes() / 1e9:.2f} GB")
-    score, sd = predictor.scores()
+    score, sd = predictor.left_out_scores()
     basis, further = clock(extend, factored.basis, score, section.counts, section.genes, score_sd=sd)
     print(
         f"loadings of all {len(basis)} genes: {further:.1f} s more; together {fit + predicted + further:.1f} s"

@@ -74,9 +74,9 @@ def prediction_of(section: Section, n: int, k: int, rng: np.random.Generator) ->
     basis = Basis(
         section.genes, ones, loadings, 0.5 * ones, ones, rng.uniform(-0.1, 0.9, g).astype(np.float32)
     )
-    fields = rng.normal(size=(n, k)).astype(np.float32)
-    field_sd = rng.uniform(0.05, 1, (n, k)).astype(np.float32)
-    return FactoredPrediction(places_of(section, n), basis, fields, field_sd, {"seed": 0})
+    scores = rng.normal(size=(n, k)).astype(np.float32)
+    score_sd = rng.uniform(0.05, 1, (n, k)).astype(np.float32)
+    return FactoredPrediction(places_of(section, n), basis, scores, score_sd, {"seed": 0})
 
 
 def timed(what: str, work: Callable[[], Any], repeats: int = 1) -> Any:

@@ -42,7 +42,7 @@ def covered(section: histosge.Section, seed: int) -> tuple[np.ndarray, np.ndarra
     assert isinstance(predictor, FactoredPredictor)
     factored = predictor.factored(samples.inputs.take(split.test))
     counts = section.counts[split.training]
-    score, sd = predictor.scores()
+    score, sd = predictor.left_out_scores()
     basis = extend(factored.basis, score, counts, section.genes, score_sd=sd)
     further = [str(name) for name in basis.genes[len(samples.genes) :]]
     found = replace(factored, basis=basis).whole(further, observation=True)

@@ -7,7 +7,7 @@ would have counted them, √7 pitches from the next; what is asked for are the s
 are dealt into two halves at random first: one is measured, the other is what predictions are compared with, so that no
 chance of the first is in the second. A merged spot looks as its middle does. ``r`` is the correlation over all spots,
 mean over genes; ``inside`` the same after the mean of each hexagon was taken off both sides: what a merged spot does
-not say of itself. ``nearest`` and ``cubic`` interpolate. ``no window`` is cokriging without ``window_um``.
+not say of itself. ``nearest`` and ``cubic`` interpolate. ``no window`` is cokriging without ``short_range_um``.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def answers(samples: Samples, places: Inputs) -> dict[str, np.ndarray]:
             model = build_model("cokriging", image=image, support=support)
             name = f"{'image' if image else 'positions'}, {'disk' if support else 'point'}"
             found[name] = predict(model.fit(samples, seed=0), places).mean
-    bare = build_model("cokriging", window_um=None)
+    bare = build_model("cokriging", short_range_um=None)
     found["image, no window"] = predict(bare.fit(samples, seed=0), places).mean
     return found
 

@@ -43,7 +43,7 @@ def main() -> None:
         record = json.loads(answer.stdout)
         fit, predict, figures = (f"{record['stages'][stage]['wall_s']:.1f}" for stage in STAGES)
         cells = [name, record["section"]["spots"], record["places"], len(record["genes"])]
-        cells += [record["fit"]["image_share"], f"{wall:.1f}", fit, predict, figures]
+        cells += [record["fit"]["image_weight"], f"{wall:.1f}", fit, predict, figures]
         cells += [f"{record['peak_memory_bytes'] / 1e9:.2f}"]
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
 

@@ -74,7 +74,7 @@ def large(bins: int, genes: int) -> None:
     done = time.perf_counter()
     print(f"{bins} bins × {genes} genes: fit {fitted - start:.0f} s, predict all {done - fitted:.0f} s")
     print(f"peak memory {peak_memory_bytes() / 1e9:.1f} GB, of which the data {before / 1e9:.1f} GB")
-    print(f"left-out correlation {predictor.summary()['skill_left_out']:.3f}")
+    print(f"left-out correlation {predictor.summary()['r_loo']:.3f}")
 
 
 def small(path: Path) -> None:
@@ -86,13 +86,15 @@ def small(path: Path) -> None:
     split = splits.parse("random:0.5", section, 0)
     samples = measure(section, select(section, "hvg:1000", rows=split.training), inputs)
     truth = samples.expression[split.test]
-    for landmarks in (10**6, 1000, 500, 250):
-        exact = 10**6 if landmarks == 10**6 else 1
+    for inducing_points in (10**6, 1000, 500, 250):
+        exact = 10**6 if inducing_points == 10**6 else 1
         start = time.perf_counter()
-        fitted = build_model("cokriging", exact=exact, landmarks=landmarks).fit(samples.take(split.training))
+        fitted = build_model("cokriging", exact=exact, inducing_points=inducing_points).fit(
+            samples.take(split.training)
+        )
         seconds = time.perf_counter() - start
         found = predict(fitted, inputs.take(split.test)).mean
-        name = "exact" if exact > 1 else f"{landmarks} landmarks"
+        name = "exact" if exact > 1 else f"{inducing_points} landmarks"
         pcc, mse = correlation(truth, found), ((truth - found) ** 2).mean()
         print(
             f"{section.name} {len(split.training)} spots, {name}: PCC {pcc:.4f}, MSE {mse:.4f}, fit {seconds:.1f} s"

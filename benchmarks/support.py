@@ -74,7 +74,11 @@ def _number(word: str) -> float | None:
 
 def pair(word: str) -> tuple[str, object]:
     name, _, value = word.partition("=")
-    kinds: dict[str, Callable[[str], object]] = {"gene_share": float, "factors": int, "window_um": _number}
+    kinds: dict[str, Callable[[str], object]] = {
+        "gene_weight": float,
+        "factors": int,
+        "short_range_um": _number,
+    }
     if name == "ranges_pitches":
         return name, tuple(float(part) for part in value.split(","))
     return name, kinds[name](value)

@@ -28,11 +28,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "60 factors": {"factors": 60},
     "15 factors": {"factors": 15},
     "three ranges": {"ranges_pitches": (2.0, 6.0, 12.0)},
-    "no share gene by gene": {"gene_share": 0.0},
-    "half of it gene by gene": {"gene_share": 0.5},
-    "no window": {"window_um": None},
-    "outliers believed": {"outliers_sd": None},
-    "outliers pulled in to 2": {"outliers_sd": 2.0},
+    "no share gene by gene": {"gene_weight": 0.0},
+    "half of it gene by gene": {"gene_weight": 0.5},
+    "no window": {"short_range_um": None},
+    "outliers believed": {"winsorise_sd": None},
+    "outliers pulled in to 2": {"winsorise_sd": 2.0},
 }
 OTHERS, WEIGHTS = ("histosge", "boosting", "ridge"), (0.2, 0.4)
 

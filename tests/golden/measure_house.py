@@ -93,16 +93,16 @@ def of_run(section: Any, label: str, out: Path, *, auxiliary: tuple[Any, ...] = 
         "spatial": numbers(f"{label}/run/spatial", prediction.obsm["spatial"]),
         "spatial_um": numbers(f"{label}/run/spatial_um", prediction.obsm["spatial_um"]),
         "all_genes": factors.n_vars,
-        "factor_scores": numbers(f"{label}/run/scores", factors.obsm["fields"]),
-        "factor_score_sd": numbers(f"{label}/run/score_sd", factors.obsm["field_sd"]),
+        "factor_scores": numbers(f"{label}/run/scores", factors.obsm["factor_scores"]),
+        "factor_score_sd": numbers(f"{label}/run/score_sd", factors.obsm["factor_score_sd"]),
         "loadings": numbers(f"{label}/run/loadings", factors.varm["loadings"]),
-        "image_weight": fit["image_share"],
+        "image_weight": fit["image_weight"],
     }
     columns = {
         "offset": "offset",
         "noise_sd": "noise_sd",
         "calibration_factor": "calibration_factor",
-        "r_loo": "skill",
+        "r_loo": "r_loo",
     }
     columns |= {f"from_{name}": f"from_{name}" for name in ("position", "histology")}
     for name, column in columns.items():

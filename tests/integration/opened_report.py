@@ -86,7 +86,7 @@ def run_folder(path: Path, section: hs.Section, prediction: FactoredPrediction) 
 def with_domains(path: Path) -> Path:
     """A run's folder with domains and a report."""
     run_folder(path, SECTION, PREDICTION)
-    labels = (PREDICTION.fields[:, 0] > 0).astype(int)
+    labels = (PREDICTION.scores[:, 0] > 0).astype(int)
     rows = "".join(
         f"{name}\t{'in' if label else 'out'}\n"
         for name, label in zip(PREDICTION.locations.points.ids, labels, strict=True)

@@ -39,7 +39,7 @@ class ByFactors:
         fields = inputs.locations.xy / 500.0
         return FactoredPrediction(inputs.locations, self.basis, fields, np.full(fields.shape, 0.3))
 
-    def scores(self) -> tuple[Array, Array]:
+    def left_out_scores(self) -> tuple[Array, Array]:
         fields = SECTION.spots.xy / 500.0
         return fields, np.full(fields.shape, 0.3)
 

@@ -108,7 +108,7 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
 
 def test_genes_say_how_they_fare_in_sections_left_out(out: Path, room: Path, tmp_path: Path) -> None:
     """Skill is that of each sibling predicted from the other, in table, record, page and words; kept with the fit."""
-    skill = anndata.read_h5ad(out / "factors.h5ad").var["skill"]
+    skill = anndata.read_h5ad(out / "factors.h5ad").var["r_loo"]
     record = json.loads((out / "run.json").read_text())["elsewhere"]
     assert record["sections"] == 2
     assert record["skill"] == pytest.approx(float(skill.mean()), abs=1e-6)
@@ -123,14 +123,14 @@ def test_genes_say_how_they_fare_in_sections_left_out(out: Path, room: Path, tmp
     words = ("--mpp", MPP, "--fit", out, "--spacing-um", 100, "--no-figures", "--out", tmp_path)
     answer = call("predict", room / "third.png", *words)
     assert "each of the 2 sections predicted from the others: mean correlation" in said(answer)
-    assert np.array_equal(anndata.read_h5ad(tmp_path / "factors.h5ad").var["skill"], skill)
+    assert np.array_equal(anndata.read_h5ad(tmp_path / "factors.h5ad").var["r_loo"], skill)
 
 
 def test_one_sibling_tells_nothing_of_skill(room: Path, tmp_path: Path) -> None:
     """With a single section to learn from none can be left out: skill is unknown, and the page says how to know it."""
     words = ("--mpp", MPP, "--with", room / "one", "--genes", "all", "--no-figures", "--out", tmp_path)
     assert call("run", room / "third.png", *words).exit_code == 0
-    assert anndata.read_h5ad(tmp_path / "factors.h5ad").var["skill"].isna().all()
+    assert anndata.read_h5ad(tmp_path / "factors.h5ad").var["r_loo"].isna().all()
     assert json.loads((tmp_path / "run.json").read_text())["elsewhere"] is None
     assert call("report", tmp_path).exit_code == 0
     assert "with two or more `--with`" in (tmp_path / "report.html").read_text()

@@ -15,7 +15,7 @@ from opened_report import PREDICTION, SECTION, Opened, opened, record, run_folde
 
 import histosge as hs
 from histosge.io.writers import factors, h5ad
-from histosge.prediction.attribution import Sources
+from histosge.prediction.attribution import Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.report import write
 from histosge.section.expression import log_cp10k
@@ -94,7 +94,7 @@ def test_the_first_screen_says_what_was_measured_and_what_was_generated(report: 
     assert terms == ["Measured", "Generated", "Checked"]
     assert measured == f"{len(SECTION)} spots of 55\u00a0µm, 100\u00a0µm apart"
     assert generated == f"{len(PREDICTION)} places × {len(SECTION.genes)} genes, by a model (cokriging)"
-    skill = PREDICTION.basis.skill
+    skill = PREDICTION.basis.r_loo
     known = np.isfinite(skill).sum()
     assert checked == f"at spots left out: correlation ≥\u00a00.5 for {(skill >= 0.5).sum()} of {known} genes"
     button = report.page.locator("#about-more")
@@ -239,7 +239,7 @@ def test_domains_are_painted_and_named(report: Opened) -> None:
     for row in shown_places()[::5]:
         x, y = report.at(PREDICTION.locations.xy[row])
         pixel = pixels[int(y - box["y"]), int(x - box["x"]), :3]
-        colours[bool(PREDICTION.fields[row, 0] > 0)].add(tuple(int(value) for value in pixel))
+        colours[bool(PREDICTION.scores[row, 0] > 0)].add(tuple(int(value) for value in pixel))
     assert len(colours[True]) == len(colours[False]) == 1
     assert colours[True] != colours[False]
 
@@ -253,7 +253,7 @@ def test_what_a_pattern_is_made_of_is_said_or_unknown(report: Opened, browser: A
     parts = np.random.default_rng(5).normal(size=(3, 60, 4)) * np.array([3, 2, 1])[:, None, None]
     flat = np.where(np.arange(len(SECTION.genes)) == 3, 0.0, 1.0)[:, None]
     old = PREDICTION.basis
-    basis = replace(old, loadings=old.loadings * flat, sources=Sources.of(parts))
+    basis = replace(old, loadings=old.loadings * flat, attribution=Attribution.of(parts))
     folder = run_folder(tmp_path / "run", SECTION, replace(PREDICTION, basis=basis))
     write(folder)
     found = opened(browser, folder / "report.html")
@@ -273,7 +273,7 @@ def test_what_a_pattern_is_made_of_is_said_or_unknown(report: Opened, browser: A
     assert found.said == []
     found.page.context.close()
     # a section of which nothing was fitted
-    elsewhere = replace(basis, sources=Sources.of(parts).elsewhere())
+    elsewhere = replace(basis, attribution=Attribution.of(parts).as_auxiliary())
     folder = run_folder(tmp_path / "unseen", SECTION, replace(PREDICTION, basis=elsewhere))
     write(folder)
     found = opened(browser, folder / "report.html")
@@ -299,7 +299,7 @@ def test_without_image_the_ground_is_plain(browser: Any, tmp_path: Path) -> None
 
 def test_a_matrix_is_shown_as_exactly_as_the_page_says(browser: Any, tmp_path: Path) -> None:
     """Models that are not factored: values of ``prediction.h5ad``, measured ones included, no unknown layer offered."""
-    whole = replace(PREDICTION, field_sd=None).whole()
+    whole = replace(PREDICTION, score_sd=None).whole()
     h5ad.write(tmp_path / "prediction.h5ad", SECTION, whole)
     (tmp_path / "run.json").write_text(json.dumps(record(SECTION)))
     page = opened(browser, write(tmp_path))

@@ -67,7 +67,7 @@ def _check_table(report: Opened, inside: np.ndarray, folder: Path, error: float)
     assert np.abs(found[:, :2] - places.xy[inside]).max() < 0.01
     assert np.abs(found[:, 2] - PREDICTION.gene("NUCLEI1")[inside]).max() <= error + 0.00006
     assert [row["domain"] for row in rows] == [
-        "in" if PREDICTION.fields[row, 0] > 0 else "out" for row in inside
+        "in" if PREDICTION.scores[row, 0] > 0 else "out" for row in inside
     ]
     assert [bool(row["measured_log1p_cp10k"]) for row in rows] == places.observed[inside].tolist()
 
@@ -221,7 +221,7 @@ def test_opening_the_panel_keeps_the_whole_section_in_view(report: Opened) -> No
 def test_genes_are_sorted_by_skill_and_found_as_one_types(report: Opened) -> None:
     """The best predicted comes first, the unknown last; what begins with the letters comes before what holds them."""
     page = report.page
-    skill = PREDICTION.basis.skill
+    skill = PREDICTION.basis.r_loo
     names = page.locator(".gene .name").all_inner_texts()
     order = np.argsort(-np.nan_to_num(skill, nan=-9), kind="stable")
     assert names[:6] == SECTION.genes[order][:6].tolist()

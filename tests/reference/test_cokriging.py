@@ -53,7 +53,7 @@ def test_one_gene_on_positions_is_a_gaussian_process(
     values = EXPRESSION[:, [gene]]
     samples = Samples(Inputs(at_spots(SECTION)), values, SECTION.genes[[gene]], DEPTH)
     model = Cokriging(
-        image=False, factors=1, gene_share=0.0, support=False, ranges_pitches=(1.5, 7.0), outliers_sd=None
+        image=False, factors=1, gene_weight=0.0, support=False, ranges_pitches=(1.5, 7.0), winsorise_sd=None
     )
     found = model.fit(samples).factored(Inputs(PLACES))
     centred = values[:, 0] - values.mean()
@@ -260,7 +260,7 @@ def test_disks_sharpen_with_the_image_too(diameter_um: float, seed: int) -> None
     truth = tissue.truth(places.xy)[:, columns]
     disks, points, plain = (
         float(((predict(Cokriging(**options).fit(samples), inputs).mean - truth) ** 2).mean())
-        for options in ({}, {"support": False}, {"window_um": None})
+        for options in ({}, {"support": False}, {"short_range_um": None})
     )
     assert disks < 0.99 * points
     assert points < 0.9 * plain

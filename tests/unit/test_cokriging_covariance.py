@@ -75,13 +75,15 @@ def test_holes_and_constant_features_are_handled() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("window_um", [None, 50.0])
-def test_the_variance_of_a_place_is_its_covariance_with_itself(share: float, window_um: float | None) -> None:
+@pytest.mark.parametrize("short_range_um", [None, 50.0])
+def test_the_variance_of_a_place_is_its_covariance_with_itself(
+    share: float, short_range_um: float | None
+) -> None:
     """The diagonal of the covariance, disks, looks and window included, is what ``variance`` says."""
     _, look = looks()
     for diameter in (0.0, 80.0):
         sites = Sites(XY, diameter, look)
-        covariance = Covariance.of(sites, (200.0, 800.0), share, window_um)
+        covariance = Covariance.of(sites, (200.0, 800.0), share, short_range_um)
         assert np.allclose(np.diag(covariance(sites, sites)), covariance.variance(sites), atol=1e-5)
 
 

@@ -7,7 +7,7 @@ from cokriging_samples import EXPRESSION, KEPT, OUT, SAMPLES, samples_of
 
 from histosge.models import predict
 from histosge.models.cokriging.model import Cokriging
-from histosge.prediction.winsorise import pulled_in
+from histosge.prediction.winsorise import winsorised
 
 RNG = np.random.default_rng(3)
 EXPECTED = RNG.normal(size=(400, 2)) @ RNG.normal(size=(2, 7))
@@ -17,14 +17,14 @@ NOISE = RNG.uniform(-1, 1, (400, 7))
 def test_what_is_near_its_expectation_stays() -> None:
     """Where no error reaches three deviations, values come back as they are, centred."""
     values = EXPECTED + NOISE
-    assert np.allclose(pulled_in(values, EXPECTED, 3.0), values - values.mean(axis=0))
+    assert np.allclose(winsorised(values, EXPECTED, 3.0), values - values.mean(axis=0))
 
 
 def test_what_no_other_spot_bears_out_is_pulled_in() -> None:
     """One value far from its expectation comes to three deviations of the gene's error; all others stay."""
     values = EXPECTED + NOISE
     values[5, 2] += 40.0
-    found = pulled_in(values, EXPECTED, 3.0)
+    found = winsorised(values, EXPECTED, 3.0)
     error = values - EXPECTED
     less = error[5, 2] - 3.0 * np.sqrt((error[:, 2] ** 2).mean())
     expected = values.copy()
@@ -38,14 +38,14 @@ def test_what_others_bear_out_stays_however_far() -> None:
     expected = EXPECTED.copy()
     expected[7] = 30.0
     values = expected + NOISE
-    found = pulled_in(values, expected, 3.0)
+    found = winsorised(values, expected, 3.0)
     assert abs(values[7, 4]) > 5 * values[:, 4].std()
     assert np.allclose(found, values - values.mean(axis=0))
 
 
 def test_the_reach_is_all_that_is_asked() -> None:
     """With a reach that nothing exceeds, the model is the one that believes everything."""
-    fitted = (Cokriging(outliers_sd=reach).fit(SAMPLES.take(KEPT)) for reach in (1e6, None))
+    fitted = (Cokriging(winsorise_sd=reach).fit(SAMPLES.take(KEPT)) for reach in (1e6, None))
     far, off = (predict(model, SAMPLES.inputs.take(OUT)).mean for model in fitted)
     assert np.allclose(far, off, atol=1e-4)
 
@@ -59,7 +59,7 @@ def test_wild_values_do_less_harm() -> None:
     places = SAMPLES.inputs.take(OUT)
 
     def error(reach: float | None) -> float:
-        found = predict(Cokriging(outliers_sd=reach).fit(fitted), places).mean
+        found = predict(Cokriging(winsorise_sd=reach).fit(fitted), places).mean
         found = found - found.mean(axis=0) + EXPRESSION[OUT].mean(axis=0)
         return float(((found - EXPRESSION[OUT]) ** 2).mean())
 

@@ -42,8 +42,8 @@ def test_noise_beside_positions_gets_no_share() -> None:
         noise = np.random.default_rng(seed).normal(size=(N, 30))
         samples = samples_of(features=noise)
         predictor = Cokriging().fit(samples.take(KEPT))
-        assert predictor.told["image_share"] == 0.0
-        assert predictor.told["share_of_histology"] == 0.0
+        assert predictor.told["image_weight"] == 0.0
+        assert predictor.told["weight_of_histology"] == 0.0
         blind = Cokriging(image=False).fit(samples.take(KEPT))
         truth = TISSUE.truth(XY[OUT])
         one, two = (predict(p, samples.inputs.take(OUT)).mean for p in (predictor, blind))
@@ -57,12 +57,12 @@ def test_the_image_helps_where_it_tells_and_not_when_shuffled(fitted: CokrigingP
     blind = Cokriging(image=False).fit(SAMPLES.take(KEPT))
     seeing, without = (((predict(p, inputs).mean - truth) ** 2).mean() for p in (fitted, blind))
     assert seeing < 0.95 * without
-    skill = fitted.told["skill_of_factors"]
-    assert fitted.told["image_share"] > 0
+    skill = fitted.told["r_loo_factors"]
+    assert fitted.told["image_weight"] > 0
     assert skill["fitted"] > skill["positions"]
     assert skill["fitted"] > skill["shuffled_image"]
     dealt = samples_of(features=np.random.default_rng(0).permutation(FEATURES))
-    assert Cokriging().fit(dealt.take(KEPT)).told["image_share"] < fitted.told["image_share"]
+    assert Cokriging().fit(dealt.take(KEPT)).told["image_weight"] < fitted.told["image_weight"]
 
 
 def test_a_fit_comes_back_from_what_it_told(fitted: CokrigingPredictor) -> None:
@@ -73,17 +73,6 @@ def test_a_fit_comes_back_from_what_it_told(fitted: CokrigingPredictor) -> None:
     one, two = predict(fitted, inputs), predict(again, inputs)
     assert np.array_equal(one.mean, two.mean)
     assert np.array_equal(np.asarray(one.sd), np.asarray(two.sd))
-
-
-def test_fits_of_earlier_versions_have_no_window() -> None:
-    """A fit whose facts do not name the window predicts what it did when it was made."""
-    predictor = Cokriging(window_um=None, image_shares=(0.5,)).fit(SAMPLES)
-    summary = dict(predictor.summary())
-    summary["covariance"] = {
-        name: value for name, value in summary["covariance"].items() if name != "window_um"
-    }
-    restored = Cokriging().restore(predictor.genes, predictor.arrays(), summary)
-    assert np.array_equal(predict(restored, SAMPLES.inputs).mean, predict(predictor, SAMPLES.inputs).mean)
 
 
 def test_factors_multiply_out_to_the_blocks(fitted: CokrigingPredictor) -> None:
@@ -117,8 +106,8 @@ def test_a_spot_left_out_is_predicted_as_one_removed(fitted: CokrigingPredictor)
     """The skill each gene is said to have is near the one it shows at spots that were removed."""
     found = predict(fitted, SAMPLES.inputs.take(OUT)).mean
     real = np.array([np.corrcoef(found[:, g], EXPRESSION[OUT, g])[0, 1] for g in range(36)])
-    assert np.corrcoef(real, fitted.basis.skill)[0, 1] > 0.9
-    assert abs(real.mean() - fitted.basis.skill.mean()) < 0.1
+    assert np.corrcoef(real, fitted.basis.r_loo)[0, 1] > 0.9
+    assert abs(real.mean() - fitted.basis.r_loo.mean()) < 0.1
 
 
 def test_every_section_has_its_own_means() -> None:
@@ -152,7 +141,7 @@ def test_single_precision_changes_maps_by_next_to_nothing(monkeypatch: pytest.Mo
     one, two = (predict(each, inputs) for each in (double, single))
     assert (np.abs(one.mean - two.mean) < 2e-3 * one.mean.std(axis=0).max()).all()
     assert np.allclose(one.sd, two.sd, rtol=2e-3)
-    assert np.allclose(double.basis.skill, single.basis.skill, atol=1e-3)
+    assert np.allclose(double.basis.r_loo, single.basis.r_loo, atol=1e-3)
 
 
 def test_landmarks_carry_more_spots_than_they_are() -> None:
@@ -160,8 +149,8 @@ def test_landmarks_carry_more_spots_than_they_are() -> None:
     inputs, truth = SAMPLES.inputs.take(OUT), TISSUE.truth(XY[OUT])
     options = {"ranges_pitches": (3.0, 12.0)}
     whole = Cokriging(**options).fit(SAMPLES.take(KEPT))
-    half = Cokriging(exact=1, landmarks=len(KEPT) // 2, **options).fit(SAMPLES.take(KEPT))
-    assert half.told["landmarks"] == len(KEPT) // 2
+    half = Cokriging(exact=1, inducing_points=len(KEPT) // 2, **options).fit(SAMPLES.take(KEPT))
+    assert half.told["inducing_points"] == len(KEPT) // 2
     one, two = (((predict(p, inputs).mean - truth) ** 2).mean() for p in (whole, half))
     assert two < 1.25 * one
 
@@ -203,7 +192,7 @@ WORST: dict[str, Callable[[], Samples]] = {
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("options", [{}, {"image": False}, {"exact": 1, "landmarks": 10}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"image": False}, {"exact": 1, "inducing_points": 10}], ids=str)
 @pytest.mark.parametrize("case", WORST)
 def test_the_worst_of_data_is_predicted_without_holes(case: str, options: dict[str, Any]) -> None:
     """Means, deviations, factors and all that is kept are finite, without a warning."""
@@ -217,7 +206,7 @@ def test_the_worst_of_data_is_predicted_without_holes(case: str, options: dict[s
         found = predict(predictor, inputs)
         assert np.isfinite(found.mean).all()
         assert np.isfinite(np.asarray(found.sd)).all()
-        assert np.isfinite(predictor.factored(inputs).fields).all()
+        assert np.isfinite(predictor.factored(inputs).scores).all()
     assert all(np.isfinite(array).all() for array in predictor.arrays().values())
 
 
@@ -257,13 +246,13 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence(
     "options",
     [
         {"factors": 0},
-        {"fields": 0},
-        {"landmarks": 0},
-        {"gene_share": 1.5},
-        {"outliers_sd": 0.0},
-        {"window_um": 0.0},
-        {"image_shares": ()},
-        {"image_shares": (2.0,)},
+        {"output_factors": 0},
+        {"inducing_points": 0},
+        {"gene_weight": 1.5},
+        {"winsorise_sd": 0.0},
+        {"short_range_um": 0.0},
+        {"image_weights": ()},
+        {"image_weights": (2.0,)},
         {"ranges_pitches": ()},
         {"ranges_pitches": (0.0,)},
     ],

@@ -39,8 +39,8 @@ def test_the_shares_of_a_gene_add_up_to_one(fitted: CokrigingPredictor) -> None:
     assert (shares >= 0).all()
     assert np.allclose(shares.sum(axis=1), 1.0)
     assert (shares[:, 2] == 0).all()
-    assert fitted.told["share_of_histology"] == pytest.approx(shares[:, 1].mean())
-    assert fitted.told["share_of_auxiliary"] == 0.0
+    assert fitted.told["weight_of_histology"] == pytest.approx(shares[:, 1].mean())
+    assert fitted.told["weight_of_auxiliary"] == 0.0
     blind = Cokriging(image=False).fit(SAMPLES.take(KEPT))
     assert np.allclose(shares_of(blind), [1.0, 0.0, 0.0])
     kinds = np.arange(36) % 6
@@ -49,7 +49,7 @@ def test_the_shares_of_a_gene_add_up_to_one(fitted: CokrigingPredictor) -> None:
 
 def test_the_shares_are_those_of_predictions_taken_apart(fitted: CokrigingPredictor) -> None:
     """Predicting fitted spots with one kind of kernel at a time gives parts whose covariances are the shares."""
-    sites, covariance = fitted.landmarks, fitted.covariance
+    sites, covariance = fitted.inducing_points, fitted.covariance
     weights = fitted.fields.dual @ fitted.basis.loadings.T
     position, image = (kernel(sites, sites) @ weights for kernel in (covariance.position, covariance.image))
     whole = position + image
@@ -71,11 +71,11 @@ def test_what_siblings_measured_is_theirs() -> None:
         samples = samples_of(xy=xy, features=features)
         joint = replace(samples, inputs=replace(samples.inputs, sections=sections))
         # no kernel of position at all, so that nothing else is left
-        predictor = Cokriging(image_shares=(1.0,), window_um=None).fit(joint)
+        predictor = Cokriging(image_weights=(1.0,), short_range_um=None).fit(joint)
         shares = shares_of(predictor)
         assert np.allclose(shares.sum(axis=1), 1.0)
         assert (shares[:, 0] == 0).all()
-        assert predictor.told["share_of_auxiliary"] == pytest.approx(shares[:, 2].mean())
+        assert predictor.told["weight_of_auxiliary"] == pytest.approx(shares[:, 2].mean())
         told[kind] = shares[:, 2].mean()
     assert 0.1 < told["same"] < 0.5
     assert told["blank"] < 0.05
@@ -97,18 +97,18 @@ def test_an_unseen_section_has_all_from_its_siblings(fitted: CokrigingPredictor)
     """Where no spot was fitted nothing is interpolated: every gene's share of siblings is 1."""
     inputs = SAMPLES.inputs.take(OUT)
     elsewhere = replace(inputs, sections=np.ones(len(inputs), dtype=np.intp))
-    seen = fitted.having_seen(elsewhere).factored(elsewhere)
+    seen = fitted.adapted_to(elsewhere).factored(elsewhere)
     assert np.allclose(seen.basis.shares, [0.0, 0.0, 1.0])
 
 
 def test_a_fit_of_an_earlier_version_does_not_know_its_sources(fitted: CokrigingPredictor) -> None:
     """Without the array it is restored, and predicts, with shares unknown."""
-    arrays = {name: array for name, array in fitted.arrays().items() if name != "basis.sources"}
+    arrays = {name: array for name, array in fitted.arrays().items() if name != "basis.attribution"}
     again = Cokriging().restore(fitted.genes, arrays, json.loads(json.dumps(fitted.summary())))
     assert isinstance(again, CokrigingPredictor)
     assert again.basis.shares is None
     inputs = SAMPLES.inputs.take(OUT)
     assert np.array_equal(predict(again, inputs).mean, predict(fitted, inputs).mean)
     assert (
-        again.having_seen(replace(inputs, sections=np.ones(len(inputs), dtype=np.intp))).basis.shares is None
+        again.adapted_to(replace(inputs, sections=np.ones(len(inputs), dtype=np.intp))).basis.shares is None
     )

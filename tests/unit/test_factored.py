@@ -15,7 +15,7 @@ from histosge.datasets import synthetic
 from histosge.errors import DataError, UsageError
 from histosge.io.writers import factors, h5ad
 from histosge.io.writers.measured import OTHERS
-from histosge.prediction.attribution import ORIGINS, Sources
+from histosge.prediction.attribution import ORIGINS, Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.prediction.unfitted_genes import extend
 from histosge.section.expression import log_cp10k
@@ -37,10 +37,10 @@ def basis_of(genes: np.ndarray) -> Basis:
 
 
 BASIS = basis_of(SECTION.genes[CHOSEN])
-FIELDS = RNG.normal(size=(len(PLACES), K)).astype(np.float32)
-FIELD_SD = RNG.uniform(0.01, 1.0, (len(PLACES), K)).astype(np.float32)
+SCORES = RNG.normal(size=(len(PLACES), K)).astype(np.float32)
+SCORE_SD = RNG.uniform(0.01, 1.0, (len(PLACES), K)).astype(np.float32)
 FACTS = {"seed": 3, "nothing": None, "nested": {"a/b": 1.5}}
-FACTORED = FactoredPrediction(PLACES, BASIS, FIELDS, FIELD_SD, FACTS)
+FACTORED = FactoredPrediction(PLACES, BASIS, SCORES, SCORE_SD, FACTS)
 
 
 def test_a_gene_is_its_offset_and_a_weighted_sum_of_fields() -> None:
@@ -49,11 +49,11 @@ def test_a_gene_is_its_offset_and_a_weighted_sum_of_fields() -> None:
     name = str(BASIS.genes[row])
     mean = [
         BASIS.offset[row] + sum(f * w for f, w in zip(place, BASIS.loadings[row], strict=True))
-        for place in FIELDS
+        for place in SCORES
     ]
     assert np.allclose(FACTORED.gene(name), np.maximum(mean, 0), atol=1e-5)
     variance = np.array(
-        [sum((s * w) ** 2 for s, w in zip(sd, BASIS.loadings[row], strict=True)) for sd in FIELD_SD]
+        [sum((s * w) ** 2 for s, w in zip(sd, BASIS.loadings[row], strict=True)) for sd in SCORE_SD]
     )
     assert np.allclose(FACTORED.gene_sd(name), np.sqrt(variance) * BASIS.calibration_factor[row], rtol=1e-4)
     noisy = np.sqrt(variance + BASIS.noise_sd[row] ** 2) * BASIS.calibration_factor[row]
@@ -62,7 +62,7 @@ def test_a_gene_is_its_offset_and_a_weighted_sum_of_fields() -> None:
 
 def test_the_spread_is_that_of_draws() -> None:
     """The standard deviation of a gene is the one of fields drawn at random, where nothing is cut."""
-    draws = FIELDS[0] + FIELD_SD[0] * np.random.default_rng(0).normal(size=(200_000, K))
+    draws = SCORES[0] + SCORE_SD[0] * np.random.default_rng(0).normal(size=(200_000, K))
     drawn = draws @ BASIS.loadings.T.astype(float)
     expected = drawn.std(axis=0) * BASIS.calibration_factor
     sd = FACTORED.take([0]).whole().sd
@@ -85,7 +85,7 @@ def test_blocks_make_the_matrix_whatever_their_size(monkeypatch: pytest.MonkeyPa
 
 def test_without_spread_there_is_none() -> None:
     """A prediction that does not know how sure it is does not pretend."""
-    unsure = replace(FACTORED, field_sd=None)
+    unsure = replace(FACTORED, score_sd=None)
     assert unsure.gene_sd(str(BASIS.genes[0])) is None
     assert unsure.whole().sd is None
 
@@ -96,19 +96,19 @@ def test_unknown_and_repeated_genes_are_sentences() -> None:
         FACTORED.gene(str(BASIS.genes[0]) + "x")
     with pytest.raises(DataError, match="twice"):
         BASIS.take([1, 1])
-    with pytest.raises(DataError, match="fields"):
-        FactoredPrediction(PLACES, BASIS, FIELDS[:, :3])
+    with pytest.raises(DataError, match="scores"):
+        FactoredPrediction(PLACES, BASIS, SCORES[:, :3])
 
 
 def test_factors_come_back(tmp_path: Path) -> None:
     """Fields and loadings to the bit, deviations of factors to a thousandth, places and provenance whole."""
     found = factors.read(factors.write(tmp_path / "factors.h5ad", SECTION, FACTORED))
-    assert np.array_equal(found.fields, FIELDS)
+    assert np.array_equal(found.scores, SCORES)
     for name in ("genes", "offset", "loadings", "noise_sd", "calibration_factor"):
         assert np.array_equal(getattr(found.basis, name), getattr(BASIS, name)), name
-    assert np.isnan(found.basis.skill).all()
-    assert found.field_sd is not None
-    assert np.allclose(found.field_sd, FIELD_SD, rtol=1e-3)
+    assert np.isnan(found.basis.r_loo).all()
+    assert found.score_sd is not None
+    assert np.allclose(found.score_sd, SCORE_SD, rtol=1e-3)
     assert found.provenance == FACTS == h5ad.provenance(tmp_path / "factors.h5ad")
     for name in ("lattice_xy", "parent", "subspot", "observed", "in_tissue"):
         assert np.array_equal(getattr(found.locations, name), getattr(PLACES, name)), name
@@ -119,13 +119,13 @@ def test_factors_come_back(tmp_path: Path) -> None:
 def known(basis: Basis) -> Basis:
     """The same, knowing that its fields come from three places."""
     parts = np.random.default_rng(2).normal(size=(3, 80, K)) * np.array([1.0, 0.7, 0.4])[:, None, None]
-    return replace(basis, sources=Sources.of(parts))
+    return replace(basis, attribution=Attribution.of(parts))
 
 
 def test_shares_are_of_each_genes_own_parts() -> None:
     """What a part of a gene has in common with the whole of it, over the whole, whichever fields it is made of."""
     parts = np.random.default_rng(2).normal(size=(3, 80, K))
-    shares = Sources.of(parts).shares(BASIS.loadings)
+    shares = Attribution.of(parts).shares(BASIS.loadings)
     genes = np.stack([part @ BASIS.loadings.T.astype(float) for part in parts])
     whole = genes.sum(axis=0)
     for row in range(0, len(BASIS), 7):
@@ -137,17 +137,19 @@ def test_shares_are_of_each_genes_own_parts() -> None:
 def test_a_part_against_the_whole_counts_as_none_and_no_pattern_has_no_parts() -> None:
     """Shares are never negative and add up to 1; a gene that is the same everywhere has three zeros."""
     wave = np.random.default_rng(0).normal(size=(50, 1))
-    found = Sources.of(np.stack([2 * wave, -0.5 * wave, 0.5 * wave])).shares(np.array([[1.0], [0.0], [1e-9]]))
+    found = Attribution.of(np.stack([2 * wave, -0.5 * wave, 0.5 * wave])).shares(
+        np.array([[1.0], [0.0], [1e-9]])
+    )
     assert np.allclose(found, [[0.8, 0.0, 0.2], [0, 0, 0], [0, 0, 0]])
-    assert np.allclose(known(BASIS).sources.elsewhere().shares(BASIS.loadings), [0, 0, 1])  # type: ignore[union-attr]
+    assert np.allclose(known(BASIS).attribution.as_auxiliary().shares(BASIS.loadings), [0, 0, 1])  # type: ignore[union-attr]
 
 
 def test_sources_belong_to_their_fields() -> None:
     """Matrices of another number of factors, or that are none, are refused."""
-    with pytest.raises(DataError, match="sources of 5 factors, got 4"):
-        replace(BASIS, sources=Sources(np.zeros((3, 4, 4))))
-    with pytest.raises(DataError, match="fields × fields"):
-        Sources(np.zeros((2, 5, 5)))
+    with pytest.raises(DataError, match="attribution of 5 factors, got 4"):
+        replace(BASIS, attribution=Attribution(np.zeros((3, 4, 4))))
+    with pytest.raises(DataError, match="factors × factors"):
+        Attribution(np.zeros((2, 5, 5)))
 
 
 def test_genes_outside_the_panel_have_shares_too() -> None:
@@ -156,8 +158,8 @@ def test_genes_outside_the_panel_have_shares_too() -> None:
     scores = RNG.normal(size=(len(SECTION), K))
     whole = extend(basis, scores, SECTION.counts, SECTION.genes)
     assert whole.shares is not None
-    assert basis.sources is not None
-    assert np.allclose(whole.shares[40:], basis.sources.shares(whole.loadings[40:]))
+    assert basis.attribution is not None
+    assert np.allclose(whole.shares[40:], basis.attribution.shares(whole.loadings[40:]))
     assert (whole.shares[40:].sum(axis=1) > 0.99).any()
     some = whole.take([50, 3])
     assert some.shares is not None
@@ -176,8 +178,8 @@ def test_shares_come_back_from_the_file(tmp_path: Path) -> None:
     again = factors.read(path).basis.shares
     assert again is not None
     assert np.allclose(again, basis.shares, atol=1e-5)
-    broken = replace(basis, sources=Sources(np.full((3, K, K), np.nan)))
-    with pytest.raises(DataError, match="finite sources"):
+    broken = replace(basis, attribution=Attribution(np.full((3, K, K), np.nan)))
+    with pytest.raises(DataError, match="finite attribution"):
         factors.write(tmp_path / "broken.h5ad", SECTION, replace(FACTORED, basis=broken))
 
 
@@ -186,7 +188,7 @@ def test_a_file_without_shares_still_reads(tmp_path: Path) -> None:
     path = factors.write(tmp_path / "factors.h5ad", SECTION, FACTORED)
     adata = anndata.read_h5ad(path)
     assert not [name for name in adata.var if name.startswith("from_")]
-    assert "sources" not in adata.uns
+    assert "attribution" not in adata.uns
     assert factors.read(path).basis.shares is None
 
 
@@ -228,13 +230,13 @@ def test_scanpy_opens_factors(tmp_path: Path) -> None:
     assert adata.X is None
     assert adata.shape == (len(PLACES), 40)
     gene = str(BASIS.genes[7])
-    made = adata.var["offset"][gene] + adata.obsm["fields"] @ adata[:, gene].varm["loadings"][0]
+    made = adata.var["offset"][gene] + adata.obsm["factor_scores"] @ adata[:, gene].varm["loadings"][0]
     assert np.allclose(np.maximum(made, 0), FACTORED.gene(gene), atol=1e-5)
     assert list(adata.var["gene_ids"]) == list(SECTION.gene_ids[CHOSEN])
-    scanpy.pp.neighbors(adata, use_rep="fields")
+    scanpy.pp.neighbors(adata, use_rep="factor_scores")
     squidpy.gr.spatial_neighbors(adata, n_neighs=6, coord_type="generic")
     adata.write_h5ad(tmp_path / "again.h5ad")
-    assert np.array_equal(factors.read(tmp_path / "again.h5ad").fields, FIELDS)
+    assert np.array_equal(factors.read(tmp_path / "again.h5ad").scores, SCORES)
 
 
 def test_damaged_files_are_sentences(tmp_path: Path) -> None:
@@ -251,11 +253,11 @@ def test_damaged_files_are_sentences(tmp_path: Path) -> None:
             read(tmp_path / "other.h5ad")
 
 
-@pytest.mark.parametrize("part", ["fields", "offset"])
+@pytest.mark.parametrize("part", ["scores", "offset"])
 def test_nothing_that_is_not_finite_is_written(tmp_path: Path, part: str) -> None:
     """NaN in a field or a loading is refused, and leaves no file."""
-    if part == "fields":
-        broken = replace(FACTORED, fields=np.where(FIELDS > 2, np.nan, FIELDS))
+    if part == "scores":
+        broken = replace(FACTORED, scores=np.where(SCORES > 2, np.nan, SCORES))
     else:
         broken = replace(FACTORED, basis=replace(BASIS, offset=BASIS.offset * np.float32("nan")))
     with pytest.raises(DataError, match=part):

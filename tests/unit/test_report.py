@@ -143,7 +143,7 @@ def test_a_budget_keeps_the_genes_most_wanted() -> None:
 @pytest.mark.parametrize("many", [False, True])
 def test_factors_and_columns_are_as_exact_as_they_say(many: bool) -> None:
     """Multiplied out from codes, means and standard deviations differ from the file's by no more than stated."""
-    prediction = FACTORED if not many else replace(FACTORED, field_sd=None).whole()
+    prediction = FACTORED if not many else replace(FACTORED, score_sd=None).whole()
     packed = pack(prediction)
     n, g = len(PLACES), 12
     if many:
@@ -159,12 +159,12 @@ def test_factors_and_columns_are_as_exact_as_they_say(many: bool) -> None:
         name: np.array(about[name]["low"])[:, None]
         + np.array(about[name]["step"])[:, None]
         * np.frombuffer(unpacked(packed.blobs[name]), "<u2").reshape(3, n)
-        for name in ("fields", "field_sd")
+        for name in ("scores", "score_sd")
     }
     step = np.frombuffer(unpacked(packed.blobs["loading_step"]), "<f4")[:, None]
     loadings = np.frombuffer(unpacked(packed.blobs["loadings"]), "<i2").reshape(g, 3) * step.astype(float)
-    mean = np.maximum(prediction.basis.offset + (loadings @ parts["fields"]).T, 0)
-    sd = np.sqrt((loadings**2 @ parts["field_sd"] ** 2).T) * 1.2
+    mean = np.maximum(prediction.basis.offset + (loadings @ parts["scores"]).T, 0)
+    sd = np.sqrt((loadings**2 @ parts["score_sd"] ** 2).T) * 1.2
     whole = prediction.whole()
     assert whole.sd is not None
     assert packed.error_sd is not None
@@ -234,8 +234,8 @@ def test_the_page_says_what_the_image_and_other_sections_added(
 ) -> None:
     """Both shares in words, and what a shuffled image would have done; other sections only where there are any."""
     skill = {"fitted": 0.4, "positions": 0.3, "shuffled_image": 0.2}
-    fit = {"image_share": 0.5, "share_of_histology": 0.31, "skill_of_factors": skill}
-    (folder / "run.json").write_text(json.dumps(RECORD | {"fit": fit | {"share_of_auxiliary": auxiliary}}))
+    fit = {"image_weight": 0.5, "weight_of_histology": 0.31, "r_loo_factors": skill}
+    (folder / "run.json").write_text(json.dumps(RECORD | {"fit": fit | {"weight_of_auxiliary": auxiliary}}))
     text = write(folder).read_text()
     assert "31 % of the predicted pattern comes from it" in text
     assert ("25 % from spots of other sections" in text) == told
@@ -315,7 +315,7 @@ def test_a_matrix_too_large_keeps_the_genes_shown(tmp_path: Path, monkeypatch: p
     """Genes that a page has no room for are left out, those that were drawn last of all, and the page says so."""
     from histosge.report import folder as folders
 
-    h5ad.write(tmp_path / "prediction.h5ad", SECTION, replace(FACTORED, field_sd=None).whole())
+    h5ad.write(tmp_path / "prediction.h5ad", SECTION, replace(FACTORED, score_sd=None).whole())
     (tmp_path / "run.json").write_text(json.dumps(RECORD | {"genes_shown": [str(SECTION.genes[-1])]}))
     monkeypatch.setattr(folders, "_MOST_VALUES", 5 * len(PLACES))
     found = collect(tmp_path)

@@ -14,7 +14,7 @@ from histosge._runtime.types import Array
 from histosge.datasets.synthetic import Synthetic, synthetic
 from histosge.errors import UsageError
 from histosge.metrics.pearson import pearson
-from histosge.models.base import SightedPredictor, predict
+from histosge.models.base import AdaptivePredictor, predict
 from histosge.models.cokriging.model import Cokriging
 from histosge.models.cokriging.standardise import reliability
 from histosge.section.inputs import joined, unseen
@@ -179,8 +179,8 @@ def test_an_unseen_sections_staining_is_absorbed() -> None:
     stained = replace(plain, features=np.asarray(plain.features[:]) * 1.5 + 2.0)  # type: ignore[index]
     answers = []
     for inputs in (plain, stained):
-        assert isinstance(fitted.predictor, SightedPredictor)
-        answers.append(predict(fitted.predictor.having_seen(inputs), inputs).mean)
+        assert isinstance(fitted.predictor, AdaptivePredictor)
+        answers.append(predict(fitted.predictor.adapted_to(inputs), inputs).mean)
     assert np.allclose(answers[0], answers[1], atol=1e-3)
     assert not np.allclose(answers[0], predict(fitted.predictor, stained).mean, atol=1e-2)
 
@@ -223,7 +223,7 @@ def test_intervals_and_skill_are_those_of_the_target() -> None:
     rng = np.random.default_rng(0)
     noise = replace(second, counts=sparse.csr_matrix(rng.poisson(5.0, second.counts.shape).astype(float)))
     alone, beside = (fit(first, RECIPE, auxiliary=others).predictor for others in ((), (noise,)))
-    told = [float(each.summary()["skill_left_out"]) for each in (alone, beside)]
+    told = [float(each.summary()["r_loo"]) for each in (alone, beside)]
     assert told[1] > 0.8 * told[0]
 
 
@@ -251,9 +251,9 @@ def test_what_sections_differ_in_is_not_reliable() -> None:
 def test_large_siblings_are_thinned_before_the_target_is() -> None:
     """Where all spots are too many for an exact fit, all spots of the target are kriged, and some others."""
     first, second = tissue(0).section, tissue(1).section
-    pool, model = Pool.of(first, [second]), Cokriging(image=False, exact=len(first) + 20, landmarks=10)
+    pool, model = Pool.of(first, [second]), Cokriging(image=False, exact=len(first) + 20, inducing_points=10)
     inputs = joined([_places(first), _places(second)])  # type: ignore[list-item]
     predictor = model.fit(pool.gather(pool.choose("all"), inputs))
-    assert predictor.summary()["landmarks"] == len(first) + 20
-    assert np.array_equal(predictor.landmarks.xy_um[: len(first)], first.spots.xy)
-    assert len(predictor.scores()[0]) == len(first) + 20
+    assert predictor.summary()["inducing_points"] == len(first) + 20
+    assert np.array_equal(predictor.inducing_points.xy_um[: len(first)], first.spots.xy)
+    assert len(predictor.left_out_scores()[0]) == len(first) + 20

@@ -43,10 +43,10 @@ def test_maps_have_the_same_bits_on_one_core_and_on_two(monkeypatch: pytest.Monk
         Samples(Inputs(at_spots(SECTION)), expression, SECTION.genes, depth)
     )
     places = Inputs(upsampled(SECTION, 4))
-    assert len(list(_pieces.pieces(len(places), len(predictor.landmarks)))) > 10
+    assert len(list(_pieces.pieces(len(places), len(predictor.inducing_points)))) > 10
     maps = []
     for cores in (1, 2):
         with threadpool_limits(cores, user_api="blas"):
             maps.append(predictor.factored(places))
-    assert np.array_equal(maps[0].fields, maps[1].fields)
-    assert np.array_equal(maps[0].field_sd, maps[1].field_sd)
+    assert np.array_equal(maps[0].scores, maps[1].scores)
+    assert np.array_equal(maps[0].score_sd, maps[1].score_sd)

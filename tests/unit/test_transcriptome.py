@@ -52,9 +52,9 @@ def krige(places: np.ndarray) -> tuple[Basis, np.ndarray, np.ndarray, np.ndarray
 def test_held_out_genes_follow_their_truth() -> None:
     """Loadings found by regression predict unseen genes at unseen places nearly as well as loadings from the panel."""
     places = upsampled(SECTION, 4)
-    basis, left_out, _, fields = krige(places.xy)
+    basis, left_out, _, scores = krige(places.xy)
     whole = extend(basis, left_out, SECTION.counts, SECTION.genes)
-    predicted = FactoredPrediction(places, whole, fields)
+    predicted = FactoredPrediction(places, whole, scores)
     truth = TISSUE.truth(places.xy)
     column = {str(name): index for index, name in enumerate(SECTION.genes)}
 
@@ -81,8 +81,8 @@ def test_skill_is_what_a_second_measurement_shows() -> None:
     predicted = whole.offset + left_out @ whole.loadings.T
     varies = predicted.std(axis=0) > 0
     shown = [pearsonr(predicted[:, j], measured[:, j]).statistic for j in np.flatnonzero(varies)]
-    assert np.mean(whole.skill[varies]) == pytest.approx(np.mean(shown), abs=0.03)
-    assert pearsonr(whole.skill[varies], shown).statistic > 0.9
+    assert np.mean(whole.r_loo[varies]) == pytest.approx(np.mean(shown), abs=0.03)
+    assert pearsonr(whole.r_loo[varies], shown).statistic > 0.9
 
 
 def test_noise_has_no_skill() -> None:
@@ -90,9 +90,9 @@ def test_noise_has_no_skill() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(300, 20))
     expression = sparse.csr_matrix(rng.gamma(1.0, 1.0, (300, 400)))
-    skill = regress(np.arange(400).astype(str), expression, scores).skill
-    assert abs(float(np.mean(skill))) < 0.03
-    assert float(np.abs(skill).max()) < 0.35
+    r_loo = regress(np.arange(400).astype(str), expression, scores).r_loo
+    assert abs(float(np.mean(r_loo))) < 0.03
+    assert float(np.abs(r_loo).max()) < 0.35
 
 
 def test_leaving_out_is_what_refitting_says() -> None:
@@ -186,8 +186,8 @@ def test_genes_that_do_not_vary_are_known_exactly() -> None:
     found = regress(np.array(["none", "same", "once"]), sparse.csr_matrix(expression), scores)
     assert np.allclose(found.offset[:2], [0.0, 1.5])
     assert not found.loadings[:2].any()
-    assert not found.skill[:2].any()
-    for name in ("offset", "loadings", "noise_sd", "calibration_factor", "skill"):
+    assert not found.r_loo[:2].any()
+    for name in ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo"):
         assert np.isfinite(getattr(found, name)).all(), name
 
 
@@ -203,9 +203,9 @@ def test_poor_scores_make_no_nan(case: str) -> None:
         scores[:, 1:] = scores[:, :1]
     expression = sparse.csr_matrix(rng.gamma(1.0, 1.0, (n, 20)))
     found = regress(np.arange(20).astype(str), expression, scores)
-    for name in ("offset", "loadings", "noise_sd", "calibration_factor", "skill"):
+    for name in ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo"):
         assert np.isfinite(getattr(found, name)).all(), name
-    assert np.abs(found.skill).max() <= 1.0 + 1e-6
+    assert np.abs(found.r_loo).max() <= 1.0 + 1e-6
 
 
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,7 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = extend(basis, left_out, SECTION.counts, SECTION.genes, score_sd=sd)
     monkeypatch.setattr("histosge.prediction.unfitted_genes._BLOCK", 1)
     one_by_one = extend(basis, left_out, SECTION.counts, SECTION.genes, score_sd=sd)
-    for name in ("offset", "loadings", "noise_sd", "calibration_factor", "skill"):
+    for name in ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo"):
         assert np.allclose(getattr(at_once, name), getattr(one_by_one, name), atol=1e-5), name
 
 
@@ -241,7 +241,7 @@ def test_draws_have_the_moments_promised() -> None:
     assert np.allclose(drawn.mean(axis=0), expected.mean, atol=5 * expected.sd.max() / 4000**0.5)
     assert np.allclose(drawn.std(axis=0), expected.sd, rtol=0.06)
     loadings = basis.loadings[:4]
-    covariance = (loadings * prediction.field_sd[0] ** 2) @ loadings.T * 1.3**2  # type: ignore[index]
+    covariance = (loadings * prediction.score_sd[0] ** 2) @ loadings.T * 1.3**2  # type: ignore[index]
     assert np.allclose(np.cov(drawn[:, 0].T), covariance, atol=0.1 * np.abs(covariance).max())
     noisy = np.stack(list(prediction.draws(4000, names, seed=1, observation=True)))
     with_noise = prediction.whole(names, observation=True).sd

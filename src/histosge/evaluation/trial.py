@@ -19,7 +19,7 @@ from histosge.errors import DataError, UsageError
 from histosge.io.readers import read
 from histosge.metrics import Case
 from histosge.metrics.ceiling import noise_ceiling
-from histosge.models.base import Model, Predictor, Runtime, SightedPredictor, predict
+from histosge.models.base import AdaptivePredictor, Model, Predictor, Runtime, predict
 from histosge.section import splits
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.genes import GenePanel
@@ -143,8 +143,8 @@ def _outcome(plan: Plan, cell: Cell, study: Study, compute: Compute, pipeline: P
     fit_cost = gauge.cost
     with gauge:
         asked = inputs.take(np.arange(len(study.target)))
-        if not len(study.training) and isinstance(predictor, SightedPredictor):
-            predictor = predictor.having_seen(asked)
+        if not len(study.training) and isinstance(predictor, AdaptivePredictor):
+            predictor = predictor.adapted_to(asked)
         found = predict(predictor, asked)
     case = _case(study, panel, found.mean, found.sd)
     frame = tidy(score(case, _rows(study)), panel.names, _labels(cell, study))

@@ -138,7 +138,7 @@ def _write_h5ad(job: _Job) -> None:
 
     chosen = job.chosen
     with atomic_path(job.out) as draft:
-        has_sd = chosen.field_sd is not None
+        has_sd = chosen.score_sd is not None
         h5ad.stream(
             draft,
             job.section,

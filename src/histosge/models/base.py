@@ -16,6 +16,7 @@ from histosge.prediction.prediction import Prediction
 from histosge.section.inputs import Inputs, Samples
 
 __all__ = [
+    "AdaptivePredictor",
     "Block",
     "Crop",
     "FactoredPredictor",
@@ -24,7 +25,6 @@ __all__ = [
     "Needs",
     "Predictor",
     "Runtime",
-    "SightedPredictor",
     "predict",
 ]
 
@@ -151,16 +151,16 @@ class FactoredPredictor(Predictor, Protocol):
         """Predict at all places, kept as factors."""
         ...
 
-    def scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
+    def left_out_scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
         """Return mean and standard deviation of each factor at each fitted spot, predicted from all others."""
         ...
 
 
 @runtime_checkable
-class SightedPredictor(Predictor, Protocol):
+class AdaptivePredictor(Predictor, Protocol):
     """A predictor that does better where it has looked at a section before it is asked about places in it."""
 
-    def having_seen(self, inputs: Inputs) -> Predictor:
+    def adapted_to(self, inputs: Inputs) -> Predictor:
         """Return one that has looked at places all over a section of which no spot was fitted."""
         ...
 

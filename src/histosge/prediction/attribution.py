@@ -9,7 +9,7 @@ import numpy as np
 from histosge._runtime.types import Array, Float, frozen
 from histosge.errors import DataError
 
-__all__ = ["ORIGINS", "Sources"]
+__all__ = ["ORIGINS", "Attribution"]
 
 #: what a prediction is a sum of: measurements of the section, by position and by its image, and those of its siblings
 ORIGINS = ("position", "histology", "auxiliary")
@@ -18,7 +18,7 @@ _LEAST = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sources:
+class Attribution:
     """Covariances of the parts of each field with the whole of each other one; any gene's shares follow from them.
 
     A field is a sum of three parts, of :data:`ORIGINS`. A gene is a sum of fields, so that its parts and their
@@ -35,11 +35,11 @@ class Sources:
     def __post_init__(self) -> None:
         shape = np.shape(self.forms)
         if len(shape) != 3 or shape[0] != len(ORIGINS) or shape[1] != shape[2]:
-            raise DataError(f"Expected {len(ORIGINS)} matrices of fields × fields, got {shape}.")
+            raise DataError(f"Expected {len(ORIGINS)} matrices of factors × factors, got {shape}.")
         object.__setattr__(self, "forms", frozen(self.forms))
 
     @classmethod
-    def of(cls, parts: Float[np.ndarray, "3 n k"]) -> Sources:
+    def of(cls, parts: Float[np.ndarray, "3 n k"]) -> Attribution:
         """Compare the parts of each field at some places, in the order of :data:`ORIGINS`, with the whole."""
         parts = parts - parts.mean(axis=1, keepdims=True)
         whole = parts.sum(axis=0)
@@ -60,8 +60,8 @@ class Sources:
         total = kept.sum(axis=1, keepdims=True)
         return np.asarray(np.divide(kept, total, out=np.zeros_like(kept), where=varies))
 
-    def elsewhere(self) -> Sources:
+    def as_auxiliary(self) -> Attribution:
         """Return the sources at places of a section of which no spot was fitted: all is the other sections'."""
         forms = np.zeros_like(self.forms)
         forms[ORIGINS.index("auxiliary")] = self.forms.sum(axis=0)
-        return Sources(forms)
+        return Attribution(forms)

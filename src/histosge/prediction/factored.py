@@ -13,7 +13,7 @@ from histosge._runtime.types import Array, Float, frozen
 from histosge.errors import DataError, UsageError
 from histosge.section.locations import Locations
 
-from .attribution import Sources
+from .attribution import Attribution
 from .prediction import Prediction
 
 __all__ = ["Basis", "FactoredPrediction"]
@@ -24,7 +24,7 @@ _BLOCK_BYTES = 1 << 24
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Basis:
-    """How each gene is made of factors: ``offset + loadings · fields``, cut at 0, in log1p(CP10k).
+    """How each gene is made of factors: ``offset + loadings · scores``, cut at 0, in log1p(CP10k).
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class Basis:
         Standard deviation of one measurement around what the factors say.
     calibration_factor
         Factor on all standard deviations that makes intervals cover what they promise; 1 where uncalibrated.
-    skill
+    r_loo
         Correlation of each gene with what was measured, at spots left out of the fit; NaN where unknown.
-    sources
+    attribution
         Where the fields come from; ``None`` where unknown.
     """
 
@@ -49,22 +49,24 @@ class Basis:
     loadings: Float[np.ndarray, "g k"]
     noise_sd: Float[np.ndarray, " g"]
     calibration_factor: Float[np.ndarray, " g"]
-    skill: Float[np.ndarray, " g"]
-    sources: Sources | None = field(default=None, kw_only=True)
+    r_loo: Float[np.ndarray, " g"]
+    attribution: Attribution | None = field(default=None, kw_only=True)
     # rows in the order of their names, to find genes in no time
     _order: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         genes = np.asarray(self.genes, dtype=str)
         object.__setattr__(self, "genes", frozen(genes))
-        for name in ("offset", "loadings", "noise_sd", "calibration_factor", "skill"):
+        for name in ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo"):
             part = getattr(self, name)
             if len(part) != len(genes):
                 raise DataError(f"Expected {name} of {len(genes)} genes, got {len(part)}.")
             object.__setattr__(self, name, frozen(part))
         factors = self.loadings.shape[1]
-        if self.sources is not None and len(self.sources.forms[0]) != factors:
-            raise DataError(f"Expected sources of {factors} factors, got {len(self.sources.forms[0])}.")
+        if self.attribution is not None and len(self.attribution.forms[0]) != factors:
+            raise DataError(
+                f"Expected an attribution of {factors} factors, got {len(self.attribution.forms[0])}."
+            )
         order = np.argsort(genes)
         repeated = genes[order][1:] == genes[order][:-1]
         if repeated.any():
@@ -77,7 +79,7 @@ class Basis:
     @property
     def shares(self) -> Float[np.ndarray, "g 3"] | None:
         """Share of each gene's pattern from position, histology and siblings; ``None`` where unknown."""
-        return None if self.sources is None else self.sources.shares(self.loadings)
+        return None if self.attribution is None else self.attribution.shares(self.loadings)
 
     def columns(self, genes: Sequence[str]) -> Array:
         """Return where genes are.
@@ -102,8 +104,8 @@ class Basis:
 
     def take(self, index: Any) -> Basis:
         """Return the genes at ``index``."""
-        names = ("genes", "offset", "loadings", "noise_sd", "calibration_factor", "skill")
-        return Basis(*(getattr(self, name)[index] for name in names), sources=self.sources)
+        names = ("genes", "offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
+        return Basis(*(getattr(self, name)[index] for name in names), attribution=self.attribution)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,9 +118,9 @@ class FactoredPrediction:
         Where.
     basis
         How genes are made of factors.
-    fields
+    scores
         Mean of each factor at each place.
-    field_sd
+    score_sd
         Standard deviation of each factor at each place (factors are independent), or ``None``.
     provenance
         What made it: plain values only.
@@ -126,13 +128,13 @@ class FactoredPrediction:
 
     locations: Locations
     basis: Basis
-    fields: Float[np.ndarray, "n k"]
-    field_sd: Float[np.ndarray, "n k"] | None = None
+    scores: Float[np.ndarray, "n k"]
+    score_sd: Float[np.ndarray, "n k"] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (len(self.locations), self.basis.loadings.shape[1])
-        for name in ("fields", "field_sd"):
+        for name in ("scores", "score_sd"):
             part = getattr(self, name)
             if part is not None and part.shape != shape:
                 raise DataError(f"Expected {name} of shape {shape}, got {part.shape}.")
@@ -184,8 +186,8 @@ class FactoredPrediction:
 
     def take(self, index: Any) -> FactoredPrediction:
         """Return the prediction at the places ``index``."""
-        sd = None if self.field_sd is None else self.field_sd[index]
-        return replace(self, locations=self.locations.take(index), fields=self.fields[index], field_sd=sd)
+        sd = None if self.score_sd is None else self.score_sd[index]
+        return replace(self, locations=self.locations.take(index), scores=self.scores[index], score_sd=sd)
 
     def blocks(
         self, genes: Sequence[str] | None = None, *, observation: bool = False
@@ -231,7 +233,7 @@ class FactoredPrediction:
         UsageError
             For unknown genes, or where it is not known how sure the fields are.
         """
-        if self.field_sd is None:
+        if self.score_sd is None:
             raise UsageError(
                 "There is nothing to draw from: the standard deviations of the fields are not known."
             )
@@ -239,27 +241,27 @@ class FactoredPrediction:
         for draw in range(number):
             rng = np.random.default_rng([seed, draw])
             # factors away from their means, as far as calibration says
-            away = rng.standard_normal(self.fields.shape, dtype=np.float32) * self.field_sd
+            away = rng.standard_normal(self.scores.shape, dtype=np.float32) * self.score_sd
             moved = away @ basis.loadings[columns].T
             if observation:
                 noise = rng.standard_normal(moved.shape, dtype=np.float32)
                 moved = moved + noise * basis.noise_sd[columns]
-            middle = basis.offset[columns] + self.fields @ basis.loadings[columns].T
+            middle = basis.offset[columns] + self.scores @ basis.loadings[columns].T
             yield np.asarray(
                 np.maximum(middle + moved * basis.calibration_factor[columns], 0.0), dtype=np.float32
             )
 
     def _mean(self, columns: Array, rows: Any) -> Array:
         basis = self.basis
-        mean = basis.offset[columns] + self.fields[rows] @ basis.loadings[columns].T
+        mean = basis.offset[columns] + self.scores[rows] @ basis.loadings[columns].T
         return np.asarray(np.maximum(mean, 0.0), dtype=np.float32)
 
     def _spread(self, columns: Array, rows: Any, *, observation: bool) -> Array | None:
-        if self.field_sd is None:
+        if self.score_sd is None:
             return None
         basis = self.basis
         # sums of squares: single precision keeps six digits of them
-        squares = np.square(self.field_sd[rows], dtype=np.float32)
+        squares = np.square(self.score_sd[rows], dtype=np.float32)
         variance = squares @ np.square(basis.loadings[columns], dtype=np.float32).T
         if observation:
             variance = variance + np.square(basis.noise_sd[columns], dtype=np.float32)

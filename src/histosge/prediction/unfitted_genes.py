@@ -13,7 +13,7 @@ from histosge.errors import DataError
 from histosge.section.expression import log_cp10k
 
 from .factored import Basis
-from .winsorise import pulled_in
+from .winsorise import winsorised
 
 __all__ = ["extend", "regress"]
 
@@ -69,9 +69,9 @@ def extend(
     if not len(further):
         return basis
     found = regress(names[further], log_cp10k(counts, columns=further), scores, score_sd=score_sd)
-    parts = ("genes", "offset", "loadings", "noise_sd", "calibration_factor", "skill")
+    parts = ("genes", "offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
     joined = (np.concatenate([getattr(basis, part), getattr(found, part)]) for part in parts)
-    return Basis(*joined, sources=basis.sources)
+    return Basis(*joined, attribution=basis.attribution)
 
 
 def regress(
@@ -86,10 +86,10 @@ def regress(
     The penalty is each gene's own: the one of highest marginal likelihood, which is known in closed form from one
     singular value decomposition of the scores. Predictions of each spot from the others come from the diagonal of the
     hat matrix. Measurements further than three standard deviations from those are pulled in (see
-    :func:`histosge.prediction.winsorise.pulled_in`; rare genes are little else) and regressed again; errors are of the measurements
-    as they were. With them
+    :func:`histosge.prediction.winsorise.winsorised`; rare genes are little else) and regressed again; errors are of
+    the measurements as they were. With them
 
-    * ``skill``: correlation of the measurement with the predicted deviation from the mean of the *other* spots. (With
+    * ``r_loo``: correlation of the measurement with the predicted deviation from the mean of the *other* spots. (With
       the mean left in, a gene that nothing is known of would have a correlation of −1: its prediction, the mean of the
       others, is low where the spot is high.) 0 for genes that do not vary: there is nothing to be skilled at;
     * ``noise_sd``: standard deviation of the errors beyond what ``score_sd`` explains;
@@ -164,12 +164,12 @@ class _Ridge:
         centred = values - level
         varies = (centred**2).sum(axis=0) > 0
         _, expected, _ = self._fitted(centred)
-        slope, expected, beyond = self._fitted(pulled_in(centred, expected))
+        slope, expected, beyond = self._fitted(winsorised(centred, expected))
         loadings = slope.T @ self.right
         offset = level - loadings @ self.mean
-        skill = np.where(varies, _correlation(beyond, centred), 0.0)
+        r_loo = np.where(varies, _correlation(beyond, centred), 0.0)
         noise_sd, calibration_factor = self._noise(centred - expected, loadings, varies)
-        parts = (offset, loadings, noise_sd, calibration_factor, skill)
+        parts = (offset, loadings, noise_sd, calibration_factor, r_loo)
         return tuple(part.astype(np.float32) for part in parts)
 
     def _fitted(self, centred: Array) -> tuple[Array, Array, Array]:

@@ -6,14 +6,14 @@ import numpy as np
 
 from histosge._runtime.types import Float
 
-__all__ = ["OUTLIERS_SD", "pulled_in"]
+__all__ = ["WINSORISE_SD", "winsorised"]
 
 # the usual rule; further out it is rarely the tissue, and nearer it often is
-OUTLIERS_SD = 3.0
+WINSORISE_SD = 3.0
 
 
-def pulled_in(
-    values: Float[np.ndarray, "n g"], expected: Float[np.ndarray, "n g"], most: float = OUTLIERS_SD
+def winsorised(
+    values: Float[np.ndarray, "n g"], expected: Float[np.ndarray, "n g"], most: float = WINSORISE_SD
 ) -> Float[np.ndarray, "n g"]:
     """Return measurements, centred, no further from what is expected of them than ``most`` standard deviations.
 

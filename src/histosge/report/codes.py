@@ -50,27 +50,27 @@ def pack(prediction: FactoredPrediction | Prediction) -> Packed:
 
 
 def _factors(prediction: FactoredPrediction) -> Packed:
-    basis, fields = prediction.basis, np.asarray(prediction.fields, dtype=np.float64)
+    basis, scores = prediction.basis, np.asarray(prediction.scores, dtype=np.float64)
     largest = np.maximum(np.abs(basis.loadings).max(axis=1, initial=0.0), 1e-12).astype(np.float64)
     step = (largest / 32767).astype(np.float32)
     loadings = np.rint(basis.loadings / step[:, None].astype(np.float64)).astype(np.int16)
-    field_codes = quantised(fields.T, 16 if fields.size * 2 <= _FINE_BYTES else 8)
-    blobs = {"fields": blob(field_codes.codes), "loadings": blob(loadings), "loading_step": blob(step)}
+    field_codes = quantised(scores.T, 16 if scores.size * 2 <= _FINE_BYTES else 8)
+    blobs = {"scores": blob(field_codes.codes), "loadings": blob(loadings), "loading_step": blob(step)}
     weight = np.abs(np.asarray(basis.loadings, dtype=np.float64))
-    reach = np.abs(fields).max(axis=0, initial=0.0) + field_codes.error
+    reach = np.abs(scores).max(axis=0, initial=0.0) + field_codes.error
     # |Δ(l·f)| ≤ |l| Δf + Δl |f|: what both roundings can do together
     error = float((weight @ field_codes.error + step / 2.0 * reach.sum()).max(initial=0.0))
-    about: dict[str, Any] = {"k": fields.shape[1], "fields": field_codes.about()}
-    tables = {name: getattr(basis, name) for name in ("offset", "calibration_factor", "noise_sd", "skill")}
+    about: dict[str, Any] = {"k": scores.shape[1], "scores": field_codes.about()}
+    tables = {name: getattr(basis, name) for name in ("offset", "calibration_factor", "noise_sd", "r_loo")}
     if (shares := basis.shares) is not None:
         tables |= {f"from_{name}": column for name, column in zip(ORIGINS, shares.T, strict=True)}
-    tables["level"] = np.maximum(basis.offset + basis.loadings @ fields.mean(axis=0), 0)
+    tables["level"] = np.maximum(basis.offset + basis.loadings @ scores.mean(axis=0), 0)
     error_sd = None
-    if prediction.field_sd is not None:
-        sd = np.asarray(prediction.field_sd, dtype=np.float64)
+    if prediction.score_sd is not None:
+        sd = np.asarray(prediction.score_sd, dtype=np.float64)
         codes = quantised(sd.T, 16 if sd.size * 2 <= _FINE_SD_BYTES else 8, from_zero=True)
-        blobs["field_sd"] = blob(codes.codes)
-        about["field_sd"] = codes.about()
+        blobs["score_sd"] = blob(codes.codes)
+        about["score_sd"] = codes.about()
         error_sd = _sd_error(weight, codes, step, sd, np.asarray(basis.calibration_factor, dtype=np.float64))
     return _with_tables(Packed({"factors": about}, blobs, error, error_sd), tables)
 

@@ -121,8 +121,8 @@ def _first(contents: Contents) -> str:
     shown = [str(name) for name in contents.record.get("genes_shown", ()) if name in prediction.genes]
     if shown:
         return shown[0]
-    if isinstance(prediction, FactoredPrediction) and np.isfinite(prediction.basis.skill).any():
-        return str(prediction.genes[int(np.nanargmax(prediction.basis.skill))])
+    if isinstance(prediction, FactoredPrediction) and np.isfinite(prediction.basis.r_loo).any():
+        return str(prediction.genes[int(np.nanargmax(prediction.basis.r_loo))])
     return str(prediction.genes[0])
 
 
@@ -197,7 +197,7 @@ def _carried(contents: Contents) -> tuple[Array, list[Chunk]]:
     prediction = contents.prediction
     rows = positions(measured.genes, prediction.genes).astype(np.int32)
     score = (
-        prediction.basis.skill
+        prediction.basis.r_loo
         if isinstance(prediction, FactoredPrediction)
         else np.zeros(len(prediction.genes))
     )

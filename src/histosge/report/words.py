@@ -96,7 +96,7 @@ def _known_skill(contents: Contents) -> Array:
     prediction = contents.prediction
     if not isinstance(prediction, FactoredPrediction):
         return np.empty(0)
-    skill = np.asarray(prediction.basis.skill)
+    skill = np.asarray(prediction.basis.r_loo)
     known: Array = skill[np.isfinite(skill)]
     return known
 
@@ -252,22 +252,22 @@ def _intervals(contents: Contents) -> Part:
 
 
 def _histology(contents: Contents) -> Part | None:
-    """Say what the image added, where the fit weighed it (facts: ``image_share``, ``skill_of_factors``)."""
+    """Say what the image added, where the fit weighed it (``image_weight`` and ``r_loo_factors`` of the fit)."""
     fit = contents.record.get("fit") or {}
-    skill = fit.get("skill_of_factors") or {}
-    if contents.image_alone or "image_share" not in fit or "fitted" not in skill:
+    skill = fit.get("r_loo_factors") or {}
+    if contents.image_alone or "image_weight" not in fit or "fitted" not in skill:
         return None
     title = "What the image added"
-    if fit["image_share"] == 0:
+    if fit["image_weight"] == 0:
         text = "Nothing: the evidence gave the image no part of the covariance, and what you see is interpolation."
         return Part(title, (text,))
-    auxiliary = float(fit.get("share_of_auxiliary", 0.0))
+    auxiliary = float(fit.get("weight_of_auxiliary", 0.0))
     others = f" and {100 * auxiliary:.0f} % from spots of other sections that look alike" if auxiliary else ""
     weighed = (
         "The image was of use where spots that look alike also express alike. Averaged over genes, "
-        f"{100 * fit.get('share_of_histology', 0):.0f} % of the predicted pattern comes from it{others}; the rest is "
+        f"{100 * fit.get('weight_of_histology', 0):.0f} % of the predicted pattern comes from it{others}; the rest is "
         "interpolation between spots. Each gene's own shares stand beside it. (In the model's terms: the evidence gave "
-        f"the image {100 * fit['image_share']:.0f} % of the covariance of places.)"
+        f"the image {100 * fit['image_weight']:.0f} % of the covariance of places.)"
     )
     rows = [("predicted from", "mean r"), ("position and image", _number(skill["fitted"]))]
     rows += [
@@ -298,7 +298,7 @@ def _skill_sentence(contents: Contents, known: Array) -> str:
 
 def _has_sd(contents: Contents) -> bool:
     prediction = contents.prediction
-    held = prediction.field_sd if isinstance(prediction, FactoredPrediction) else prediction.sd
+    held = prediction.score_sd if isinstance(prediction, FactoredPrediction) else prediction.sd
     return held is not None
 
 

@@ -21,7 +21,7 @@ from histosge.errors import DataError, UsageError
 from histosge.images.patches import PatchSource
 from histosge.images.slide import SlideImage
 from histosge.models import saving as _artefact
-from histosge.models.base import Model, Needs, Predictor, Runtime, SightedPredictor, predict
+from histosge.models.base import AdaptivePredictor, Model, Needs, Predictor, Runtime, predict
 from histosge.prediction.prediction import Prediction
 from histosge.section.genes import GenePanel, select
 from histosge.section.inputs import Inputs, joined, unseen
@@ -267,8 +267,8 @@ def sighted(fitted: Fitted, section: Section, compute: Compute = Compute()) -> F
     refuse_blind(fitted.model, section)
     there = replace(fitted, unseen=True)
     predictor = fitted.predictor
-    if isinstance(predictor, SightedPredictor):
-        predictor = predictor.having_seen(look(there, section, at_spots(section), compute))
+    if isinstance(predictor, AdaptivePredictor):
+        predictor = predictor.adapted_to(look(there, section, at_spots(section), compute))
     return replace(there, predictor=predictor)
 
 

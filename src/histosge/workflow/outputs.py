@@ -207,7 +207,7 @@ def _blocks(job: Job, inputs: Inputs, provenance: dict[str, Any]) -> Iterator[Bl
         return predictor.blocks(inputs)
     factored = replace(predictor.factored(inputs), locations=job.places, provenance=provenance)
     if not job.fitted.unseen:
-        score, score_sd = (part[: len(job.section)] for part in predictor.scores())
+        score, score_sd = (part[: len(job.section)] for part in predictor.left_out_scores())
         # every gene that was counted, not those fitted alone
         counts, genes = job.section.counts, job.section.genes
         factored = replace(factored, basis=extend(factored.basis, score, counts, genes, score_sd=score_sd))

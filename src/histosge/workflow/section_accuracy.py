@@ -41,7 +41,7 @@ class Elsewhere:
     def told(self, basis: Basis) -> Basis:
         """Return a basis that says so of its genes."""
         skill, stretch = (np.array(values, dtype=np.float32) for values in (self.skill, self.stretch))
-        return replace(basis, skill=skill, calibration_factor=basis.calibration_factor * stretch)
+        return replace(basis, r_loo=skill, calibration_factor=basis.calibration_factor * stretch)
 
     def summary(self) -> dict[str, float | None]:
         """Return what a record says of it."""

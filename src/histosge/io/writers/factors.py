@@ -11,7 +11,7 @@ import numpy as np
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.types import Array
 from histosge.errors import DataError
-from histosge.prediction.attribution import ORIGINS, Sources
+from histosge.prediction.attribution import ORIGINS, Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.section import Section
 
@@ -24,18 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["NAME", "read", "section", "write"]
 
 NAME = "factors.h5ad"
-_COLUMNS = ("offset", "noise_sd", "calibration_factor", "skill")
+_COLUMNS = ("offset", "noise_sd", "calibration_factor", "r_loo")
 _ABOUT = {
-    "X": "not held: gene = max(0, var['offset'] + obsm['fields'] @ varm['loadings'][gene]), log1p of counts per 10 000",
-    "obsm_fields": "mean of each factor at each place",
-    "obsm_field_sd": "standard deviation of each factor at each place; the factors are independent",
+    "X": "not held: gene = max(0, var['offset'] + obsm['factor_scores'] @ varm['loadings'][gene]), log1p of counts per "
+    "10 000",
+    "obsm_factor_scores": "mean of each factor score at each location",
+    "obsm_factor_score_sd": "standard deviation of each factor score at each location; the factors are independent",
     "varm_loadings": "weight of each factor in each gene",
-    "var": "offset: where all fields are 0; nugget: standard deviation of a measurement around what the factors say; "
-    "inflation: factor on standard deviations; skill: correlation with what was measured at spots, "
-    "or in sections, left out, NaN where unknown; "
-    "from_position, from_histology, from_siblings, where known: shares of the gene's pattern, which add up to 1; all 0 "
-    "for a gene without one",
-    "uns_sources": "where known: covariance of the parts of each factor (position, histology, siblings) with the whole",
+    "var": "offset: value where all factor scores are 0; noise_sd: standard deviation of one measurement around its "
+    "expectation; calibration_factor: conformal factor on all standard deviations; r_loo: leave-one-out correlation "
+    "with the measurement (of spots, or of sections), NaN where unknown; from_position, from_histology, "
+    "from_auxiliary, where known: shares of the variance of the gene's prediction, which add up to 1, or all 0 where it does not vary",
+    "uns_attribution": "where known: covariance of the components of each factor (position, histology, auxiliary "
+    "sections) with their sum",
     "uns_measured": "the section as measured: counts (spots × genes), genes, spots, spatial_um",
 }
 
@@ -44,11 +45,11 @@ def write(path: Path, section: Section, factored: FactoredPrediction) -> Path:
     """Write a prediction as ``factors.h5ad`` and return its path.
 
     An AnnData file without ``X``. ``obs``, ``obsm["spatial"]``, ``obsm["spatial_um"]``, ``uns["spatial"]`` and
-    ``uns["histosge"]`` are those of ``prediction.h5ad``; ``obsm["fields"]`` (float32) and ``obsm["field_sd"]``
-    (float16: a standard deviation to three digits) times ``varm["loadings"]`` make the genes; ``uns["measured"]`` holds
-    the section. Where it is known, ``var["from_position"]``, ``var["from_histology"]`` and ``var["from_auxiliary"]`` say
-    what each gene's pattern is made of, and ``uns["sources"]`` is what they follow from. The file appears whole or not
-    at all.
+    ``uns["histosge"]`` are those of ``prediction.h5ad``. ``obsm["factor_scores"]`` (float32) and
+    ``obsm["factor_score_sd"]`` (float16: a standard deviation to three digits) times ``varm["loadings"]`` make the
+    genes; ``uns["measured"]`` holds the section. Where it is known, ``var["from_position"]``, ``var["from_histology"]``
+    and ``var["from_auxiliary"]`` attribute each gene's variance, and ``uns["attribution"]`` is what they follow from.
+    The file appears whole or not at all.
 
     Parameters
     ----------
@@ -84,14 +85,14 @@ def read(path: Path) -> FactoredPrediction:
         When it is truncated, or was not written by histosge.
     """
     with clear_reading(path, NAME):
-        held = _held(path, ("obs", "var", "obsm", "varm/loadings", "uns/histosge", "uns/sources"))
+        held = _held(path, ("obs", "var", "obsm", "varm/loadings", "uns/histosge", "uns/attribution"))
     with clear_layout(path):
         obsm, about = held["obsm"], held["uns/histosge"]
-        sd = obsm.get("field_sd")
+        sd = obsm.get("factor_score_sd")
         return FactoredPrediction(
             layout.locations(held["obs"], obsm["spatial_um"], about["layout"]),
-            _basis(held["var"], held["varm/loadings"], held.get("uns/sources")),
-            np.asarray(obsm["fields"]),
+            _basis(held["var"], held["varm/loadings"], held.get("uns/attribution")),
+            np.asarray(obsm["factor_scores"]),
             None if sd is None else np.asarray(sd, dtype=np.float32),
             json.loads(about["provenance_json"]),
         )
@@ -127,8 +128,8 @@ def _held(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
 def _check(factored: FactoredPrediction) -> None:
     basis = factored.basis
     parts = {name: getattr(basis, name) for name in ("offset", "loadings", "noise_sd", "calibration_factor")}
-    parts["sources"] = None if basis.sources is None else basis.sources.forms
-    for name, part in {**parts, "fields": factored.fields, "field_sd": factored.field_sd}.items():
+    parts["attribution"] = None if basis.attribution is None else basis.attribution.forms
+    for name, part in {**parts, "scores": factored.scores, "score_sd": factored.score_sd}.items():
         if part is not None and not np.isfinite(part).all():
             raise DataError(
                 f"Expected finite {name}, got NaN or infinity. The fit did not converge; try another seed or preset."
@@ -142,12 +143,12 @@ def _parts(section: Section, factored: FactoredPrediction) -> dict[str, Any]:
     kept = {key: text for key, text in about["layout"]["about"].items() if key.startswith("obs")}
     about["layout"]["about"] = {**kept, **_ABOUT}
     found = layout.parts(section, places, about)
-    found["obsm"]["fields"] = np.asarray(factored.fields, dtype=np.float32)
-    if factored.field_sd is not None:
-        found["obsm"]["field_sd"] = np.asarray(factored.field_sd, dtype=np.float16)
+    found["obsm"]["factor_scores"] = np.asarray(factored.scores, dtype=np.float32)
+    if factored.score_sd is not None:
+        found["obsm"]["factor_score_sd"] = np.asarray(factored.score_sd, dtype=np.float16)
     found["uns"]["measured"] = measured.packed(section, basis.genes)
-    if basis.sources is not None:
-        found["uns"]["sources"] = np.asarray(basis.sources.forms, dtype=np.float32)
+    if basis.attribution is not None:
+        found["uns"]["attribution"] = np.asarray(basis.attribution.forms, dtype=np.float32)
     found["varm"]["loadings"] = np.asarray(basis.loadings, dtype=np.float32)
     return found | {"var": _var(section, basis)}
 
@@ -164,8 +165,10 @@ def _var(section: Section, basis: Basis) -> DataFrame:
 
 
 def _basis(var: DataFrame, loadings: Array, forms: Array | None) -> Basis:
-    offset, noise_sd, calibration_factor, skill = (var[name].to_numpy(dtype=np.float32) for name in _COLUMNS)
+    offset, noise_sd, calibration_factor, r_loo = (var[name].to_numpy(dtype=np.float32) for name in _COLUMNS)
     genes = var.index.to_numpy(dtype=str)
     # files of earlier versions do not say
-    sources = None if forms is None else Sources(np.asarray(forms))
-    return Basis(genes, offset, np.asarray(loadings), noise_sd, calibration_factor, skill, sources=sources)
+    attribution = None if forms is None else Attribution(np.asarray(forms))
+    return Basis(
+        genes, offset, np.asarray(loadings), noise_sd, calibration_factor, r_loo, attribution=attribution
+    )

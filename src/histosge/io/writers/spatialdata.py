@@ -113,7 +113,7 @@ def _matrices(prediction: Prediction | FactoredPrediction) -> tuple[Any, Any]:
         start, stop = block_info[None]["array-location"][0]
         return np.asarray(getattr(prediction.take(slice(start, stop)).whole(observation=True), name))
 
-    has = {"mean": True, "sd": prediction.field_sd is not None}
+    has = {"mean": True, "sd": prediction.score_sd is not None}
     mean, sd = (
         map_blocks(piece, name, chunks=chunks, dtype=np.float32, meta=np.zeros((0, 0), np.float32))
         if there

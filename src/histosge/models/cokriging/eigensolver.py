@@ -108,7 +108,10 @@ class Spectrum:
 
     @classmethod
     def sparse(
-        cls, covariance: Float[np.ndarray, "n m"], landmarks: Float[np.ndarray, "m m"], device: str = "cpu"
+        cls,
+        covariance: Float[np.ndarray, "n m"],
+        inducing_points: Float[np.ndarray, "m m"],
+        device: str = "cpu",
     ) -> Spectrum:
         """Carry the process by landmarks (Nyström; Quiñonero-Candela & Rasmussen 2005).
 
@@ -116,14 +119,16 @@ class Spectrum:
         ----------
         covariance
             Of the fitted spots with the landmarks.
-        landmarks
+        inducing_points
             Of the landmarks with one another.
         device
             ``"cuda"`` turns the matrix there.
         """
         from scipy.linalg import cholesky, solve_triangular
 
-        jittered = landmarks + _JITTER * np.trace(landmarks) / len(landmarks) * np.eye(len(landmarks))
+        jittered = inducing_points + _JITTER * np.trace(inducing_points) / len(inducing_points) * np.eye(
+            len(inducing_points)
+        )
         root = cholesky(jittered, lower=True)
         back = solve_triangular(root, np.eye(len(root)), lower=True, check_finite=False).T
         features = covariance @ back.astype(covariance.dtype)

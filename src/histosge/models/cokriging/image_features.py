@@ -127,7 +127,7 @@ class Appearance:
         weights, left_out = _ridge(around, factors[:, :_GUESSED])
         return replace(found, weights=weights), Look(own, around, left_out)
 
-    def having_seen(
+    def adapted_to(
         self, features: Float[np.ndarray, "b d"], section: int, xy_um: Float[np.ndarray, "b 2"]
     ) -> Appearance:
         """Return the same, acquainted with a section of which no spot was fitted: with its staining and surroundings.

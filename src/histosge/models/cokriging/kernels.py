@@ -68,7 +68,7 @@ class Covariance:
     squares
         Of each of own, around, guess: the median squared distance of fitted spots, and their mean square; what
         distances and products are measured by.
-    window_um
+    short_range_um
         Range of a further Matérn-3/2 kernel of position, a part of the image's: what a look says wrongly it says
         wrongly all over a window, so that a measured spot corrects the places right beside it. ``None``: there is none.
     """
@@ -76,30 +76,30 @@ class Covariance:
     ranges_um: tuple[float, ...]
     share: float
     squares: Mapping[str, tuple[float, float]]
-    window_um: float | None = None
+    short_range_um: float | None = None
 
     @classmethod
     def of(
-        cls, sites: Sites, ranges_um: tuple[float, ...], share: float, window_um: float | None = None
+        cls, sites: Sites, ranges_um: tuple[float, ...], share: float, short_range_um: float | None = None
     ) -> Covariance:
         """Measure the spread of looks."""
         look = sites.look
         names = () if look is None else ("own", "around", "guess")
         squares = {name: _squares(getattr(look, name)) for name in names}
-        return cls(ranges_um, share if names else 0.0, squares, window_um)
+        return cls(ranges_um, share if names else 0.0, squares, short_range_um)
 
     @property
     def _unit(self) -> float:
         """Variance of an image kernel of weight 1."""
-        return self.share / (sum(_IMAGE_WEIGHTS.values()) + (_WINDOW_WEIGHT if self.window_um else 0.0))
+        return self.share / (sum(_IMAGE_WEIGHTS.values()) + (_WINDOW_WEIGHT if self.short_range_um else 0.0))
 
     @property
     def _distance_parts(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Ranges and weights of the kernels of position."""
         weights = ((1 - self.share) / len(self.ranges_um),) * len(self.ranges_um)
-        if not self.window_um or not self.share:
+        if not self.short_range_um or not self.share:
             return self.ranges_um, weights
-        return (*self.ranges_um, self.window_um), (*weights, _WINDOW_WEIGHT * self._unit)
+        return (*self.ranges_um, self.short_range_um), (*weights, _WINDOW_WEIGHT * self._unit)
 
     def __call__(
         self, left: Sites, right: Sites, kind: type[np.floating[Any]] = np.float64

@@ -14,9 +14,9 @@ from histosge.errors import DataError, UsageError, refuse_below_one
 from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces, runs
-from histosge.prediction.attribution import Sources
+from histosge.prediction.attribution import Attribution
 from histosge.prediction.factored import Basis
-from histosge.prediction.winsorise import OUTLIERS_SD, pulled_in
+from histosge.prediction.winsorise import WINSORISE_SD, winsorised
 from histosge.section.inputs import Samples
 
 from .eigensolver import Spectrum, precision
@@ -59,18 +59,18 @@ class Cokriging:
         Whether to look at the tissue image; without it this is factor cokriging on positions.
     factors
         At most this many; noise factors are shrunk to nothing, so that more cost time alone.
-    gene_share
+    gene_weight
         Part of each prediction that is kriged gene by gene.
-    outliers_sd
+    winsorise_sd
         Measurements further than this many standard deviations from what all other spots say are taken to be only so
         far from it (three: the usual rule); ``None`` believes each as it is.
-    fields
+    output_factors
         At most this many fields carry the prediction.
     ranges_pitches
         Of the position kernels; ``None`` takes 2 and 8 below 1000 spots, 3 and 12 above.
-    image_shares
+    image_weights
         Among which the evidence chooses the image's part of the covariance.
-    window_um
+    short_range_um
         Range of a kernel of position inside the image's part: what looks say wrongly they say wrongly all over a
         window, and beside a measured spot it is corrected. The finest windows are 55 µm wide; from 30 to 50 the error
         between spots of a synthetic tissue is the same to 2 %. ``None`` leaves it out.
@@ -80,21 +80,21 @@ class Cokriging:
     exact
         Up to this many spots the process is exact; time grows with their cube. Where it is further sections that make
         more, theirs are thinned to leave the first one exact.
-    landmarks
+    inducing_points
         Above, this many of the spots, spread evenly, carry it; ranges are then no shorter than these resolve.
     """
 
     image: bool = True
     factors: int = 30
-    gene_share: float = 0.25
-    outliers_sd: float | None = OUTLIERS_SD
-    fields: int = 64
+    gene_weight: float = 0.25
+    winsorise_sd: float | None = WINSORISE_SD
+    output_factors: int = 64
     ranges_pitches: tuple[float, ...] | None = None
-    image_shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
-    window_um: float | None = 40.0
+    image_weights: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
+    short_range_um: float | None = 40.0
     support: bool = True
     exact: int = 5000
-    landmarks: int = 2000
+    inducing_points: int = 2000
 
     card: ClassVar[ModelCard] = ModelCard(
         "cokriging",
@@ -107,26 +107,26 @@ class Cokriging:
         # few lines would do it: half image whatever the evidence, spots as points, no averaging gene by gene, outliers
         # believed
         "plain": {
-            "gene_share": 0.0,
-            "image_shares": (0.5,),
-            "outliers_sd": None,
+            "gene_weight": 0.0,
+            "image_weights": (0.5,),
+            "winsorise_sd": None,
             "support": False,
-            "window_um": None,
+            "short_range_um": None,
         },
         # histology switched off, for comparison
         "positions": {"image": False},
     }
 
     def __post_init__(self) -> None:
-        refuse_below_one(self, "factors", "fields", "exact", "landmarks")
-        if not 0 <= self.gene_share <= 1:
-            raise UsageError(f"`gene_share` must be from 0 to 1, got {self.gene_share}.")
-        if not self.image_shares or not all(0 <= share <= 1 for share in self.image_shares):
-            raise UsageError(f"`image_shares` must be numbers from 0 to 1, got {self.image_shares}.")
-        if self.outliers_sd is not None and not self.outliers_sd > 0:
-            raise UsageError(f"`outliers_sd` must be above 0, or none, got {self.outliers_sd}.")
-        if self.window_um is not None and not self.window_um > 0:
-            raise UsageError(f"`window_um` must be above 0, or none, got {self.window_um}.")
+        refuse_below_one(self, "factors", "output_factors", "exact", "inducing_points")
+        if not 0 <= self.gene_weight <= 1:
+            raise UsageError(f"`gene_weight` must be from 0 to 1, got {self.gene_weight}.")
+        if not self.image_weights or not all(0 <= share <= 1 for share in self.image_weights):
+            raise UsageError(f"`image_weights` must be numbers from 0 to 1, got {self.image_weights}.")
+        if self.winsorise_sd is not None and not self.winsorise_sd > 0:
+            raise UsageError(f"`winsorise_sd` must be above 0, or none, got {self.winsorise_sd}.")
+        if self.short_range_um is not None and not self.short_range_um > 0:
+            raise UsageError(f"`short_range_um` must be above 0, or none, got {self.short_range_um}.")
         if self.ranges_pitches is not None and not (self.ranges_pitches and min(self.ranges_pitches) > 0):
             raise UsageError(f"`ranges_pitches` must be positive numbers, got {self.ranges_pitches}.")
 
@@ -153,34 +153,39 @@ class Cokriging:
         factors = values @ loadings.T
         sites, appearance, pitch_um = self._sites(samples, factors)
         ranges_um = tuple(pitch_um * length for length in self._ranges(sections))
-        window_um = self.window_um and max(self.window_um, pitch_um * self._resolved(sections))
-        shares = self.image_shares if self.image else (0.0,)
-        evidence = choose(sites, factors, ranges_um, shares, seed, window_um)
+        short_range_um = self.short_range_um and max(self.short_range_um, pitch_um * self._resolved(sections))
+        shares = self.image_weights if self.image else (0.0,)
+        evidence = choose(sites, factors, ranges_um, shares, seed, short_range_um)
         told = evidence.summary(values, loadings)
         kept = self._kept(sections)
         if len(kept) < len(samples):
             samples, sites = samples.take(kept), sites.take(kept)
             values, factors = values[kept], factors[kept]
-        covariance = Covariance.of(sites, ranges_um, evidence.share, window_um)
-        few = len(samples) <= max(self.exact, self.landmarks)
-        landmarks = sites if few else sites.take(spread_out(sites.xy_um, self.landmarks))
-        spectrum = _spectrum(covariance, sites, landmarks, runtime.device)
-        if self.outliers_sd is not None:
-            values = _pulled_in(values, spectrum.answer(factors).left_out, loadings, self.outliers_sd)
+        covariance = Covariance.of(sites, ranges_um, evidence.share, short_range_um)
+        few = len(samples) <= max(self.exact, self.inducing_points)
+        inducing_points = sites if few else sites.take(spread_out(sites.xy_um, self.inducing_points))
+        spectrum = _spectrum(covariance, sites, inducing_points, runtime.device)
+        if self.winsorise_sd is not None:
+            values = _pulled_in(values, spectrum.answer(factors).left_out, loadings, self.winsorise_sd)
             loadings = principal(values, len(loadings))
         own, lenders = _sides(samples.inputs.section_index)
         found, lent = Fields.solve(
-            spectrum, values, loadings, gene_share=self.gene_share, most=self.fields, lenders=lenders
+            spectrum,
+            values,
+            loadings,
+            gene_weight=self.gene_weight,
+            most=self.output_factors,
+            lenders=lenders,
         )
         basis, calibration = basis_of(found, samples, standard)
-        sources = sources_of(found.dual, lent, covariance, sites.take(own), landmarks)
-        basis = replace(basis, sources=sources)
+        sources = sources_of(found.dual, lent, covariance, sites.take(own), inducing_points)
+        basis = replace(basis, attribution=sources)
         told |= _learnt(basis, sources) | {
-            "fields": len(found.variance),
-            "landmarks": len(landmarks),
+            "output_factors": len(found.variance),
+            "inducing_points": len(inducing_points),
             "calibration": calibration,
         }
-        return CokrigingPredictor(basis, standard, found, appearance, covariance, landmarks, told)
+        return CokrigingPredictor(basis, standard, found, appearance, covariance, inducing_points, told)
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
@@ -208,8 +213,8 @@ class Cokriging:
     def _resolved(self, sections: Array) -> float:
         """Return the shortest range, in pitches, that the landmarks resolve; 0 where all spots are."""
         spots = len(self._kept(sections))
-        few = spots <= max(self.exact, self.landmarks)
-        return 0.0 if few else _RESOLVED * (spots / self.landmarks) ** 0.5
+        few = spots <= max(self.exact, self.inducing_points)
+        return 0.0 if few else _RESOLVED * (spots / self.inducing_points) ** 0.5
 
     def _sites(self, samples: Samples, factors: Array) -> tuple[Sites, Appearance | None, float]:
         """Return the fitted spots as the covariance compares them, how looks are made, and their pitch."""
@@ -237,19 +242,19 @@ def _pulled_in(values: Array, left_out: Array, loadings: Array, most: float) -> 
     found = np.empty_like(values)
 
     def pull(genes: slice) -> None:
-        found[:, genes] = pulled_in(values[:, genes], left_out @ loadings[:, genes], most)
+        found[:, genes] = winsorised(values[:, genes], left_out @ loadings[:, genes], most)
 
     each(pull, runs(values.shape[1], _GENES_AT_ONCE))
     return found
 
 
-def _learnt(basis: Basis, sources: Sources) -> dict[str, Any]:
+def _learnt(basis: Basis, sources: Attribution) -> dict[str, Any]:
     """Return means over genes of what they are made of and of how well they are known."""
     _, histology, auxiliary = sources.shares(basis.loadings).mean(axis=0)
     return {
-        "share_of_histology": float(histology),
-        "share_of_auxiliary": float(auxiliary),
-        "skill_left_out": float(basis.skill.mean()),
+        "weight_of_histology": float(histology),
+        "weight_of_auxiliary": float(auxiliary),
+        "r_loo": float(basis.r_loo.mean()),
     }
 
 
@@ -270,18 +275,18 @@ def _refuse(samples: Samples) -> None:
             )
 
 
-def _spectrum(covariance: Covariance, sites: Sites, landmarks: Sites, device: str) -> Spectrum:
+def _spectrum(covariance: Covariance, sites: Sites, inducing_points: Sites, device: str) -> Spectrum:
     """Return the directions of the covariance of the fitted spots, whether landmarks carry it or all of them."""
     kind = precision(len(sites))
-    across = np.empty((len(sites), len(landmarks)), dtype=kind)
+    across = np.empty((len(sites), len(inducing_points)), dtype=kind)
 
     def compare(rows: Array) -> None:
-        across[rows] = covariance(sites.take(rows), landmarks, kind)
+        across[rows] = covariance(sites.take(rows), inducing_points, kind)
 
-    each(compare, pieces(len(sites), len(landmarks)))
-    if landmarks is sites:
+    each(compare, pieces(len(sites), len(inducing_points)))
+    if inducing_points is sites:
         return Spectrum.exact(across, device)
-    return Spectrum.sparse(across, covariance(landmarks, landmarks), device)
+    return Spectrum.sparse(across, covariance(inducing_points, inducing_points), device)
 
 
 def _pitch(xy_um: Array) -> float:

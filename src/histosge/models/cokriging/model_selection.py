@@ -51,9 +51,9 @@ class Evidence:
             name: float(skill(measured, answer @ loadings).mean()) for name, answer in self.answers.items()
         }
         return {
-            "image_share": self.share,
-            "image_evidence": {f"{share:g}": round(log, 2) for share, log in self.logs.items()},
-            "skill_of_factors": found,
+            "image_weight": self.share,
+            "log_marginal_likelihood": {f"{share:g}": round(log, 2) for share, log in self.logs.items()},
+            "r_loo_factors": found,
         }
 
 
@@ -63,7 +63,7 @@ def choose(
     ranges_um: tuple[float, ...],
     shares: tuple[float, ...],
     seed: int,
-    window_um: float | None = None,
+    short_range_um: float | None = None,
 ) -> Evidence:
     """Weigh the image's part of the covariance by the evidence of all factors together.
 
@@ -79,7 +79,7 @@ def choose(
         To choose among.
     seed
         Chooses the spots asked where there are many, and shuffles the images.
-    window_um
+    short_range_um
         Of the covariance, see there.
     """
     rng = np.random.default_rng(seed)
@@ -87,7 +87,7 @@ def choose(
     asked, measured = sites.take(rows), factors[rows]
     if asked.look is None:
         shares = (0.0,)
-    kernels = _Kernels.of(asked, ranges_um, window_um)
+    kernels = _Kernels.of(asked, ranges_um, short_range_um)
     answers = each(lambda share: kernels.answers(measured, share), shares)
     found = dict(zip(shares, answers, strict=True))
     logs = {share: float(answers.evidence.sum()) for share, answers in found.items()}
@@ -120,8 +120,8 @@ class _Kernels:
     window: Float[np.ndarray, "a a"]
 
     @classmethod
-    def of(cls, sites: Sites, ranges_um: tuple[float, ...], window_um: float | None) -> _Kernels:
-        alone, seen = (Covariance.of(sites, ranges_um, share, window_um) for share in (0.0, 1.0))
+    def of(cls, sites: Sites, ranges_um: tuple[float, ...], short_range_um: float | None) -> _Kernels:
+        alone, seen = (Covariance.of(sites, ranges_um, share, short_range_um) for share in (0.0, 1.0))
         kind = precision(len(sites))
         return cls(
             alone.position(sites, sites, kind), seen.image(sites, sites), seen.position(sites, sites, kind)

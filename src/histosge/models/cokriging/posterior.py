@@ -68,11 +68,11 @@ class Fields:
         values: Float[np.ndarray, "n g"],
         loadings: Float[np.ndarray, "f g"],
         *,
-        gene_share: float,
+        gene_weight: float,
         most: int,
         lenders: Int[np.ndarray, " l"],
     ) -> tuple[Fields, Float[np.ndarray, "m k"]]:
-        """Krige factors, and with weight ``gene_share`` each gene for itself; carry the sum by at most ``most`` fields.
+        """Krige factors, and with ``gene_weight`` each gene for itself; carry the sum by at most ``most`` fields.
 
         The second value is the part of the fields' dual that is owed to what was measured at ``lenders``.
 
@@ -88,13 +88,13 @@ class Fields:
             Rows of the spots of other sections.
         """
         kriged = _kriged(spectrum, values @ loadings.T, lenders)
-        sums = [(1 - gene_share) * part @ loadings.astype(part.dtype) for part in kriged]
+        sums = [(1 - gene_weight) * part @ loadings.astype(part.dtype) for part in kriged]
 
         def add(genes: slice) -> None:
             for whole, own in zip(sums, _kriged(spectrum, values[:, genes], lenders), strict=True):
-                whole[:, genes] += gene_share * own
+                whole[:, genes] += gene_weight * own
 
-        if gene_share > 0:
+        if gene_weight > 0:
             each(add, runs(values.shape[1], max(_LEAST_GENES, _AT_ONCE // len(values))))
         along, left_out, *lent = sums
         root = np.sqrt(spectrum.power).astype(along.dtype)

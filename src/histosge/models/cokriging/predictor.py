@@ -13,7 +13,7 @@ from histosge._runtime.types import Array, Float
 from histosge.errors import DataError
 from histosge.models.base import Block
 from histosge.models.blocks import features_of, pieces
-from histosge.prediction.attribution import Sources
+from histosge.prediction.attribution import Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.inputs import Inputs
 
@@ -28,7 +28,7 @@ __all__ = ["CokrigingPredictor", "sources_of"]
 # spots on which the parts of a prediction are compared
 _COMPARED = 1024
 _LOOK = ("own", "around", "guess")
-_BASIS = ("offset", "loadings", "noise_sd", "calibration_factor", "skill")
+_BASIS = ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,7 @@ class CokrigingPredictor:
         What kriging found.
     appearance
         How places are looked at; ``None`` for cokriging on positions.
-    covariance, landmarks
+    covariance, inducing_points
         What a place is compared by, and with.
     told
         Plain values that were learnt.
@@ -56,7 +56,7 @@ class CokrigingPredictor:
     fields: Fields
     appearance: Appearance | None
     covariance: Covariance
-    landmarks: Sites
+    inducing_points: Sites
     told: Mapping[str, Any]
 
     @property
@@ -67,7 +67,7 @@ class CokrigingPredictor:
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         """Predict piece by piece: means, and standard deviations of what a measurement would show."""
         loadings, calibration_factor = self.basis.loadings, self.basis.calibration_factor
-        for rows in pieces(len(inputs), max(len(self.genes), len(self.landmarks))):
+        for rows in pieces(len(inputs), max(len(self.genes), len(self.inducing_points))):
             mean, sd = self._at(inputs, rows)
             offset = self.standard.means[self._section(inputs.section_index[rows])]
             variance = sd**2 @ (loadings**2).T + self.basis.noise_sd**2
@@ -95,11 +95,11 @@ class CokrigingPredictor:
         def answer(rows: Array) -> None:
             mean[rows], sd[rows] = self._at(inputs, rows)
 
-        each(answer, pieces(len(inputs), len(self.landmarks)))
+        each(answer, pieces(len(inputs), len(self.inducing_points)))
         offset = self.standard.means[sections[0]] if len(sections) else self.basis.offset
         return FactoredPrediction(inputs.locations, replace(self.basis, offset=offset), mean, sd)
 
-    def having_seen(self, inputs: Inputs) -> CokrigingPredictor:
+    def adapted_to(self, inputs: Inputs) -> CokrigingPredictor:
         """Return the same, having looked at places all over a section of which no spot was fitted.
 
         Genes' skill is not known there: it is that at left-out spots whose neighbours were fitted.
@@ -116,14 +116,14 @@ class CokrigingPredictor:
             raise DataError(f"Expected places of one section, got {len(sections)}. Show each by itself.")
         features = np.asarray(features_of(inputs, np.arange(len(inputs))), dtype=np.float64)
         xy_um = np.array(inputs.locations.xy)
-        sources = None if self.basis.sources is None else self.basis.sources.elsewhere()
+        attribution = None if self.basis.attribution is None else self.basis.attribution.as_auxiliary()
         return replace(
             self,
-            basis=replace(self.basis, sources=sources, skill=np.full(len(self.basis), np.nan)),
-            appearance=self.appearance.having_seen(features, int(sections[0]), xy_um),
+            basis=replace(self.basis, attribution=attribution, r_loo=np.full(len(self.basis), np.nan)),
+            appearance=self.appearance.adapted_to(features, int(sections[0]), xy_um),
         )
 
-    def scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
+    def left_out_scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
         """Return mean and standard deviation of each field at each fitted spot, predicted from all others."""
         return self.fields.left_out, np.sqrt(self.fields.left_out_variance)
 
@@ -131,12 +131,12 @@ class CokrigingPredictor:
         """Return all that was fitted."""
         found = self.standard.arrays() | self.fields.arrays()
         found |= {f"basis.{name}": getattr(self.basis, name) for name in _BASIS}
-        if self.basis.sources is not None:
-            found["basis.sources"] = self.basis.sources.forms
-        found["landmarks.xy_um"] = self.landmarks.xy_um
-        if self.appearance is not None and self.landmarks.look is not None:
+        if self.basis.attribution is not None:
+            found["basis.attribution"] = self.basis.attribution.forms
+        found["inducing_points.xy_um"] = self.inducing_points.xy_um
+        if self.appearance is not None and self.inducing_points.look is not None:
             found |= self.appearance.arrays()
-            found |= {f"landmarks.{name}": getattr(self.landmarks.look, name) for name in _LOOK}
+            found |= {f"landmarks.{name}": getattr(self.inducing_points.look, name) for name in _LOOK}
         return found
 
     def summary(self) -> dict[str, Any]:
@@ -145,8 +145,8 @@ class CokrigingPredictor:
             "ranges_um": list(self.covariance.ranges_um),
             "share": self.covariance.share,
             "squares": {name: list(pair) for name, pair in self.covariance.squares.items()},
-            "window_um": self.covariance.window_um,
-            "diameter_um": self.landmarks.diameter_um,
+            "short_range_um": self.covariance.short_range_um,
+            "diameter_um": self.inducing_points.diameter_um,
         }
         return {"covariance": covariance, **self.told}
 
@@ -157,19 +157,18 @@ class CokrigingPredictor:
         """Rebuild the predictor from what it told."""
         held = summary["covariance"]
         squares = {name: (pair[0], pair[1]) for name, pair in held["squares"].items()}
-        # fits of earlier versions have no window, and no sources
-        covariance = Covariance(tuple(held["ranges_um"]), held["share"], squares, held.get("window_um"))
+        covariance = Covariance(tuple(held["ranges_um"]), held["share"], squares, held["short_range_um"])
         looks = f"landmarks.{_LOOK[0]}" in arrays
         look = Look(*(arrays[f"landmarks.{name}"] for name in _LOOK)) if looks else None
         basis = [arrays[f"basis.{name}"] for name in _BASIS]
-        sources = Sources(arrays["basis.sources"]) if "basis.sources" in arrays else None
+        attribution = Attribution(arrays["basis.attribution"]) if "basis.attribution" in arrays else None
         return cls(
-            Basis(genes, *basis, sources=sources),
+            Basis(genes, *basis, attribution=attribution),
             Standard.from_arrays(arrays),
             Fields.from_arrays(arrays),
             Appearance.from_arrays(arrays) if looks else None,
             covariance,
-            Sites(arrays["landmarks.xy_um"], held["diameter_um"], look),
+            Sites(arrays["inducing_points.xy_um"], held["diameter_um"], look),
             {name: value for name, value in summary.items() if name != "covariance"},
         )
 
@@ -187,13 +186,13 @@ class CokrigingPredictor:
         diameters_um, kind = self._diameters(inputs, rows), self.fields.dual.dtype.type
         if len(sizes := np.unique(diameters_um)) == 1:
             sites = Sites(xy_um, float(sizes[0]), look)
-            covariance = self.covariance(sites, self.landmarks, kind)
+            covariance = self.covariance(sites, self.inducing_points, kind)
             return self.fields.at(covariance, self.covariance.variance(sites))
-        covariance, prior = np.empty((len(rows), len(self.landmarks)), dtype=kind), np.empty(len(rows))
+        covariance, prior = np.empty((len(rows), len(self.inducing_points)), dtype=kind), np.empty(len(rows))
         for size in sizes:
             part = np.flatnonzero(diameters_um == size)
             sites = Sites(xy_um[part], float(size), None if look is None else look.take(part))
-            covariance[part] = self.covariance(sites, self.landmarks, kind)
+            covariance[part] = self.covariance(sites, self.inducing_points, kind)
             prior[part] = self.covariance.variance(sites)
         return self.fields.at(covariance, prior)
 
@@ -203,7 +202,7 @@ class CokrigingPredictor:
         A measured spot is the spot it is. Any other place is as wide as what was asked for says (a refined lattice
         shares a spot's area, a grid's place has that of its cell, a cell is a point), and never wider than a spot.
         """
-        spot_um = self.landmarks.diameter_um
+        spot_um = self.inducing_points.diameter_um
         place_um = min(float(inputs.locations.points.diameter_um), spot_um)
         return np.where(inputs.locations.observed[rows], spot_um, place_um)
 
@@ -213,8 +212,8 @@ def sources_of(
     lent: Float[np.ndarray, "m k"],
     covariance: Covariance,
     spots: Sites,
-    landmarks: Sites,
-) -> Sources:
+    inducing_points: Sites,
+) -> Attribution:
     """Return where the fields come from, at some of the spots.
 
     A field at a place is a sum of covariances with landmarks times ``dual``, which is linear in what was measured. It
@@ -226,10 +225,10 @@ def sources_of(
         Of the fields, and the part of it that is owed to measurements of other sections.
     covariance
         What places are compared by.
-    spots, landmarks
+    spots, inducing_points
         Fitted spots of the section predicted, and what places are compared with.
     """
     some = spots.take(evenly(len(spots), _COMPARED))
-    position, image = covariance.position(some, landmarks), covariance.image(some, landmarks)
+    position, image = covariance.position(some, inducing_points), covariance.image(some, inducing_points)
     own = dual - lent
-    return Sources.of(np.stack([position @ own, image @ own, (position + image) @ lent]))
+    return Attribution.of(np.stack([position @ own, image @ own, (position + image) @ lent]))

@@ -11,10 +11,10 @@ const BARS = 24;
 
 function skillChart(row) {
   const host = $("skill-chart");
-  if (!host || !tables.skill) return;
+  if (!host || !tables.r_loo) return;
   const counts = new Array(BARS).fill(0), low = -0.2, high = 1;
   const bar = (value) => Math.max(0, Math.min(BARS - 1, Math.floor((value - low) / (high - low) * BARS)));
-  for (const value of tables.skill) if (!Number.isNaN(value)) counts[bar(value)]++;
+  for (const value of tables.r_loo) if (!Number.isNaN(value)) counts[bar(value)]++;
   const most = Math.max(...counts, 1), width = 320, height = 84, step = width / BARS;
   const x = (value) => (value - low) / (high - low) * width;
   const mine = skillOf(row);

@@ -7,12 +7,12 @@ let tables = null;
 
 async function loadTables() {
   const [placesXY, spotsXY] = await Promise.all([floats("xy"), about.spots ? floats("spots") : null]);
-  const names = ["offset", "calibration_factor", "noise_sd", "skill", "level", ...ORIGINS.map((origin) => `from_${origin}`)];
+  const names = ["offset", "calibration_factor", "noise_sd", "r_loo", "level", ...ORIGINS.map((origin) => `from_${origin}`)];
   const found = await Promise.all(names.map((name) => about.tables.includes(name) ? floats(name) : null));
   tables = { placesXY, spotsXY, ...Object.fromEntries(names.map((name, at) => [name, found[at]])) };
 }
 
-const skillOf = (row) => (tables.skill ? tables.skill[row] : NaN);
+const skillOf = (row) => (tables.r_loo ? tables.r_loo[row] : NaN);
 
 // of a gene's pattern from position, histology and siblings; null where nobody knows
 const sharesOf = (row) => (tables.from_position ? ORIGINS.map((origin) => tables[`from_${origin}`][row]) : null);
@@ -43,14 +43,14 @@ async function weights(row) {
 }
 
 async function combine(row) {
-  const { k, fields } = about.factors;
+  const { k, scores } = about.factors;
   const n = about.places.n;
-  const [found, all] = await Promise.all([weights(row), codes("fields", fields.bits)]);
+  const [found, all] = await Promise.all([weights(row), codes("scores", scores.bits)]);
   let base = tables.offset[row];
-  for (let j = 0; j < k; j++) base += found[j] * fields.low[j];
+  for (let j = 0; j < k; j++) base += found[j] * scores.low[j];
   const values = new Float32Array(n).fill(base);
   for (let j = 0; j < k; j++) {
-    const weight = found[j] * fields.step[j], from = j * n;
+    const weight = found[j] * scores.step[j], from = j * n;
     if (weight !== 0) for (let i = 0; i < n; i++) values[i] += weight * all[from + i];
   }
   for (let i = 0; i < n; i++) if (values[i] < 0) values[i] = 0;
@@ -58,12 +58,12 @@ async function combine(row) {
 }
 
 async function combineSd(row) {
-  const { k, field_sd } = about.factors;
+  const { k, score_sd } = about.factors;
   const n = about.places.n;
-  const [found, all] = await Promise.all([weights(row), codes("field_sd", field_sd.bits)]);
+  const [found, all] = await Promise.all([weights(row), codes("score_sd", score_sd.bits)]);
   const values = new Float32Array(n);
   for (let j = 0; j < k; j++) {
-    const weight = (found[j] * field_sd.step[j]) ** 2, from = j * n;
+    const weight = (found[j] * score_sd.step[j]) ** 2, from = j * n;
     for (let i = 0; i < n; i++) { const code = all[from + i]; values[i] += weight * code * code; }
   }
   for (let i = 0; i < n; i++) values[i] = Math.sqrt(values[i]) * tables.calibration_factor[row];

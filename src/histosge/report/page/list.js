@@ -28,7 +28,7 @@ class GeneList {
 
   order(by) {
     if (!this.sorted[by]) {
-      const value = { skill: tables.skill, level: tables.level }[by];
+      const value = { r_loo: tables.r_loo, level: tables.level }[by];
       const all = Array.from(genes.keys());
       const number = (row) => (Number.isNaN(value[row]) ? -Infinity : value[row]);
       if (value) all.sort((a, b) => number(b) - number(a) || a - b);
@@ -132,7 +132,7 @@ class GeneList {
     name.className = "name";
     name.textContent = genes[row];
     item.append(name);
-    if (about.tables.includes("skill")) {
+    if (about.tables.includes("r_loo")) {
       bar.className = "bar";
       bar.style.setProperty("--share", Number.isNaN(skill) ? 0 : Math.max(0, skill).toFixed(3));
       number.className = "number";
