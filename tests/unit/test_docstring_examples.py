@@ -1,0 +1,32 @@
+"""Examples in docstrings run and print what they show."""
+
+from __future__ import annotations
+
+import doctest
+from importlib import import_module
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+import histosge
+
+SOURCE = Path(histosge.__file__).parent
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def modules_with_examples() -> list[str]:
+    """Return the modules whose source shows a prompt."""
+    paths = [p for p in sorted(SOURCE.rglob("*.py")) if ">>> " in p.read_text(encoding="utf-8")]
+    names = [p.relative_to(SOURCE.parent).with_suffix("").as_posix().replace("/", ".") for p in paths]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example of the module runs in an empty folder and prints what the docstring shows."""
+    monkeypatch.chdir(tmp_path)
+    with mpl.rc_context({"backend": "agg"}):
+        result = doctest.testmod(import_module(name), optionflags=FLAGS)
+    assert result.attempted > 0
+    assert result.failed == 0
