@@ -21,8 +21,10 @@ def main(folder: Path) -> int:
     if len(wheels) != 1 or len(sdists) != 1:
         print(f"expected one wheel and one sdist in {folder}, got {len(wheels)} and {len(sdists)}")
         return 1
-    wheel = zipfile.ZipFile(wheels[0]).namelist()
-    sdist = [name.partition("/")[2] for name in tarfile.open(sdists[0]).getnames()]
+    with zipfile.ZipFile(wheels[0]) as archive:
+        wheel = archive.namelist()
+    with tarfile.open(sdists[0]) as archive:
+        sdist = [name.partition("/")[2] for name in archive.getnames()]
     faults = [*faults_of_wheel(wheel, sdist), *faults_of_sdist(sdist)]
     print("\n".join(faults) or f"{wheels[0].name} and {sdists[0].name} are complete")
     return 1 if faults else 0
