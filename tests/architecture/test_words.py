@@ -160,5 +160,5 @@ def test_words_are_those_of_the_glossary(path: Path) -> None:
 if __name__ == "__main__":
     for file in files(*sys.argv[1:]):
         names = old_names(file) if file.suffix == ".py" else ()
-        for line, word in sorted(set([*old_words(file), *names])):
+        for line, word in sorted({*old_words(file), *names}):
             sys.stdout.write(f"{file.relative_to(ROOT)}:{line}: {word}\n")

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from histosge.cli.judging import app
+from histosge.cli import commands
 from histosge.datasets.synthetic import synthetic, write_spaceranger
 
 
 def call(*words: object) -> Any:
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner().invoke(commands(), [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

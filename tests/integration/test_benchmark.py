@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from histosge.cli.judging import app
+from histosge.cli import commands
 from histosge.datasets.synthetic import synthetic, write_spaceranger
 from histosge.errors import DataError
 from histosge.evaluation import trial as cells
@@ -28,7 +28,7 @@ BASELINE_ROWS = {(entry.model, entry.variant) for entry in BASELINES}
 
 
 def call(*words: object) -> Any:
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner().invoke(commands(), [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

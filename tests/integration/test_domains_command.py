@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import histosge as hs
 from histosge._anndata import to_anndata
-from histosge.cli import dividing
+from histosge.cli import commands
 from histosge.datasets.synthetic import write_spaceranger
 from histosge.domains import build_method
 from histosge.domains.annotation import read_annotation
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: object) -> tuple[int, str]:
-    result = CliRunner().invoke(dividing.app, ["domains", *map(str, words)])
+    result = CliRunner().invoke(commands(), ["domains", *map(str, words)])
     return result.exit_code, result.output
 
 

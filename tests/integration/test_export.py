@@ -16,7 +16,7 @@ from ome_zarr.reader import Reader
 from typer.testing import CliRunner
 
 from histosge import Prediction, cells, conserve, grid, upsampled
-from histosge.cli import exporting
+from histosge.cli import commands
 from histosge.datasets import synthetic
 from histosge.errors import DataError, UsageError
 from histosge.geometry.points import Points
@@ -249,13 +249,13 @@ def test_the_command_exports(run: Path, tmp_path: Path) -> None:
     runner = CliRunner()
     out = str(tmp_path / "p.h5ad")
     told = runner.invoke(
-        exporting.app, ["export", str(run), "--out", out, "--genes", "ZONE1", "--conserve", "rounded"]
+        commands(), ["export", str(run), "--out", out, "--genes", "ZONE1", "--conserve", "rounded"]
     )
     assert told.exit_code == 0, told.output
     assert "counts shared out" in told.output
-    told = runner.invoke(exporting.app, ["export", str(run), "--out", out, "--genes", "ZONE1", "--json"])
+    told = runner.invoke(commands(), ["export", str(run), "--out", out, "--genes", "ZONE1", "--json"])
     assert json.loads(told.stdout)["genes"] == ["ZONE1"]
-    told = runner.invoke(exporting.app, ["export", str(run), "--out", out, "--genes", "ZONEX"])
+    told = runner.invoke(commands(), ["export", str(run), "--out", out, "--genes", "ZONEX"])
     assert told.exit_code == 2
     assert "Did you mean" in told.output
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from histosge.cli.app import app
+from histosge.cli import commands
 from histosge.datasets.synthetic import synthetic, write_legacy_st, write_spaceranger
 
 SMALL = ["--set", "factors=5", "--genes", "hvg:20"]
@@ -40,7 +40,7 @@ def results(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 def call(*words: object) -> Any:
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner().invoke(commands(), [str(word) for word in words])
 
 
 def test_one_command_writes_predictions_figures_and_the_record(results: tuple[Path, dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from histosge.cli.judging import app
+from histosge.cli import commands
 from histosge.datasets.synthetic import synthetic, write_legacy_st, write_spaceranger
 from histosge.section.section import Section
 
@@ -20,7 +20,7 @@ WORDS = ["--genes", "hvg:12", "--upsample", 2, "--no-figures"]
 
 
 def call(*words: object) -> Any:
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner().invoke(commands(), [str(word) for word in words])
 
 
 def fewer_genes(section: Section, number: int) -> Section:

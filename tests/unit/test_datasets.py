@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import histosge
-from histosge.cli.judging import app
+from histosge.cli import commands
 from histosge.datasets.fetch import LOCK, fetch
 from histosge.datasets.public import PUBLIC, PublicDataset, Remote
 from histosge.datasets.synthetic import synthetic, write_spaceranger
@@ -172,16 +172,18 @@ def test_the_command_lists_and_fetches(
     server: str, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``histosge datasets`` lists them; with a name it fetches; a wrong name is answered with near misses."""
-    listed = CliRunner().invoke(app, ["datasets"])
-    known = json.loads(CliRunner().invoke(app, ["datasets", "--json"]).stdout)["datasets"]
+    listed = CliRunner().invoke(commands(), ["datasets"])
+    known = json.loads(CliRunner().invoke(commands(), ["datasets", "--json"]).stdout)["datasets"]
     assert [each["name"] for each in known] == list(PUBLIC)
     assert listed.exit_code == 0
     assert "bc1" in listed.stdout
-    wrong = CliRunner().invoke(app, ["datasets", "bc3", "--out", str(tmp_path)])
+    wrong = CliRunner().invoke(commands(), ["datasets", "bc3", "--out", str(tmp_path)])
     assert wrong.exit_code == 2
     assert "bc1" in wrong.stderr
     monkeypatch.setattr("histosge.datasets.public.PUBLIC", {"toy/1": dataset(server, served), "toy/2": None})
-    answer = CliRunner().invoke(app, ["datasets", "toy/1", "--out", str(tmp_path), "--no-image", "--json"])
+    answer = CliRunner().invoke(
+        commands(), ["datasets", "toy/1", "--out", str(tmp_path), "--no-image", "--json"]
+    )
     assert answer.exit_code == 0, answer.stderr
     assert json.loads(answer.stdout) == {"toy/1": str(tmp_path / "toy" / "1")}
     assert (tmp_path / "toy" / "1" / "spatial").is_dir()

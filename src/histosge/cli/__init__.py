@@ -1,4 +1,4 @@
-"""The command ``histosge``."""
+"""The command line: one file a command, named for it, found by its folder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ __all__ = ["commands", "main"]
 
 def commands() -> Typer:
     """Return the application with all its commands."""
-    # each file adds its commands to the one application
-    from . import dividing, exporting, judging, reporting  # noqa: F401
-    from .app import app
+    from .application import application
 
-    return app
+    return application()
 
 
 def main() -> None:

@@ -1,40 +1,49 @@
-"""The command line's options in groups, each a value; commands take groups, users see flat options."""
+"""The command line's options in groups; each is declared once and shown under its group's panel."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, fields
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, ClassVar
 
 import typer
 
+from histosge.errors import UsageError
+
 __all__ = [
+    "LATE_HELP",
     "AuxiliaryOptions",
     "ComputeOptions",
+    "DeviceOptions",
+    "EncoderOptions",
     "FitOptions",
     "LocationOptions",
     "ModelOptions",
+    "Out",
     "OutputOptions",
+    "ReadOptions",
     "ReplyOptions",
     "SectionOptions",
-    "grouped",
+    "SeedOptions",
+    "assignments",
+    "words",
+]
+
+Out = Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel="Output")]
+Weights = Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")]
+Genes = Annotated[
+    str, typer.Option(help="hvg:N, all, names separated by commas, or a FILE with one name a line.")
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class SectionOptions:
-    """Which section, which image, which scale."""
+class ReadOptions:
+    """How a section is read."""
 
-    section: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SECTION",
-            help="Space Ranger or legacy ST folder, .h5ad, or SpatialData .zarr; or an image without any counts.",
-        ),
-    ]
+    panel: ClassVar[str] = "Section"
+
     image: Annotated[
         Path | None,
         typer.Option(help="Full-resolution image; otherwise the hires, otherwise the lowres one."),
@@ -53,38 +62,97 @@ class SectionOptions:
         typer.Option("--trust-alignment", help="Go on although image and coordinates seem not to match."),
     ] = False
 
+    def read(self, path: Path) -> Any:
+        """Return the section at a path, and print its messages."""
+        from histosge.io.readers import read
+
+        from .screen import show_messages
+
+        section = read(
+            path,
+            image=self.image,
+            mpp=self.mpp,
+            reader=self.reader,
+            bin_um=self.bin_um,
+            library_id=self.library_id,
+            check=not self.trust_alignment,
+        )
+        show_messages(section.messages)
+        return section
+
+
+@dataclass(frozen=True, slots=True)
+class SectionOptions:
+    """Which section."""
+
+    panel: ClassVar[str] = "Section"
+
+    section: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SECTION",
+            help="Space Ranger or legacy ST folder, .h5ad, or SpatialData .zarr; or an image without any counts.",
+        ),
+    ]
+
 
 @dataclass(frozen=True, slots=True)
 class AuxiliaryOptions:
     """Which other sections are fitted too."""
+
+    panel: ClassVar[str] = "Section"
 
     auxiliary_section: Annotated[
         list[Path] | None,
         typer.Option(
             "--with",
             metavar="SECTION",
-            help="A further section of like tissue to borrow strength from; may be repeated.",
+            help="An auxiliary section of like tissue that is fitted too; may be repeated.",
         ),
     ] = None
+
+    def read(self, options: ReadOptions) -> list[Any]:
+        """Return the auxiliary sections, read like the first one except for what belongs to its own image."""
+        # an image, a scale and a library belong to one section
+        shared = ReadOptions(
+            reader=options.reader, bin_um=options.bin_um, trust_alignment=options.trust_alignment
+        )
+        return [shared.read(path) for path in self.auxiliary_section or ()]
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderOptions:
+    """How image features are computed."""
+
+    panel: ClassVar[str] = "Image features"
+
+    encoder: Annotated[
+        str, typer.Option(help="Encoder of the image's patches: see `histosge list encoders`.")
+    ] = "texture"
+    weights: Weights = None
+    patch_um: Annotated[float | None, typer.Option(help="Width of a patch, µm.")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """What to fit."""
+    """What is fitted."""
 
-    encoder: Annotated[str, typer.Option(help="How to look at the image: see `histosge list encoders`.")] = (
-        "texture"
-    )
-    weights: Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")] = None
-    patch_um: Annotated[float | None, typer.Option(help="Width of the window looked at, µm.")] = None
+    panel: ClassVar[str] = "Model"
+
     model: Annotated[str, typer.Option(help="See `histosge list models`.")] = "cokriging"
-    preset: Annotated[str | None, typer.Option(help="Named configuration: published, paper, corrected …")] = (
-        None
-    )
+    preset: Annotated[str | None, typer.Option(help="Named configuration of the model ({presets}).")] = None
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field of the preset.")
     ] = None
-    genes: Annotated[str, typer.Option(help="hvg:N, all, or a FILE with one name a line.")] = "hvg:1000"
+    genes: Genes = "hvg:1000"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedOptions:
+    """Where random numbers start."""
+
+    panel: ClassVar[str] = "Model"
+
     seed: Annotated[int, typer.Option(help="The same seed gives the same bits on a CPU.")] = 0
 
 
@@ -92,15 +160,21 @@ class ModelOptions:
 class FitOptions:
     """A fit made before."""
 
+    panel: ClassVar[str] = "Model"
+
     fit: Annotated[Path, typer.Option(help="Folder that `histosge fit` or `histosge run` wrote to.")]
-    weights: Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")] = None
+    weights: Weights = None
 
 
 @dataclass(frozen=True, slots=True)
 class LocationOptions:
     """Where to predict."""
 
-    upsample: Annotated[int | None, typer.Option(help="Places per measured spot, 1 to 8 (default 4).")] = None
+    panel: ClassVar[str] = "Locations"
+
+    upsample: Annotated[int | None, typer.Option(help="Locations per measured spot, 1 to 8 (default 4).")] = (
+        None
+    )
     spacing_um: Annotated[
         float | None, typer.Option(help="A grid of this spacing over the tissue (default for an image: 100).")
     ] = None
@@ -108,69 +182,115 @@ class LocationOptions:
         Path | None, typer.Option(help="Polygons (QuPath GeoJSON) to keep the grid inside of.")
     ] = None
     cells: Annotated[Path | None, typer.Option(help="Cells (QuPath GeoJSON or CSV) to predict at.")] = None
-    boundary: Annotated[str, typer.Option(help="Edge of a refinement: translate, symmetric or inner.")] = (
-        "translate"
-    )
+    boundary: Annotated[
+        str, typer.Option(help="Boundary handling of an upsampled lattice: translate, symmetric or inner.")
+    ] = "translate"
+
+    def target(self, section: Any) -> Any:
+        """Return where to predict in a section."""
+        from histosge.section.image_only import LOOK_UM
+        from histosge.section.target import Target
+
+        upsample, spacing_um = self.upsample, self.spacing_um
+        if (upsample, spacing_um, self.cells, self.regions) == (None, None, None, None):
+            # an image alone has no spots whose lattice could be upsampled
+            lattice = section.lattice is not None or section.measured
+            upsample, spacing_um = (4, None) if lattice else (None, LOOK_UM)
+        return Target(upsample, spacing_um, self.regions, self.cells, self.boundary)
 
 
 @dataclass(frozen=True, slots=True)
-class ComputeOptions:
-    """Where and how to compute."""
+class DeviceOptions:
+    """Where to compute."""
+
+    panel: ClassVar[str] = "Compute"
 
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, mps.")] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeOptions(DeviceOptions):
+    """Where and how to compute."""
+
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto"
     store: Annotated[Path | None, typer.Option(help="Folder for features (default: inside --out).")] = None
+
+    def compute(self, weights: Path | None, progress: Any) -> Any:
+        """Return where and how to compute."""
+        from histosge._runtime.device import resolve_device, resolve_precision
+        from histosge.workflow.fit import Compute
+
+        device = resolve_device(self.device)
+        return Compute(device, resolve_precision(self.precision, device), weights, self.store, progress)
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What to write, and where."""
+    """What to write."""
 
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("histosge-out")
+    panel: ClassVar[str] = "Output"
+
     show: Annotated[str | None, typer.Option(help="Genes to draw, separated by commas.")] = None
-    also: Annotated[list[str] | None, typer.Option(help="Further formats: geojson, spatialdata.")] = None
+    also: Annotated[list[str] | None, typer.Option(help="Further formats: {formats}; may be repeated.")] = (
+        None
+    )
     figures: Annotated[bool, typer.Option(help="Draw the maps.")] = True
+
+    def outputs(self) -> Any:
+        """Return what to write."""
+        from histosge.workflow.outputs import Outputs
+
+        return Outputs(tuple(self.also or ()), words(self.show), self.figures)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyOptions:
-    """How to answer."""
+    """What is printed."""
+
+    panel: ClassVar[str] = "Output"
 
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
     ] = False
 
 
-def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Give Typer the flat options of a command whose parameters are groups.
+def words(text: str | None) -> tuple[str, ...]:
+    """Return the words between commas."""
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
-    ``def run(section_options: SectionOptions, location_options: LocationOptions)`` becomes a command with all fields of both as its options.
+
+def assignments(texts: list[str] | None) -> dict[str, Any]:
+    """Return fields and values of ``FIELD=VALUE``; a value is a Python literal where it can be one.
+
+    Raises
+    ------
+    UsageError
+        For a text without ``=``.
     """
-    groups = get_type_hints(command)
-    groups.pop("return", None)
-
-    @functools.wraps(command)
-    def flat(**options: Any) -> None:
-        command(
-            **{
-                name: group(**{f.name: options[f.name] for f in fields(group)})
-                for name, group in groups.items()
-            }
-        )
-
-    hints = [
-        (item, get_type_hints(group, include_extras=True))
-        for group in groups.values()
-        for item in fields(group)
-    ]
-    parameters = [_parameter(item, types[item.name]) for item, types in hints]
-    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    flat.__annotations__ = {item.name: types[item.name] for item, types in hints}
-    return flat
+    return dict(_assignment(text) for text in texts or ())
 
 
-def _parameter(item: Field[Any], annotation: Any) -> inspect.Parameter:
-    default = inspect.Parameter.empty if item.default is MISSING else item.default
-    return inspect.Parameter(
-        item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
+def _assignment(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--set expects FIELD=VALUE, got '{text}'. Try --set epochs=200.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _presets() -> str:
+    from histosge.models import MODELS, presets
+
+    return "; ".join(f"{name}: {', '.join(presets(name))}" for name in MODELS if presets(name))
+
+
+def _formats() -> str:
+    from histosge.workflow.outputs import FORMATS
+
+    return ", ".join(FORMATS)
+
+
+#: what stands in braces in the help depends on what the registries hold; it is filled in when the help is printed
+LATE_HELP: Mapping[str, Callable[[], str]] = {"presets": _presets, "formats": _formats}

@@ -7,27 +7,35 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 
 from histosge._runtime.messages import Message
 from histosge.errors import HistosgeError
 
-__all__ = ["answer", "errors_as_sentences", "progress_bars", "show_messages", "table"]
+__all__ = ["Progress", "errors_as_sentences", "print_result", "print_table", "progress_bars", "show_messages"]
+
+
+class Progress:
+    """Marks the parameter of a command that is given a callback ``(done, total, text)`` for progress."""
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        """Show how far a stage has come."""
 
 
 # columns of a table that goes into a file
 _PAGE = 132
 
 
-def answer(record: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> None:
-    """Print the answer: the record as JSON, or some lines for people."""
+def print_result(record: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> None:
+    """Print the record as JSON, or some lines for people."""
     if as_json:
         sys.stdout.write(json.dumps(record, indent=2) + "\n")
         return
@@ -36,7 +44,7 @@ def answer(record: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> No
         console.print(line)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table."""
     grid = Table(title=title, title_justify="left")
     for column in columns:
@@ -61,7 +69,7 @@ def show_messages(messages: Sequence[Message]) -> None:
 def progress_bars() -> Iterator[Any]:
     """Yield a ``progress(done, total, text)`` that draws one bar a text on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with Bars(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
 
         def progress(done: int, total: int, text: str) -> None:
@@ -73,7 +81,7 @@ def progress_bars() -> Iterator[Any]:
 
 
 @contextmanager
-def errors_as_sentences(*, as_json: bool) -> Iterator[None]:
+def errors_as_sentences(*, as_json: bool, translate: Callable[[str], str] = str) -> Iterator[None]:
     """End the process with one sentence and the error's exit code instead of a traceback.
 
     The command line is the one place that catches everything: what is not a :class:`HistosgeError` is a defect of
@@ -85,7 +93,7 @@ def errors_as_sentences(*, as_json: bool) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except HistosgeError as error:
-        _fail(str(error), error.exit_code, as_json=as_json)
+        _fail(translate(str(error)), error.exit_code, as_json=as_json)
     except MemoryError:
         _fail(
             "The memory is full. Ask for fewer places (--upsample, --spacing-um) or genes.",

@@ -1,33 +1,56 @@
-"""What there is, as tables."""
+"""The command ``list``."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from histosge.errors import UsageError
 
-__all__ = ["catalogue"]
+from .command import command
+from .options import ReplyOptions
+from .screen import print_result, print_table
+
+__all__ = ["list_", "listing"]
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
-def catalogue(kind: str) -> Table:
-    """Return the columns and rows of a table of encoders, models, readers, metrics, data sets or ways to find domains.
+@command("Help", name="list")
+def list_(
+    reply_options: ReplyOptions,
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            help="encoders, models, readers, metrics, datasets or domains; without it all of them."
+        ),
+    ] = None,
+) -> None:
+    """List what is installed, plug-ins of other packages included."""
+    tables = {name: listing(name) for name in (_TABLES if kind is None else (kind,))}
+    if reply_options.json:
+        content = {
+            name: [dict(zip(header, row, strict=True)) for row in rows]
+            for name, (header, rows) in tables.items()
+        }
+        print_result(content, as_json=True, lines=())
+        return
+    for name, (header, rows) in tables.items():
+        print_table(name, header, rows)
+
+
+def listing(kind: str) -> Table:
+    """Return the header and the rows of the table of one kind.
 
     Raises
     ------
     UsageError
         For any other kind.
     """
-    tables = {
-        "encoders": _encoders,
-        "models": _models,
-        "readers": _readers,
-        "metrics": _metrics,
-        "datasets": _datasets,
-        "domains": _domains,
-    }
-    if kind not in tables:
-        raise UsageError(f"Expected {', '.join(tables)}; got '{kind}'.")
-    return tables[kind]()
+    if kind not in _TABLES:
+        raise UsageError(f"Expected {', '.join(_TABLES)}; got '{kind}'.")
+    return _TABLES[kind]()
 
 
 def _encoders() -> Table:
@@ -87,3 +110,13 @@ def _readers() -> Table:
 
     rows: list[tuple[str, ...]] = [(name, reader.summary) for name, reader in READERS.items()]
     return ("name", "reads"), rows
+
+
+_TABLES = {
+    "encoders": _encoders,
+    "models": _models,
+    "readers": _readers,
+    "metrics": _metrics,
+    "datasets": _datasets,
+    "domains": _domains,
+}

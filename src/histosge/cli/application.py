@@ -1,0 +1,47 @@
+"""The application: every file of this folder that declares a command."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from importlib.metadata import version as installed_version
+from typing import Annotated, Any
+
+import typer
+
+from .command import PANELS, Command, HelpfulCommand
+
+__all__ = ["application"]
+
+
+def application() -> typer.Typer:
+    """Return the application with every command of this folder, by panels and then by name."""
+    app = typer.Typer(
+        name="histosge",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback(invoke_without_command=True)(_version)
+    for command in sorted(_commands(), key=lambda item: (PANELS.index(item.panel), item.order, item.name)):
+        app.command(name=command.name, rich_help_panel=command.panel, cls=HelpfulCommand)(command.run)
+    return app
+
+
+def _commands() -> list[Command]:
+    package = __name__.rpartition(".")[0]
+    modules = (import_module(f"{package}.{module.name}") for module in pkgutil.iter_modules(_folder(package)))
+    return [value for module in modules for value in vars(module).values() if isinstance(value, Command)]
+
+
+def _folder(package: str) -> Any:
+    return import_module(package).__path__
+
+
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """High-resolution gene expression from a histology image and a spatial-transcriptomics section."""
+    if version:
+        typer.echo(f"histosge {installed_version('histosge')}")
+        raise typer.Exit

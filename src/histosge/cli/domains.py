@@ -1,0 +1,85 @@
+"""The command ``domains``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from histosge.errors import UsageError
+
+from .command import command
+from .options import DeviceOptions, Out, ReplyOptions, assignments
+from .screen import Progress, print_result, show_messages
+
+__all__ = ["domains"]
+
+
+@command("Use results")
+def domains(
+    device_options: DeviceOptions,
+    reply_options: ReplyOptions,
+    progress: Progress,
+    input_: Annotated[
+        Path,
+        typer.Argument(metavar="INPUT", help="A section, a run or its prediction.h5ad, an h5ad with counts."),
+    ],
+    method: Annotated[str, typer.Option(help="See `histosge list domains`.")] = "stagate",
+    clusters: Annotated[
+        int | None, typer.Option(help="How many domains; by default as many as --truth has.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Table of locations and annotated domains, to compare with.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds: 0, 1, 2 … All are reported.")] = 3,
+    values: Annotated[
+        str | None,
+        typer.Option(help="measured or predicted; by default predicted, where there are predictions."),
+    ] = None,
+    genes: Annotated[
+        str | None,
+        typer.Option(help="Of a section: hvg:N, all, or a FILE; by default what the method takes."),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Named configuration: published.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the method.")
+    ] = None,
+    out: Out = Path("histosge-domains"),
+) -> None:
+    """Divide a tissue into spatial domains, and compare them with annotated ones."""
+    from histosge._runtime.device import resolve_device
+    from histosge._runtime.provenance import Stopwatch
+    from histosge.domains import Runtime, build_method
+    from histosge.domains.annotation import read_annotation
+    from histosge.workflow.domain_input import open_subject
+    from histosge.workflow.domains import divide, write
+
+    if seeds < 1:
+        raise UsageError(f"`seeds` must be 1 or more, got {seeds}.")
+    watch = Stopwatch()
+    configured = build_method(method, preset, **assignments(set_))
+    with watch("read"):
+        subject = open_subject(input_, values=values, genes=genes or configured.genes)
+        known = None if truth is None else read_annotation(truth, subject.ids)
+    with watch("divide"):
+        runtime = Runtime(resolve_device(device_options.device), progress=progress)
+        result = divide(
+            subject, configured, clusters=clusters, seeds=range(seeds), truth=known, runtime=runtime
+        )
+    show_messages(result.messages)
+    record = write(result, out, watch.stages)
+    print_result(record, as_json=reply_options.json, lines=_lines(record, out))
+
+
+def _lines(record: dict[str, object], out: Path) -> list[str]:
+    lines = [f"{record['section']}, {record['values']}: {record['places']} locations by {record['method']}"]
+    mean, sd = record["mean"], record["sd"]
+    if isinstance(mean, dict) and isinstance(sd, dict):
+        number = len(record["seeds"])  # type: ignore[arg-type]
+        for name in mean:
+            deviation = "" if sd[name] is None else f" ± {sd[name]:.3f}"
+            lines.append(
+                f"  {name.upper()} {mean[name]:.3f}{deviation} over {number} seed{'s' * (number > 1)}"
+            )
+    return [*lines, *(f"  {out / name}" for name in record["files"])]  # type: ignore[attr-defined]

@@ -1,0 +1,122 @@
+"""The command ``evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from histosge.errors import UsageError
+
+from .command import command
+from .options import ComputeOptions, Out, ReplyOptions, assignments, words
+from .score_tables import run_plan
+from .screen import Progress
+
+__all__ = ["evaluate"]
+
+
+@command("Evaluate", order=0)
+def evaluate(
+    compute_options: ComputeOptions,
+    reply_options: ReplyOptions,
+    progress: Progress,
+    sections: Annotated[list[Path], typer.Argument(metavar="SECTION…", help="As for `histosge run`.")],
+    models: Annotated[
+        str,
+        typer.Option(help="Separated by commas: histosge,ridge,histosge:published. Baselines always run."),
+    ] = "cokriging,histosge",
+    presets: Annotated[
+        str | None, typer.Option(help="Presets, separated by commas, for those models that have them.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="random:0.5, published, blocks:6, sublattice:3, sections or patients.")
+    ] = "random:0.5",
+    patients: Annotated[
+        str | None,
+        typer.Option(
+            help="The patient of each section, in their order: A,A,B. The split `patients` needs it."
+        ),
+    ] = None,
+    auxiliary: Annotated[
+        bool, typer.Option("--auxiliary", help="Fit all other sections too, beside the training spots.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(help="How many seeds: 0, 1, 2 …")] = 3,
+    genes: Annotated[str, typer.Option(help="hvg:N, all, or a FILE with one name a line.")] = "hvg:1000",
+    encoder: Annotated[str, typer.Option(help="One or more, separated by commas.")] = "texture",
+    weights: Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Full-resolution image, of a single section.")] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="µm per full-resolution pixel, of a single section.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the models that have it."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes; each takes the memory of one.")] = 1,
+    out: Out = Path("histosge-scores"),
+) -> None:
+    """Score models at test spots, beside the baselines, with an audit of every fit."""
+    from histosge.evaluation.plan import Plan, SectionSpec
+
+    if len(sections) > 1 and (image is not None or mpp is not None):
+        raise UsageError("`image` and `mpp` belong to one section; for several, write a plan.")
+    if seeds < 1:
+        raise UsageError(f"`seeds` must be 1 or more, got {seeds}.")
+    plan = Plan(
+        tuple(
+            SectionSpec(path, _name(path, sections), image, mpp, patient)
+            for path, patient in zip(sections, _patients(patients, len(sections)), strict=True)
+        ),
+        _entries(models, presets, assignments(set_)),
+        (split,),
+        tuple(range(seeds)),
+        words(encoder),
+        genes,
+        auxiliary=auxiliary,
+    )
+    run_plan(plan, out, compute_options.compute(weights, progress), jobs, as_json=reply_options.json)
+
+
+def _name(path: Path, sections: list[Path]) -> str:
+    """Return a name that tells folders of one name (`outs`) apart; nothing where the section's own will do."""
+    alike = [other for other in sections if other.resolve().name == path.resolve().name]
+    return "/".join(path.resolve().parts[-2:]) if len(alike) > 1 else ""
+
+
+def _patients(text: str | None, number: int) -> tuple[str, ...]:
+    """Return whom each of some sections comes from; nobody where that is not said."""
+    if text is None:
+        return ("",) * number
+    patients = words(text)
+    if len(patients) != number:
+        raise UsageError(
+            f"`patients` names the patient of each of {number} sections, got {len(patients)} names."
+        )
+    return patients
+
+
+def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the models asked for, in the presets asked for, each with the options it has."""
+    from dataclasses import fields
+
+    from histosge.evaluation.entry import Entry
+    from histosge.models import MODELS
+    from histosge.models import presets as presets_of
+
+    found = []
+    used: set[str] = set()
+    wanted = words(presets or "")
+    for word in words(models):
+        plain = Entry.parse(word)
+        names = {item.name for item in fields(MODELS[plain.model])}
+        own = {name: value for name, value in options.items() if name in names}
+        used |= set(own)
+        chosen = () if plain.preset else tuple(name for name in wanted if name in presets_of(plain.model))
+        found += [Entry(plain.model, preset, own) for preset in (chosen or (plain.preset,))]
+    if strange := [name for name in wanted if name not in {entry.preset for entry in found}]:
+        raise UsageError(f"None of the models, as they are asked for, has a preset '{strange[0]}'.")
+    if lost := set(options) - used:
+        raise UsageError(f"None of the models has an option '{min(lost)}'.")
+    return tuple(found)

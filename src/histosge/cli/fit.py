@@ -1,0 +1,50 @@
+"""The command ``fit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .command import command
+from .options import (
+    AuxiliaryOptions,
+    ComputeOptions,
+    EncoderOptions,
+    ModelOptions,
+    Out,
+    ReadOptions,
+    ReplyOptions,
+    SectionOptions,
+    SeedOptions,
+)
+from .recipe import recipe_of
+from .run_summary import auxiliary_lines
+from .screen import Progress, print_result
+
+__all__ = ["fit"]
+
+
+@command("Predict")
+def fit(
+    section_options: SectionOptions,
+    read_options: ReadOptions,
+    auxiliary_options: AuxiliaryOptions,
+    model_options: ModelOptions,
+    encoder_options: EncoderOptions,
+    seed_options: SeedOptions,
+    compute_options: ComputeOptions,
+    reply_options: ReplyOptions,
+    progress: Progress,
+    out: Out = Path("histosge-out"),
+) -> None:
+    """Fit a model to a section and keep it, for `histosge predict`."""
+    from histosge.workflow.run import fit_into
+
+    record = fit_into(
+        read_options.read(section_options.section),
+        recipe_of(model_options, encoder_options, seed_options),
+        out=out,
+        compute=compute_options.compute(encoder_options.weights, progress),
+        auxiliary=auxiliary_options.read(read_options),
+    )
+    fitted = f"fitted {len(record['genes'])} genes; kept in {out / 'fit'}"
+    print_result(record, as_json=reply_options.json, lines=[fitted, *auxiliary_lines(record)])

@@ -1,0 +1,48 @@
+"""The command ``predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .command import command
+from .options import (
+    ComputeOptions,
+    FitOptions,
+    LocationOptions,
+    Out,
+    OutputOptions,
+    ReadOptions,
+    ReplyOptions,
+    SectionOptions,
+)
+from .run_summary import print_run
+from .screen import Progress
+
+__all__ = ["predict"]
+
+
+@command("Predict")
+def predict(
+    section_options: SectionOptions,
+    read_options: ReadOptions,
+    fit_options: FitOptions,
+    location_options: LocationOptions,
+    compute_options: ComputeOptions,
+    output_options: OutputOptions,
+    reply_options: ReplyOptions,
+    progress: Progress,
+    out: Out = Path("histosge-out"),
+) -> None:
+    """Predict with a model fitted before, at other locations, or an image of a section that was never measured."""
+    from histosge.workflow.run import predict_into
+
+    section = read_options.read(section_options.section)
+    record = predict_into(
+        section,
+        fit_options.fit,
+        target=location_options.target(section),
+        out=out,
+        compute=compute_options.compute(fit_options.weights, progress),
+        outputs=output_options.outputs(),
+    )
+    print_run(record, out, reply_options)

@@ -1,0 +1,59 @@
+"""The command ``run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .command import command
+from .options import (
+    AuxiliaryOptions,
+    ComputeOptions,
+    EncoderOptions,
+    LocationOptions,
+    ModelOptions,
+    Out,
+    OutputOptions,
+    ReadOptions,
+    ReplyOptions,
+    SectionOptions,
+    SeedOptions,
+)
+from .recipe import recipe_of
+from .run_summary import print_run
+from .screen import Progress
+
+__all__ = ["run"]
+
+
+@command("Predict", order=0)
+def run(
+    section_options: SectionOptions,
+    read_options: ReadOptions,
+    auxiliary_options: AuxiliaryOptions,
+    model_options: ModelOptions,
+    encoder_options: EncoderOptions,
+    seed_options: SeedOptions,
+    location_options: LocationOptions,
+    compute_options: ComputeOptions,
+    output_options: OutputOptions,
+    reply_options: ReplyOptions,
+    progress: Progress,
+    out: Out = Path("histosge-out"),
+) -> None:
+    """Read a section, fit a model, predict at more locations than were measured, write files and figures.
+
+    Given an image alone, fit the auxiliary sections and predict it from its image features.
+    """
+    from histosge.workflow.run import run as run_section
+
+    section = read_options.read(section_options.section)
+    record = run_section(
+        section,
+        recipe_of(model_options, encoder_options, seed_options),
+        target=location_options.target(section),
+        out=out,
+        compute=compute_options.compute(encoder_options.weights, progress),
+        outputs=output_options.outputs(),
+        auxiliary=auxiliary_options.read(read_options),
+    )
+    print_run(record, out, reply_options)
