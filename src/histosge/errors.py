@@ -18,7 +18,7 @@ __all__ = [
     "OutputError",
     "UsageError",
     "WeightsError",
-    "refuse_below_one",
+    "refuse_nonpositive",
 ]
 
 
@@ -54,7 +54,7 @@ class HistosgeWarning(UserWarning):
     """Something about the data that a careful user would want to know."""
 
 
-def refuse_below_one(options: object, *names: str) -> None:
+def refuse_nonpositive(options: object, *names: str) -> None:
     """Refuse options that count something and are less than 1.
 
     Raises

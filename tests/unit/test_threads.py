@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from histosge._runtime.parallel import each
+from histosge._runtime.parallel import map_parts
 from histosge.datasets import synthetic
 from histosge.models import blocks as _pieces
 from histosge.models.blocks import runs
@@ -21,7 +21,7 @@ SECTION = synthetic(columns=10, rows=10, genes=12).section
 def test_answers_come_in_the_order_of_the_parts() -> None:
     """What was made of each part stands where the part stood, and all of them are made."""
     values = np.random.default_rng(0).normal(size=1000)
-    found = each(lambda part: values[part].sum(), runs(1000, 7))
+    found = map_parts(lambda part: values[part].sum(), runs(1000, 7))
     assert found == [values[start : start + 7].sum() for start in range(0, 1000, 7)]
 
 
@@ -32,7 +32,7 @@ def test_what_goes_wrong_in_a_part_is_raised() -> None:
         raise ValueError(f"part {part.start}")
 
     with pytest.raises(ValueError, match="part 0"):
-        each(work, runs(10, 5))
+        map_parts(work, runs(10, 5))
 
 
 def test_maps_have_the_same_bits_on_one_core_and_on_two(monkeypatch: pytest.MonkeyPatch) -> None:

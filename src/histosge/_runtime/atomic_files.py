@@ -33,10 +33,10 @@ def output_errors(path: Path) -> Iterator[None]:
                 "finished parts are kept and reused."
             ) from error
         if error.errno in _FORBIDDEN:
-            raise UsageError(f"No permission to write '{path}'. Choose another --out folder.") from error
+            raise UsageError(f"No permission to write '{path}'. Choose another `out` folder.") from error
         if error.errno in _NO_PATH:
             raise UsageError(
-                f"'{path}' cannot be a folder ({os.strerror(error.errno)}). Choose another --out folder."
+                f"'{path}' cannot be a folder ({os.strerror(error.errno)}). Choose another `out` folder."
             ) from error
         raise
 
@@ -82,11 +82,11 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise UsageError(
-            f"Expected a folder for the output, but '{path}' is a file. Choose another --out."
+            f"Expected a folder for the output, but '{path}' is a file. Choose another `out`."
         ) from error
     except FileNotFoundError as error:
         # with parents=True: a file system that takes no folders, such as /proc
-        raise UsageError(f"No folder can be made at '{path}'. Choose another --out folder.") from error
+        raise UsageError(f"No folder can be made at '{path}'. Choose another `out` folder.") from error
 
 
 def _mark(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""One place that decides where tensors live and how exact they are."""
+"""Where tensors are kept, in which precision, and how much memory there is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def resolve_device(device: str = "auto") -> str:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
-            f"Expected a device this machine has, got '{device}'. Use --device auto, cpu, cuda, cuda:0 or mps."
+            f"Expected a device of this machine, got '{device}'. Set `device` to auto, cpu, cuda, cuda:0 or mps."
         ) from error
     return device
 
@@ -67,7 +67,7 @@ def seed_everything(seed: int) -> None:
 
 
 def free_memory_bytes(device: str) -> int | None:
-    """Return how much memory a device can still give; ``None`` where it cannot say (macOS, Windows)."""
+    """Return how much memory a device has left; ``None`` where that is not known (macOS, Windows)."""
     if device.startswith("cuda"):
         import torch
 
@@ -75,7 +75,7 @@ def free_memory_bytes(device: str) -> int | None:
     if device != "cpu":
         return None
     # the machine's, or less where the process is kept to a share of it (containers, clusters)
-    known = [*_said("/proc/meminfo", "MemAvailable:", 1024), *_left_of_group()]
+    known = [*_kernel_numbers("/proc/meminfo", "MemAvailable:", 1024), *_left_of_group()]
     return min(known) if known else None
 
 
@@ -86,12 +86,12 @@ def _left_of_group() -> list[int]:
         # what files have in memory can be had back
         most = int((group / "memory.max").read_text())
         used = int((group / "memory.current").read_text())
-        return [most - used + sum(_said(str(group / "memory.stat"), "inactive_file", 1))]
+        return [most - used + sum(_kernel_numbers(str(group / "memory.stat"), "inactive_file", 1))]
     return []
 
 
-def _said(path: str, name: str, unit: int) -> list[int]:
-    """Return the number that a line of a file of the kernel's begins with ``name``, or nothing."""
+def _kernel_numbers(path: str, name: str, unit: int) -> list[int]:
+    """Return the number in the line of a kernel's file that begins with ``name``, or nothing."""
     with suppress(OSError, ValueError, IndexError):
         for line in Path(path).read_text().splitlines():
             if line.split()[:1] == [name]:

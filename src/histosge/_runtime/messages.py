@@ -1,4 +1,4 @@
-"""What a stage noticed about the data, kept as data so that every face can show it."""
+"""Messages about the data, kept as values so that every interface can show them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Message", "emit"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One remark: ``level`` is ``"info"`` (which image was taken) or ``"warning"`` (spots without counts)."""
+    """One message: ``level`` is ``"info"`` (which image was taken) or ``"warning"`` (spots without counts)."""
 
     level: Literal["info", "warning"]
     text: str
@@ -22,6 +22,6 @@ class Message:
 
 def emit(messages: Iterable[Message]) -> None:
     """Raise the warnings among ``messages`` as :class:`HistosgeWarning`, for users of the Python interface."""
-    for note in messages:
-        if note.level == "warning":
-            warnings.warn(note.text, HistosgeWarning, stacklevel=3)
+    for message in messages:
+        if message.level == "warning":
+            warnings.warn(message.text, HistosgeWarning, stacklevel=3)

@@ -53,8 +53,8 @@ def positions_or_refuse(names: Iterable[Any], among: Iterable[Any], what: str) -
         For the first unknown name; near misses are offered.
     """
     names, known = list(names), list(among)
-    found = positions(names, known)
-    for name, position in zip(names, found, strict=True):
+    columns = positions(names, known)
+    for name, position in zip(names, columns, strict=True):
         if position < 0:
             raise UsageError(f"'{name}' is not among the {len(known)} {what}.{near_misses(str(name), known)}")
-    return found
+    return columns

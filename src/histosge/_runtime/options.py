@@ -42,15 +42,15 @@ def checked(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """
     hints = get_type_hints(kind)
     fields = [field.name for field in dataclasses.fields(kind)]
-    found = {}
+    values = {}
     for name, value in options.items():
         if name not in fields:
             near = difflib.get_close_matches(name, fields, n=2)
             hint = f"Did you mean {' or '.join(near)}?" if near else f"It has {', '.join(fields) or 'none'}."
             raise UsageError(f"Model '{kind.card.name}' has no option '{name}'. {hint}")
         allowed = _choices(hints[name])
-        found[name] = _fitting(value, allowed, f"Option '{name}' of model '{kind.card.name}'")
-    return found
+        values[name] = _fitting(value, allowed, f"Option '{name}' of model '{kind.card.name}'")
+    return values
 
 
 def _choices(hint: Any) -> list[Any]:

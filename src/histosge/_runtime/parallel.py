@@ -1,4 +1,4 @@
-"""Pieces of work side by side, each on one core."""
+"""Parts of an array worked on side by side, one core a part."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-__all__ = ["each"]
+__all__ = ["map_parts"]
 
-# each holds some tens of megabytes
+# a part holds some tens of megabytes
 _MOST = 8
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def each(work: Callable[[T], R], parts: Iterable[T]) -> list[R]:
+def map_parts(work: Callable[[T], R], parts: Iterable[T]) -> list[R]:
     """Return what ``work`` makes of every part, in order.
 
     As many cores work as linear algebra may use: ``OMP_NUM_THREADS`` says how many.
@@ -27,7 +27,7 @@ def each(work: Callable[[T], R], parts: Iterable[T]) -> list[R]:
     Parameters
     ----------
     work
-        If it writes, then to places of its own.
+        What is done with a part; where it writes, to memory of its own.
     parts
         Of the whole.
     """

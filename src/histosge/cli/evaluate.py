@@ -86,7 +86,7 @@ def _name(path: Path, sections: list[Path]) -> str:
 
 
 def _patients(text: str | None, number: int) -> tuple[str, ...]:
-    """Return whom each of some sections comes from; nobody where that is not said."""
+    """Return the patient of each section, empty where no patients are named."""
     if text is None:
         return ("",) * number
     patients = words(text)
@@ -98,25 +98,25 @@ def _patients(text: str | None, number: int) -> tuple[str, ...]:
 
 
 def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the models asked for, in the presets asked for, each with the options it has."""
+    """Return the configured models: each in the requested presets it has, with the options it has."""
     from dataclasses import fields
 
     from histosge.evaluation.entry import Entry
     from histosge.models import MODELS
     from histosge.models import presets as presets_of
 
-    found = []
+    entries = []
     used: set[str] = set()
-    wanted = words(presets or "")
+    requested = words(presets or "")
     for word in words(models):
         plain = Entry.parse(word)
         names = {item.name for item in fields(MODELS[plain.model])}
         own = {name: value for name, value in options.items() if name in names}
         used |= set(own)
-        chosen = () if plain.preset else tuple(name for name in wanted if name in presets_of(plain.model))
-        found += [Entry(plain.model, preset, own) for preset in (chosen or (plain.preset,))]
-    if strange := [name for name in wanted if name not in {entry.preset for entry in found}]:
+        chosen = () if plain.preset else tuple(name for name in requested if name in presets_of(plain.model))
+        entries += [Entry(plain.model, preset, own) for preset in (chosen or (plain.preset,))]
+    if strange := [name for name in requested if name not in {entry.preset for entry in entries}]:
         raise UsageError(f"None of the models, as they are asked for, has a preset '{strange[0]}'.")
     if lost := set(options) - used:
         raise UsageError(f"None of the models has an option '{min(lost)}'.")
-    return tuple(found)
+    return tuple(entries)

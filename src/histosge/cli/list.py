@@ -88,8 +88,8 @@ def _datasets() -> Table:
     from histosge.datasets.public import PUBLIC
 
     rows: list[tuple[str, ...]] = [
-        (name, each.title, str(each.spots), each.patient, each.licence, each.note)
-        for name, each in PUBLIC.items()
+        (name, dataset.title, str(dataset.spots), dataset.patient, dataset.licence, dataset.note)
+        for name, dataset in PUBLIC.items()
     ]
     return ("name", "section", "spots", "donor", "licence", "note"), rows
 

@@ -25,7 +25,7 @@ def run_plan(plan: Any, out: Path, compute: Any, jobs: int, *, as_json: bool) ->
         print_table(f"{section}, {split}", ON_SCREEN, cells)
     for page, _ in further(content):
         print_table(page.title, page.header, page.lines)
-    messages = dict.fromkeys([*NOTES, *(note for _, note in further(content))])
-    passed_over = [f"{each['model']}: {each['passed_over']}" for each in content["passed_over"]]
+    messages = dict.fromkeys([*NOTES, *(message for _, message in further(content))])
+    passed_over = [f"{row['model']}: {row['passed_over']}" for row in content["passed_over"]]
     files = [str(out / name) for name in content["files"]]
     print_result({}, as_json=False, lines=[*dict.fromkeys(passed_over), *messages, *files])

@@ -1,4 +1,4 @@
-"""What a user of the command line sees: progress and remarks on standard error, the answer on standard output."""
+"""Output to the terminal: progress and messages on standard error, results on standard output."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 def show_messages(messages: Sequence[Message]) -> None:
     """Print what was noticed, on standard error."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    for note in messages:
-        mark = "[yellow]warning:[/yellow] " if note.level == "warning" else "[dim]·[/dim] "
+    for message in messages:
+        mark = "[yellow]warning:[/yellow] " if message.level == "warning" else "[dim]·[/dim] "
         console.print(mark, end="")
-        console.print(note.text, markup=False)
+        console.print(message.text, markup=False)
 
 
 @contextmanager
@@ -84,19 +84,19 @@ def progress_bars() -> Iterator[Any]:
 def errors_as_sentences(*, as_json: bool, translate: Callable[[str], str] = str) -> Iterator[None]:
     """End the process with one sentence and the error's exit code instead of a traceback.
 
-    The command line is the one place that catches everything: what is not a :class:`HistosgeError` is a defect of
+    Only the command line catches everything: what is not a :class:`HistosgeError` is a defect of
     ours; its traceback goes into a file that can be attached to a report.
     """
     try:
         with warnings.catch_warnings():
-            # remarks are printed as such; the rest is for programmers
+            # messages are printed as such; other warnings are for programmers
             warnings.simplefilter("ignore")
             yield
     except HistosgeError as error:
         _fail(translate(str(error)), error.exit_code, as_json=as_json)
     except MemoryError:
         _fail(
-            "The memory is full. Ask for fewer places (--upsample, --spacing-um) or genes.",
+            "The memory is full. Ask for fewer locations (--upsample, --spacing-um) or genes.",
             1,
             as_json=as_json,
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from histosge._runtime.device import seed_everything
 from histosge._runtime.types import Array, Float, Int
-from histosge.errors import UsageError, refuse_below_one
+from histosge.errors import UsageError, refuse_nonpositive
 from histosge.models.deep.training import Schedule
 
 from .base import DomainCard, Runtime, refuse_unusable
@@ -74,7 +74,7 @@ class STMask:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": {"epochs": 500}}
 
     def __post_init__(self) -> None:
-        refuse_below_one(self, "neighbours", "inputs", "wide", "narrow", "components", "starts")
+        refuse_nonpositive(self, "neighbours", "inputs", "wide", "narrow", "components", "starts")
         if not (0 < self.masked < 1 and 0 < self.dropped < 1):
             raise UsageError(
                 f"`masked` and `dropped` are shares between 0 and 1, got {self.masked}, {self.dropped}."

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from histosge._runtime.parallel import each
+from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array
-from histosge.errors import DataError, UsageError, refuse_below_one
+from histosge.errors import DataError, UsageError, refuse_nonpositive
 from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces, runs
@@ -118,7 +118,7 @@ class Cokriging:
     }
 
     def __post_init__(self) -> None:
-        refuse_below_one(self, "factors", "output_factors", "exact", "inducing_points")
+        refuse_nonpositive(self, "factors", "output_factors", "exact", "inducing_points")
         if not 0 <= self.gene_weight <= 1:
             raise UsageError(f"`gene_weight` must be from 0 to 1, got {self.gene_weight}.")
         if not self.image_weights or not all(0 <= share <= 1 for share in self.image_weights):
@@ -244,7 +244,7 @@ def _pulled_in(values: Array, left_out: Array, loadings: Array, most: float) -> 
     def pull(genes: slice) -> None:
         found[:, genes] = winsorised(values[:, genes], left_out @ loadings[:, genes], most)
 
-    each(pull, runs(values.shape[1], _GENES_AT_ONCE))
+    map_parts(pull, runs(values.shape[1], _GENES_AT_ONCE))
     return found
 
 
@@ -283,7 +283,7 @@ def _spectrum(covariance: Covariance, sites: Sites, inducing_points: Sites, devi
     def compare(rows: Array) -> None:
         across[rows] = covariance(sites.take(rows), inducing_points, kind)
 
-    each(compare, pieces(len(sites), len(inducing_points)))
+    map_parts(compare, pieces(len(sites), len(inducing_points)))
     if inducing_points is sites:
         return Spectrum.exact(across, device)
     return Spectrum.sparse(across, covariance(inducing_points, inducing_points), device)

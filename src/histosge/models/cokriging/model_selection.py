@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from histosge._runtime.parallel import each
+from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array, Float
 from histosge.prediction.calibration import skill
 
@@ -88,7 +88,7 @@ def choose(
     if asked.look is None:
         shares = (0.0,)
     kernels = _Kernels.of(asked, ranges_um, short_range_um)
-    answers = each(lambda share: kernels.answers(measured, share), shares)
+    answers = map_parts(lambda share: kernels.answers(measured, share), shares)
     found = dict(zip(shares, answers, strict=True))
     logs = {share: float(answers.evidence.sum()) for share, answers in found.items()}
     best = max(logs, key=lambda share: logs[share])

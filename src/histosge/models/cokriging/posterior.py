@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from histosge._runtime.parallel import each
+from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
 from histosge.prediction.calibration import calibration_factor, pooled, skill
@@ -95,7 +95,7 @@ class Fields:
                 whole[:, genes] += gene_weight * own
 
         if gene_weight > 0:
-            each(add, runs(values.shape[1], max(_LEAST_GENES, _AT_ONCE // len(values))))
+            map_parts(add, runs(values.shape[1], max(_LEAST_GENES, _AT_ONCE // len(values))))
         along, left_out, *lent = sums
         root = np.sqrt(spectrum.power).astype(along.dtype)
         turn = principal(root[:, None] * along, most, _SHARE)
@@ -171,5 +171,5 @@ def basis_of(found: Fields, samples: Samples, standard: Standard) -> tuple[Basis
         noise_sd[genes], genes_skill[genes] = np.sqrt(noise), skill(measured - means, expected - means)
         return len(noise), table
 
-    tables = each(judge, runs(len(noise_sd), max(_LEAST_GENES, _AT_ONCE // len(rows))))
+    tables = map_parts(judge, runs(len(noise_sd), max(_LEAST_GENES, _AT_ONCE // len(rows))))
     return Basis(samples.genes, standard.offset(0), loadings, noise_sd, factor, genes_skill), pooled(tables)

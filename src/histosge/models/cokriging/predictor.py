@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from histosge._runtime.parallel import each
+from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array, Float
 from histosge.errors import DataError
 from histosge.models.base import Block
@@ -95,7 +95,7 @@ class CokrigingPredictor:
         def answer(rows: Array) -> None:
             mean[rows], sd[rows] = self._at(inputs, rows)
 
-        each(answer, pieces(len(inputs), len(self.inducing_points)))
+        map_parts(answer, pieces(len(inputs), len(self.inducing_points)))
         offset = self.standard.means[sections[0]] if len(sections) else self.basis.offset
         return FactoredPrediction(inputs.locations, replace(self.basis, offset=offset), mean, sd)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from histosge.errors import refuse_below_one
+from histosge.errors import refuse_nonpositive
 from histosge.models.base import Crop, ModelCard, Needs
 
 from .system import Deep, Grouping, Outline
@@ -69,7 +69,7 @@ class GAT(Deep):
     )
 
     def __post_init__(self) -> None:
-        refuse_below_one(self, "neighbours", "heads", "head_width", "width", "hidden")
+        refuse_nonpositive(self, "neighbours", "heads", "head_width", "width", "hidden")
         self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
 
     @property

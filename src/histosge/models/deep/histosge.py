@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from histosge._runtime.types import Array
-from histosge.errors import UsageError, refuse_below_one
+from histosge.errors import UsageError, refuse_nonpositive
 from histosge.models.base import Crop, ModelCard, Needs, Runtime
 from histosge.models.scaling import Targets
 from histosge.section.inputs import Samples
@@ -202,7 +202,7 @@ class HisToSGE:
     def __post_init__(self) -> None:
         if self.crop_um is not None and self.crop_px is not None:
             raise UsageError("Expected one of `crop_um` and `crop_px`, got both.")
-        refuse_below_one(
+        refuse_nonpositive(
             self, "table_size", "window_size", "neighbours", "heads", "head_width", "hidden", "batch"
         )
         if not (0 <= self.dropout < 1 and 0 <= self.validation < 1):

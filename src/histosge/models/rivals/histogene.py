@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from histosge.errors import refuse_below_one
+from histosge.errors import refuse_nonpositive
 from histosge.models.base import Crop, ModelCard, Needs
 from histosge.models.deep.system import Deep, Grouping, Outline
 from histosge.models.deep.training import Schedule
@@ -65,7 +65,7 @@ class HisToGene(Deep):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}
 
     def __post_init__(self) -> None:
-        refuse_below_one(self, "network_px", "positions", "width", "depth", "heads", "head_width", "hidden")
+        refuse_nonpositive(self, "network_px", "positions", "width", "depth", "heads", "head_width", "hidden")
         self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
 
     @property

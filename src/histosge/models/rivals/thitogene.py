@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from histosge.errors import UsageError, refuse_below_one
+from histosge.errors import UsageError, refuse_nonpositive
 from histosge.models.base import Crop, ModelCard, Needs
 from histosge.models.deep.system import Deep, Grouping, Outline
 from histosge.models.deep.training import Schedule
@@ -81,7 +81,7 @@ class THItoGene(Deep):
             raise UsageError(
                 f"THItoGene's convolutions are made for windows of 112 pixels, got {self.network_px}."
             )
-        refuse_below_one(
+        refuse_nonpositive(
             self, "positions", "depth", "heads", "head_width", "hidden", "neighbours", "graph_heads"
         )
         self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
