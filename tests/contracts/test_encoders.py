@@ -12,7 +12,7 @@ import pytest
 
 import histosge
 from histosge._runtime.types import Array
-from histosge.encoders import ENCODERS, EncoderEntry, Setup, load_encoder
+from histosge.encoders import ENCODERS, Setup, load_encoder
 from histosge.encoders.base import Encoder
 from histosge.errors import HistosgeError, UsageError, WeightsError
 
@@ -113,19 +113,3 @@ def test_another_width_is_another_encoder() -> None:
     assert usual.fingerprint != wide.fingerprint
     with pytest.raises(UsageError, match="positive"):
         load_encoder("texture", patch_um=-1.0)
-
-
-def test_other_packages_can_bring_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry point of the group histosge.encoders is an encoder like any other."""
-    from histosge._runtime import registry as _registry
-
-    class Point:
-        name = "theirs"
-
-        def load(self) -> EncoderEntry:
-            return ENCODERS["colour"]
-
-    monkeypatch.setattr(
-        _registry, "entry_points", lambda group: [Point()] if group == "histosge.encoders" else []
-    )
-    assert "theirs" in type(ENCODERS)("encoder", dict)

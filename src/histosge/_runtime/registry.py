@@ -1,13 +1,16 @@
-"""Names to things, open to third parties, helpful with typing errors."""
+"""Registries: the modules of a folder and the plug-ins of other packages, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
 
 from histosge.errors import UsageError
 
+from .messages import Message, emit
 from .names import near_misses
 
 __all__ = ["Registry"]
@@ -16,45 +19,110 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """A read-only mapping from name to ``T`` which other packages extend through entry points.
+    """A read-only mapping from name to entry, filled at first use.
+
+    An entry is declared in the tuple ``ENTRIES`` of a module in one of ``packages``. A new file in the folder is a new
+    entry; no list has to be edited. Another package declares an entry point in ``group``, whose object is an entry or a
+    tuple of entries. A plug-in that cannot be loaded is left out with one warning, and named when it is asked for.
 
     Parameters
     ----------
     kind
-        What the entries are, in the singular: ``"encoder"``. A package adds its own under the entry-point
-        group ``histosge.encoders`` and so on; the entry point's object is the entry itself.
-    load
-        Called once, at first use, to make the built-in entries. Keeping it lazy keeps ``import histosge`` fast.
+        What the entries are, in the singular: ``"encoder"``.
+    card_type
+        Type of ``entry.card``, or of the entry itself where it has no card. It has a ``name``, which is the key.
+    packages
+        Names of the packages whose modules are scanned, first to last.
     group
-        Another entry-point group than the one named after ``kind``.
+        Entry-point group; by default ``histosge.encoders`` for the kind ``encoder``.
+    order
+        Sort key of the entries, for where order has a meaning. By default they keep the order of packages and modules.
+
+    Examples
+    --------
+    >>> from histosge.metrics.base import MetricCard
+    >>> metrics = Registry("metric", MetricCard, ["histosge.metrics"])
+    >>> metrics["pearson"].card.better
+    'higher'
     """
 
-    def __init__(self, kind: str, load: Callable[[], Mapping[str, T]], *, group: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        card_type: type[Any],
+        packages: Iterable[str],
+        *,
+        group: str | None = None,
+        order: Callable[[T], Any] | None = None,
+    ) -> None:
         self._kind = kind
+        self._card_type = card_type
+        self._packages = tuple(packages)
         self._group = group or f"histosge.{kind}s"
-        self._load = load
+        self._order = order
         self._entries: dict[str, T] | None = None
+        self._broken: dict[str, str] = {}
 
-    def _all(self) -> dict[str, T]:
+    def _load(self) -> dict[str, T]:
         if self._entries is None:
-            entries = dict(self._load())
+            entries: dict[str, T] = {}
+            for entry in _declared(self._packages):
+                entries[self._name(entry)] = entry
             for point in entry_points(group=self._group):
-                entries.setdefault(point.name, point.load())
+                self._add(point, entries)
+            order = self._order
+            if order is not None:
+                entries = dict(sorted(entries.items(), key=lambda item: order(item[1])))
             self._entries = entries
+            emit(Message("warning", sentence) for sentence in self._broken.values())
         return self._entries
 
+    def _add(self, point: EntryPoint, entries: dict[str, T]) -> None:
+        """Add the entries of a plug-in, or the sentence that says why there are none."""
+        try:
+            loaded = point.load()
+            for entry in loaded if isinstance(loaded, tuple) else (loaded,):
+                name = self._name(entry)
+                if name in entries:
+                    raise ValueError(f"the name '{name}' is taken")
+                entries[name] = entry
+        # whatever the code of another package raises while it is imported
+        except Exception as error:
+            package = point.dist.name if point.dist else point.value
+            self._broken[point.name] = (
+                f"The {self._kind} plug-in '{point.name}' of '{package}' cannot be loaded "
+                f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}). "
+                "Update or uninstall that package."
+            )
+
+    def _name(self, entry: Any) -> str:
+        card = getattr(entry, "card", entry)
+        if not isinstance(card, self._card_type):
+            raise TypeError(f"expected a {self._card_type.__name__}, got {type(card).__name__}")
+        return str(card.name)
+
     def __getitem__(self, name: str) -> T:
-        entries = self._all()
+        entries = self._load()
         if name in entries:
             return entries[name]
+        if name in self._broken:
+            raise UsageError(self._broken[name])
         hint = near_misses(name, tuple(entries)) or f" Known: {', '.join(sorted(entries))}."
         raise UsageError(f"There is no {self._kind} named '{name}'.{hint}")
 
     def __contains__(self, name: object) -> bool:
-        return name in self._all()
+        return name in self._load()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
+        return iter(self._load())
 
     def __len__(self) -> int:
-        return len(self._all())
+        return len(self._load())
+
+
+def _declared(packages: Iterable[str]) -> Iterator[Any]:
+    """Yield the entries that the modules of packages declare; folders inside a package are not scanned."""
+    for package in packages:
+        modules = pkgutil.iter_modules(import_module(package).__path__)
+        for name in sorted(module.name for module in modules if not module.ispkg):
+            yield from getattr(import_module(f"{package}.{name}"), "ENTRIES", ())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from histosge._runtime.registry import Registry
 
-__all__ = ["PUBLIC", "PublicDataset", "Remote"]
+__all__ = ["ENTRIES", "PUBLIC", "PublicDataset", "Remote"]
 
 _DLPFC_COUNTS = "https://spatial-dlpfc.s3.us-east-2.amazonaws.com"
 _DLPFC_PLACES = "https://raw.githubusercontent.com/LieberInstitute/HumanPilot/master/10X"
@@ -169,10 +168,9 @@ _TENX_SECTIONS = (
 )
 
 
-def _built_in() -> Mapping[str, PublicDataset]:
-    sections = [_dlpfc(section, *known) for section, known in _DLPFC.items()]
-    sections += [_tenx(*known) for known in _TENX_SECTIONS]
-    return {dataset.name: dataset for dataset in sections}
+ENTRIES = (
+    *(_dlpfc(section, *values) for section, values in _DLPFC.items()),
+    *(_tenx(*values) for values in _TENX_SECTIONS),
+)
 
-
-PUBLIC: Registry[PublicDataset] = Registry("dataset", _built_in)
+PUBLIC: Registry[PublicDataset] = Registry("dataset", PublicDataset, ["histosge.datasets"])

@@ -1,12 +1,11 @@
 """Spatial domains: which places of a tissue belong together, from a matrix and positions.
 
-Adding a method is adding a file with a frozen dataclass and its line in ``_built_in``; other packages use the
-entry-point group ``histosge.domains``.
+A method is a frozen dataclass in ``ENTRIES`` of a module in this folder, or an entry point in the group
+``histosge.domains`` of another package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from histosge._runtime.options import checked, chosen_preset
@@ -18,17 +17,8 @@ from .graph import pieces, spacing_um, within
 __all__ = ["DOMAINS", "DomainCard", "Method", "Runtime", "build_method", "pieces", "spacing_um", "within"]
 
 
-def _built_in() -> Mapping[str, type[Any]]:
-    from .kmeans import KMeans
-    from .leiden import Leiden
-    from .stagate import STAGATE
-    from .stmask import STMask
-
-    return {method.card.name: method for method in (KMeans, Leiden, STAGATE, STMask)}
-
-
 # configurations are frozen dataclasses; the entry is the class
-DOMAINS: Registry[type[Any]] = Registry("clustering method", _built_in, group="histosge.domains")
+DOMAINS: Registry[type[Any]] = Registry("clustering method", DomainCard, [__name__], group="histosge.domains")
 
 
 def build_method(name: str, preset: str | None = None, **options: Any) -> Method:

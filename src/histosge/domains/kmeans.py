@@ -13,7 +13,7 @@ from histosge.errors import UsageError
 from .base import DomainCard, Runtime, refuse_unusable
 from .reduce import by_size, components
 
-__all__ = ["KMeans"]
+__all__ = ["ENTRIES", "KMeans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +60,6 @@ class KMeans:
         refuse_unusable(self.card, values, xy_um, clusters)
         reduced = components(values, self.components) if self.components else values
         return by_size(Clusterer(clusters, n_init=self.starts, random_state=seed).fit_predict(reduced))
+
+
+ENTRIES = (KMeans,)

@@ -17,7 +17,7 @@ from .reduce import by_size, components
 if TYPE_CHECKING:
     import igraph
 
-__all__ = ["Leiden"]
+__all__ = ["ENTRIES", "Leiden"]
 
 # the search for a resolution halves an interval this often
 _HALVINGS = 24
@@ -125,3 +125,6 @@ def _searched(graph: igraph.Graph, clusters: int, seed: int) -> Array:
         f"Leiden finds no {clusters} communities here at any resolution; {nearest} it finds. Try --clusters {nearest}, "
         "or leave --clusters out."
     )
+
+
+ENTRIES = (Leiden,)

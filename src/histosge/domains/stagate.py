@@ -22,7 +22,7 @@ from .reduce import by_size
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["STAGATE"]
+__all__ = ["ENTRIES", "STAGATE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +130,6 @@ class STAGATE:
 
         left, size, _ = randomized_svd(np.asarray(values, np.float64), self.axes, n_iter=4, random_state=0)
         return np.asarray(left * size)
+
+
+ENTRIES = (STAGATE,)

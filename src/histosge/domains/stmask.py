@@ -21,7 +21,7 @@ from .reduce import by_size, components, standardised
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["STMask"]
+__all__ = ["ENTRIES", "STMask"]
 
 _KMEANS = {"max_iter": 1000, "tol": 1e-6}
 
@@ -137,3 +137,6 @@ class STMask:
 def _linear(values: Array) -> Array:
     """Undo the logarithm; the scale does not matter to what is standardised next."""
     return np.asarray(np.expm1(values))
+
+
+ENTRIES = (STMask,)

@@ -1,14 +1,13 @@
 """Encoders: windows of tissue in, vectors out.
 
-Adding one is adding a file with a card and a builder, and its line in ``_built_in``; other packages use the
-entry-point group ``histosge.encoders``. ``timm:NAME`` names any network of timm.
+An encoder is an :class:`EncoderEntry` in ``ENTRIES`` of a module in this folder, or an entry point in the group
+``histosge.encoders`` of another package. ``timm:NAME`` names any network of timm.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from typing import Any, cast
 
 from histosge._runtime.registry import Registry
@@ -31,38 +30,13 @@ class _Encoders(Registry[EncoderEntry]):
         return str(name).startswith(PREFIX) or super().__contains__(name)
 
 
-def _built_in() -> Mapping[str, EncoderEntry]:
-    from . import (
-        colour,
-        conch,
-        densenet121,
-        gigapath,
-        hoptimus,
-        phikon,
-        resnet50,
-        texture,
-        uni,
-        uni2,
-        virchow2,
-    )
-
-    entries = (
-        *texture.ENTRIES,
-        *colour.ENTRIES,
-        *uni.ENTRIES,
-        *uni2.ENTRIES,
-        *virchow2.ENTRIES,
-        *hoptimus.ENTRIES,
-        *gigapath.ENTRIES,
-        *conch.ENTRIES,
-        *phikon.ENTRIES,
-        *resnet50.ENTRIES,
-        *densenet121.ENTRIES,
-    )
-    return {entry.card.name: entry for entry in entries}
+def _access(entry: EncoderEntry) -> tuple[bool, bool, str]:
+    """Sort encoders without weights first, then those to download, then those that need permission."""
+    card = entry.card
+    return card.source is not None, card.gated, card.name
 
 
-ENCODERS = _Encoders("encoder", _built_in)
+ENCODERS = _Encoders("encoder", EncoderCard, [__name__], order=_access)
 
 
 def load_encoder(name: str, setup: Setup = Setup(), *, patch_um: float | None = None) -> Encoder:

@@ -1,12 +1,11 @@
-"""Models: measured spots in, a predictor for any place out.
+"""Models: fitted to measured spots, they predict at any location.
 
-Adding one is adding a file with a frozen dataclass and its line in ``_built_in``; other packages use the entry-point
-group ``histosge.models``.
+A model is a frozen dataclass in ``ENTRIES`` of a module in one of the folders ``cokriging``, ``baselines``, ``deep``
+and ``rivals``, or an entry point in the group ``histosge.models`` of another package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from histosge._runtime.options import checked, chosen_preset
@@ -29,34 +28,9 @@ __all__ = [
 ]
 
 
-def _built_in() -> Mapping[str, type[Any]]:
-    from .baselines.boosting import Boosting
-    from .baselines.idw import IDW
-    from .baselines.kriging import Kriging
-    from .baselines.mean import Mean
-    from .baselines.memorisation import Memorisation
-    from .baselines.nearest import Nearest
-    from .baselines.pca_ridge import PCARidge
-    from .baselines.ridge import Ridge
-    from .cokriging.model import Cokriging
-    from .deep.feedforward import FeedForward
-    from .deep.gat import GAT
-    from .deep.histosge import HisToSGE
-    from .deep.stage_plus import STAGEPlus
-    from .rivals.deepspace import DeepSpaCE
-    from .rivals.histogene import HisToGene
-    from .rivals.stage import STAGE
-    from .rivals.stnet import STNet
-    from .rivals.thitogene import THItoGene
-
-    simple = (Cokriging, Kriging, Ridge, PCARidge, Boosting, IDW, Nearest, Mean, Memorisation)
-    systems = (STAGE, THItoGene, HisToGene, DeepSpaCE, STNet)
-    ablations = (FeedForward, GAT, STAGEPlus)
-    return {model.card.name: model for model in (HisToSGE, *simple, *systems, *ablations)}
-
-
+_FOLDERS = ("cokriging", "baselines", "deep", "rivals")
 # configurations are frozen dataclasses; the entry is the class
-MODELS: Registry[type[Any]] = Registry("model", _built_in)
+MODELS: Registry[type[Any]] = Registry("model", ModelCard, [f"{__name__}.{folder}" for folder in _FOLDERS])
 
 
 def presets(name: str) -> tuple[str, ...]:

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from histosge._runtime.registry import Registry
 from histosge.errors import DataError, UsageError
 
-from .base import PixelSource
+from .base import Format, PixelSource
 
-__all__ = ["SOURCES", "Format", "open_source"]
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A registry entry: how to recognise a file, and how to open it."""
-
-    sniff: Callable[[Path], bool]
-    open: Callable[[Path], PixelSource]
+__all__ = ["SOURCES", "open_source"]
 
 
-def _built_in() -> Mapping[str, Format]:
-    from . import openslide, raster, tiff
-
-    return {
-        "raster": Format(raster.sniff, raster.open_raster),
-        # before plain TIFF: many scanners' files are TIFF with a private layout
-        "openslide": Format(openslide.sniff, openslide.OpenSlideSource.open),
-        "tiff": Format(tiff.sniff, tiff.TiffSource.open),
-    }
-
-
-SOURCES: Registry[Format] = Registry("slide_format", _built_in)
+SOURCES: Registry[Format] = Registry(
+    "slide format", Format, [__name__], group="histosge.slide_formats", order=lambda form: form.priority
+)
 
 
 def open_source(path: Path) -> PixelSource:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from histosge._runtime.types import UInt8
 
-__all__ = ["PixelSource"]
+__all__ = ["Format", "PixelSource"]
 
 
 @runtime_checkable
@@ -43,3 +45,25 @@ class PixelSource(Protocol):
     def close(self) -> None:
         """Release files; reading afterwards is an error."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A registry entry: how to recognise an image file, and how to open it.
+
+    Parameters
+    ----------
+    name
+        Of the format.
+    sniff
+        Whether a file has this format; cheap, and never an error.
+    open
+        Open it.
+    priority
+        Formats are tried in ascending order: one that others could be mistaken for comes first.
+    """
+
+    name: str
+    sniff: Callable[[Path], bool]
+    open: Callable[[Path], PixelSource]
+    priority: int = 60

@@ -12,9 +12,10 @@ from histosge._runtime.types import UInt8
 from histosge.errors import DataError
 
 from .array import as_rgb
+from .base import Format
 from .identity import file_identity
 
-__all__ = ["OpenSlideSource", "sniff"]
+__all__ = ["ENTRIES", "OpenSlideSource", "sniff"]
 
 
 def sniff(path: Path) -> bool:
@@ -74,3 +75,7 @@ class OpenSlideSource:
     def close(self) -> None:
         """Release the file."""
         self._slide.close()
+
+
+# before plain TIFF: the files of many scanners are TIFF with a private layout
+ENTRIES = (Format("openslide", sniff, OpenSlideSource.open, priority=20),)

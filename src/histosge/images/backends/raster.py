@@ -9,9 +9,10 @@ import numpy as np
 from histosge.errors import DataError
 
 from .array import ArraySource, as_rgb
+from .base import Format
 from .identity import file_identity
 
-__all__ = ["open_raster", "sniff"]
+__all__ = ["ENTRIES", "open_raster", "sniff"]
 
 _MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGBA", "I;16": "I;16", "I;16B": "I;16"}
 
@@ -49,3 +50,6 @@ def open_raster(path: Path) -> ArraySource:
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     return ArraySource(as_rgb(pixels, f"'{path}'"), path=path, fingerprint=file_identity(path))
+
+
+ENTRIES = (Format("raster", sniff, open_raster, priority=10),)

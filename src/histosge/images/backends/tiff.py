@@ -18,10 +18,11 @@ from histosge._runtime.types import Array, UInt8
 from histosge.errors import DataError
 
 from .array import as_rgb
+from .base import Format
 from .identity import file_identity
 from .tile_cache import TileCache
 
-__all__ = ["TiffSource", "sniff"]
+__all__ = ["ENTRIES", "TiffSource", "sniff"]
 
 # 192 MiB hold some 250 tiles of 512 px: a neighbourhood of views, whatever the size of the slide
 _CACHE_BYTES = 192 << 20
@@ -236,3 +237,6 @@ def _tag_mpp(page: Any) -> float | None:
     unit_um = {3: 1e4, 2: 25.4e3}.get(int(tags.get("ResolutionUnit", 1)))
     above, below = tags.get("XResolution", (0, 1))
     return unit_um * below / above if unit_um and above and below else None
+
+
+ENTRIES = (Format("tiff", sniff, TiffSource.open, priority=30),)

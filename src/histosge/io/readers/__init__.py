@@ -1,8 +1,11 @@
-"""Reading the world: one file a format."""
+"""Readers: one file a format.
+
+A reader is a :class:`Reader` in ``ENTRIES`` of a module in this folder, or an entry point in the group
+``histosge.readers`` of another package.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from histosge._runtime.messages import emit
@@ -15,21 +18,7 @@ from .base import Reader, ReadOptions
 __all__ = ["READERS", "read"]
 
 
-def _built_in() -> Mapping[str, Reader]:
-    from . import anndata, image, legacy_st, spatialdata, visium, visium_hd
-
-    return {
-        "visium_hd": visium_hd.ENTRY,
-        "visium": visium.ENTRY,
-        "legacy_st": legacy_st.ENTRY,
-        "h5ad": anndata.ENTRY,
-        "spatialdata": spatialdata.ENTRY,
-        # last: some formats are folders of images and more
-        "image": image.ENTRY,
-    }
-
-
-READERS: Registry[Reader] = Registry("reader", _built_in)
+READERS: Registry[Reader] = Registry("reader", Reader, [__name__], order=lambda reader: reader.priority)
 
 
 def read(

@@ -24,7 +24,7 @@ from .image_choice import ImageOffer
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["ENTRY", "counts_of", "from_anndata"]
+__all__ = ["ENTRIES", "counts_of", "from_anndata"]
 
 _ARRAY = ("array_col", "array_row")
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "id")
@@ -263,4 +263,4 @@ def _number(factors: Mapping[str, Any], key: str) -> float | None:
     return float(factors[key]) if key in factors else None
 
 
-ENTRY = Reader('h5ad with raw counts and obsm["spatial"]', sniff, read)
+ENTRIES = (Reader("h5ad", 'h5ad with raw counts and obsm["spatial"]', sniff, read, priority=40),)

@@ -45,14 +45,20 @@ class Reader:
 
     Parameters
     ----------
+    name
+        As given to ``--reader``.
     summary
         What it reads, for ``histosge list readers``.
     sniff
         Whether a path looks like this format; cheap, and never an error.
     read
         Read it.
+    priority
+        Readers are tried in ascending order: a format that others could be mistaken for comes first.
     """
 
+    name: str
     summary: str
     sniff: Callable[[Path], bool]
     read: Callable[[Path, ReadOptions], Section]
+    priority: int = 60

@@ -13,7 +13,7 @@ from histosge.section.section import Section
 
 from .base import Reader, ReadOptions
 
-__all__ = ["ENTRY"]
+__all__ = ["ENTRIES"]
 
 
 def sniff(path: Path) -> bool:
@@ -41,4 +41,12 @@ def read(path: Path, options: ReadOptions) -> Section:
     return section.with_messages(Message("warning", text))
 
 
-ENTRY = Reader("an image of a section without counts, predicted from what it looks like", sniff, read)
+ENTRIES = (
+    Reader(
+        "image",
+        "an image of a section without counts, predicted from what it looks like",
+        sniff,
+        read,
+        priority=90,
+    ),
+)

@@ -20,7 +20,7 @@ from .base import Reader, ReadOptions
 from .draft import Draft, finish, join
 from .image_choice import ImageOffer
 
-__all__ = ["ENTRY"]
+__all__ = ["ENTRIES"]
 
 _COUNTS = (
     "counts.tsv.gz",
@@ -166,4 +166,12 @@ def _first(folder: Path, patterns: tuple[str, ...], suffixes: set[str] | None = 
     return None
 
 
-ENTRY = Reader("legacy ST: a folder with counts.tsv[.gz], spots.tsv and an image", sniff, read)
+ENTRIES = (
+    Reader(
+        "legacy_st",
+        "legacy ST: a folder with counts.tsv[.gz], spots.tsv and an image",
+        sniff,
+        read,
+        priority=30,
+    ),
+)

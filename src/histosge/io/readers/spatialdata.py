@@ -18,7 +18,7 @@ from .base import Reader, ReadOptions
 from .draft import Draft, finish
 from .image_choice import ImageOffer
 
-__all__ = ["ENTRY", "import_spatialdata"]
+__all__ = ["ENTRIES", "import_spatialdata"]
 
 # an image with more pixels than this is read at a coarser scale, so that it fits into memory
 _MOST_PIXELS = 120_000_000
@@ -186,4 +186,12 @@ def _channels_last(image: Any) -> Array:
     return pixels[..., :3] if pixels.shape[2] > 4 else pixels
 
 
-ENTRY = Reader("SpatialData zarr: a table that annotates shapes, and an image", sniff, read)
+ENTRIES = (
+    Reader(
+        "spatialdata",
+        "SpatialData zarr: a table that annotates shapes, and an image",
+        sniff,
+        read,
+        priority=50,
+    ),
+)

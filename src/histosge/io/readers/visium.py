@@ -12,7 +12,7 @@ from .base import Reader, ReadOptions
 from .draft import finish
 from .spaceranger import draft_of, has_positions
 
-__all__ = ["ENTRY", "outs_of"]
+__all__ = ["ENTRIES", "outs_of"]
 
 
 def outs_of(path: Path) -> Path | None:
@@ -43,6 +43,12 @@ def read(path: Path, options: ReadOptions) -> Section:
     return finish(draft_of(outs, VISIUM, name), options)
 
 
-ENTRY = Reader(
-    "Space Ranger 1–4: outs, or a folder with spatial/ and a filtered matrix (h5 or mtx)", sniff, read
+ENTRIES = (
+    Reader(
+        "visium",
+        "Space Ranger 1–4: outs, or a folder with spatial/ and a filtered matrix (h5 or mtx)",
+        sniff,
+        read,
+        priority=20,
+    ),
 )

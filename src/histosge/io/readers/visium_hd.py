@@ -13,7 +13,7 @@ from .base import Reader, ReadOptions
 from .draft import finish
 from .spaceranger import draft_of, has_positions
 
-__all__ = ["ENTRY"]
+__all__ = ["ENTRIES"]
 
 _BIN = re.compile(r"square_(\d+)um$")
 # 2 µm bins hold few counts each, and there are millions; 16 µm is about the size of a cell
@@ -63,4 +63,12 @@ def _bins(path: Path) -> dict[float, Path]:
     return found
 
 
-ENTRY = Reader("Visium HD: outs, binned_outputs, or one square_*um folder; --bin-um chooses", sniff, read)
+ENTRIES = (
+    Reader(
+        "visium_hd",
+        "Visium HD: outs, binned_outputs, or one square_*um folder; --bin-um chooses",
+        sniff,
+        read,
+        priority=10,
+    ),
+)

@@ -15,7 +15,7 @@ from histosge.models.blocks import features_of, pieces
 from histosge.models.scaling import Targets
 from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["Boosting"]
+__all__ = ["ENTRIES", "Boosting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,3 +167,6 @@ class BoostingPredictor:
     def summary(self) -> dict[str, Any]:
         """Return how many trees grew."""
         return {"trees": len(self.forest)}
+
+
+ENTRIES = (Boosting,)

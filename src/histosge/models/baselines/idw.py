@@ -14,7 +14,7 @@ from histosge.models.base import Block, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["IDW", "WeighingPredictor"]
+__all__ = ["ENTRIES", "IDW", "WeighingPredictor"]
 
 # squared distance, in squared pitches, below which a place is the spot itself
 _SAME = 1e-12
@@ -95,3 +95,6 @@ class WeighingPredictor:
     def summary(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}
+
+
+ENTRIES = (IDW,)

@@ -17,7 +17,7 @@ from histosge.models.cokriging.inducing_points import spread_out
 from histosge.models.evidence_ridge import Shrinkage
 from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["Kriging"]
+__all__ = ["ENTRIES", "Kriging"]
 
 # on the diagonal of the landmarks' kernel, against rounding
 _JITTER = 1e-6
@@ -156,3 +156,6 @@ class KrigingPredictor:
     def summary(self) -> dict[str, Any]:
         """Return how many landmarks carry the field."""
         return {"landmarks": len(self.field.landmarks_um)}
+
+
+ENTRIES = (Kriging,)

@@ -13,7 +13,7 @@ from histosge.models.base import Block, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["Mean"]
+__all__ = ["ENTRIES", "Mean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +58,6 @@ class MeanPredictor:
     def summary(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}
+
+
+ENTRIES = (Mean,)

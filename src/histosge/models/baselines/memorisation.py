@@ -13,7 +13,7 @@ from histosge.models.base import Block, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["Memorisation"]
+__all__ = ["ENTRIES", "Memorisation"]
 
 # nearer than this is the spot itself, µm
 _SAME_UM = 1e-3
@@ -72,3 +72,6 @@ class MemoriserPredictor:
     def summary(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}
+
+
+ENTRIES = (Memorisation,)

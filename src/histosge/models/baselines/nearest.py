@@ -12,7 +12,7 @@ from histosge.section.inputs import Samples
 
 from .idw import WeighingPredictor
 
-__all__ = ["Nearest"]
+__all__ = ["ENTRIES", "Nearest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +37,6 @@ class Nearest:
     ) -> WeighingPredictor:
         """Rebuild the predictor."""
         return WeighingPredictor(genes, arrays["xy_um"], arrays["expression"], 1, 1.0)
+
+
+ENTRIES = (Nearest,)

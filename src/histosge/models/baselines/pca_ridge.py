@@ -15,7 +15,7 @@ from histosge.models.blocks import features_of, pieces
 from histosge.models.scaling import Columns
 from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["PCARidge"]
+__all__ = ["ENTRIES", "PCARidge"]
 
 # principal components that carry less than this share of the first one's power are rounding
 _FLAT = 1e-12
@@ -111,3 +111,6 @@ class PCARidgePredictor:
     def summary(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}
+
+
+ENTRIES = (PCARidge,)

@@ -15,7 +15,7 @@ from histosge.models.evidence_ridge import Shrinkage
 from histosge.models.scaling import Columns
 from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["Ridge"]
+__all__ = ["ENTRIES", "Ridge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +79,6 @@ class RidgePredictor:
     def summary(self) -> dict[str, Any]:
         """Nothing else was learnt."""
         return {}
+
+
+ENTRIES = (Ridge,)

@@ -28,7 +28,7 @@ from .posterior import Fields, basis_of
 from .predictor import CokrigingPredictor, sources_of
 from .standardise import Standard, principal
 
-__all__ = ["Cokriging"]
+__all__ = ["ENTRIES", "Cokriging"]
 
 # a range shorter than this many distances of landmarks is lost between them
 _RESOLVED = 1.5
@@ -295,3 +295,6 @@ def _pitch(xy_um: Array) -> float:
     if len(places) < 2:
         return 1.0
     return median_spacing_um(places)
+
+
+ENTRIES = (Cokriging,)

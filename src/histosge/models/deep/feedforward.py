@@ -11,7 +11,7 @@ from histosge.models.base import Crop, ModelCard, Needs
 from .system import Deep, Grouping, Outline
 from .training import Schedule
 
-__all__ = ["FeedForward"]
+__all__ = ["ENTRIES", "FeedForward"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +89,6 @@ class FeedForward(Deep):
         return FeedForwardNetwork(
             outline.inputs, outline.genes, self.hidden, position=self.position, relu=self.relu
         )
+
+
+ENTRIES = (FeedForward,)

@@ -11,7 +11,7 @@ from histosge.models.base import Crop, ModelCard, Needs
 from .system import Deep, Grouping, Outline
 from .training import Schedule
 
-__all__ = ["GAT"]
+__all__ = ["ENTRIES", "GAT"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +110,6 @@ class GAT(Deep):
         return GATNetwork(
             graph, self.width, outline.genes, self.hidden, neighbours=neighbours, relu=self.relu
         )
+
+
+ENTRIES = (GAT,)

@@ -23,7 +23,7 @@ from .histosge_predictor import AttendingPredictor, Tutor, network_of
 from .training import Schedule, train
 from .windows import Order
 
-__all__ = ["HisToSGE"]
+__all__ = ["ENTRIES", "HisToSGE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,3 +278,6 @@ class HisToSGE:
         return AttendingPredictor(
             self, np.asarray(genes, dtype=str), network, reading, targets, memory, summary
         )
+
+
+ENTRIES = (HisToSGE,)

@@ -15,7 +15,7 @@ from .training import Schedule
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["STAGEPlus"]
+__all__ = ["ENTRIES", "STAGEPlus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +92,6 @@ class STAGEPlus(Deep):
         """Return the loss of positions and of expression rebuilt from them."""
         found: torch.Tensor = network.train_on(seen, wanted)
         return found
+
+
+ENTRIES = (STAGEPlus,)

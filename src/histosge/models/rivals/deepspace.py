@@ -20,7 +20,7 @@ from .patch_network import Initialisation, Pixels, altered, begin, constants, re
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DeepSpaCE"]
+__all__ = ["ENTRIES", "DeepSpaCE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +141,6 @@ class DeepSpaCE(Deep):
 
         seen = seen.seen_as(altered(seen.windows)) if self.augment else seen
         return torch.nn.functional.smooth_l1_loss(network(seen), wanted)
+
+
+ENTRIES = (DeepSpaCE,)

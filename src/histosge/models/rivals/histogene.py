@@ -11,7 +11,7 @@ from histosge.models.base import Crop, ModelCard, Needs
 from histosge.models.deep.system import Deep, Grouping, Outline
 from histosge.models.deep.training import Schedule
 
-__all__ = ["HisToGene"]
+__all__ = ["ENTRIES", "HisToGene"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +107,6 @@ class HisToGene(Deep):
                 self.raw255,
             )
         )
+
+
+ENTRIES = (HisToGene,)

@@ -15,7 +15,7 @@ from histosge.models.deep.training import Schedule
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["STAGE"]
+__all__ = ["ENTRIES", "STAGE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +74,6 @@ class STAGE(Deep):
         """Return the loss of positions and of expression rebuilt from them."""
         found: torch.Tensor = network.train_on(seen, wanted)
         return found
+
+
+ENTRIES = (STAGE,)

@@ -19,7 +19,7 @@ from .patch_network import Initialisation, Pixels, begin, constants, dihedral, r
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["STNet"]
+__all__ = ["ENTRIES", "STNet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +137,6 @@ class STNet(Deep):
         ways = range(8) if self.averaged else range(1)
         several = [network(seen.seen_as(dihedral(seen.windows, way))) for way in ways]
         return torch.stack(several).mean(0)
+
+
+ENTRIES = (STNet,)

@@ -11,7 +11,7 @@ from histosge.models.base import Crop, ModelCard, Needs
 from histosge.models.deep.system import Deep, Grouping, Outline
 from histosge.models.deep.training import Schedule
 
-__all__ = ["THItoGene"]
+__all__ = ["ENTRIES", "THItoGene"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +129,6 @@ class THItoGene(Deep):
                 self.raw255,
             )
         )
+
+
+ENTRIES = (THItoGene,)
