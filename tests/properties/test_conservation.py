@@ -15,6 +15,7 @@ from histosge.datasets import synthetic
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import SYNTHETIC
 from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.section.expression import TARGET_SUM
 from histosge.section.locations import Locations
 
 KINDS = ("real", "rounded", "drawn")
@@ -87,10 +88,11 @@ def test_places_add_up_to_their_spot(case: tuple[Section, Prediction, int], kind
 @given(case=cases())
 @settings(max_examples=60, deadline=None)
 def test_shares_are_in_proportion_to_rates(case: tuple[Section, Prediction, int]) -> None:
-    """Fractions are count × rate / sum of rates; rounded ones differ from them by less than one."""
+    """Fractions are count × rate / sum of rates, rates at most TARGET_SUM; rounded ones differ by less than 1."""
     section, prediction, _ = case
     parent, counts = prediction.locations.parent, section.counts.toarray()
-    rates = np.expm1(prediction.mean.astype(float))
+    # no gene's rate exceeds all counts of a location
+    rates = np.expm1(np.minimum(prediction.mean.astype(float), np.log1p(TARGET_SUM)))
     real = conserve(prediction, section).toarray()
     for place in range(len(parent)):
         family = parent == parent[place]

@@ -14,7 +14,7 @@ from histosge.models.deep.windows import windows
 from histosge.models.scaling import Columns
 from histosge.section import splits
 from histosge.section.expression import depth, log_cp10k
-from histosge.section.genes import highly_variable
+from histosge.section.variable_genes import highly_variable
 
 counts_matrices = st.integers(0, 2**32 - 1).map(
     lambda seed: sparse.csr_matrix(

@@ -11,7 +11,8 @@ import scanpy
 from scipy import sparse
 
 import histosge
-from histosge.section.genes import highly_variable, select
+from histosge.section.genes import select
+from histosge.section.variable_genes import highly_variable
 
 
 def theirs(counts: sparse.csr_matrix, n_top: int) -> set[int]:
@@ -27,6 +28,14 @@ def test_variable_genes_are_scanpys() -> None:
     counts = sparse.csr_matrix(rng.poisson(rates).astype(float))
     ours = set(highly_variable(counts, 100).tolist())
     assert len(ours & theirs(counts, 100)) >= 99
+
+
+def test_three_genes_are_ranked_without_a_loess_curve() -> None:
+    """Too few genes for a local fit: a straight line takes its place."""
+    rng = np.random.default_rng(0)
+    counts = sparse.csr_matrix(rng.poisson([1.0, 3.0, 20.0], (50, 3)).astype(float))
+    for n in (1, 2, 3):
+        assert len(highly_variable(counts[:, :n], n)) == n
 
 
 @pytest.mark.real

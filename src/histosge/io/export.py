@@ -13,7 +13,7 @@ from histosge._runtime.atomic_files import atomic_path
 from histosge.errors import UsageError
 from histosge.prediction import count_allocation as conservation
 from histosge.prediction.factored import FactoredPrediction
-from histosge.section.genes import select
+from histosge.section.genes import GeneChoice, Genes, select
 from histosge.section.section import Section
 
 from .writers import columns, factors, geojson, h5ad, omezarr, spatialdata
@@ -64,7 +64,7 @@ def export(
     source: Path,
     out: Path,
     *,
-    genes: str = "all",
+    genes: Genes = "all",
     to: str = "h5ad",
     conserved: Conserved | None = None,
 ) -> dict[str, Any]:
@@ -119,17 +119,13 @@ def _found(source: Path) -> Path:
     return path
 
 
-def _chosen(section: Section, whole: FactoredPrediction, spec: str) -> tuple[list[str], list[str]]:
+def _chosen(section: Section, whole: FactoredPrediction, genes: Genes) -> tuple[tuple[str, ...], list[str]]:
     """Return the genes meant, and the names in a file that are none of those predicted."""
-    if spec == "all":
-        return [str(name) for name in whole.genes], []
-    if Path(spec).is_file():
-        panel = select(section, spec)
-        return [str(name) for name in panel.names if name != OTHERS], list(panel.missing)
-    names = list(dict.fromkeys(name for part in spec.split(",") if (name := part.strip())))
-    if not names:
-        raise UsageError("Expected genes, got none. Give names separated by commas, a file, or all.")
-    return names, []
+    choice = GeneChoice.parse(genes)
+    if choice.file is not None:
+        panel = select(section, choice)
+        return tuple(str(name) for name in panel.names if name != OTHERS), list(panel.missing)
+    return choice.among(whole.genes, "the run"), []
 
 
 def _write_h5ad(job: _Job) -> None:

@@ -1,28 +1,146 @@
-"""Which genes to fit."""
+"""Which genes to use: the most variable, all, a list of names, or a file of names."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy import sparse
 
-from histosge._runtime.names import positions_or_refuse
+from histosge._runtime.names import near_misses, positions, positions_or_refuse
 from histosge._runtime.types import Array, Int, frozen
-from histosge.errors import DataError, UsageError
+from histosge.errors import UsageError
 
 from .section import Section
+from .variable_genes import expressed_in, highly_variable, spots_with_counts
 
-__all__ = ["GenePanel", "highly_variable", "refuse_unknown", "select"]
+__all__ = ["GeneChoice", "GenePanel", "Genes", "refuse_unknown", "select"]
 
-# a gene seen in fewer spots of the section than this says nothing that could be learnt; where only some spots may be
-# looked at, in proportion fewer of those
-_SEEN_SMALL, _SEEN_LARGE, _LARGE = 3, 10, 1000
-# seurat_v3's own setting
-_SPAN = 0.3
+#: what parameters called ``genes`` accept
+Genes: TypeAlias = "GeneChoice | Path | str | Iterable[str]"
+# a word with one of these endings, or with a folder, is meant as a file
+_FILE_ENDINGS = (".txt", ".csv", ".tsv")
+# unknown names of a file that a message lists
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class GeneChoice:
+    """A choice of genes that names no section yet.
+
+    Parameters
+    ----------
+    kind
+        ``"variable"``: the ``number`` most variable genes. ``"all"``: every gene with counts. ``"names"``: those in
+        ``names``.
+    names
+        Gene names or identifiers, in the user's order, without repeats.
+    number
+        How many of the most variable genes.
+    file
+        Where ``names`` were read from. A name in a file that a section lacks is left out and listed in
+        :attr:`GenePanel.missing`; a name typed by the user must exist.
+
+    Examples
+    --------
+    >>> GeneChoice.parse("EPCAM, CD3E").names
+    ('EPCAM', 'CD3E')
+    >>> GeneChoice.parse(["EPCAM", "CD3E"]) == GeneChoice.parse("EPCAM,CD3E")
+    True
+    >>> GeneChoice.parse("hvg:500").number
+    500
+    """
+
+    kind: Literal["variable", "all", "names"]
+    names: tuple[str, ...] = ()
+    number: int = 0
+    file: Path | None = None
+
+    @classmethod
+    def parse(cls, genes: Genes) -> GeneChoice:
+        """Return the choice that a user's words mean.
+
+        Parameters
+        ----------
+        genes
+            ``hvg:N``: the N most variable genes by ``seurat_v3`` (stuart2019). ``all``: every gene with counts.
+            Otherwise a list of names, names separated by commas, or a file with one name or identifier a line (of a
+            table the first column).
+
+        Raises
+        ------
+        UsageError
+            For no name, a malformed ``hvg:N``, or a file that is missing or no text.
+        """
+        if isinstance(genes, GeneChoice):
+            return genes
+        if isinstance(genes, Path):
+            return cls("names", _names_in_file(genes), file=genes)
+        if not isinstance(genes, str):
+            return _of_names(genes)
+        text = genes.strip()
+        if text.startswith("hvg:"):
+            return cls("variable", number=_number(text))
+        if text == "all":
+            return cls("all")
+        if os.path.isfile(text) or ("," not in text and _is_path(text)):
+            return cls("names", _names_in_file(Path(text)), file=Path(text))
+        return _of_names(text.split(","))
+
+    @staticmethod
+    def text(genes: Genes) -> str:
+        """Return a choice as text without reading a file: what a recipe stores.
+
+        Examples
+        --------
+        >>> GeneChoice.text(["EPCAM", "CD3E"])
+        'EPCAM,CD3E'
+        """
+        if isinstance(genes, (str, Path, GeneChoice)):
+            return str(genes)
+        return str(_of_names(genes))
+
+    def __str__(self) -> str:
+        """Return the text that :meth:`parse` turns into this choice."""
+        if self.kind == "variable":
+            return f"hvg:{self.number}"
+        if self.kind == "all":
+            return "all"
+        return str(self.file) if self.file is not None else ",".join(self.names)
+
+    def among(self, available: Iterable[str], where: str) -> tuple[str, ...]:
+        """Return the chosen names out of those available, in the user's order; ``all`` returns all of them.
+
+        Parameters
+        ----------
+        available
+            Names there are, of a prediction for example.
+        where
+            Whose they are, for the message: ``"the prediction"``.
+
+        Raises
+        ------
+        UsageError
+            For an unknown name, a file without any known one, or ``hvg:N``, which needs counts.
+        """
+        available = tuple(str(name) for name in available)
+        if self.kind == "variable":
+            raise UsageError(
+                f"Expected `genes` as names, a file or all, got '{self}'. Highly variable genes are chosen at the fit."
+            )
+        if self.kind == "all":
+            return available
+        if self.file is None:
+            refuse_unknown(self.names, available, where)
+            return self.names
+        known = set(available)
+        names = tuple(name for name in self.names if name in known)
+        if not names:
+            raise _no_name_known(self, available, where)
+        return names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +154,7 @@ class GenePanel:
     columns
         Their columns in the section's counts.
     spec
-        What was asked for.
+        The choice as text, see :meth:`GeneChoice.parse`.
     missing
         Names in the user's file that the section does not have.
     """
@@ -53,149 +171,130 @@ class GenePanel:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def warning(self) -> str | None:
+        """A sentence that lists names of the user's file without a gene; ``None`` where all have one."""
+        if not self.missing:
+            return None
+        names = ", ".join(self.missing[:_MOST_NAMED]) + (", …" if len(self.missing) > _MOST_NAMED else "")
+        total = len(self.missing) + len(self)
+        return (
+            f"{len(self.missing)} of the {total} names in '{self.spec}' are no genes of the section: {names}."
+        )
 
-def select(section: Section, spec: str = "hvg:1000", *, rows: Array | None = None) -> GenePanel:
-    """Choose genes.
+
+def select(section: Section, genes: Genes = "hvg:1000", *, rows: Array | None = None) -> GenePanel:
+    """Choose genes of a section.
 
     Parameters
     ----------
     section
         Where the counts are.
-    spec
-        ``hvg:N``: the N most variable by ``seurat_v3`` (Stuart et al. 2019). ``all``: every gene with counts.
-        Otherwise a file with one name or id a line (or the first column of a CSV).
+    genes
+        See :meth:`GeneChoice.parse`. Names and stable identifiers (Ensembl) are both accepted.
     rows
-        Spots that may be looked at; ``None`` means all. In an evaluation: the retained ones, because a choice of
-        genes that has seen removed spots is a leak.
+        Spots whose counts may be used; ``None`` means all. In an evaluation: the training spots, because genes chosen
+        with the test spots' counts leak information.
 
     Raises
     ------
     UsageError
-        For a specification that is none, a missing file, or one without any of the section's genes.
+        For a malformed choice, a missing file, an unknown name (near misses are offered), or a file without any of
+        the section's genes.
     DataError
         When no gene varies.
+
+    Examples
+    --------
+    >>> from histosge.datasets import synthetic
+    >>> section = synthetic(columns=8, rows=8, genes=12).section
+    >>> select(section, section.genes[:2].tolist()).columns.tolist()
+    [0, 1]
     """
+    choice = GeneChoice.parse(genes)
     counts = section.counts if rows is None else section.counts[rows]
-    if spec.startswith("hvg:"):
-        columns = _variable(counts, spec, len(section))
-        return GenePanel(section.genes[columns], columns, spec)
-    if spec == "all":
-        columns = np.flatnonzero(_seen(counts) > 0)
-        return GenePanel(section.genes[columns], columns, spec)
-    return _listed(section, Path(spec))
+    if choice.kind == "variable":
+        candidates = expressed_in(counts, len(section))
+        columns = candidates[highly_variable(counts[:, candidates], choice.number)]
+        return GenePanel(section.genes[columns], columns, str(choice))
+    if choice.kind == "all":
+        columns = np.flatnonzero(spots_with_counts(counts) > 0)
+        return GenePanel(section.genes[columns], columns, str(choice))
+    return _named(section, choice)
 
 
-def refuse_unknown(genes: Sequence[str], known: Array, where: str) -> None:
+def refuse_unknown(genes: Iterable[str], available: Iterable[str], where: str) -> None:
     """Refuse names that are no genes, offering near misses.
 
     Parameters
     ----------
     genes
         Asked for.
-    known
+    available
         Names there are.
     where
-        Whose they are, for the sentence: ``"section 'C2'"``.
+        Whose they are, for the message: ``"section 'C2'"``.
 
     Raises
     ------
     UsageError
-        For the first unknown one, or where none is asked for.
+        For the first unknown name, or where no name is asked for.
     """
-    if not len(genes):
+    genes = list(genes)
+    if not genes:
         raise UsageError("Expected at least one gene, got none.")
-    positions_or_refuse(genes, known, f"genes of {where}")
+    positions_or_refuse(genes, available, f"genes of {where}")
 
 
-def highly_variable(counts: sparse.csr_matrix, n_top: int) -> Int[np.ndarray, " g"]:
-    """Return the columns of the genes with the largest variance beyond what their mean explains, ascending.
-
-    ``seurat_v3`` (Stuart et al. 2019; stuart2019): log10 variance is regressed on log10 mean by loess (span 0.3,
-    degree 2); counts are standardised by the regressed deviation, clipped at √n, and their variance ranked. Ties go
-    to the earlier gene.
-    """
-    n = counts.shape[0]
-    # sums of whole numbers are exact, whatever the order of the spots; loess makes much of the last digit
-    mean = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel() / n
-    squares = np.asarray(counts.multiply(counts).sum(axis=0, dtype=np.float64)).ravel()
-    variance = (squares - n * mean**2) / max(n - 1, 1)
-    varies = np.flatnonzero(variance > 0)
-    if not len(varies):
-        raise DataError("Expected genes that vary between spots, found none. Check the count matrix.")
-    deviation = np.zeros(len(mean))
-    deviation[varies] = np.sqrt(10 ** _loess(np.log10(mean[varies]), np.log10(variance[varies])))
-    score = np.zeros(len(mean))
-    score[varies] = _clipped_variance(counts[:, varies], mean[varies], deviation[varies])
-    order = np.lexsort((np.arange(len(score)), -score))[: min(n_top, len(varies))]
-    return np.sort(order)
+def _named(section: Section, choice: GeneChoice) -> GenePanel:
+    """Return the panel of the chosen names; a name matches before an identifier does."""
+    columns = positions(choice.names, section.genes)
+    by_id = positions(choice.names, section.gene_ids)
+    columns = np.where(columns >= 0, columns, by_id)
+    missing = tuple(name for name, column in zip(choice.names, columns, strict=True) if column < 0)
+    where = f"section '{section.name}'"
+    if missing and choice.file is None:
+        refuse_unknown(missing, section.genes, where)
+    if len(missing) == len(choice.names):
+        raise _no_name_known(choice, [*section.genes, *section.gene_ids], where)
+    columns = np.unique(columns[columns >= 0])
+    return GenePanel(section.genes[columns], columns, str(choice), missing)
 
 
-def _variable(counts: sparse.csr_matrix, spec: str, spots: int) -> Array:
-    text = spec.removeprefix("hvg:")
-    if not text.isdigit() or int(text) < 1:
-        raise UsageError(f"Expected hvg:N with a whole number of genes, got '{spec}'. Try hvg:1000.")
-    floor = max(1, round((_SEEN_LARGE if spots > _LARGE else _SEEN_SMALL) * counts.shape[0] / spots))
-    candidates = np.flatnonzero(_seen(counts) >= floor)
-    if not len(candidates):
-        raise DataError(
-            f"Expected genes seen in at least {floor} spots, found none. Is this the right matrix?"
-        )
-    return np.asarray(candidates[highly_variable(counts[:, candidates], int(text))])
+def _no_name_known(choice: GeneChoice, available: Iterable[str], where: str) -> UsageError:
+    hint = near_misses(choice.names[0], available) if choice.names else ""
+    return UsageError(f"None of the {len(choice.names)} names in '{choice.file}' is a gene of {where}.{hint}")
 
 
-def _seen(counts: sparse.csr_matrix) -> Array:
-    """Return in how many spots each gene has counts."""
-    return np.bincount(counts.indices[counts.data > 0], minlength=counts.shape[1])
+def _number(text: str) -> int:
+    """Return N of ``hvg:N``."""
+    digits = text.removeprefix("hvg:")
+    if not digits.isdigit() or int(digits) < 1:
+        raise UsageError(f"Expected hvg:N with a whole number of genes, got '{text}'. Try hvg:1000.")
+    return int(digits)
 
 
-def _loess(x: Array, y: Array) -> Array:
-    """Return the smooth of y at x.
-
-    Many genes of a sparse section share one mean, which makes the local fits singular; as scanpy advises, such means
-    are moved apart by amounts far below what matters, always the same ones.
-    """
-    from skmisc.loess import loess
-
-    for jitter in (0.0, 1e-8, 1e-6, 1e-4, 1e-2):
-        moved = x + jitter * np.random.default_rng(0).uniform(-1, 1, len(x))
-        model = loess(moved, y, span=_SPAN, degree=2)
-        try:
-            model.fit()
-        except ValueError:
-            continue
-        fitted = np.asarray(model.outputs.fitted_values)
-        if np.isfinite(fitted).all():
-            return fitted
-    # too few genes for a curve: a straight line
-    return np.asarray(np.polyval(np.polyfit(x, y, 1 if np.ptp(x) > 0 else 0), x))
+def _is_path(text: str) -> bool:
+    return text.lower().endswith(_FILE_ENDINGS) or os.sep in text or "/" in text
 
 
-def _clipped_variance(counts: sparse.csr_matrix, mean: Array, deviation: Array) -> Array:
-    """Return the variance of the standardised counts, each clipped at √n deviations above the mean."""
-    n = counts.shape[0]
-    ceiling = deviation * np.sqrt(n) + mean
-    clipped = sparse.csc_matrix(counts, dtype=np.float64, copy=True)
-    clipped.data = np.minimum(clipped.data, np.repeat(ceiling, np.diff(clipped.indptr)))
-    total = np.asarray(clipped.sum(axis=0)).ravel()
-    squares = np.asarray(clipped.multiply(clipped).sum(axis=0)).ravel()
-    return np.asarray((n * mean**2 + squares - 2 * total * mean) / ((n - 1) * deviation**2))
+def _of_names(names: Iterable[str]) -> GeneChoice:
+    """Return the choice of names from a list; repeats and empty ones are dropped."""
+    stripped = tuple(dict.fromkeys(name for item in names if (name := str(item).strip())))
+    if not stripped:
+        raise UsageError("Expected `genes`: hvg:N, all, names, or a file of names; got none.")
+    return GeneChoice("names", stripped)
 
 
-def _listed(section: Section, path: Path) -> GenePanel:
+def _names_in_file(path: Path) -> tuple[str, ...]:
+    """Return the first column of a text file."""
     if not path.is_file():
-        raise UsageError(f"Expected hvg:N, all, or a file of gene names; there is no file '{path}'.")
+        raise UsageError(
+            f"Expected `genes`: hvg:N, all, names, or a file of names; there is no file '{path}'."
+        )
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise UsageError(f"'{path}' is no text file of gene names.") from error
-    wanted = list(
-        dict.fromkeys(name for line in lines if (name := line.replace("\t", ",").split(",")[0].strip()))
-    )
-    known = {name: column for names in (section.gene_ids, section.genes) for column, name in enumerate(names)}
-    columns = np.unique([known[name] for name in wanted if name in known]).astype(np.intp)
-    missing = tuple(name for name in wanted if name not in known)
-    if not len(columns):
-        near = difflib.get_close_matches(wanted[0], list(known), n=1) if wanted else []
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise UsageError(f"None of the {len(wanted)} names in '{path}' is a gene of '{section.name}'.{hint}")
-    return GenePanel(section.genes[columns], columns, str(path), missing)
+    first = (line.replace("\t", ",").split(",")[0].strip() for line in lines)
+    return tuple(dict.fromkeys(name for name in first if name))
