@@ -82,25 +82,29 @@ def test_the_variance_of_a_place_is_its_covariance_with_itself(
     """The diagonal of the covariance, disks, looks and window included, is what ``variance`` says."""
     _, look = looks()
     for diameter in (0.0, 80.0):
-        sites = Sites(XY, diameter, look)
+        sites = Sites(XY, np.zeros(len(XY), dtype=np.intp), diameter, look)
         covariance = Covariance.of(sites, (200.0, 800.0), share, short_range_um)
         assert np.allclose(np.diag(covariance(sites, sites)), covariance.variance(sites), atol=1e-5)
 
 
-def test_single_precision_tells_places_apart_in_far_sections() -> None:
-    """The covariance by position in single precision is that in double, of sections far apart and piece by piece."""
-    xy = np.concatenate([XY + np.array([offset, 0.0]) for offset in (0.0, 1e7, 2e7)])
-    sites = Sites(xy, 55.0, None)
-    covariance = Covariance.of(sites, (150.0, 800.0), 0.0)
-    single, double = (covariance(sites, sites, kind) for kind in (np.float32, np.float64))
+def test_positions_of_different_sections_do_not_covary() -> None:
+    """The covariance by position is 0 between sections, and within each what it is for that section alone."""
+    sections = np.repeat(np.arange(3), N)
+    inputs = Sites(np.tile(XY, (3, 1)), sections, 55.0, None)
+    covariance = Covariance.of(inputs, (150.0, 800.0), 0.0)
+    single, double = (covariance(inputs, inputs, kind) for kind in (np.float32, np.float64))
     assert single.dtype == np.float32
     assert np.abs(single - double).max() < 2e-6
+    alone = inputs.take(np.arange(N))
+    same = sections[:, None] == sections[None, :]
+    assert np.allclose(double, np.where(same, np.tile(covariance(alone, alone), (3, 3)), 0.0), atol=1e-12)
+    assert not double[~same].any()
 
 
 def test_the_window_is_part_of_the_image() -> None:
     """Where the image has no share there is no window; where it has all, the rest of its variance is the window's."""
     _, look = looks()
-    sites = Sites(XY, 0.0, look)
+    sites = Sites(XY, np.zeros(len(XY), dtype=np.intp), 0.0, look)
     without, none, whole = (
         Covariance.of(sites, (200.0,), share, window)
         for share, window in ((0.0, None), (0.0, 50.0), (1.0, 50.0))
@@ -115,7 +119,7 @@ def test_the_window_is_part_of_the_image() -> None:
 def test_evidence_is_that_of_the_covariance_it_chooses() -> None:
     """Kernels made once for all shares are those of the covariance of each, looks and window included."""
     _, look = looks()
-    sites = Sites(XY, 55.0, look)
+    sites = Sites(XY, np.zeros(len(XY), dtype=np.intp), 55.0, look)
     factors = EXPRESSION[:, :4]
     evidence = choose(sites, factors, (200.0, 800.0), (0.25, 0.75), 0, 50.0)
     logs = []
@@ -129,7 +133,13 @@ def test_evidence_is_that_of_the_covariance_it_chooses() -> None:
 def test_evidence_is_the_best_ones_distance() -> None:
     """Log evidence is 0 for the share chosen and negative for all others."""
     _, look = looks()
-    found = choose(Sites(XY, 0.0, look), EXPRESSION[:, :6], (200.0, 800.0), (0.0, 0.5), 0)
+    found = choose(
+        Sites(XY, np.zeros(len(XY), dtype=np.intp), 0.0, look),
+        EXPRESSION[:, :6],
+        (200.0, 800.0),
+        (0.0, 0.5),
+        0,
+    )
     assert found.logs[found.share] == 0.0
     assert max(found.logs.values()) == 0.0
     assert min(found.logs.values()) < 0.0

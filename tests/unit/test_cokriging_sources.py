@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +18,6 @@ from cokriging_samples import (
 )
 
 from histosge._runtime.types import Array
-from histosge.models import predict
 from histosge.models.cokriging.eigensolver import Spectrum
 from histosge.models.cokriging.kernels import Covariance, Sites
 from histosge.models.cokriging.model import Cokriging
@@ -65,10 +63,9 @@ def test_what_siblings_measured_is_theirs() -> None:
     """The same tissue measured twice has a part, less than half: a spot has seen itself; a blank one has none."""
     sections = np.zeros(N, dtype=np.intp)
     sections[OUT] = 1
-    xy = XY + sections[:, None] * np.array([1e7, 0.0])
     told = {}
     for kind, features in (("same", FEATURES), ("blank", np.where(sections[:, None] == 1, 0.0, FEATURES))):
-        samples = samples_of(xy=xy, features=features)
+        samples = samples_of(features=features)
         joint = replace(samples, inputs=replace(samples.inputs, sections=sections))
         # no kernel of position at all, so that nothing else is left
         predictor = Cokriging(image_weights=(1.0,), short_range_um=None).fit(joint)
@@ -83,8 +80,13 @@ def test_what_siblings_measured_is_theirs() -> None:
 
 def test_answers_are_sums_of_what_each_spot_said() -> None:
     """Parts owed to some spots and to the others add up to the whole; measurements equal to the mean add nothing."""
-    found = Covariance.of(Sites(XY, 55.0, None), (200.0, 800.0), 0.0)
-    spectrum = Spectrum.exact(found(Sites(XY, 55.0, None), Sites(XY, 55.0, None)))
+    found = Covariance.of(Sites(XY, np.zeros(len(XY), dtype=np.intp), 55.0, None), (200.0, 800.0), 0.0)
+    spectrum = Spectrum.exact(
+        found(
+            Sites(XY, np.zeros(len(XY), dtype=np.intp), 55.0, None),
+            Sites(XY, np.zeros(len(XY), dtype=np.intp), 55.0, None),
+        )
+    )
     targets = EXPRESSION[:, :6].copy()
     answers = spectrum.answer(targets)
     one, two = (spectrum.along(answers, targets, rows) for rows in (KEPT, OUT))
@@ -99,16 +101,3 @@ def test_an_unseen_section_has_all_from_its_siblings(fitted: CokrigingPredictor)
     elsewhere = replace(inputs, sections=np.ones(len(inputs), dtype=np.intp))
     seen = fitted.adapted_to(elsewhere).factored(elsewhere)
     assert np.allclose(seen.basis.shares, [0.0, 0.0, 1.0])
-
-
-def test_a_fit_of_an_earlier_version_does_not_know_its_sources(fitted: CokrigingPredictor) -> None:
-    """Without the array it is restored, and predicts, with shares unknown."""
-    arrays = {name: array for name, array in fitted.arrays().items() if name != "basis.attribution"}
-    again = Cokriging().restore(fitted.genes, arrays, json.loads(json.dumps(fitted.summary())))
-    assert isinstance(again, CokrigingPredictor)
-    assert again.basis.shares is None
-    inputs = SAMPLES.inputs.take(OUT)
-    assert np.array_equal(predict(again, inputs).mean, predict(fitted, inputs).mean)
-    assert (
-        again.adapted_to(replace(inputs, sections=np.ones(len(inputs), dtype=np.intp))).basis.shares is None
-    )

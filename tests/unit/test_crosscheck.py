@@ -47,7 +47,7 @@ def test_intervals_are_widened_to_hold_what_left_out_sections_show() -> None:
     basis = FITTED.predictor.basis
     told = FOUND.told(basis)
     assert np.allclose(told.calibration_factor, basis.calibration_factor * FOUND.stretch, rtol=1e-5)
-    assert np.allclose(told.skill, FOUND.skill, atol=1e-6)
+    assert np.allclose(told.r_loo, FOUND.skill, atol=1e-6)
 
 
 def test_a_single_section_teaches_nothing_of_others() -> None:

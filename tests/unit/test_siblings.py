@@ -17,7 +17,7 @@ from histosge.metrics.pearson import pearson
 from histosge.models.base import AdaptivePredictor, predict
 from histosge.models.cokriging.model import Cokriging
 from histosge.models.cokriging.standardise import reliability
-from histosge.section.inputs import joined, unseen
+from histosge.section.inputs import concatenated, in_section
 from histosge.section.locations import at_spots, upsampled
 from histosge.section.multi_section import Pool
 from histosge.section.section import Section
@@ -93,7 +93,7 @@ def test_genes_are_matched_by_name_whatever_their_order() -> None:
 def test_the_order_of_a_siblings_genes_changes_nothing() -> None:
     """The samples of two sections are the same bits when the sibling's genes are shuffled."""
     first, second = tissue(0).section, tissue(1).section
-    inputs = joined([_places(first), _places(second)])
+    inputs = concatenated([_places(first), _places(second)])
     found = []
     for auxiliary_section in (second, with_genes(second, np.random.default_rng(1).permutation(60))):
         pool = Pool.of(first, [auxiliary_section])
@@ -175,7 +175,7 @@ def test_an_unseen_sections_staining_is_absorbed() -> None:
     """Features scaled and shifted as by another stainer give the same answers, once the section has been looked at."""
     first, second, third = (tissue(seed).section for seed in range(3))
     fitted = fit(first, RECIPE, auxiliary=[second])
-    plain = unseen(prepare(third, at_spots(third), fitted.model.needs, fitted.encoder), 2)
+    plain = in_section(prepare(third, at_spots(third), fitted.model.needs, fitted.encoder), 2)
     stained = replace(plain, features=np.asarray(plain.features[:]) * 1.5 + 2.0)  # type: ignore[index]
     answers = []
     for inputs in (plain, stained):
@@ -227,15 +227,6 @@ def test_intervals_and_skill_are_those_of_the_target() -> None:
     assert told[1] > 0.8 * told[0]
 
 
-def test_what_is_unseen_keeps_its_rows() -> None:
-    """Inputs of an unseen section have its places, moved beyond all fitted sections, and an index of their own."""
-    section = tissue(0).section
-    inputs = _places(section)
-    found = unseen(inputs, 3)  # type: ignore[arg-type]
-    assert (found.section_index == 3).all()
-    assert np.allclose(found.locations.xy - section.spots.xy, [3e7, 0.0])
-
-
 def test_what_sections_differ_in_is_not_reliable() -> None:
     """A gene that is noise in each of two large sections is unreliable, by whatever their means differ."""
     rng = np.random.default_rng(0)
@@ -252,7 +243,7 @@ def test_large_siblings_are_thinned_before_the_target_is() -> None:
     """Where all spots are too many for an exact fit, all spots of the target are kriged, and some others."""
     first, second = tissue(0).section, tissue(1).section
     pool, model = Pool.of(first, [second]), Cokriging(image=False, exact=len(first) + 20, inducing_points=10)
-    inputs = joined([_places(first), _places(second)])  # type: ignore[list-item]
+    inputs = concatenated([_places(first), _places(second)])  # type: ignore[list-item]
     predictor = model.fit(pool.gather(pool.choose("all"), inputs))
     assert predictor.summary()["inducing_points"] == len(first) + 20
     assert np.array_equal(predictor.inducing_points.xy_um[: len(first)], first.spots.xy)

@@ -1,4 +1,4 @@
-"""What a model is given: places and what is seen there, and for fitting also what was measured."""
+"""What a model receives: locations with their image features, and for fitting also the measured expression."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from histosge.errors import DataError
 
 from .locations import Locations
 
-__all__ = ["FeatureRows", "Inputs", "PatchRows", "Samples", "joined", "unseen"]
+__all__ = ["FeatureRows", "Inputs", "PatchRows", "Samples", "concatenated", "in_section", "separated"]
+
+# ten metres between sections laid side by side: further than any neighbour search or kernel reaches
+_SEPARATION_UM = 1e7
+_IMAGE_FIELDS = ("features", "colour", "patches")
+_LOCATION_FIELDS = ("lattice_xy", "parent", "subspot", "observed", "in_tissue")
 
 
 @runtime_checkable
 class FeatureRows(Protocol):
-    """A matrix read by rows: a NumPy array, or one on disk that is larger than memory."""
+    """A matrix that is read by rows: a NumPy array, or one on disk that is larger than memory."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -32,43 +37,48 @@ class FeatureRows(Protocol):
 
 @runtime_checkable
 class PatchRows(Protocol):
-    """Windows of tissue read by rows: :class:`histosge.images.patches.PatchSource`, or several of them in a row."""
+    """Patches that are read by rows: :class:`histosge.images.patches.PatchSource`, or several of them in a row."""
 
     @property
     def px(self) -> int:
-        """Pixels of a side."""
+        """Pixels along one side."""
         ...
 
     def __len__(self) -> int:
-        """Return the number of places."""
+        """Return the number of locations."""
         ...
 
     def __getitem__(self, index: Any) -> Array:
-        """Read windows: an integer array, a slice or a boolean mask in, b × px × px × 3 of 8 bits out."""
+        """Read patches: an integer array, a slice or a boolean mask in, b × px × px × 3 of 8 bits out."""
         ...
 
     def take(self, index: Any) -> PatchRows:
-        """Return those at ``index``, unread."""
+        """Return the patches at ``index`` without reading them."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
-    """Places and what is seen there. There is no field for expression: a predictor cannot see the truth.
+    """Locations and their image features. There is no field for expression: a predictor cannot see the truth.
 
     Parameters
     ----------
     locations
-        Where; carries µm, lattice positions and which spot each came from.
+        Positions in µm, lattice positions, and the spot that each location belongs to.
     features
-        Encoder features, n × d, or ``None``.
+        Image features of an encoder, n × d, or ``None``.
     colour
         Mean R, G, B of the patch in [0, 1], n × 3 (the paper's T), or ``None``.
     patches
-        The images themselves, for models that train their own network on pixels, or ``None``.
+        The patches themselves, for models that train their own network on pixels, or ``None``.
     sections
-        Which section each place belongs to, where there are several: 0 is the first, which is predicted. ``None``:
-        all belong to it.
+        Index of the section of each location: 0 is the section to predict, 1, 2, … are auxiliary sections. ``None``:
+        all locations are in section 0. Positions of different sections have nothing to do with each other.
+
+    Raises
+    ------
+    DataError
+        When a field has another number of rows than there are locations.
     """
 
     locations: Locations
@@ -78,21 +88,30 @@ class Inputs:
     sections: Int[np.ndarray, " n"] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("features", "colour", "patches", "sections"):
+        for name in (*_IMAGE_FIELDS, "sections"):
             part = getattr(self, name)
-            if part is not None and len(_rows(part)) != len(self.locations):
-                raise DataError(f"Expected {len(self.locations)} rows of {name}, got {len(_rows(part))}.")
+            if part is not None and _length(part) != len(self.locations):
+                raise DataError(f"Expected {len(self.locations)} rows of {name}, got {_length(part)}.")
 
     def __len__(self) -> int:
         return len(self.locations)
 
     @property
     def section_index(self) -> Int[np.ndarray, " n"]:
-        """Which section each place belongs to."""
+        """Index of the section of each location, 0 where ``sections`` is ``None``."""
         return np.zeros(len(self), dtype=np.intp) if self.sections is None else self.sections
 
+    @property
+    def separated_xy_um(self) -> Float[np.ndarray, "n 2"]:
+        """Positions in µm with the sections laid side by side, for models that compare distances only.
+
+        Section 0 keeps its coordinates; see :func:`separated`. A model that knows the section index should use
+        ``locations.xy`` and ``section_index`` instead.
+        """
+        return self.locations.xy if self.sections is None else separated(self.locations.xy, self.sections)
+
     def take(self, index: Any) -> Inputs:
-        """Return the inputs at ``index``; features are read into memory, patches stay lazy."""
+        """Return the inputs at ``index``; features are read into memory, patches stay on disk."""
         return replace(
             self,
             locations=self.locations.take(index),
@@ -110,13 +129,18 @@ class Samples:
     Parameters
     ----------
     inputs
-        The places of the retained spots.
+        The training spots.
     expression
         log1p(CP10k) values, n × g.
     genes
-        Gene names, one a column.
+        Gene names, one per column.
     depth
-        Total counts of each spot over all genes: how precisely it was measured.
+        Total counts of each spot over all genes, which determine the precision of its measurement.
+
+    Raises
+    ------
+    DataError
+        When the numbers of spots or genes disagree.
     """
 
     inputs: Inputs
@@ -142,73 +166,75 @@ class Samples:
         return Samples(self.inputs.take(index), self.expression[index], self.genes, self.depth[index])
 
 
-def _rows(part: Any) -> Any:
-    return part if hasattr(part, "__len__") else range(part.shape[0])
+def separated(xy_um: Float[np.ndarray, "n 2"], sections: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
+    """Return positions in µm with the sections laid side by side, ten metres apart.
+
+    Neighbour searches and kernels of distance then stay within a section. Section 0 keeps its coordinates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> separated(np.array([[3.0, 4.0], [3.0, 4.0]]), np.array([0, 1])).tolist()
+    [[3.0, 4.0], [10000003.0, 4.0]]
+    """
+    return np.asarray(xy_um + np.asarray(sections)[:, None] * np.array([_SEPARATION_UM, 0.0]))
 
 
-# further apart than any kernel or window reaches
-_APART_UM = 1e7
+def concatenated(parts: Sequence[Inputs]) -> Inputs:
+    """Return the inputs of several sections as one, with the index of the section of each row.
 
-
-def joined(parts: Sequence[Inputs], apart_um: float = _APART_UM) -> Inputs:
-    """Return the inputs of several sections as one.
-
-    Each section's positions are moved ``apart_um`` further to the right: spots of different sections are no
-    neighbours, whatever their coordinates say.
+    Ids of the sections after the first begin with the index and a slash, so that they stay unique. Coordinates stay
+    as they are.
 
     Raises
     ------
     DataError
-        When some have what others lack.
+        When image features, colour or patches are there for some sections only.
     """
     if len(parts) == 1:
         return parts[0]
-    held = [tuple(getattr(part, name) is not None for name in _SEEN) for part in parts]
+    held = [tuple(getattr(part, name) is not None for name in _IMAGE_FIELDS) for part in parts]
     if len(set(held)) > 1:
-        raise DataError("Expected all sections to be looked at in the same way; some have no image.")
-    moved = [_moved(part.locations, index, apart_um) for index, part in enumerate(parts)]
-    features, colour, patches = ([getattr(part, name) for part in parts] for name in _SEEN)
+        raise DataError("Expected the same image features for all sections; some have no image.")
+    features, colour, patches = ([getattr(part, name) for part in parts] for name in _IMAGE_FIELDS)
     return Inputs(
-        _stacked(moved),
-        None if features[0] is None else np.concatenate([np.asarray(rows[:]) for rows in features]),
-        None if colour[0] is None else np.concatenate(colour),
-        None if patches[0] is None else _PatchesInARow(tuple(patches)),
-        np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
+        _concatenated_locations([part.locations for part in parts]),
+        features=None if features[0] is None else np.concatenate([np.asarray(rows[:]) for rows in features]),
+        colour=None if colour[0] is None else np.concatenate(colour),
+        patches=None if patches[0] is None else _PatchesInARow(tuple(patches)),
+        sections=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
     )
 
 
-def unseen(inputs: Inputs, fitted: int, apart_um: float = _APART_UM) -> Inputs:
-    """Return the inputs of a section that is none of those fitted together, of which there are ``fitted``."""
-    moved = _moved(inputs.locations, fitted, apart_um)
-    return replace(inputs, locations=moved, sections=np.full(len(inputs), fitted))
+def in_section(inputs: Inputs, index: int) -> Inputs:
+    """Return the inputs as those of section ``index``.
+
+    The index of a section without training spots is the number of sections fitted: a fit on three sections knows
+    0, 1 and 2, and 3 is a further one.
+    """
+    return replace(inputs, sections=np.full(len(inputs), index, dtype=np.intp))
 
 
-_SEEN = ("features", "colour", "patches")
+def _length(part: Any) -> int:
+    return len(part) if hasattr(part, "__len__") else int(part.shape[0])
 
 
-def _moved(locations: Locations, index: int, apart_um: float) -> Locations:
-    """Return the places far from those of other sections, under names of their own."""
-    ids = (
-        locations.points.ids if index == 0 else np.array([f"{index}/{name}" for name in locations.points.ids])
-    )
-    xy = locations.xy + np.array([index * apart_um, 0.0])
-    return replace(locations, points=replace(locations.points, xy=xy, ids=ids))
-
-
-def _stacked(parts: list[Locations]) -> Locations:
-    first = parts[0].points
-    points = replace(
-        first,
-        xy=np.concatenate([part.xy for part in parts]),
-        ids=np.concatenate([part.points.ids for part in parts]),
-    )
-    names = ("lattice_xy", "parent", "subspot", "observed", "in_tissue")
-    return Locations(points, *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+def _concatenated_locations(parts: Sequence[Locations]) -> Locations:
+    ids = [
+        part.points.ids
+        if index == 0
+        else np.array([f"{index}/{name}" for name in part.points.ids], dtype=str)
+        for index, part in enumerate(parts)
+    ]
+    xy = np.concatenate([part.xy for part in parts])
+    points = replace(parts[0].points, xy=xy, ids=np.concatenate(ids))
+    columns = ([getattr(part, name) for part in parts] for name in _LOCATION_FIELDS)
+    return Locations(points, *map(np.concatenate, columns))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _PatchesInARow:
-    """The windows of several slides, one slide after another."""
+    """The patches of several slide images, one after another."""
 
     parts: tuple[PatchRows, ...]
 
@@ -221,22 +247,21 @@ class _PatchesInARow:
 
     def __getitem__(self, index: Any) -> Array:
         rows = np.arange(len(self))[index]
-        found = np.empty((len(rows), self.px, self.px, 3), dtype=np.uint8)
+        patches = np.empty((len(rows), self.px, self.px, 3), dtype=np.uint8)
         start = 0
         for part in self.parts:
-            mine = (rows >= start) & (rows < start + len(part))
-            found[mine] = part[rows[mine] - start]
+            mask = (rows >= start) & (rows < start + len(part))
+            patches[mask] = part[rows[mask] - start]
             start += len(part)
-        return found
+        return patches
 
     def take(self, index: Any) -> PatchRows:
-        rows = np.arange(len(self))[index]
-        return _ChosenPatches(self, rows)
+        return _ChosenPatches(self, np.arange(len(self))[index])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _ChosenPatches:
-    """Some of the windows, in any order."""
+    """Some of the patches, in any order."""
 
     source: PatchRows
     rows: Array

@@ -24,7 +24,7 @@ from histosge.models import saving as _artefact
 from histosge.models.base import AdaptivePredictor, Model, Needs, Predictor, Runtime, predict
 from histosge.prediction.prediction import Prediction
 from histosge.section.genes import GenePanel, select
-from histosge.section.inputs import Inputs, joined, unseen
+from histosge.section.inputs import Inputs, concatenated, in_section
 from histosge.section.locations import Locations, at_spots
 from histosge.section.multi_section import AuxiliarySection, Pool, measure
 from histosge.section.section import Section
@@ -252,8 +252,7 @@ def predict_unseen(
     True
     """
     there = sighted(fitted, section, compute)
-    prediction = predict(there.predictor, look(there, section, places, compute))
-    return replace(prediction, locations=places)
+    return predict(there.predictor, look(there, section, places, compute))
 
 
 def sighted(fitted: Fitted, section: Section, compute: Compute = Compute()) -> Fitted:
@@ -275,7 +274,7 @@ def sighted(fitted: Fitted, section: Section, compute: Compute = Compute()) -> F
 def look(fitted: Fitted, section: Section, places: Locations, compute: Compute = Compute()) -> Inputs:
     """Return what the predictor of a fit is asked: places of the section fitted, or of one that it has not seen."""
     inputs = prepare(section, places, fitted.model.needs, fitted.encoder, compute)
-    return unseen(inputs, 1 + len(fitted.auxiliary)) if fitted.unseen else inputs
+    return in_section(inputs, 1 + len(fitted.auxiliary)) if fitted.unseen else inputs
 
 
 def eyes(
@@ -328,7 +327,7 @@ def prepare_all(
     sections: Sequence[Section], needs: Needs, encoder: Encoder | None, compute: Compute = Compute()
 ) -> Inputs:
     """Look at the spots of several sections in the same way, the one that is predicted first."""
-    return joined([prepare(each, at_spots(each), needs, encoder, compute) for each in sections])
+    return concatenated([prepare(each, at_spots(each), needs, encoder, compute) for each in sections])
 
 
 def slide_of(section: Section, reader: str) -> SlideImage:

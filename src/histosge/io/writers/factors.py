@@ -34,8 +34,8 @@ _ABOUT = {
     "var": "offset: value where all factor scores are 0; noise_sd: standard deviation of one measurement around its "
     "expectation; calibration_factor: conformal factor on all standard deviations; r_loo: leave-one-out correlation "
     "with the measurement (of spots, or of sections), NaN where unknown; from_position, from_histology, "
-    "from_auxiliary, where known: shares of the variance of the gene's prediction, which add up to 1, or all 0 where it "
-    "does not vary",
+    "from_auxiliary, where known: shares of the variance of the gene's prediction, which add up to 1, or all 0 where "
+    "it does not vary",
     "uns_attribution": "where known: covariance of the components of each factor (position, histology, auxiliary "
     "sections) with their sum",
     "uns_measured": "the section as measured: counts (spots × genes), genes, spots, spatial_um",

@@ -53,7 +53,7 @@ class IDW:
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> WeighingPredictor:
         """Remember the spots."""
         return WeighingPredictor(
-            samples.genes, samples.inputs.locations.xy, samples.expression, self.neighbours, self.power
+            samples.genes, samples.inputs.separated_xy_um, samples.expression, self.neighbours, self.power
         )
 
     def restore(
@@ -80,7 +80,7 @@ class WeighingPredictor:
         tree = cKDTree(self.xy_um)
         number = min(self.neighbours, len(self.xy_um))
         for rows in pieces(len(inputs), len(self.genes)):
-            distance, near = tree.query(inputs.locations.xy[rows], k=range(1, number + 1))
+            distance, near = tree.query(inputs.separated_xy_um[rows], k=range(1, number + 1))
             weights = np.maximum(distance, _SAME) ** -self.power
             weights /= weights.sum(axis=1, keepdims=True)
             mean = np.zeros((len(rows), len(self.genes)))

@@ -72,7 +72,7 @@ class Kriging:
         """
         from scipy.linalg import cholesky
 
-        xy_um = samples.inputs.locations.xy
+        xy_um = samples.inputs.separated_xy_um
         if len(xy_um) < 3:
             raise UsageError(f"Expected at least 3 spots to fit, got {len(xy_um)}.")
         pitch_um = median_spacing_um(xy_um)
@@ -143,7 +143,7 @@ class KrigingPredictor:
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         """Interpolate; values below 0 are cut."""
         for rows in pieces(len(inputs), max(len(self.genes), len(self.field.landmarks_um))):
-            features = self.field.features(inputs.locations.xy[rows])
+            features = self.field.features(inputs.separated_xy_um[rows])
             beyond = np.maximum(1.0 - (features**2).sum(axis=1), 0.0)
             mean, sd = self.shrinkage.predict(features, beyond)
             yield rows, np.maximum(mean, 0), sd

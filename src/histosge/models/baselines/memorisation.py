@@ -38,7 +38,7 @@ class Memorisation:
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> MemoriserPredictor:
         """Remember."""
-        return MemoriserPredictor(samples.genes, samples.inputs.locations.xy, samples.expression)
+        return MemoriserPredictor(samples.genes, samples.inputs.separated_xy_um, samples.expression)
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
@@ -61,7 +61,7 @@ class MemoriserPredictor:
 
         tree, mean = cKDTree(self.xy_um), self.expression.mean(axis=0)
         for rows in pieces(len(inputs), len(self.genes)):
-            distance, near = tree.query(inputs.locations.xy[rows])
+            distance, near = tree.query(inputs.separated_xy_um[rows])
             known = (distance < _SAME_UM)[:, None]
             yield rows, np.where(known, self.expression[near], mean).astype(np.float32), None
 

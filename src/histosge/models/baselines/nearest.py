@@ -30,7 +30,7 @@ class Nearest:
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> WeighingPredictor:
         """Remember the spots."""
-        return WeighingPredictor(samples.genes, samples.inputs.locations.xy, samples.expression, 1, 1.0)
+        return WeighingPredictor(samples.genes, samples.inputs.separated_xy_um, samples.expression, 1, 1.0)
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]

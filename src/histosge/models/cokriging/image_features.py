@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from histosge._runtime.types import Array, Float
+from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
 from histosge.models.scaling import Columns
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["Appearance", "Look"]
 
@@ -66,9 +70,9 @@ class Appearance:
         no spot was fitted.
     turn
         From standardised features to principal components.
-    spots_um, own
-        Positions of the spots that may be averaged around a place: those fitted, and those that were only seen; and
-        their components.
+    spots_um, spot_sections, own
+        Positions and sections of the spots that may be averaged around a place: those fitted, and those that were
+        only seen; and their components.
     widths_um
         Of the surroundings.
     stretch
@@ -81,6 +85,7 @@ class Appearance:
     scales: Float[np.ndarray, "s d"]
     turn: Float[np.ndarray, "d p"]
     spots_um: Float[np.ndarray, "n 2"]
+    spot_sections: Int[np.ndarray, " n"]
     own: Float[np.ndarray, "n p"]
     widths_um: Float[np.ndarray, " w"]
     stretch: Float[np.ndarray, " w"]
@@ -120,10 +125,12 @@ class Appearance:
         widths_um = pitch_um * np.array(_SURROUNDINGS_PITCHES)
         own = standard @ turn[:kept].T
         empty = np.zeros(((len(widths_um) + 1) * kept, 0))
-        found = cls(means, scales, turn[:kept].T, xy_um, own, widths_um, np.ones(len(widths_um)), empty)
-        around = found._around(own, xy_um)
+        found = cls(
+            means, scales, turn[:kept].T, xy_um, sections, own, widths_um, np.ones(len(widths_um)), empty
+        )
+        around = found._around(own, sections, xy_um)
         found = replace(found, stretch=_stretches(around, kept))
-        around = found._around(own, xy_um)
+        around = found._around(own, sections, xy_um)
         weights, left_out = _ridge(around, factors[:, :_GUESSED])
         return replace(found, weights=weights), Look(own, around, left_out)
 
@@ -149,8 +156,14 @@ class Appearance:
             columns = Columns.of(_finite(features))
             means[section], scales[section] = columns.mean, columns.scale
         own = _standardised(features, means[section], scales[section]) @ self.turn
-        spots_um, own = np.vstack([self.spots_um, xy_um]), np.vstack([self.own, own])
-        return replace(self, means=means, scales=scales, spots_um=spots_um, own=own)
+        return replace(
+            self,
+            means=means,
+            scales=scales,
+            spots_um=np.vstack([self.spots_um, xy_um]),
+            spot_sections=np.concatenate([self.spot_sections, np.full(len(xy_um), section, dtype=np.intp)]),
+            own=np.vstack([self.own, own]),
+        )
 
     def look(
         self, features: Float[np.ndarray, "b d"], sections: Array, xy_um: Float[np.ndarray, "b 2"]
@@ -166,7 +179,7 @@ class Appearance:
         """
         row = np.where(sections < len(self.means) - 1, sections, len(self.means) - 1)
         own = _standardised(features, self.means[row], self.scales[row]) @ self.turn
-        around = self._around(own, xy_um)
+        around = self._around(own, sections, xy_um)
         return Look(own, around, around @ self.weights)
 
     def arrays(self) -> dict[str, Array]:
@@ -178,28 +191,34 @@ class Appearance:
         """Return what :meth:`arrays` was made of."""
         return cls(*(arrays[f"appearance.{item.name}"] for item in fields(cls)))
 
-    def _around(self, own: Array, xy_um: Array) -> Array:
-        """Return the components at places, and averages of them and of the fitted spots around."""
-        from scipy import sparse
-        from scipy.spatial import cKDTree
-
-        tree, blocks = cKDTree(self.spots_um), [own]
-        for width_um, stretch in zip(self.widths_um, self.stretch, strict=True):
-            averages = np.empty_like(own)
-            for part in runs(len(own), _AT_ONCE):
-                near = cKDTree(xy_um[part]).sparse_distance_matrix(
-                    tree, _REACH * width_um, output_type="coo_matrix"
-                )
-                # the place itself is counted once, whether it is a fitted spot or not
-                other = near.data > 1e-6
-                weight = np.exp(-0.5 * (near.data[other] / width_um) ** 2)
-                shape = (len(xy_um[part]), len(self.spots_um))
-                weights = sparse.csr_matrix((weight, (near.row[other], near.col[other])), shape=shape)
-                total = 1.0 + np.asarray(weights.sum(axis=1))
-                # where there is nothing around, as in a section of which no spot was fitted, nothing was averaged
-                averages[part] = (own[part] + weights @ self.own) / total * np.where(total > 1, stretch, 1.0)
-            blocks.append(averages)
+    def _around(self, own: Array, sections: Array, xy_um: Array) -> Array:
+        """Return the components at places, and averages of them and of the fitted spots of their section around."""
+        blocks = [own, *(np.empty_like(own) for _ in self.widths_um)]
+        for index in np.unique(sections):
+            rows, spots = np.flatnonzero(sections == index), np.flatnonzero(self.spot_sections == index)
+            for block, width_um, stretch in zip(blocks[1:], self.widths_um, self.stretch, strict=True):
+                for part in runs(len(rows), _AT_ONCE):
+                    some = rows[part]
+                    weights = _weights(xy_um[some], self.spots_um[spots], float(width_um))
+                    total = 1.0 + np.asarray(weights.sum(axis=1))
+                    # where there is nothing around, as in a section of which no spot was fitted, nothing was averaged
+                    average = (own[some] + weights @ self.own[spots]) / total
+                    block[some] = average * np.where(total > 1, stretch, 1.0)
         return np.concatenate(blocks, axis=1)
+
+
+def _weights(xy_um: Array, spots_um: Array, width_um: float) -> sparse.csr_matrix:
+    """Return Gaussian weights of spots around locations; a spot at the location itself has none."""
+    from scipy import sparse
+    from scipy.spatial import cKDTree
+
+    near = cKDTree(xy_um).sparse_distance_matrix(
+        cKDTree(spots_um), _REACH * width_um, output_type="coo_matrix"
+    )
+    # the location itself is counted once, whether it is a fitted spot or not
+    other = near.data > 1e-6
+    weight = np.exp(-0.5 * (near.data[other] / width_um) ** 2)
+    return sparse.csr_matrix((weight, (near.row[other], near.col[other])), shape=(len(xy_um), len(spots_um)))
 
 
 def _finite(features: Array) -> Array:

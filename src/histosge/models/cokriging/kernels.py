@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from histosge._runtime.types import Array, Float
+from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
+from histosge.section.inputs import separated
 
 from .block_covariance import averaged
 from .image_features import Look
@@ -36,6 +37,8 @@ class Sites:
     ----------
     xy_um
         Positions.
+    section_index
+        Index of the section of each.
     diameter_um
         What a value is the average over; 0 is a point.
     look
@@ -43,6 +46,7 @@ class Sites:
     """
 
     xy_um: Float[np.ndarray, "n 2"]
+    section_index: Int[np.ndarray, " n"]
     diameter_um: float
     look: Look | None
 
@@ -52,7 +56,12 @@ class Sites:
     def take(self, rows: Array) -> Sites:
         """Return those at ``rows``."""
         look = None if self.look is None else self.look.take(rows)
-        return Sites(self.xy_um[rows], self.diameter_um, look)
+        return Sites(self.xy_um[rows], self.section_index[rows], self.diameter_um, look)
+
+    @property
+    def separated_xy_um(self) -> Float[np.ndarray, "n 2"]:
+        """Positions with the sections laid side by side, for neighbour searches."""
+        return separated(self.xy_um, self.section_index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +129,8 @@ class Covariance:
         for part in runs(len(left), max(1, _PAIRS // max(len(right), 1))):
             distance = _distances(left.xy_um[part], right.xy_um, kind)
             found[part] = averaged(distance, lengths, sizes, weights)
+            # positions of different sections have nothing to do with each other
+            found[part][left.section_index[part, None] != right.section_index[None, :]] = 0.0
         return found
 
     def image(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:

@@ -163,7 +163,9 @@ class Cokriging:
             values, factors = values[kept], factors[kept]
         covariance = Covariance.of(sites, ranges_um, evidence.share, short_range_um)
         few = len(samples) <= max(self.exact, self.inducing_points)
-        inducing_points = sites if few else sites.take(spread_out(sites.xy_um, self.inducing_points))
+        inducing_points = (
+            sites if few else sites.take(spread_out(sites.separated_xy_um, self.inducing_points))
+        )
         spectrum = _spectrum(covariance, sites, inducing_points, runtime.device)
         if self.winsorise_sd is not None:
             values = _pulled_in(values, spectrum.answer(factors).left_out, loadings, self.winsorise_sd)
@@ -219,16 +221,16 @@ class Cokriging:
     def _sites(self, samples: Samples, factors: Array) -> tuple[Sites, Appearance | None, float]:
         """Return the fitted spots as the covariance compares them, how looks are made, and their pitch."""
         inputs = samples.inputs
-        xy_um = np.array(inputs.locations.xy)
+        xy_um, sections = np.array(inputs.locations.xy), inputs.section_index
         # that of the section that is predicted, where enough of it is fitted to tell
-        first = inputs.section_index == 0
-        pitch_um = _pitch(xy_um[first] if first.sum() >= _TELLING else xy_um)
+        first = sections == 0
+        pitch_um = _pitch(xy_um[first] if first.sum() >= _TELLING else inputs.separated_xy_um)
         diameter_um = min(float(inputs.locations.points.diameter_um), pitch_um) if self.support else 0.0
         if not self.image:
-            return Sites(xy_um, diameter_um, None), None, pitch_um
+            return Sites(xy_um, sections, diameter_um, None), None, pitch_um
         features = features_of(inputs, np.arange(len(samples)))
-        appearance, look = Appearance.fit(features, inputs.section_index, xy_um, pitch_um, factors)
-        return Sites(xy_um, diameter_um, look), appearance, pitch_um
+        appearance, look = Appearance.fit(features, sections, xy_um, pitch_um, factors)
+        return Sites(xy_um, sections, diameter_um, look), appearance, pitch_um
 
 
 def _sides(sections: Array) -> tuple[Array, Array]:

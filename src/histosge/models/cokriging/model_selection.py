@@ -83,7 +83,7 @@ def choose(
         Of the covariance, see there.
     """
     rng = np.random.default_rng(seed)
-    rows = _asked(sites.xy_um, rng)
+    rows = _asked(sites.separated_xy_um, rng)
     asked, measured = sites.take(rows), factors[rows]
     if asked.look is None:
         shares = (0.0,)

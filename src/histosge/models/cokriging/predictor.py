@@ -134,6 +134,7 @@ class CokrigingPredictor:
         if self.basis.attribution is not None:
             found["basis.attribution"] = self.basis.attribution.forms
         found["inducing_points.xy_um"] = self.inducing_points.xy_um
+        found["inducing_points.section_index"] = self.inducing_points.section_index
         if self.appearance is not None and self.inducing_points.look is not None:
             found |= self.appearance.arrays()
             found |= {f"landmarks.{name}": getattr(self.inducing_points.look, name) for name in _LOOK}
@@ -168,7 +169,12 @@ class CokrigingPredictor:
             Fields.from_arrays(arrays),
             Appearance.from_arrays(arrays) if looks else None,
             covariance,
-            Sites(arrays["inducing_points.xy_um"], held["diameter_um"], look),
+            Sites(
+                arrays["inducing_points.xy_um"],
+                arrays["inducing_points.section_index"],
+                held["diameter_um"],
+                look,
+            ),
             {name: value for name, value in summary.items() if name != "covariance"},
         )
 
@@ -185,13 +191,13 @@ class CokrigingPredictor:
             look = self.appearance.look(features_of(inputs, rows), sections, xy_um)
         diameters_um, kind = self._diameters(inputs, rows), self.fields.dual.dtype.type
         if len(sizes := np.unique(diameters_um)) == 1:
-            sites = Sites(xy_um, float(sizes[0]), look)
+            sites = Sites(xy_um, sections, float(sizes[0]), look)
             covariance = self.covariance(sites, self.inducing_points, kind)
             return self.fields.at(covariance, self.covariance.variance(sites))
         covariance, prior = np.empty((len(rows), len(self.inducing_points)), dtype=kind), np.empty(len(rows))
         for size in sizes:
             part = np.flatnonzero(diameters_um == size)
-            sites = Sites(xy_um[part], float(size), None if look is None else look.take(part))
+            sites = Sites(xy_um[part], sections[part], float(size), None if look is None else look.take(part))
             covariance[part] = self.covariance(sites, self.inducing_points, kind)
             prior[part] = self.covariance.variance(sites)
         return self.fields.at(covariance, prior)

@@ -107,7 +107,7 @@ class Frame:
     @classmethod
     def of(cls, inputs: Inputs, needs: Needs, *, standardise: bool) -> Frame:
         """Learn them."""
-        xy_um = inputs.locations.xy
+        xy_um = inputs.separated_xy_um
         pitch_um = median_spacing_um(xy_um)
         columns = None
         if needs.features and standardise:
@@ -130,7 +130,7 @@ class Frame:
             if inputs.patches is None:
                 raise UsageError("The model looks at the tissue image, and got none. Give it with --image.")
             patches = np.asarray(inputs.patches[np.arange(len(inputs))])
-        xy = (inputs.locations.xy - self.middle_um) / self.pitch_um
+        xy = (inputs.separated_xy_um - self.middle_um) / self.pitch_um
         place = np.asarray(inputs.locations.lattice_xy, dtype=np.float32)
         return Sight(place, xy.astype(np.float32), features, patches)
 

@@ -79,7 +79,7 @@ class Reading:
     @classmethod
     def of(cls, model: HisToSGE, inputs: Inputs) -> tuple[Reading, Numbers]:
         """Learn the units from the spots fitted; return them and the spots read in them."""
-        xy_um = inputs.locations.xy
+        xy_um = inputs.separated_xy_um
         pitch_um = median_spacing_um(xy_um)
         plain = cls(model, xy_um.mean(axis=0), pitch_um)
         numbers = plain.numbers(inputs)
@@ -101,7 +101,7 @@ class Reading:
             raise UsageError(
                 "HisToSGE reads features of the tissue image, and got none. Give the image with --image."
             )
-        xy = (inputs.locations.xy - self.middle_um) / self.pitch_um
+        xy = (inputs.separated_xy_um - self.middle_um) / self.pitch_um
         tabled = model.position in ("tables", "interpolated")
         place = np.asarray(inputs.locations.lattice_xy if tabled else xy, dtype=np.float32)
         if not np.isfinite(place).all():

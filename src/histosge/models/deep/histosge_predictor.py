@@ -282,7 +282,7 @@ class AttendingPredictor:
     def _together(self, inputs: Inputs) -> Iterator[Array]:
         """Yield rows that are predicted together; outside of windows it makes no difference which."""
         if self.memory is None:
-            for rows in windows(inputs.locations.xy, self.model.window_size, self.model.window_order):
+            for rows in windows(inputs.separated_xy_um, self.model.window_size, self.model.window_order):
                 yield np.sort(rows)
             return
         for start in range(0, len(inputs), _ROWS):
