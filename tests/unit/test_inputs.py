@@ -33,7 +33,7 @@ def test_separated_positions_keep_sections_apart() -> None:
     assert np.array_equal(inputs.separated_xy_um[:n], SECTION.spots.xy)
     assert (inputs.separated_xy_um[n:, 0] - SECTION.spots.xy[:, 0] > 9e6).all()
     assert np.array_equal(INPUTS.separated_xy_um, INPUTS.locations.xy)
-    assert np.array_equal(separated(SECTION.spots.xy, np.zeros(n)), SECTION.spots.xy)
+    assert np.array_equal(separated(SECTION.spots.xy, np.zeros(n, dtype=np.intp)), SECTION.spots.xy)
 
 
 def test_inputs_move_to_another_section_by_their_index_alone() -> None:
