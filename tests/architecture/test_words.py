@@ -28,7 +28,7 @@ NAMES = frozenset(_REPLACED.split())
 WORDS = re.compile(
     r"""\b(
     siblings?|lenders?|landmarks?|memorisers?|eyes?|crosschecks?|guess(es|ed)?|told|fringes?|offset\ class(es)?
-    |refinements?|refine[ds]?|pulled\ in|believed|borne\ out|dealt|kept\ back|held\ back|held[- ]out|kept\ aside
+    |refinements?|pulled\ in|believed|borne\ out|dealt|kept\ back|held\ back|held[- ]out|kept\ aside
     |removed\ spots?|retained\ spots?|likeness(es)?|doubts?|unsure|surprise|nugget\ of|remarks?
     |(?<!in\ )(?<!take\ )(?<!takes\ )(?<!decimal\ )(?<!first\ )places?
     |looks?|looked|looking|sources\ of\ pixels|memory\ of\ training

@@ -172,9 +172,10 @@ class LocationOptions:
 
     panel: ClassVar[str] = "Locations"
 
-    upsample: Annotated[int | None, typer.Option(help="Locations per measured spot, 1 to 8 (default 4).")] = (
-        None
-    )
+    upsample: Annotated[
+        int | None,
+        typer.Option("--upsample", "--refine", help="Locations per measured spot, 1 to 8 (default 4)."),
+    ] = None
     spacing_um: Annotated[
         float | None, typer.Option(help="A grid of this spacing over the tissue (default for an image: 100).")
     ] = None
