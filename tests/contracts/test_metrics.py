@@ -1,7 +1,10 @@
-"""What every metric keeps, and that it is what its name says."""
+"""Contract of every metric, and comparison of each with an independent implementation."""
 
 from __future__ import annotations
 
+import doctest
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 from typing import Any
@@ -11,26 +14,27 @@ import pytest
 from scipy import sparse
 
 import histosge
+from histosge import metrics
 from histosge.errors import DataError
-from histosge.metrics import METRICS, SETS, Case
+from histosge.metrics import METRICS, SETS, Comparison
 from histosge.metrics.ceiling import noise_ceiling
 from histosge.metrics.deviance import poisson_deviance
 from histosge.metrics.errors import mae, mse
 from histosge.metrics.intervals import coverage, crps, width
 from histosge.metrics.labels import adjusted_rand, mutual_information
 from histosge.metrics.pearson import pearson
-from histosge.metrics.skill import skill
+from histosge.metrics.skill import skill_score
 from histosge.metrics.spearman import spearman
-from histosge.metrics.ssim import disks, ssim
+from histosge.metrics.ssim import disk_neighbourhoods, ssim
 
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
 RNG = np.random.default_rng(0)
 
 
-def case(n: int = 60, g: int = 7) -> Case:
+def comparison(n: int = 60, g: int = 7) -> Comparison:
     truth = RNG.gamma(2.0, 1.0, (n, g))
     xy = np.stack(np.meshgrid(np.arange(10.0), np.arange(n / 10)), -1).reshape(-1, 2) * 100
-    return Case(
+    return Comparison(
         truth,
         truth + RNG.normal(0, 0.5, (n, g)),
         np.full((n, g), 0.5),
@@ -42,8 +46,8 @@ def case(n: int = 60, g: int = 7) -> Case:
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
-def test_a_card_says_what_a_reader_must_know(name: str) -> None:
-    """Name, a sentence, direction, range, sets, a citation that exists."""
+def test_card_is_complete(name: str) -> None:
+    """A card has a name, a sentence, a direction, a range, score sets, and a citation that exists."""
     card = METRICS[name].card
     assert card.name == name
     assert card.summary.endswith(".")
@@ -55,95 +59,103 @@ def test_a_card_says_what_a_reader_must_know(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
-def test_a_value_a_gene_inside_the_range(name: str) -> None:
-    """One value a gene, inside the card's range; the same whatever the order of the spots."""
-    metric, given = METRICS[name], case()
-    values = metric.of(given)
+def test_one_value_per_gene_inside_the_range(name: str) -> None:
+    """A metric returns one value per gene, inside the range of its card, whatever the order of the spots."""
+    metric, full = METRICS[name], comparison()
+    values = metric.compute(full)
     assert values is not None
     assert values.shape == (7,)
     low, high = metric.card.range
     assert np.all((values >= low - 1e-9) & (values <= high + 1e-9))
     order = RNG.permutation(60)
-    parts: dict[str, Any] = {part: getattr(given, part)[order] for part in Case.__dataclass_fields__}
-    assert np.allclose(np.asarray(metric.of(Case(**parts))), values)
+    parts: dict[str, Any] = {part: getattr(full, part)[order] for part in Comparison.__dataclass_fields__}
+    assert np.allclose(np.asarray(metric.compute(Comparison(**parts))), values)
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
-def test_what_is_missing_is_no_score(name: str) -> None:
-    """Without spread, counts or positions a metric that needs them is left out; none is made up."""
-    bare = case()
-    values = METRICS[name].of(Case(bare.truth, bare.found))
+def test_missing_input_gives_no_score(name: str) -> None:
+    """A metric that needs standard deviations, counts or positions returns None without them."""
+    full = comparison()
+    values = METRICS[name].compute(Comparison(full.truth, full.prediction))
     assert (values is not None) == (name in ("pcc", "spearman", "mse", "mae"))
 
 
-def test_correlations_are_scipys() -> None:
-    """Pearson and Spearman agree with SciPy, ties included, and constant columns have none."""
+@pytest.mark.parametrize("module", [module.name for module in pkgutil.iter_modules(metrics.__path__)])
+def test_docstring_examples_run(module: str) -> None:
+    """The examples in the docstrings give the values that they show."""
+    assert doctest.testmod(importlib.import_module(f"histosge.metrics.{module}")).failed == 0
+
+
+def test_correlations_equal_scipy() -> None:
+    """Pearson and Spearman agree with SciPy, ties included, and are undefined for constant columns."""
     from scipy.stats import pearsonr, spearmanr
 
-    given = case()
-    truth, found = given.truth.round(), given.found
+    full = comparison()
+    truth, prediction = full.truth.round(), full.prediction
     for column in range(7):
-        assert pearson(truth, found)[column] == pytest.approx(pearsonr(truth[:, column], found[:, column])[0])
-        assert spearman(truth, found)[column] == pytest.approx(
-            spearmanr(truth[:, column], found[:, column])[0]
-        )
+        x, y = truth[:, column], prediction[:, column]
+        assert pearson(truth, prediction)[column] == pytest.approx(pearsonr(x, y)[0])
+        assert spearman(truth, prediction)[column] == pytest.approx(spearmanr(x, y)[0])
     constant = np.full((60, 7), 0.1) + 1e-17
     assert np.isnan(pearson(truth, constant)).all()
-    assert np.isnan(pearson(constant.astype(np.float32), found)).all()
+    assert np.isnan(pearson(constant.astype(np.float32), prediction)).all()
 
 
-def test_errors_and_deviance_are_scikit_learns() -> None:
+def test_errors_and_deviance_equal_scikit_learn() -> None:
     """Squared, absolute and Poisson errors agree with scikit-learn."""
     from sklearn.metrics import mean_absolute_error, mean_poisson_deviance, mean_squared_error
 
-    given = case()
-    assert given.counts is not None
+    full = comparison()
+    assert full.counts is not None
+    truth, prediction = full.truth, full.prediction
     assert np.allclose(
-        mse(given.truth, given.found), mean_squared_error(given.truth, given.found, multioutput="raw_values")
+        mse(truth, prediction), mean_squared_error(truth, prediction, multioutput="raw_values")
     )
     assert np.allclose(
-        mae(given.truth, given.found), mean_absolute_error(given.truth, given.found, multioutput="raw_values")
+        mae(truth, prediction), mean_absolute_error(truth, prediction, multioutput="raw_values")
     )
-    rate = np.abs(given.found) + 0.1
-    theirs = [mean_poisson_deviance(given.counts[:, column], rate[:, column]) for column in range(7)]
-    assert np.allclose(poisson_deviance(given.counts, rate), theirs)
+    rate = np.abs(prediction) + 0.1
+    expected = [mean_poisson_deviance(full.counts[:, column], rate[:, column]) for column in range(7)]
+    assert np.allclose(poisson_deviance(full.counts, rate), expected)
 
 
-def test_ssim_is_scikit_images() -> None:
-    """On a full square grid with 7 × 7 windows the inner pixels give scikit-image's map."""
+def test_ssim_equals_scikit_image() -> None:
+    """On a full square grid with 7 × 7 neighbourhoods the inner pixels give scikit-image's map."""
     from skimage.metrics import structural_similarity
 
     side = 20
-    truth, found = RNG.normal(size=(2, side, side))
-    whole = structural_similarity(
-        truth, found, win_size=7, data_range=np.ptp(truth), use_sample_covariance=False, full=True
+    truth, prediction = RNG.normal(size=(2, side, side))
+    expected = structural_similarity(
+        truth, prediction, win_size=7, data_range=np.ptp(truth), use_sample_covariance=False, full=True
     )[1][3:-3, 3:-3]
-    where = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), -1).reshape(-1, 2)
-    apart = np.abs(where[:, None] - where[None]).max(-1)
-    inner = ((where >= 3) & (where < side - 3)).all(1)
-    windows = sparse.csr_matrix((apart <= 3) / (apart <= 3).sum(1, keepdims=True))
-    # the mean over inner spots alone: the others' windows are cut by the edge
-    ours = ssim(truth.reshape(-1, 1), found.reshape(-1, 1), windows)
-    outer = ssim_at(truth, found, windows, ~inner)
-    assert (ours[0] * side**2 - outer.sum()) / inner.sum() == pytest.approx(whole.mean(), abs=1e-9)
+    pixel = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), -1).reshape(-1, 2)
+    distance = np.abs(pixel[:, None] - pixel[None]).max(-1)
+    inner = ((pixel >= 3) & (pixel < side - 3)).all(1)
+    squares = sparse.csr_matrix((distance <= 3) / (distance <= 3).sum(1, keepdims=True))
+    # only inner pixels are compared: the neighbourhoods of the others are cut by the edge
+    mean = ssim(truth.reshape(-1, 1), prediction.reshape(-1, 1), squares)[0]
+    outer = ssim_of_rows(truth, prediction, squares, ~inner)
+    assert (mean * side**2 - outer.sum()) / inner.sum() == pytest.approx(expected.mean(), abs=1e-9)
 
 
-def ssim_at(truth: np.ndarray, found: np.ndarray, windows: sparse.csr_matrix, rows: np.ndarray) -> np.ndarray:
-    """Structural similarity of single spots, written out again."""
-    t, f = truth.ravel(), found.ravel()
-    one, two = (0.01 * np.ptp(t)) ** 2, (0.03 * np.ptp(t)) ** 2
-    weights = windows[rows].toarray()
-    mt, mf = weights @ t, weights @ f
-    vt, vf = weights @ t**2 - mt**2, weights @ f**2 - mf**2
-    both = weights @ (t * f) - mt * mf
-    return (2 * mt * mf + one) * (2 * both + two) / ((mt**2 + mf**2 + one) * (vt + vf + two))
+def ssim_of_rows(
+    truth: np.ndarray, prediction: np.ndarray, neighbourhoods: sparse.csr_matrix, rows: np.ndarray
+) -> np.ndarray:
+    """Structural similarity of single spots, from the textbook formula."""
+    t, p = truth.ravel(), prediction.ravel()
+    c1, c2 = (0.01 * np.ptp(t)) ** 2, (0.03 * np.ptp(t)) ** 2
+    weights = neighbourhoods[rows].toarray()
+    mt, mp = weights @ t, weights @ p
+    vt, vp = weights @ t**2 - mt**2, weights @ p**2 - mp**2
+    covariance = weights @ (t * p) - mt * mp
+    return (2 * mt * mp + c1) * (2 * covariance + c2) / ((mt**2 + mp**2 + c1) * (vt + vp + c2))
 
 
-def test_windows_of_a_hexagonal_lattice_hold_nineteen() -> None:
-    """A radius of two pitches takes in a spot and its two rings."""
+def test_a_hexagonal_neighbourhood_holds_nineteen_spots() -> None:
+    """A radius of two pitches includes a spot and its two rings."""
     column, row = np.meshgrid(np.arange(9), np.arange(9))
     xy = np.stack([column + 0.5 * (row % 2), row * np.sqrt(0.75)], -1).reshape(-1, 2) * 100
-    assert (disks(xy, 210.0)[40] > 0).sum() == 19
+    assert (disk_neighbourhoods(xy, 210.0)[40] > 0).sum() == 19
 
 
 def test_crps_is_the_integral() -> None:
@@ -158,8 +170,8 @@ def test_crps_is_the_integral() -> None:
     )
 
 
-def test_intervals_cover_what_they_say() -> None:
-    """Normal errors of the stated size fall inside at the stated rate; widths are those of the normal quantiles."""
+def test_intervals_cover_at_their_level() -> None:
+    """Normal errors of the predicted size fall inside at the nominal rate; widths are 2 × the normal quantile."""
     truth = 50 + RNG.normal(size=(20_000, 2))
     centre, sd = np.full_like(truth, 50.0), np.ones_like(truth)
     for level in (0.5, 0.9):
@@ -167,24 +179,24 @@ def test_intervals_cover_what_they_say() -> None:
     assert np.allclose(width(centre, sd, 0.9), 2 * 1.6449, atol=1e-3)
 
 
-def test_the_ceiling_is_what_a_perfect_predictor_reaches() -> None:
-    """The correlation of the true rates with the measurement is the ceiling, to a few hundredths."""
+def test_noise_ceiling_is_the_correlation_of_a_perfect_prediction() -> None:
+    """The correlation of the true rates with the measurement equals the ceiling, to a few hundredths."""
     n, g = 4000, 40
     rates = RNG.gamma(1.0, 2.0, (n, g))
     others = np.full((n, 1), 20_000.0)
     counts = sparse.csr_matrix(RNG.poisson(np.hstack([rates, others])))
     measured = np.log1p(counts.toarray()[:, :g] / np.asarray(counts.sum(1)) * 1e4)
-    reached = pearson(measured, np.log1p(rates / 2))
-    assert np.allclose(noise_ceiling(counts, np.arange(g)), reached, atol=0.05)
+    perfect = pearson(measured, np.log1p(rates / 2))
+    assert np.allclose(noise_ceiling(counts, np.arange(g)), perfect, atol=0.05)
 
 
-def test_skill_compares_with_interpolation() -> None:
-    """Half the error is half the skill; no error to compare with is no skill at all."""
-    assert skill(np.array([0.5, 2.0]), np.array([1.0, 1.0])).tolist() == [0.5, -1.0]
-    assert np.isnan(skill(np.array([1.0]), np.array([0.0]))).all()
+def test_skill_score_compares_with_kriging() -> None:
+    """Half the error of kriging is a skill of 0.5; without an error of kriging it is undefined."""
+    assert skill_score(np.array([0.5, 2.0]), np.array([1.0, 1.0])).tolist() == [0.5, -1.0]
+    assert np.isnan(skill_score(np.array([1.0]), np.array([0.0]))).all()
 
 
-def test_labels_are_compared_where_there_are_any() -> None:
+def test_only_annotated_spots_are_compared() -> None:
     """Spots without annotation are dropped; renamed clusters agree fully."""
     annotation, clusters = ["a", "a", "", "b", "b"], [5, 5, 9, 7, 7]
     assert adjusted_rand(annotation, clusters) == 1
@@ -192,5 +204,5 @@ def test_labels_are_compared_where_there_are_any() -> None:
     assert adjusted_rand(["a", "b", "a", "b"], [1, 1, 2, 2]) < 0
     with pytest.raises(DataError, match="annotated"):
         adjusted_rand(["", ""], [1, 2])
-    with pytest.raises(DataError, match="one an annotation"):
+    with pytest.raises(DataError, match="one cluster label per annotation"):
         adjusted_rand(["a"], [1, 2])

@@ -122,11 +122,10 @@ def of_scores(path: Path, label: str, out: Path) -> dict[str, Any]:
     plan = Plan((SectionSpec(path, label),), models, ("random:0.5",), (0,), ("texture",), GENES)
     benchmark(plan, out)
     frame = pd.read_parquet(out / "scores.parquet")
-    sets = {"test": "test", "training": "training", "all": "pooled"}
     found: dict[str, Any] = {}
     for (model, preset, rows, metric), part in frame.groupby(
         ["model", "preset", "set", "metric"], observed=True
     ):
-        key = " / ".join(word for word in (model, preset, sets[rows], metric) if word)
+        key = " / ".join(word for word in (model, preset, rows, metric) if word)
         found[key] = numbers(f"{label}/scores/{key}", part.sort_values("gene")["value"].to_numpy())[:5]
     return found

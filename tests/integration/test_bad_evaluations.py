@@ -68,7 +68,7 @@ def test_bad_words_are_one_sentence(
         ('sections = ["one"]\nseeds = ["0"]', "whole numbers"),
         ('sections = ["one"]\nseeds = []', "at least one of its seeds"),
         ('sections = ["one"]\nsplit = ["random:0.5"]', "has no 'split'"),
-        ('sections = ["one"]\nhvg_scope = "some"', "'retained' or 'all'"),
+        ('sections = ["one"]\nhvg_scope = "some"', "'training' or 'all'"),
         ('sections = ["one"]\nbaselines = false', "needs models"),
         ('sections = ["one"]\nbaselines = "no"', "true or false"),
         ('sections = [{ name = "one" }]', "A section in a plan is a path"),

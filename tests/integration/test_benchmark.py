@@ -74,7 +74,7 @@ def test_one_command_prints_all_rows(judged: tuple[Path, dict[str, Any]]) -> Non
     """The models asked for and every baseline have scores on the three sets, from two seeds."""
     _, content = judged
     asked = {("boosting", "trees=5"), ("histosge", "published, epochs=2")}
-    for scored in ("test", "training", "all"):
+    for scored in ("test", "training", "pooled"):
         rows = {(each["model"], each["preset"]) for each in content["rows"] if each["set"] == scored}
         assert rows == BASELINE_ROWS | asked
     assert {each["seeds"] for each in content["rows"]} == {2}
@@ -83,7 +83,7 @@ def test_one_command_prints_all_rows(judged: tuple[Path, dict[str, Any]]) -> Non
 def test_the_memoriser_shows_what_the_published_score_is_worth(judged: tuple[Path, dict[str, Any]]) -> None:
     """No skill at all: about 0.71 over all spots, 1 on those fitted, nothing defined on those removed."""
     _, content = judged
-    assert row(content, "memorisation", "all")["pcc_defined"] == pytest.approx(0.71, abs=0.03)
+    assert row(content, "memorisation", "pooled")["pcc_defined"] == pytest.approx(0.71, abs=0.03)
     assert row(content, "memorisation", "training")["pcc"] == pytest.approx(1.0, abs=1e-6)
     test = row(content, "memorisation", "test")
     assert (test["pcc"], test["pcc_undefined"], test["pcc_defined"]) == (0, 1, None)
@@ -265,7 +265,7 @@ def test_whole_sections_and_patients_are_removed(room: Path, tmp_path: Path) -> 
     content = json.loads(answer.stdout)
     assert {each["section"] for each in content["rows"]} == {"one", "two"}
     assert {each["model"] for each in content["rows"]} == {"mean", "ridge"}
-    assert {each["set"] for each in content["rows"]} == {"test", "all"}
+    assert {each["set"] for each in content["rows"]} == {"test", "pooled"}
     assert {each["model"] for each in content["passed_over"]} == {"kriging", "idw", "nearest", "memorisation"}
     same = plan(
         room, 'splits = ["patients"]', '[{ path = "one", patient = "A" }, { path = "two", patient = "A" }]'
@@ -313,9 +313,9 @@ deviations = [{{ model = "histosge:published", towards = "corrected", {small} }}
         "dropout",
     ]
     assert list(rows) == [*names, "output", "target", "optimiser", "everything"]
-    assert rows["nothing"]["removed_gain"] == rows["nothing"]["all_gain"] == 0
+    assert rows["nothing"]["test_gain"] == rows["nothing"]["pooled_gain"] == 0
     for name, each in rows.items():
-        assert each["removed_gain"] == pytest.approx(each["test"] - rows["nothing"]["test"]), name
+        assert each["test_gain"] == pytest.approx(each["test"] - rows["nothing"]["test"]), name
     scored = row(
         content, "histosge", "test", "corrected, epochs=1, hidden=8, patience=1, validation=0.2, width=8"
     )

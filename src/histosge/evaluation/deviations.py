@@ -13,7 +13,7 @@ from .entry import Entry
 
 __all__ = ["COLUMNS", "NOTE", "Switch", "rows", "worth"]
 
-COLUMNS = ("switched", "PCC removed", "gain", "PCC all (in-sample)", "gain (in-sample)", "undefined")
+COLUMNS = ("switched", "PCC test", "gain", "PCC pooled", "gain (pooled)", "undefined")
 NOTE = (
     "Each line is the preset named above its table with one difference switched; gains are against that preset. "
     "Gains of single switches do not add up."
@@ -120,9 +120,9 @@ def rows(records: Iterable[Row]) -> list[tuple[str, ...]]:
         (
             str(record["switched"]),
             f"{record['test']:.4f}",
-            _signed(record["removed_gain"]),
-            _plain(record["all"]),
-            _signed(record["all_gain"]),
+            _signed(record["test_gain"]),
+            _plain(record["pooled"]),
+            _signed(record["pooled_gain"]),
             f"{100 * record['undefined']:.0f} %",
         )
         for record in records
@@ -137,8 +137,8 @@ def _of_section(
         test = known.get((entry.model, entry.variant, "test"))
         if test is None:
             continue
-        pooled = known.get((entry.model, entry.variant, "all"), {}).get("pcc_defined")
-        first = found[0] if found else {"test": test["pcc"], "all": pooled}
+        pooled = known.get((entry.model, entry.variant, "pooled"), {}).get("pcc_defined")
+        first = found[0] if found else {"test": test["pcc"], "pooled": pooled}
         found.append(
             {
                 "title": switch.title,
@@ -146,9 +146,9 @@ def _of_section(
                 "switched": name,
                 "changed": _changed(entry, switch),
                 "test": test["pcc"],
-                "removed_gain": test["pcc"] - first["test"],
-                "all": pooled,
-                "all_gain": None if pooled is None or first["all"] is None else pooled - first["all"],
+                "test_gain": test["pcc"] - first["test"],
+                "pooled": pooled,
+                "pooled_gain": None if pooled is None or first["pooled"] is None else pooled - first["pooled"],
                 "undefined": test["pcc_undefined"],
             }
         )

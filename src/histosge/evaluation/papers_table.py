@@ -14,7 +14,7 @@ from .scores import row_name
 __all__ = ["NOTE", "Page", "pages", "published"]
 
 NOTE = (
-    "Beside the paper: its Tables II and III as printed. `all` here is scored as its code does (fitted and removed "
+    "Beside the paper: its Tables II and III as printed. `pooled` here is scored as its code does (fitted and removed "
     "spots pooled, undefined genes dropped), `test` on spots not seen. Genes, features, epochs and images differ "
     "from the paper's, so equal figures are not to be expected: see the plan's note and docs/deviations.md."
 )
@@ -22,7 +22,7 @@ NOTE = (
 _BESIDE = ("memorisation", "kriging")
 _METRICS = {"pcc": "PCC", "mse": "MSE", "mae": "MAE"}
 # undefined correlations are dropped in-sample, as published, and counted as 0 on removed spots
-_OURS = {"pcc": {"all": "pcc_defined", "test": "pcc"}}
+_OURS = {"pcc": {"pooled": "pcc_defined", "test": "pcc"}}
 
 Row = Mapping[str, Any]
 
@@ -93,14 +93,14 @@ def _page(metric: str, split: str, records: list[Row], remarks: Mapping[str, str
     systems = list(dict.fromkeys(_system(record) for record in records if record["model"] in models))
     header = [""]
     for section in sections:
-        header += [f"{section} paper", "all", "test"]
+        header += [f"{section} paper", "pooled", "test"]
     lines = []
     for system in systems:
         cells = [row_name(system, remarks)]
         for section in sections:
             said = published().get((system[0], metric, section), ())
             cells.append(" / ".join(dict.fromkeys(f"{value:.4f}" for _, value in said)) or "–")
-            for scored in ("all", "test"):
+            for scored in ("pooled", "test"):
                 record = by.get((section, *system, scored), {})
                 value = record.get(_OURS.get(metric, {}).get(scored, metric))
                 cells.append("–" if value is None else f"{value:.4f}")

@@ -185,7 +185,7 @@ class Plan:
         for name in [key for key in _SINGLE if key in content]:
             _each(content[name], _SINGLE[name], name)
         if (scope := content.get("hvg_scope", "all")) not in _HVG_SCOPES:
-            raise UsageError(f"`hvg_scope` is 'retained' or 'all', got '{scope}'.")
+            raise UsageError(f"`hvg_scope` is 'training' or 'all', got '{scope}'.")
         return cls(**found)
 
 

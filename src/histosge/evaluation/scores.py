@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histosge._runtime.types import Array
-from histosge.metrics import METRICS, SETS, Case
-from histosge.metrics.skill import skill
+from histosge.metrics import METRICS, SETS, Comparison
+from histosge.metrics.skill import skill_score
 
 from .entry import REFERENCE
 
@@ -26,7 +26,7 @@ _TOP = 50
 _STRATA = ("low", "middle", "high")
 
 
-def score(case: Case, rows: Mapping[str, Array]) -> dict[tuple[str, str], Array]:
+def score(case: Comparison, rows: Mapping[str, Array]) -> dict[tuple[str, str], Array]:
     """Return (set, metric) → one value a gene.
 
     Parameters
@@ -42,7 +42,7 @@ def score(case: Case, rows: Mapping[str, Array]) -> dict[tuple[str, str], Array]
             continue
         part = _part(case, rows[name])
         for metric in METRICS.values():
-            if name in metric.card.sets and (values := metric.of(part)) is not None:
+            if name in metric.card.sets and (values := metric.compute(part)) is not None:
                 found[name, metric.card.name] = values
     return found
 
@@ -90,12 +90,12 @@ def row_name(key: tuple[str, str, str], remarks: Mapping[str, str]) -> str:
     return f"{model} ({', '.join(words)})" if words else model
 
 
-def _part(case: Case, rows: Array) -> Case:
+def _part(case: Comparison, rows: Array) -> Comparison:
     found: dict[str, Any] = {}
-    for name in Case.__dataclass_fields__:
+    for name in Comparison.__dataclass_fields__:
         part = getattr(case, name)
         found[name] = None if part is None else part[rows]
-    return Case(**found)
+    return Comparison(**found)
 
 
 def _over_seeds(seeds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class _Context:
                 found |= self._explained(table["pcc"], self.genes[key])
         if "mse" in table and (*key, labels["set"]) in self.errors:
             errors = self.errors[*key, labels["set"]].reindex(table.index).to_numpy()
-            gained = skill(table["mse"].to_numpy(), errors)
+            gained = skill_score(table["mse"].to_numpy(), errors)
             found |= {"skill": float(np.nanmean(gained)), "skill_positive": float((gained > 0).mean())}
             found["skill_median"] = float(np.nanmedian(gained))
         return found

@@ -12,27 +12,27 @@ __all__ = ["COLUMNS", "NOTES", "ON_SCREEN", "further", "markdown", "rows"]
 
 COLUMNS = (
     "model",
-    "PCC removed",
+    "PCC test",
     "top-50",
     "MSE",
     "MAE",
     "undefined",
     "skill",
     "of ceiling",
-    "PCC retained",
-    "PCC all (in-sample)",
+    "PCC training",
+    "PCC pooled",
     "fit s",
 )
 
 # those that a terminal has room for
 ON_SCREEN = (
     "model",
-    "PCC removed",
+    "PCC test",
     "MSE",
     "undefined",
     "skill",
     "of ceiling",
-    "PCC all (in-sample)",
+    "PCC pooled",
     "fit s",
 )
 
@@ -41,8 +41,8 @@ NOTES = (
     "± standard deviation over seeds.",
     "Skill: 1 − MSE / MSE of kriging on positions, mean over genes. Of ceiling: share of the correlation that the "
     "noise of the measurement allows.",
-    "`all (in-sample)` pools fitted and removed spots and drops undefined genes, as published tables do; the memoriser "
-    "shows what it is worth.",
+    "`pooled` takes training and test spots together and drops undefined genes, as published tables do. The row "
+    "`memorisation` shows how high that score is without any prediction.",
 )
 
 Row = Mapping[str, Any]
@@ -149,7 +149,7 @@ def _cells(
         _number(test, "skill", 3),
         _percent(test, "of_ceiling"),
         _number(sets.get("training", {}), "pcc"),
-        _number(sets.get("all", {}), "pcc_defined"),
+        _number(sets.get("pooled", {}), "pcc_defined"),
         "" if seconds is None else f"{seconds:.1f}",
     )
 

@@ -17,7 +17,7 @@ from histosge._runtime.provenance import Gauge
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.io.readers import read
-from histosge.metrics import Case
+from histosge.metrics import Comparison
 from histosge.metrics.ceiling import noise_ceiling
 from histosge.models.base import AdaptivePredictor, Model, Predictor, Runtime, predict
 from histosge.section import splits
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "about", "key_of", "read_outcome", "run_cell", "section_of", "study_of"]
 
 # raised whenever scores of older versions may no longer be mixed with new ones
-_VERSION = 2
+_VERSION = 3
 _SCORES, _RECORD = "scores.parquet", "cell.json"
 
 
@@ -112,8 +112,8 @@ def about(plan: Plan, cell: Cell) -> pd.DataFrame:
     panel = _panel(plan, cell)
     counts = study.target.counts
     values = {
-        ("all", "ceiling"): _ceiling(study.target, tuple(panel.columns.tolist()), cell.seed),
-        ("all", "expression"): np.asarray(log_cp10k(counts, columns=panel.columns).mean(axis=0)).ravel(),
+        ("pooled", "ceiling"): _ceiling(study.target, tuple(panel.columns.tolist()), cell.seed),
+        ("pooled", "expression"): np.asarray(log_cp10k(counts, columns=panel.columns).mean(axis=0)).ravel(),
     }
     return tidy(values, panel.names, _labels(cell, study) | {"model": "", "preset": "", "encoder": ""})
 
@@ -175,7 +175,7 @@ def _passed_over(study: Study, model: Model) -> str:
     return ""
 
 
-def _case(study: Study, panel: GenePanel, found: Array, sd: Array | None) -> Case:
+def _case(study: Study, panel: GenePanel, found: Array, sd: Array | None) -> Comparison:
     from scipy.spatial import cKDTree
 
     section = study.target
@@ -183,7 +183,7 @@ def _case(study: Study, panel: GenePanel, found: Array, sd: Array | None) -> Cas
     if len(study.training):
         nearest = cKDTree(section.spots.xy[study.training]).query(section.spots.xy)[0]
     counts = np.asarray(section.counts[:, panel.columns].toarray(), dtype=np.float64)
-    return Case(
+    return Comparison(
         log_cp10k(section.counts, columns=panel.columns).toarray(),
         found,
         sd,
@@ -196,7 +196,7 @@ def _case(study: Study, panel: GenePanel, found: Array, sd: Array | None) -> Cas
 
 
 def _rows(study: Study) -> dict[str, Array]:
-    return {"test": study.test, "training": study.training, "all": np.arange(len(study.target))}
+    return {"test": study.test, "training": study.training, "pooled": np.arange(len(study.target))}
 
 
 def _labels(cell: Cell, study: Study) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _CHECKS = ("memorisation",)
 
 
 def violins(frame: pd.DataFrame) -> Figure:
-    """Draw how the correlations of genes on removed spots are spread, one violin a model, best mean on top.
+    """Draw how the correlations of genes on test spots are spread, one violin a model, best mean on top.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def violins(frame: pd.DataFrame) -> Figure:
         axes.plot([table[name].mean() for name in names], np.arange(1, len(names) + 1), "k|", ms=11)
     axes.set_yticks(np.arange(1, len(names) + 1), names)
     axes.axvline(0, color=_GREY, lw=0.8)
-    axes.set_xlabel("PCC over removed spots, one value a gene and seed (bar: mean; undefined counts 0)")
+    axes.set_xlabel("PCC over test spots, one value a gene and seed (bar: mean; undefined counts 0)")
     return figure
 
 
@@ -63,7 +63,7 @@ def share_of_ceiling(frame: pd.DataFrame) -> Figure:
     axes.text(ceiling, -0.45, " noise ceiling", va="bottom", ha="left", fontsize=8)
     axes.set_xlim(right=1.25 * ceiling)
     axes.set_yticks(np.arange(len(names)), names)
-    axes.set_xlabel("mean PCC over removed spots")
+    axes.set_xlabel("mean PCC over test spots")
     return figure
 
 
@@ -114,7 +114,7 @@ def _page(height_in: float) -> tuple[Figure, Any]:
 
 
 def _by_gene(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return (seed, gene) × models: correlation over removed spots, undefined as 0; seeds have genes of their own."""
+    """Return (seed, gene) × models: correlation over test spots, undefined as 0; seeds have genes of their own."""
     mine = frame[(frame["metric"] == "pcc") & (frame["set"] == "test") & (frame["model"] != "")]
     mine = mine[~mine["model"].isin(_CHECKS)]
     labels = [_label(*words) for words in zip(mine["model"], mine["preset"], mine["encoder"], strict=True)]

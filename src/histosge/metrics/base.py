@@ -1,4 +1,4 @@
-"""What a metric is told, and what it says of itself."""
+"""What a metric computes from, and the card that describes it."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 
-__all__ = ["SETS", "Case", "Metric", "MetricCard", "ScoreSet"]
+__all__ = ["SETS", "Comparison", "Metric", "MetricCard", "ScoreSet"]
 
-ScoreSet: TypeAlias = Literal["test", "training", "all"]
-# the headline first; ``all`` is the published protocol and in-sample
-SETS: tuple[ScoreSet, ...] = ("test", "training", "all")
+ScoreSet: TypeAlias = Literal["test", "training", "pooled"]
+# test spots are the headline; ``pooled`` (training + test) is the published protocol, and half of it is in-sample
+SETS: tuple[ScoreSet, ...] = ("test", "training", "pooled")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class Comparison:
     """Truth and prediction at the spots of one score set; all in log1p(CP10k), n spots × g genes.
 
     Parameters
     ----------
-    truth, found
-        Measured and predicted.
+    truth, prediction
+        Measured and predicted expression.
     sd
-        Predicted standard deviation of a measurement; ``None`` from models that do not know it.
+        Predictive standard deviation of a measurement; ``None`` from models without uncertainty.
     counts
-        Raw counts of the same spots and genes.
+        Raw counts of the same spots and genes; ``None`` where there are none.
     depth
         Total counts of each spot over all genes.
     xy_um
-        Positions.
+        Positions of the spots, µm.
     nearest_um
-        Distance to the nearest retained spot, 0 at retained spots.
+        Distance to the nearest training spot, µm; 0 at training spots.
     """
 
     truth: Float[np.ndarray, "n g"]
-    found: Float[np.ndarray, "n g"]
+    prediction: Float[np.ndarray, "n g"]
     sd: Float[np.ndarray, "n g"] | None = None
     counts: Float[np.ndarray, "n g"] | None = None
     depth: Float[np.ndarray, " n"] | None = None
@@ -48,24 +48,24 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class MetricCard:
-    """What a reader of a table must know of a column.
+    """Describe a metric to the reader of a table.
 
     Parameters
     ----------
     name
-        Of the column.
+        Name of the column.
     summary
         One sentence.
     better
-        Which way is good; a ``"target"`` is best met, not passed.
+        Direction of improvement. ``"target"``: the best value is ``target``, neither less nor more.
     range
-        Smallest and largest value it can have.
+        Smallest and largest possible value.
     citation
-        Key in ``references.bib``; empty where there is nobody to cite.
+        Key in ``references.bib``; empty where there is no reference.
     sets
-        Score sets it is computed on; what is slow, or means little in-sample, on ``test`` alone.
+        Score sets it is computed on. Metrics that are slow, or uninformative in-sample, use ``test`` alone.
     target
-        The value to meet, where ``better`` is ``"target"``.
+        The best value, where ``better`` is ``"target"``.
     """
 
     name: str
@@ -84,10 +84,18 @@ class Metric:
     Parameters
     ----------
     card
-        What it is.
-    of
-        One value a gene (NaN where it is undefined), or ``None`` where the case lacks what it needs.
+        Its description.
+    compute
+        Returns one value per gene (NaN where undefined), or ``None`` where the comparison lacks an array it needs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from histosge.metrics import METRICS, Comparison
+    >>> truth = np.array([[0.0, 1.0], [1.0, 3.0]])
+    >>> METRICS["mse"].compute(Comparison(truth, truth + 1)).tolist()
+    [1.0, 1.0]
     """
 
     card: MetricCard
-    of: Callable[[Case], Array | None]
+    compute: Callable[[Comparison], Array | None]

@@ -13,24 +13,38 @@ from .base import Metric, MetricCard
 __all__ = ["ENTRIES", "mae", "mse"]
 
 
-def mse(truth: Float[np.ndarray, "n g"], found: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " g"]:
-    """Return the mean squared error of each column."""
-    apart = truth.astype(np.float64) - found
-    return np.asarray(np.einsum("ng,ng->g", apart, apart) / len(apart))
+def mse(truth: Float[np.ndarray, "n g"], prediction: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " g"]:
+    """Return the mean squared error of each column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mse(np.array([[0.0], [2.0]]), np.array([[1.0], [5.0]])).tolist()
+    [5.0]
+    """
+    error = truth.astype(np.float64) - prediction
+    return np.asarray(np.einsum("ng,ng->g", error, error) / len(error))
 
 
-def mae(truth: Float[np.ndarray, "n g"], found: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " g"]:
-    """Return the mean absolute error of each column."""
-    return np.asarray(np.abs(truth.astype(np.float64) - found).mean(axis=0))
+def mae(truth: Float[np.ndarray, "n g"], prediction: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " g"]:
+    """Return the mean absolute error of each column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mae(np.array([[0.0], [2.0]]), np.array([[1.0], [5.0]])).tolist()
+    [2.0]
+    """
+    return np.asarray(np.abs(truth.astype(np.float64) - prediction).mean(axis=0))
 
 
 ENTRIES = (
     Metric(
         MetricCard("mse", "Mean squared error of log1p(CP10k).", "lower", (0.0, math.inf)),
-        lambda case: mse(case.truth, case.found),
+        lambda comparison: mse(comparison.truth, comparison.prediction),
     ),
     Metric(
         MetricCard("mae", "Mean absolute error of log1p(CP10k).", "lower", (0.0, math.inf)),
-        lambda case: mae(case.truth, case.found),
+        lambda comparison: mae(comparison.truth, comparison.prediction),
     ),
 )

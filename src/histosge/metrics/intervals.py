@@ -1,4 +1,4 @@
-"""Whether a model knows what it does not know."""
+"""Calibration of predictive intervals: coverage, width and the continuous ranked probability score."""
 
 from __future__ import annotations
 
@@ -10,116 +10,148 @@ import numpy as np
 
 from histosge._runtime.types import Array, Bool, Float
 
-from .base import Case, Metric, MetricCard
+from .base import Comparison, Metric, MetricCard
 
 __all__ = ["ENTRIES", "coverage", "crps", "width"]
 
 _LEVELS = (50, 80, 90, 95)
-# thirds of the spots, by what may make a prediction worse
-_THIRDS = ("low", "middle", "high")
+_TERCILES = ("low", "middle", "high")
 
 
 def coverage(
     truth: Float[np.ndarray, "n g"],
-    found: Float[np.ndarray, "n g"],
+    prediction: Float[np.ndarray, "n g"],
     sd: Float[np.ndarray, "n g"],
     level: float,
 ) -> Float[np.ndarray, " g"]:
-    """Return the share of values inside the central normal interval of probability ``level``, cut at 0 below."""
-    reach = _quantile(level)
-    # expression cannot be negative: an interval that reaches below 0 ends there, and 0 lies in it
-    low = np.maximum(found - reach * sd, 0.0)
-    return np.asarray(((truth >= low) & (truth <= found + reach * sd)).mean(axis=0))
+    """Return the fraction of values inside the central normal interval of probability ``level``.
+
+    Expression cannot be negative: an interval that reaches below 0 ends at 0, and 0 lies inside it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> truth = np.array([[1.0], [2.0], [9.0], [4.0]])
+    >>> coverage(truth, np.full((4, 1), 2.0), np.full((4, 1), 1.5), 0.9).tolist()
+    [0.75]
+    """
+    half_width = _quantile(level) * sd
+    low = np.maximum(prediction - half_width, 0.0)
+    return np.asarray(((truth >= low) & (truth <= prediction + half_width)).mean(axis=0))
 
 
 def width(
-    found: Float[np.ndarray, "n g"], sd: Float[np.ndarray, "n g"], level: float
+    prediction: Float[np.ndarray, "n g"], sd: Float[np.ndarray, "n g"], level: float
 ) -> Float[np.ndarray, " g"]:
-    """Return the mean width of that interval."""
-    reach = _quantile(level)
-    return np.asarray((found + reach * sd - np.maximum(found - reach * sd, 0.0)).mean(axis=0))
+    """Return the mean width of the interval of probability ``level``, cut at 0 as in :func:`coverage`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> width(np.full((4, 1), 9.0), np.ones((4, 1)), 0.9).round(2).tolist()
+    [3.29]
+    """
+    half_width = _quantile(level) * sd
+    return np.asarray((prediction + half_width - np.maximum(prediction - half_width, 0.0)).mean(axis=0))
 
 
 def crps(
-    truth: Float[np.ndarray, "n g"], found: Float[np.ndarray, "n g"], sd: Float[np.ndarray, "n g"]
+    truth: Float[np.ndarray, "n g"], prediction: Float[np.ndarray, "n g"], sd: Float[np.ndarray, "n g"]
 ) -> Float[np.ndarray, " g"]:
-    """Return the mean continuous ranked probability score of a normal prediction (Gneiting & Raftery 2007)."""
+    """Return the mean continuous ranked probability score of a normal prediction (Gneiting & Raftery 2007).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> crps(np.array([[2.0]]), np.array([[2.0]]), np.array([[1.0]])).round(3).tolist()
+    [0.234]
+    """
     from scipy.special import ndtr
 
     scale = np.maximum(sd, 1e-12)
-    z = (truth - found) / scale
+    z = (truth - prediction) / scale
     density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
+    # Gneiting & Raftery 2007, eq. 21, with the sign reversed: lower is better
     return np.asarray((scale * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))).mean(axis=0))
 
 
 def _quantile(level: float) -> float:
+    """Return the standard normal quantile that bounds the central interval of probability ``level``."""
     from scipy.special import ndtri
 
     return float(ndtri(0.5 + level / 2))
 
 
-def _coverage_of(case: Case, level: int) -> Array | None:
-    return None if case.sd is None else coverage(case.truth, case.found, case.sd, level / 100)
-
-
-def _width_of(case: Case) -> Array | None:
-    return None if case.sd is None else width(case.found, case.sd, 0.9)
-
-
-def _crps_of(case: Case) -> Array | None:
-    return None if case.sd is None else crps(case.truth, case.found, case.sd)
-
-
-def _third_of(case: Case, by: Callable[[Case], Array | None], third: int) -> Array | None:
-    along = by(case)
-    if case.sd is None or along is None:
+def _coverage(comparison: Comparison, level: int) -> Array | None:
+    if comparison.sd is None:
         return None
-    rows = _third(along, third)
+    return coverage(comparison.truth, comparison.prediction, comparison.sd, level / 100)
+
+
+def _width(comparison: Comparison) -> Array | None:
+    return None if comparison.sd is None else width(comparison.prediction, comparison.sd, 0.9)
+
+
+def _crps(comparison: Comparison) -> Array | None:
+    if comparison.sd is None:
+        return None
+    return crps(comparison.truth, comparison.prediction, comparison.sd)
+
+
+def _coverage_of_tercile(
+    comparison: Comparison, stratify_by: Callable[[Comparison], Array | None], tercile: int
+) -> Array | None:
+    values, sd = stratify_by(comparison), comparison.sd
+    if sd is None or values is None:
+        return None
+    rows = _in_tercile(values, tercile)
     if not rows.any():
         return None
-    return coverage(case.truth[rows], case.found[rows], case.sd[rows], 0.9)
+    return coverage(comparison.truth[rows], comparison.prediction[rows], sd[rows], 0.9)
 
 
-def _third(along: Array, third: int) -> Bool[np.ndarray, " n"]:
-    """Return which spots are in a third; equal values (distances on a lattice) stay together."""
-    low, high = np.quantile(along, (1 / 3, 2 / 3))
-    if third == 0:
-        return np.asarray(along <= low)
-    return np.asarray((along > low) & (along <= high) if third == 1 else along > high)
+def _in_tercile(values: Array, tercile: int) -> Bool[np.ndarray, " n"]:
+    """Return a mask of the spots in a tercile; equal values (distances on a lattice) stay in one tercile."""
+    low, high = np.quantile(values, (1 / 3, 2 / 3))
+    if tercile == 0:
+        return np.asarray(values <= low)
+    return np.asarray((values > low) & (values <= high) if tercile == 1 else values > high)
 
 
-def _depth(case: Case) -> Array | None:
-    return case.depth
+def _depth(comparison: Comparison) -> Array | None:
+    return comparison.depth
 
 
-def _distance(case: Case) -> Array | None:
-    return case.nearest_um
+def _distance(comparison: Comparison) -> Array | None:
+    return comparison.nearest_um
 
 
-def _share(name: str, summary: str, target: float, of: Callable[[Case], Array | None]) -> Metric:
+def _coverage_metric(
+    name: str, summary: str, target: float, compute: Callable[[Comparison], Array | None]
+) -> Metric:
     card = MetricCard(name, summary, "target", (0.0, 1.0), "gneiting2007", ("test",), target)
-    return Metric(card, of)
+    return Metric(card, compute)
 
 
 ENTRIES = (
     *(
-        _share(
+        _coverage_metric(
             f"coverage{level}",
-            f"Share of values inside the {level} % interval.",
+            f"Fraction of values inside the {level} % interval.",
             level / 100,
-            partial(_coverage_of, level=level),
+            partial(_coverage, level=level),
         )
         for level in _LEVELS
     ),
     *(
-        _share(
-            f"coverage90_{name}_{word}",
-            f"Share of values inside the 90 % interval, in the {word} third of spots by {name}.",
+        _coverage_metric(
+            f"coverage90_{name}_{tercile}",
+            f"Fraction of values inside the 90 % interval, in the {tercile} tercile of spots by {name}.",
             0.9,
-            partial(_third_of, by=by, third=third),
+            partial(_coverage_of_tercile, stratify_by=stratify_by, tercile=index),
         )
-        for name, by in (("depth", _depth), ("distance", _distance))
-        for third, word in enumerate(_THIRDS)
+        for name, stratify_by in (("depth", _depth), ("distance", _distance))
+        for index, tercile in enumerate(_TERCILES)
     ),
     Metric(
         MetricCard(
@@ -130,7 +162,7 @@ ENTRIES = (
             "gneiting2007",
             ("test",),
         ),
-        _width_of,
+        _width,
     ),
     Metric(
         MetricCard(
@@ -141,6 +173,6 @@ ENTRIES = (
             "gneiting2007",
             ("test",),
         ),
-        _crps_of,
+        _crps,
     ),
 )

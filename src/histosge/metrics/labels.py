@@ -12,12 +12,17 @@ __all__ = ["adjusted_rand", "mutual_information"]
 
 
 def adjusted_rand(annotation: Sequence[str], clusters: Sequence[object]) -> float:
-    """Return the adjusted Rand index (Hubert & Arabie 1985); spots without annotation (empty) are dropped first.
+    """Return the adjusted Rand index (Hubert & Arabie 1985) of the annotated spots; empty labels are dropped.
 
     Raises
     ------
     DataError
         When the lengths differ or nothing is annotated.
+
+    Examples
+    --------
+    >>> adjusted_rand(["tumour", "tumour", "", "stroma"], [1, 1, 2, 2])
+    1.0
     """
     from sklearn.metrics import adjusted_rand_score
 
@@ -25,12 +30,17 @@ def adjusted_rand(annotation: Sequence[str], clusters: Sequence[object]) -> floa
 
 
 def mutual_information(annotation: Sequence[str], clusters: Sequence[object]) -> float:
-    """Return the normalised mutual information; spots without annotation (empty) are dropped first.
+    """Return the normalised mutual information of the annotated spots; empty labels are dropped.
 
     Raises
     ------
     DataError
         When the lengths differ or nothing is annotated.
+
+    Examples
+    --------
+    >>> mutual_information(["tumour", "tumour", "", "stroma"], [1, 1, 2, 2])
+    1.0
     """
     from sklearn.metrics import normalized_mutual_info_score
 
@@ -38,9 +48,12 @@ def mutual_information(annotation: Sequence[str], clusters: Sequence[object]) ->
 
 
 def _annotated(annotation: Sequence[str], clusters: Sequence[object]) -> tuple[list[str], list[str]]:
+    """Return the annotation and the cluster of each annotated spot."""
     if len(annotation) != len(clusters):
-        raise DataError(f"Expected {len(annotation)} cluster labels, one an annotation; got {len(clusters)}.")
-    known = [index for index, word in enumerate(annotation) if word]
-    if not known:
+        raise DataError(
+            f"Expected one cluster label per annotation ({len(annotation)}), got {len(clusters)}."
+        )
+    rows = [row for row, label in enumerate(annotation) if label]
+    if not rows:
         raise DataError("Expected annotated spots, found none: every label is empty.")
-    return [annotation[index] for index in known], [str(np.asarray(clusters)[index]) for index in known]
+    return [annotation[row] for row in rows], [str(np.asarray(clusters)[row]) for row in rows]

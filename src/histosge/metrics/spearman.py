@@ -12,11 +12,18 @@ from .pearson import pearson
 __all__ = ["ENTRIES", "spearman"]
 
 
-def spearman(truth: Float[np.ndarray, "n g"], found: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " g"]:
-    """Return Pearson's r of the ranks, ties sharing their mean rank; NaN where one side is constant."""
+def spearman(truth: Float[np.ndarray, "n g"], prediction: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " g"]:
+    """Return Pearson's r of the ranks, with the mean rank for ties; NaN where one side is constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spearman(np.array([[1.0], [2.0], [3.0]]), np.array([[1.0], [10.0], [100.0]])).round(6).tolist()
+    [1.0]
+    """
     from scipy.stats import rankdata
 
-    return pearson(rankdata(truth, axis=0), rankdata(found, axis=0))
+    return pearson(rankdata(truth, axis=0), rankdata(prediction, axis=0))
 
 
 ENTRIES = (
@@ -29,6 +36,6 @@ ENTRIES = (
             "spearman1904",
             ("test",),
         ),
-        lambda case: spearman(case.truth, case.found),
+        lambda comparison: spearman(comparison.truth, comparison.prediction),
     ),
 )

@@ -8,71 +8,88 @@ from scipy import sparse
 from histosge._runtime.types import Array, Float
 from histosge.geometry.spacing import median_spacing_um
 
-from .base import Case, Metric, MetricCard
+from .base import Comparison, Metric, MetricCard
 
-__all__ = ["ENTRIES", "disks", "ssim"]
+__all__ = ["ENTRIES", "disk_neighbourhoods", "ssim"]
 
-# the constants of the paper, times the range of the truth
+# K₁ and K₂ of Wang et al. 2004; they are multiplied by the range of the truth
 _K1, _K2 = 0.01, 0.03
-# a window of 19 spots on a complete hexagonal lattice
+# holds 19 spots of a complete hexagonal lattice: the spot and its two rings
 _RADIUS_PITCHES = 2.1
+# a neighbourhood of fewer spots has no structure
+_MINIMUM_SPOTS = 3
 
 
 def ssim(
-    truth: Float[np.ndarray, "n g"], found: Float[np.ndarray, "n g"], windows: sparse.csr_matrix
+    truth: Float[np.ndarray, "n g"],
+    prediction: Float[np.ndarray, "n g"],
+    neighbourhoods: sparse.csr_matrix,
 ) -> Float[np.ndarray, " g"]:
-    """Return the mean structural similarity (Wang et al. 2004) of each column.
+    """Return the mean structural similarity (Wang et al. 2004) of each column; NaN for a constant truth.
 
     Parameters
     ----------
-    truth, found
+    truth, prediction
         Values at spots.
-    windows
-        n × n: row i averages over the window around spot i. On a full square grid with square windows this is the
-        usual SSIM of images.
+    neighbourhoods
+        n × n weights: row i averages over the neighbourhood of spot i, as :func:`disk_neighbourhoods` returns them.
+        On a full square grid with square neighbourhoods the result is the usual SSIM of images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> xy_um = np.array([[0.0, 0.0], [100.0, 0.0], [200.0, 0.0]])
+    >>> truth = np.array([[0.0], [1.0], [3.0]])
+    >>> ssim(truth, truth, disk_neighbourhoods(xy_um, 100.0)).tolist()
+    [1.0]
     """
-    truth, found = truth.astype(np.float64), found.astype(np.float64)
+    truth, prediction = truth.astype(np.float64), prediction.astype(np.float64)
     extent = np.ptp(truth, axis=0)
-    one, two = (_K1 * extent) ** 2, (_K2 * extent) ** 2
-    mean_t, mean_f = windows @ truth, windows @ found
-    var_t, var_f = windows @ truth**2 - mean_t**2, windows @ found**2 - mean_f**2
-    both = windows @ (truth * found) - mean_t * mean_f
-    top = (2 * mean_t * mean_f + one) * (2 * both + two)
-    bottom = (mean_t**2 + mean_f**2 + one) * (var_t + var_f + two)
-    similar = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
-    # a gene without any range has no structure to be like
-    return np.where(extent > 0, similar.mean(axis=0), np.nan)
+    c1, c2 = (_K1 * extent) ** 2, (_K2 * extent) ** 2
+    mean_t, mean_p = neighbourhoods @ truth, neighbourhoods @ prediction
+    variance_t = neighbourhoods @ truth**2 - mean_t**2
+    variance_p = neighbourhoods @ prediction**2 - mean_p**2
+    covariance = neighbourhoods @ (truth * prediction) - mean_t * mean_p
+    # Wang et al. 2004, eq. 13
+    numerator = (2 * mean_t * mean_p + c1) * (2 * covariance + c2)
+    denominator = (mean_t**2 + mean_p**2 + c1) * (variance_t + variance_p + c2)
+    similarity = np.divide(
+        numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0
+    )
+    return np.where(extent > 0, similarity.mean(axis=0), np.nan)
 
 
-def disks(xy_um: Float[np.ndarray, "n 2"], radius_um: float) -> sparse.csr_matrix:
-    """Return windows: all spots within ``radius_um``, equally weighted."""
+def disk_neighbourhoods(xy_um: Float[np.ndarray, "n 2"], radius_um: float) -> sparse.csr_matrix:
+    """Return the n × n matrix that averages over all spots within ``radius_um`` of each spot, itself included."""
     from scipy.spatial import cKDTree
 
     tree = cKDTree(xy_um)
-    near = tree.sparse_distance_matrix(tree, radius_um, output_type="coo_matrix")
-    # the distance of a spot to itself is an explicit zero: whatever is stored is in the window
-    member = sparse.csr_matrix((np.ones(near.nnz), (near.row, near.col)), shape=(len(xy_um),) * 2)
+    distance = tree.sparse_distance_matrix(tree, radius_um, output_type="coo_matrix")
+    # the distance of a spot to itself is stored as an explicit zero: every stored entry is a neighbour
+    member = sparse.csr_matrix(
+        (np.ones(distance.nnz), (distance.row, distance.col)), shape=(len(xy_um),) * 2
+    )
     return sparse.csr_matrix(member.multiply(1 / np.asarray(member.sum(axis=1))))
 
 
-def _of(case: Case) -> Array | None:
-
-    if case.xy_um is None or len(case.xy_um) < 3:
+def _ssim(comparison: Comparison) -> Array | None:
+    if comparison.xy_um is None or len(comparison.xy_um) < _MINIMUM_SPOTS:
         return None
-    pitch_um = median_spacing_um(case.xy_um)
-    return ssim(case.truth, case.found, disks(case.xy_um, _RADIUS_PITCHES * pitch_um))
+    radius_um = _RADIUS_PITCHES * median_spacing_um(comparison.xy_um)
+    neighbourhoods = disk_neighbourhoods(comparison.xy_um, radius_um)
+    return ssim(comparison.truth, comparison.prediction, neighbourhoods)
 
 
 ENTRIES = (
     Metric(
         MetricCard(
             "ssim",
-            "Structural similarity over windows of two pitches around each spot.",
+            "Structural similarity over neighbourhoods of two pitches around each spot.",
             "higher",
             (-1.0, 1.0),
             "wang2004ssim",
             ("test",),
         ),
-        _of,
+        _ssim,
     ),
 )
