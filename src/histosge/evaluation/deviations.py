@@ -148,7 +148,9 @@ def _of_section(
                 "test": test["pcc"],
                 "test_gain": test["pcc"] - first["test"],
                 "pooled": pooled,
-                "pooled_gain": None if pooled is None or first["pooled"] is None else pooled - first["pooled"],
+                "pooled_gain": None
+                if pooled is None or first["pooled"] is None
+                else pooled - first["pooled"],
                 "undefined": test["pcc_undefined"],
             }
         )

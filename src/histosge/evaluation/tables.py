@@ -41,8 +41,8 @@ NOTES = (
     "± standard deviation over seeds.",
     "Skill: 1 − MSE / MSE of kriging on positions, mean over genes. Of ceiling: share of the correlation that the "
     "noise of the measurement allows.",
-    "`pooled` takes training and test spots together and drops undefined genes, as published tables do. The row "
-    "`memorisation` shows how high that score is without any prediction.",
+    "`pooled` takes training and test spots together, as published tables do: it is in part in-sample, and drops "
+    "undefined genes. The row `memorisation` shows how high that score is without any prediction.",
 )
 
 Row = Mapping[str, Any]

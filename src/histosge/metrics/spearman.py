@@ -12,7 +12,9 @@ from .pearson import pearson
 __all__ = ["ENTRIES", "spearman"]
 
 
-def spearman(truth: Float[np.ndarray, "n g"], prediction: Float[np.ndarray, "n g"]) -> Float[np.ndarray, " g"]:
+def spearman(
+    truth: Float[np.ndarray, "n g"], prediction: Float[np.ndarray, "n g"]
+) -> Float[np.ndarray, " g"]:
     """Return Pearson's r of the ranks, with the mean rank for ties; NaN where one side is constant.
 
     Examples

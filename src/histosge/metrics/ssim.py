@@ -53,9 +53,7 @@ def ssim(
     # Wang et al. 2004, eq. 13
     numerator = (2 * mean_t * mean_p + c1) * (2 * covariance + c2)
     denominator = (mean_t**2 + mean_p**2 + c1) * (variance_t + variance_p + c2)
-    similarity = np.divide(
-        numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0
-    )
+    similarity = np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=denominator > 0)
     return np.where(extent > 0, similarity.mean(axis=0), np.nan)
 
 
@@ -66,9 +64,7 @@ def disk_neighbourhoods(xy_um: Float[np.ndarray, "n 2"], radius_um: float) -> sp
     tree = cKDTree(xy_um)
     distance = tree.sparse_distance_matrix(tree, radius_um, output_type="coo_matrix")
     # the distance of a spot to itself is stored as an explicit zero: every stored entry is a neighbour
-    member = sparse.csr_matrix(
-        (np.ones(distance.nnz), (distance.row, distance.col)), shape=(len(xy_um),) * 2
-    )
+    member = sparse.csr_matrix((np.ones(distance.nnz), (distance.row, distance.col)), shape=(len(xy_um),) * 2)
     return sparse.csr_matrix(member.multiply(1 / np.asarray(member.sum(axis=1))))
 
 
