@@ -33,7 +33,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--split", "random:1.5"], 2, "between 0 and 1"),
         (["--split", "sections"], 2, "needs further sections"),
         (["--split", "patients"], 2, "needs to know whom"),
-        (["--split", "patients", "--patients", "A,B"], 2, "whom each of 1 sections"),
+        (["--split", "patients", "--patients", "A,B"], 2, "the patient of each of 1 sections"),
         (["--split", "published:3"], 2, "random:0.5, published, blocks:6"),
         (["--seeds", "0"], 2, "--seeds must be 1 or more"),
         (["--models", "histosge", "--presets", "perfect"], 2, "has a preset 'perfect'"),
@@ -44,7 +44,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--encoder", "eyes"], 2, "encoder"),
         (["--set", "epoks=3"], 2, "has an option 'epoks'"),
         (["--set", "epochs"], 2, "FIELD=VALUE"),
-        (["--jobs", "0"], 2, "`jobs` must be 1 or more"),
+        (["--jobs", "0"], 2, "--jobs must be 1 or more"),
         (["--device", "toaster"], 2, "toaster"),
     ],
 )

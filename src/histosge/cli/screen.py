@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -23,7 +23,8 @@ from histosge.errors import HistosgeError
 __all__ = ["Progress", "errors_as_sentences", "print_result", "print_table", "progress_bars", "show_messages"]
 
 
-class Progress:
+@runtime_checkable
+class Progress(Protocol):
     """Marks the parameter of a command that is given a callback ``(done, total, text)`` for progress."""
 
     def __call__(self, done: int, total: int, text: str) -> None:
