@@ -20,9 +20,10 @@ from histosge.cli import commands
 from histosge.datasets import synthetic
 from histosge.errors import DataError, UsageError
 from histosge.geometry.points import Points
-from histosge.io.export import Conserved, export
-from histosge.io.writers import factors, omezarr
-from histosge.io.writers.raster import Raster
+from histosge.io.export import export
+from histosge.io.layout.raster import Raster
+from histosge.io.writers import WriteOptions, factors, omezarr
+from histosge.prediction.count_allocation import Kind
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.expression import log_cp10k
 from histosge.section.locations import Locations
@@ -56,13 +57,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_h5ad_holds_the_genes_asked_for(run: Path, tmp_path: Path) -> None:
     """Predicted, measured and how sure, in the order asked for, as if the matrix had been there from the start."""
-    record = export(run, tmp_path / "p.h5ad", genes="ZONE2,TUMOUR1")
-    adata = anndata.read_h5ad(record["file"])
-    assert list(adata.var_names) == ["ZONE2", "TUMOUR1"] == record["genes"]
+    result = export(run, tmp_path / "p.h5ad", genes="ZONE2,TUMOUR1")
+    adata = anndata.read_h5ad(result.path)
+    assert tuple(adata.var_names) == ("ZONE2", "TUMOUR1") == result.genes
     expected = WHOLE.whole(["ZONE2", "TUMOUR1"], observation=True)
     assert np.allclose(np.asarray(adata.X), expected.mean, atol=1e-6)
     assert np.allclose(np.asarray(adata.layers["sd"]), np.asarray(expected.sd), rtol=2e-3)
-    columns = [int(np.flatnonzero(SECTION.genes == name)[0]) for name in record["genes"]]
+    columns = [int(np.flatnonzero(SECTION.genes == name)[0]) for name in result.genes]
     measured = log_cp10k(SECTION.counts)[:, columns].toarray()
     assert np.allclose(adata.layers["measured"].toarray()[: len(SECTION)], measured, atol=1e-6)
     assert adata.uns["histosge"]["seed"] == 1
@@ -70,29 +71,31 @@ def test_h5ad_holds_the_genes_asked_for(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["real", "rounded", "drawn"])
-def test_conserved_counts_add_up_in_the_file(run: Path, tmp_path: Path, kind: str) -> None:
+def test_conserved_counts_add_up_in_the_file(run: Path, tmp_path: Path, kind: Kind) -> None:
     """The layer holds what conserve() returns, and sums to the counts that were measured."""
-    record = export(run, tmp_path / "p.h5ad", conserved=Conserved(kind, seed=3))
+    counts = export(run, tmp_path / "p.h5ad", conserve=kind, seed=3).conserved
     adata = anndata.read_h5ad(tmp_path / "p.h5ad")
     layer = adata.layers["conserved"].toarray()
     sums = np.zeros((len(SECTION), 24))
     np.add.at(sums, PLACES.parent, layer)
     assert np.allclose(sums, SECTION.counts[:, :24].toarray(), rtol=1e-9, atol=1e-12)
     assert np.allclose(layer, conserve(WHOLE, SECTION, kind=kind, seed=3).toarray())
-    assert record["conserved"]["counts"] == SECTION.counts[:, :24].sum()
-    assert record["conserved"]["counts_without_place"] == 0
+    assert counts is not None
+    assert counts.counts == SECTION.counts[:, :24].sum()
+    assert counts.counts_without_location == 0
 
 
 def test_spots_without_places_are_accounted_for(tmp_path: Path) -> None:
     """Where places cover a part of the tissue, what lies outside is counted and said."""
     part = predicted(PLACES.take(PLACES.xy[:, 0] < np.median(PLACES.xy[:, 0])))
     factors.write(tmp_path / "factors.h5ad", SECTION, part)
-    record = export(tmp_path, tmp_path / "p.h5ad", conserved=Conserved("rounded"))["conserved"]
-    assert record["counts"] > 0
-    assert record["counts_without_place"] > 0
-    assert record["counts"] + record["counts_without_place"] == SECTION.counts[:, :24].sum()
+    counts = export(tmp_path, tmp_path / "p.h5ad", conserve="rounded").conserved
+    assert counts is not None
+    assert counts.counts > 0
+    assert counts.counts_without_location > 0
+    assert counts.counts + counts.counts_without_location == SECTION.counts[:, :24].sum()
     layer = anndata.read_h5ad(tmp_path / "p.h5ad").layers["conserved"]
-    assert layer.sum() == record["counts"]
+    assert layer.sum() == counts.counts
 
 
 def test_spatialdata_is_multiplied_out_while_it_is_written(run: Path, tmp_path: Path) -> None:
@@ -152,7 +155,7 @@ def test_omezarr_opens_in_micrometres(tmp_path: Path) -> None:
 def test_the_edge_of_the_tissue_does_not_fade() -> None:
     """A gene that is the same everywhere is so at every level of the pyramid."""
     raster = Raster.of(grid(SECTION, 20.0), spacing_um=20.0)
-    image, weight = raster.image(np.full(int(raster.place.max()) + 1, 3.0)), raster.shown
+    image, weight = raster.image(np.full(int(raster.row.max()) + 1, 3.0)), raster.shown
     for _ in range(4):
         image, weight = raster.halved(image, weight)
         assert np.allclose(image[weight > 0], 3.0)
@@ -163,7 +166,7 @@ def test_labels_tell_the_places(run: Path, tmp_path: Path) -> None:
     """Label k is row k − 1 of the prediction, and every place of a lattice is seen."""
     export(run, tmp_path / "p.zarr", genes="ZONE1", to="omezarr")
     root = zarr.open_group(str(tmp_path / "p.zarr"), mode="r")
-    labels, image = np.asarray(root["labels/places/0"]), np.asarray(root["0"])[0]  # type: ignore[index]
+    labels, image = np.asarray(root["labels/locations/0"]), np.asarray(root["0"])[0]  # type: ignore[index]
     assert set(np.unique(labels)) == set(range(len(PLACES) + 1))
     assert np.allclose(image[labels > 0], WHOLE.gene("ZONE1")[labels[labels > 0] - 1], atol=1e-6)
     assert not image[labels == 0].any()
@@ -186,7 +189,7 @@ def test_cells_and_single_places_make_images_too(tmp_path: Path) -> None:
         places = cells(SECTION, some, np.array([f"c{i}" for i in range(len(some))]))
         prediction = Prediction(places, SECTION.genes[:1], np.ones((len(some), 1), np.float32))
         levels, _ = image_of(
-            omezarr.write(tmp_path / name, SECTION, prediction, genes=[str(SECTION.genes[0])])
+            omezarr.write(tmp_path / name, SECTION, prediction, WriteOptions((str(SECTION.genes[0]),)))
         )
         assert levels[0].max() == 1.0
 
@@ -195,17 +198,20 @@ def test_bad_images_are_sentences(tmp_path: Path) -> None:
     """No genes, unknown ones, NaN, places too far apart for an image; and nothing half-written stays."""
     prediction = WHOLE.whole(["ZONE1"])
     with pytest.raises(UsageError, match="got none"):
-        omezarr.write(tmp_path / "p", SECTION, prediction, genes=[])
+        omezarr.write(tmp_path / "p", SECTION, prediction, WriteOptions(()))
     with pytest.raises(UsageError, match="TUMOUR1"):
-        omezarr.write(tmp_path / "p", SECTION, prediction, genes=["TUMOUR1"])
+        omezarr.write(tmp_path / "p", SECTION, prediction, WriteOptions(("TUMOUR1",)))
     broken = replace(prediction, mean=prediction.mean * np.float32("nan"))
     with pytest.raises(DataError, match="NaN"):
-        omezarr.write(tmp_path / "p", SECTION, broken, genes=["ZONE1"])
+        omezarr.write(tmp_path / "p", SECTION, broken, WriteOptions(("ZONE1",)))
     far = Points(np.array([[0.0, 0.0], [1e-3, 0.0], [1e5, 1e5], [1e5 + 1e-3, 1e5]]), np.array(list("abcd")))
     places = cells(SECTION, far.xy, far.ids)
     with pytest.raises(UsageError, match="pixels"):
         omezarr.write(
-            tmp_path / "p", SECTION, Prediction(places, prediction.genes, np.ones((4, 1))), genes=["ZONE1"]
+            tmp_path / "p",
+            SECTION,
+            Prediction(places, prediction.genes, np.ones((4, 1))),
+            WriteOptions(("ZONE1",)),
         )
     assert not list(tmp_path.iterdir())
 
@@ -213,9 +219,9 @@ def test_bad_images_are_sentences(tmp_path: Path) -> None:
 def test_genes_come_from_files_too(run: Path, tmp_path: Path) -> None:
     """One name a line; those that were not predicted are named, and others of the section are no genes."""
     (tmp_path / "genes.txt").write_text("ZONE1\nFLAT1\nNoSuch\n")
-    record = export(run, tmp_path / "p.h5ad", genes=str(tmp_path / "genes.txt"))
-    assert sorted(record["genes"]) == ["FLAT1", "ZONE1"]
-    assert record["absent"] == ["NoSuch"]
+    result = export(run, tmp_path / "p.h5ad", genes=str(tmp_path / "genes.txt"))
+    assert sorted(result.genes) == ["FLAT1", "ZONE1"]
+    assert result.missing_genes == ("NoSuch",)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +229,8 @@ def test_genes_come_from_files_too(run: Path, tmp_path: Path) -> None:
     [
         ({"genes": "ZONE"}, "Did you mean"),
         ({"genes": " , "}, "got none"),
-        ({"to": "xls"}, "Expected a format"),
-        ({"to": "geojson", "conserved": Conserved("real")}, "--to h5ad"),
+        ({"to": "xls"}, "no writer named"),
+        ({"to": "geojson", "conserve": "real"}, "Choose h5ad"),
     ],
 )
 def test_what_cannot_be_exported_is_a_sentence(run: Path, tmp_path: Path, options: dict, said: str) -> None:
@@ -238,10 +244,10 @@ def test_runs_without_factors_are_a_sentence(tmp_path: Path) -> None:
     """Missing folders, folders of other models, kinds of counts that are none."""
     with pytest.raises(UsageError, match="nothing at"):
         export(tmp_path / "nowhere", tmp_path / "p.h5ad")
-    with pytest.raises(UsageError, match=r"holds no factors\.h5ad"):
+    with pytest.raises(UsageError, match=r"has no factors\.h5ad"):
         export(tmp_path, tmp_path / "p.h5ad")
     with pytest.raises(UsageError, match="drawn"):
-        Conserved("integer")
+        export(tmp_path, tmp_path / "p.h5ad", conserve="integer")
 
 
 def test_the_command_exports(run: Path, tmp_path: Path) -> None:
@@ -252,7 +258,7 @@ def test_the_command_exports(run: Path, tmp_path: Path) -> None:
         commands(), ["export", str(run), "--out", out, "--genes", "ZONE1", "--conserve", "rounded"]
     )
     assert told.exit_code == 0, told.output
-    assert "counts shared out" in told.output
+    assert "counts allocated" in told.output
     told = runner.invoke(commands(), ["export", str(run), "--out", out, "--genes", "ZONE1", "--json"])
     assert json.loads(told.stdout)["genes"] == ["ZONE1"]
     told = runner.invoke(commands(), ["export", str(run), "--out", out, "--genes", "ZONEX"])
@@ -272,6 +278,6 @@ def test_streaming_needs_little_memory(tmp_path: Path) -> None:
     factors.write(tmp_path / "factors.h5ad", section, whole)
     matrix = 4 * len(places) * 2000
     tracemalloc.start()
-    export(tmp_path, tmp_path / "p.h5ad", conserved=Conserved("rounded"))
+    export(tmp_path, tmp_path / "p.h5ad", conserve="rounded")
     assert tracemalloc.get_traced_memory()[1] < 0.6 * max(matrix, 3e8)
     tracemalloc.stop()

@@ -79,7 +79,7 @@ def test_factors_are_left_beside_the_matrix(tmp_path: Path) -> None:
     assert np.allclose(again.mean, matrix.mean, atol=1e-5)
     assert np.allclose(np.asarray(again.sd), np.asarray(matrix.sd), rtol=2e-3)
     assert kept.provenance == matrix.provenance
-    assert export(tmp_path, tmp_path / "all.h5ad")["genes"] == [str(name) for name in SECTION.genes[order]]
+    assert export(tmp_path, tmp_path / "all.h5ad").genes == tuple(str(name) for name in SECTION.genes[order])
 
 
 def test_models_without_factors_leave_none(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import histosge as hs
 from histosge.geometry.polygons import read_cells, read_polygons
-from histosge.io.writers import geojson, h5ad
+from histosge.io.writers import WriteOptions, geojson, h5ad
 from histosge.io.writers import spatialdata as store_writer
 from histosge.prediction.prediction import Prediction
 
@@ -33,7 +33,7 @@ KNOWN_PROPERTIES = {"objectType", "name", "color", "classification", "isLocked",
 def qupath(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file for QuPath."""
     path = tmp_path_factory.mktemp("qupath") / "prediction.geojson"
-    return geojson.write(path, SECTION, PREDICTION, genes=GENES)
+    return geojson.write(path, SECTION, PREDICTION, WriteOptions(tuple(GENES)))
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +64,14 @@ def test_objects_keep_their_identity(qupath: Path, tmp_path: Path) -> None:
     """Each place has its own id, the same in every export; cells that came with ids from QuPath keep them."""
     ids = [feature["id"] for feature in json.loads(qupath.read_text())["features"]]
     assert len(set(ids)) == len(ids)
-    few = geojson.write(tmp_path / "few.geojson", SECTION, PREDICTION.take(np.array([7, 3])), genes=["ZONE1"])
+    few = geojson.write(
+        tmp_path / "few.geojson", SECTION, PREDICTION.take(np.array([7, 3])), WriteOptions(("ZONE1",))
+    )
     assert [feature["id"] for feature in json.loads(few.read_text())["features"]] == [ids[7], ids[3]]
     cells = np.array(["49069bbb-a0ac-4343-96fe-15af45c30634", "cell_1"])
     places = hs.cells(SECTION, SECTION.spots.xy[:2], cells)
     prediction = Prediction(places, SECTION.genes, MEAN[:2])
-    path = geojson.write(tmp_path / "cells.geojson", SECTION, prediction, genes=["ZONE1"])
+    path = geojson.write(tmp_path / "cells.geojson", SECTION, prediction, WriteOptions(("ZONE1",)))
     first, second = json.loads(path.read_text())["features"]
     assert first["id"] == cells[0]
     assert UUID(second["id"])
@@ -107,7 +109,7 @@ def test_spatialdata_has_everything_in_both_frames(store: Path, system: str, uni
     import spatialdata
 
     data = spatialdata.read_zarr(store)
-    circles = spatialdata.transform(data["places"], to_coordinate_system=system)
+    circles = spatialdata.transform(data["locations"], to_coordinate_system=system)
     xy = np.column_stack([circles.geometry.x, circles.geometry.y])
     assert np.allclose(xy * unit_um, PLACES.xy)
     assert np.allclose(circles["radius"] * 2 * unit_um, PLACES.points.diameter_um)
@@ -127,10 +129,10 @@ def test_spatialdata_queries_and_joins(store: Path) -> None:
         axes=("x", "y"), min_coordinate=low, max_coordinate=high, target_coordinate_system="global"
     )
     inside = ((PLACES.xy > low) & (PLACES.xy < high)).all(axis=1)
-    assert set(PLACES.points.ids[inside]) <= set(part["table"].obs["place_id"])
+    assert set(PLACES.points.ids[inside]) <= set(part["table"].obs["location_id"])
     # circles that only touch the box are cut out too, so there may be a rim
-    assert inside.sum() <= len(part["places"]) == part["table"].n_obs < 2 * inside.sum()
-    values = spatialdata.get_values("ZONE1", element_name="places", sdata=data, table_name="table")
+    assert inside.sum() <= len(part["locations"]) == part["table"].n_obs < 2 * inside.sum()
+    values = spatialdata.get_values("ZONE1", element_name="locations", sdata=data, table_name="table")
     column = int(np.flatnonzero(SECTION.genes == "ZONE1")[0])
     assert np.array_equal(values.loc[PLACES.points.ids, "ZONE1"].to_numpy(), MEAN[:, column])
 
@@ -157,12 +159,12 @@ from qtpy.QtWidgets import QApplication
 
 viewer = Interactive(spatialdata.read_zarr(sys.argv[1]), headless=True)
 viewer.switch_coordinate_system("global")
-for name in ("image", "places"):
+for name in ("image", "locations"):
     viewer.add_element(name, "global")
     until = time.monotonic() + 60
     while viewer.get_layer(name) is None and time.monotonic() < until:
         QApplication.processEvents()
-places, image = viewer.get_layer("places"), viewer.get_layer("image")
+places, image = viewer.get_layer("locations"), viewer.get_layer("image")
 rows_and_columns = np.array([places.data_to_world(point) for point in places.data])
 table = places.metadata["adata"]
 np.savez(sys.argv[2], xy=rows_and_columns[:, ::-1], far=image.extent.world[1][::-1], rows=table.n_obs)

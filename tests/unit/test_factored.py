@@ -13,8 +13,8 @@ import squidpy
 
 from histosge.datasets import synthetic
 from histosge.errors import DataError, UsageError
+from histosge.io.layout.measured_section import OTHERS
 from histosge.io.writers import factors, h5ad
-from histosge.io.writers.measured import OTHERS
 from histosge.prediction.attribution import ORIGINS, Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.prediction.unfitted_genes import extend

@@ -17,7 +17,7 @@ import squidpy
 
 from histosge.datasets import synthetic
 from histosge.errors import DataError, OutputError, UsageError
-from histosge.io.writers import geojson, h5ad
+from histosge.io.writers import WriteOptions, geojson, h5ad
 from histosge.io.writers import spatialdata as spatialdata_writer
 from histosge.models.base import Block
 from histosge.prediction.prediction import Prediction
@@ -128,7 +128,7 @@ def test_scanpy_and_squidpy_work_on_it(tmp_path: Path) -> None:
 
 def test_qupath_gets_detections_in_pixels(tmp_path: Path) -> None:
     """GeoJSON: closed circles around the places in full-resolution pixels, measurements named for genes."""
-    path = geojson.write(tmp_path / "p.geojson", SECTION, PREDICTION, genes=["TUMOUR1", "ZONE1"])
+    path = geojson.write(tmp_path / "p.geojson", SECTION, PREDICTION, WriteOptions(("TUMOUR1", "ZONE1")))
     content = json.loads(path.read_text())
     assert len(content["features"]) == len(PLACES)
     feature = content["features"][7]
@@ -139,7 +139,7 @@ def test_qupath_gets_detections_in_pixels(tmp_path: Path) -> None:
     column = int(np.flatnonzero(SECTION.genes == "ZONE1")[0])
     assert feature["properties"]["measurements"]["ZONE1"] == pytest.approx(float(MEAN[7, column]), abs=1e-4)
     with pytest.raises(UsageError, match="NoGene"):
-        geojson.write(tmp_path / "q.geojson", SECTION, PREDICTION, genes=["NoGene"])
+        geojson.write(tmp_path / "q.geojson", SECTION, PREDICTION, WriteOptions(("NoGene",)))
     assert not (tmp_path / "q.geojson").exists()
 
 
@@ -147,7 +147,7 @@ def test_cells_are_points_in_geojson_and_small_circles_in_spatialdata(tmp_path: 
     """Places without extent have no circle to draw."""
     places = cells(SECTION, SECTION.spots.xy[:5] + 7.0, np.array([f"c{i}" for i in range(5)]))
     prediction = Prediction(places, SECTION.genes, MEAN[:5])
-    path = geojson.write(tmp_path / "c.geojson", SECTION, prediction, genes=["ZONE1"])
+    path = geojson.write(tmp_path / "c.geojson", SECTION, prediction, WriteOptions(("ZONE1",)))
     assert json.loads(path.read_text())["features"][0]["geometry"]["type"] == "Point"
     spatialdata_writer.write(tmp_path / "c.zarr", SECTION, prediction)
 
@@ -158,11 +158,11 @@ def test_spatialdata_opens_what_was_written(tmp_path: Path) -> None:
 
     store = spatialdata.read_zarr(spatialdata_writer.write(tmp_path / "p.zarr", SECTION, PREDICTION))
     assert np.array_equal(np.asarray(store["table"].X), MEAN)
-    assert len(store["places"]) == len(PLACES)
+    assert len(store["locations"]) == len(PLACES)
     extent: dict[str, Any] = spatialdata.get_extent(store["image"], coordinate_system="global")
     assert SECTION.slide is not None
     assert np.allclose([extent["x"][1], extent["y"][1]], SECTION.slide.size_um, atol=1.0)
-    joined = spatialdata.get_values("ZONE1", element_name="places", sdata=store, table_name="table")
+    joined = spatialdata.get_values("ZONE1", element_name="locations", sdata=store, table_name="table")
     assert len(joined) == len(PLACES)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .command import command
 from .options import ReplyOptions, SeedOptions
 from .screen import print_result
+
+if TYPE_CHECKING:
+    from histosge.io.export import ExportResult
 
 __all__ = ["export"]
 
@@ -23,7 +26,7 @@ def export(
     genes: Annotated[
         str, typer.Option(help="Names separated by commas, a FILE with one a line, or all.")
     ] = "all",
-    to: Annotated[str, typer.Option(help="h5ad, spatialdata, omezarr or geojson.")] = "h5ad",
+    to: Annotated[str, typer.Option(help="Format: {formats}.")] = "h5ad",
     conserve: Annotated[
         str | None,
         typer.Option(
@@ -32,21 +35,19 @@ def export(
     ] = None,
 ) -> None:
     """Write any genes of a run for other tools; nothing but the run's own folder is needed."""
-    from histosge.io.export import Conserved
     from histosge.io.export import export as export_genes
 
-    conserved = None if conserve is None else Conserved(conserve, seed_options.seed)
-    record = export_genes(source, out, genes=genes, to=to, conserved=conserved)
-    print_result(record, as_json=reply_options.json, lines=_lines(record))
+    result = export_genes(source, out, genes=genes, to=to, conserve=conserve, seed=seed_options.seed)
+    print_result(result.as_dict(), as_json=reply_options.json, lines=_lines(result))
 
 
-def _lines(record: dict[str, Any]) -> list[str]:
-    lines = [f"{record['places']} locations × {len(record['genes'])} genes in {record['file']}"]
-    if record["absent"]:
-        lines.append(f"  not predicted, and left out: {', '.join(record['absent'])}")
-    if allocated := record.get("conserved"):
+def _lines(result: ExportResult) -> list[str]:
+    lines = [f"{result.locations} locations × {len(result.genes)} genes in {result.path}"]
+    if result.missing_genes:
+        lines.append(f"  not predicted, and left out: {', '.join(result.missing_genes)}")
+    if counts := result.conserved:
         lines.append(
-            f"  {allocated['counts']} counts allocated; {allocated['counts_without_place']} left out at "
-            f"{allocated['spots_without_place']} spots that no location belongs to"
+            f"  {counts.counts} counts allocated; {counts.counts_without_location} left out at "
+            f"{counts.spots_without_location} spots without a location"
         )
     return lines

@@ -23,7 +23,7 @@ def list_(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="encoders, models, readers, metrics, datasets or domains; without it all of them."
+            help="encoders, models, readers, writers, metrics, datasets or domains; without it all of them."
         ),
     ] = None,
 ) -> None:
@@ -112,10 +112,18 @@ def _readers() -> Table:
     return ("name", "reads"), rows
 
 
+def _writers() -> Table:
+    from histosge.io.writers import WRITERS
+
+    rows: list[tuple[str, ...]] = [(name, writer.suffix, writer.summary) for name, writer in WRITERS.items()]
+    return ("name", "suffix", "writes"), rows
+
+
 _TABLES = {
     "encoders": _encoders,
     "models": _models,
     "readers": _readers,
+    "writers": _writers,
     "metrics": _metrics,
     "datasets": _datasets,
     "domains": _domains,

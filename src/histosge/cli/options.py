@@ -288,9 +288,9 @@ def _presets() -> str:
 
 
 def _formats() -> str:
-    from histosge.workflow.outputs import FORMATS
+    from histosge.io.writers import WRITERS
 
-    return ", ".join(FORMATS)
+    return ", ".join(WRITERS)
 
 
 #: what stands in braces in the help depends on what the registries hold; it is filled in when the help is printed

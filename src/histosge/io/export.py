@@ -1,197 +1,184 @@
-"""From the factors of a run to the files of other tools: any genes, in bounded memory."""
+"""Write any genes of a run, from its factors, in the format of another tool."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
-from histosge._runtime.atomic_files import atomic_path
 from histosge.errors import UsageError
-from histosge.prediction import count_allocation as conservation
+from histosge.prediction.count_allocation import Kind
 from histosge.prediction.factored import FactoredPrediction
 from histosge.section.genes import GeneChoice, Genes, select
 from histosge.section.section import Section
 
-from .writers import columns, factors, geojson, h5ad, omezarr, spatialdata
-from .writers.measured import OTHERS
+from .layout.measured_section import OTHERS
+from .writers import WRITERS, WriteOptions, Writer, factors
 
-__all__ = ["FORMATS", "Conserved", "export"]
+__all__ = ["ConservedCounts", "ExportResult", "export"]
 
-# what a format that cannot be streamed may hold at a time
-_MOST_BYTES = 1 << 30
-_LAYER = "conserved"
+# largest matrix, in bytes, that a format without streaming may hold in memory
+_MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Conserved:
-    """Counts to write beside the prediction; see :func:`histosge.conserve`.
+class ConservedCounts:
+    """The counts that were allocated to locations, and those that could not be.
 
     Parameters
     ----------
-    kind
-        real, rounded or drawn.
-    seed
-        Of the draw.
+    kind, seed
+        As given to :func:`export`.
+    counts
+        Sum of the counts allocated.
+    counts_without_location, spots_without_location
+        Counts of spots that are the parent of no location, and the number of these spots.
     """
 
     kind: str
-    seed: int = 0
+    seed: int
+    counts: int
+    counts_without_location: int
+    spots_without_location: int
 
-    def __post_init__(self) -> None:
-        if self.kind not in get_args(conservation.Kind):
-            raise UsageError(f"Expected counts real, rounded or drawn, got '{self.kind}'.")
 
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What :func:`export` wrote.
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    """What is written: chosen genes of a prediction, and the section it came from."""
+    Parameters
+    ----------
+    path
+        The file or folder.
+    format
+        Name of its writer.
+    locations
+        Number of locations.
+    genes
+        Names of the genes, in the order of the file.
+    missing_genes
+        Names in the user's file of genes that were not predicted.
+    conserved
+        Summary of the counts beside the prediction; ``None`` where none were asked for.
+    """
 
-    section: Section
-    chosen: FactoredPrediction
-    conserved: Conserved | None
-    out: Path
+    path: Path
+    format: str
+    locations: int
+    genes: tuple[str, ...]
+    missing_genes: tuple[str, ...] = ()
+    conserved: ConservedCounts | None = None
 
-    @property
-    def genes(self) -> list[str]:
-        return [str(name) for name in self.chosen.genes]
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as values of JSON."""
+        content = asdict(self) | {"path": str(self.path)}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in content.items()}
 
 
 def export(
-    source: Path,
-    out: Path,
+    source: str | Path,
+    out: str | Path,
     *,
     genes: Genes = "all",
     to: str = "h5ad",
-    conserved: Conserved | None = None,
-) -> dict[str, Any]:
-    """Write genes of a run in a format of other tools, and return what was written.
+    conserve: str | None = None,
+    seed: int = 0,
+) -> ExportResult:
+    """Write genes of a run in a format of other tools.
 
     Parameters
     ----------
     source
-        Folder of a run, or its ``factors.h5ad``. Nothing else is needed: the file holds what was measured.
+        Folder of a run, or its ``factors.h5ad``, which also holds the measured counts: nothing else is needed.
     out
-        File or folder to write; it appears whole or not at all.
+        File or folder to write. It appears whole or not at all.
     genes
-        ``all``, a file with one name or id a line, or names separated by commas.
+        Names as a list or separated by commas; a file with one name or id a line; or ``"all"``.
     to
-        One of :data:`FORMATS`.
-    conserved
-        Counts that add up to those measured, in ``layers["conserved"]``: for h5ad.
+        Name of a format in :data:`~histosge.io.writers.WRITERS`.
+    conserve
+        ``"real"``, ``"rounded"`` or ``"drawn"``: also write counts that add up to those measured at each spot, in
+        ``layers["conserved"]``; see :func:`histosge.conserve`. Only for ``h5ad``.
+    seed
+        Seed of counts that are drawn.
 
     Raises
     ------
     UsageError
-        For files that do not exist, genes that were not predicted, unknown formats, and more than fits a format.
+        For files that do not exist, genes that were not predicted, unknown formats, and more genes than a format
+        holds.
     DataError
-        For a damaged file, a full disk.
+        For a damaged file or a full disk.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> result = hs.export("results", "genes.ome.zarr", genes=["MBP"], to="omezarr")  # doctest: +SKIP
     """
-    write = _WRITERS.get(to)
-    if write is None:
-        raise UsageError(f"Expected a format among {', '.join(FORMATS)}, got '{to}'.")
-    if conserved is not None and to != "h5ad":
-        raise UsageError(f"Counts that add up are written to h5ad, not to {to}. Use --to h5ad.")
-    path = _found(source)
-    section, whole = factors.section(path), factors.read(path)
-    if conserved is not None and not section.measured:
-        raise UsageError(f"Nothing was measured in '{section.name}': there are no counts to share out.")
-    names, absent = _chosen(section, whole, genes)
-    chosen = whole.only(names)
-    job = _Job(section, chosen, conserved, out)
-    write(job)
-    record = {"file": str(out), "format": to, "places": len(chosen), "genes": job.genes, "absent": absent}
-    return record | ({} if conserved is None else _account(job, conserved))
+    writer = WRITERS[to]
+    _refuse_counts(writer, conserve)
+    writer.require()
+    path = _factors_file(Path(source))
+    section, prediction = factors.section(path), factors.read(path)
+    if conserve is not None and not section.measured:
+        raise UsageError(f"Section '{section.name}' has no measured counts that `conserve` could allocate.")
+    names, missing = _genes(section, prediction, genes)
+    _refuse_size(writer, len(prediction), len(names))
+    writer.write(Path(out), section, prediction, WriteOptions(names, conserve, seed))
+    conserved = None if conserve is None else _conserved(section, prediction.only(names), conserve, seed)
+    return ExportResult(Path(out), to, len(prediction), names, missing, conserved)
 
 
-def _found(source: Path) -> Path:
+def _refuse_counts(writer: Writer, conserve: str | None) -> None:
+    """Refuse kinds of counts that do not exist, and formats without a layer for counts."""
+    if conserve is None:
+        return
+    if conserve not in get_args(Kind):
+        raise UsageError(f"`conserve` must be real, rounded or drawn, got '{conserve}'.")
+    if not writer.holds_counts:
+        able = " or ".join(name for name, other in WRITERS.items() if other.holds_counts)
+        raise UsageError(f"The format {writer.name} has no layer for conserved counts. Choose {able}.")
+
+
+def _refuse_size(writer: Writer, locations: int, genes: int) -> None:
+    """Refuse a matrix that a format without streaming would hold in memory."""
+    if not writer.streams and 4 * locations * genes > _MAX_BYTES:
+        raise UsageError(
+            f"{genes} genes at {locations} locations are too many for the format {writer.name}. Choose fewer `genes`, "
+            "or the format h5ad."
+        )
+
+
+def _factors_file(source: Path) -> Path:
     if not source.exists():
         raise UsageError(f"There is nothing at '{source}'. Give the folder of a run, or its {factors.NAME}.")
     path = source / factors.NAME if source.is_dir() else source
     if not path.is_file():
         raise UsageError(
-            f"'{source}' holds no {factors.NAME}. Models that predict by factors leave one; the prediction.h5ad of others "
-            "opens in other tools as it is."
+            f"'{source}' has no {factors.NAME}. Models that predict by factors write one; other tools open the "
+            "prediction.h5ad of other models directly."
         )
     return path
 
 
-def _chosen(section: Section, whole: FactoredPrediction, genes: Genes) -> tuple[tuple[str, ...], list[str]]:
-    """Return the genes meant, and the names in a file that are none of those predicted."""
+def _genes(
+    section: Section, prediction: FactoredPrediction, genes: Genes
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the genes to write, and names in a file that were not predicted."""
     choice = GeneChoice.parse(genes)
     if choice.file is not None:
         panel = select(section, choice)
-        return tuple(str(name) for name in panel.names if name != OTHERS), list(panel.missing)
-    return choice.among(whole.genes, "the run"), []
+        return tuple(str(name) for name in panel.names if name != OTHERS), panel.missing
+    return tuple(choice.among(prediction.genes, "the run")), ()
 
 
-def _write_h5ad(job: _Job) -> None:
-    """Write the matrix block by block, then the counts gene by gene."""
-    import h5py
-
-    chosen = job.chosen
-    with atomic_path(job.out) as draft:
-        has_sd = chosen.score_sd is not None
-        h5ad.stream(
-            draft,
-            job.section,
-            chosen.locations,
-            chosen.genes,
-            chosen.blocks(observation=True),
-            provenance=chosen.provenance,
-            has_sd=has_sd,
-        )
-        if job.conserved is None:
-            return
-        kind, seed = job.conserved.kind, job.conserved.seed
-        blocks = conservation.blocks(chosen, job.section, kind=kind, seed=seed, partial=True)
-        shape = (len(chosen), len(chosen.genes))
-        with h5py.File(draft, "r+") as file:
-            columns.put(file["layers"], _LAYER, shape, blocks, "f8" if kind == "real" else "i4")
-
-
-def _write_spatialdata(job: _Job) -> None:
-    spatialdata.write(job.out, job.section, job.chosen)
-
-
-def _write_omezarr(job: _Job) -> None:
-    omezarr.write(job.out, job.section, job.chosen, genes=job.genes)
-
-
-def _write_geojson(job: _Job) -> None:
-    size = 4 * len(job.chosen) * len(job.genes)
-    if size > _MOST_BYTES:
-        raise UsageError(
-            f"{len(job.genes)} genes at {len(job.chosen)} places are too much for GeoJSON, which is text. Choose some "
-            "with --genes, or use --to h5ad."
-        )
-    geojson.write(job.out, job.section, job.chosen.whole(), genes=job.genes)
-
-
-def _account(job: _Job, conserved: Conserved) -> dict[str, Any]:
-    """Return how many counts were shared out, and how many lie at spots that no place belongs to."""
-    counts = job.section.counts[:, job.section.columns(job.genes)]
-    covered = np.isin(np.arange(len(job.section)), job.chosen.locations.parent)
+def _conserved(section: Section, prediction: FactoredPrediction, kind: str, seed: int) -> ConservedCounts:
+    """Return the sums of the counts with and without a location."""
+    counts = section.counts[:, section.columns(prediction.genes)]
+    covered = np.isin(np.arange(len(section)), prediction.locations.parent)
     sums = np.asarray(counts.sum(axis=1)).ravel()
-    return {
-        "conserved": {
-            "kind": conserved.kind,
-            "seed": conserved.seed,
-            "counts": int(sums[covered].sum()),
-            "counts_without_place": int(sums[~covered].sum()),
-            "spots_without_place": int((~covered).sum()),
-        }
-    }
-
-
-_WRITERS: dict[str, Callable[[_Job], None]] = {
-    "h5ad": _write_h5ad,
-    "spatialdata": _write_spatialdata,
-    "omezarr": _write_omezarr,
-    "geojson": _write_geojson,
-}
-#: what ``--to`` takes
-FORMATS = tuple(_WRITERS)
+    return ConservedCounts(
+        kind, seed, int(sums[covered].sum()), int(sums[~covered].sum()), int((~covered).sum())
+    )

@@ -16,7 +16,8 @@ from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
-from histosge.io.writers import factors, layout
+from histosge.io.layout import prediction_table as layout
+from histosge.io.writers import factors
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
 from histosge.section.locations import Locations

@@ -18,7 +18,7 @@ from histosge._runtime.types import Array
 from histosge.errors import UsageError
 from histosge.figures import maps
 from histosge.images.tissue import TissueMask
-from histosge.io.writers import factors, geojson, h5ad, spatialdata
+from histosge.io.writers import WRITERS, WriteOptions, factors, h5ad
 from histosge.models.base import Block, FactoredPredictor, predict
 from histosge.prediction.prediction import Prediction
 from histosge.prediction.unfitted_genes import extend
@@ -30,10 +30,8 @@ from histosge.section.target import Target
 
 from .fit import Compute, Fitted, look
 
-__all__ = ["FORMATS", "Job", "Outputs", "deliver", "provenance_of"]
+__all__ = ["Job", "Outputs", "deliver", "provenance_of"]
 
-# what --also takes, beside the h5ad that is always written
-FORMATS = ("geojson", "spatialdata")
 # the enhancements of the paper's Fig. 4
 _FIGURE_FOLDS = (2, 4, 8)
 
@@ -45,7 +43,7 @@ class Outputs:
     Parameters
     ----------
     also
-        Further formats, of :data:`FORMATS`.
+        Names of further formats, of :data:`~histosge.io.writers.WRITERS`.
     show
         Genes for figures and GeoJSON; empty chooses the spatially most structured ones.
     figures
@@ -57,12 +55,9 @@ class Outputs:
     figures: bool = True
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.also) - set(FORMATS))
-        if unknown:
-            raise UsageError(f"Expected formats among {', '.join(FORMATS)}, got '{unknown[0]}'.")
-        if "spatialdata" in self.also:
+        for name in self.also:
             # before an hour of computing, not after
-            spatialdata.require()
+            WRITERS[name].require()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +87,7 @@ def deliver(job: Job, watch: Stopwatch) -> dict[str, Any]:
         with watch("figures"):
             written += _draw(job, genes, shown)
     with watch("export"):
-        written += _export(job, genes, shown)
+        written += _export(job, genes, shown, written)
     record = provenance | {
         "environment": environment(),
         "genes": [str(name) for name in job.fitted.predictor.genes],
@@ -261,16 +256,19 @@ def _refinement(job: Job, fold: int, genes: tuple[str, ...]) -> Prediction:
     return Prediction(places, np.asarray(genes), prediction.mean[:, columns])
 
 
-def _export(job: Job, genes: tuple[str, ...], shown: Prediction) -> list[Path]:
-    """Write the further formats asked for."""
-    written = []
-    if "geojson" in job.outputs.also:
-        written.append(job.out / "prediction.geojson")
-        geojson.write(written[-1], job.section, shown, genes=genes)
-    if "spatialdata" in job.outputs.also:
-        written.append(job.out / "prediction.zarr")
-        spatialdata.write(written[-1], job.section, h5ad.read(job.out / "prediction.h5ad"))
-    return written
+def _export(job: Job, genes: tuple[str, ...], shown: Prediction, written: list[Path]) -> list[Path]:
+    """Write the further formats that are not written yet, and return their paths."""
+    paths = []
+    for name in dict.fromkeys(job.outputs.also):
+        writer = WRITERS[name]
+        path = job.out / writer.filename
+        if path in written:
+            continue
+        prediction = h5ad.read(job.out / "prediction.h5ad") if writer.all_genes else shown
+        paths.append(
+            writer.write(path, job.section, prediction, WriteOptions(None if writer.all_genes else genes))
+        )
+    return paths
 
 
 def _file_hash(path: Path) -> str:

@@ -10,18 +10,20 @@ import numpy as np
 
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.types import Array
-from histosge.errors import DataError
+from histosge.errors import DataError, UsageError
+from histosge.io.hdf5.anndata_file import clear_layout, clear_reading, created
+from histosge.io.layout import measured_section as measured
+from histosge.io.layout import prediction_table as layout
 from histosge.prediction.attribution import ORIGINS, Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.section import Section
 
-from . import layout, measured
-from .hdf5 import clear_layout, clear_reading, created
+from .base import AnyPrediction, WriteOptions, Writer
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["NAME", "read", "section", "write"]
+__all__ = ["ENTRIES", "NAME", "read", "section", "write"]
 
 NAME = "factors.h5ad"
 _COLUMNS = ("offset", "noise_sd", "calibration_factor", "r_loo")
@@ -42,7 +44,9 @@ _ABOUT = {
 }
 
 
-def write(path: Path, section: Section, factored: FactoredPrediction) -> Path:
+def write(
+    path: Path, section: Section, prediction: AnyPrediction, options: WriteOptions | None = None
+) -> Path:
     """Write a prediction as ``factors.h5ad`` and return its path.
 
     An AnnData file without ``X``. ``obs``, ``obsm["spatial"]``, ``obsm["spatial_um"]``, ``uns["spatial"]`` and
@@ -58,16 +62,23 @@ def write(path: Path, section: Section, factored: FactoredPrediction) -> Path:
         The file.
     section
         What the model was fitted to.
-    factored
-        The prediction.
+    prediction
+        A factored prediction; a matrix has no factors to write.
+    options
+        The genes.
 
     Raises
     ------
     DataError
         For genes that the section does not have, numbers that are not finite, a full disk.
     UsageError
-        For a path that cannot be written.
+        For a prediction without factors, genes that were not predicted, or a path that cannot be written.
     """
+    factored = (options or WriteOptions()).select(prediction)
+    if not isinstance(factored, FactoredPrediction):
+        raise UsageError(
+            "The format factors needs a prediction by factors, and this model predicts genes directly. Choose h5ad."
+        )
     _check(factored)
     parts = _parts(section, factored)
     with atomic_path(path) as draft, created(draft, parts):
@@ -137,25 +148,25 @@ def _check(factored: FactoredPrediction) -> None:
             )
 
 
-def _parts(section: Section, factored: FactoredPrediction) -> dict[str, Any]:
-    """Return all of the file."""
-    places, basis = factored.locations, factored.basis
-    about = layout.describe(section, places, factored.provenance)
-    kept = {key: text for key, text in about["layout"]["about"].items() if key.startswith("obs")}
-    about["layout"]["about"] = {**kept, **_ABOUT}
-    found = layout.parts(section, places, about)
-    found["obsm"]["factor_scores"] = np.asarray(factored.scores, dtype=np.float32)
-    if factored.score_sd is not None:
-        found["obsm"]["factor_score_sd"] = np.asarray(factored.score_sd, dtype=np.float16)
-    found["uns"]["measured"] = measured.packed(section, basis.genes)
+def _parts(section: Section, prediction: FactoredPrediction) -> dict[str, Any]:
+    """Return the parts of the file by name."""
+    locations, basis = prediction.locations, prediction.basis
+    metadata = layout.describe(section, locations, prediction.provenance)
+    legend = metadata["layout"]["about"]
+    metadata["layout"]["about"] = {key: legend[key] for key in legend if key.startswith("obs")} | _ABOUT
+    parts = layout.parts(section, locations, metadata)
+    parts["obsm"]["factor_scores"] = np.asarray(prediction.scores, dtype=np.float32)
+    if prediction.score_sd is not None:
+        parts["obsm"]["factor_score_sd"] = np.asarray(prediction.score_sd, dtype=np.float16)
+    parts["uns"]["measured"] = measured.packed(section, basis.genes)
     if basis.attribution is not None:
-        found["uns"]["attribution"] = np.asarray(basis.attribution.forms, dtype=np.float32)
-    found["varm"]["loadings"] = np.asarray(basis.loadings, dtype=np.float32)
-    return found | {"var": _var(section, basis)}
+        parts["uns"]["attribution"] = np.asarray(basis.attribution.forms, dtype=np.float32)
+    parts["varm"]["loadings"] = np.asarray(basis.loadings, dtype=np.float32)
+    return parts | {"var": _var(section, basis)}
 
 
 def _var(section: Section, basis: Basis) -> DataFrame:
-    """Return one row a gene: its identifier, and what the basis knows of it."""
+    """Return one row a gene: its identifier and the columns of its basis."""
     frame = layout.var(section, basis.genes)
     for name in _COLUMNS:
         frame[name] = np.asarray(getattr(basis, name), dtype=np.float32)
@@ -168,8 +179,19 @@ def _var(section: Section, basis: Basis) -> DataFrame:
 def _basis(var: DataFrame, loadings: Array, forms: Array | None) -> Basis:
     offset, noise_sd, calibration_factor, r_loo = (var[name].to_numpy(dtype=np.float32) for name in _COLUMNS)
     genes = var.index.to_numpy(dtype=str)
-    # files of earlier versions do not say
     attribution = None if forms is None else Attribution(np.asarray(forms))
     return Basis(
         genes, offset, np.asarray(loadings), noise_sd, calibration_factor, r_loo, attribution=attribution
     )
+
+
+ENTRIES = (
+    Writer(
+        name="factors",
+        summary="AnnData with factor scores and loadings in place of the matrix: all genes in little space",
+        filename=NAME,
+        kind="file",
+        streams=True,
+        write=write,
+    ),
+)

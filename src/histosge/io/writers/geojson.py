@@ -1,9 +1,8 @@
-"""Predictions as detections that QuPath opens: one circle a place, with its measurements."""
+"""Predictions as detections that QuPath opens: one circle a location, with its measurements."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -12,10 +11,13 @@ import numpy as np
 
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.types import Array
+from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
 from histosge.section.section import Section
 
-__all__ = ["write"]
+from .base import AnyPrediction, WriteOptions, Writer
+
+__all__ = ["ENTRIES", "write"]
 
 _CORNERS = 12
 _CIRCLE = np.column_stack(
@@ -26,18 +28,20 @@ _CIRCLE = np.column_stack(
 )
 # a hundredth of a pixel, as QuPath itself writes; finer digits only make the file larger
 _DIGITS_PX, _DIGITS = 2, 4
-# blue and orange of Okabe and Ito, which colour-blind people tell apart; without them QuPath draws its own lot
+# blue and orange of Okabe and Ito, which colour-blind people can distinguish; QuPath would choose at random
 _MEASURED = {"name": "measured spot", "color": [0, 114, 178]}
-_GENERATED = {"name": "generated place", "color": [230, 159, 0]}
+_PREDICTED = {"name": "predicted location", "color": [230, 159, 0]}
 
 
-def write(path: Path, section: Section, prediction: Prediction, *, genes: Sequence[str]) -> Path:
+def write(
+    path: Path, section: Section, prediction: AnyPrediction, options: WriteOptions | None = None
+) -> Path:
     """Write GeoJSON in pixels of the full-resolution image, as QuPath (0.4 and later) imports it; return the path.
 
-    Each place is a feature of type ``detection``: an ellipse to QuPath (``isEllipse``, its box counts), a ring of
-    twelve corners to everybody else. Its ``id`` is a UUID, without which QuPath draws a new one at each import; it
-    depends on section and place alone, so that a second import is known as the same objects. Places that came with
-    UUIDs, as cells exported from QuPath do, keep theirs.
+    Each location is a feature of type ``detection``: an ellipse to QuPath (``isEllipse``, its box counts), a ring of
+    twelve corners to other programs. Its ``id`` is a UUID, because QuPath draws a new one at each import of an object
+    without. It depends on section and location alone: a second import gives the same objects. Locations that came
+    with UUIDs, such as cells exported from QuPath, keep theirs.
 
     Parameters
     ----------
@@ -46,25 +50,26 @@ def write(path: Path, section: Section, prediction: Prediction, *, genes: Sequen
     section
         For its µm per pixel.
     prediction
-        Places and values.
-    genes
-        Which of its genes to write, as measurements named for them: QuPath colours detections by any of these.
+        Locations and values.
+    options
+        The genes: each is a measurement of that name, by which QuPath colours the detections.
 
     Raises
     ------
     UsageError
         For genes that were not predicted, or a path that cannot be written.
     """
-    columns = prediction.columns(genes)
+    prediction = (options or WriteOptions()).select(prediction)
+    if isinstance(prediction, FactoredPrediction):
+        prediction = prediction.whole()
+    genes = [str(name) for name in prediction.genes]
     xy_px = prediction.locations.xy / section.mpp
     radius_px = prediction.locations.points.diameter_um / 2 / section.mpp
     with atomic_path(path) as draft, draft.open("w", encoding="utf-8") as stream:
-        # one feature a line: a million places never stand in memory as text
+        # one feature a line: the text of a million locations is never in memory
         stream.write('{"type": "FeatureCollection", "features": [\n')
         for row in range(len(prediction)):
-            values = dict(
-                zip(genes, prediction.mean[row, columns].astype(float).round(_DIGITS).tolist(), strict=True)
-            )
+            values = dict(zip(genes, prediction.mean[row].astype(float).round(_DIGITS).tolist(), strict=True))
             feature = _feature(section, prediction, row, _geometry(xy_px[row], radius_px), values)
             stream.write(("" if row == 0 else ",\n") + json.dumps(feature))
         stream.write("\n]}\n")
@@ -82,23 +87,36 @@ def _feature(
         "properties": {
             "objectType": "detection",
             "name": name,
-            "classification": _MEASURED if prediction.locations.observed[row] else _GENERATED,
+            "classification": _MEASURED if prediction.locations.observed[row] else _PREDICTED,
             "measurements": values,
         },
     }
 
 
-def _identifier(section: Section, place: str) -> str:
-    """Return the place's own UUID, or the one that section and name make."""
+def _identifier(section: Section, location: str) -> str:
+    """Return the location's own UUID, or one made of the names of section and location."""
     try:
-        return str(UUID(place))
+        return str(UUID(location))
     except ValueError:
-        return str(uuid5(NAMESPACE_URL, f"histosge/{section.name}/{place}"))
+        return str(uuid5(NAMESPACE_URL, f"histosge/{section.name}/{location}"))
 
 
 def _geometry(xy_px: Array, radius_px: float) -> dict[str, Any]:
-    """Return a circle, or a point where places have no extent. QuPath counts from pixels' corners, as we do."""
+    """Return a circle, or a point for locations without extent. QuPath counts from pixels' corners, as we do."""
     if not radius_px > 0:
         return {"type": "Point", "coordinates": xy_px.round(_DIGITS_PX).tolist()}
     ring = (xy_px + radius_px * _CIRCLE).round(_DIGITS_PX)
     return {"type": "Polygon", "coordinates": [ring.tolist()], "isEllipse": True}
+
+
+ENTRIES = (
+    Writer(
+        name="geojson",
+        summary="detections with one measurement a gene, in pixels of the full-resolution image: QuPath, GeoPandas",
+        filename="prediction.geojson",
+        kind="file",
+        streams=False,
+        write=write,
+        all_genes=False,
+    ),
+)

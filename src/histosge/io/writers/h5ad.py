@@ -14,32 +14,57 @@ import numpy as np
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.types import Array
 from histosge.errors import DataError
+from histosge.io.hdf5 import columns
+from histosge.io.hdf5.anndata_file import PACKED, clear_layout, clear_reading, created
+from histosge.io.hdf5.rows import Rows
+from histosge.io.layout import prediction_table as layout
 from histosge.models.base import Block
+from histosge.prediction import count_allocation
+from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
 from histosge.section.locations import Locations
 from histosge.section.section import Section
 
-from . import layout
-from .hdf5 import PACKED, clear_layout, clear_reading, created
-from .rows import Rows
+from .base import AnyPrediction, WriteOptions, Writer
 
-__all__ = ["provenance", "read", "stream", "write"]
+__all__ = ["ENTRIES", "provenance", "read", "stream", "write"]
 
 # of a block, where a prediction in memory is cut into blocks
 _BLOCK_BYTES = 1 << 22
+# layer of the counts that add up to the measured ones
+_COUNTS = "conserved"
 
 
-def write(path: Path, section: Section, prediction: Prediction) -> Path:
-    """Write a prediction as ``prediction.h5ad`` and return its path; see :func:`stream` for what it holds."""
-    return stream(
-        path,
-        section,
-        prediction.locations,
-        prediction.genes,
-        _pieces(prediction),
-        provenance=prediction.provenance,
-        has_sd=prediction.sd is not None,
-    )
+def write(
+    path: Path, section: Section, prediction: AnyPrediction, options: WriteOptions | None = None
+) -> Path:
+    """Write a prediction as ``prediction.h5ad`` and return its path; see :func:`stream` for its parts.
+
+    A factored prediction is multiplied out block by block. With ``options.conserve`` the counts that add up to the
+    measured ones of each spot are in ``layers["conserved"]``; spots without a location are left out of them.
+
+    Raises
+    ------
+    UsageError
+        For genes that were not predicted, or a path that cannot be written.
+    DataError
+        For genes that the section does not have, values that are not finite, a full disk.
+    """
+    options = options or WriteOptions()
+    prediction = options.select(prediction)
+    with atomic_path(path) as draft:
+        stream(
+            draft,
+            section,
+            prediction.locations,
+            prediction.genes,
+            _blocks(prediction),
+            provenance=prediction.provenance,
+            has_sd=_has_sd(prediction),
+        )
+        if options.conserve is not None:
+            _append_counts(draft, section, prediction, options)
+    return path
 
 
 def stream(
@@ -56,8 +81,8 @@ def stream(
 
     ``X`` holds log1p(CP10k) predictions, float32; ``layers["measured"]`` what was measured, in rows that were
     measured only; ``layers["sd"]`` the standard deviations where known; ``obsm["spatial"]`` pixels of the
-    full-resolution image and ``obsm["spatial_um"]`` µm; ``obs`` where each place came from; ``uns["spatial"]`` the
-    image, for Scanpy and Squidpy; ``uns["histosge"]`` the provenance. The file appears whole or not at all.
+    full-resolution image and ``obsm["spatial_um"]`` µm; ``obs`` the parent spot of each location; ``uns["spatial"]``
+    the image, for Scanpy and Squidpy; ``uns["histosge"]`` the provenance. The file appears whole or not at all.
 
     Parameters
     ----------
@@ -92,7 +117,7 @@ def stream(
             waiting = draft.parent / f"{name.split('/')[-1]}.waiting"
             matrices.append(stack.enter_context(Rows(file, name, shape, waiting=waiting, packing=PACKED)))
         for rows, *values in blocks:
-            for matrix, part in zip(matrices, _given(values, has_sd), strict=True):
+            for matrix, part in zip(matrices, _matrices(values, has_sd), strict=True):
                 matrix.put(rows, part)
             sink.check()
         for matrix in matrices:
@@ -147,8 +172,19 @@ def provenance(path: Path) -> dict[str, Any]:
         return dict(json.loads(text))
 
 
+def _append_counts(path: Path, section: Section, prediction: AnyPrediction, options: WriteOptions) -> None:
+    """Write conserved counts into a layer of the file, gene by gene."""
+    import h5py
+
+    kind = options.conserve or "real"
+    shape = (len(prediction), len(prediction.genes))
+    blocks = count_allocation.blocks(prediction, section, kind=kind, seed=options.seed, partial=True)
+    with h5py.File(path, "r+") as file:
+        columns.put(file["layers"], _COUNTS, shape, blocks, "f8" if kind == "real" else "i4")
+
+
 def _peek(blocks: Iterable[Block], has_sd: bool | None) -> tuple[bool, Iterator[Block]]:
-    """Tell from the first block whether there are standard deviations, where nobody said; return all blocks."""
+    """Return whether there are standard deviations, by default those of the first block, and all blocks."""
     blocks = iter(blocks)
     if has_sd is not None:
         return has_sd, blocks
@@ -158,7 +194,7 @@ def _peek(blocks: Iterable[Block], has_sd: bool | None) -> tuple[bool, Iterator[
     return first[2] is not None, chain([first], blocks)
 
 
-def _given(values: list[Any], has_sd: bool) -> list[Array]:
+def _matrices(values: list[Any], has_sd: bool) -> list[Array]:
     """Return means and, where there are any, standard deviations of a block."""
     mean, sd = values
     if (sd is not None) != has_sd:
@@ -170,15 +206,23 @@ def _parts(
     section: Section, locations: Locations, genes: Array, provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return all of the file but ``X`` and ``layers["sd"]``."""
-    found = layout.parts(section, locations, layout.describe(section, locations, provenance))
-    return found | {
+    about = layout.describe(section, locations, provenance)
+    return layout.parts(section, locations, about) | {
         "var": layout.var(section, genes),
         "layers": {"measured": layout.measured(section, locations, genes)},
     }
 
 
-def _pieces(prediction: Prediction) -> Iterator[Block]:
-    """Cut a prediction into blocks of some megabytes."""
+def _has_sd(prediction: AnyPrediction) -> bool:
+    sd = prediction.score_sd if isinstance(prediction, FactoredPrediction) else prediction.sd
+    return sd is not None
+
+
+def _blocks(prediction: AnyPrediction) -> Iterator[Block]:
+    """Yield a prediction in blocks of some megabytes; standard deviations are those of a new measurement."""
+    if isinstance(prediction, FactoredPrediction):
+        yield from prediction.blocks(observation=True)
+        return
     n, g = prediction.mean.shape
     step = max(1, _BLOCK_BYTES // (4 * max(g, 1)))
     for start in range(0, n, step):
@@ -189,3 +233,16 @@ def _pieces(prediction: Prediction) -> Iterator[Block]:
 
 def _dense(matrix: Any) -> Array:
     return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float32)
+
+
+ENTRIES = (
+    Writer(
+        name="h5ad",
+        summary="AnnData of predicted and measured values, standard deviations and the image: Scanpy, Squidpy",
+        filename="prediction.h5ad",
+        kind="file",
+        streams=True,
+        write=write,
+        holds_counts=True,
+    ),
+)

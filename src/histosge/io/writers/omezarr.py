@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,14 @@ import numpy as np
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
+from histosge.io.layout import prediction_table as layout
+from histosge.io.layout.raster import Raster
 from histosge.prediction.factored import FactoredPrediction
-from histosge.prediction.prediction import Prediction
 from histosge.section.section import Section
 
-from . import layout
-from .raster import Raster
+from .base import AnyPrediction, WriteOptions, Writer
 
-__all__ = ["require", "write"]
+__all__ = ["ENTRIES", "WRITER", "write"]
 
 _CHUNK_PX = 512
 # the smallest image of the pyramid
@@ -28,9 +27,9 @@ _SMALL_PX = 64
 # viewers show the first few channels over one another; these colours add up to white
 _COLOURS = ("FF00FF", "00FFFF", "FFFF00", "00FF00", "FF0000", "0000FF")
 _SHOWN = 1
-# contrast ends where one in two hundred places is brighter
+# the contrast ends at this quantile: one location in two hundred is brighter
 _BRIGHT = 0.995
-_LABELS = "places"
+_LABELS = "locations"
 # the version that all viewers read; 0.5 is not yet read everywhere
 _VERSION = "0.4"
 _AXES = (
@@ -39,21 +38,15 @@ _AXES = (
 )
 
 
-def require() -> None:
-    """Raise a :class:`UsageError` where ome-zarr is not installed."""
-    if find_spec("ome_zarr") is None:
-        raise UsageError("ome-zarr is not installed. Run: pip install 'histosge[spatialdata]'")
-
-
 def write(
-    path: Path, section: Section, prediction: Prediction | FactoredPrediction, *, genes: Sequence[str]
+    path: Path, section: Section, prediction: AnyPrediction, options: WriteOptions | None = None
 ) -> Path:
     """Write an OME-Zarr image (NGFF 0.4) and return its path.
 
-    One channel a gene, log1p(CP10k) in float32, 0 beside the places; a pyramid of halves in which the edge does not
-    fade; scale and translation in µm, in the frame of the section's image; contrast from 0 to the value that one place
-    in two hundred exceeds. ``labels/places`` tells the places: label k is row k − 1 of the prediction. The image of
-    one gene is in memory at a time. The store appears whole or not at all.
+    One channel a gene, log1p(CP10k) in float32, 0 outside the locations; a pyramid of halves in which the edge does not
+    fade; scale and translation in µm, in the frame of the section's image; contrast from 0 to the value that one
+    location in two hundred exceeds. In ``labels/locations`` label k is row k − 1 of the prediction. The image of one
+    gene is in memory at a time. The store appears whole or not at all.
 
     Parameters
     ----------
@@ -62,9 +55,10 @@ def write(
     section
         For its name and pitch.
     prediction
-        Places and values. Places on a square grid are one pixel each; see :meth:`histosge.io.writers.raster.Raster.of`.
-    genes
-        The channels, in this order.
+        Locations and values. Locations on a square grid are one pixel each; see
+        :meth:`histosge.io.layout.raster.Raster.of`.
+    options
+        The genes: one channel each, in their order.
 
     Raises
     ------
@@ -74,14 +68,16 @@ def write(
     DataError
         For values that are not finite.
     """
-    require()
+    WRITER.require()
     import zarr
 
-    if not len(genes):
-        raise UsageError("Expected genes to make channels of, got none. Give --genes.")
-    values = _values(prediction, genes)
+    prediction = (options or WriteOptions()).select(prediction)
+    genes = [str(name) for name in prediction.genes]
+    if not genes:
+        raise UsageError("Expected genes to make channels of, got none. Choose some with `genes`.")
+    values = _values(prediction)
     raster = Raster.of(
-        prediction.locations, spacing_um=layout.place_diameter_um(section, prediction.locations)
+        prediction.locations, spacing_um=layout.location_diameter_um(section, prediction.locations)
     )
     with atomic_path(path) as draft:
         root = zarr.open_group(str(draft), mode="w", zarr_format=2)
@@ -92,19 +88,17 @@ def write(
     return path
 
 
-def _values(prediction: Prediction | FactoredPrediction, genes: Sequence[str]) -> Callable[[str], Array]:
-    """Return what gives the values of a gene everywhere; all of them are known."""
+def _values(prediction: AnyPrediction) -> Callable[[str], Array]:
+    """Return a function from the name of a gene to its values at all locations."""
     if isinstance(prediction, FactoredPrediction):
-        prediction.basis.columns(genes)
         return prediction.gene
-    column_of = dict(zip(genes, prediction.columns(genes), strict=True))
     mean = prediction.mean
-    return lambda gene: mean[:, column_of[gene]]
+    return lambda gene: mean[:, prediction.columns([gene])[0]]
 
 
 def _sizes(raster: Raster) -> list[tuple[int, int]]:
     """Return height and width of each level of the pyramid."""
-    sizes = [raster.place.shape]
+    sizes = [raster.row.shape]
     while max(sizes[-1]) > _SMALL_PX:
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
     return sizes
@@ -119,20 +113,20 @@ def _array(group: Any, name: str, shape: tuple[int, ...], dtype: str) -> Any:
 def _fill(
     root: Any, raster: Raster, genes: Sequence[str], values: Callable[[str], Array]
 ) -> Iterator[Mapping[str, Any]]:
-    """Write the channels of all levels, gene by gene; return what viewers are told of each."""
+    """Write the channels of all levels, gene by gene; return the metadata of each channel."""
     levels = [
         _array(root, str(level), (len(genes), *size), "f4") for level, size in enumerate(_sizes(raster))
     ]
     channels = []
     for channel, gene in enumerate(genes):
-        found = np.asarray(values(gene))
-        if not np.isfinite(found).all():
+        mean = np.asarray(values(gene))
+        if not np.isfinite(mean).all():
             raise DataError(f"Expected finite values of '{gene}', got NaN or infinity. Predict again.")
-        image, weight = raster.image(found), raster.shown
+        image, weight = raster.image(mean), raster.shown
         for array in levels:
             array[channel] = image
             image, weight = raster.halved(image, weight)
-        channels.append(_channel(gene, found, channel))
+        channels.append(_channel(gene, mean, channel))
     return iter(channels)
 
 
@@ -168,7 +162,7 @@ def _omero(name: str, channels: Iterator[Mapping[str, Any]]) -> dict[str, Any]:
 def _describe(
     group: Any, raster: Raster, name: str, metadata: dict[str, Any], *, channels: bool = True
 ) -> None:
-    """Tell what the levels are: their axes, and where their pixels lie in µm."""
+    """Write the metadata of the levels: their axes, and the positions of their pixels in µm."""
     from ome_zarr.format import FormatV04
     from ome_zarr.writer import write_multiscales_metadata
 
@@ -188,15 +182,29 @@ def _describe(
 
 
 def _write_labels(root: Any, raster: Raster) -> None:
-    """Write which place each pixel shows: the nearest pixel's at coarser levels."""
+    """Write the row of the location that each pixel shows; coarser levels take every second pixel."""
     from ome_zarr.format import FormatV04
     from ome_zarr.writer import write_label_metadata
 
     labels = root.create_group("labels")
     group = labels.create_group(_LABELS)
-    image = (raster.place + 1).astype(np.uint32)
+    image = (raster.row + 1).astype(np.uint32)
     for level, size in enumerate(_sizes(raster)):
         _array(group, str(level), size, "u4")[:] = image
         image = image[::2, ::2]
     _describe(group, raster, _LABELS, {}, channels=False)
     write_label_metadata(labels, _LABELS, fmt=FormatV04(), source={"image": "../../"})
+
+
+WRITER = Writer(
+    name="omezarr",
+    summary="image (NGFF 0.4) with one channel a gene, in µm: napari, QuPath, Vizarr",
+    filename="prediction.ome.zarr",
+    kind="folder",
+    streams=True,
+    write=write,
+    all_genes=False,
+    package="ome_zarr",
+    needs_extra="spatialdata",
+)
+ENTRIES = (WRITER,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,39 +10,35 @@ import numpy as np
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
-from histosge.prediction.factored import FactoredPrediction
+from histosge.io.layout import prediction_table as layout
 from histosge.prediction.prediction import Prediction
 from histosge.section.section import Section
 
-from . import layout
+from .base import AnyPrediction, WriteOptions, Writer
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["require", "write"]
+__all__ = ["ENTRIES", "WRITER", "write"]
 
-_REGION, _IMAGE = "places", "image"
-# of places × genes in memory at a time
+_REGION, _IMAGE = "locations", "image"
+# values (locations × genes) in memory at a time
 _PIECE = 1 << 22
-# the image that goes along is for looking at: what napari shows of a section at a glance
+# longest side of the image in the store, px: enough to recognise the tissue in napari
 _LONGEST_PX = 4096
-# SpatialData's name for the frame that viewers open first, and ours for the one of other tools' full-resolution stores
+# SpatialData's name of the coordinate system that viewers open first, and the one of full-resolution pixels
 _UM, _PIXELS = "global", "fullres_px"
 
 
-def require() -> None:
-    """Raise a :class:`UsageError` where SpatialData is not installed."""
-    if find_spec("spatialdata") is None:
-        raise UsageError("SpatialData is not installed. Run: pip install 'histosge[spatialdata]'")
-
-
-def write(path: Path, section: Section, prediction: Prediction | FactoredPrediction) -> Path:
-    """Write a zarr store with ``places`` (circles), ``image`` and ``table``, and return the path.
+def write(
+    path: Path, section: Section, prediction: AnyPrediction, options: WriteOptions | None = None
+) -> Path:
+    """Write a zarr store with ``locations`` (circles), ``image`` and ``table``, and return the path.
 
     There are two coordinate systems: ``global`` in µm, in which the circles are written, and ``fullres_px`` in pixels
-    of the full-resolution image, for those who lay other stores of the same section over this one. The image carries
-    the scale that brings it to either. ``table`` is laid out as ``prediction.h5ad``. Places without extent,
-    such as cells, are drawn as wide as the distance to their neighbours, as SpatialData has no circles of radius 0.
+    of the full-resolution image, for overlays with other stores of the same section. The image has a transformation to
+    each. ``table`` has the layout of ``prediction.h5ad``. Locations without extent, such as cells, get the distance to
+    their neighbours as diameter, because SpatialData has no circles of radius 0.
     The store appears whole or not at all.
 
     Raises
@@ -53,20 +48,21 @@ def write(path: Path, section: Section, prediction: Prediction | FactoredPredict
     OutputError
         When the disk is full.
     """
-    require()
+    WRITER.require()
     import spatialdata
     from spatialdata.models import ShapesModel, TableModel
 
-    places = prediction.locations
+    prediction = (options or WriteOptions()).select(prediction)
+    locations = prediction.locations
     circles = ShapesModel.parse(
-        np.array(places.xy),
+        np.array(locations.xy),
         geometry=0,
-        radius=layout.place_diameter_um(section, places) / 2,
-        index=places.points.ids.astype(object),
+        radius=layout.location_diameter_um(section, locations) / 2,
+        index=locations.points.ids.astype(object),
         transformations=_frames(section, 1.0, 1.0),
     )
     table = TableModel.parse(
-        _table(section, prediction), region=_REGION, region_key="region", instance_key="place_id"
+        _table(section, prediction), region=_REGION, region_key="region", instance_key="location_id"
     )
     elements: dict[str, Any] = {_REGION: circles, "table": table}
     if section.slide is not None:
@@ -76,16 +72,16 @@ def write(path: Path, section: Section, prediction: Prediction | FactoredPredict
     return path
 
 
-def _table(section: Section, prediction: Prediction | FactoredPrediction) -> AnnData:
+def _table(section: Section, prediction: AnyPrediction) -> AnnData:
     """Return the table, laid out as ``prediction.h5ad``."""
     from anndata import AnnData
 
-    places = prediction.locations
-    obs = layout.obs(section, places)
+    locations = prediction.locations
+    obs = layout.obs(section, locations)
     obs["region"] = _REGION
     obs["region"] = obs["region"].astype("category")
-    obs["place_id"] = np.asarray(places.points.ids, dtype=object)
-    layers = {"measured": layout.measured(section, places, prediction.genes)}
+    obs["location_id"] = np.asarray(locations.points.ids, dtype=object)
+    layers = {"measured": layout.measured(section, locations, prediction.genes)}
     mean, sd = _matrices(prediction)
     if sd is not None:
         layers["sd"] = sd
@@ -93,14 +89,14 @@ def _table(section: Section, prediction: Prediction | FactoredPrediction) -> Ann
         mean,
         obs=obs,
         var=layout.var(section, prediction.genes),
-        obsm={"spatial": np.array(places.xy), "spatial_px": places.xy / section.mpp},
+        obsm={"spatial": np.array(locations.xy), "spatial_px": locations.xy / section.mpp},
         layers=layers,
-        uns={"histosge": layout.describe(section, places, prediction.provenance)},
+        uns={"histosge": layout.describe(section, locations, prediction.provenance)},
     )
 
 
-def _matrices(prediction: Prediction | FactoredPrediction) -> tuple[Any, Any]:
-    """Return means and standard deviations; of factors, as pieces that are multiplied out while they are written."""
+def _matrices(prediction: AnyPrediction) -> tuple[Any, Any]:
+    """Return means and standard deviations; those of factors are dask arrays, multiplied out while they are written."""
     if isinstance(prediction, Prediction):
         return np.array(prediction.mean), prediction.sd
     from dask.array import map_blocks
@@ -149,3 +145,16 @@ def _frames(section: Section, x_um: float, y_um: float) -> dict[str, Any]:
         _UM: Scale([x_um, y_um], ("x", "y")),
         _PIXELS: Scale([x_um / section.mpp, y_um / section.mpp], ("x", "y")),
     }
+
+
+WRITER = Writer(
+    name="spatialdata",
+    summary="zarr store with circles, table and image in µm and in pixels: SpatialData, napari-spatialdata",
+    filename="prediction.zarr",
+    kind="folder",
+    streams=True,
+    write=write,
+    package="spatialdata",
+    needs_extra="spatialdata",
+)
+ENTRIES = (WRITER,)

@@ -1,4 +1,4 @@
-"""An AnnData file on disk: how it is made, and what is said when one is damaged."""
+"""AnnData files on disk: writing them in parts, and errors for damaged ones."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .sink import Sink, hdf5_file
 __all__ = ["PACKED", "clear_layout", "clear_reading", "created"]
 
 _CACHE_BYTES = 1 << 24
-# higher levels take three times as long for some per cent
+# higher levels take three times as long and save a few per cent of space
 PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-# what h5py and anndata raise for files that were cut off or changed
+# errors that h5py and anndata raise for files that were cut off or changed
 _DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
 
 
 @contextmanager
 def created(path: Path, parts: Mapping[str, Any]) -> Iterator[tuple[Any, Sink]]:
-    """Make an AnnData file of ``parts``, compressed; yield it open for more, and the sink to be checked in between.
+    """Write ``parts`` as a compressed AnnData file; yield the open file, and its sink to be checked between writes.
 
-    Errors keep the number of the operating system, which tells a full disk from a defect.
+    Errors keep the number of the operating system, which distinguishes a full disk from a defect.
     """
     from anndata.experimental import write_dispatched
 
@@ -40,7 +40,7 @@ def created(path: Path, parts: Mapping[str, Any]) -> Iterator[tuple[Any, Sink]]:
 
 @contextmanager
 def clear_reading(path: Path, what: str = "prediction.h5ad") -> Iterator[None]:
-    """Turn what h5py and anndata say of a damaged file into a sentence."""
+    """Turn errors of h5py and anndata about a damaged file into a sentence."""
     if not path.is_file():
         raise UsageError(f"There is no file '{path}'. Give the {what} of a run.")
     try:
@@ -49,7 +49,7 @@ def clear_reading(path: Path, what: str = "prediction.h5ad") -> Iterator[None]:
         raise UsageError(f"No permission to read '{path}'.") from error
     except _DAMAGE as error:
         raise DataError(
-            f"'{path}' is truncated or no h5ad file. Write it again: the run that made it goes on where it stopped."
+            f"'{path}' is truncated or no h5ad file. Write it again: the run that made it continues where it stopped."
         ) from error
 
 
@@ -60,11 +60,11 @@ def clear_layout(path: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"'{path}' holds no prediction as this version writes it (missing or unlike: {error}). "
+            f"'{path}' holds no prediction in the layout of this version (missing or different: {error}). "
             "Predict again with this version."
         ) from error
 
 
 def _write_packed(write: Callable[..., None], store: Any, key: str, part: Any, **_: Any) -> None:
-    """Write one element with compression, which HDF5 allows for arrays alone."""
+    """Write one element with compression, which HDF5 allows for arrays only."""
     write(store, key, part, dataset_kwargs=PACKED if np.ndim(part) else {})

@@ -25,11 +25,11 @@ __all__ = [
     "as_json",
     "describe",
     "library",
+    "location_diameter_um",
     "locations",
     "measured",
     "obs",
     "parts",
-    "place_diameter_um",
     "spatial",
     "var",
 ]
@@ -41,10 +41,10 @@ _ABOUT = {
     "X": "predicted expression, log1p of counts per 10 000; at the measured spots too",
     "layers_measured": "log1p of counts per 10 000 as measured; only rows with obs['observed'] hold values. The other "
     "rows are empty because nothing was measured there, not because nothing is expressed there",
-    "layers_spread": "standard deviation of a new measurement around X, its noise included, from models that know it",
-    "obs_observed": "True where the place is a measured spot",
-    "obs_parent": "barcode of the measured spot that the place belongs to; none where nothing was measured",
-    "obs_offset_class": "0 at the measured spots, k at their k-th translates, -1 at places of no class",
+    "layers_sd": "standard deviation of a new measurement around X, its noise included, from models that estimate it",
+    "obs_observed": "True where the location is a measured spot",
+    "obs_parent": "barcode of the nearest measured spot; none where nothing was measured",
+    "obs_subspot": "0 at the measured spots, k at their k-th translates, -1 at locations without a sub-spot index",
     "obs_array": "array_col and array_row: position on the platform's array, fractional between the spots",
     "obsm_spatial": "x, y in pixels of the full-resolution image",
     "obsm_spatial_um": "x, y in micrometres",
@@ -52,14 +52,14 @@ _ABOUT = {
 
 
 def parts(section: Section, locations: Locations, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what every AnnData file of a prediction holds, whatever it says of the genes.
+    """Return the parts that all AnnData files of predictions have in common.
 
     Parameters
     ----------
     section, locations
-        What was fitted, and where was predicted.
+        The section that the model was fitted to, and the locations of the prediction.
     about
-        As :func:`describe` makes it.
+        Metadata, as :func:`describe` returns it.
     """
     return {
         "obs": obs(section, locations),
@@ -73,11 +73,11 @@ def parts(section: Section, locations: Locations, about: Mapping[str, Any]) -> d
 
 
 def obs(section: Section, locations: Locations) -> DataFrame:
-    """Return one row a place: whether it was measured, and where it came from."""
+    """Return one row a location: whether it was measured, its parent spot and its position on the lattice."""
     import pandas as pd
 
     barcodes = pd.Index(section.spots.ids.astype(object))
-    # where nothing was measured a place belongs to no measured spot
+    # without measured spots no location has a parent
     parent = np.asarray(locations.parent, dtype=np.intp) if section.measured else np.full(len(locations), -1)
     return pd.DataFrame(
         {
@@ -88,28 +88,28 @@ def obs(section: Section, locations: Locations) -> DataFrame:
             "array_col": np.array(locations.lattice_xy[:, 0]),
             "array_row": np.array(locations.lattice_xy[:, 1]),
         },
-        index=pd.Index(locations.points.ids.astype(object), name="place"),
+        index=pd.Index(locations.points.ids.astype(object), name="location"),
     )
 
 
-def locations(obs: DataFrame, xy_um: Array, held: Mapping[str, Any]) -> Locations:
-    """Rebuild the places; ``parent`` means rows of the section, whatever places were taken out since.
+def locations(obs: DataFrame, xy_um: Array, layout: Mapping[str, Any]) -> Locations:
+    """Return the locations of a file; ``parent`` counts rows of the section, also after rows of the file were removed.
 
     Parameters
     ----------
     obs
-        As :func:`obs` made it.
+        As :func:`obs` returns it.
     xy_um
         Positions.
-    held
-        ``uns["histosge"]["layout"]``, as :func:`describe` made it.
+    layout
+        ``uns["histosge"]["layout"]``, as :func:`describe` returns it.
     """
-    row_of = {str(name): row for row, name in enumerate(held["spots"])}
+    row_of = {str(name): row for row, name in enumerate(layout["spots"])}
     observed, parent, subspot, in_tissue, column, row = (obs[name] for name in _COLUMNS)
     parent = parent.astype("category")
     row_of_category = np.array([*(row_of[str(name)] for name in parent.cat.categories), -1], dtype=np.intp)
     return Locations(
-        Points(np.asarray(xy_um), obs.index.to_numpy(), float(held["place_diameter_um"])),
+        Points(np.asarray(xy_um), obs.index.to_numpy(), float(layout["location_diameter_um"])),
         np.column_stack([column, row]).astype(np.float64),
         row_of_category[parent.cat.codes],
         subspot.to_numpy(dtype=np.intp),
@@ -127,7 +127,7 @@ def var(section: Section, genes: Array) -> DataFrame:
 
 
 def measured(section: Section, locations: Locations, genes: Array) -> sparse.csr_matrix:
-    """Return log1p(CP10k) as measured, places × genes; rows of places that were not measured are empty."""
+    """Return measured log1p(CP10k), locations × genes; rows of locations that were not measured are empty."""
     values = log_cp10k(section.counts, columns=section.columns(genes)).tocsr()
     values = values[locations.parent[locations.observed]].astype(np.float32)
     values.sort_indices()
@@ -138,12 +138,12 @@ def measured(section: Section, locations: Locations, genes: Array) -> sparse.csr
 
 
 def spatial(section: Section, locations: Locations) -> dict[str, Any]:
-    """Return ``uns["spatial"]`` as Scanpy and Squidpy read it: the image, and how pixels relate.
+    """Return ``uns["spatial"]`` as Scanpy and Squidpy read it: the image and its scale factors.
 
-    The image has at most 2000 pixels a side. ``spot_diameter_fullres`` is that of the places, not of the spots.
-    Without image there are scale factors only.
+    The image has at most 2000 pixels a side. ``spot_diameter_fullres`` is that of the locations, not of the spots.
+    Without an image there are scale factors only.
     """
-    diameter_px = place_diameter_um(section, locations) / section.mpp
+    diameter_px = location_diameter_um(section, locations) / section.mpp
     content: dict[str, Any] = {
         "images": {},
         "scalefactors": {"spot_diameter_fullres": diameter_px},
@@ -163,8 +163,8 @@ def library(section: Section) -> str:
     return section.name.replace("/", "_").strip(". ") or "section"
 
 
-def place_diameter_um(section: Section, locations: Locations) -> float:
-    """Return the diameter to draw a place with: its own, or for mere points the distance to their neighbours."""
+def location_diameter_um(section: Section, locations: Locations) -> float:
+    """Return the diameter to draw a location with; for points without extent, the distance to their neighbours."""
     if locations.points.diameter_um > 0:
         return locations.points.diameter_um
     if len(locations) < 2:
@@ -173,29 +173,29 @@ def place_diameter_um(section: Section, locations: Locations) -> float:
 
 
 def describe(section: Section, locations: Locations, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``uns["histosge"]``: the provenance to browse and as exact JSON, and what the parts of the file mean.
+    """Return ``uns["histosge"]``: the provenance as a mapping and as exact JSON, and a legend of the file.
 
-    HDF5 has neither null nor lists of mixed things. To browse, what is ``None`` is left out and such lists become
-    mappings by position; ``provenance_json`` holds everything.
+    HDF5 has neither null nor lists of mixed types. The mapping leaves out ``None`` and turns such lists into mappings
+    by position; ``provenance_json`` is complete.
     """
     plain = _plain(provenance)
     layout = {
         "about": dict(_ABOUT),
         "mpp": section.mpp,
-        "place_diameter_um": locations.points.diameter_um,
-        # the rows that `parent` means, also after some places were taken out of the file
+        "location_diameter_um": locations.points.diameter_um,
+        # the rows that `parent` counts, also after rows of the file were removed
         "spots": section.spots.ids.astype(object),
     }
     return {**_browsable(plain), "layout": layout, "provenance_json": json.dumps(plain)}
 
 
 def as_json(provenance: Mapping[str, Any]) -> str:
-    """Return the provenance as JSON, all of it."""
+    """Return the complete provenance as JSON."""
     return json.dumps(_plain(provenance))
 
 
 def _plain(value: Any) -> Any:
-    """Return ``value`` as JSON knows it."""
+    """Return ``value`` in the types of JSON."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Path):

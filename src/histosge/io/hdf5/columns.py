@@ -10,7 +10,7 @@ from scipy import sparse
 
 from histosge.errors import DataError
 
-from .hdf5 import PACKED
+from .anndata_file import PACKED
 
 __all__ = ["put"]
 
@@ -20,28 +20,28 @@ _CHUNK = 1 << 16
 def put(
     group: Any, name: str, shape: tuple[int, int], blocks: Iterable[sparse.csc_matrix], dtype: str
 ) -> None:
-    """Write blocks of columns, one beside the other, as a CSC matrix that AnnData reads; memory holds one block.
+    """Write blocks of columns as a CSC matrix that AnnData reads; one block is in memory at a time.
 
     Parameters
     ----------
     group, name
-        Where, in an open HDF5 file.
+        Group of an open HDF5 file, and name of the new matrix.
     shape
-        Rows and columns of the whole.
+        Rows and columns of the whole matrix.
     blocks
-        In their order.
+        Blocks of columns in order.
     dtype
-        Of the values.
+        Type of the values.
 
     Raises
     ------
     DataError
-        When the blocks are not as many columns as promised.
+        When the blocks have more or fewer columns than ``shape``.
     """
-    kept = group.create_group(name)
-    kept.attrs.update({"encoding-type": "csc_matrix", "encoding-version": "0.1.0", "shape": shape})
+    matrix = group.create_group(name)
+    matrix.attrs.update({"encoding-type": "csc_matrix", "encoding-version": "0.1.0", "shape": shape})
     parts = {
-        part: kept.create_dataset(part, (0,), maxshape=(None,), dtype=kind, chunks=(_CHUNK,), **PACKED)
+        part: matrix.create_dataset(part, (0,), maxshape=(None,), dtype=kind, chunks=(_CHUNK,), **PACKED)
         for part, kind in (("data", dtype), ("indices", "i4"))
     }
     ends = [np.zeros(1, dtype=np.int64)]
@@ -54,4 +54,4 @@ def put(
     indptr = np.concatenate(ends)
     if len(indptr) != shape[1] + 1:
         raise DataError(f"Expected {shape[1]} columns, got {len(indptr) - 1}.")
-    kept.create_dataset("indptr", data=indptr, **PACKED)
+    matrix.create_dataset("indptr", data=indptr, **PACKED)

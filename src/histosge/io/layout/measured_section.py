@@ -1,4 +1,4 @@
-"""The section a prediction came from, small enough to travel inside its file."""
+"""The section of a prediction, in a form small enough for its file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from histosge.section.section import Section
 
 __all__ = ["OTHERS", "packed", "unpacked"]
 
-# the counts of all genes that were not kept, in one column: depths stay what they were
+# one column with the counts of all other genes, so that the sequencing depth of each spot is unchanged
 OTHERS = "(other genes)"
 
 
 def packed(section: Section, genes: Array) -> dict[str, Any]:
-    """Return what was measured of ``genes``, and the sum over the others, as AnnData can hold it in ``uns``.
+    """Return the counts of ``genes`` and the sum over all others, as AnnData can hold them in ``uns``.
 
     Raises
     ------
@@ -39,41 +39,43 @@ def packed(section: Section, genes: Array) -> dict[str, Any]:
         counts = sparse.hstack([counts, sparse.csr_matrix(others[:, None])])
         names, gene_ids = np.append(names, OTHERS), np.append(gene_ids, OTHERS)
     return {
-        # gene after gene: one gene is read without the others
+        # by columns: one gene can be read without the others
         "counts": _narrow(sparse.csc_matrix(counts)),
         "genes": names.astype(object),
         "gene_ids": gene_ids.astype(object),
         "spots": section.spots.ids.astype(object),
         "spatial_um": np.array(section.spots.xy),
         "lattice_xy": np.array(section.lattice_xy),
-        "facts_json": json.dumps(_facts(section)),
+        "summary_json": json.dumps(_summary(section)),
     }
 
 
-def unpacked(held: Mapping[str, Any], spatial: Mapping[str, Any]) -> Section:
-    """Return the section that :func:`packed` kept: its image is the one in the file, at most 2000 pixels a side.
+def unpacked(content: Mapping[str, Any], spatial: Mapping[str, Any]) -> Section:
+    """Return the section of :func:`packed`; its image is the one in the file, at most 2000 pixels a side.
 
     Parameters
     ----------
-    held
-        What :func:`packed` returned.
+    content
+        The value of :func:`packed`.
     spatial
-        ``uns["spatial"]`` of the same file, as :func:`histosge.io.writers.layout.spatial` made it.
+        ``uns["spatial"]`` of the same file, as :func:`histosge.io.layout.prediction_table.spatial` returns it.
 
     Raises
     ------
     KeyError, TypeError, ValueError
         When parts are missing.
     """
-    summary = json.loads(held["facts_json"])
+    summary = json.loads(content["summary_json"])
     lattice = summary["lattice"]
     return Section(
         summary["name"],
-        sparse.csr_matrix(held["counts"], dtype=np.float64),
-        np.asarray(held["genes"], dtype=str),
-        np.asarray(held["gene_ids"], dtype=str),
-        Points(np.asarray(held["spatial_um"]), np.asarray(held["spots"], dtype=str), summary["diameter_um"]),
-        np.asarray(held["lattice_xy"]),
+        sparse.csr_matrix(content["counts"], dtype=np.float64),
+        np.asarray(content["genes"], dtype=str),
+        np.asarray(content["gene_ids"], dtype=str),
+        Points(
+            np.asarray(content["spatial_um"]), np.asarray(content["spots"], dtype=str), summary["diameter_um"]
+        ),
+        np.asarray(content["lattice_xy"]),
         None if lattice is None else Lattice(**{key: _array(value) for key, value in lattice.items()}),
         Platform(**summary["platform"]),
         summary["mpp"],
@@ -81,7 +83,7 @@ def unpacked(held: Mapping[str, Any], spatial: Mapping[str, Any]) -> Section:
     )
 
 
-def _facts(section: Section) -> dict[str, Any]:
+def _summary(section: Section) -> dict[str, Any]:
     lattice = None
     if section.lattice is not None:
         names = ("kind", "origin_um", "step_um", "basis", "residual_um")
@@ -104,15 +106,15 @@ def _array(value: Any) -> Any:
 
 
 def _narrow(counts: sparse.csc_matrix) -> sparse.csc_matrix:
-    """Return the counts in the smallest whole numbers that hold them."""
+    """Return the counts in the smallest unsigned integer type that holds them."""
     counts.sort_indices()
     counts.eliminate_zeros()
-    most = counts.data.max() if counts.nnz else 0
-    return counts.astype(np.min_scalar_type(int(most)))
+    maximum = counts.data.max() if counts.nnz else 0
+    return counts.astype(np.min_scalar_type(int(maximum)))
 
 
 def _slide(spatial: Mapping[str, Any], mpp: float) -> SlideImage | None:
-    """Return the image in the file; its scale says how many of its pixels a full-resolution pixel is."""
+    """Return the image in the file; its scale factor is its pixels per full-resolution pixel."""
     (library,) = spatial.values()
     image = library.get("images", {}).get("hires")
     if image is None:

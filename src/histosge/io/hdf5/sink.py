@@ -13,9 +13,9 @@ __all__ = ["Sink", "hdf5_file"]
 class Sink:
     """A binary file whose failed writes are remembered and raised later.
 
-    The HDF5 library keeps what it could not write and tries again whenever it closes something, in the end while the
+    The HDF5 library keeps what it could not write and tries again whenever it closes an object, at last while the
     interpreter shuts down, where the failure becomes a crash. So a failed write is not reported to it: from then on
-    nothing is written, and :meth:`check` raises what happened.
+    nothing is written, and :meth:`check` raises the failure.
 
     Parameters
     ----------
@@ -33,28 +33,28 @@ class Sink:
             raise self._failure
 
     def write(self, data: Any) -> int:
-        """Write all of ``data``, or remember why not."""
-        left = memoryview(data).cast("B")
-        size = len(left)
+        """Write all of ``data``, or remember the failure."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
         try:
-            while self._failure is None and len(left):
-                left = left[self._file.write(left) :]
+            while self._failure is None and len(rest):
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             self._failure = error
         return size
 
     def readinto(self, buffer: Any) -> int:
-        """Fill ``buffer``; with zeros where nothing could be written."""
-        held = memoryview(buffer).cast("B")
-        found = 0
-        while found < len(held):
-            part = self._file.read(len(held) - found)
+        """Fill ``buffer`` from the position; with zeros beyond the end, where a write failed."""
+        view = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(view):
+            part = self._file.read(len(view) - filled)
             if not part:
                 break
-            held[found : found + len(part)] = part
-            found += len(part)
-        held[found:] = bytes(len(held) - found)
-        return len(held)
+            view[filled : filled + len(part)] = part
+            filled += len(part)
+        view[filled:] = bytes(len(view) - filled)
+        return len(view)
 
     def read(self, size: int) -> bytes:
         """Return ``size`` bytes from the position."""
@@ -63,7 +63,7 @@ class Sink:
         return bytes(buffer)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a position."""
+        """Move to a position."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
@@ -71,7 +71,7 @@ class Sink:
         return self._file.tell()
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the file's size, or remember why not."""
+        """Set the size of the file, or remember the failure."""
         try:
             if self._failure is None:
                 self._file.truncate(size)
@@ -80,7 +80,7 @@ class Sink:
         return self._file.tell() if size is None else size
 
     def flush(self) -> None:
-        """Nothing is buffered."""
+        """Do nothing: no data are buffered."""
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def hdf5_file(path: Path, **options: Any) -> Iterator[tuple[Any, Sink]]:
             with h5py.File(sink, "w", **options) as file:
                 yield file, sink
         except (RuntimeError, OSError, ValueError, KeyError):
-            # what HDF5 says of a file that it could not write follows from the failure
+            # errors of HDF5 after a failed write are consequences of that failure
             sink.check()
             raise
         sink.check()

@@ -13,16 +13,16 @@ from histosge.errors import DataError
 
 __all__ = ["Rows"]
 
-# of one chunk of the compressed matrix
+# bytes of one chunk of the compressed matrix
 _CHUNK_BYTES = 1 << 20
 
 
 class Rows:
     """Fill a float32 matrix of an HDF5 file row by row.
 
-    Compressed chunks can be written well only once and in order. Rows that come in order go straight into them; from
-    the first one that does not, rows wait uncompressed in a file beside it and are copied at the end. Memory is
-    bounded by one block either way.
+    Compressed chunks are best written once and in order. Rows that arrive in order are written directly; from the first
+    one that does not, rows wait uncompressed in a file beside it and are copied at the end. Memory is bounded by one
+    block either way.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Rows:
     shape
         Rows and columns.
     waiting
-        Path of the file for rows that come early; removed at the end.
+        Path of the file for rows that arrive early; removed at the end.
     packing
         Compression, as h5py takes it.
     """
@@ -49,7 +49,7 @@ class Rows:
         self._waiting = waiting
         self._early: IO[bytes] | None = None
         self._written = 0
-        self._seen = np.zeros(shape[0], dtype=bool)
+        self._filled = np.zeros(shape[0], dtype=bool)
 
     def __enter__(self) -> Rows:
         return self
@@ -67,11 +67,11 @@ class Rows:
         Raises
         ------
         DataError
-            For rows that do not exist or came before, and values that are not finite.
+            For rows that do not exist or were written before, and values that are not finite.
         """
         rows = np.asarray(rows)
         self._check(rows, values)
-        self._seen[rows] = True
+        self._filled[rows] = True
         values = np.ascontiguousarray(values, dtype=np.float32)
         if self._early is None and np.array_equal(rows, np.arange(self._written, self._written + len(rows))):
             self._matrix[self._written : self._written + len(rows)] = values
@@ -79,22 +79,22 @@ class Rows:
             return
         if self._early is None:
             self._early = self._waiting.open("w+b")
-        # one write a run of neighbouring rows
+        # one write for each run of consecutive rows
         for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
             self._early.seek(4 * self._shape[1] * int(rows[run[0]]))
             self._early.write(values[run].tobytes())
 
     def finish(self) -> None:
-        """Bring the rows that came early into their places.
+        """Copy the rows that arrived early into the matrix.
 
         Raises
         ------
         DataError
             When rows are missing.
         """
-        if not self._seen.all():
+        if not self._filled.all():
             raise DataError(
-                f"Expected predictions for {len(self._seen)} places, got {int(self._seen.sum())}. The model's "
+                f"Expected predictions for {len(self._filled)} locations, got {int(self._filled.sum())}. The model's "
                 "predictor leaves some out."
             )
         if self._early is None:
@@ -113,9 +113,9 @@ class Rows:
             )
         if len(rows) and (rows.min() < 0 or rows.max() >= self._shape[0]):
             raise DataError(f"Expected rows below {self._shape[0]}, got {rows.max()}.")
-        if self._seen[rows].any() or len(np.unique(rows)) != len(rows):
+        if self._filled[rows].any() or len(np.unique(rows)) != len(rows):
             raise DataError(
-                "Expected each place predicted once, got one twice. The model's predictor repeats rows."
+                "Expected each location predicted once, got one twice. The model's predictor repeats rows."
             )
         if not np.isfinite(values).all():
             raise DataError(

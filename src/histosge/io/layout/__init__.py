@@ -1,0 +1,1 @@
+"""How a prediction and its section are laid out in files, whatever the format."""
