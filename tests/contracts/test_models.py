@@ -79,8 +79,7 @@ NO_SKILL = ("mean", "nearest", "memorisation")
 LEARNING = [
     (name, preset) for name, preset in KINDS if name not in (*NO_SKILL, *SYSTEMS) and preset != "published"
 ]
-# those that look, and may have their eyes closed by a preset
-LOOKING = [kind for kind in LEARNING if MODELS[kind[0]].card.uses_image and kind[1] != "positions"]
+OF_THE_IMAGE = [kind for kind in LEARNING if build_model(*kind).uses_image]
 # systems that know positions, but live by the image
 OF_IMAGE = [(name, None) for name in SYSTEMS]
 NETWORKS = [
@@ -207,7 +206,7 @@ def test_a_model_that_learns_beats_the_mean_on_spots_not_seen(kind: tuple[str, s
     assert ((found - truth[:, columns]) ** 2).mean() < 0.9 * ((mean - truth[:, columns]) ** 2).mean()
 
 
-@pytest.mark.parametrize("kind", [*OF_IMAGE, *LOOKING], ids=label)
+@pytest.mark.parametrize("kind", [*OF_IMAGE, *OF_THE_IMAGE], ids=label)
 def test_a_model_learns_the_pattern_and_loses_it_with_the_image(kind: tuple[str, str | None]) -> None:
     """What it predicts at spots not seen follows the truth; shown other windows or features, no more.
 
@@ -223,10 +222,10 @@ def test_a_model_learns_the_pattern_and_loses_it_with_the_image(kind: tuple[str,
     truth = tissue().truth(inputs.locations.xy)[:, columns]
     found = np.nan_to_num(pearson(truth, predict(predictor, inputs).mean)).mean()
     assert found > 0.2
-    if not model.card.uses_image:
+    if not model.uses_image:
         return
     left = np.nan_to_num(pearson(truth, predict(predictor, another_image(inputs)).mean)).mean()
-    by_position = model.card.uses_position and kind not in OF_IMAGE
+    by_position = model.uses_position and kind not in OF_IMAGE
     assert left < (0.75 if by_position else 0.5) * found
 
 
@@ -240,24 +239,20 @@ def another_image(inputs: Inputs) -> Inputs:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=label)
-def test_a_model_depends_on_what_its_card_says(kind: tuple[str, str | None]) -> None:
-    """Other features change predictions only where the card says the image is used; other positions likewise."""
-    inputs, card = prepared(kind)[1], built(kind).card
+def test_a_model_depends_on_what_it_says(kind: tuple[str, str | None]) -> None:
+    """Other features or patches change predictions where ``uses_image``; other positions where ``uses_position``."""
+    inputs, model = prepared(kind)[1], built(kind)
     usual = predict(fitted(kind), inputs).mean
-    places = inputs.locations
+    locations = inputs.locations
     shuffled = np.random.default_rng(0).permutation(len(inputs))
-    points = replace(places.points, xy=places.xy[shuffled])
-    moved = replace(inputs, locations=replace(places, points=points, lattice_xy=places.lattice_xy[shuffled]))
-    assert np.allclose(predict(fitted(kind), moved).mean, usual) is not card.uses_position
-    if inputs.features is not None:
-        other = replace(inputs, features=np.asarray(inputs.features[np.arange(len(inputs))])[shuffled])
-        assert np.allclose(predict(fitted(kind), other).mean, usual) is not card.uses_image
-    if inputs.patches is not None:
-        turned = replace(inputs, patches=inputs.patches.take(shuffled))
-        assert np.allclose(predict(fitted(kind), turned).mean, usual) is not card.uses_image
-    looks = inputs.features is not None or inputs.patches is not None
-    # a preset may close the eyes of a model that can see
-    assert looks == card.uses_image or (kind[1] is not None and card.uses_image)
+    points = replace(locations.points, xy=locations.xy[shuffled])
+    moved = replace(
+        inputs, locations=replace(locations, points=points, lattice_xy=locations.lattice_xy[shuffled])
+    )
+    assert np.allclose(predict(fitted(kind), moved).mean, usual) is not model.uses_position
+    if model.uses_image:
+        assert not np.allclose(predict(fitted(kind), another_image(inputs)).mean, usual)
+    assert (inputs.features is not None or inputs.patches is not None) == model.uses_image
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not together(kind)], ids=label)

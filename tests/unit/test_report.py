@@ -60,7 +60,7 @@ RECORD: dict[str, Any] = {
         "mpp": SECTION.mpp,
         "fingerprint": SECTION.fingerprint,
     },
-    "model": {"name": "cokriging", "config": {}},
+    "model": {"name": "cokriging", "config": {}, "uses_image": True, "uses_position": True},
     "recipe": {"seed": 7, "genes": "all"},
     "genes": [str(name) for name in SECTION.genes],
     "messages": [{"level": "warning", "text": "11 barcodes have no position."}],

@@ -168,9 +168,9 @@ def _refuse(leaks: tuple[Leak, ...], plan: Plan) -> None:
 
 def _passed_over(study: Study, model: Model) -> str:
     """Return why a model cannot answer, or nothing."""
-    if study.target.slide is None and (model.needs.features or model.needs.patch_px or model.needs.colour):
+    if study.target.slide is None and model.uses_image:
         return f"'{study.target.name}' has no image."
-    if not len(study.training) and model.card.uses_position and not model.card.uses_image:
+    if not len(study.training) and model.uses_position and not model.uses_image:
         return f"'{model.card.name}' interpolates, and no spot of '{study.target.name}' is retained."
     return ""
 

@@ -1,4 +1,4 @@
-"""The one verb pair of the package: ``model.fit(samples)`` makes a predictor, ``predict`` asks it."""
+"""What a model is: ``model.fit(samples)`` returns a predictor, ``predictor.blocks(inputs)`` predicts."""
 
 from __future__ import annotations
 
@@ -31,10 +31,22 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """The square window of tissue a model wants around a place, where it differs from the encoder's own.
+    """The patch that a model reads around a location, where it differs from the encoder's own.
 
-    Exactly one of ``size_um`` and ``size_px`` is set; ``size_px`` means pixels of the full-resolution image, as
-    the published systems do, and is turned into µm by the section's ``mpp``.
+    Exactly one of ``size_um`` and ``size_px`` is set. ``size_px`` counts pixels of the full-resolution image, as the
+    published systems do; the section's ``mpp`` turns it into µm.
+
+    Parameters
+    ----------
+    size_um, size_px
+        Width of the patch.
+    channel_order
+        Order of the colour channels; ``"bgr"`` where a published system read images with OpenCV.
+
+    Examples
+    --------
+    >>> Crop.of(None, 112)
+    Crop(size_um=None, size_px=112, channel_order='rgb')
     """
 
     size_um: float | None = None
@@ -43,7 +55,7 @@ class Crop:
 
     @classmethod
     def of(cls, size_um: float | None, size_px: int | None) -> Crop | None:
-        """Return the window in µm where that is given, otherwise in pixels; without either, the encoder's own."""
+        """Return the patch in µm where ``size_um`` is set, else in pixels; ``None`` means the encoder's own."""
         if size_um is not None:
             return cls(size_um)
         return None if size_px is None else cls(size_px=size_px)
@@ -56,19 +68,24 @@ class Needs:
     Parameters
     ----------
     features
-        Encoder features.
+        Image features of an encoder.
     colour
         Mean colour of the patch.
     patch_px
-        Side of the raw patches the model trains its own network on; ``None`` for models that read features.
+        Side of the raw patches that the model trains its own network on; ``None`` for models that read features.
     crop
-        The window to take instead of the encoder's own.
+        The patch to take instead of the encoder's own.
     """
 
     features: bool = False
     colour: bool = False
     patch_px: int | None = None
     crop: Crop | None = None
+
+    @property
+    def image(self) -> bool:
+        """Whether any of it comes from the image."""
+        return self.features or self.colour or self.patch_px is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +100,22 @@ class ModelCard:
         One sentence.
     citation
         Key in ``references.bib``; empty where there is nobody to cite.
-    uses_image, uses_position
-        What its predictions can depend on; contracts test both.
+    uses_position
+        Whether predictions can depend on position.
     joint
-        Whether what is predicted at a place depends on which other places are asked for.
+        Whether the prediction at a location depends on which other locations are predicted with it.
     """
 
     name: str
     summary: str
     citation: str
-    uses_image: bool
     uses_position: bool
     joint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """How to run, as opposed to what: nothing here changes what a model means.
+    """On what a fit is computed. Nothing here changes what a model means.
 
     Parameters
     ----------
@@ -117,13 +133,13 @@ class Runtime:
     progress: Callable[[int, int, str], None] | None = field(default=None, compare=False)
 
 
-# rows of the inputs (ascending), their means and, from models that know it, their standard deviations
+# rows of the inputs (ascending), their means and, where the model has them, their standard deviations
 Block: TypeAlias = "tuple[Array, Float[np.ndarray, 'b g'], Float[np.ndarray, 'b g'] | None]"
 
 
 @runtime_checkable
 class Predictor(Protocol):
-    """What fitting returns; all it knows of the measured spots is inside it."""
+    """A fitted model. All it keeps of the measured spots is inside it."""
 
     @property
     def genes(self) -> Array:
@@ -135,20 +151,20 @@ class Predictor(Protocol):
         ...
 
     def arrays(self) -> Mapping[str, Array]:
-        """Return all fitted arrays, for the artefact on disk."""
+        """Return all fitted arrays, to be saved."""
         ...
 
     def summary(self) -> Mapping[str, Any]:
-        """Return the fitted plain values (JSON), loss curve included, for the artefact and the provenance."""
+        """Return the fitted plain values (JSON), loss curve included, to be saved and written to the provenance."""
         ...
 
 
 @runtime_checkable
 class FactoredPredictor(Predictor, Protocol):
-    """A predictor whose genes are sums of a few fields: its predictions need not be multiplied out."""
+    """A predictor whose genes are sums of a few factors: its predictions can be kept as factor scores."""
 
     def factored(self, inputs: Inputs) -> FactoredPrediction:
-        """Predict at all places, kept as factors."""
+        """Predict at all locations, kept as factors."""
         ...
 
     def left_out_scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
@@ -158,16 +174,21 @@ class FactoredPredictor(Predictor, Protocol):
 
 @runtime_checkable
 class AdaptivePredictor(Predictor, Protocol):
-    """A predictor that does better where it has looked at a section before it is asked about places in it."""
+    """A predictor that adapts to a section of which no spot was fitted, by the statistics of its image."""
 
     def adapted_to(self, inputs: Inputs) -> Predictor:
-        """Return one that has looked at places all over a section of which no spot was fitted."""
+        """Return a predictor adapted to the locations of another section."""
         ...
 
 
 @runtime_checkable
 class Model(Protocol):
-    """A frozen configuration; the hash of its fields identifies it."""
+    """A frozen configuration; the hash of its fields identifies it.
+
+    A model inherits from this class, sets ``card`` and defines :attr:`needs`, :meth:`fit` and :meth:`restore`.
+    """
+
+    __slots__ = ()
 
     card: ClassVar[ModelCard]
 
@@ -176,12 +197,22 @@ class Model(Protocol):
         """What must be prepared."""
         ...
 
+    @property
+    def uses_image(self) -> bool:
+        """Whether predictions of this configuration depend on the image."""
+        return self.needs.image
+
+    @property
+    def uses_position(self) -> bool:
+        """Whether predictions of this configuration depend on position; from the card unless a model overrides it."""
+        return self.card.uses_position
+
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> Predictor:
-        """Learn from ``samples``. The same seed gives the same bits on a CPU."""
+        """Fit the model to ``samples``. The same seed gives the same bits on a CPU."""
         ...
 
     def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> Predictor:
-        """Rebuild the predictor from what :meth:`Predictor.arrays` and :meth:`Predictor.summary` returned."""
+        """Rebuild the predictor from the results of :meth:`Predictor.arrays` and :meth:`Predictor.summary`."""
         ...
 
 

@@ -15,7 +15,6 @@ from .contents import Contents
 
 __all__ = ["Part", "calibration", "headline", "parts", "warnings"]
 
-_MODELS_WITHOUT_IMAGE = ("kriging", "mean", "nearest", "idw")
 _PLATFORMS = {
     "visium": "10x Visium",
     "legacy_st": "Spatial Transcriptomics",
@@ -158,8 +157,7 @@ def _looking(contents: Contents) -> Part:
             if observed
             else "At "
         )
-        + (f"{_many(between)} nothing was measured. Values there are estimates from the spots around")
-        + (" and from the image." if _uses_image(contents) else "; the image was not used.")
+        + f"{_many(between)} nothing was measured. Values there are estimates {_basis(contents)}"
     )
     return Part("What you are looking at", (measured, generated, *_unit(contents)))
 
@@ -186,9 +184,11 @@ def _unit(contents: Contents) -> tuple[str, ...]:
     return (unit, *((cut,) if rest > 0 else ()))
 
 
-def _uses_image(contents: Contents) -> bool:
-    model = (contents.record.get("model") or {}).get("name")
-    return contents.record.get("encoder") is not None or model not in _MODELS_WITHOUT_IMAGE
+def _basis(contents: Contents) -> str:
+    """Say what the estimates depend on."""
+    model, bases = contents.record.get("model") or {}, {"position": "the spots around", "image": "the image"}
+    used = " and ".join(f"from {text}" for kind, text in bases.items() if model.get(f"uses_{kind}"))
+    return (used or "by the mean of each gene") + ("." if model.get("uses_image") else "; the image was not used.")
 
 
 def _trust(contents: Contents) -> Part:

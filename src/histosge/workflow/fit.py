@@ -348,7 +348,7 @@ def refuse_blind(model: Model, section: Section) -> None:
     UsageError
         Where it does not look at images.
     """
-    if not model.card.uses_image or not (model.needs.features or model.needs.colour or model.needs.patch_px):
+    if not model.uses_image:
         raise UsageError(
             f"'{model.card.name}' interpolates between measured spots here, and none of '{section.name}' was fitted. "
             "Choose a model that looks at the image, such as cokriging."

@@ -19,7 +19,7 @@ from histosge.errors import UsageError
 from histosge.figures import maps
 from histosge.images.tissue import TissueMask
 from histosge.io.writers import WRITERS, WriteOptions, factors, h5ad
-from histosge.models.base import Block, FactoredPredictor, predict
+from histosge.models.base import Block, FactoredPredictor, Model, predict
 from histosge.prediction.prediction import Prediction
 from histosge.prediction.unfitted_genes import extend
 from histosge.section.inputs import Inputs
@@ -143,7 +143,7 @@ def provenance_of(
         "elsewhere": None if fitted.elsewhere is None else fitted.elsewhere.summary(),
         "auxiliary": [asdict(auxiliary_section) for auxiliary_section in _siblings(fitted)],
         "recipe": asdict(fitted.recipe),
-        "model": {"name": fitted.model.card.name, "config": asdict(fitted.model)},  # type: ignore[call-overload]
+        "model": _about_model(fitted.model),
         "fit": dict(fitted.predictor.summary()),
         "fit_key": fitted.key,
         "encoder": None if encoder is None else asdict(encoder.card),
@@ -151,6 +151,16 @@ def provenance_of(
         "places": len(places),
         "device": compute.device,
         "precision": compute.precision,
+    }
+
+
+def _about_model(model: Model) -> dict[str, Any]:
+    """Return the configuration of a model, and what its predictions depend on."""
+    return {
+        "name": model.card.name,
+        "config": asdict(model),  # type: ignore[call-overload]
+        "uses_image": model.uses_image,
+        "uses_position": model.uses_position,
     }
 
 

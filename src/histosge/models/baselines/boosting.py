@@ -10,7 +10,7 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError
-from histosge.models.base import Block, ModelCard, Needs, Runtime
+from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces
 from histosge.models.scaling import Targets
 from histosge.section.inputs import Inputs, Samples
@@ -19,7 +19,7 @@ __all__ = ["ENTRIES", "Boosting"]
 
 
 @dataclass(frozen=True, slots=True)
-class Boosting:
+class Boosting(Model):
     """Regression trees fitted to what those before them left over (Friedman 2001, 2002).
 
     All factors of expression share each tree: a thousand genes with trees of their own would take hours and learn
@@ -47,8 +47,7 @@ class Boosting:
         "boosting",
         "Gradient-boosted trees on the image features, on factors of expression.",
         "friedman2001",
-        True,
-        False,
+        uses_position=False,
     )
 
     def __post_init__(self) -> None:

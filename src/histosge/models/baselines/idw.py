@@ -10,7 +10,7 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError
-from histosge.models.base import Block, ModelCard, Needs, Runtime
+from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.section.inputs import Inputs, Samples
 
@@ -21,7 +21,7 @@ _SAME = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class IDW:
+class IDW(Model):
     """Shepard's method (1968).
 
     Parameters
@@ -36,7 +36,7 @@ class IDW:
     power: float = 2.0
 
     card: ClassVar[ModelCard] = ModelCard(
-        "idw", "Inverse distance weighting of the nearest spots.", "shepard1968", False, True
+        "idw", "Inverse distance weighting of the nearest spots.", "shepard1968", uses_position=True
     )
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError
 from histosge.geometry.spacing import median_spacing_um
-from histosge.models.base import Block, ModelCard, Needs, Runtime
+from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.models.cokriging.inducing_points import spread_out
 from histosge.models.evidence_ridge import Shrinkage
@@ -24,7 +24,7 @@ _JITTER = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Kriging:
+class Kriging(Model):
     """Two Matérn-3/2 kernels of different range, equally weighted, and noise per gene by marginal likelihood.
 
     Above ``landmarks`` spots the kernel is carried by that many of them, spread evenly (Nyström; Quiñonero-Candela &
@@ -45,8 +45,7 @@ class Kriging:
         "kriging",
         "Gaussian process on positions, no image; knows how sure it is.",
         "rasmussen2006",
-        False,
-        True,
+        uses_position=True,
     )
 
     def __post_init__(self) -> None:

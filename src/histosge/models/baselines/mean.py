@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from histosge._runtime.types import Array, Float
-from histosge.models.base import Block, ModelCard, Needs, Runtime
+from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.section.inputs import Inputs, Samples
 
@@ -17,10 +17,10 @@ __all__ = ["ENTRIES", "Mean"]
 
 
 @dataclass(frozen=True, slots=True)
-class Mean:
+class Mean(Model):
     """Answers each gene's mean everywhere; the spread is its standard deviation over spots."""
 
-    card: ClassVar[ModelCard] = ModelCard("mean", "Each gene's mean, everywhere.", "", False, False)
+    card: ClassVar[ModelCard] = ModelCard("mean", "Each gene's mean, everywhere.", "", uses_position=False)
 
     @property
     def needs(self) -> Needs:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from histosge._runtime.types import Array, Float
-from histosge.models.base import Block, ModelCard, Needs, Runtime
+from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.section.inputs import Inputs, Samples
 
@@ -20,15 +20,14 @@ _SAME_UM = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Memorisation:
+class Memorisation(Model):
     """Answers what was measured at the spots fitted and each gene's mean everywhere else."""
 
     card: ClassVar[ModelCard] = ModelCard(
         "memorisation",
         "What was measured at spots fitted, the mean elsewhere: shows what a score is worth.",
         "",
-        False,
-        True,
+        uses_position=True,
     )
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from histosge._runtime.types import Array
-from histosge.models.base import ModelCard, Needs, Runtime
+from histosge.models.base import Model, ModelCard, Needs, Runtime
 from histosge.section.inputs import Samples
 
 from .idw import WeighingPredictor
@@ -16,11 +16,11 @@ __all__ = ["ENTRIES", "Nearest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
+class Nearest(Model):
     """Answers what was measured at the nearest spot."""
 
     card: ClassVar[ModelCard] = ModelCard(
-        "nearest", "What was measured at the nearest spot.", "", False, True
+        "nearest", "What was measured at the nearest spot.", "", uses_position=True
     )
 
     @property

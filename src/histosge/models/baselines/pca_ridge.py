@@ -10,7 +10,7 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError
-from histosge.models.base import Block, ModelCard, Needs, Runtime
+from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces
 from histosge.models.scaling import Columns
 from histosge.section.inputs import Inputs, Samples
@@ -22,7 +22,7 @@ _FLAT = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class PCARidge:
+class PCARidge(Model):
     """Standardised features, their principal components, ridge regression (Jaume et al. 2024).
 
     HEST-bench predicts across slides and scores correlation alone, so that it can leave out the intercept; here
@@ -43,8 +43,7 @@ class PCARidge:
         "pca-ridge",
         "Ridge regression on 256 principal components of the image features.",
         "jaume2024hest",
-        True,
-        False,
+        uses_position=False,
     )
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from histosge._runtime.types import Array
-from histosge.models.base import Block, ModelCard, Needs, Runtime
+from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces
 from histosge.models.evidence_ridge import Shrinkage
 from histosge.models.scaling import Columns
@@ -19,15 +19,14 @@ __all__ = ["ENTRIES", "Ridge"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ridge:
+class Ridge(Model):
     """Ridge regression (Hoerl & Kennard 1970) on standardised features, the penalty by marginal likelihood per gene."""
 
     card: ClassVar[ModelCard] = ModelCard(
         "ridge",
         "Linear in the image features, shrunk as each gene's noise demands.",
         "hoerl1970",
-        True,
-        False,
+        uses_position=False,
     )
 
     @property

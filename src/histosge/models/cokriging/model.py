@@ -12,7 +12,7 @@ from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError, refuse_nonpositive
 from histosge.geometry.spacing import median_spacing_um
-from histosge.models.base import ModelCard, Needs, Runtime
+from histosge.models.base import Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces, runs
 from histosge.prediction.attribution import Attribution
 from histosge.prediction.factored import Basis
@@ -40,7 +40,7 @@ _GENES_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Cokriging:
+class Cokriging(Model):
     """Factors of expression, each kriged with a covariance of position and appearance.
 
     Genes are standardised and weighted by reliability; their principal components are the factors. Each is a Gaussian
@@ -100,8 +100,7 @@ class Cokriging:
         "cokriging",
         "Factors of expression, kriged on position and appearance; knows how sure it is, and what the image added.",
         "rasmussen2006",
-        True,
-        True,
+        uses_position=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # few lines would do it: half image whatever the evidence, spots as points, no averaging gene by gene, outliers

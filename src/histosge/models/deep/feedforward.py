@@ -48,8 +48,7 @@ class FeedForward(Deep):
         "feedforward",
         "A perceptron on image features: an ablation of the paper.",
         "shi2024histosge",
-        True,
-        False,
+        uses_position=False,
     )
 
     def __post_init__(self) -> None:

@@ -63,8 +63,7 @@ class GAT(Deep):
         "gat",
         "Graph attention on image features: an ablation of the paper.",
         "shi2024histosge",
-        True,
-        True,
+        uses_position=True,
         joint=True,
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from histosge._runtime.types import Array
 from histosge.errors import UsageError, refuse_nonpositive
-from histosge.models.base import Crop, ModelCard, Needs, Runtime
+from histosge.models.base import Crop, Model, ModelCard, Needs, Runtime
 from histosge.models.scaling import Targets
 from histosge.section.inputs import Samples
 
@@ -27,7 +27,7 @@ __all__ = ["ENTRIES", "HisToSGE"]
 
 
 @dataclass(frozen=True, slots=True)
-class HisToSGE:
+class HisToSGE(Model):
     """Configuration; the defaults are the preset ``corrected``.
 
     Parameters
@@ -124,7 +124,6 @@ class HisToSGE:
         name="histosge",
         summary="Attention over image features and positions (the HisToSGE paper).",
         citation="shi2024histosge",
-        uses_image=True,
         uses_position=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

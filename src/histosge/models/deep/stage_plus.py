@@ -47,8 +47,7 @@ class STAGEPlus(Deep):
         "stage-plus",
         "STAGE with image features for its encoder: an ablation of the paper.",
         "shi2024histosge",
-        True,
-        False,
+        uses_position=False,
     )
 
     def __post_init__(self) -> None:

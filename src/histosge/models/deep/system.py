@@ -11,7 +11,7 @@ import numpy as np
 from histosge._runtime.device import seed_everything
 from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError
-from histosge.models.base import Block, ModelCard, Needs, Runtime
+from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.section.inputs import Inputs, Samples
 
 from .batches import Frame, Sight, Tensors
@@ -82,7 +82,7 @@ class Outline:
     genes: int
 
 
-class Deep:
+class Deep(Model):
     """A system's configuration: a frozen dataclass with the field ``epochs`` and these methods."""
 
     __slots__ = ()

@@ -72,7 +72,7 @@ class DeepSpaCE(Deep):
     epochs: int = 500
 
     card: ClassVar[ModelCard] = ModelCard(
-        "deepspace", "VGG16 on a window of tissue (DeepSpaCE).", "monjo2022deepspace", True, False
+        "deepspace", "VGG16 on a window of tissue (DeepSpaCE).", "monjo2022deepspace", uses_position=False
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "original": {

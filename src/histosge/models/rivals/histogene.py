@@ -58,8 +58,7 @@ class HisToGene(Deep):
         "histogene",
         "A transformer over the windows of a whole section (HisToGene).",
         "pang2021histogene",
-        True,
-        True,
+        uses_position=True,
         joint=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}

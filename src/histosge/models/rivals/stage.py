@@ -35,7 +35,7 @@ class STAGE(Deep):
     epochs: int = 2000
 
     card: ClassVar[ModelCard] = ModelCard(
-        "stage", "Decodes expression from positions (STAGE).", "li2024stage", False, True
+        "stage", "Decodes expression from positions (STAGE).", "li2024stage", uses_position=True
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"epochs": 10_000}, "paper": {}}
 

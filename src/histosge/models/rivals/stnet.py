@@ -71,7 +71,7 @@ class STNet(Deep):
     epochs: int = 50
 
     card: ClassVar[ModelCard] = ModelCard(
-        "stnet", "DenseNet-121 on a window of tissue (ST-Net).", "he2020stnet", True, False
+        "stnet", "DenseNet-121 on a window of tissue (ST-Net).", "he2020stnet", uses_position=False
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "original": {

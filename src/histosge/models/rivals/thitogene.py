@@ -70,8 +70,7 @@ class THItoGene(Deep):
         "thitogene",
         "Capsules, a transformer and a graph over the windows of a section (THItoGene).",
         "jia2024thitogene",
-        True,
-        True,
+        uses_position=True,
         joint=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}
