@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from importlib.metadata import version as version_of
-from pathlib import Path
-from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
-from rooms import write_rooms
 
 project = "histosge"
 author = "the histosge developers"
@@ -25,21 +18,12 @@ extensions = [
     "sphinxcontrib.bibtex",
 ]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
-# a glob is for pages that are not there in every version; Sphinx gives this warning no type to suppress it by
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(
-    lambda record: "toctree glob pattern" not in str(record.msg)
-)
+templates_path = ["_templates"]
 
 # --- links: each must lead somewhere ---
 nitpicky = True
-# types of other packages, and the package's own shorthands for arrays: no page of ours describes them
-nitpick_ignore_regex = [
-    ("py:.*", r"(?!histosge\b).*"),
-    # private rooms are described where somebody must meet their contract, nowhere else
-    ("py:.*", r"histosge(\.\w+)*\._.*"),
-    # what `fit` returns is described by the contract
-    ("py:class", r"histosge\.models\.\w+\.\w+Predictor"),
-]
+# only public names have a page: types of other packages and of private modules have none
+nitpick_ignore_regex = [("py:.*", r"(?!histosge\.\w+$).*")]
 
 # --- the API, from docstrings ---
 autodoc_default_options = {"members": True}
@@ -70,7 +54,7 @@ bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "unsrt"
 bibtex_reference_style = "author_year"
 
-# --- looks ---
+# --- theme ---
 html_theme = "sphinx_book_theme"
 html_title = "histosge"
 html_static_path = ["_static"]
@@ -84,6 +68,7 @@ html_theme_options = {
     "home_page_in_toc": True,
     "navbar_start": [],
     "navbar_persistent": [],
+    "footer_content_items": ["copyright.html", "glossary-link.html"],
     "use_download_button": False,
     "use_fullscreen_button": False,
     "pygments_light_style": "friendly",
@@ -92,7 +77,3 @@ html_theme_options = {
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
-
-def setup(app: Any) -> None:
-    """Write the pages that follow from the code before Sphinx looks for pages."""
-    write_rooms(Path(app.srcdir) / "api" / "rooms")

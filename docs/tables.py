@@ -1,0 +1,71 @@
+"""The tables of the documentation that follow from the code: each is a function that returns Markdown."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import histosge as hs
+from histosge.encoders import ENCODERS
+
+DOCS = Path(__file__).parent
+
+
+def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown."""
+    head = list(head)
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def encoders() -> str:
+    """Return the table of encoders, from their cards."""
+    head = ("name", "features", "patches", "weights", "licence", "description")
+    return markdown(head, (_encoder(name, entry.card) for name, entry in ENCODERS.items()))
+
+
+def _encoder(name: str, card: object) -> tuple[str, ...]:
+    patches = getattr(card, "patches", None) or card.views
+    sizes = ", ".join(f"{patch.size_um:g}" for patch in patches)
+    pixels = " or ".join(dict.fromkeys(str(patch.px) for patch in patches))
+    weights = "none needed" if card.source is None else f"`{card.source}`" + " (ask for access)" * card.gated
+    return f"`{name}`", str(card.dim), f"{sizes} µm at {pixels} px", weights, card.licence, card.summary
+
+
+def floors() -> str:
+    """Return the floors of the package, lowest first, from floors.toml."""
+    floors = tomllib.loads((DOCS / "floors.toml").read_text(encoding="utf-8"))["floor"]
+    rows = ((str(number), " ".join(f"`{room}`" for room in floor["rooms"]), floor["holds"]) for number, floor in enumerate(floors))
+    return markdown(("floor", "rooms", "content"), rows)
+
+
+def api() -> str:
+    """Return the public names with the first line of their docstrings."""
+    return markdown(("name", "kind", "summary"), (_public(name) for name in sorted(hs.__all__, key=str.lower)))
+
+
+def _public(name: str) -> tuple[str, str, str]:
+    value = getattr(hs, name)
+    kind = (
+        "exception" if inspect.isclass(value) and issubclass(value, Exception)
+        else "class" if inspect.isclass(value)
+        else "module" if inspect.ismodule(value)
+        else "function" if callable(value)
+        else "value"
+    )
+    text = inspect.getdoc(value if kind != "value" else type(value)) or ""
+    first = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text.partition("\n\n")[0].replace("\n", " "))
+    return f"`hs.{name}`", kind, (str(value) if isinstance(value, str) else first).replace("``", "`").replace("|", "\\|")
+
+
+# name of the table, as in `<!-- table: NAME -->` of a page
+TABLES: dict[str, Callable[[], str]] = {"encoders": encoders, "floors": floors, "api": api}
+MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+
+
+def with_tables(text: str) -> str:
+    """Return a page whose marked tables are written anew."""
+    return MARKED.sub(lambda match: match[1] + TABLES[match[2]]() + "\n" + match[3], text)
