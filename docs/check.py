@@ -32,7 +32,9 @@ def main() -> int:
         for page in pages:
             page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
     checks = (links, python, commands, scripts, tables)
-    faults = [f"{page.relative_to(ROOT)}: {fault}" for page in pages for check in checks for fault in check(page)]
+    faults = [
+        f"{page.relative_to(ROOT)}: {fault}" for page in pages for check in checks for fault in check(page)
+    ]
     print("\n".join(faults) or f"{len(pages)} documents are in order")
     return 1 if faults else 0
 
@@ -69,7 +71,9 @@ def commands(page: Path) -> Iterator[str]:
             yield f"no such command: {line}"
             continue
         options = {option for item in known[words[1]].params for option in (*item.opts, *item.secondary_opts)}
-        yield from (f"no {word} in: {line}" for word in words if word.startswith("--") and word not in options)
+        yield from (
+            f"no {word} in: {line}" for word in words if word.startswith("--") and word not in options
+        )
 
 
 def scripts(page: Path) -> Iterator[str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import histosge as hs
 from histosge.encoders import ENCODERS
+from histosge.io.readers import READERS
+from histosge.io.writers import WRITERS
 
 DOCS = Path(__file__).parent
 
@@ -35,34 +37,72 @@ def _encoder(name: str, card: object) -> tuple[str, ...]:
     return f"`{name}`", str(card.dim), f"{sizes} µm at {pixels} px", weights, card.licence, card.summary
 
 
+def readers() -> str:
+    """Return the formats that can be read."""
+    return markdown(
+        ("`--reader`", "what is read"), ((f"`{name}`", reader.summary) for name, reader in READERS.items())
+    )
+
+
+def writers() -> str:
+    """Return the formats that can be written."""
+    head = ("`--also`, `--to`", "name in `--out`", "genes", "needs", "content")
+    return markdown(head, (_writer(name, writer) for name, writer in WRITERS.items()))
+
+
+def _writer(name: str, writer: object) -> tuple[str, ...]:
+    needs = f"`histosge[{writer.needs_extra}]`" if writer.needs_extra else ""
+    genes = "all" if writer.all_genes else "those of `--show`"
+    return f"`{name}`", f"`{writer.filename}`", genes, needs, writer.summary
+
+
 def floors() -> str:
     """Return the floors of the package, lowest first, from floors.toml."""
     floors = tomllib.loads((DOCS / "floors.toml").read_text(encoding="utf-8"))["floor"]
-    rows = ((str(number), " ".join(f"`{room}`" for room in floor["rooms"]), floor["holds"]) for number, floor in enumerate(floors))
+    rows = (
+        (str(number), " ".join(f"`{room}`" for room in floor["rooms"]), floor["holds"])
+        for number, floor in enumerate(floors)
+    )
     return markdown(("floor", "rooms", "content"), rows)
 
 
 def api() -> str:
     """Return the public names with the first line of their docstrings."""
-    return markdown(("name", "kind", "summary"), (_public(name) for name in sorted(hs.__all__, key=str.lower)))
+    return markdown(
+        ("name", "kind", "summary"), (_public(name) for name in sorted(hs.__all__, key=str.lower))
+    )
 
 
 def _public(name: str) -> tuple[str, str, str]:
     value = getattr(hs, name)
     kind = (
-        "exception" if inspect.isclass(value) and issubclass(value, Exception)
-        else "class" if inspect.isclass(value)
-        else "module" if inspect.ismodule(value)
-        else "function" if callable(value)
+        "exception"
+        if inspect.isclass(value) and issubclass(value, Exception)
+        else "class"
+        if inspect.isclass(value)
+        else "module"
+        if inspect.ismodule(value)
+        else "function"
+        if callable(value)
         else "value"
     )
     text = inspect.getdoc(value if kind != "value" else type(value)) or ""
     first = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text.partition("\n\n")[0].replace("\n", " "))
-    return f"`hs.{name}`", kind, (str(value) if isinstance(value, str) else first).replace("``", "`").replace("|", "\\|")
+    return (
+        f"`hs.{name}`",
+        kind,
+        (str(value) if isinstance(value, str) else first).replace("``", "`").replace("|", "\\|"),
+    )
 
 
 # name of the table, as in `<!-- table: NAME -->` of a page
-TABLES: dict[str, Callable[[], str]] = {"encoders": encoders, "floors": floors, "api": api}
+TABLES: dict[str, Callable[[], str]] = {
+    "api": api,
+    "encoders": encoders,
+    "floors": floors,
+    "readers": readers,
+    "writers": writers,
+}
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
 
