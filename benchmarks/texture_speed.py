@@ -28,8 +28,8 @@ def main() -> None:
     start = time.perf_counter()
     embed(slide, places, encoder)
     seconds = time.perf_counter() - start
-    scales = ", ".join(f"{view.size_um:g}" for view in encoder.card.views)
-    print(f"{n / seconds:.0f} locations a second ({encoder.card.dim} numbers each, views of {scales} µm)")
+    scales = ", ".join(f"{patch.size_um:g}" for patch in encoder.card.patches)
+    print(f"{n / seconds:.0f} locations a second ({encoder.card.dim} numbers each, patches of {scales} µm)")
 
 
 if __name__ == "__main__":

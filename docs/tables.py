@@ -30,7 +30,7 @@ def encoders() -> str:
 
 
 def _encoder(name: str, card: object) -> tuple[str, ...]:
-    patches = getattr(card, "patches", None) or card.views
+    patches = card.patches
     sizes = ", ".join(f"{patch.size_um:g}" for patch in patches)
     pixels = " or ".join(dict.fromkeys(str(patch.px) for patch in patches))
     weights = "none needed" if card.source is None else f"`{card.source}`" + " (ask for access)" * card.gated

@@ -21,18 +21,20 @@ BUILT_IN = [name for name in NAMES if ENCODERS[name].card.source is None]
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
 
 
-def windows(encoder: Encoder, n: int, seed: int = 0) -> list[Array]:
+def patches(encoder: Encoder, n: int, seed: int = 0) -> list[Array]:
     rng = np.random.default_rng(seed)
-    return [rng.integers(0, 256, (n, view.px, view.px, 3), dtype=np.uint8) for view in encoder.card.views]
+    return [
+        rng.integers(0, 256, (n, patch.px, patch.px, 3), dtype=np.uint8) for patch in encoder.card.patches
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_card_says_what_a_user_must_know(name: str) -> None:
-    """Dimension, windows, licence, gate, a citation that exists; all of it fit for JSON."""
+    """Dimension, patches, licence, gate, a citation that exists; all of it fit for JSON."""
     card = ENCODERS[name].card
     assert card.name == name
     assert card.dim > 0
-    assert card.views
+    assert card.patches
     assert card.licence
     assert card.summary.endswith(".")
     assert (card.mean is None) == (card.std is None)
@@ -46,14 +48,14 @@ def test_missing_weights_are_one_sentence_and_never_random(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without weights there is no encoder, and the error says what to do."""
-    monkeypatch.setattr("histosge.encoders.weights._hub_answers", lambda: False)
+    monkeypatch.setattr("histosge.encoders.weights._hub_is_reachable", lambda: False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(HistosgeError) as caught:
         load_encoder(name)
     # an encoder whose package is missing says so first
     assert caught.value.exit_code in (2, 4)
     assert "\n" not in str(caught.value)
-    assert re.search(r"--weights|pip install|run `", str(caught.value))
+    assert re.search(r"`weights`|pip install|run `", str(caught.value))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in BUILT_IN])
@@ -65,9 +67,9 @@ def test_a_file_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_vectors_are_what_the_card_says(name: str) -> None:
-    """Shape, type and finiteness; no windows give no vectors."""
+    """Shape, type and finiteness; no patches give no vectors."""
     encoder = load_encoder(name)
-    vectors = encoder.encode(windows(encoder, 5))
+    vectors = encoder.encode(patches(encoder, 5))
     assert vectors.shape == (5, encoder.card.dim)
     assert vectors.dtype == np.float32
     assert np.isfinite(vectors).all()
@@ -75,41 +77,41 @@ def test_vectors_are_what_the_card_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_a_window_has_the_same_bits_in_any_batch(name: str) -> None:
-    """A location's vector depends on that location's windows alone, bit for bit."""
+def test_a_patch_has_the_same_bits_in_any_batch(name: str) -> None:
+    """A location's vector depends on that location's patches alone, bit for bit."""
     encoder = load_encoder(name)
-    batch = windows(encoder, 70)
+    batch = patches(encoder, 70)
     whole = encoder.encode(batch)
-    single = np.concatenate([encoder.encode([view[row : row + 1] for view in batch]) for row in range(70)])
+    single = np.concatenate([encoder.encode([size[row : row + 1] for size in batch]) for row in range(70)])
     assert np.array_equal(whole, single)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_flat_black_and_white_windows_give_finite_vectors(name: str) -> None:
-    """Windows without any texture are no trouble."""
+def test_flat_black_and_white_patches_give_finite_vectors(name: str) -> None:
+    """Patches without any texture have finite vectors."""
     encoder = load_encoder(name)
     for value in (0, 255):
-        flat = [np.full((2, view.px, view.px, 3), value, dtype=np.uint8) for view in encoder.card.views]
+        flat = [np.full((2, patch.px, patch.px, 3), value, dtype=np.uint8) for patch in encoder.card.patches]
         assert np.isfinite(encoder.encode(flat)).all()
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_turned_tissue_looks_the_same(name: str) -> None:
+def test_rotated_tissue_has_the_same_vector(name: str) -> None:
     """Built-in encoders do not depend on how the tissue lies on the glass."""
     encoder = load_encoder(name)
-    batch = windows(encoder, 6)
+    batch = patches(encoder, 6)
     straight = encoder.encode(batch)
     for turn in range(1, 4):
-        turned = [np.ascontiguousarray(np.rot90(view, turn, (1, 2))) for view in batch]
+        turned = [np.ascontiguousarray(np.rot90(size, turn, (1, 2))) for size in batch]
         assert np.allclose(encoder.encode(turned), straight, atol=1e-4)
-    mirrored = [np.ascontiguousarray(view[:, :, ::-1]) for view in batch]
+    mirrored = [np.ascontiguousarray(size[:, :, ::-1]) for size in batch]
     assert np.allclose(encoder.encode(mirrored), straight, atol=1e-4)
 
 
 def test_another_width_is_another_encoder() -> None:
-    """`patch_um` scales all views together and changes the fingerprint, so that stored features are not mixed up."""
+    """`patch_um` scales all patches together and changes the fingerprint, so that stored features are not mixed up."""
     usual, wide = load_encoder("texture"), load_encoder("texture", patch_um=110.0)
-    assert [view.size_um for view in wide.card.views] == [2 * view.size_um for view in usual.card.views]
+    assert [p.size_um for p in wide.card.patches] == [2 * p.size_um for p in usual.card.patches]
     assert usual.fingerprint != wide.fingerprint
     with pytest.raises(UsageError, match="positive"):
         load_encoder("texture", patch_um=-1.0)

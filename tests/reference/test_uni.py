@@ -71,11 +71,11 @@ def test_the_weights_are_loaded_strictly_and_the_output_is_the_networks(
 
 
 def test_normalisation_is_that_of_the_published_configuration(weights: Path) -> None:
-    """ImageNet's mean and deviation, a 224-pixel view of 112 µm: 0.5 µm per pixel, as UNI was trained."""
+    """ImageNet's mean and deviation, a 224-pixel patch of 112 µm: 0.5 µm per pixel, as UNI was trained."""
     card = load_encoder("uni", Setup(weights=weights)).card
     assert card.mean == (0.485, 0.456, 0.406)
     assert card.std == (0.229, 0.224, 0.225)
-    assert [(view.px, view.mpp) for view in card.views] == [(224, 0.5)]
+    assert [(patch.px, patch.mpp) for patch in card.patches] == [(224, 0.5)]
 
 
 def test_bf16_is_close_to_fp32(weights: Path, windows: Array) -> None:

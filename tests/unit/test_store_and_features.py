@@ -56,7 +56,7 @@ def folder_of(store: Path) -> Path:
 def test_features_are_those_of_the_encoder() -> None:
     """With and without store, embedding is reading windows and encoding them."""
     encoder = load_encoder("texture")
-    windows = [PatchSource(SLIDE, PLACES[:40], view.size_um, view.px)[:] for view in encoder.card.views]
+    windows = [PatchSource(SLIDE, PLACES[:40], size.size_um, size.px)[:] for size in encoder.card.patches]
     assert np.array_equal(embed(SLIDE, PLACES[:40], encoder), encoder.encode(windows))
 
 

@@ -270,19 +270,19 @@ def test_offline_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     start = time.perf_counter()
     text = refusal(find_weights, CARD, FILES)
     assert time.perf_counter() - start < 1
-    for words in ("'uni'", "https://huggingface.co/MahmoodLab/UNI", "ask for access", "--weights", "texture"):
+    for words in ("'uni'", "https://huggingface.co/MahmoodLab/UNI", "ask for access", "`weights`", "texture"):
         assert words in text
     assert "ask for access" not in refusal(find_weights, FREE, FILES)
 
 
 def test_an_unknown_host_is_said_soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A hub that cannot be reached costs one knock, not the client's retries of half a minute."""
+    """A hub that cannot be reached costs one request, not the client's retries of half a minute."""
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     start = time.perf_counter()
     assert "cannot be reached" in refusal(find_weights, CARD, FILES)
-    assert time.perf_counter() - start < 2 * weights._KNOCK_S
+    assert time.perf_counter() - start < 2 * weights._TIMEOUT_S
 
 
 @pytest.mark.parametrize(
@@ -296,10 +296,10 @@ def test_an_unknown_host_is_said_soon(monkeypatch: pytest.MonkeyPatch, tmp_path:
     ],
 )
 def test_gated_weights_tell_how_to_ask(hub: Hub, status: int, headers: dict[str, str]) -> None:
-    """However the hub refuses a gated model, the user learns where to ask, how to log in, and of --weights."""
+    """However the hub refuses a gated model, the user learns where to ask, how to log in, and of `weights`."""
     hub.status, hub.headers = status, headers
     text = refusal(find_weights, CARD, FILES)
-    for words in ("gated", "https://huggingface.co/MahmoodLab/UNI", "hf auth login", "--weights FILE"):
+    for words in ("gated", "https://huggingface.co/MahmoodLab/UNI", "hf auth login", "`weights`"):
         assert words in text
 
 

@@ -27,8 +27,8 @@ def chosen_preset(kind: type[Any], preset: str | None) -> Mapping[str, Any]:
     if preset is None:
         return {}
     if preset not in known:
-        has = f"It has {', '.join(known)}." if known else "It has none; leave --preset out."
-        raise UsageError(f"Model '{kind.card.name}' has no preset '{preset}'. {has}")
+        has = f"It has {', '.join(known)}." if known else "It has none; leave `preset` out."
+        raise UsageError(f"'{kind.card.name}' has no preset '{preset}'. {has}")
     return known[preset]
 
 
@@ -47,9 +47,9 @@ def checked(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
         if name not in fields:
             near = difflib.get_close_matches(name, fields, n=2)
             hint = f"Did you mean {' or '.join(near)}?" if near else f"It has {', '.join(fields) or 'none'}."
-            raise UsageError(f"Model '{kind.card.name}' has no option '{name}'. {hint}")
+            raise UsageError(f"'{kind.card.name}' has no option '{name}'. {hint}")
         allowed = _choices(hints[name])
-        values[name] = _fitting(value, allowed, f"Option '{name}' of model '{kind.card.name}'")
+        values[name] = _fitting(value, allowed, f"Option '{name}' of '{kind.card.name}'")
     return values
 
 

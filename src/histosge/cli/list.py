@@ -59,10 +59,10 @@ def _encoders() -> Table:
     rows: list[tuple[str, ...]] = []
     for name, entry in ENCODERS.items():
         card = entry.card
-        views = ", ".join(f"{view.size_um:g}" for view in card.views)
+        patches = ", ".join(f"{patch.size_um:g}" for patch in card.patches)
         access = "needs permission" if card.gated else ("download" if card.source else "built in")
-        rows.append((name, str(card.dim), views, access, card.licence, card.summary))
-    return ("name", "dim", "view µm", "weights", "licence", "summary"), rows
+        rows.append((name, str(card.dim), patches, access, card.licence, card.summary))
+    return ("name", "dim", "patch µm", "weights", "licence", "summary"), rows
 
 
 def _models() -> Table:

@@ -1,4 +1,4 @@
-"""Encoders: windows of tissue in, vectors out.
+"""Encoders: patches of the image in, vectors out.
 
 An encoder is an :class:`EncoderEntry` in ``ENTRIES`` of a module in this folder, or an entry point in the group
 ``histosge.encoders`` of another package. ``timm:NAME`` names any network of timm.
@@ -13,11 +13,11 @@ from typing import Any, cast
 from histosge._runtime.registry import Registry
 from histosge.errors import UsageError
 
-from .base import Encoder, EncoderCard, EncoderEntry, Setup, View
+from .base import Encoder, EncoderCard, EncoderEntry, PatchSize, Setup
 from .timm_any import PREFIX
 from .timm_any import entry as timm_entry
 
-__all__ = ["ENCODERS", "Encoder", "EncoderCard", "EncoderEntry", "Setup", "View", "load_encoder"]
+__all__ = ["ENCODERS", "Encoder", "EncoderCard", "EncoderEntry", "PatchSize", "Setup", "load_encoder"]
 
 
 class _Encoders(Registry[EncoderEntry]):
@@ -40,7 +40,7 @@ ENCODERS = _Encoders("encoder", EncoderCard, [__name__], order=_access)
 
 
 def load_encoder(name: str, setup: Setup = Setup(), *, patch_um: float | None = None) -> Encoder:
-    """Return an encoder that is ready to look.
+    """Return an encoder with its weights loaded.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ def load_encoder(name: str, setup: Setup = Setup(), *, patch_um: float | None = 
     setup
         Device, precision, local weights.
     patch_um
-        Width in µm of the window to look at instead of the encoder's own; where it has several views, the first
-        gets this width and the others keep their proportions to it. The sampling in pixels stays, so that a
-        smaller window is seen at a finer scale than the encoder was trained at.
+        Width of the patch in µm, instead of the encoder's own. Where the encoder reads several patches, the first
+        gets this width and the others keep their proportions to it. The number of pixels stays, so that a smaller
+        patch is read at a finer scale than the encoder was trained at.
 
     Raises
     ------
@@ -59,21 +59,26 @@ def load_encoder(name: str, setup: Setup = Setup(), *, patch_um: float | None = 
         For an unknown name, a width that is not positive, or a missing package.
     WeightsError
         When weights are missing, gated, damaged or of another network.
+
+    Examples
+    --------
+    >>> load_encoder("texture", patch_um=110.0).card.patches[0]
+    PatchSize(size_um=110.0, px=32)
     """
     if patch_um is not None and not (math.isfinite(patch_um) and patch_um > 0):
         raise UsageError(
-            f"Expected a positive view_um, got {patch_um}. A Visium spot is 55 µm wide; try 112."
+            f"`patch_um` must be positive, got {patch_um}. A Visium spot is 55 µm wide; try 112."
         )
     encoder = ENCODERS[name].build(setup)
-    return encoder if patch_um is None else _looking_at(encoder, patch_um)
+    return encoder if patch_um is None else _with_patch(encoder, patch_um)
 
 
-def _looking_at(encoder: Encoder, patch_um: float) -> Encoder:
-    """Return ``encoder`` with its first view ``patch_um`` wide and the others in proportion."""
+def _with_patch(encoder: Encoder, patch_um: float) -> Encoder:
+    """Return ``encoder`` with its first patch ``patch_um`` wide and the others in proportion."""
     card = encoder.card
-    factor = patch_um / card.views[0].size_um
-    views = tuple(View(view.size_um * factor, view.px) for view in card.views)
+    factor = patch_um / card.patches[0].size_um
+    patches = tuple(PatchSize(patch.size_um * factor, patch.px) for patch in card.patches)
     value: Any = encoder
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        raise UsageError(f"Encoder '{card.name}' looks at its own window only; leave view_um out.")
-    return cast(Encoder, dataclasses.replace(value, card=dataclasses.replace(card, views=views)))
+        raise UsageError(f"Encoder '{card.name}' reads patches of one size only; leave `patch_um` out.")
+    return cast(Encoder, dataclasses.replace(value, card=dataclasses.replace(card, patches=patches)))

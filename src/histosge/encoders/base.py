@@ -1,4 +1,4 @@
-"""What an encoder is: a card of facts, and windows of tissue in, vectors out."""
+"""What an encoder is: a card, and a function from patches of the image to vectors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,25 @@ from histosge._runtime.device import Precision
 from histosge._runtime.types import Float32, UInt8
 from histosge.errors import UsageError
 
-__all__ = ["Encoder", "EncoderCard", "EncoderEntry", "Setup", "View"]
+__all__ = ["Encoder", "EncoderCard", "EncoderEntry", "PatchSize", "Setup"]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A square window of tissue, ``size_um`` wide, sampled with ``px`` × ``px`` pixels."""
+class PatchSize:
+    """The size of a square patch of tissue, and the number of pixels it is sampled with.
+
+    Parameters
+    ----------
+    size_um
+        Width in µm.
+    px
+        Width in pixels as the encoder reads it.
+
+    Examples
+    --------
+    >>> PatchSize(112.0, 224).mpp
+    0.5
+    """
 
     size_um: float
     px: int
@@ -26,7 +39,7 @@ class View:
     def __post_init__(self) -> None:
         if not (self.size_um > 0 and self.px >= 1):
             raise UsageError(
-                f"A view needs a positive size in µm and pixels, got {self.size_um} µm and {self.px} px."
+                f"A patch needs a positive size in µm and pixels, got {self.size_um} µm and {self.px} px."
             )
 
     @property
@@ -45,9 +58,9 @@ class EncoderCard:
         As given to ``--encoder``.
     dim
         Length of the vector a location gets.
-    views
-        The windows looked at around each location, largest detail first. Patch models have one, at the size and
-        µm/px they were trained with; ``texture`` has several physical scales.
+    patches
+        Sizes of the patches around a location, finest first. Networks read one, at the size and µm per pixel they were
+        trained with; ``texture`` reads three scales.
     mean, std
         Channel normalisation the network expects, for pixels in [0, 1]; ``None`` where the encoder takes raw RGB.
     licence
@@ -66,7 +79,7 @@ class EncoderCard:
 
     name: str
     dim: int
-    views: tuple[View, ...]
+    patches: tuple[PatchSize, ...]
     mean: tuple[float, float, float] | None
     std: tuple[float, float, float] | None
     licence: str
@@ -98,11 +111,11 @@ class Setup:
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Turns windows of tissue into vectors. Each location's vector depends on that location's windows alone."""
+    """A function from patches to vectors. The vector of a location depends on the patches of that location alone."""
 
     @property
     def card(self) -> EncoderCard:
-        """The facts."""
+        """Describe the encoder."""
         ...
 
     @property
@@ -110,8 +123,8 @@ class Encoder(Protocol):
         """A hash of all that determines the output: card, weights, precision."""
         ...
 
-    def encode(self, windows: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
-        """Return one vector a location; ``windows`` holds one batch of RGB images per view of the card."""
+    def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
+        """Return one vector a location; ``patches`` holds one batch of RGB images for each size of the card."""
         ...
 
 

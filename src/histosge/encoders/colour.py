@@ -10,7 +10,7 @@ import numpy as np
 from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Float32, UInt8
 
-from .base import EncoderCard, EncoderEntry, Setup, View
+from .base import EncoderCard, EncoderEntry, PatchSize, Setup
 
 __all__ = ["CARD", "ENTRIES", "ColourEncoder"]
 
@@ -19,7 +19,7 @@ _VERSION = 1
 CARD = EncoderCard(
     name="colour",
     dim=3,
-    views=(View(55.0, 16),),
+    patches=(PatchSize(55.0, 16),),
     mean=None,
     std=None,
     licence="BSD-3-Clause",
@@ -27,30 +27,30 @@ CARD = EncoderCard(
     source=None,
     revision=None,
     citation="shi2024histosge",
-    summary="Mean red, green and blue of the window, in 0 … 1.",
+    summary="Mean red, green and blue of the patch, in 0 … 1.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ColourEncoder:
-    """The mean colour of a window.
+    """The mean colour of a patch.
 
     Parameters
     ----------
     card
-        The facts; another view gives another width.
+        Describes the encoder; another patch size gives another width.
     """
 
     card: EncoderCard = CARD
 
     @property
     def fingerprint(self) -> str:
-        """A hash of view and version."""
-        return fingerprint(self.card.name, _VERSION, self.card.views)
+        """Hash patch size and version."""
+        return fingerprint(self.card.name, _VERSION, self.card.patches)
 
-    def encode(self, windows: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
+    def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
         """Return the mean of red, green and blue."""
-        (rgb,) = windows
+        (rgb,) = patches
         return np.asarray(rgb.mean(axis=(1, 2), dtype=np.float64) / 255, dtype=np.float32)
 
 

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 from histosge.errors import UsageError, WeightsError
 
-from .base import EncoderCard, EncoderEntry, Setup, View
-from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkEncoder, answer
+from .base import EncoderCard, EncoderEntry, PatchSize, Setup
+from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkEncoder, network_output
 from .weights import Module, Tensor, content_hash, find_weights, read_state
 
 __all__ = ["CONCH", "CONCH15", "ENTRIES", "PackagedNetwork"]
@@ -40,7 +40,7 @@ class PackagedNetwork:
     create
         From the file of weights to the network and what prepares its images.
     tower
-        Prefix of the tensors that a window's vector depends on; every one must be in the file.
+        Prefix of the tensors that the vector of a patch depends on; every one must be in the file.
     readout
         From network and pixels to vectors.
     """
@@ -51,7 +51,7 @@ class PackagedNetwork:
     files: tuple[str, ...]
     create: Callable[[Path], tuple[Module, Any]]
     tower: str = ""
-    readout: Callable[[Module, Tensor], Tensor] = answer
+    readout: Callable[[Module, Tensor], Tensor] = network_output
 
     @property
     def entry(self) -> EncoderEntry:
@@ -74,7 +74,7 @@ class PackagedNetwork:
                 f"Encoder '{name}' needs the package '{self.package}', which is not installed: run `{self.install}`."
             )
         path = find_weights(self.card, self.files, setup.weights)
-        given = frozenset(read_state(path, name))
+        names = frozenset(read_state(path, name))
         try:
             network, transform = self.create(path)
         except (RuntimeError, KeyError, ValueError) as error:
@@ -82,13 +82,13 @@ class PackagedNetwork:
                 f"The package '{self.package}' could not load '{path}' ({type(error).__name__}); "
                 f"give the file published for '{name}'."
             ) from error
-        _refuse_missing(self, network, given, path)
+        _refuse_missing(self, network, names, path)
         mean, std = _normalisation(transform, name)
         return NetworkEncoder(
             # the package is the authority on its own preprocessing
             card=replace(self.card, mean=mean, std=std),
             network=network.eval().requires_grad_(False).float().to(setup.device),
-            px=self.card.views[0].px,
+            px=self.card.patches[0].px,
             weights_hash=content_hash(path),
             device=setup.device,
             precision=setup.precision,
@@ -97,9 +97,9 @@ class PackagedNetwork:
         )
 
 
-def _refuse_missing(spec: PackagedNetwork, network: Module, given: frozenset[str], path: Path) -> None:
+def _refuse_missing(spec: PackagedNetwork, network: Module, names: frozenset[str], path: Path) -> None:
     """Refuse weights that leave part of the tower as it was initialised: the packages load what they find."""
-    missing = [key for key in network.state_dict() if key.startswith(spec.tower) and key not in given]
+    missing = [key for key in network.state_dict() if key.startswith(spec.tower) and key not in names]
     if missing:
         raise WeightsError(
             f"The weights in '{path}' are not those of '{spec.card.name}' ({len(missing)} tensors missing, e.g. "
@@ -142,7 +142,7 @@ CONCH = PackagedNetwork(
         name="conch",
         dim=512,
         # published for tiles of 512 px at 0.5 µm/px, resized
-        views=(View(256.0, 448),),
+        patches=(PatchSize(256.0, 448),),
         mean=_CLIP_MEAN,
         std=_CLIP_STD,
         licence="CC-BY-NC-ND-4.0",
@@ -164,7 +164,7 @@ CONCH15 = PackagedNetwork(
     card=EncoderCard(
         name="conch15",
         dim=768,
-        views=(View(256.0, 448),),
+        patches=(PatchSize(256.0, 448),),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence="CC-BY-NC-ND-4.0",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from .base import EncoderCard, View
+from .base import EncoderCard, PatchSize
 from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
 from .weights import Module, State, Tensor
 
@@ -16,7 +16,7 @@ _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)\.")
 
 
 def _pooled(network: Module, pixels: Tensor) -> Tensor:
-    """Return the mean over the window of the last features."""
+    """Return the last features, averaged over the patch."""
     vectors: Tensor = network.forward_features(pixels).float().mean(dim=(2, 3))
     return vectors
 
@@ -29,7 +29,7 @@ DENSENET121 = NetworkSpec(
     card=EncoderCard(
         name="densenet121",
         dim=1024,
-        views=(View(112.0, 224),),
+        patches=(PatchSize(112.0, 224),),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence="Apache-2.0 as republished, BSD-3-Clause in torchvision",

@@ -1,4 +1,4 @@
-"""Looking: from places on a slide to one vector each, in bounded memory."""
+"""Image features: one vector for every location on a slide, in bounded memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["embed"]
 
 Progress: TypeAlias = "Callable[[int, int, str], None]"
 
-# rows looked at, and kept, at once. Networks take about a second a window on a laptop: a kill costs a minute
+# rows encoded, and stored, at once. Networks take about a second a patch on a laptop: a kill costs a minute
 _ROWS_BUILT_IN, _ROWS_NETWORK = 512, 64
 
 
@@ -36,20 +36,20 @@ def embed(
     channel_order: Literal["rgb", "bgr"] = "rgb",
     progress: Progress | None = None,
 ) -> FeatureRows:
-    """Return one vector a place.
+    """Return the image features of each location.
 
     Parameters
     ----------
     slide
         The image.
     xy_um
-        Places.
+        Locations, µm.
     encoder
-        What looks.
+        Encoder with its weights loaded.
     store
-        Where to keep the vectors; vectors found there are not computed again. ``None`` keeps them in memory.
+        Where to keep the vectors; stored vectors are not computed again. ``None`` keeps them in memory.
     channel_order
-        ``"bgr"`` shows the encoder red as blue, as the published code of HisToSGE does.
+        ``"bgr"`` passes red as blue, as the published code of HisToSGE does.
     progress
         Called with (done, total, text) after each chunk.
 
@@ -64,63 +64,65 @@ def embed(
     OutputError
         When the store's disk is full; what was written stays, and the next call goes on from there.
     """
-    views = [PatchSource(slide, xy_um, view.size_um, view.px, channel_order) for view in encoder.card.views]
+    sources = [
+        PatchSource(slide, xy_um, size.size_um, size.px, channel_order) for size in encoder.card.patches
+    ]
     chunk_rows = _ROWS_BUILT_IN if encoder.card.source is None else _ROWS_NETWORK
     if store is None:
-        found = np.empty((len(xy_um), encoder.card.dim), dtype=np.float32)
+        features = np.empty((len(xy_um), encoder.card.dim), dtype=np.float32)
         chunks = [slice(start, start + chunk_rows) for start in range(0, len(xy_um), chunk_rows)]
-        for rows, vectors in _looked(views, encoder, chunks, progress):
-            found[rows] = vectors
-        return found
-    key = fingerprint(encoder.fingerprint, [view.fingerprint for view in views])
+        for rows, vectors in _encoded(sources, encoder, chunks, progress):
+            features[rows] = vectors
+        return features
+    key = fingerprint(encoder.fingerprint, [source.fingerprint for source in sources])
     shelf = store.shelf(
-        key, (len(xy_um), encoder.card.dim), chunk_rows=chunk_rows, summary=_facts(encoder, slide)
+        key, (len(xy_um), encoder.card.dim), chunk_rows=chunk_rows, summary=_metadata(encoder, slide)
     )
     missing = shelf.missing()
-    pieces = _looked(views, encoder, [shelf.rows_of(chunk) for chunk in missing], progress)
+    pieces = _encoded(sources, encoder, [shelf.rows_of(chunk) for chunk in missing], progress)
     for chunk, (_, vectors) in zip(missing, pieces, strict=True):
         shelf.put(chunk, vectors)
     return shelf.rows()
 
 
-def _facts(encoder: Encoder, slide: SlideImage) -> dict[str, object]:
+def _metadata(encoder: Encoder, slide: SlideImage) -> dict[str, object]:
     """Return what is kept beside the features."""
     return {"encoder": asdict(encoder.card), "slide": slide.fingerprint, "image_mpp": slide.mpp}
 
 
-def _looked(
-    views: list[PatchSource], encoder: Encoder, chunks: list[slice], progress: Progress | None
+def _encoded(
+    sources: list[PatchSource], encoder: Encoder, chunks: list[slice], progress: Progress | None
 ) -> Iterator[tuple[slice, Float32[np.ndarray, "m d"]]]:
-    """Encode chunk after chunk; the windows of the next one are read meanwhile."""
-    total = sum(len(range(*rows.indices(len(views[0])))) for rows in chunks)
+    """Encode chunk after chunk; the patches of the next one are read meanwhile."""
+    total = sum(len(range(*rows.indices(len(sources[0])))) for rows in chunks)
     done = 0
     with ThreadPoolExecutor(1) as reader:
         # one chunk ahead, not more: memory stays bounded
         ahead = None
         for rows, following in zip(chunks, [*chunks[1:], None], strict=False):
-            windows = (ahead or reader.submit(_windows, views, rows)).result()
-            ahead = None if following is None else reader.submit(_windows, views, following)
-            vectors = _checked(encoder, encoder.encode(windows), len(windows[0]))
+            patches = (ahead or reader.submit(_read, sources, rows)).result()
+            ahead = None if following is None else reader.submit(_read, sources, following)
+            vectors = _checked(encoder, encoder.encode(patches), len(patches[0]))
             done += len(vectors)
             if progress is not None:
-                progress(done, total, f"looking with {encoder.card.name}")
+                progress(done, total, f"image features · {encoder.card.name}")
             yield rows, vectors
 
 
-def _windows(views: list[PatchSource], rows: slice) -> list[Array]:
-    return [view[rows] for view in views]
+def _read(sources: list[PatchSource], rows: slice) -> list[Array]:
+    return [source[rows] for source in sources]
 
 
 def _checked(encoder: Encoder, vectors: Array, n: int) -> Array:
     """Refuse vectors that are not what the card says."""
     if vectors.shape != (n, encoder.card.dim):
         raise DataError(
-            f"Encoder '{encoder.card.name}' was to return {(n, encoder.card.dim)}, it returned {vectors.shape}. "
-            "Its card and its network do not belong together."
+            f"Encoder '{encoder.card.name}' must return an array of shape {(n, encoder.card.dim)}, "
+            f"got {vectors.shape}. Correct the `dim` of its card."
         )
     if not np.isfinite(vectors).all():
         raise DataError(
             f"Encoder '{encoder.card.name}' returned NaN or infinity. Its weights may be damaged; with bf16, try "
-            "--precision fp32."
+            "`precision` fp32."
         )
     return vectors

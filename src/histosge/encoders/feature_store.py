@@ -1,4 +1,4 @@
-"""Features on disk: computed once, found again by what they are made of, resumable after a kill."""
+"""Features on disk: computed once, rows again by what they are made of, resumable after a kill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ARRAY = "features"
 
 @dataclass(frozen=True, slots=True)
 class FeatureStore:
-    """A folder with one zarr group for each set of features, named by the hash of image, encoder and places.
+    """A folder with one zarr group for each set of features, named by the hash of image, encoder and locations.
 
     Two processes may fill the same set at once: they write the same chunks.
 
@@ -37,7 +37,7 @@ class FeatureStore:
     def shelf(
         self, key: str, shape: tuple[int, int], *, chunk_rows: int, summary: Mapping[str, Any]
     ) -> Shelf:
-        """Return the place of one set of features, created where it is not yet there.
+        """Return one set of features, created where it is not yet there.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class FeatureStore:
             if not (path / _ARRAY / "zarr.json").exists():
                 path.mkdir(parents=True, exist_ok=True)
                 group = zarr.open_group(path, mode="a", attributes=dict(summary))
-                # a chunk that is missing must not look like features: hence NaN. Features hardly compress.
+                # a chunk that is missing must not be taken for features: hence NaN. Features hardly compress.
                 group.create_array(
                     _ARRAY,
                     shape=shape,
@@ -82,7 +82,7 @@ class Shelf:
     """One set of features, filled chunk by chunk.
 
     A chunk counts as done once its line is in the journal, which is written after it; the line holds a hash of its
-    content, so that chunks that were cut off, lost or damaged are told from good ones and made again.
+    content, so that chunks that were cut off, lost or damaged are recognised and computed again.
 
     Parameters
     ----------
@@ -172,12 +172,12 @@ class StoredRows:
         """
         try:
             array = _open(self.path)
-            found = array[index] if isinstance(index, slice) else array.oindex[np.asarray(index)]
+            rows = array[index] if isinstance(index, slice) else array.oindex[np.asarray(index)]
         except (ValueError, OSError, RuntimeError) as error:
             raise DataError(
                 f"The features in '{self.path}' are damaged ({error}). Delete that folder."
             ) from error
-        return np.asarray(found, dtype=np.float32)
+        return np.asarray(rows, dtype=np.float32)
 
 
 def _open(path: Path) -> Any:

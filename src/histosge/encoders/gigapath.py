@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .base import EncoderCard, View
+from .base import EncoderCard, PatchSize
 from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
 
 __all__ = ["ENTRIES", "GIGAPATH"]
@@ -13,8 +13,8 @@ GIGAPATH = NetworkSpec(
     card=EncoderCard(
         name="gigapath",
         dim=1536,
-        # published for tiles of 256 px at 0.5 µm/px of whose middle the network sees 224 px: the same window
-        views=(View(112.0, 224),),
+        # published for tiles of 256 px at 0.5 µm/px of whose middle the network reads 224 px: the same patch
+        patches=(PatchSize(112.0, 224),),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence="the authors' own terms, for research; not verified",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .base import EncoderCard, View
+from .base import EncoderCard, PatchSize
 from .network import NetworkSpec, timm_network
 
 __all__ = ["ENTRIES", "HOPTIMUS0", "HOPTIMUS1"]
@@ -26,7 +26,7 @@ HOPTIMUS0 = NetworkSpec(
     card=EncoderCard(
         name="hoptimus0",
         dim=1536,
-        views=(View(112.0, 224),),
+        patches=(PatchSize(112.0, 224),),
         mean=_MEAN,
         std=_STD,
         licence="Apache-2.0; not verified",
@@ -46,7 +46,7 @@ HOPTIMUS1 = NetworkSpec(
     card=EncoderCard(
         name="hoptimus1",
         dim=1536,
-        views=(View(112.0, 224),),
+        patches=(PatchSize(112.0, 224),),
         mean=_MEAN,
         std=_STD,
         licence="CC-BY-NC-ND-4.0; not verified",

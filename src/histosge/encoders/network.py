@@ -1,4 +1,4 @@
-"""The one encoder that PyTorch stands behind: normalise, batch, run, read out."""
+"""Encoders that are PyTorch networks: normalise, batch, run, read out."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Interpolation: TypeAlias = Literal["bilinear", "bicubic"]
 
-# bounds memory whatever batch the caller hands over; more windows at once are no faster on a CPU
+# bounds memory whatever batch the caller hands over; more patches at once are no faster on a CPU
 _AT_ONCE = 32
 
 
-def answer(network: Module, pixels: Tensor) -> Tensor:
-    """Return what the network returns."""
+def network_output(network: Module, pixels: Tensor) -> Tensor:
+    """Return the output of the network."""
     vectors: Tensor = network(pixels)
     return vectors
 
@@ -69,7 +69,7 @@ def timm_network(architecture: str, *, swiglu: bool = False, **options: Any) -> 
 
 
 def normalise(
-    windows: UInt8[np.ndarray, "b h w 3"],
+    patches: UInt8[np.ndarray, "b h w 3"],
     px: int,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
@@ -77,15 +77,15 @@ def normalise(
     interpolation: Interpolation = "bilinear",
     device: str = "cpu",
 ) -> Tensor:
-    """Return windows as a network wants them: b × 3 × px × px, resized where needed, centred and scaled.
+    """Return patches as a network reads them: b × 3 × px × px, resized where needed, centred and scaled.
 
-    The whole window is resized, with antialiasing: the window *is* what the network sees, and no border is
-    cropped. Values stay within [0, 1] before ``mean`` is taken off, also where bicubic resizing would overshoot.
+    The whole patch is resized, with antialiasing; no border is cropped. Values are clipped to [0, 1] before ``mean``
+    is subtracted, as bicubic resizing overshoots.
     """
     import torch
     from torch.nn.functional import interpolate
 
-    pixels = torch.from_numpy(np.array(windows)).to(device).permute(0, 3, 1, 2).float() / 255
+    pixels = torch.from_numpy(np.array(patches)).to(device).permute(0, 3, 1, 2).float() / 255
     if pixels.shape[-1] != px:
         pixels = interpolate(pixels, (px, px), mode=interpolation, antialias=True, align_corners=False)
         pixels = pixels.clamp(0, 1)
@@ -98,14 +98,14 @@ def normalise(
 class NetworkEncoder:
     """A PyTorch network as an :class:`~histosge.encoders.base.Encoder`.
 
-    A window's vector depends on that window alone: the network is in evaluation mode. Companions in a batch can
+    The vector of a patch depends on that patch alone: the network is in evaluation mode. Other patches of a batch can
     change the order of summation inside a matrix product, which moves a vector by about 1e-6 of its length in
     fp32; the same batch gives the same bits on a CPU.
 
     Parameters
     ----------
     card
-        The facts; its views may be replaced, as the window is resized to ``px`` in any case.
+        Describes the encoder; its patch size may be replaced, as patches are resized to ``px`` in any case.
     network
         In evaluation mode, on ``device``, without gradients.
     px
@@ -115,9 +115,9 @@ class NetworkEncoder:
     device, precision
         Where it runs, and whether under bf16 autocast.
     readout
-        From the network and normalised pixels to one vector a window.
+        From the network and normalised pixels to one vector a patch.
     interpolation
-        How windows of another size are resized.
+        How patches of another size are resized.
     """
 
     card: EncoderCard
@@ -126,42 +126,42 @@ class NetworkEncoder:
     weights_hash: str
     device: str = "cpu"
     precision: Precision = "fp32"
-    readout: Callable[[Module, Tensor], Tensor] = field(default=answer, repr=False, compare=False)
+    readout: Callable[[Module, Tensor], Tensor] = field(default=network_output, repr=False, compare=False)
     interpolation: Interpolation = "bilinear"
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that determines the output: card, weights, precision, resizing."""
+        """Hash all that determines the output: card, weights, precision, resizing."""
         return fingerprint(self.card, self.weights_hash, self.precision, self.px, self.interpolation)
 
-    def encode(self, windows: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
-        """Return one vector a window, for one batch of square RGB windows of any size in pixels.
+    def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
+        """Return one vector a patch, for one batch of square RGB patches of any size in pixels.
 
         Raises
         ------
         UsageError
-            When there is not one batch of square windows.
+            When there is not one batch of square patches.
         WeightsError
             When the network's vectors are not as long as the card says.
         """
-        if len(windows) != 1 or windows[0].shape[1] != windows[0].shape[2]:
-            shapes = [batch.shape for batch in windows]
-            raise UsageError(f"'{self.card.name}' looks at one batch of square windows, got shapes {shapes}.")
-        batch = windows[0]
+        if len(patches) != 1 or patches[0].shape[1] != patches[0].shape[2]:
+            shapes = [batch.shape for batch in patches]
+            raise UsageError(f"'{self.card.name}' encodes one batch of square patches, got shapes {shapes}.")
+        batch = patches[0]
         vectors = np.empty((len(batch), self.card.dim), dtype=np.float32)
         for start in range(0, len(batch), _AT_ONCE):
             rows = slice(start, start + _AT_ONCE)
             vectors[rows] = self._run(batch[rows])
         return vectors
 
-    def _run(self, windows: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
+    def _run(self, patches: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
         import torch
 
         card = self.card
         kind = torch.device(self.device).type
         with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16"):
             pixels = normalise(
-                windows,
+                patches,
                 self.px,
                 card.mean or (0.0, 0.0, 0.0),
                 card.std or (1.0, 1.0, 1.0),
@@ -169,9 +169,9 @@ class NetworkEncoder:
                 device=self.device,
             )
             vectors = self.readout(self.network, pixels).float().cpu().numpy()
-        if vectors.shape != (len(windows), card.dim):
+        if vectors.shape != (len(patches), card.dim):
             raise WeightsError(
-                f"Expected {card.dim} numbers a window from '{card.name}', got an array of shape {vectors.shape}; "
+                f"Expected {card.dim} numbers a patch from '{card.name}', got an array of shape {vectors.shape}; "
                 "give the weights published for it."
             )
         return np.asarray(vectors, dtype=np.float32)
@@ -179,12 +179,12 @@ class NetworkEncoder:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """How to make one encoder from published weights; calling it makes it.
+    """A network encoder and its published weights; calling it loads them.
 
     Parameters
     ----------
     card
-        The facts.
+        Describes the encoder.
     network
         Makes the bare network on PyTorch's current default device; keyword arguments override options of the
         architecture, which lets tests make it shallow.
@@ -201,7 +201,7 @@ class NetworkSpec:
     card: EncoderCard
     network: Callable[..., Module]
     files: tuple[str, ...]
-    readout: Callable[[Module, Tensor], Tensor] = answer
+    readout: Callable[[Module, Tensor], Tensor] = network_output
     convert: Callable[[State], State] = unchanged
     interpolation: Interpolation = "bilinear"
 
@@ -229,7 +229,7 @@ class NetworkSpec:
         return NetworkEncoder(
             card=self.card,
             network=network.eval().requires_grad_(False).to(setup.device),
-            px=self.card.views[0].px,
+            px=self.card.patches[0].px,
             weights_hash=content_hash(path),
             device=setup.device,
             precision=setup.precision,

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import Any
 
-from .base import EncoderCard, View
+from .base import EncoderCard, PatchSize
 from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
 from .weights import Module, State, Tensor
 
@@ -67,7 +67,7 @@ PHIKON = NetworkSpec(
     card=EncoderCard(
         name="phikon",
         dim=768,
-        views=(View(112.0, 224),),
+        patches=(PatchSize(112.0, 224),),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence=_LICENCE,
@@ -86,7 +86,7 @@ PHIKON2 = NetworkSpec(
     card=EncoderCard(
         name="phikon2",
         dim=1024,
-        views=(View(112.0, 224),),
+        patches=(PatchSize(112.0, 224),),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence=f"{_LICENCE}; whether access is gated is not verified",

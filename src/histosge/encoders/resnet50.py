@@ -1,10 +1,10 @@
-"""ResNet-50 trained on photographs: the freely available yardstick, up to its third stage."""
+"""ResNet-50 trained on photographs: freely available, up to its third stage."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from .base import EncoderCard, View
+from .base import EncoderCard, PatchSize
 from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
 from .weights import Module, Tensor
 
@@ -12,10 +12,10 @@ __all__ = ["ENTRIES", "RESNET50"]
 
 
 def _third_stage(network: Module, pixels: Tensor) -> Tensor:
-    """Return the mean over the window of what the third stage finds."""
-    found = network.act1(network.bn1(network.conv1(pixels)))
-    found = network.layer3(network.layer2(network.layer1(network.maxpool(found))))
-    vectors: Tensor = found.float().mean(dim=(2, 3))
+    """Return the output of the third stage, averaged over the patch."""
+    maps = network.act1(network.bn1(network.conv1(pixels)))
+    maps = network.layer3(network.layer2(network.layer1(network.maxpool(maps))))
+    vectors: Tensor = maps.float().mean(dim=(2, 3))
     return vectors
 
 
@@ -23,7 +23,7 @@ RESNET50 = NetworkSpec(
     card=EncoderCard(
         name="resnet50",
         dim=1024,
-        views=(View(112.0, 224),),
+        patches=(PatchSize(112.0, 224),),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence="BSD-3-Clause",

@@ -1,4 +1,4 @@
-"""Colour and local texture at several physical scales: eyes that need no weights and no permission."""
+"""Colour and local texture at three physical scales; no weights, no download."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array, Float32, UInt8
 from histosge.errors import DataError
 
-from .base import EncoderCard, EncoderEntry, Setup, View
+from .base import EncoderCard, EncoderEntry, PatchSize, Setup
 
 __all__ = ["CARD", "ENTRIES", "TextureEncoder"]
 
@@ -26,14 +26,14 @@ _PERCENTILES = (10.0, 50.0, 90.0)
 # grey values that differ by less are called equal by the local binary patterns: sensor noise
 _FLAT = 2.0 / 255
 
-# per view: 6 RGB, 6 HED, 6 HSV, 6 percentiles, 2 × (4 variograms + 4 gradients), 10 patterns
-_PER_VIEW = 6 + 6 + 6 + 6 + 2 * 8 + 10
-_VIEWS = (View(55.0, 32), View(110.0, 32), View(220.0, 32))
+# per patch: 6 RGB, 6 HED, 6 HSV, 6 percentiles, 2 × (4 variograms + 4 gradients), 10 patterns
+_PER_PATCH = 6 + 6 + 6 + 6 + 2 * 8 + 10
+_PATCHES = (PatchSize(55.0, 32), PatchSize(110.0, 32), PatchSize(220.0, 32))
 
 CARD = EncoderCard(
     name="texture",
-    dim=_PER_VIEW * len(_VIEWS),
-    views=_VIEWS,
+    dim=_PER_PATCH * len(_PATCHES),
+    patches=_PATCHES,
     mean=None,
     std=None,
     licence="BSD-3-Clause",
@@ -47,49 +47,49 @@ CARD = EncoderCard(
 
 @dataclass(frozen=True, slots=True)
 class TextureEncoder:
-    """Statistics of windows that do not change when the tissue is turned by 90° or mirrored.
+    """Statistics of patches that do not change when the tissue is turned by 90° or mirrored.
 
-    In each view: mean and standard deviation of R, G, B, of haematoxylin, eosin and residual stain density (Ruifrok
-    & Johnston 2001), and of hue (as a vector weighted by saturation), saturation and value; percentiles of
+    For each patch size: mean and standard deviation of R, G, B, of haematoxylin, eosin and residual stain density
+    (Ruifrok & Johnston 2001), and of hue (as a vector weighted by saturation), saturation and value; percentiles of
     haematoxylin and of grey; of both, madograms (mean absolute difference at 1, 2, 4, 8 pixels), gradient strength
     and the coherence of its directions; and the histogram of rotation-invariant uniform local binary patterns
     (Ojala et al. 2002).
 
-    Every number is computed window by window in a fixed order, so that the same window gives the same bits in any
+    Every number is computed patch by patch in a fixed order, so that the same patch gives the same bits in any
     batch.
 
     Parameters
     ----------
     card
-        The facts; other views give other scales.
+        Describes the encoder; other patch sizes give other scales.
     """
 
     card: EncoderCard = CARD
 
     @property
     def fingerprint(self) -> str:
-        """A hash of views and version."""
-        return fingerprint(self.card.name, _VERSION, self.card.views)
+        """Hash patch sizes and version."""
+        return fingerprint(self.card.name, _VERSION, self.card.patches)
 
-    def encode(self, windows: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
-        """Return the statistics of all views, side by side.
+    def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
+        """Return the statistics of all patch sizes, side by side.
 
         Raises
         ------
         DataError
-            When the number of views is not the card's.
+            When the number of patch sizes is not the card's.
         """
-        if len(windows) != len(self.card.views):
-            raise DataError(f"Expected windows of {len(self.card.views)} views, got {len(windows)}.")
+        if len(patches) != len(self.card.patches):
+            raise DataError(f"Expected patches of {len(self.card.patches)} sizes, got {len(patches)}.")
         parts = []
-        for start in range(0, len(windows[0]), _AT_ONCE):
-            views = [statistics(view[start : start + _AT_ONCE]) for view in windows]
-            parts.append(np.concatenate(views, axis=1))
+        for start in range(0, len(patches[0]), _AT_ONCE):
+            scales = [statistics(batch[start : start + _AT_ONCE]) for batch in patches]
+            parts.append(np.concatenate(scales, axis=1))
         return np.concatenate(parts) if parts else np.empty((0, self.card.dim), dtype=np.float32)
 
 
 def statistics(rgb: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
-    """Return the numbers of one view, one row a window."""
+    """Return the statistics of patches of one size, one row a patch."""
     # planes first: each is contiguous
     red, green, blue = np.ascontiguousarray(np.moveaxis(rgb, 3, 0)).astype(np.float32) / np.float32(255)
     grey = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
@@ -107,12 +107,12 @@ def _flat(plane: Array) -> Array:
 
 def _moments(*planes: Array) -> list[Array]:
     """Return mean and standard deviation of each plane."""
-    found = []
+    columns = []
     for plane in planes:
         values = _flat(plane)
         mean = values.mean(axis=1)
-        found += [mean, np.sqrt(np.maximum((values * values).mean(axis=1) - mean * mean, 0))]
-    return found
+        columns += [mean, np.sqrt(np.maximum((values * values).mean(axis=1) - mean * mean, 0))]
+    return columns
 
 
 def _stains(red: Array, green: Array, blue: Array) -> list[Array]:
@@ -144,12 +144,12 @@ def _percentiles(plane: Array) -> list[Array]:
 
 def _madograms(plane: Array) -> list[Array]:
     """Return the mean absolute difference of pixels at several distances, both directions together."""
-    found = []
+    columns = []
     for distance in _DISTANCES_PX:
         down = np.abs(plane[:, distance:, :] - plane[:, :-distance, :])
         right = np.abs(plane[:, :, distance:] - plane[:, :, :-distance])
-        found.append(np.float32(0.5) * (_flat(down).mean(axis=1) + _flat(right).mean(axis=1)))
-    return found
+        columns.append(np.float32(0.5) * (_flat(down).mean(axis=1) + _flat(right).mean(axis=1)))
+    return columns
 
 
 def _gradients(plane: Array) -> list[Array]:

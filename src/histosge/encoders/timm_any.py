@@ -8,7 +8,7 @@ from typing import Any
 
 from histosge.errors import UsageError, WeightsError
 
-from .base import EncoderCard, EncoderEntry, Setup, View
+from .base import EncoderCard, EncoderEntry, PatchSize, Setup
 from .network import Interpolation, NetworkEncoder
 from .weights import content_hash, find_weights, read_state
 
@@ -16,7 +16,7 @@ __all__ = ["PREFIX", "TimmNetwork", "entry"]
 
 PREFIX = "timm:"
 
-# these networks know no scale of tissue; histology is most often shown to networks at 20×
+# these networks have no scale of tissue; networks for histology are most often trained at 20×
 _MPP = 0.5
 
 
@@ -27,7 +27,7 @@ class TimmNetwork:
     Parameters
     ----------
     card
-        Derived from what timm knows of the weights.
+        Derived from timm's metadata of the weights.
     architecture
         timm's name, with its tag.
     interpolation
@@ -55,7 +55,7 @@ class TimmNetwork:
         if setup.weights is None and config.hf_hub_id is None:
             where = f"fetch {config.url} and give it" if config.url else "give your own"
             raise WeightsError(
-                f"timm has no weights of '{self.architecture}' on the hub: {where} with --weights FILE."
+                f"timm has no weights of '{self.architecture}' on the hub: {where} as `weights`."
             )
         named = (config.hf_hub_filename,) if config.hf_hub_filename else ()
         path = find_weights(card, (*named, "model.safetensors", "pytorch_model.bin"), setup.weights)
@@ -73,7 +73,7 @@ class TimmNetwork:
         return NetworkEncoder(
             card=card,
             network=network.eval().requires_grad_(False).float().to(setup.device),
-            px=card.views[0].px,
+            px=card.patches[0].px,
             weights_hash=content_hash(path),
             device=setup.device,
             precision=setup.precision,
@@ -87,7 +87,7 @@ def entry(name: str) -> EncoderEntry:
     Raises
     ------
     UsageError
-        When timm has no such network, or it does not look at RGB images.
+        When timm has no such network, or it does not take RGB images.
     """
     architecture = name.removeprefix(PREFIX)
     config = _config(architecture)
@@ -100,7 +100,7 @@ def entry(name: str) -> EncoderEntry:
     card = EncoderCard(
         name=name,
         dim=_dim(architecture, height),
-        views=(View(height * _MPP, height),),
+        patches=(PatchSize(height * _MPP, height),),
         mean=tuple(config.mean),
         std=tuple(config.std),
         licence=config.license or "not stated by timm",
@@ -132,7 +132,7 @@ def _config(architecture: str) -> Any:
 
 
 def _dim(architecture: str, px: int) -> int:
-    """Return how many numbers the network gives a window, without computing any."""
+    """Return how many numbers the network gives a patch, without computing any."""
     import timm
     import torch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .base import EncoderCard, View
+from .base import EncoderCard, PatchSize
 from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
 
 __all__ = ["ENTRIES", "UNI"]
@@ -13,7 +13,7 @@ UNI = NetworkSpec(
     card=EncoderCard(
         name="uni",
         dim=1024,
-        views=(View(112.0, 224),),
+        patches=(PatchSize(112.0, 224),),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence="CC-BY-NC-ND-4.0 and terms of use that count features and models trained on them as derivatives",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .base import EncoderCard, View
+from .base import EncoderCard, PatchSize
 from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, timm_network
 from .weights import Module, Tensor
 
@@ -38,7 +38,7 @@ VIRCHOW = NetworkSpec(
     card=EncoderCard(
         name="virchow",
         dim=2560,
-        views=(View(112.0, 224),),
+        patches=(PatchSize(112.0, 224),),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence="Apache-2.0",
@@ -58,7 +58,7 @@ VIRCHOW2 = NetworkSpec(
     card=EncoderCard(
         name="virchow2",
         dim=2560,
-        views=(View(112.0, 224),),
+        patches=(PatchSize(112.0, 224),),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence="CC-BY-NC-ND-4.0",

@@ -1,4 +1,4 @@
-"""Finding, reading and strictly loading an encoder's weights; every failure is one sentence with what to do.
+"""Finding, reading and strictly loading an encoder's weights; every failure is one sentence that states what to do.
 
 Weights come from a file of the user's, or from the Hugging Face hub with the user's own login, which
 ``huggingface_hub`` keeps and this package never sees. Nothing here ever falls back to random weights.
@@ -55,8 +55,8 @@ _TORCH_SUFFIXES = (".bin", ".pth", ".pt", ".ckpt")
 # published layouts nest the file, e.g. assets/ckpts/uni/pytorch_model.bin or snapshots/<revision>/…
 _DEEPEST = 4
 
-# without a network the hub's own retries take half a minute; one knock at its door is enough
-_KNOCK_S = 5.0
+# without a network the hub's own retries take half a minute; one request is enough
+_TIMEOUT_S = 5.0
 
 # what torch.load raises for damaged files, depending on where the damage is
 _UNREADABLE = (
@@ -88,7 +88,7 @@ def find_weights(card: EncoderCard, files: tuple[str, ...], local: Path | None =
     Raises
     ------
     WeightsError
-        When they cannot be had; the sentence tells how to get them.
+        When they cannot be had; the message states how to get them.
     """
     if local is not None:
         return _local(card, files, local.expanduser())
@@ -142,8 +142,8 @@ def load_strictly(network: Module, state: State, *, name: str, path: Path) -> No
     WeightsError
         When the file belongs to another network.
     """
-    wanted = network.state_dict()
-    faults = _disagreements(wanted, state)
+    expected = network.state_dict()
+    faults = _disagreements(expected, state)
     if faults:
         raise WeightsError(
             f"The weights in '{path}' are not those of '{name}' ({faults}); give the file published for '{name}'."
@@ -155,19 +155,19 @@ def load_strictly(network: Module, state: State, *, name: str, path: Path) -> No
         raise WeightsError(f"'{name}' needs values that its weights do not hold, such as '{absent[0]}'.")
 
 
-def _disagreements(wanted: State, state: State) -> str:
+def _disagreements(expected: State, state: State) -> str:
     """Return in a few words how two sets of named shapes differ; empty where they agree."""
     # PyTorch fills this counter in, and old files lack it
-    missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
-    extra = [key for key in state if key not in wanted]
-    shapes = [key for key in wanted if key in state and wanted[key].shape != state[key].shape]
+    missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
+    extra = [key for key in state if key not in expected]
+    shapes = [key for key in expected if key in state and expected[key].shape != state[key].shape]
     parts = []
     if missing:
         parts.append(f"{len(missing)} tensors missing, e.g. '{missing[0]}'")
     if extra:
         parts.append(f"{len(extra)} unexpected, e.g. '{extra[0]}'")
     if shapes:
-        got, want = tuple(state[shapes[0]].shape), tuple(wanted[shapes[0]].shape)
+        got, want = tuple(state[shapes[0]].shape), tuple(expected[shapes[0]].shape)
         parts.append(f"{len(shapes)} of another shape, e.g. '{shapes[0]}' {got} instead of {want}")
     return ", ".join(parts)
 
@@ -239,14 +239,14 @@ def _local(card: EncoderCard, files: tuple[str, ...], path: Path) -> Path:
         raise WeightsError(f"Expected the weights of '{card.name}' at '{path}', but there is no such file.")
     for depth in range(_DEEPEST + 1):
         for file in files:
-            found = sorted(match for match in path.glob("*/" * depth + file) if match.is_file())
-            if len(found) > 1:
+            matches = sorted(match for match in path.glob("*/" * depth + file) if match.is_file())
+            if len(matches) > 1:
                 raise WeightsError(
-                    f"Expected one {file} of '{card.name}' in '{path}', found {len(found)}: "
-                    f"name the file itself, such as '{found[0]}'."
+                    f"Expected one {file} of '{card.name}' in '{path}', found {len(matches)}: "
+                    f"name the file itself, such as '{matches[0]}'."
                 )
-            if found:
-                return found[0]
+            if matches:
+                return matches[0]
     raise WeightsError(f"Expected {' or '.join(files)} of '{card.name}' in the folder '{path}', found none.")
 
 
@@ -256,9 +256,9 @@ def _cached(card: EncoderCard, files: tuple[str, ...]) -> Path | None:
     if card.source is None or "://" in card.source:
         return None
     for file in files:
-        found = try_to_load_from_cache(card.source, file, revision=card.revision)
-        if isinstance(found, str):
-            return Path(found)
+        cached = try_to_load_from_cache(card.source, file, revision=card.revision)
+        if isinstance(cached, str):
+            return Path(cached)
     return None
 
 
@@ -274,7 +274,7 @@ def _download(card: EncoderCard, files: tuple[str, ...]) -> Path:
     )
     from huggingface_hub.errors import HTTPError as TransportError
 
-    if not _hub_answers():
+    if not _hub_is_reachable():
         raise WeightsError(_unreachable(card, files))
     for file in files:
         try:
@@ -298,14 +298,14 @@ def _download(card: EncoderCard, files: tuple[str, ...]) -> Path:
     raise WeightsError(_gone(card, files))
 
 
-def _hub_answers() -> bool:
-    """Knock once at the hub's door; whatever it answers, it is there."""
+def _hub_is_reachable() -> bool:
+    """Ask the hub once; any reply, an HTTP error included, means that it is reachable."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return False
     try:
-        with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=_KNOCK_S):
+        with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=_TIMEOUT_S):
             return True
     except HTTPError:
         return True
@@ -323,7 +323,7 @@ def _page(card: EncoderCard) -> str:
 def _refused(card: EncoderCard) -> str:
     return (
         f"The weights of '{card.name}' are gated: ask for access at {_page(card)} with your own account, "
-        "run `hf auth login`, and try again, or give a file you have with --weights FILE."
+        "run `hf auth login`, and try again, or give the path of a file you have as `weights`."
     )
 
 
@@ -331,15 +331,15 @@ def _unreachable(card: EncoderCard, files: tuple[str, ...]) -> str:
     asking = " (ask for access there first)" if card.gated else ""
     return (
         f"The weights of '{card.name}' are not on this machine and the Hugging Face hub cannot be reached: "
-        f"go online, or fetch {files[0]} from {_page(card)}{asking} elsewhere and give it with --weights FILE, "
-        "or use --encoder texture, which needs none."
+        f"go online, or fetch {files[0]} from {_page(card)}{asking} "
+        "on another computer and give its path as `weights`, or take the `encoder` texture, which needs none."
     )
 
 
 def _gone(card: EncoderCard, files: tuple[str, ...]) -> str:
     return (
         f"The hub has no {' or '.join(files)} of '{card.name}' at {_page(card)}: "
-        "give the file you have with --weights FILE."
+        "give the path of the file you have as `weights`."
     )
 
 
@@ -349,7 +349,7 @@ def _http(card: EncoderCard, files: tuple[str, ...], error: Any) -> str:
         return _refused(card)
     return (
         f"The hub did not hand out the weights of '{card.name}' (HTTP status {status}): try again later, "
-        f"or fetch {files[0]} from {_page(card)} yourself and give it with --weights FILE."
+        f"or fetch {files[0]} from {_page(card)} yourself and give its path as `weights`."
     )
 
 

@@ -39,8 +39,8 @@ def features_of(inputs: Inputs, rows: Array) -> Float[np.ndarray, "b d"]:
     """
     if inputs.features is None:
         raise UsageError(
-            "The model reads features of the tissue image, and got none. Give the image with --image."
+            "The model reads image features, but there are none. Give the section's `image`."
         )
     if not inputs.features.shape[1]:
-        raise UsageError("Expected at least one feature a place, got none. Choose another with --encoder.")
+        raise UsageError("Expected at least one image feature a location, got none. Choose another `encoder`.")
     return np.asarray(inputs.features[rows], dtype=np.float64)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from histosge._runtime.types import Array
-from histosge.encoders.base import EncoderCard, View
+from histosge.encoders.base import EncoderCard, PatchSize
 from histosge.encoders.network import IMAGENET_MEAN, IMAGENET_STD
 from histosge.encoders.weights import PUBLISHED, find_weights, read_state
 from histosge.errors import UsageError, WeightsError
@@ -91,7 +91,7 @@ def _found(backbone: str, weights: str | None, how: Initialisation) -> Path | No
     card = EncoderCard(
         name=backbone,
         dim=1000,
-        views=(View(112.0, 224),),
+        patches=(PatchSize(112.0, 224),),
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         licence="BSD-3-Clause",
