@@ -20,7 +20,7 @@ def benchmark(
     compute_options: ComputeOptions,
     reply_options: ReplyOptions,
     progress: Progress,
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="See docs/benchmark.md.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="See docs/evaluating-models.md.")],
     weights: Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes; each takes the memory of one.")] = 1,
     out: Out = Path("histosge-benchmark"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -100,6 +101,16 @@ class Synthetic:
     def domains(self, xy_um: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
         """Return the ruling compartment: 0 tumour, 1 stroma, 2 immune cells."""
         return np.asarray(_shares(self.compartments, np.asarray(xy_um, dtype=np.float64)).argmax(axis=1))
+
+    def write(self, folder: str | Path) -> Path:
+        """Write the section as the folder that Space Ranger leaves, and return the folder.
+
+        Raises
+        ------
+        UsageError
+            For a path that cannot be written.
+        """
+        return write_spaceranger(self.section, Path(folder))
 
 
 def synthetic(
