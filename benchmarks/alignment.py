@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sections", nargs="+", type=Path)
     for path in parser.parse_args().sections:
-        section = histosge.read(path, check=False)
+        section = histosge.read(path, trust_alignment=True)
         if section.slide is None:
             continue
         mpp = max(section.slide.mpp, 4.0)

@@ -42,7 +42,7 @@ def test_three_genes_are_ranked_without_a_loess_curve() -> None:
 @pytest.mark.parametrize("name", ["her2st/C2", "mouse_brain_dg"])
 def test_variable_genes_of_real_sections_are_scanpys(real_data: Path, name: str) -> None:
     """The same on real sections, among the genes that are seen often enough."""
-    section = histosge.read(real_data / name, check=False)
+    section = histosge.read(real_data / name, trust_alignment=True)
     floor = 10 if len(section) > 1000 else 3
     seen = np.flatnonzero(np.bincount(section.counts.indices, minlength=len(section.genes)) >= floor)
     wanted = {str(section.genes[seen[index]]) for index in theirs(section.counts[:, seen], 500)}

@@ -79,8 +79,8 @@ def resized(rgb: Array, factor: float) -> Array:
         (HIRES, "is the hires image"),
         (resized(FULL, 0.5), "0.5 times as large"),
         (resized(FULL, 2.0), "2 times as large"),
-        (np.rot90(FULL), "turned by 90°"),
-        (FULL[:, : FULL.shape[1] // 2], "not the image that the coordinates were made on"),
+        (np.rot90(FULL), "rotated by 90°"),
+        (FULL[:, : FULL.shape[1] // 2], "not the image of the coordinates"),
         (FULL[:, ::-1], "mirrored left to right"),
         (FULL[::-1, ::-1], "turned by 180°"),
         (np.full_like(FULL, 240), "one colour"),
@@ -119,9 +119,9 @@ def test_the_full_image_in_place_of_the_hires_one_is_found_out(outs: Path) -> No
 
 
 def test_an_image_of_another_size_can_be_insisted_on(outs: Path, tmp_path: Path) -> None:
-    """``check=False`` takes it with a warning: some know better."""
+    """With ``trust_alignment`` the image is used, with a warning."""
     Image.fromarray(resized(FULL, 2.0)).save(tmp_path / "given.png")
-    assert "2 times as large" in warned(read(outs, image=tmp_path / "given.png", check=False))
+    assert "2 times as large" in warned(read(outs, image=tmp_path / "given.png", trust_alignment=True))
 
 
 def test_coordinates_of_a_smaller_copy_are_suspected() -> None:

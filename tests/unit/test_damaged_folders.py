@@ -153,7 +153,7 @@ def test_other_folders_are_not_recognised(tmp_path: Path) -> None:
     """An empty folder, a missing path and a file of something else."""
     (tmp_path / "notes.txt").write_text("hello")
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "notes.txt"):
-        with pytest.raises(HistosgeError, match=r"reads|found nothing"):
+        with pytest.raises(HistosgeError, match=r"Readers|found nothing"):
             read(path)
 
 

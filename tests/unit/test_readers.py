@@ -125,7 +125,7 @@ def test_a_section_can_be_read_without_any_image(outs: Path) -> None:
     (outs / "spatial" / "tissue_lowres_image.png").unlink()
     section = read(outs)
     assert section.slide is None
-    assert any(note.level == "warning" and "--image" in note.text for note in section.messages)
+    assert any(message.level == "warning" and "`image`" in message.text for message in section.messages)
 
 
 def test_legacy_folders_are_read(st: Path) -> None:

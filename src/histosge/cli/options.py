@@ -75,7 +75,7 @@ class ReadOptions:
             reader=self.reader,
             bin_um=self.bin_um,
             library_id=self.library_id,
-            check=not self.trust_alignment,
+            trust_alignment=self.trust_alignment,
         )
         show_messages(section.messages)
         return section

@@ -56,7 +56,7 @@ def examine(
     checks = [*_installation(), *_weights()]
     if path is None:
         return checks
-    section = read(path, image=image, mpp=mpp, check=False)
+    section = read(path, image=image, mpp=mpp, trust_alignment=True)
     checks += [
         Check("read", "note" if note.level == "warning" else "ok", note.text) for note in section.messages
     ]

@@ -30,29 +30,29 @@ def read(
     reader: str | None = None,
     bin_um: float | None = None,
     library_id: str | None = None,
-    check: bool = True,
+    trust_alignment: bool = False,
 ) -> Section:
-    """Read a section, whatever its format.
+    """Read a section of any known format.
 
     Parameters
     ----------
     path
-        A Space Ranger folder, a Visium HD folder, a legacy ST folder, an h5ad, a SpatialData zarr; or an image alone,
-        of which nothing was measured.
+        A Space Ranger folder, a Visium HD folder, a legacy ST folder, an h5ad, a SpatialData zarr; or an image without
+        measured spots.
     image
-        The full-resolution image; otherwise the sharpest that comes with the section.
+        File of the full-resolution image; by default the sharpest image of the section.
     mpp
-        µm per full-resolution pixel, where the pitch of the spots cannot tell or should not.
+        µm per full-resolution pixel; by default it follows from the pitch of the spots, or is the file's.
     name
-        What to call it; by default after its folder or file.
+        Name of the section; by default that of its folder or file.
     reader
-        Name of the format where it is not recognised.
+        Name of the format, of :data:`READERS`; by default it is detected.
     bin_um
-        Bin size of Visium HD; 16 where there is.
+        Bin size of Visium HD in µm; by default 16, or the largest where there are no such bins.
     library_id
         Library inside an h5ad or SpatialData store.
-    check
-        Whether to refuse an image that does not match the coordinates.
+    trust_alignment
+        Accept an image that does not match the coordinates, which is an error otherwise.
 
     Raises
     ------
@@ -60,14 +60,20 @@ def read(
         When the path, the format or an option does not exist.
     DataError
         When the data are damaged or do not belong together.
+
+    Examples
+    --------
+    >>> section = read("outs", image="tissue.tif")  # doctest: +SKIP
     """
-    where = Path(path)
-    if not where.exists():
-        raise UsageError(f"Expected a section, found nothing at '{where}'. Check the path.")
-    entry = READERS[reader] if reader is not None else _recognised(where)
-    options = ReadOptions(None if image is None else Path(image), mpp, name, bin_um, library_id, not check)
-    section = entry.read(where, options)
-    if check:
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(f"Expected a section, found nothing at '{path}'. Check the path.")
+    entry = READERS[reader] if reader is not None else _detected(path)
+    options = ReadOptions(
+        None if image is None else Path(image), mpp, name, bin_um, library_id, trust_alignment
+    )
+    section = entry.read(path, options)
+    if not trust_alignment:
         from histosge.section.alignment import refuse_misfit
 
         section = refuse_misfit(section)
@@ -75,9 +81,9 @@ def read(
     return section
 
 
-def _recognised(path: Path) -> Reader:
+def _detected(path: Path) -> Reader:
     for entry in READERS.values():
-        if entry.sniff(path):
+        if entry.detect(path):
             return entry
     known = "; ".join(entry.summary for entry in READERS.values())
-    raise DataError(f"'{path}' is no section this package recognises. It reads: {known}.")
+    raise DataError(f"'{path}' has no known format. Readers: {known}.")

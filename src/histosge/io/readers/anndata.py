@@ -17,9 +17,9 @@ from histosge.geometry.platforms import VISIUM, Platform
 from histosge.images.backends.array import ArraySource, as_rgb
 from histosge.section.section import Section
 
+from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
-from .draft import Draft, finish
-from .image_choice import ImageOffer
+from .image_choice import ImageCandidate
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,8 +30,8 @@ _ARRAY = ("array_col", "array_row")
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "id")
 
 
-def sniff(path: Path) -> bool:
-    """Tell an h5ad by its name."""
+def detect(path: Path) -> bool:
+    """Return whether the path is a file with the suffix ``.h5ad``."""
     return path.is_file() and path.suffix == ".h5ad"
 
 
@@ -47,7 +47,7 @@ def read(path: Path, options: ReadOptions) -> Section:
 
     try:
         adata = read_h5ad(path)
-    # anndata has error classes of its own, and lets those of HDF5 pass
+    # errors of anndata, of HDF5 and of pandas, each of its own class
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(f"'{path}' is damaged or no h5ad ({reason}). Copy it again.") from error
@@ -78,18 +78,18 @@ def from_anndata(
 def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
     _refuse_unusable(adata)
     adata, library = _library(adata, options.library_id)
-    draft = _draft(adata, library, name)
-    if draft.platform.pitch_um is None and draft.file_mpp is None and options.mpp is None:
-        draft = _guessed(draft)
-    elif draft.platform.pitch_um is None:
-        draft = _with(draft, Platform("unknown", None, None, "square"))
+    parts = _parts(adata, library, name)
+    if parts.platform.pitch_um is None and parts.file_mpp is None and options.mpp is None:
+        parts = _as_visium_if_hexagonal(parts)
+    elif parts.platform.pitch_um is None:
+        parts = _with(parts, Platform("unknown", None, None, "square"))
     if "in_tissue" in adata.obs:
-        draft = draft.take(_on_tissue(adata))
-    return finish(draft, options)
+        parts = parts.take(_on_tissue(adata))
+    return assemble(parts, options)
 
 
 def _on_tissue(adata: AnnData) -> Array:
-    """Return which spots are marked as on tissue: 1 and True, also as text."""
+    """Return the mask of spots marked as on tissue: 1 or True, also as text."""
     words = adata.obs["in_tissue"].astype(str).str.lower()
     flags = words.map({"true": 1.0, "false": 0.0})
     try:
@@ -129,15 +129,15 @@ def _refuse_unusable(adata: AnnData) -> None:
         raise DataError('Expected finite positions in obsm["spatial"], got NaN. Remove those spots first.')
 
 
-def _draft(adata: AnnData, library: Mapping[str, Any], name: str) -> Draft:
-    """Return what the AnnData holds, in its own units."""
+def _parts(adata: AnnData, library: Mapping[str, Any], name: str) -> SectionParts:
+    """Return the parts of the AnnData, in its own units."""
     has_array = all(column in adata.obs for column in _ARRAY)
     lattice_xy = adata.obs[list(_ARRAY)].to_numpy(dtype=np.float64) if has_array else None
     factors = dict(library.get("scalefactors", {}))
     genes = adata.var_names.to_numpy(dtype=str)
     id_column = next((column for column in _ID_COLUMNS if column in adata.var), None)
     counts, source = counts_of(adata)
-    return Draft(
+    return SectionParts(
         name,
         VISIUM if has_array and _interlaced(lattice_xy) else Platform("unknown", None, None, "irregular"),
         counts,
@@ -146,15 +146,15 @@ def _draft(adata: AnnData, library: Mapping[str, Any], name: str) -> Draft:
         genes if id_column is None else adata.var[id_column].astype(str).to_numpy(dtype=str),
         np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2],
         lattice_xy,
-        _offers(library, factors),
+        _images(library, factors),
         _number(factors, "spot_diameter_fullres"),
         _number(factors, "microns_per_pixel"),
         _unscaled(library, factors),
-    ).noted("info", f"Counts were taken from {source}.")
+    ).with_message("info", f"Counts were taken from {source}.")
 
 
 def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Message, ...]:
-    """Say which images cannot be used because nothing tells how they relate to the coordinates."""
+    """Return a warning for images without a scale factor, which cannot be used."""
     left = [kind for kind in dict(library.get("images", {})) if f"tissue_{kind}_scalef" not in factors]
     if not left:
         return ()
@@ -163,57 +163,57 @@ def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[M
 
 
 def counts_of(adata: AnnData) -> tuple[sparse.csr_matrix, str]:
-    """Return the raw counts of an AnnData and where they were: ``layers["counts"]``, ``raw`` or ``X``.
+    """Return the raw counts of an AnnData and the name of their matrix: ``layers["counts"]``, ``raw`` or ``X``.
 
     Raises
     ------
     DataError
         When none of them holds counts.
     """
-    places: list[tuple[str, Any]] = []
+    matrices: list[tuple[str, Any]] = []
     if "counts" in adata.layers:
-        places.append(('layers["counts"]', adata.layers["counts"]))
+        matrices.append(('layers["counts"]', adata.layers["counts"]))
     if adata.X is not None:
-        places.append(("X", adata.X))
+        matrices.append(("X", adata.X))
     if adata.raw is not None and adata.raw.var_names.is_unique:
         # raw often holds more genes than X
         columns = adata.raw.var_names.get_indexer(adata.var_names)
         if (columns >= 0).all():
-            places.append(("raw", adata.raw.X[:, columns]))
-    for where, matrix in places:
+            matrices.append(("raw", adata.raw.X[:, columns]))
+    for name, matrix in matrices:
         counts = sparse.csr_matrix(matrix, dtype=np.float64)
         data = counts.data
         if np.isfinite(data).all() and (data >= 0).all() and np.array_equal(data, np.rint(data)):
-            return counts, where
-    looked = " or ".join(where for where, _ in places) or "an empty AnnData"
+            return counts, name
+    names = " or ".join(name for name, _ in matrices) or "an empty AnnData"
     raise DataError(
-        f"Expected raw integer counts, got negative, fractional or missing values in {looked}. Put the raw counts into "
+        f"Expected raw integer counts, got negative, fractional or missing values in {names}. Put the raw counts into "
         'layers["counts"].'
     )
 
 
-def _library(adata: AnnData, wanted: str | None) -> tuple[AnnData, dict[str, Any]]:
-    """Return the spots and the images of the library asked for, or of the only one."""
+def _library(adata: AnnData, library_id: str | None) -> tuple[AnnData, dict[str, Any]]:
+    """Return the spots and the images of a library, by default of the only one."""
     libraries = adata.uns.get("spatial", {})
     libraries = libraries if isinstance(libraries, dict) else {}
-    if wanted is None and len(libraries) > 1:
+    if library_id is None and len(libraries) > 1:
         raise UsageError(
-            f"The AnnData holds several libraries: {', '.join(libraries)}. Choose one with --library-id."
+            f"The AnnData holds several libraries: {', '.join(libraries)}. Choose one with `library_id`."
         )
-    if wanted is not None and wanted not in libraries:
+    if library_id is not None and library_id not in libraries:
         raise UsageError(
-            f"There is no library '{wanted}' in the AnnData; it holds {', '.join(libraries) or 'none'}."
+            f"There is no library '{library_id}' in the AnnData; it holds {', '.join(libraries) or 'none'}."
         )
     if not libraries:
         return adata, {}
-    name = wanted or next(iter(libraries))
+    name = library_id or next(iter(libraries))
     if len(libraries) > 1 and "library_id" in adata.obs:
         adata = adata[adata.obs["library_id"].astype(str) == name]
     return adata, dict(libraries[name])
 
 
-def _offers(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[ImageOffer, ...]:
-    offers = []
+def _images(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[ImageCandidate, ...]:
+    images = []
     for kind, pixels in dict(library.get("images", {})).items():
         scale = _number(factors, f"tissue_{kind}_scalef")
         if kind in ("hires", "lowres") and scale is not None:
@@ -221,10 +221,12 @@ def _offers(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Ima
                 raise DataError(
                     f'Expected a positive tissue_{kind}_scalef in uns["spatial"], got {scale:g}. Correct it.'
                 )
-            offers.append(
-                ImageOffer(kind, scale, source=ArraySource(as_rgb(_eight_bit(pixels), f"the {kind} image")))
+            images.append(
+                ImageCandidate(
+                    kind, scale, source=ArraySource(as_rgb(_eight_bit(pixels), f"the {kind} image"))
+                )
             )
-    return tuple(offers)
+    return tuple(images)
 
 
 def _eight_bit(pixels: Any) -> Array:
@@ -238,29 +240,31 @@ def _eight_bit(pixels: Any) -> Array:
 
 
 def _interlaced(lattice_xy: Array | None) -> bool:
-    """Tell Visium's array coordinates, whose column and row always have the same parity."""
+    """Return whether coordinates are Visium's, whose column and row always have the same parity."""
     return lattice_xy is not None and bool(((lattice_xy.sum(1) % 2) == 0).all())
 
 
-def _guessed(draft: Draft) -> Draft:
-    """Take a hexagonal lattice without further information for Visium, and say so."""
+def _as_visium_if_hexagonal(parts: SectionParts) -> SectionParts:
+    """Assume Visium for a hexagonal lattice without scale, with a warning."""
     from histosge.geometry.lattice import Lattice
 
     try:
-        kind = Lattice.fit(draft.xy_px, draft.lattice_xy).kind
+        kind = Lattice.fit(parts.xy_px, parts.lattice_xy).kind
     except DataError:
-        return draft
+        return parts
     if kind != "hexagonal":
-        return draft
-    return _with(draft, VISIUM).noted("warning", "The lattice is hexagonal: taken for Visium, 100 µm apart.")
+        return parts
+    return _with(parts, VISIUM).with_message(
+        "warning", "The lattice is hexagonal: Visium with a pitch of 100 µm is assumed."
+    )
 
 
-def _with(draft: Draft, platform: Platform) -> Draft:
-    return replace(draft, platform=platform)
+def _with(parts: SectionParts, platform: Platform) -> SectionParts:
+    return replace(parts, platform=platform)
 
 
 def _number(factors: Mapping[str, Any], key: str) -> float | None:
     return float(factors[key]) if key in factors else None
 
 
-ENTRIES = (Reader("h5ad", 'h5ad with raw counts and obsm["spatial"]', sniff, read, priority=40),)
+ENTRIES = (Reader("h5ad", 'h5ad with raw counts and obsm["spatial"]', detect, read, priority=40),)

@@ -1,4 +1,4 @@
-"""What a reader is, and what it may be told."""
+"""The interface of a reader: a format of measured sections."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ __all__ = ["ReadOptions", "Reader"]
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What a user may say about a section beyond where it is.
+    """What a user chooses about a section beside its path; readers ignore what their format has no use for.
 
     Parameters
     ----------
     image
-        Full-resolution image.
+        File of the full-resolution image; by default the sharpest image of the section.
     mpp
-        µm per full-resolution pixel, against what the pitch says.
+        µm per full-resolution pixel. It overrides the value that follows from the pitch of the spots, or the file's.
     name
         Name of the section; by default that of its folder or file.
     bin_um
-        Bin size of Visium HD, µm.
+        Bin size of Visium HD, µm; ``None`` means 16, or the largest where there are no such bins.
     library_id
         Library inside an h5ad or SpatialData store.
-    trust
-        Take an image whose size is not that of the one the coordinates count, with a warning.
+    trust_alignment
+        Accept an image whose size disagrees with the pixel coordinates, with a warning instead of an error.
     """
 
     image: Path | None = None
@@ -36,7 +36,7 @@ class ReadOptions:
     name: str | None = None
     bin_um: float | None = None
     library_id: str | None = None
-    trust: bool = False
+    trust_alignment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,19 @@ class Reader:
     Parameters
     ----------
     name
-        As given to ``--reader``.
+        What users call the format: ``read(path, reader=NAME)``.
     summary
         What it reads, for ``histosge list readers``.
-    sniff
-        Whether a path looks like this format; cheap, and never an error.
+    detect
+        Return whether a path has this format; cheap, and never an error.
     read
-        Read it.
+        Read the section. Damaged files raise a :class:`~histosge.errors.DataError`.
     priority
-        Readers are tried in ascending order: a format that others could be mistaken for comes first.
+        Readers are tried in ascending order. Specific formats come before general ones, such as images.
     """
 
     name: str
     summary: str
-    sniff: Callable[[Path], bool]
+    detect: Callable[[Path], bool]
     read: Callable[[Path, ReadOptions], Section]
     priority: int = 60

@@ -1,4 +1,4 @@
-"""An image and nothing else: a section of which nothing was measured."""
+"""An H&E image without measured spots."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from .base import Reader, ReadOptions
 __all__ = ["ENTRIES"]
 
 
-def sniff(path: Path) -> bool:
-    """Tell an image file by what is in it."""
+def detect(path: Path) -> bool:
+    """Return whether the path is an image file, by its content."""
     return path.is_file() and any(form.sniff(path) for form in SOURCES.values())
 
 
 def read(path: Path, options: ReadOptions) -> Section:
-    """Read an image as a section without genes and counts, seen at places on its tissue.
+    """Read an image as a section without genes and counts, with locations on its tissue.
 
     Raises
     ------
     UsageError
-        When its scale is unknown, or another image is given for it.
+        When its scale is unknown, or ``options.image`` names another image.
     DataError
-        When it is damaged, or shows no tissue.
+        When the image is damaged, or no tissue is detected in it.
     """
     if options.image is not None:
         raise UsageError(
-            f"'{path}' is an image itself. Leave --image out, or give the section it belongs to."
+            f"'{path}' is an image itself. Leave `image` out, or give the section it belongs to."
         )
     slide = open_slide(path, mpp=options.mpp)
     section = of_image(slide, options.name or path.stem)
@@ -44,8 +44,8 @@ def read(path: Path, options: ReadOptions) -> Section:
 ENTRIES = (
     Reader(
         "image",
-        "an image of a section without counts, predicted from what it looks like",
-        sniff,
+        "an H&E image without measured spots, predicted from other measured sections",
+        detect,
         read,
         priority=90,
     ),

@@ -16,9 +16,9 @@ from histosge.geometry.lattice import Lattice
 from histosge.geometry.platforms import LEGACY_ST
 from histosge.section.section import Section
 
+from .assemble import SectionParts, assemble, match_barcodes
 from .base import Reader, ReadOptions
-from .draft import Draft, finish, join
-from .image_choice import ImageOffer
+from .image_choice import ImageCandidate
 
 __all__ = ["ENTRIES"]
 
@@ -40,51 +40,53 @@ _SPOTS = (
 )
 _IMAGES = ("image.*", "*.jpg", "*.jpeg", "*.png", "*.tif", "*.tiff")
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
-_NEEDED = ("x", "y", "pixel_x", "pixel_y")
+_REQUIRED = ("x", "y", "pixel_x", "pixel_y")
 
 
-def sniff(path: Path) -> bool:
-    """Tell a folder with a table of counts and one of spots."""
-    return path.is_dir() and _first(path, _COUNTS) is not None and _first(path, _SPOTS) is not None
+def detect(path: Path) -> bool:
+    """Return whether the path is a folder with a table of counts and a table of spots."""
+    return path.is_dir() and _first_of(path, _COUNTS) is not None and _first_of(path, _SPOTS) is not None
 
 
 def read(path: Path, options: ReadOptions) -> Section:
-    """Read a legacy ST folder; spots not selected and counts without a spot are left out, with remarks.
+    """Read a legacy ST folder; spots not selected and counts without a spot are left out, with messages.
 
     Raises
     ------
     UsageError, DataError
         When parts are missing, damaged, or belong to different sections.
     """
-    counts_path, spots_path = _first(path, _COUNTS), _first(path, _SPOTS)
+    counts_path, spots_path = _first_of(path, _COUNTS), _first_of(path, _SPOTS)
     if counts_path is None or spots_path is None:
         raise UsageError(f"Expected counts.tsv[.gz] and spots.tsv in '{path}'.")
     counts, spots = _table(counts_path, index_col=0), _table(spots_path)
-    missing = [name for name in _NEEDED if name not in spots.columns]
+    missing = [name for name in _REQUIRED if name not in spots.columns]
     if missing:
         raise DataError(
             f"Expected a column {missing[0]} in '{spots_path}', got {', '.join(map(str, spots.columns))}."
         )
-    places_xy = _numbers(spots, spots_path)
-    barcodes = np.array([f"{_whole(x)}x{_whole(y)}" for x, y in places_xy[:, :2]])
-    rows, places, joined = join(counts.index.astype(str).to_numpy(dtype=str), barcodes, f"'{path.name}'")
-    lattice_xy, xy_px = places_xy[places, :2], places_xy[places, 2:]
+    spots_xy = _numbers(spots, spots_path)
+    barcodes = np.array([f"{_whole(x)}x{_whole(y)}" for x, y in spots_xy[:, :2]])
+    rows, spot_rows, messages = match_barcodes(
+        counts.index.astype(str).to_numpy(dtype=str), barcodes, f"'{path.name}'"
+    )
+    lattice_xy, xy_px = spots_xy[spot_rows, :2], spots_xy[spot_rows, 2:]
     genes = counts.columns.astype(str).to_numpy(dtype=str)
-    image = _first(path, _IMAGES, _IMAGE_SUFFIXES)
-    draft = Draft(
+    image = _first_of(path, _IMAGES, _IMAGE_SUFFIXES)
+    parts = SectionParts(
         path.name,
         LEGACY_ST,
         _matrix(counts, rows, counts_path),
-        barcodes[places],
+        barcodes[spot_rows],
         genes,
         genes,
         xy_px,
         lattice_xy,
-        (ImageOffer("full", 1.0, image),) if image is not None else (),
-        messages=joined,
+        (ImageCandidate("full", 1.0, image),) if image is not None else (),
+        messages=messages,
     )
-    draft = replace(draft, platform=_platform(xy_px, lattice_xy))
-    return finish(_selected(draft, spots.iloc[places]), options)
+    parts = replace(parts, platform=_platform(xy_px, lattice_xy))
+    return assemble(_selected(parts, spots.iloc[spot_rows]), options)
 
 
 def _platform(xy_px: Array, lattice_xy: Array) -> Any:
@@ -99,31 +101,31 @@ def _platform(xy_px: Array, lattice_xy: Array) -> Any:
     return replace(LEGACY_ST, pitch_um=200.0 / 2**0.5) if round(area) == 2 else LEGACY_ST
 
 
-def _selected(draft: Draft, spots: Any) -> Draft:
+def _selected(parts: SectionParts, spots: Any) -> SectionParts:
     """Leave out the spots that the table marks as off tissue."""
     if "selected" not in spots.columns:
-        return draft
+        return parts
     keep = spots["selected"].to_numpy() != 0
     if not keep.any():
         raise DataError(
             "All spots are marked as not selected, that is, off tissue. Check the table of spots."
         )
     return (
-        draft
+        parts
         if keep.all()
-        else draft.take(keep, Message("info", f"{int((~keep).sum())} spots off tissue left out."))
+        else parts.take(keep, Message("info", f"{int((~keep).sum())} spots off tissue left out."))
     )
 
 
 def _numbers(spots: Any, path: Path) -> Array:
-    """Return x, y, pixel_x, pixel_y of each spot, or say which row has none."""
+    """Return x, y, pixel_x, pixel_y of each spot, or refuse the first row that lacks some."""
     import pandas as pd
 
-    numbers = spots[list(_NEEDED)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    numbers = spots[list(_REQUIRED)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
     if len(bad):
         raise DataError(
-            f"Expected numbers for {', '.join(_NEEDED)} in '{path}', row {bad[0] + 1} lacks some. The table is cut "
+            f"Expected numbers for {', '.join(_REQUIRED)} in '{path}', row {bad[0] + 1} lacks some. The table is cut "
             "short or damaged; copy it again."
         )
     return np.asarray(numbers)
@@ -153,16 +155,16 @@ def _whole(value: float) -> str:
     return f"{value:g}" if float(value) != round(float(value)) else str(round(float(value)))
 
 
-def _first(folder: Path, patterns: tuple[str, ...], suffixes: set[str] | None = None) -> Path | None:
-    """Return the first file that fits the first pattern that fits any."""
+def _first_of(folder: Path, patterns: tuple[str, ...], suffixes: set[str] | None = None) -> Path | None:
+    """Return the first file of the first pattern that any file matches."""
     for pattern in patterns:
-        found = [
+        paths = [
             path
             for path in sorted(folder.glob(pattern))
             if suffixes is None or path.suffix.lower() in suffixes
         ]
-        if found:
-            return found[0]
+        if paths:
+            return paths[0]
     return None
 
 
@@ -170,7 +172,7 @@ ENTRIES = (
     Reader(
         "legacy_st",
         "legacy ST: a folder with counts.tsv[.gz], spots.tsv and an image",
-        sniff,
+        detect,
         read,
         priority=30,
     ),

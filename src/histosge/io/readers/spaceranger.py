@@ -1,4 +1,4 @@
-"""What Visium and Visium HD outputs share: a matrix, positions, scale factors and images."""
+"""The parts that folders of Visium and Visium HD have in common: matrix, positions, scale factors and images."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from histosge._runtime.messages import Message
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import Platform
 
-from .draft import Draft, join
-from .image_choice import ImageOffer
+from .assemble import SectionParts, match_barcodes
+from .image_choice import ImageCandidate
 from .tenx_matrix import Matrix, read_matrix
 from .tissue_positions import NAMES, read_positions
 
-__all__ = ["draft_of", "has_positions", "offers_of", "read_scalefactors"]
+__all__ = ["has_positions", "images_of", "read_parts", "read_scalefactors"]
 
 _MATRICES = ("filtered_feature_bc_matrix.h5", "filtered_feature_bc_matrix")
 _RAW_MATRICES = ("raw_feature_bc_matrix.h5", "raw_feature_bc_matrix")
@@ -28,17 +28,17 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 def has_positions(folder: Path) -> bool:
-    """Tell whether a folder has a ``spatial`` folder with a positions file, or one beside a matrix that misses it.
+    """Return whether a folder has a ``spatial`` folder with a positions file, or one beside a matrix.
 
-    Generous, so that the error of a damaged section says what is missing.
+    A missing positions file is accepted here, so that the error for a damaged section names it.
     """
     beside = any((folder / name).exists() for name in (*_MATRICES, *_RAW_MATRICES))
     named = any((folder / "spatial" / name).exists() for name in NAMES)
     return named or (beside and (folder / "spatial").is_dir())
 
 
-def draft_of(folder: Path, platform: Platform, name: str) -> Draft:
-    """Read a folder with a matrix and ``spatial/``; spots off tissue and barcodes without partner are left out.
+def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
+    """Read a folder with a matrix and ``spatial/``; spots off tissue and unmatched barcodes are left out.
 
     Raises
     ------
@@ -48,42 +48,42 @@ def draft_of(folder: Path, platform: Platform, name: str) -> Draft:
     matrix, messages = _matrix(folder)
     positions = read_positions(folder / "spatial")
     factors = read_scalefactors(folder / "spatial")
-    rows, places, joined = join(
+    rows, spot_rows, matching = match_barcodes(
         _suffixed(matrix, positions.barcodes).barcodes, positions.barcodes, f"'{name}'"
     )
-    draft = Draft(
+    parts = SectionParts(
         name,
         platform,
         matrix.counts[rows],
-        positions.barcodes[places],
+        positions.barcodes[spot_rows],
         matrix.genes,
         matrix.gene_ids,
-        positions.xy_px[places],
-        positions.lattice_xy[places],
-        offers_of(folder / "spatial", factors),
+        positions.xy_px[spot_rows],
+        positions.lattice_xy[spot_rows],
+        images_of(folder / "spatial", factors),
         factors.get("spot_diameter_fullres"),
         factors.get("microns_per_pixel"),
-        (*matrix.messages, *messages, *joined, *_without_scale(folder / "spatial", factors)),
+        (*matrix.messages, *messages, *matching, *_without_scale(folder / "spatial", factors)),
     )
-    on_tissue = positions.in_tissue[places]
+    on_tissue = positions.in_tissue[spot_rows]
     if not on_tissue.any():
         raise DataError(
             f"All {len(on_tissue)} spots of '{name}' are marked as off tissue. Check the positions file."
         )
     if on_tissue.all():
-        return draft
-    return draft.take(
+        return parts
+    return parts.take(
         on_tissue, Message("info", f"{int((~on_tissue).sum())} spots off tissue were left out.")
     )
 
 
 def read_scalefactors(folder: Path) -> dict[str, Any]:
-    """Read ``scalefactors_json.json``; nothing where there is none.
+    """Return the numbers of ``scalefactors_json.json``; empty where there is no such file.
 
     Raises
     ------
     DataError
-        When it is damaged, or holds a scale that none can be.
+        When it is damaged, or a scale is not positive.
     """
     path = folder / "scalefactors_json.json"
     if not path.exists():
@@ -98,14 +98,14 @@ def read_scalefactors(folder: Path) -> dict[str, Any]:
     return factors
 
 
-def offers_of(folder: Path, factors: dict[str, Any]) -> tuple[ImageOffer, ...]:
+def images_of(folder: Path, factors: dict[str, Any]) -> tuple[ImageCandidate, ...]:
     """Return the hires and lowres images whose scale is known."""
-    offers = []
+    images = []
     for kind, stem in _IMAGES:
         scale, path = factors.get(f"tissue_{kind}_scalef"), _image(folder, stem)
         if scale and path is not None:
-            offers.append(ImageOffer("hires" if kind == "hires" else "lowres", scale, path))
-    return tuple(offers)
+            images.append(ImageCandidate("hires" if kind == "hires" else "lowres", scale, path))
+    return tuple(images)
 
 
 def _image(folder: Path, stem: str) -> Path | None:
@@ -114,7 +114,7 @@ def _image(folder: Path, stem: str) -> Path | None:
 
 
 def _without_scale(folder: Path, factors: dict[str, Any]) -> tuple[Message, ...]:
-    """Say which images cannot be used because nothing tells how they relate to the coordinates."""
+    """Return a warning for images without a scale factor, which cannot be used."""
     left = [
         path.name
         for kind, stem in _IMAGES
@@ -123,32 +123,32 @@ def _without_scale(folder: Path, factors: dict[str, Any]) -> tuple[Message, ...]
     if not left:
         return ()
     text = (
-        f"{' and '.join(left)} cannot be used: scalefactors_json.json, which says how large its pixels are, is missing "
-        "or does not say it. Copy that file again, or give the full-resolution image with --image."
+        f"{' and '.join(left)} cannot be used: scalefactors_json.json, which has their scale factors, is missing "
+        "or incomplete. Copy that file again, or give the full-resolution image as `image`."
     )
     return (Message("warning", text),)
 
 
 def _matrix(folder: Path) -> tuple[Matrix, tuple[Message, ...]]:
-    """Read the filtered matrix; the raw one, which also holds spots off tissue, where there is no other."""
+    """Read the filtered matrix; the raw one, which also holds spots off tissue, where there is no filtered one."""
     for names, filtered in ((_MATRICES, True), (_RAW_MATRICES, False)):
         for path in (folder / name for name in names):
             if path.exists():
-                note = Message("info", f"No filtered matrix in '{folder.name}'; the raw one was taken.")
-                return read_matrix(path), () if filtered else (note,)
-    found = sorted(path for path in folder.glob("*filtered_feature_bc_matrix*.h5"))
-    if len(found) == 1:
-        return read_matrix(found[0]), ()
+                message = Message("info", f"No filtered matrix in '{folder.name}'; the raw one is used.")
+                return read_matrix(path), () if filtered else (message,)
+    prefixed = sorted(folder.glob("*filtered_feature_bc_matrix*.h5"))
+    if len(prefixed) == 1:
+        return read_matrix(prefixed[0]), ()
     raise UsageError(f"Expected {' or '.join(_MATRICES)} in '{folder}', found none.")
 
 
 def _suffixed(matrix: Matrix, positions: Any) -> Matrix:
-    """Give both sides the ``-1`` that some tools cut off."""
+    """Return the matrix with or without the barcode suffix ``-1``, as the positions have it; some tools remove it."""
     if not len(matrix.barcodes) or not len(positions):
         return matrix
-    ours, theirs = matrix.barcodes[0].endswith("-1"), str(positions[0]).endswith("-1")
-    if theirs and not ours:
+    in_matrix, in_positions = matrix.barcodes[0].endswith("-1"), str(positions[0]).endswith("-1")
+    if in_positions and not in_matrix:
         return replace(matrix, barcodes=np.char.add(matrix.barcodes, "-1"))
-    if ours and not theirs:
+    if in_matrix and not in_positions:
         return replace(matrix, barcodes=np.array([name.removesuffix("-1") for name in matrix.barcodes]))
     return matrix

@@ -14,14 +14,14 @@ from histosge.images.backends.array import ArraySource, as_rgb
 from histosge.section.section import Section
 
 from .anndata import counts_of
+from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
-from .draft import Draft, finish
-from .image_choice import ImageOffer
+from .image_choice import ImageCandidate
 
 __all__ = ["ENTRIES", "import_spatialdata"]
 
-# an image with more pixels than this is read at a coarser scale, so that it fits into memory
-_MOST_PIXELS = 120_000_000
+# an image with more pixels than this is read at a coarser scale, to fit into memory
+_MAX_PIXELS = 120_000_000
 
 
 def import_spatialdata() -> Any:
@@ -41,8 +41,8 @@ def import_spatialdata() -> Any:
     return spatialdata
 
 
-def sniff(path: Path) -> bool:
-    """Tell a zarr store with the elements of SpatialData."""
+def detect(path: Path) -> bool:
+    """Return whether the path is a zarr store with a table of SpatialData."""
     return path.is_dir() and any((path / name).is_dir() for name in ("tables", "table")) and _is_zarr(path)
 
 
@@ -78,7 +78,7 @@ def read(path: Path, options: ReadOptions) -> Section:
     genes = table.var_names.to_numpy(dtype=str)
     radius = float(np.median(shapes["radius"])) if "radius" in shapes else None
     interlaced = lattice_xy is not None and bool((lattice_xy.sum(1) % 2 == 0).all())
-    draft = Draft(
+    parts = SectionParts(
         path.stem,
         VISIUM if interlaced else Platform("unknown", None, None, "square"),
         counts,
@@ -87,11 +87,11 @@ def read(path: Path, options: ReadOptions) -> Section:
         table.var["gene_ids"].astype(str).to_numpy(dtype=str) if "gene_ids" in table.var else genes,
         np.column_stack([centres.x, centres.y]),
         lattice_xy,
-        _offers(store, system),
+        _images(store, system),
         None if radius is None else 2 * radius,
     )
-    return finish(
-        draft.noted("info", f"Table '{table_name}' of '{region}' in '{system}'; {source}."), options
+    return assemble(
+        parts.with_message("info", f"Table '{table_name}' of '{region}' in '{system}'; {source}."), options
     )
 
 
@@ -100,32 +100,32 @@ def _opened(path: Path) -> Any:
         return import_spatialdata().read_zarr(path)
     except UsageError:
         raise
-    # the errors of anndata, zarr, parquet and dask come through, each of its own class
+    # errors of anndata, zarr, parquet and dask, each of its own class
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(f"'{path}' is damaged or no SpatialData store ({reason}). Copy it again.") from error
 
 
-def _table(store: Any, wanted: str | None) -> tuple[Any, str, str]:
+def _table(store: Any, library_id: str | None) -> tuple[Any, str, str]:
     """Return the table, the shapes it annotates, and its name."""
     from spatialdata.models import get_table_keys
 
-    found = []
+    candidates = []
     for name, table in store.tables.items():
         regions, region_key, _ = get_table_keys(table)
         for region in [regions] if isinstance(regions, str) else list(regions or []):
             if region in store.shapes:
-                found.append((table[table.obs[region_key] == region], region, name))
-    if wanted is not None:
-        found = [item for item in found if wanted in item[1:]]
-    if not found:
+                candidates.append((table[table.obs[region_key] == region], region, name))
+    if library_id is not None:
+        candidates = [item for item in candidates if library_id in item[1:]]
+    if not candidates:
         raise DataError(
             "Expected a table that annotates shapes (spots), found none. Check the store's regions."
         )
-    if len(found) > 1:
-        names = ", ".join(region for _, region, _ in found)
-        raise UsageError(f"The store holds several sections: {names}. Choose one with --library-id.")
-    return found[0]
+    if len(candidates) > 1:
+        names = ", ".join(region for _, region, _ in candidates)
+        raise UsageError(f"The store holds several sections: {names}. Choose one with `library_id`.")
+    return candidates[0]
 
 
 def _system(store: Any, region: str) -> str:
@@ -140,24 +140,24 @@ def _system(store: Any, region: str) -> str:
     return str(systems[0])
 
 
-def _offers(store: Any, system: str) -> tuple[ImageOffer, ...]:
-    """Return the images of the coordinate system that are scaled, not turned, against it."""
+def _images(store: Any, system: str) -> tuple[ImageCandidate, ...]:
+    """Return the images of the coordinate system that are scaled against it, not rotated."""
     from spatialdata.transformations import get_transformation
 
-    offers = []
+    images = []
     for image in store.images.values():
         for scale_image in _scales(image):
             transformations = get_transformation(image, get_all=True)
             if system not in transformations:
                 continue
             size = int(scale_image.sizes["y"]) * int(scale_image.sizes["x"])
-            if size > _MOST_PIXELS:
+            if size > _MAX_PIXELS:
                 continue
-            offer = _offer(scale_image, transformations[system], _scales(image)[0])
-            if offer is not None:
-                offers.append(offer)
+            candidate = _image_candidate(scale_image, transformations[system], _scales(image)[0])
+            if candidate is not None:
+                images.append(candidate)
             break
-    return tuple(offers)
+    return tuple(images)
 
 
 def _scales(image: Any) -> list[Any]:
@@ -167,16 +167,16 @@ def _scales(image: Any) -> list[Any]:
     return [image]
 
 
-def _offer(image: Any, transformation: Any, sharpest: Any) -> ImageOffer | None:
+def _image_candidate(image: Any, transformation: Any, sharpest: Any) -> ImageCandidate | None:
     matrix = np.asarray(transformation.to_affine_matrix(("x", "y"), ("x", "y")))
-    turned = abs(matrix[0, 1]) + abs(matrix[1, 0]) > 1e-6 * abs(matrix[0, 0])
-    if turned or np.abs(matrix[:2, 2]).max() > 1:
+    rotated = abs(matrix[0, 1]) + abs(matrix[1, 0]) > 1e-6 * abs(matrix[0, 0])
+    if rotated or np.abs(matrix[:2, 2]).max() > 1:
         return None
     shrunk = sharpest.sizes["x"] / image.sizes["x"]
     scale = float(1 / (matrix[0, 0] * round(shrunk, 3)))
     pixels = _channels_last(image)
     kind = "full" if abs(scale - 1) < 0.01 else "hires"
-    return ImageOffer(kind, scale, source=ArraySource(as_rgb(pixels, "the SpatialData image")))  # type: ignore[arg-type]
+    return ImageCandidate(kind, scale, source=ArraySource(as_rgb(pixels, "the SpatialData image")))  # type: ignore[arg-type]
 
 
 def _channels_last(image: Any) -> Array:
@@ -190,7 +190,7 @@ ENTRIES = (
     Reader(
         "spatialdata",
         "SpatialData zarr: a table that annotates shapes, and an image",
-        sniff,
+        detect,
         read,
         priority=50,
     ),

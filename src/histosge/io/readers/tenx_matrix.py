@@ -36,12 +36,12 @@ class Matrix:
 def read_matrix(path: Path) -> Matrix:
     """Read an ``.h5`` file or a folder with ``matrix.mtx[.gz]``.
 
-    Features that are no genes (antibodies, CRISPR guides) are left out, with a remark.
+    Features other than genes (antibodies, CRISPR guides) are left out, with a message.
 
     Raises
     ------
     UsageError
-        When there is nothing at ``path``.
+        When ``path`` does not exist.
     DataError
         When it is damaged or no count matrix.
     """
@@ -84,7 +84,7 @@ def _read_folder(folder: Path) -> Matrix:
     with _damage_as_sentence(folder):
         barcodes = np.array([line.split("\t")[0] for line in _lines(folder, "barcodes.tsv")])
         features = [line.split("\t") for line in _lines(folder, "features.tsv", "genes.tsv")]
-        matrix = mmread(_one_of(folder, "matrix.mtx"))
+        matrix = mmread(_existing(folder, "matrix.mtx"))
         counts = sparse.csr_matrix(matrix.T)
         if counts.shape != (len(barcodes), len(features)):
             raise ValueError(
@@ -103,8 +103,8 @@ def _genes_only(
         return Matrix(counts, barcodes, genes, gene_ids)
     keep = kinds == _EXPRESSION
     others = ", ".join(sorted(set(kinds[~keep].tolist())))
-    note = Message("info", f"{int((~keep).sum())} features that are no genes ({others}) were left out.")
-    return Matrix(counts[:, keep], barcodes, genes[keep], gene_ids[keep], (note,))
+    message = Message("info", f"{int((~keep).sum())} features that are no genes ({others}) were left out.")
+    return Matrix(counts[:, keep], barcodes, genes[keep], gene_ids[keep], (message,))
 
 
 def _text(dataset: Any) -> Array:
@@ -113,7 +113,7 @@ def _text(dataset: Any) -> Array:
     )
 
 
-def _one_of(folder: Path, *names: str) -> Path:
+def _existing(folder: Path, *names: str) -> Path:
     for name in names:
         for candidate in (folder / name, folder / f"{name}.gz"):
             if candidate.exists():
@@ -122,7 +122,7 @@ def _one_of(folder: Path, *names: str) -> Path:
 
 
 def _lines(folder: Path, *names: str) -> list[str]:
-    path = _one_of(folder, *names)
+    path = _existing(folder, *names)
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as stream:
         return [line.rstrip("\n") for line in stream if line.strip()]

@@ -26,7 +26,7 @@ class Positions:
     barcodes
         Names.
     in_tissue
-        Whether Space Ranger found tissue there.
+        Whether Space Ranger detected tissue there.
     lattice_xy
         (array_col, array_row).
     xy_px
@@ -49,12 +49,12 @@ def read_positions(folder: Path) -> Positions:
     DataError
         When it is damaged.
     """
-    found = [folder / name for name in NAMES if (folder / name).exists()]
-    if not found:
+    paths = [folder / name for name in NAMES if (folder / name).exists()]
+    if not paths:
         raise UsageError(f"Expected {', '.join(NAMES)} in '{folder}', found none of them.")
     import pandas as pd
 
-    path = found[0]
+    path = paths[0]
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
         numbers = table[list(_COLUMNS[1:])].to_numpy(dtype=np.float64)

@@ -9,9 +9,9 @@ from histosge.errors import UsageError
 from histosge.geometry.platforms import visium_hd
 from histosge.section.section import Section
 
+from .assemble import assemble
 from .base import Reader, ReadOptions
-from .draft import finish
-from .spaceranger import draft_of, has_positions
+from .spaceranger import has_positions, read_parts
 
 __all__ = ["ENTRIES"]
 
@@ -20,8 +20,8 @@ _BIN = re.compile(r"square_(\d+)um$")
 _DEFAULT_UM = 16.0
 
 
-def sniff(path: Path) -> bool:
-    """Tell a ``square_*um`` folder, or one that holds such."""
+def detect(path: Path) -> bool:
+    """Return whether the path is a ``square_*um`` folder, or contains some."""
     return path.is_dir() and bool(_bins(path))
 
 
@@ -31,43 +31,43 @@ def read(path: Path, options: ReadOptions) -> Section:
     Raises
     ------
     UsageError
-        When the size asked for is not there.
+        When there are no bins of the size ``bin_um``.
     """
     bins = _bins(path)
     size = options.bin_um or (_DEFAULT_UM if _DEFAULT_UM in bins else max(bins))
     if size not in bins:
-        sizes = ", ".join(f"{found:g}" for found in sorted(bins))
+        sizes = ", ".join(f"{size_um:g}" for size_um in sorted(bins))
         raise UsageError(
-            f"Expected bins of {size:g} µm in '{path}', found {sizes}. Choose one with --bin-um."
+            f"Expected bins of {size:g} µm in '{path}', found {sizes}. Choose one with `bin_um`."
         )
     folder = bins[size]
     name = f"{folder.parent.parent.name if folder.parent.name == 'binned_outputs' else folder.parent.name}_{size:g}um"
-    return finish(draft_of(folder, visium_hd(size), name), options)
+    return assemble(read_parts(folder, visium_hd(size), name), options)
 
 
 def _bins(path: Path) -> dict[float, Path]:
     """Return the folders of bins by their size in µm."""
-    places = (
+    parents = (
         [path.parent]
         if _BIN.search(path.name)
         else [path, path / "binned_outputs", path / "outs/binned_outputs"]
     )
     only = path if _BIN.search(path.name) else None
-    found = {}
+    folders = {}
     for folder in (
-        folder for place in places if place.is_dir() for folder in sorted(place.glob("square_*um"))
+        folder for parent in parents if parent.is_dir() for folder in sorted(parent.glob("square_*um"))
     ):
         size = _BIN.search(folder.name)
         if size and has_positions(folder) and only in (None, folder):
-            found[float(size.group(1))] = folder
-    return found
+            folders[float(size.group(1))] = folder
+    return folders
 
 
 ENTRIES = (
     Reader(
         "visium_hd",
-        "Visium HD: outs, binned_outputs, or one square_*um folder; --bin-um chooses",
-        sniff,
+        "Visium HD: outs, binned_outputs, or one square_*um folder; `bin_um` chooses the bins",
+        detect,
         read,
         priority=10,
     ),

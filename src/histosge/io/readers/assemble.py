@@ -1,0 +1,270 @@
+"""Assemble a section from the parts that a format provides."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from histosge._runtime.messages import Message
+from histosge._runtime.names import positions
+from histosge._runtime.types import Array
+from histosge.errors import DataError, UsageError
+from histosge.geometry.lattice import Lattice
+from histosge.geometry.platforms import Platform
+from histosge.geometry.points import Points
+from histosge.section.section import Section
+
+from .base import ReadOptions
+from .image_choice import ImageCandidate, choose_image
+
+__all__ = ["SectionParts", "assemble", "match_barcodes", "unique_genes"]
+
+# a nominal 55 µm Visium spot is 65–70 µm wide in scalefactors_json.json
+_SPOT_UM = (40.0, 85.0)
+_SCALE_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SectionParts:
+    """What a reader provides: row i of each array is the same spot; units are those of the file.
+
+    Parameters
+    ----------
+    name, platform
+        As in :class:`~histosge.section.section.Section`.
+    counts
+        Spots × genes.
+    barcodes, genes, gene_ids
+        Names of the rows, and names and identifiers of the columns.
+    xy_px
+        Full-resolution pixels (x, y).
+    lattice_xy
+        (column, row) on the array; ``None`` where the file has none.
+    images
+        Images that come with the section.
+    spot_px
+        Diameter of a spot in full-resolution pixels, according to the file.
+    file_mpp
+        µm per full-resolution pixel, according to the file.
+    messages
+        Messages about the file.
+    """
+
+    name: str
+    platform: Platform
+    counts: sparse.csr_matrix
+    barcodes: Array
+    genes: Array
+    gene_ids: Array
+    xy_px: Array
+    lattice_xy: Array | None
+    images: tuple[ImageCandidate, ...] = ()
+    spot_px: float | None = None
+    file_mpp: float | None = None
+    messages: tuple[Message, ...] = field(default=())
+
+    def take(self, index: Any, message: Message | None = None) -> SectionParts:
+        """Return the parts with only the rows at ``index``, and a further message."""
+        return replace(
+            self,
+            counts=self.counts[index],
+            barcodes=self.barcodes[index],
+            xy_px=self.xy_px[index],
+            lattice_xy=None if self.lattice_xy is None else self.lattice_xy[index],
+            messages=self.messages if message is None else (*self.messages, message),
+        )
+
+    def with_message(self, level: Any, text: str) -> SectionParts:
+        """Return the parts with a further message."""
+        return replace(self, messages=(*self.messages, Message(level, text)))
+
+
+def assemble(parts: SectionParts, options: ReadOptions) -> Section:
+    """Return the section: drop empty spots, choose scale, image and lattice, and check that they agree.
+
+    Raises
+    ------
+    UsageError
+        When the scale is not in the file and `mpp` is missing.
+    DataError
+        When no spot has counts, or the parts contradict each other.
+    """
+    parts = _without_empty_spots(parts)
+    lattice_px, parts = _lattice_px(parts)
+    mpp, parts = _scale(parts, lattice_px, options.mpp)
+    slide, messages = choose_image(
+        parts.images, options.image, mpp, parts.xy_px, trust_alignment=options.trust_alignment
+    )
+    xy_um = parts.xy_px * mpp
+    lattice = None if lattice_px is None else _scaled(lattice_px, mpp)
+    lattice_xy = np.full(xy_um.shape, np.nan) if parts.lattice_xy is None else parts.lattice_xy
+    diameter_um = parts.platform.diameter_um or _diameter_um(parts, lattice, mpp)
+    genes, gene_messages = unique_genes(parts.genes)
+    return Section(
+        options.name or parts.name,
+        parts.counts,
+        genes,
+        parts.gene_ids,
+        Points(xy_um, parts.barcodes, diameter_um),
+        lattice_xy,
+        lattice,
+        parts.platform,
+        mpp,
+        slide,
+        (*parts.messages, *gene_messages, *messages),
+    )
+
+
+def match_barcodes(
+    matrix_barcodes: Array, position_barcodes: Array, what: str
+) -> tuple[Array, Array, tuple[Message, ...]]:
+    """Return the rows of the matrix and of the positions that share a barcode, in the matrix's order.
+
+    Raises
+    ------
+    DataError
+        For repeated barcodes, or without a shared one.
+    """
+    for barcodes, where in ((matrix_barcodes, "count matrix"), (position_barcodes, "positions file")):
+        _refuse_repeats(barcodes, where)
+    rows = positions(matrix_barcodes, position_barcodes)
+    if (rows < 0).all():
+        raise DataError(
+            f"The count matrix and the positions of {what} share no barcode (matrix: '{_first_of(matrix_barcodes)}', "
+            f"positions: '{_first_of(position_barcodes)}'). They belong to different sections."
+        )
+    lost = int((rows < 0).sum())
+    text = f"{lost} barcodes of the matrix have no position and were dropped."
+    return np.flatnonzero(rows >= 0), rows[rows >= 0], (Message("warning", text),) if lost else ()
+
+
+def unique_genes(genes: Array) -> tuple[Array, tuple[Message, ...]]:
+    """Return gene names with repeats numbered (``A``, ``A-1``, ``A-2``), as scanpy does, and a message."""
+    repeated = {name for name, count in Counter(genes.tolist()).items() if count > 1}
+    if not repeated:
+        return genes, ()
+    taken, unique = set(genes.tolist()), []
+    occurrences: Counter[str] = Counter()
+    for gene in genes.tolist():
+        name = gene
+        if gene in repeated and occurrences[gene]:
+            name = f"{gene}-{occurrences[gene]}"
+            while name in taken:
+                occurrences[gene] += 1
+                name = f"{gene}-{occurrences[gene]}"
+            taken.add(name)
+        occurrences[gene] += 1
+        unique.append(name)
+    text = (
+        f"{len(repeated)} gene names occur more than once; repeats were numbered ('{sorted(repeated)[0]}-1')."
+    )
+    return np.array(unique), (Message("info", text),)
+
+
+def _first_of(barcodes: Array) -> str:
+    return str(barcodes[0]) if len(barcodes) else "none"
+
+
+def _refuse_repeats(barcodes: Array, where: str) -> None:
+    names, counts = np.unique(barcodes, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(
+            f"Barcode '{names[counts > 1][0]}' occurs more than once in the {where}. Aggregated runs must be split "
+            "into their sections first."
+        )
+
+
+def _without_empty_spots(parts: SectionParts) -> SectionParts:
+    totals = np.asarray(parts.counts.sum(axis=1)).ravel()
+    if not np.isfinite(totals).all():
+        raise DataError(f"Expected counts in '{parts.name}', got NaN or infinity. Give the raw matrix.")
+    empty = totals == 0
+    if empty.any():
+        text = f"{int(empty.sum())} of {len(empty)} spots have no counts and were dropped."
+        parts = parts.take(~empty, Message("warning", text))
+    if len(parts.barcodes) < 3:
+        raise DataError(
+            f"Expected a section of spots with counts, got {len(parts.barcodes)} in '{parts.name}'. "
+            "Check that matrix and positions belong to it, and that spots are marked as on tissue. A section without "
+            "counts is predicted from its image: give the image file itself."
+        )
+    return parts
+
+
+def _lattice_px(parts: SectionParts) -> tuple[Lattice | None, SectionParts]:
+    """Return the lattice in pixels; without array coordinates, one fitted to the positions alone, if it fits."""
+    if parts.lattice_xy is not None:
+        return Lattice.fit(parts.xy_px, parts.lattice_xy), parts
+    if parts.platform.lattice == "irregular":
+        return None, parts
+    try:
+        lattice = Lattice.fit(parts.xy_px)
+    except DataError:
+        return None, parts.with_message(
+            "info", "The spots are on no lattice. Predict on a grid; upsampling is not available."
+        )
+    return lattice, replace(parts, lattice_xy=np.rint(lattice.to_lattice(parts.xy_px)))
+
+
+def _scale(
+    parts: SectionParts, lattice_px: Lattice | None, mpp_of_user: float | None
+) -> tuple[float, SectionParts]:
+    """Return µm per full-resolution pixel: of the user, else from the pitch, else from the file."""
+    from_pitch = None
+    if lattice_px is not None and parts.platform.pitch_um is not None:
+        from_pitch = parts.platform.pitch_um / lattice_px.pitch_um
+    candidates = [
+        (mpp_of_user, "`mpp`"),
+        (from_pitch, "the pitch of the spots"),
+        (parts.file_mpp, "the file"),
+    ]
+    known = [(value, origin) for value, origin in candidates if value is not None]
+    if not known:
+        raise UsageError(
+            f"'{parts.name}' has no information about its pixel size. Give `mpp`, µm per full-resolution pixel."
+        )
+    mpp, origin = known[0]
+    if not 0 < mpp < np.inf:
+        raise UsageError(f"`mpp` must be positive, got {mpp}. A 20× scan has about 0.5 µm per pixel.")
+    parts = parts.with_message("info", f"{mpp:.4g} µm per full-resolution pixel (from {origin}).")
+    for value, other in known[1:]:
+        if abs(value / mpp - 1) > _SCALE_TOLERANCE:
+            text = (
+                f"µm per pixel disagree: {mpp:.4g} from {origin}, {value:.4g} from {other}. Check them, and give the "
+                "right value as `mpp`."
+            )
+            parts = parts.with_message("warning", text)
+    return mpp, _check_spot_size(parts, mpp)
+
+
+def _check_spot_size(parts: SectionParts, mpp: float) -> SectionParts:
+    """Warn when a Visium spot would have an impossible size."""
+    if parts.spot_px is None or parts.platform.diameter_um != 55.0:
+        return parts
+    spot_um = parts.spot_px * mpp
+    if _SPOT_UM[0] <= spot_um <= _SPOT_UM[1]:
+        return parts
+    return parts.with_message(
+        "warning",
+        f"A spot would be {spot_um:.0f} µm wide, expected about 55–70. Check scalefactors_json.json.",
+    )
+
+
+def _diameter_um(parts: SectionParts, lattice: Lattice | None, mpp: float) -> float:
+    if parts.spot_px is not None:
+        return parts.spot_px * mpp
+    return 0.0 if lattice is None else 0.5 * lattice.pitch_um
+
+
+def _scaled(lattice: Lattice, mpp: float) -> Lattice:
+    """Turn a lattice of pixels into one of µm."""
+    return replace(
+        lattice,
+        origin_um=lattice.origin_um * mpp,
+        step_um=lattice.step_um * mpp,
+        residual_um=lattice.residual_um * mpp,
+    )
