@@ -10,7 +10,7 @@ from scipy import sparse
 from histosge._runtime.hashing import fingerprint
 from histosge.geometry.lattice import Lattice
 from histosge.geometry.upsampling import offsets
-from histosge.models.deep.windows import windows
+from histosge.models.deep.batches import windows
 from histosge.models.scaling import Columns
 from histosge.section import splits
 from histosge.section.expression import depth, log_cp10k

@@ -1,4 +1,4 @@
-"""The paper's model: its size, its presets, and what each deviation means."""
+"""HisToSGE: its published size, its presets, and what each deviation means."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import torch
 from histosge.errors import UsageError
 from histosge.models import build_model
 from histosge.models.deep.histosge import HisToSGE
-from histosge.models.deep.histosge_predictor import network_of
+from histosge.models.deep.inputs import Batch, InputScaling
 from histosge.models.deep.networks.histosge import Context, Interpolated, Tables
-from histosge.models.deep.training import Course, Schedule
-from histosge.models.deep.windows import windows
 from histosge.models.scaling import Columns, Targets
 
 
@@ -28,7 +26,7 @@ def published(**options: object) -> HisToSGE:
 
 def test_the_published_network_has_the_published_number_of_parameters() -> None:
     """With 1024 features and 1000 genes: 8 353 768, of which block, head and tables as computed from the paper."""
-    network = network_of(published(), 1024, 1000)
+    network = published().build_network(1024, 1000)
     assert count(network.learner) == 3_152_896
     assert count(network.head) == 4_152_296
     assert count(network.position) == 1_048_576
@@ -42,7 +40,7 @@ def test_the_paper_network_takes_1029_columns() -> None:
     assert model.needs.features
     assert model.needs.colour
     assert model.join_position
-    network = network_of(model, 1029, 1000)
+    network = model.build_network(1029, 1000)
     assert count(network.learner) == 1029 * 256 + 256 * 1029 + 1029
 
 
@@ -57,40 +55,39 @@ def test_presets_are_what_they_are_called() -> None:
     assert build_model("histosge", "corrected") == build_model("histosge")
 
 
-def in_window(network: torch.nn.Module, features: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    tokens = network.tokens(features, place)
-    answers: torch.Tensor = network(tokens, Context(tokens, hidden=torch.eye(len(tokens), dtype=torch.bool)))
-    return answers
+def in_window(network: torch.nn.Module, features: torch.Tensor, lattice_xy: torch.Tensor) -> torch.Tensor:
+    outputs: torch.Tensor = network(Batch(lattice_xy, lattice_xy, features))
+    return outputs
 
 
 @pytest.fixture
 def window() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
     """The published network, and a window of twelve spots."""
     torch.manual_seed(0)
-    network = network_of(published(), 24, 7).eval()
+    network = published().build_network(24, 7).eval()
     return network, torch.randn(12, 24), torch.randint(0, 60, (12, 2)).float()
 
 
-def test_spots_of_a_window_can_change_places(
+def test_a_permutation_of_a_window_permutes_its_predictions(
     window: tuple[torch.nn.Module, torch.Tensor, torch.Tensor],
 ) -> None:
-    """Permuting spots within a window permutes the answers, and nothing else."""
-    network, features, place = window
+    """The network has no order of spots: permuted spots get their own predictions, permuted."""
+    network, features, lattice_xy = window
     order = torch.randperm(12)
     straight, permuted = (
-        in_window(network, features, place),
-        in_window(network, features[order], place[order]),
+        in_window(network, features, lattice_xy),
+        in_window(network, features[order], lattice_xy[order]),
     )
     assert torch.allclose(permuted, straight[order], atol=1e-5)
 
 
 def test_a_spot_depends_on_its_window(window: tuple[torch.nn.Module, torch.Tensor, torch.Tensor]) -> None:
-    """Another companion changes a spot's answer: why the published windows are a deviation worth correcting."""
-    network, features, place = window
+    """Other features of one spot change the predictions of the others: why published windows are corrected."""
+    network, features, lattice_xy = window
     other = features.clone()
     other[5] = -features[5]
     assert not torch.allclose(
-        in_window(network, features, place)[0], in_window(network, other, place)[0], atol=1e-5
+        in_window(network, features, lattice_xy)[0], in_window(network, other, lattice_xy)[0], atol=1e-5
     )
 
 
@@ -104,7 +101,7 @@ def test_published_values_are_never_negative(
 def test_attention_equals_that_of_pytorch() -> None:
     """Within a window attention is multi-head attention as torch computes it from the same weights."""
     torch.manual_seed(1)
-    network = network_of(published(heads=3, head_width=8), 24, 5)
+    network = published(heads=3, head_width=8).build_network(24, 5)
     attention = network.learner.attention
     tokens = torch.randn(9, 24)
     ours = attention(tokens, Context(tokens, hidden=torch.eye(9, dtype=torch.bool)))
@@ -115,45 +112,22 @@ def test_attention_equals_that_of_pytorch() -> None:
     assert torch.allclose(ours, attention.out(theirs.transpose(0, 1).flatten(1)), atol=1e-5)
 
 
-def test_tables_fall_onto_whole_positions_and_interpolated_ones_do_not() -> None:
-    """Half steps read the table's whole step in the published encoding, and the mean of two in the corrected one."""
+def at(encoding: torch.nn.Module, lattice_xy: torch.Tensor) -> torch.Tensor:
+    encoded: torch.Tensor = encoding(Batch(lattice_xy, lattice_xy))
+    return encoded
+
+
+def test_tables_have_entries_for_whole_positions_and_interpolation_between_them() -> None:
+    """At half steps the published encoding reads the entry of the whole step, the interpolated one a mean of two."""
     torch.manual_seed(0)
     plain, smooth = Tables(6, 16), Interpolated(6, 16)
     smooth.load_state_dict(plain.state_dict())
     whole, half = torch.tensor([[3.0, 4.0]]), torch.tensor([[3.5, 4.0]])
-    assert torch.equal(plain(half), plain(whole))
-    assert torch.allclose(smooth(whole), plain(whole))
-    assert torch.allclose(smooth(half), (plain(whole) + plain(torch.tensor([[4.0, 4.0]]))) / 2, atol=1e-6)
-    assert torch.equal(plain(torch.tensor([[-0.5, 99.0]])), plain(torch.tensor([[0.0, 15.0]])))
-
-
-@pytest.mark.parametrize("order", ["file", "random", "spatial"])
-@pytest.mark.parametrize("n", [2, 49, 50, 51, 237])
-def test_windows_hold_every_row_once(n: int, order: str) -> None:
-    """Windows are a partition; none is larger than asked, and in file order they are as equal as can be."""
-    xy_um = np.random.default_rng(0).uniform(0, 1000, (n, 2))
-    parts = windows(xy_um, 50, order)  # type: ignore[arg-type]
-    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(n))
-    assert max(map(len, parts)) <= 50
-    if order == "file":
-        assert np.ptp([len(part) for part in parts]) <= 1
-        assert np.array_equal(np.concatenate(parts), np.arange(n))
-
-
-def test_windows_of_a_dlpfc_section_are_the_published_ones() -> None:
-    """1820 retained spots make 30 windows of 49 and 7 of 50, as the released code cuts section 151673."""
-    sizes = [len(part) for part in windows(np.zeros((1820, 2)), 50)]
-    assert (sizes.count(49), sizes.count(50)) == (30, 7)
-
-
-def test_spatial_windows_are_compact() -> None:
-    """Cutting by position keeps neighbours together: such windows are much smaller than those of random spots."""
-    xy_um = np.random.default_rng(0).uniform(0, 1000, (400, 2))
-    sd = {
-        order: np.mean([xy_um[part].std(axis=0).mean() for part in windows(xy_um, 50, order)])  # type: ignore[arg-type]
-        for order in ("random", "spatial")
-    }
-    assert sd["spatial"] < 0.5 * sd["random"]
+    assert torch.equal(at(plain, half), at(plain, whole))
+    assert torch.allclose(at(smooth, whole), at(plain, whole))
+    next_whole = at(plain, torch.tensor([[4.0, 4.0]]))
+    assert torch.allclose(at(smooth, half), (at(plain, whole) + next_whole) / 2, atol=1e-6)
+    assert torch.equal(at(plain, torch.tensor([[-0.5, 99.0]])), at(plain, torch.tensor([[0.0, 15.0]])))
 
 
 def test_targets_and_back() -> None:
@@ -179,35 +153,17 @@ def test_columns_that_do_not_vary_stay_finite() -> None:
     assert columns.apply(values[:1] + 1e6).max() == 6.0
 
 
-def test_training_stops_after_patience_and_remembers_the_best() -> None:
-    """The course ends when the validation loss has not improved for as long as asked."""
-    schedule = Schedule(epochs=100, learning_rate=0.1, patience=3, weight_decay=0.0)
-    course = Course()
-    for loss in (3.0, 2.0, 1.0, 1.5, 1.4, 1.3):
-        assert not course.is_over(schedule)
-        course = course.after(0.0, loss, keep_best=True)
-    assert course.is_over(schedule)
-    assert course.best_epoch == 3
-
-
-def test_the_rate_falls_to_nothing_or_stays() -> None:
-    """Cosine decay starts at the rate given and ends near zero; constant stays."""
-    cosine = Schedule(epochs=10, learning_rate=0.2, decay="cosine")
-    assert cosine.rate(0) == 0.2
-    assert cosine.rate(9) < 0.01
-    assert Schedule(epochs=10, learning_rate=0.2).rate(9) == 0.2
-
-
-def test_tables_need_an_array() -> None:
-    """Cells have no array position; the published encoding says so instead of inventing one."""
+def test_tables_need_lattice_positions() -> None:
+    """Cells have no lattice position; the published encoding refuses them and names the options that work."""
     from dataclasses import replace
 
     from histosge.datasets import synthetic
-    from histosge.models.deep.histosge_inputs import Reading
     from histosge.section.inputs import Inputs
     from histosge.section.locations import at_spots
 
-    places = at_spots(synthetic(columns=6, rows=6, genes=6).section)
-    lost = replace(places, lattice_xy=np.full((len(places), 2), np.nan))
+    spots = at_spots(synthetic(columns=6, rows=6, genes=6).section)
+    cells = replace(spots, lattice_xy=np.full((len(spots), 2), np.nan))
+    inputs = Inputs(cells, features=np.zeros((len(cells), 4), dtype=np.float32))
+    scaling = InputScaling.of(inputs, published().needs, standardise=False, join_position=False)
     with pytest.raises(UsageError, match="preset corrected"):
-        Reading.of(published(), Inputs(lost, features=np.zeros((len(places), 4), dtype=np.float32)))
+        published().network_inputs(scaling, inputs)

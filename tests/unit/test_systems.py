@@ -1,4 +1,4 @@
-"""The paper's systems: sizes as published, layers that do what they say, faults that are options."""
+"""Deep systems and their networks: published sizes, layers, losses, first weights, faults as options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from histosge.errors import UsageError, WeightsError
 from histosge.models import build_model
-from histosge.models.deep.system import Grouping, Outline
 
 
 def size(module: Any) -> int:
@@ -18,7 +17,7 @@ def size(module: Any) -> int:
 
 
 def network(name: str, genes: int, inputs: int = 0, **options: Any) -> Any:
-    return build_model(name, None, **options).network(Outline(inputs, genes))  # type: ignore[attr-defined]
+    return build_model(name, None, **options).build_network(inputs, genes)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +84,7 @@ def test_capsules_share_their_votes() -> None:
 
 
 def attention_weights(published_axis: bool) -> Any:
-    """Who looks at whom, and how much, n × n, of one head over the numbers of places."""
+    """Attention weights n × n of one head: its values are the identity, so that its outputs are the weights."""
     import torch
 
     from histosge.models.deep.networks.graph import GraphAttention, nearest_edges
@@ -97,36 +96,35 @@ def attention_weights(published_axis: bool) -> Any:
         9, heads=1, hidden=9, out=9, dropout=0.0, slope=0.2, published_axis=published_axis
     ).eval()
     with torch.no_grad():
-        graph.several.lin.weight.copy_(torch.eye(9))
-        graph.several.bias = None
-        # each place speaks its own number: what comes out are the weights
-        return graph.several(torch.eye(9), edges), edges
+        graph.multi_head.lin.weight.copy_(torch.eye(9))
+        graph.multi_head.bias = None
+        return graph.multi_head(torch.eye(9), edges), edges
 
 
 def test_graph_attention_adds_up_over_neighbours() -> None:
-    """A place's weights over those it looks at add up to 1; it does not look at itself."""
+    """The weights of a location over those it attends to add up to 1; it does not attend to itself."""
     import torch
 
     weights, edges = attention_weights(published_axis=False)
     assert torch.allclose(weights.sum(dim=1), torch.ones(9), atol=1e-5)
     assert (weights.diagonal() == 0).all()
-    looks = torch.zeros(9, 9).index_put((edges[1], edges[0]), torch.ones(27))
-    assert ((weights > 0) == (looks > 0)).all()
+    attends = torch.zeros(9, 9).index_put((edges[1], edges[0]), torch.ones(27))
+    assert ((weights > 0) == (attends > 0)).all()
 
 
-def test_the_published_axis_adds_up_over_receivers() -> None:
-    """With the published fault weights add up over those who look; who is not looked at speaks to all alike."""
+def test_the_published_axis_adds_up_over_those_that_attend() -> None:
+    """With the published fault weights add up over those that attend; an unattended location has uniform weights."""
     import torch
 
     weights, edges = attention_weights(published_axis=True)
     assert torch.allclose(weights.sum(dim=0), torch.ones(9), atol=1e-5)
     assert not torch.allclose(weights.sum(dim=1), torch.ones(9), atol=1e-2)
-    alone = torch.bincount(edges[0], minlength=9) == 0
-    assert alone.any()
-    assert torch.allclose(weights[:, alone], torch.full((9, int(alone.sum())), 1 / 9), atol=1e-5)
+    unattended = torch.bincount(edges[0], minlength=9) == 0
+    assert unattended.any()
+    assert torch.allclose(weights[:, unattended], torch.full((9, int(unattended.sum())), 1 / 9), atol=1e-5)
 
 
-def test_the_nearest_are_looked_at() -> None:
+def test_edges_come_from_the_nearest() -> None:
     """Edges come from the k nearest others, ties broken by order."""
     import torch
 
@@ -138,36 +136,36 @@ def test_the_nearest_are_looked_at() -> None:
     assert nearest_edges(line, 9).shape == (2, 12)
 
 
-def test_stages_loss_is_the_sum_it_is_said_to_be() -> None:
+def test_the_loss_of_stage_is_the_published_sum() -> None:
     """With a perfect encoder the latent loss is 0; the total is 0.1 · latent + 0.01 · reconstruction."""
     import torch
 
-    from histosge.models.deep.batches import Tensors
+    from histosge.models.deep.inputs import Batch
     from histosge.models.deep.networks.stage import sliced_wasserstein
 
     torch.manual_seed(0)
     stage = network("stage", 6)
-    place = torch.randint(1, 77, (32, 2)).float()
-    wanted = torch.rand(32, 6)
+    lattice_xy = torch.randint(1, 77, (32, 2)).float()
+    expression = torch.rand(32, 6)
     for shift in (0.0, 1.0):
-        middle = place / 77 + shift
+        latent = lattice_xy / 77 + shift
 
-        class Says(torch.nn.Module):
-            def forward(self, _: Any, middle: Any = middle) -> Any:
-                return middle
+        class Encoder(torch.nn.Module):
+            def forward(self, _: Any, latent: Any = latent) -> Any:
+                return latent
 
-        stage.encoder = Says()
+        stage.encoder = Encoder()
         torch.manual_seed(1)
-        total = float(stage.train_on(Tensors(place, place), wanted))
+        total = float(stage.loss(Batch(lattice_xy, lattice_xy), expression))
         torch.manual_seed(1)
-        latent = shift + 0.1 * float(sliced_wasserstein(middle, place / 77))
-        again = torch.relu(stage.decoder(middle))
-        rebuilt = ((again - wanted) ** 2).mean() + 0.1 * (again - wanted).abs().mean()
-        assert total == pytest.approx(0.1 * latent + 0.01 * float(rebuilt), abs=1e-6)
-        assert (latent == pytest.approx(0.0, abs=1e-6)) == (shift == 0)
+        latent_loss = shift + 0.1 * float(sliced_wasserstein(latent, lattice_xy / 77))
+        error = torch.relu(stage.decoder(latent)) - expression
+        reconstruction = float((error**2).mean() + 0.1 * error.abs().mean())
+        assert total == pytest.approx(0.1 * latent_loss + 0.01 * reconstruction, abs=1e-6)
+        assert (latent_loss == pytest.approx(0.0, abs=1e-6)) == (shift == 0)
 
 
-def test_sliced_wasserstein_knows_distributions_not_order() -> None:
+def test_sliced_wasserstein_compares_distributions() -> None:
     """The same points in another order are no further apart; a shift by (1, 0) is half a unit on average, squared."""
     import torch
 
@@ -183,101 +181,101 @@ def test_sliced_wasserstein_knows_distributions_not_order() -> None:
 
 
 def test_st_net_begins_at_the_mean() -> None:
-    """As published, an untrained ST-Net answers the mean expression everywhere: no correlation is defined."""
+    """As published, an untrained ST-Net predicts the mean expression everywhere: no correlation is defined."""
     import torch
 
-    from histosge.models.deep.batches import Sight
+    from histosge.models.deep.inputs import NetworkInputs
 
     model: Any = build_model(
         "stnet", "original", backbone="test_resnet", network_px=32, initialisation="random"
     )
     rng = np.random.default_rng(0)
     patches = rng.integers(0, 255, (12, 32, 32, 3), dtype=np.uint8)
-    wanted = rng.random((12, 5)).astype(np.float32)
-    sight = Sight(np.zeros((12, 2)), np.zeros((12, 2)), None, patches)
-    net = model.network(Outline(0, 5))
-    assert model.prepare(net, sight, wanted) == "random initialisation"
+    targets = rng.random((12, 5)).astype(np.float32)
+    inputs = NetworkInputs(np.zeros((12, 2)), np.zeros((12, 2)), None, patches)
+    net = model.build_network(0, 5)
+    assert model.initialise(net, inputs, targets) == "random initialisation"
     net.eval()
     with torch.no_grad():
-        answers = model.answer(net, sight.tensors(np.arange(12), "cpu"))
-    assert np.allclose(answers, wanted.mean(axis=0), atol=1e-6)
+        outputs = model.outputs(net, inputs.batch(np.arange(12), "cpu"))
+    assert np.allclose(outputs, targets.mean(axis=0), atol=1e-6)
     assert np.allclose(net.get_buffer("mean").ravel(), patches.reshape(-1, 3).mean(axis=0), atol=1e-3)
 
 
-def test_the_eight_ways_to_turn_a_window() -> None:
-    """They are all different, and an average over them is the same for a turned window."""
+def test_a_square_has_eight_orientations() -> None:
+    """All orientations differ, and a random one is one of them."""
     import torch
 
-    from histosge.models.rivals.patch_network import dihedral, turned
+    from histosge.models.deep.networks.augmentation import oriented, randomly_oriented
 
-    window = torch.arange(9.0).view(1, 1, 3, 3)
-    ways = {tuple(dihedral(window, way).flatten().tolist()) for way in range(8)}
-    assert len(ways) == 8
-    assert tuple(turned(window).flatten().tolist()) in ways
+    patch = torch.arange(9.0).view(1, 1, 3, 3)
+    orientations = {tuple(oriented(patch, k).flatten().tolist()) for k in range(8)}
+    assert len(orientations) == 8
+    assert tuple(randomly_oriented(patch).flatten().tolist()) in orientations
 
 
-def test_deepspaces_alterations_leave_windows_windows() -> None:
-    """Altered windows keep their shape and range, differ from those given, and repeat with the seed."""
+def test_augmented_patches_keep_their_shape_and_range() -> None:
+    """DeepSpaCE's augmentation changes patches within 0 to 255, and repeats with the seed."""
     import torch
 
-    from histosge.models.rivals.patch_network import altered
+    from histosge.models.deep.networks.augmentation import augmented
 
-    windows = torch.rand(6, 3, 32, 32) * 255
+    patches = torch.rand(6, 3, 32, 32) * 255
     torch.manual_seed(0)
-    one = altered(windows)
+    changed = augmented(patches)
     torch.manual_seed(0)
-    assert torch.equal(one, altered(windows))
-    assert one.shape == windows.shape
-    assert one.min() >= 0
-    assert one.max() <= 255
-    assert not torch.allclose(one, windows)
+    assert torch.equal(changed, augmented(patches))
+    assert changed.shape == patches.shape
+    assert changed.min() >= 0
+    assert changed.max() <= 255
+    assert not torch.allclose(changed, patches)
 
 
 @pytest.mark.parametrize(("name", "backbone"), [("stnet", "densenet121"), ("deepspace", "vgg16")])
 def test_imagenet_weights_come_from_a_file(name: str, backbone: str, tmp_path: Path) -> None:
-    """All but the last layer is loaded from a local file of timm's or torchvision's names, and the table says so."""
+    """All but the last layer is loaded from a local file with timm's or torchvision's names."""
     import torch
     import torchvision
     from safetensors.torch import save_file
 
-    from histosge.models.deep.batches import Sight
+    from histosge.models.deep.inputs import NetworkInputs
 
     theirs = getattr(torchvision.models, backbone)(weights=None)
     path = tmp_path / "weights.safetensors"
     save_file({key: value.clone() for key, value in theirs.state_dict().items()}, path)
     model: Any = build_model(name, None, weights=str(path), initialisation="imagenet")
-    net = model.network(Outline(0, 5))
-    nothing = Sight(np.zeros((4, 2)), np.zeros((4, 2)), None, np.zeros((4, 8, 8, 3), np.uint8))
-    assert "ImageNet" in model.prepare(net, nothing, np.zeros((4, 5), np.float32))
+    net = model.build_network(0, 5)
+    blank = NetworkInputs(np.zeros((4, 2)), np.zeros((4, 2)), None, np.zeros((4, 8, 8, 3), np.uint8))
+    assert "ImageNet" in model.initialise(net, blank, np.zeros((4, 5), np.float32))
     theirs.eval()
     net.eval()
-    seen = nothing.tensors(np.arange(4), "cpu").seen_as(torch.rand(2, 3, 224, 224) * 255)
+    batch = blank.batch(np.arange(4), "cpu").with_patches(torch.rand(2, 3, 224, 224) * 255)
     with torch.no_grad():
-        scaled = (seen.windows - net.get_buffer("mean")) / net.get_buffer("std")
-        # the last layers differ; what goes into them must not
+        scaled = (batch.images - net.get_buffer("mean")) / net.get_buffer("std")
+        # the last layers differ; their inputs must not
         caught: list[Any] = []
-        net.head.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+        net.head.register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
         last = theirs.classifier if backbone == "densenet121" else theirs.classifier[6]
-        last.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
-        net(seen)
+        last.register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
+        net(batch)
         theirs(scaled)
     assert torch.allclose(caught[0].flatten(1), caught[1].flatten(1), atol=1e-4)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    """A file of other weights, or none at all where they are insisted on, is one sentence."""
+    """A file of other weights, or none where they are required, is one sentence."""
     import torch
     from safetensors.torch import save_file
 
-    from histosge.models.deep.batches import Sight
+    from histosge.models.deep.inputs import NetworkInputs
 
-    nothing = Sight(np.zeros((4, 2)), np.zeros((4, 2)), None, np.zeros((4, 8, 8, 3), np.uint8))
+    blank = NetworkInputs(np.zeros((4, 2)), np.zeros((4, 2)), None, np.zeros((4, 8, 8, 3), np.uint8))
     path = tmp_path / "weights.safetensors"
     save_file({"a.weight": torch.zeros(3)}, path)
     for weights in (str(path), str(tmp_path / "nothing.bin")):
         model: Any = build_model("stnet", None, weights=weights, initialisation="imagenet")
         with pytest.raises(WeightsError, match=r"weights"):
-            model.prepare(model.network(Outline(0, 5)), nothing, np.zeros((4, 5), np.float32))
+            model.initialise(model.build_network(0, 5), blank, np.zeros((4, 5), np.float32))
 
 
 @pytest.mark.parametrize(
@@ -296,24 +294,12 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_impossible_options_are_refused(name: str, options: dict[str, Any], sentence: str) -> None:
-    """Options that cannot work are one sentence before any work is done."""
+    """Options that cannot work are refused before any work is done."""
     with pytest.raises(UsageError, match=sentence):
         build_model(name, None, **options)
 
 
-def test_an_unknown_backbone_is_answered_with_near_misses() -> None:
+def test_an_unknown_backbone_is_refused_with_near_misses() -> None:
     """A network that timm does not have is refused by name."""
     with pytest.raises(UsageError, match="vgg16"):
         network("deepspace", 5, backbone="vgg_16")
-
-
-def test_windows_hold_every_place_once_and_no_spot_is_alone() -> None:
-    """An epoch's batches hold every row once; no batch has a single row, whose variance would be none."""
-    rng = np.random.default_rng(0)
-    for number, batch in ((33, 32), (65, 32), (5, 2), (3, 8)):
-        parts = Grouping(batch).batches(np.arange(number), rng)
-        assert sorted(np.concatenate(parts).tolist()) == list(range(number))
-        assert min(map(len, parts)) > 1
-    parts = Grouping(window=10).batches(np.arange(33), rng)
-    assert sorted(map(len, parts)) == [8, 8, 8, 9]
-    assert len(Grouping(window=0).batches(np.arange(33), rng)) == 1

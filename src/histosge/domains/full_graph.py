@@ -10,7 +10,7 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 from histosge.models.base import Runtime
-from histosge.models.deep.training import Schedule, train
+from histosge.models.deep.training import TrainingConfig, train
 
 if TYPE_CHECKING:
     import torch
@@ -50,12 +50,12 @@ class Whole:
 
 
 def embedded(
-    task: Whole, values: torch.Tensor, schedule: Schedule, *, seed: int, runtime: Runtime
+    task: Whole, values: torch.Tensor, config: TrainingConfig, *, seed: int, runtime: Runtime
 ) -> Float[np.ndarray, "n d"]:
     """Train ``task.network`` and return what it makes of ``values``."""
     import torch
 
-    train(task, schedule, seed=seed, runtime=runtime)
+    train(task, config, seed=seed, runtime=runtime)
     with torch.no_grad():
         found: Any = task.network(values)
     return np.asarray(found.double().cpu().numpy())

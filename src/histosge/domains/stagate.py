@@ -11,7 +11,7 @@ import numpy as np
 from histosge._runtime.device import seed_everything
 from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError
-from histosge.models.deep.training import Schedule
+from histosge.models.deep.training import TrainingConfig
 
 from .base import DomainCard, Runtime, refuse_unusable
 from .full_graph import Whole, embedded
@@ -38,7 +38,8 @@ class STAGATE:
     penalty
         On half the squared weights of the second layer; the published loop penalises no other.
     learning_rate, epochs
-        See :class:`histosge.models.deep.training.Schedule`. The published TensorFlow code takes 500 epochs at 1e-4.
+        See :class:`histosge.models.deep.training.TrainingConfig`. The published TensorFlow code takes 500 epochs at
+        1e-4.
     axes
         Principal axes of expression that the first layer works on, instead of the genes; 0 takes the genes. Differs
         from the published code: the same network in turned coordinates, without the axes that hold little but noise,
@@ -69,12 +70,12 @@ class STAGATE:
             raise UsageError(f"`radius` must be positive, got {self.radius}. 1.1 takes in six neighbours.")
         if self.hidden < 1 or self.width < 1 or self.axes < 0 or self.penalty < 0:
             raise UsageError("`hidden` and `width` must be 1 or more, `axes` and `penalty` 0 or more.")
-        self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
+        self.training  # noqa: B018  (refuses bad numbers before any work is done)
 
     @property
-    def schedule(self) -> Schedule:
-        """How long and how fast to learn."""
-        return Schedule(self.epochs, self.learning_rate, clip=5.0, optimiser="adam")
+    def training(self) -> TrainingConfig:
+        """How the network is trained."""
+        return TrainingConfig(self.epochs, self.learning_rate, clip=5.0, optimiser="adam")
 
     def assign(
         self,
@@ -114,7 +115,7 @@ class STAGATE:
             return total
 
         task = Whole(network, lost, len(values))
-        return embedded(task, seen, self.schedule, seed=seed, runtime=runtime)
+        return embedded(task, seen, self.training, seed=seed, runtime=runtime)
 
     def network(self, edges: torch.Tensor, genes: int) -> Any:
         """Return the untrained network."""

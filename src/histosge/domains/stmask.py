@@ -11,7 +11,7 @@ import numpy as np
 from histosge._runtime.device import seed_everything
 from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError, refuse_nonpositive
-from histosge.models.deep.training import Schedule
+from histosge.models.deep.training import TrainingConfig
 
 from .base import DomainCard, Runtime, refuse_unusable
 from .full_graph import Whole, embedded
@@ -45,7 +45,7 @@ class STMask:
     relations
         Weight of the second channel.
     learning_rate, weight_decay, epochs
-        See :class:`histosge.models.deep.training.Schedule`. The published script takes 500 epochs.
+        See :class:`histosge.models.deep.training.TrainingConfig`. The published script takes 500 epochs.
     components, starts
         Of the embedding that K-means clusters, and its starts.
     genes
@@ -79,12 +79,14 @@ class STMask:
             raise UsageError(
                 f"`masked` and `dropped` are shares between 0 and 1, got {self.masked}, {self.dropped}."
             )
-        self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
+        self.training  # noqa: B018  (refuses bad numbers before any work is done)
 
     @property
-    def schedule(self) -> Schedule:
-        """How long and how fast to learn."""
-        return Schedule(self.epochs, self.learning_rate, self.weight_decay, clip=5.0, optimiser="adam")
+    def training(self) -> TrainingConfig:
+        """How the network is trained."""
+        return TrainingConfig(
+            self.epochs, self.learning_rate, weight_decay=self.weight_decay, clip=5.0, optimiser="adam"
+        )
 
     def assign(
         self,
@@ -124,7 +126,7 @@ class STMask:
             told: torch.Tensor = network.features_lost(seen) + self.relations * network.relations_lost(seen)
             return told
 
-        return embedded(Whole(network, lost, len(values)), seen, self.schedule, seed=seed, runtime=runtime)
+        return embedded(Whole(network, lost, len(values)), seen, self.training, seed=seed, runtime=runtime)
 
     def network(self, edges: torch.Tensor, inputs: int) -> Any:
         """Return the untrained network."""

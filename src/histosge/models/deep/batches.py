@@ -1,156 +1,178 @@
-"""What a network is told of places."""
+"""Which spots make a batch: windows of spots that attend to each other, and how many fit into memory."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from histosge._runtime.types import Array, Float, UInt8
+from histosge._runtime.device import free_memory_bytes
+from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError
-from histosge.geometry.spacing import median_spacing_um
-from histosge.models.base import Needs
-from histosge.models.scaling import Columns
-from histosge.section.inputs import Inputs
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Frame", "Sight", "Tensors"]
+__all__ = ["Batching", "WindowOrder", "bytes_per_spot", "refuse_too_large", "windows"]
+
+WindowOrder: TypeAlias = Literal["file", "random", "spatial"]
+
+# gradients and buffers, on top of the activations that are stored for the backward pass
+_OVERHEAD = 1.2
+_MEASURED_SPOTS = 2
+
+
+def windows(xy_um: Float[np.ndarray, "n 2"], size: int, order: WindowOrder = "file") -> list[Array]:
+    """Cut spots into windows; return the rows of each. Together they hold every row once.
+
+    Parameters
+    ----------
+    xy_um
+        Positions, in any unit.
+    size
+        Most spots of a window. Windows are as equal as can be: 49 and 50, never 50 and 3.
+    order
+        ``"file"``: as listed. 10x Genomics lists barcodes alphabetically, so that this is random in space.
+        ``"random"``: shuffled, always in the same way. ``"spatial"``: neighbours together, by cutting the spots
+        in half across the longer side until they fit.
+
+    Raises
+    ------
+    UsageError
+        For a size below 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [len(rows) for rows in windows(np.zeros((1820, 2)), 50)][:3]
+    [50, 50, 50]
+    """
+    if size < 2:
+        raise UsageError(f"`window_size` must be 2 or more, got {size}. The published code has 50.")
+    rows = np.arange(len(xy_um))
+    if order == "spatial":
+        return _halved(xy_um, rows, size)
+    if order == "random":
+        rows = np.random.default_rng(0).permutation(rows)
+    return [part for part in np.array_split(rows, -(-len(rows) // size)) if len(part)]
+
+
+def _halved(xy_um: Array, rows: Array, size: int) -> list[Array]:
+    if len(rows) <= size:
+        return [rows] if len(rows) else []
+    axis = int(np.ptp(xy_um[rows], axis=0).argmax())
+    ordered = rows[np.argsort(xy_um[rows, axis], kind="stable")]
+    half = len(rows) // 2
+    return _halved(xy_um, ordered[:half], size) + _halved(xy_um, ordered[half:], size)
 
 
 @dataclass(frozen=True, slots=True)
-class Tensors:
-    """Some places on the device.
+class Batching:
+    """Which spots a network receives together.
 
     Parameters
     ----------
-    place
-        Position on the array (column, row), b × 2; NaN where there is none.
-    xy
-        Position in pitches from the middle of the spots fitted, b × 2.
-    features
-        Encoder features, b × d.
-    patches
-        Windows, b × 3 × h × w, values 0 to 255.
+    size
+        Spots per step; with windows, windows per step.
+    min_size
+        Fewest spots of a step. A shorter rest joins the step before it: batch normalisation of one spot has no
+        variance.
+    window
+        Spots of a window, which attend to each other; ``None``: spots are independent. 0: all of them are one
+        window.
+    order
+        See :func:`windows`.
     """
 
-    place: torch.Tensor
-    xy: torch.Tensor
-    features: torch.Tensor | None = None
-    patches: torch.Tensor | None = None
+    size: int = 1
+    min_size: int = 2
+    window: int | None = None
+    order: WindowOrder = "file"
 
-    def __len__(self) -> int:
-        return len(self.xy)
+    def windows(self, rows: Array, xy: Float[np.ndarray, "n 2"]) -> list[Array]:
+        """Return ``rows``, which lie at ``xy``, cut into windows; one of all rows where there are none."""
+        if not self.window:
+            return [rows]
+        return [rows[part] for part in windows(xy, max(self.window, 2), self.order)]
 
-    @property
-    def vectors(self) -> torch.Tensor:
-        """The features, for networks that have asked for them."""
-        return _given(self.features)
+    def batches(self, rows: Array, rng: np.random.Generator) -> list[Array]:
+        """Return the shuffled batches of an epoch of independent spots."""
+        shuffled = rng.permutation(rows)
+        starts = list(range(0, len(shuffled), self.size))
+        if len(starts) > 1 and len(shuffled) - starts[-1] < self.min_size:
+            starts.pop()
+        return np.split(shuffled, starts[1:])
 
-    @property
-    def windows(self) -> torch.Tensor:
-        """The windows, for networks that have asked for them."""
-        return _given(self.patches)
-
-    def seen_as(self, patches: torch.Tensor) -> Tensors:
-        """Return the same places with other windows."""
-        return replace(self, patches=patches)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sight:
-    """The same, in memory."""
-
-    place: Float[np.ndarray, "n 2"]
-    xy: Float[np.ndarray, "n 2"]
-    features: Float[np.ndarray, "n d"] | None
-    patches: UInt8[np.ndarray, "n h w 3"] | None
-
-    def __len__(self) -> int:
-        return len(self.xy)
-
-    def tensors(self, rows: Array, device: str) -> Tensors:
-        """Return those at ``rows`` on the device."""
-        import torch
-
-        def there(values: Array) -> torch.Tensor:
-            return torch.as_tensor(np.array(values[rows], dtype=np.float32), device=device)
-
-        features = None if self.features is None else there(self.features)
-        patches = None
-        if self.patches is not None:
-            windows = torch.as_tensor(np.array(self.patches[rows]), device=device)
-            patches = windows.permute(0, 3, 1, 2).float()
-        return Tensors(there(self.place), there(self.xy), features, patches)
+    def window_batches(self, windows: list[Array], rng: np.random.Generator) -> Iterator[Array]:
+        """Yield the shuffled batches of an epoch of windows, each of ``size`` windows."""
+        order = rng.permutation(len(windows))
+        for start in range(0, len(order), self.size):
+            yield np.concatenate([windows[index] for index in order[start : start + self.size]])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """The units in which places are told, learnt from the spots fitted.
+def refuse_too_large(
+    network: torch.nn.Module, loss: Callable[[torch.nn.Module, int], torch.Tensor], batch: int, device: str
+) -> None:
+    """Refuse a batch whose training step needs more memory than is free.
+
+    The operating system ends a program that runs out of memory, without a message.
 
     Parameters
     ----------
-    middle_um
-        Their middle.
-    pitch_um
-        Median distance between nearest spots.
-    columns
-        Scales of the features; ``None`` leaves them, or there are none.
+    network
+        To be trained; memory is measured on a copy.
+    loss
+        Of a network on so many spots.
+    batch
+        Spots per step.
+    device
+        Where it is trained; nothing is refused where the device does not report its free memory.
+
+    Raises
+    ------
+    UsageError
+        With a batch that would fit.
     """
-
-    middle_um: Float[np.ndarray, " 2"]
-    pitch_um: float
-    columns: Columns | None = None
-
-    @classmethod
-    def of(cls, inputs: Inputs, needs: Needs, *, standardise: bool) -> Frame:
-        """Learn them."""
-        xy_um = inputs.separated_xy_um
-        pitch_um = median_spacing_um(xy_um)
-        columns = None
-        if needs.features and standardise:
-            columns = Columns.of(_features(inputs))
-        return cls(xy_um.mean(axis=0), pitch_um, columns)
-
-    def look(self, inputs: Inputs, needs: Needs) -> Sight:
-        """Read places.
-
-        Raises
-        ------
-        UsageError
-            When the image is missing.
-        """
-        features = patches = None
-        if needs.features:
-            read = _features(inputs)
-            features = (read if self.columns is None else self.columns.apply(read)).astype(np.float32)
-        if needs.patch_px is not None:
-            if inputs.patches is None:
-                raise UsageError("The model looks at the tissue image, and got none. Give it with --image.")
-            patches = np.asarray(inputs.patches[np.arange(len(inputs))])
-        xy = (inputs.separated_xy_um - self.middle_um) / self.pitch_um
-        place = np.asarray(inputs.locations.lattice_xy, dtype=np.float32)
-        return Sight(place, xy.astype(np.float32), features, patches)
-
-    def arrays(self) -> dict[str, Array]:
-        """Return the arrays by name."""
-        held = {"frame": np.append(self.middle_um, self.pitch_um)}
-        if self.columns is None:
-            return held
-        return held | {"columns.mean": self.columns.mean, "columns.scale": self.columns.scale}
+    free = free_memory_bytes(device)
+    if free is None or batch <= _MEASURED_SPOTS:
+        return
+    per_spot = _OVERHEAD * bytes_per_spot(network, loss)
+    # gradients of the weights, and Adam's two moments of each
+    fixed = 3 * sum(value.numel() * value.element_size() for value in network.parameters())
+    if fixed + batch * per_spot <= free:
+        return
+    fits = int((free - fixed) // per_spot)
+    advice = (
+        f"Set `batch` to {fits}."
+        if fits >= _MEASURED_SPOTS
+        else "Take smaller patches, or a computer with more memory."
+    )
+    raise UsageError(
+        f"A training step of {batch} patches needs about {(fixed + batch * per_spot) / 1e9:.0f} GB of memory, and "
+        f"{free / 1e9:.0f} GB are free. {advice}"
+    )
 
 
-def _given(part: torch.Tensor | None) -> torch.Tensor:
-    if part is None:
-        raise UsageError("The network was given less than it asked for. Look at the model's `needs`.")
-    return part
+def bytes_per_spot(network: torch.nn.Module, loss: Callable[[torch.nn.Module, int], torch.Tensor]) -> float:
+    """Return the bytes of activations that a spot leaves for the backward pass, measured on two spots."""
+    import torch
 
+    # a copy: batch normalisation changes its running means while it is measured
+    measured = copy.deepcopy(network).train()
+    own = {value.untyped_storage().data_ptr() for value in (*measured.parameters(), *measured.buffers())}
+    stored: dict[int, int] = {}
 
-def _features(inputs: Inputs) -> Array:
-    if inputs.features is None:
-        raise UsageError(
-            "The model reads features of the tissue image, and got none. Give the image with --image."
-        )
-    return np.asarray(inputs.features[np.arange(len(inputs))])
+    def record(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            stored[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
+        # the loss keeps its graph, and with it all stored activations, alive until they are counted
+        total = loss(measured, _MEASURED_SPOTS)
+    del total
+    return sum(stored.values()) / _MEASURED_SPOTS

@@ -1,4 +1,4 @@
-"""The training loop of all deep models here: the only file in which gradients flow backwards."""
+"""The training loop of all deep models: the only file that computes gradients."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from histosge.models.base import Runtime
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Course", "Schedule", "Task", "train"]
+__all__ = ["TrainingConfig", "TrainingHistory", "TrainingTask", "train"]
 
-# a kill costs no more than this; the first epoch is kept at once
+# an interrupted fit loses no more than this; the first epoch is written at once
 _CHECKPOINT_EVERY_S = 10.0
 _STATE = "state.pt"
 
 
 @runtime_checkable
-class Task(Protocol):
-    """What a deep model gives to the loop: a network, batches and a loss."""
+class TrainingTask(Protocol):
+    """What the training loop needs of a deep model: a network, batches and a loss."""
 
     @property
     def network(self) -> torch.nn.Module:
@@ -47,99 +47,123 @@ class Task(Protocol):
         ...
 
     def validation(self) -> float | None:
-        """Return the loss on spots kept back, with the network in evaluation mode; ``None`` where there are none."""
+        """Return the loss on the validation spots, in evaluation mode; ``None`` without validation spots."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast to learn.
+class TrainingConfig:
+    """How a network is trained; the configuration of every deep system begins with these options.
 
     Parameters
     ----------
     epochs
-        At most.
+        Passes over the training spots, at most.
     learning_rate
-        Of Adam.
-    weight_decay
-        Decoupled (AdamW, Loshchilov & Hutter 2019); 0 is Adam.
-    decay
-        ``"constant"``, or ``"cosine"`` down to nothing over ``epochs``.
-    patience
-        Epochs without a better validation loss after which to stop and take the best epoch's weights; ``None`` goes
-        on to the end and takes the last ones.
-    clip
-        Largest norm of the gradient; ``None`` leaves it.
+        Of the first epoch.
+    schedule
+        Learning rate over the epochs: ``"constant"``, or ``"cosine"`` from ``learning_rate`` towards 0.
     optimiser
-        ``"adamw"``: weight decay apart from the gradient. ``"adam"``: added to it, as PyTorch's Adam has it.
-        ``"sgd"``: gradient descent with momentum 0.9.
+        ``"adamw"``: Adam with decoupled weight decay (Loshchilov & Hutter 2019). ``"adam"``: weight decay is added
+        to the gradient, as in PyTorch's Adam. ``"sgd"``: gradient descent with momentum 0.9.
+    weight_decay
+        Of the optimiser; 0 for none.
+    clip
+        Largest norm of the gradient; ``None`` does not clip.
+    batch
+        Spots per step. A network over windows of spots takes so many windows per step.
+    validation
+        Share of the spots that is not trained on but used for early stopping; 0 for none.
+    patience
+        Epochs without a better validation loss after which training stops and takes the weights of the best epoch.
+        ``None`` trains all epochs and takes the last weights.
+
+    Raises
+    ------
+    UsageError
+        For a value that cannot be trained with.
     """
 
-    epochs: int
-    learning_rate: float
-    weight_decay: float = 0.0
-    decay: Literal["constant", "cosine"] = "constant"
-    patience: int | None = None
-    clip: float | None = None
+    epochs: int = 1000
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "constant"
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    weight_decay: float = 0.0
+    clip: float | None = None
+    batch: int = 1
+    validation: float = 0.0
+    patience: int | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise UsageError(f"`epochs` must be 1 or more, got {self.epochs}.")
+        if self.epochs < 1 or self.batch < 1:
+            raise UsageError(f"`epochs` and `batch` must be 1 or more, got {self.epochs} and {self.batch}.")
         if not self.learning_rate > 0:
             raise UsageError(f"`learning_rate` must be positive, got {self.learning_rate}. Try 0.001.")
         if self.weight_decay < 0:
             raise UsageError(f"`weight_decay` must be 0 or more, got {self.weight_decay}.")
+        if not 0 <= self.validation < 1:
+            raise UsageError(f"`validation` must be from 0 to below 1, got {self.validation}.")
         if self.patience is not None and self.patience < 1:
-            raise UsageError(f"`patience` must be 1 or more, or none at all; got {self.patience}.")
+            raise UsageError(f"`patience` must be 1 or more, or none; got {self.patience}.")
+        if self.patience is not None and self.validation == 0:
+            raise UsageError(
+                "Early stopping needs validation spots: set `validation` to 0.2, or `patience` to none."
+            )
 
-    def rate(self, epoch: int) -> float:
-        """Return the learning rate of an epoch (0 is the first)."""
-        if self.decay == "constant":
+    def learning_rate_at(self, epoch: int) -> float:
+        """Return the learning rate of an epoch (0 is the first).
+
+        Examples
+        --------
+        >>> config = TrainingConfig(epochs=10, learning_rate=0.2, schedule="cosine")
+        >>> config.learning_rate_at(0), round(config.learning_rate_at(5), 3)
+        (0.2, 0.1)
+        """
+        if self.schedule == "constant":
             return self.learning_rate
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """How training went: the loss curve.
+class TrainingHistory:
+    """The loss curve of a training.
 
     Parameters
     ----------
     training, validation
-        Mean loss of each epoch, and loss on the spots kept back (empty where there are none).
+        Mean loss of each epoch, and loss on the validation spots (empty without them).
     best_epoch
-        Whose weights were taken, counted from 1.
+        The epoch whose weights are taken, counted from 1.
     """
 
     training: tuple[float, ...] = ()
     validation: tuple[float, ...] = ()
     best_epoch: int = 0
 
-    def after(self, training: float, validation: float | None, *, keep_best: bool) -> Course:
-        """Return the course with one more epoch."""
+    def with_epoch(self, training: float, validation: float | None, *, keep_best: bool) -> TrainingHistory:
+        """Return the history with one epoch more."""
         losses = (*self.training, training)
         checks = self.validation if validation is None else (*self.validation, validation)
         better = validation is None or not keep_best or validation < min(self.validation, default=math.inf)
-        return Course(losses, checks, len(losses) if better else self.best_epoch)
+        return TrainingHistory(losses, checks, len(losses) if better else self.best_epoch)
 
-    def is_over(self, schedule: Schedule) -> bool:
-        """Tell whether to stop."""
+    def is_finished(self, config: TrainingConfig) -> bool:
+        """Whether all epochs are done, or the validation loss has not improved for ``patience`` epochs."""
         done = len(self.training)
-        waited = schedule.patience is not None and done - self.best_epoch >= schedule.patience
-        return done >= schedule.epochs or (waited and bool(self.validation))
+        exhausted = config.patience is not None and done - self.best_epoch >= config.patience
+        return done >= config.epochs or (exhausted and bool(self.validation))
 
 
 @dataclass
 class _State:
-    """All that changes while training; at an epoch's end, all that a checkpoint holds."""
+    """Everything that changes during training; a checkpoint holds it as it is after an epoch."""
 
     optimiser: torch.optim.Optimizer
-    course: Course = field(default_factory=Course)
+    history: TrainingHistory = field(default_factory=TrainingHistory)
     best: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def train(task: Task, schedule: Schedule, *, seed: int, runtime: Runtime) -> Course:
+def train(task: TrainingTask, config: TrainingConfig, *, seed: int, runtime: Runtime) -> TrainingHistory:
     """Train ``task.network`` in place and return the loss curve.
 
     Every epoch draws its own random numbers from ``seed`` and its number, so that training interrupted after any
@@ -156,97 +180,103 @@ def train(task: Task, schedule: Schedule, *, seed: int, runtime: Runtime) -> Cou
 
     network = task.network
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    state = _State(_optimiser(parameters, schedule))
-    _resume(network, state, runtime)
-    kept_at = -math.inf
-    while not state.course.is_over(schedule):
-        epoch = len(state.course.training)
-        loss = _epoch(task, state.optimiser, schedule, epoch, seed, runtime)
+    state = _State(_optimiser(parameters, config))
+    _read_checkpoint(network, state, runtime)
+    written_at = -math.inf
+    while not state.history.is_finished(config):
+        epoch = len(state.history.training)
+        loss = _epoch(task, state.optimiser, config, epoch=epoch, seed=seed, runtime=runtime)
         network.eval()
-        with torch.no_grad(), _exactness(runtime):
+        with torch.no_grad(), _autocast(runtime):
             validation = task.validation()
-        state.course = state.course.after(loss, validation, keep_best=schedule.patience is not None)
-        if schedule.patience is not None and state.course.best_epoch == epoch + 1:
+        state.history = state.history.with_epoch(loss, validation, keep_best=config.patience is not None)
+        if config.patience is not None and state.history.best_epoch == epoch + 1:
             state.best = {name: value.detach().clone() for name, value in network.state_dict().items()}
         if runtime.progress is not None:
-            over = state.course.is_over(schedule)
-            # stopped early is done
-            runtime.progress(schedule.epochs if over else epoch + 1, schedule.epochs, "fitting")
-        if runtime.checkpoint is not None and time.monotonic() - kept_at > _CHECKPOINT_EVERY_S:
-            _keep(network, state, runtime.checkpoint)
-            kept_at = time.monotonic()
+            finished = state.history.is_finished(config)
+            # a training that stopped early is complete
+            runtime.progress(config.epochs if finished else epoch + 1, config.epochs, "fitting")
+        if runtime.checkpoint is not None and time.monotonic() - written_at > _CHECKPOINT_EVERY_S:
+            _write_checkpoint(network, state, runtime.checkpoint)
+            written_at = time.monotonic()
     if state.best:
         network.load_state_dict(state.best)
     network.eval()
-    return state.course
+    return state.history
 
 
-def _optimiser(parameters: list[torch.nn.Parameter], schedule: Schedule) -> torch.optim.Optimizer:
+def _optimiser(parameters: list[torch.nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
     import torch
 
-    rate, decay = schedule.learning_rate, schedule.weight_decay
-    if schedule.optimiser == "sgd":
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimiser == "sgd":
         return torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=decay)
-    kind = torch.optim.AdamW if schedule.optimiser == "adamw" else torch.optim.Adam
+    kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
     return kind(parameters, lr=rate, weight_decay=decay)
 
 
 def _epoch(
-    task: Task, optimiser: torch.optim.Optimizer, schedule: Schedule, epoch: int, seed: int, runtime: Runtime
+    task: TrainingTask,
+    optimiser: torch.optim.Optimizer,
+    config: TrainingConfig,
+    *,
+    epoch: int,
+    seed: int,
+    runtime: Runtime,
 ) -> float:
-    """Go once through the batches; return their mean loss."""
+    """Take one step per batch and return the mean loss."""
     import torch
 
     rng = np.random.default_rng([seed, epoch])
     seed_everything(int(rng.integers(2**31)))
     for group in optimiser.param_groups:
-        group["lr"] = schedule.rate(epoch)
+        group["lr"] = config.learning_rate_at(epoch)
     task.network.train()
     total, number = 0.0, 0
     for batch in task.batches(rng):
         optimiser.zero_grad(set_to_none=True)
-        with _exactness(runtime):
+        with _autocast(runtime):
             loss = task.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        if schedule.clip is not None:
-            torch.nn.utils.clip_grad_norm_(task.network.parameters(), schedule.clip)
+        if config.clip is not None:
+            torch.nn.utils.clip_grad_norm_(task.network.parameters(), config.clip)
         optimiser.step()
         total, number = total + float(loss.detach()) * len(batch), number + len(batch)
     if not math.isfinite(total):
         raise DataError(
-            f"Fitting went astray in epoch {epoch + 1}: the loss is not a number. Lower it with "
-            f"--set learning_rate={schedule.learning_rate / 10:g}, or check the features."
+            f"Expected a finite loss, got {total} in epoch {epoch + 1}. Lower `learning_rate` to "
+            f"{config.learning_rate / 10:g}, or check the features."
         )
     return total / max(number, 1)
 
 
-def _exactness(runtime: Runtime) -> Any:
-    """Return the context of bf16 arithmetic, or of none."""
+def _autocast(runtime: Runtime) -> Any:
+    """Return the context in which networks compute: bf16 where asked for."""
     import torch
 
     device = runtime.device.split(":")[0]
     return torch.autocast(device, dtype=torch.bfloat16, enabled=runtime.precision == "bf16")
 
 
-def _keep(network: torch.nn.Module, state: _State, folder: Path) -> None:
-    """Write a checkpoint."""
+def _write_checkpoint(network: torch.nn.Module, state: _State, folder: Path) -> None:
+    """Write a checkpoint; the file appears whole or not at all."""
     import torch
 
     content = {
         "network": network.state_dict(),
         "optimiser": state.optimiser.state_dict(),
         "best": state.best,
-        "course": json.dumps([state.course.training, state.course.validation, state.course.best_epoch]),
+        "history": json.dumps([state.history.training, state.history.validation, state.history.best_epoch]),
     }
-    # torch's own writing does not say that a disk is full
+    # torch.save to a file raises no OSError when the disk is full; atomic_path's own writing does
     packed = io.BytesIO()
     torch.save(content, packed)
     with atomic_path(folder / _STATE) as draft:
         draft.write_bytes(packed.getbuffer())
 
 
-def _resume(network: torch.nn.Module, state: _State, runtime: Runtime) -> None:
-    """Go back to the last checkpoint, if there is one that is whole."""
+def _read_checkpoint(network: torch.nn.Module, state: _State, runtime: Runtime) -> None:
+    """Restore the state of the last checkpoint, if there is one."""
     import torch
 
     path = None if runtime.checkpoint is None else runtime.checkpoint / _STATE
@@ -258,6 +288,6 @@ def _resume(network: torch.nn.Module, state: _State, runtime: Runtime) -> None:
         state.optimiser.load_state_dict(content["optimiser"])
     except (RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
         raise DataError(f"The checkpoint '{path}' is damaged ({error}). Delete it to start again.") from error
-    training, validation, best_epoch = json.loads(content["course"])
+    training, validation, best_epoch = json.loads(content["history"])
     state.best = content["best"]
-    state.course = Course(tuple(training), tuple(validation), best_epoch)
+    state.history = TrainingHistory(tuple(training), tuple(validation), best_epoch)

@@ -1,4 +1,4 @@
-"""DeepSpaCE (Monjo et al. 2022): VGG16 on one window at a time."""
+"""DeepSpaCE (Monjo et al. 2022): VGG16 on one patch at a time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from histosge._runtime.types import Float
-from histosge.errors import UsageError
-from histosge.models.base import Crop, ModelCard, Needs
-from histosge.models.deep.batches import Sight, Tensors
-from histosge.models.deep.system import Deep, Grouping, Outline
-from histosge.models.deep.training import Schedule
+from histosge.models.base import ModelCard
+from histosge.models.deep.inputs import Batch, NetworkInputs
+from histosge.models.scaling import Targets
 
-from .patch_network import Initialisation, Pixels, altered, begin, constants, refuse_names
+from .patch_system import BackboneSystem, Pixels
 
 if TYPE_CHECKING:
     import torch
@@ -24,55 +22,38 @@ __all__ = ["ENTRIES", "DeepSpaCE"]
 
 
 @dataclass(frozen=True, slots=True)
-class DeepSpaCE(Deep):
+class DeepSpaCE(BackboneSystem):
     """Configuration; the defaults are the preset ``paper``.
 
-    The original leaves out windows that are mostly white, and spots with few counts; here every spot is predicted,
-    and those given are fitted. Its early stopping compares an epoch with the one before; here with the best.
+    Differs from the original: it leaves out patches that are mostly white and spots with few counts; here all training
+    spots are fitted and every location is predicted. Its early stopping compares an epoch with the one before; here
+    with the best. Further options are those of :class:`~histosge.models.deep.training.TrainingConfig` and
+    :class:`~histosge.models.rivals.patch_system.BackboneSystem`. The original has patches of 376 pixels, the HisToSGE
+    group's adaptation 112, and raw pixels in place of ImageNet's normalisation, which is a fault.
 
     Parameters
     ----------
-    crop_um, crop_px
-        Width of the window, in µm or in pixels of the full-resolution image (original: 376, the group's: 112).
-    network_px
-        Pixels the window is brought to.
-    backbone
-        Any of timm's networks.
-    initialisation, weights
-        ``"imagenet"``, ``"random"``, or ``"auto"``: ImageNet where its weights can be had; a local file of them.
-    pixels
-        ``"imagenet"``; ``"raw"`` (0 to 255) is a fault of the group's adaptation.
     augment
-        Whether windows are turned, cropped, coloured, blurred while fitting.
+        Whether training orients, crops, recolours and blurs patches at random.
     last_layer
-        Whether all but the last layer stays as ImageNet left it.
+        Whether only the last layer is trained, and the others keep ImageNet's weights.
     unit_targets
-        Whether the network answers each gene's share of its range.
-    validation, patience
-        Share of the spots kept back, and epochs without a better loss after which to stop.
-    learning_rate, weight_decay, batch, epochs
-        See :class:`histosge.models.deep.training.Schedule`.
+        Whether the network outputs each gene scaled from its range to 0 to 1.
     """
 
-    crop_um: float | None = None
-    crop_px: int | None = 112
-    network_px: int = 224
     backbone: str = "vgg16"
-    initialisation: Initialisation = "auto"
-    weights: str | None = None
     pixels: Pixels = "imagenet"
     augment: bool = False
     last_layer: bool = False
     unit_targets: bool = False
-    validation: float = 0.0
-    patience: int | None = None
+    optimiser: Literal["adamw", "adam", "sgd"] = "adam"
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     batch: int = 128
     epochs: int = 500
 
     card: ClassVar[ModelCard] = ModelCard(
-        "deepspace", "VGG16 on a window of tissue (DeepSpaCE).", "monjo2022deepspace", uses_position=False
+        "deepspace", "VGG16 on a patch of tissue (DeepSpaCE).", "monjo2022deepspace", uses_position=False
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "original": {
@@ -86,61 +67,29 @@ class DeepSpaCE(Deep):
         "paper": {},
     }
 
-    def __post_init__(self) -> None:
-        if self.patience is not None and self.validation == 0:
-            raise UsageError(
-                "Early stopping needs spots kept back: set `validation` to 0.2, or `patience` to none."
-            )
-        self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
+    def targets_of(self, expression: Float[np.ndarray, "n g"]) -> Targets:
+        """Return expression, or its position in each gene's range, from 0 to 1."""
+        if not self.unit_targets:
+            return Targets.of(expression, "raw")
+        extent = np.ptp(expression, axis=0)
+        return Targets(expression.min(axis=0), np.where(extent > 0, extent, 1.0))
 
-    @property
-    def needs(self) -> Needs:
-        """Windows."""
-        return Needs(patch_px=self.network_px, crop=Crop.of(self.crop_um, self.crop_px))
-
-    @property
-    def schedule(self) -> Schedule:
-        """How long and how fast to learn."""
-        rate, decay = self.learning_rate, self.weight_decay
-        return Schedule(self.epochs, rate, decay, patience=self.patience, optimiser="adam")
-
-    @property
-    def grouping(self) -> Grouping:
-        """Spots one by one."""
-        return Grouping(self.batch)
-
-    @property
-    def held_back(self) -> float:
-        """Share of the spots kept back."""
-        return self.validation
-
-    @property
-    def scaling(self) -> Literal["none", "unit"]:
-        """Whether the network answers shares of each gene's range."""
-        return "unit" if self.unit_targets else "none"
-
-    def network(self, outline: Outline) -> Any:
-        """Return the untrained network."""
-        from histosge.models.deep.networks.patches import PhotographNetwork
-
-        refuse_names(self.backbone)
-        return PhotographNetwork(self.backbone, outline.genes, *constants(self.pixels))
-
-    def prepare(self, network: Any, sight: Sight, wanted: Float[np.ndarray, "n g"]) -> str:
-        """Load weights; freeze all but the last layer where that is wanted."""
-        windows = sight.patches if self.pixels == "measured" else None
-        remark = begin(network, self.backbone, self.initialisation, self.weights, windows=windows)
+    def initialise(self, network: Any, inputs: NetworkInputs, targets: Float[np.ndarray, "n t"]) -> str:
+        """Load weights; freeze all but the last layer where that is an option."""
+        initialisation = BackboneSystem.initialise(self, network, inputs, targets)
         if self.last_layer:
             network.body.requires_grad_(False)
             network.head.requires_grad_(True)
-        return remark
+        return initialisation
 
-    def loss(self, network: Any, seen: Tensors, wanted: torch.Tensor) -> torch.Tensor:
+    def loss(self, network: Any, batch: Batch, targets: torch.Tensor) -> torch.Tensor:
         """Return the smooth L1 error."""
         import torch
 
-        seen = seen.seen_as(altered(seen.windows)) if self.augment else seen
-        return torch.nn.functional.smooth_l1_loss(network(seen), wanted)
+        from histosge.models.deep.networks.augmentation import augmented
+
+        trained = batch.with_patches(augmented(batch.images)) if self.augment else batch
+        return torch.nn.functional.smooth_l1_loss(network(trained), targets)
 
 
 ENTRIES = (DeepSpaCE,)

@@ -1,4 +1,4 @@
-"""HisToGene (Pang et al. 2021): a vision transformer whose patches are spots."""
+"""HisToGene (Pang et al. 2021): a vision transformer over the patches of a window of spots."""
 
 from __future__ import annotations
 
@@ -7,40 +7,36 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from histosge.errors import refuse_nonpositive
-from histosge.models.base import Crop, ModelCard, Needs
-from histosge.models.deep.system import Deep, Grouping, Outline
-from histosge.models.deep.training import Schedule
+from histosge.models.base import ModelCard
+from histosge.models.deep.batches import Batching
+
+from .patch_system import PatchSystem
 
 __all__ = ["ENTRIES", "HisToGene"]
 
 
 @dataclass(frozen=True, slots=True)
-class HisToGene(Deep):
+class HisToGene(PatchSystem):
     """Configuration; the defaults are the preset ``paper``.
+
+    Further options are those of :class:`~histosge.models.deep.training.TrainingConfig` and
+    :class:`~histosge.models.rivals.patch_system.PatchSystem`; both sources have patches of 112 pixels, and each pixel
+    is an input of the first layer.
 
     Parameters
     ----------
-    crop_um, crop_px
-        Width of the window, in µm or (both sources: 112) in pixels of the full-resolution image.
-    network_px
-        Pixels the window is brought to; each is an input of the first layer.
     window_size
-        Places that look at each other, in the order of the file; 0: all places asked for, as in the original.
+        Locations that attend to each other, in the order of the file; 0: all of them, as in the original.
     positions
-        Rows of the tables of positions; the original's 64 are too few for Visium.
+        Rows of the tables of positions. Differs from the original: its 64 are too few for Visium.
     position
-        ``"tables"`` of the integer part of the array position, or ``"interpolated"`` between entries.
+        ``"tables"`` indexed by the integer part of the lattice position, or ``"interpolated"`` between entries.
     width, depth, heads, head_width, hidden, dropout
         Of the transformer.
     raw255
-        A fault of both sources: pixels of 0 to 255 go into a linear layer.
-    learning_rate, epochs
-        See :class:`histosge.models.deep.training.Schedule`.
+        A fault of both sources: pixels from 0 to 255 go into a linear layer unscaled.
     """
 
-    crop_um: float | None = None
-    crop_px: int | None = 112
-    network_px: int = 112
     window_size: int = 200
     positions: int = 128
     position: Literal["tables", "interpolated"] = "tables"
@@ -56,54 +52,44 @@ class HisToGene(Deep):
 
     card: ClassVar[ModelCard] = ModelCard(
         "histogene",
-        "A transformer over the windows of a whole section (HisToGene).",
+        "A transformer over the patches of a whole section (HisToGene).",
         "pang2021histogene",
         uses_position=True,
         joint=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
+        """Refuse sizes below 1."""
         refuse_nonpositive(self, "network_px", "positions", "width", "depth", "heads", "head_width", "hidden")
-        self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
 
     @property
-    def needs(self) -> Needs:
-        """Windows."""
-        return Needs(patch_px=self.network_px, crop=Crop.of(self.crop_um, self.crop_px))
+    def batching(self) -> Batching:
+        """Windows of locations."""
+        return Batching(self.batch, window=self.window_size)
 
     @property
-    def on_array(self) -> bool:
-        """Tables are read at array positions."""
+    def reads_lattice(self) -> bool:
+        """Tables are indexed by lattice positions."""
         return True
 
-    @property
-    def schedule(self) -> Schedule:
-        """How long and how fast to learn."""
-        return Schedule(self.epochs, self.learning_rate)
-
-    @property
-    def grouping(self) -> Grouping:
-        """Windows of places."""
-        return Grouping(window=self.window_size)
-
-    def network(self, outline: Outline) -> Any:
+    def build_network(self, inputs: int, outputs: int) -> Any:
         """Return the untrained network."""
         from histosge.models.deep.networks.histogene import HisToGeneNetwork, HisToGeneShape
 
         return HisToGeneNetwork(
             HisToGeneShape(
-                self.network_px,
-                outline.genes,
-                self.width,
-                self.positions,
-                self.position == "interpolated",
-                self.depth,
-                self.heads,
-                self.head_width,
-                self.hidden,
-                self.dropout,
-                self.raw255,
+                px=self.network_px,
+                genes=outputs,
+                width=self.width,
+                positions=self.positions,
+                interpolated=self.position == "interpolated",
+                depth=self.depth,
+                heads=self.heads,
+                head_width=self.head_width,
+                hidden=self.hidden,
+                dropout=self.dropout,
+                raw=self.raw255,
             )
         )
 

@@ -7,47 +7,42 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from histosge.errors import UsageError, refuse_nonpositive
-from histosge.models.base import Crop, ModelCard, Needs
-from histosge.models.deep.system import Deep, Grouping, Outline
-from histosge.models.deep.training import Schedule
+from histosge.models.base import ModelCard
+from histosge.models.deep.batches import Batching
+
+from .patch_system import PatchSystem
 
 __all__ = ["ENTRIES", "THItoGene"]
 
 
 @dataclass(frozen=True, slots=True)
-class THItoGene(Deep):
+class THItoGene(PatchSystem):
     """Configuration; the defaults are the preset ``paper``.
 
-    No same-slide script of THItoGene was published: ``paper`` is the original's network on windows of spots.
+    No same-slide script of THItoGene was published: ``paper`` is the original's network on windows of spots. Further
+    options are those of :class:`~histosge.models.deep.training.TrainingConfig` and
+    :class:`~histosge.models.rivals.patch_system.PatchSystem`; patches have 112 pixels, for which the convolutions are
+    made.
 
     Parameters
     ----------
-    crop_um, crop_px
-        Width of the window, in µm or (112) in pixels of the full-resolution image.
-    network_px
-        Pixels the window is brought to; the convolutions are made for 112.
     window_size
-        Places that look at each other, in the order of the file; 0: all places asked for, as in the original.
+        Locations that attend to each other, in the order of the file; 0: all of them, as in the original.
     positions
-        Rows of the tables of positions; the original's 64 are too few for Visium.
+        Rows of the tables of positions. Differs from the original: its 64 are too few for Visium.
     depth, heads, head_width, hidden, dropout
         Of the transformer.
     graph_heads, graph_hidden, graph_out, slope
         Of graph attention.
     neighbours, graph
-        How many places each looks at, nearest on the ``"array"`` (published, 4: on Visium the diagonal ones) or in
-        ``"um"``.
+        How many locations each attends to, and whether these are nearest on the ``"array"``, that is in lattice
+        positions (published, 4: on Visium the diagonal ones), or in ``"um"``.
     published_axis
-        A fault of the original: attention is normalised over those who look, not over those looked at.
+        A fault of the original: attention weights are normalised over the locations that attend.
     raw255
-        A fault of the original: pixels of 0 to 255 go into the network as they are.
-    learning_rate, epochs
-        See :class:`histosge.models.deep.training.Schedule`.
+        A fault of the original: pixels from 0 to 255 go into the network unscaled.
     """
 
-    crop_um: float | None = None
-    crop_px: int | None = 112
-    network_px: int = 112
     window_size: int = 200
     positions: int = 128
     depth: int = 4
@@ -68,64 +63,54 @@ class THItoGene(Deep):
 
     card: ClassVar[ModelCard] = ModelCard(
         "thitogene",
-        "Capsules, a transformer and a graph over the windows of a section (THItoGene).",
+        "Capsules, a transformer and a graph over the patches of a section (THItoGene).",
         "jia2024thitogene",
         uses_position=True,
         joint=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
+        """Refuse sizes below 1, and patches that the convolutions are not made for."""
         if self.network_px != 112:
             raise UsageError(
-                f"THItoGene's convolutions are made for windows of 112 pixels, got {self.network_px}."
+                f"`network_px` must be 112, for which THItoGene's convolutions are made; got {self.network_px}."
             )
         refuse_nonpositive(
             self, "positions", "depth", "heads", "head_width", "hidden", "neighbours", "graph_heads"
         )
-        self.schedule  # noqa: B018  (refuses bad numbers before any work is done)
 
     @property
-    def needs(self) -> Needs:
-        """Windows."""
-        return Needs(patch_px=self.network_px, crop=Crop.of(self.crop_um, self.crop_px))
+    def batching(self) -> Batching:
+        """Windows of locations."""
+        return Batching(self.batch, window=self.window_size)
 
     @property
-    def on_array(self) -> bool:
-        """Tables are read at array positions."""
+    def reads_lattice(self) -> bool:
+        """Tables are indexed by lattice positions."""
         return True
 
-    @property
-    def schedule(self) -> Schedule:
-        """How long and how fast to learn."""
-        return Schedule(self.epochs, self.learning_rate)
-
-    @property
-    def grouping(self) -> Grouping:
-        """Windows of places."""
-        return Grouping(window=self.window_size)
-
-    def network(self, outline: Outline) -> Any:
+    def build_network(self, inputs: int, outputs: int) -> Any:
         """Return the untrained network."""
         from histosge.models.deep.networks.thitogene import THItoGeneNetwork, THItoGeneShape
 
         return THItoGeneNetwork(
             THItoGeneShape(
-                outline.genes,
-                self.positions,
-                self.depth,
-                self.heads,
-                self.head_width,
-                self.hidden,
-                self.dropout,
-                self.graph_heads,
-                self.graph_hidden,
-                self.graph_out,
-                self.slope,
-                self.neighbours,
-                self.graph == "um",
-                self.published_axis,
-                self.raw255,
+                genes=outputs,
+                positions=self.positions,
+                depth=self.depth,
+                heads=self.heads,
+                head_width=self.head_width,
+                hidden=self.hidden,
+                dropout=self.dropout,
+                graph_heads=self.graph_heads,
+                graph_hidden=self.graph_hidden,
+                graph_out=self.graph_out,
+                slope=self.slope,
+                neighbours=self.neighbours,
+                graph_in_um=self.graph == "um",
+                published_axis=self.published_axis,
+                raw=self.raw255,
             )
         )
 

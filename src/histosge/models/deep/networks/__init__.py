@@ -1,1 +1,1 @@
-"""Networks: PyTorch modules without training, files or spots; imported only where a model is fitted or used."""
+"""Networks: PyTorch modules and nothing of their training; imported where a model is fitted or restored."""

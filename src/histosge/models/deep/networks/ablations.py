@@ -1,4 +1,4 @@
-"""What the paper's ablation puts in place of attention."""
+"""The networks of the paper's ablations: a perceptron and graph attention."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import MLP
 
-from histosge.models.deep.batches import Tensors
+from histosge.models.deep.inputs import Batch
 
 from .graph import GraphAttention, nearest_edges
 from .histosge import Tables
 
 __all__ = ["FeedForwardNetwork", "GATNetwork"]
 
+# rows of the tables, as in the published code
 _TABLE = 512
 
 
 class FeedForwardNetwork(nn.Module):
-    """Spot by spot, no look around."""
+    """A perceptron with batch normalisation, spot by spot."""
 
     def __init__(
         self, inputs: int, genes: int, hidden: tuple[int, ...], *, position: bool, relu: bool
@@ -27,18 +28,18 @@ class FeedForwardNetwork(nn.Module):
         self.layers = MLP(inputs, [*hidden, genes], norm_layer=nn.BatchNorm1d)
         self.relu = relu
 
-    def forward(self, seen: Tensors) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Return genes."""
-        tokens = seen.vectors if self.position is None else seen.vectors + self.position(seen.place)
-        answer: Tensor = self.layers(tokens)
-        return torch.relu(answer) if self.relu else answer
+        tokens = batch.vectors if self.position is None else batch.vectors + self.position(batch)
+        output: Tensor = self.layers(tokens)
+        return torch.relu(output) if self.relu else output
 
 
 class GATNetwork(nn.Module):
     """Graph attention in place of HisToSGE's block; the same gene head."""
 
     def __init__(
-        self, graph: GraphAttention, width: int, genes: int, hidden: int, *, neighbours: int, relu: bool
+        self, graph: GraphAttention, *, width: int, hidden: int, genes: int, neighbours: int, relu: bool
     ) -> None:
         super().__init__()
         self.graph, self.neighbours, self.relu = graph, neighbours, relu
@@ -46,7 +47,7 @@ class GATNetwork(nn.Module):
             nn.Linear(width, hidden), nn.ReLU(), nn.LayerNorm(hidden), nn.Linear(hidden, genes)
         )
 
-    def forward(self, seen: Tensors) -> Tensor:
-        """Return genes of all places asked for, each looking at its nearest."""
-        answer: Tensor = self.head(self.graph(seen.vectors, nearest_edges(seen.xy, self.neighbours)))
-        return torch.relu(answer) if self.relu else answer
+    def forward(self, batch: Batch) -> Tensor:
+        """Return genes of all locations of a window, each attending to its nearest."""
+        output: Tensor = self.head(self.graph(batch.vectors, nearest_edges(batch.xy, self.neighbours)))
+        return torch.relu(output) if self.relu else output

@@ -13,19 +13,19 @@ __all__ = ["GraphAttention", "nearest_edges"]
 
 
 def nearest_edges(xy: Tensor, neighbours: int) -> Tensor:
-    """Return edges from each place's nearest others to it, 2 × (n · k): row 0 is looked at by row 1; no self-loops."""
+    """Return edges to each location from its nearest others, 2 × (n · k): row 1 attends to row 0; no self-loops."""
     n = len(xy)
     number = min(neighbours, n - 1)
     # on the CPU in double precision: equal distances on a lattice must break ties in the same way everywhere
-    apart = torch.cdist(xy.double().cpu(), xy.double().cpu())
-    apart.fill_diagonal_(float("inf"))
-    near = apart.round(decimals=6).argsort(dim=1, stable=True)[:, :number]
-    receiving = torch.arange(n).repeat_interleave(number)
-    return torch.stack([near.flatten(), receiving]).to(xy.device)
+    distance = torch.cdist(xy.double().cpu(), xy.double().cpu())
+    distance.fill_diagonal_(float("inf"))
+    near = distance.round(decimals=6).argsort(dim=1, stable=True)[:, :number]
+    attending = torch.arange(n).repeat_interleave(number)
+    return torch.stack([near.flatten(), attending]).to(xy.device)
 
 
 class GraphAttention(nn.Module):
-    """Heads side by side, then one head of the width wanted; ELU after each."""
+    """Concatenated heads, then a single head of the output width; ELU after both layers."""
 
     def __init__(
         self,
@@ -42,21 +42,22 @@ class GraphAttention(nn.Module):
         kind = _PublishedAxis if published_axis else GATConv
         shared: dict[str, Any] = {"negative_slope": slope, "dropout": dropout, "bias": False}
         shared["add_self_loops"] = False
-        self.several = kind(width, hidden, heads=heads, **shared)
-        self.one = kind(heads * hidden, out, heads=1, concat=False, **shared)
+        self.multi_head = kind(width, hidden, heads=heads, **shared)
+        self.single_head = kind(heads * hidden, out, heads=1, concat=False, **shared)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, edges: Tensor) -> Tensor:
         """Return n × out."""
-        between = nn.functional.elu(self.several(self.dropout(tokens), edges))
-        answer: Tensor = nn.functional.elu(self.one(self.dropout(between), edges))
-        return answer
+        hidden = nn.functional.elu(self.multi_head(self.dropout(tokens), edges))
+        output: Tensor = nn.functional.elu(self.single_head(self.dropout(hidden), edges))
+        return output
 
 
 class _PublishedAxis(GATConv):
-    """The fault of the published code: weights are normalised over those who look, not over those looked at.
+    """The fault of the published code: weights are normalised over the locations that attend.
 
-    What a place is told then does not add up to 1, and places that nobody looks at speak to everybody equally.
+    The weights of the locations that one location attends to then do not add up to 1, and a location that none attends
+    to contributes equally to all: a softmax over an empty row of the dense matrix is uniform.
     """
 
     def edge_update(
@@ -71,16 +72,16 @@ class _PublishedAxis(GATConv):
         """Return the weight of each edge."""
         score = alpha_j if alpha_i is None else alpha_j + alpha_i
         score = nn.functional.leaky_relu(score, self.negative_slope)
-        weights = softmax(score, self._looked_at, num_nodes=dim_size)
+        weights = softmax(score, self._attended, num_nodes=dim_size)
         return nn.functional.dropout(weights, p=self.dropout, training=self.training)
 
     def forward(self, x: Tensor, edge_index: Tensor, **_: Any) -> Tensor:
         """Return n × heads · width."""
-        self._looked_at = edge_index[0]
-        answer: Tensor = super().forward(x, edge_index)
+        self._attended = edge_index[0]
+        output: Tensor = super().forward(x, edge_index)
         ones = torch.ones(edge_index.shape[1], device=x.device)
-        alone = scatter(ones, edge_index[0], dim=0, dim_size=len(x)) == 0
-        spoken = self.lin(x).unflatten(-1, (self.heads, self.out_channels))
-        everybody = (spoken * alone[:, None, None]).sum(0) / len(x)
-        told: Tensor = answer + (everybody.flatten() if self.concat else everybody.mean(0))
-        return told
+        unattended = scatter(ones, edge_index[0], dim=0, dim_size=len(x)) == 0
+        values = self.lin(x).unflatten(-1, (self.heads, self.out_channels))
+        uniform = (values * unattended[:, None, None]).sum(0) / len(x)
+        shifted: Tensor = output + (uniform.flatten() if self.concat else uniform.mean(0))
+        return shifted

@@ -1,4 +1,4 @@
-"""The network of HisToGene (Pang et al. 2021): a vision transformer whose patches are spots."""
+"""The network of HisToGene (Pang et al. 2021): a vision transformer over the patches of a window of spots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from histosge.models.deep.batches import Tensors
+from histosge.models.deep.inputs import Batch
 
 from .histosge import Interpolated, Tables
 from .transformer import TransformerBlock
@@ -16,7 +16,7 @@ __all__ = ["HisToGeneNetwork", "HisToGeneShape"]
 
 @dataclass(frozen=True, slots=True)
 class HisToGeneShape:
-    """What decides its parameters."""
+    """What the number of parameters depends on."""
 
     px: int
     genes: int
@@ -32,7 +32,7 @@ class HisToGeneShape:
 
 
 class HisToGeneNetwork(nn.Module):
-    """Pixels → tokens; position added; transformer; genes."""
+    """A linear map of the pixels, plus position; a transformer; a linear map to genes."""
 
     def __init__(self, shape: HisToGeneShape) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class HisToGeneNetwork(nn.Module):
         )
         self.head = nn.Sequential(nn.LayerNorm(shape.width), nn.Linear(shape.width, shape.genes))
 
-    def forward(self, seen: Tensors) -> Tensor:
-        """Return genes of a window of places that look at each other."""
-        tokens = self.project(seen.windows.flatten(1) / self.divisor) + self.position(seen.place)
-        answer: Tensor = self.head(self.blocks(self.dropout(tokens)))
-        return answer
+    def forward(self, batch: Batch) -> Tensor:
+        """Return genes of a window of locations that attend to each other."""
+        tokens = self.project(batch.images.flatten(1) / self.divisor) + self.position(batch)
+        output: Tensor = self.head(self.blocks(self.dropout(tokens)))
+        return output

@@ -1,4 +1,4 @@
-"""The network of HisToSGE (Shi et al. 2024), with each of its parts exchangeable."""
+"""The network of HisToSGE (Shi et al. 2024), with exchangeable parts."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Attention", "Context", "HisToSGENetwork", "Shape"]
+from histosge.models.deep.inputs import Attended, Batch
+
+__all__ = ["Attention", "Context", "HisToSGENetwork", "HisToSGEShape", "Interpolated", "Tables"]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """What decides the network's parameters.
+class HisToSGEShape:
+    """What the number of parameters depends on.
 
     Parameters
     ----------
     inputs, genes
-        Columns in and out.
+        Columns of the inputs and of the outputs.
     width
-        Of a token; ``None`` takes the inputs as they are, as published.
+        Of a token; ``None`` takes the inputs unprojected, as published.
     heads, head_width
-        Of attention; independent of the width, as 1029 is not divisible by 4.
+        Of attention; independent of the width, since the paper's 1029 is not divisible by 4.
     shared_qkv
         Whether query, key and value are one projection: the paper's V = Q = K.
     learner
@@ -37,9 +39,9 @@ class Shape:
     table_size
         Rows of the tables.
     distance_bias
-        Whether attention falls off with distance, at a rate that is learnt.
+        Whether attention decreases with distance, at a learnt rate.
     dropout
-        Share of tokens' and the head's units dropped while training.
+        Share of the units of tokens and head that training drops.
     """
 
     inputs: int
@@ -59,16 +61,16 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Whom each of b places looks at, beside itself.
+    """What each of b locations attends to, beside itself.
 
     Parameters
     ----------
     tokens
-        n × width: all that can be looked at.
+        n × width: all tokens that can be attended to.
     chosen
-        Rows of ``tokens`` that each place looks at, b × m; ``None``: every place looks at all (m = n).
+        Rows of ``tokens`` that each location attends to, b × m; ``None``: every location attends to all (m = n).
     hidden
-        True where a place must not look, b × m; ``None`` hides nothing.
+        True where a location must not attend, b × m; ``None`` hides nothing.
     distance
         Between them in pitches, b × m.
     """
@@ -82,7 +84,7 @@ class Context:
 class HisToSGENetwork(nn.Module):
     """Tokens → attention → genes."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: HisToSGEShape) -> None:
         super().__init__()
         width = shape.width or shape.inputs
         self.project = nn.Identity() if shape.width is None else nn.Linear(shape.inputs, width)
@@ -90,8 +92,10 @@ class HisToSGENetwork(nn.Module):
         attention = Attention(
             width, shape.heads, shape.head_width, shared=shape.shared_qkv, distance_bias=shape.distance_bias
         )
-        learner = Block(width, attention, shape.dropout) if shape.learner == "block" else Alone(attention)
-        self.learner: Block | Alone = learner
+        learner = (
+            Block(width, attention, shape.dropout) if shape.learner == "block" else AttentionOnly(attention)
+        )
+        self.learner: Block | AttentionOnly = learner
         self.head = nn.Sequential(
             nn.Linear(width, shape.hidden),
             nn.ReLU(),
@@ -102,19 +106,31 @@ class HisToSGENetwork(nn.Module):
         self.relu = shape.relu
         self.dropout = nn.Dropout(shape.dropout)
 
-    def tokens(self, inputs: Tensor, place: Tensor) -> Tensor:
-        """Return … × width from inputs … × d and lattice positions … × 2."""
-        projected: Tensor = self.dropout(self.project(inputs)) + self.position(place)
+    def tokens(self, batch: Batch) -> Tensor:
+        """Return b × width: projected features plus positional encoding."""
+        projected: Tensor = self.dropout(self.project(batch.vectors)) + self.position(batch)
         return projected
 
-    def forward(self, tokens: Tensor, context: Context) -> Tensor:
-        """Return b × genes from b tokens and their context."""
+    def forward(self, batch: Batch) -> Tensor:
+        """Return b × outputs: each location attends to the training spots, or to the others of its window."""
+        tokens = self.tokens(batch)
+        context = self._window(batch, tokens) if batch.attended is None else self._attended(batch.attended)
         values: Tensor = self.head(self.learner(tokens, context))
         return torch.relu(values) if self.relu else values
 
+    def _attended(self, attended: Attended) -> Context:
+        tokens = self.tokens(attended.spots)
+        return Context(tokens, attended.chosen, attended.hidden, attended.distance)
+
+    @staticmethod
+    def _window(batch: Batch, tokens: Tensor) -> Context:
+        # attention adds the location itself, so the window must not repeat it
+        itself = torch.eye(len(tokens), dtype=torch.bool, device=tokens.device)
+        return Context(tokens, hidden=itself, distance=torch.cdist(batch.xy, batch.xy))
+
 
 class Attention(nn.Module):
-    """Multi-head attention of each place to itself and its context (Vaswani et al. 2017)."""
+    """Multi-head attention of each location to itself and its context (Vaswani et al. 2017, eq. 1)."""
 
     def __init__(self, width: int, heads: int, head_width: int, *, shared: bool, distance_bias: bool) -> None:
         super().__init__()
@@ -122,8 +138,8 @@ class Attention(nn.Module):
         inner = heads * head_width
         self.project = nn.Linear(width, inner * (1 if shared else 3), bias=False)
         self.out = nn.Linear(inner, width)
-        # heads differ from the start: the first falls off within a pitch, the last hardly at all
-        self.fall = nn.Parameter(torch.linspace(0.0, -3.0, heads)) if distance_bias else None
+        # heads start at different rates: the first decreases within a pitch, the last hardly at all
+        self.decrease = nn.Parameter(torch.linspace(0.0, -3.0, heads)) if distance_bias else None
 
     def split(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return query, key and value, … × heads × head width."""
@@ -135,28 +151,29 @@ class Attention(nn.Module):
     def forward(self, tokens: Tensor, context: Context) -> Tensor:
         """Return b × width."""
         query, own_key, own_value = self.split(tokens)
-        # inside a window places look at each other: the same projections serve
-        within = context.tokens is tokens
-        keys, values = (own_key, own_value) if within else self.split(context.tokens)[1:]
-        each = ""
+        # in a window keys and values are those of the tokens themselves
+        in_window = context.tokens is tokens
+        keys, values = (own_key, own_value) if in_window else self.split(context.tokens)[1:]
+        # with chosen spots every location has keys and values of its own: one index more
+        own = ""
         if context.chosen is not None:
-            keys, values, each = keys[context.chosen], values[context.chosen], "b"
+            keys, values, own = keys[context.chosen], values[context.chosen], "b"
         scale = 1 / math.sqrt(self.head_width)
-        scores = torch.einsum(f"bhw,{each}mhw->bhm", query, keys) * scale
-        if self.fall is not None and context.distance is not None:
-            scores = scores - nn.functional.softplus(self.fall)[:, None] * context.distance[:, None]
+        scores = torch.einsum(f"bhw,{own}mhw->bhm", query, keys) * scale
+        if self.decrease is not None and context.distance is not None:
+            scores = scores - nn.functional.softplus(self.decrease)[:, None] * context.distance[:, None]
         if context.hidden is not None:
             scores = scores.masked_fill(context.hidden[:, None], -math.inf)
-        own = (query * own_key).sum(-1, keepdim=True) * scale
-        weights = torch.softmax(torch.cat([own, scores], dim=-1), dim=-1)
-        seen = torch.einsum(f"bhm,{each}mhw->bhw", weights[..., 1:], values)
-        seen = seen + weights[..., :1] * own_value
-        answer: Tensor = self.out(seen.flatten(1))
-        return answer
+        own_score = (query * own_key).sum(-1, keepdim=True) * scale
+        weights = torch.softmax(torch.cat([own_score, scores], dim=-1), dim=-1)
+        mixed = torch.einsum(f"bhm,{own}mhw->bhw", weights[..., 1:], values)
+        mixed = mixed + weights[..., :1] * own_value
+        output: Tensor = self.out(mixed.flatten(1))
+        return output
 
 
 class Block(nn.Module):
-    """The published block: pre-norm attention and a GELU network, each added to what came in."""
+    """The published block: pre-norm attention and a GELU network, each with a residual connection."""
 
     def __init__(self, width: int, attention: Attention, dropout: float) -> None:
         super().__init__()
@@ -170,14 +187,14 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor, context: Context) -> Tensor:
         """Return b × width."""
         normed = self.norm_attention(tokens)
-        around = normed if context.tokens is tokens else self.norm_attention(context.tokens)
-        tokens = tokens + self.attention(normed, replace(context, tokens=around))
-        answer: Tensor = tokens + self.forward_network(self.norm_forward(tokens))
-        return answer
+        attended = normed if context.tokens is tokens else self.norm_attention(context.tokens)
+        tokens = tokens + self.attention(normed, replace(context, tokens=attended))
+        output: Tensor = tokens + self.forward_network(self.norm_forward(tokens))
+        return output
 
 
-class Alone(nn.Module):
-    """The paper's Eq. 6: attention and nothing else."""
+class AttentionOnly(nn.Module):
+    """The paper's Eq. 6: attention without residual connection or feed-forward network."""
 
     def __init__(self, attention: Attention) -> None:
         super().__init__()
@@ -185,38 +202,43 @@ class Alone(nn.Module):
 
     def forward(self, tokens: Tensor, context: Context) -> Tensor:
         """Return b × width."""
-        answer: Tensor = self.attention(tokens, context)
-        return answer
+        output: Tensor = self.attention(tokens, context)
+        return output
 
 
 class Tables(nn.Module):
-    """Two learnt tables, one of columns and one of rows, read at the integer part of the lattice position."""
+    """Two learnt tables, one of columns and one of rows, indexed by the integer part of the lattice position."""
 
     def __init__(self, width: int, size: int) -> None:
         super().__init__()
         self.column, self.row = nn.Embedding(size, width), nn.Embedding(size, width)
 
-    def forward(self, place: Tensor) -> Tensor:
-        """Return … × width; positions beyond the tables take the nearest entry."""
-        column, row = place.trunc().long().clamp(0, self.column.num_embeddings - 1).unbind(-1)
-        found: Tensor = self.column(column) + self.row(row)
-        return found
+    def forward(self, batch: Batch) -> Tensor:
+        """Return b × width; positions beyond the tables take the nearest entry.
+
+        Differs from the published code, which reads a negative column from the end of its table.
+        """
+        last = self.column.num_embeddings - 1
+        column, row = batch.lattice_xy.trunc().long().clamp(0, last).unbind(-1)
+        encoding: Tensor = self.column(column) + self.row(row)
+        return encoding
 
 
 class Interpolated(Tables):
-    """The same tables, read between entries by linear interpolation."""
+    """The same tables, with linear interpolation between entries."""
 
-    def forward(self, place: Tensor) -> Tensor:
-        """Return … × width."""
-        return self._between(self.column, place[..., 0]) + self._between(self.row, place[..., 1])
+    def forward(self, batch: Batch) -> Tensor:
+        """Return b × width."""
+        column, row = batch.lattice_xy.unbind(-1)
+        return self._interpolate(self.column, column) + self._interpolate(self.row, row)
 
     @staticmethod
-    def _between(table: nn.Embedding, position: Tensor) -> Tensor:
+    def _interpolate(table: nn.Embedding, position: Tensor) -> Tensor:
         position = position.clamp(0, table.num_embeddings - 1)
         low = position.floor().long().clamp(max=table.num_embeddings - 2)
         share = (position - low)[..., None]
-        found: Tensor = (1 - share) * table(low) + share * table(low + 1)
-        return found
+        encoding: Tensor = (1 - share) * table(low) + share * table(low + 1)
+        return encoding
 
 
 class Fourier(nn.Module):
@@ -231,22 +253,22 @@ class Fourier(nn.Module):
         self.register_buffer("waves", waves.reshape(-1, 2).T.contiguous(), persistent=False)
         self.project = nn.Linear(2 * len(wavelengths) * len(angles), width)
 
-    def forward(self, place: Tensor) -> Tensor:
-        """Return … × width."""
-        phase = place @ self.get_buffer("waves")
-        found: Tensor = self.project(torch.cat([phase.sin(), phase.cos()], dim=-1))
-        return found
+    def forward(self, batch: Batch) -> Tensor:
+        """Return b × width."""
+        phase = batch.xy @ self.get_buffer("waves")
+        encoding: Tensor = self.project(torch.cat([phase.sin(), phase.cos()], dim=-1))
+        return encoding
 
 
-class Nowhere(nn.Module):
-    """No position."""
+class NoPosition(nn.Module):
+    """No positional encoding."""
 
     def __init__(self, width: int, size: int) -> None:
         super().__init__()
 
-    def forward(self, place: Tensor) -> Tensor:
-        """Return nothing to add."""
-        return place.new_zeros(())
+    def forward(self, batch: Batch) -> Tensor:
+        """Return 0, which is added to the tokens."""
+        return batch.xy.new_zeros(())
 
 
-_POSITIONS = {"tables": Tables, "interpolated": Interpolated, "fourier": Fourier, "none": Nowhere}
+_POSITIONS = {"tables": Tables, "interpolated": Interpolated, "fourier": Fourier, "none": NoPosition}

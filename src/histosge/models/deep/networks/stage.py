@@ -1,4 +1,4 @@
-"""The networks of STAGE (Li et al. 2024): from expression to a map of two dimensions, and back."""
+"""The networks of STAGE (Li et al. 2024): from expression to two dimensions, and back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import MLP
 
-from histosge.models.deep.batches import Tensors
+from histosge.models.deep.inputs import Batch
 
 __all__ = ["STAGENetwork", "sliced_wasserstein"]
 
@@ -16,47 +16,46 @@ _HIDDEN = (1000, 500, 50, 10)
 
 
 class STAGENetwork(nn.Module):
-    """An auto-encoder whose two-dimensional middle is taught to be the position."""
+    """An auto-encoder whose two-dimensional latent space is trained to be the position."""
 
-    def __init__(self, genes: int, inputs: int, *, from_features: bool, tested_on_features: bool) -> None:
+    def __init__(self, genes: int, inputs: int, *, encodes_features: bool, decodes_features: bool) -> None:
         super().__init__()
-        self.from_features, self.tested_on_features = from_features, tested_on_features
-        encoded = inputs if from_features else genes
+        self.encodes_features, self.decodes_features = encodes_features, decodes_features
+        encoded = inputs if encodes_features else genes
         self.encoder = _perceptron(encoded, (*_HIDDEN, 2))
         self.decoder = _perceptron(2, (*_HIDDEN[::-1], genes))
 
-    def found(self, seen: Tensors) -> Tensor:
-        """Return the positions that features speak of."""
-        middle: Tensor = torch.relu(self.encoder(seen.vectors))
-        return middle
+    def encoded(self, batch: Batch) -> Tensor:
+        """Return the positions predicted from features."""
+        latent: Tensor = torch.relu(self.encoder(batch.vectors))
+        return latent
 
-    def coordinates(self, seen: Tensors) -> Tensor:
-        """Return positions as STAGE scales them: array column and row by 77."""
-        return seen.place / _ROWS
+    def coordinates(self, batch: Batch) -> Tensor:
+        """Return positions as STAGE scales them: lattice column and row divided by 77."""
+        return batch.lattice_xy / _ROWS
 
-    def forward(self, seen: Tensors) -> Tensor:
-        """Return genes at positions, or (STAGE_Plus) at what features say the position is."""
-        middle = self.found(seen) if self.tested_on_features else self.coordinates(seen)
-        answer: Tensor = torch.relu(self.decoder(middle))
-        return answer
+    def forward(self, batch: Batch) -> Tensor:
+        """Return genes at the true positions, or (STAGE_Plus) at positions predicted from features."""
+        latent = self.encoded(batch) if self.decodes_features else self.coordinates(batch)
+        output: Tensor = torch.relu(self.decoder(latent))
+        return output
 
-    def train_on(self, seen: Tensors, wanted: Tensor) -> Tensor:
-        """Return the loss: 0.1 · (L1 + 0.1 · SWD) of the middle + 0.01 · (MSE + 0.1 · L1) of expression."""
-        told = seen.vectors if self.from_features else wanted
-        middle = torch.relu(self.encoder(told))
-        where = self.coordinates(seen)
-        again = torch.relu(self.decoder(middle))
-        latent = (middle - where).abs().mean() + 0.1 * sliced_wasserstein(middle, where)
-        rebuilt = ((again - wanted) ** 2).mean() + 0.1 * (again - wanted).abs().mean()
-        return 0.1 * latent + 0.01 * rebuilt
+    def loss(self, batch: Batch, expression: Tensor) -> Tensor:
+        """Return the loss: 0.1 · (L1 + 0.1 · SWD) of the latent space + 0.01 · (MSE + 0.1 · L1) of expression."""
+        latent = torch.relu(self.encoder(batch.vectors if self.encodes_features else expression))
+        position = self.coordinates(batch)
+        decoded = torch.relu(self.decoder(latent))
+        latent_loss = (latent - position).abs().mean() + 0.1 * sliced_wasserstein(latent, position)
+        error = decoded - expression
+        return 0.1 * latent_loss + 0.01 * ((error**2).mean() + 0.1 * error.abs().mean())
 
 
 def sliced_wasserstein(left: Tensor, right: Tensor, directions: int = 1000) -> Tensor:
     """Return the mean squared distance of sorted projections onto fresh random directions."""
-    turn = torch.randn(left.shape[1], directions, device=left.device)
-    turn = turn / turn.norm(dim=0, keepdim=True)
-    apart = (left @ turn).sort(dim=0).values - (right @ turn).sort(dim=0).values
-    mean: Tensor = (apart**2).mean()
+    axes = torch.randn(left.shape[1], directions, device=left.device)
+    axes = axes / axes.norm(dim=0, keepdim=True)
+    difference = (left @ axes).sort(dim=0).values - (right @ axes).sort(dim=0).values
+    mean: Tensor = (difference**2).mean()
     return mean
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from histosge.models.deep.batches import Tensors
+from histosge.models.deep.inputs import Batch
 
 from .graph import GraphAttention, nearest_edges
 from .transformer import TransformerBlock
@@ -21,7 +21,7 @@ _EPSILON = 1e-20
 
 @dataclass(frozen=True, slots=True)
 class THItoGeneShape:
-    """What decides its parameters, and whom places look at."""
+    """What the number of parameters depends on, and what locations attend to."""
 
     genes: int
     positions: int
@@ -41,7 +41,7 @@ class THItoGeneShape:
 
 
 class THItoGeneNetwork(nn.Module):
-    """Windows → capsules; positions as two capsules more; transformer; graph attention; genes."""
+    """Capsules of a patch and of its position, a transformer, graph attention, a gene head."""
 
     def __init__(self, shape: THItoGeneShape) -> None:
         super().__init__()
@@ -79,57 +79,57 @@ class THItoGeneNetwork(nn.Module):
             nn.Linear(shape.graph_out, 1024), nn.ReLU(), nn.LayerNorm(1024), nn.Linear(1024, shape.genes)
         )
 
-    def forward(self, seen: Tensors) -> Tensor:
-        """Return genes of a window of places that look at each other."""
-        features = self.convolutions(torch.relu(self.dynamic(seen.windows / self.divisor)))
+    def forward(self, batch: Batch) -> Tensor:
+        """Return genes of a window of locations that attend to each other."""
+        features = self.convolutions(torch.relu(self.dynamic(batch.images / self.divisor)))
         capsules = self.capsules(features)
-        place = seen.place.trunc().long().clamp(0, self.column.num_embeddings - 1)
-        where = [self.column(place[:, 0]), self.row(place[:, 1])]
-        tokens = torch.cat([capsules.flatten(1), *where], dim=1)
-        edges = nearest_edges(seen.xy if self.graph_in_um else seen.place, self.neighbours)
-        answer: Tensor = self.head(self.graph(self.blocks(self.dropout(tokens)), edges))
-        return answer
+        lattice = batch.lattice_xy.trunc().long().clamp(0, self.column.num_embeddings - 1)
+        position = [self.column(lattice[:, 0]), self.row(lattice[:, 1])]
+        tokens = torch.cat([capsules.flatten(1), *position], dim=1)
+        edges = nearest_edges(batch.xy if self.graph_in_um else batch.lattice_xy, self.neighbours)
+        output: Tensor = self.head(self.graph(self.blocks(self.dropout(tokens)), edges))
+        return output
 
 
 class DynamicConvolution(nn.Module):
-    """Omni-dimensional dynamic convolution (Li et al. 2022): each window has its own mix of four kernels."""
+    """Omni-dimensional dynamic convolution (Li et al. 2022): each patch has its own mix of four kernels."""
 
     def __init__(self, channels: int = 3, filters: int = 16, size: int = 4, kernels: int = 4) -> None:
         super().__init__()
         self.size, self.filters = size, filters
-        between = max(int(channels * 0.0625), 16)
+        reduced = max(int(channels * 0.0625), 16)
         self.weight = nn.Parameter(torch.empty(kernels, filters, channels, size, size))
         for kernel in self.weight:
             nn.init.kaiming_normal_(kernel, mode="fan_out", nonlinearity="relu")
         self.squeeze = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(channels, between, 1, bias=False),
-            nn.BatchNorm2d(between),
+            nn.Conv2d(channels, reduced, 1, bias=False),
+            nn.BatchNorm2d(reduced),
             nn.ReLU(),
             nn.Flatten(),
         )
-        self.of_channels = nn.Linear(between, channels)
-        self.of_filters = nn.Linear(between, filters)
-        self.of_places = nn.Linear(between, size * size)
-        self.of_kernels = nn.Linear(between, kernels)
+        self.of_channels = nn.Linear(reduced, channels)
+        self.of_filters = nn.Linear(reduced, filters)
+        self.of_pixels = nn.Linear(reduced, size * size)
+        self.of_kernels = nn.Linear(reduced, kernels)
 
-    def forward(self, windows: Tensor) -> Tensor:
+    def forward(self, patches: Tensor) -> Tensor:
         """Return b × filters × h / size × w / size."""
-        b, channels, height, width = windows.shape
-        context = self.squeeze(windows)
-        places = torch.sigmoid(self.of_places(context)).view(b, 1, 1, 1, self.size, self.size)
+        b, channels, height, width = patches.shape
+        context = self.squeeze(patches)
+        pixels = torch.sigmoid(self.of_pixels(context)).view(b, 1, 1, 1, self.size, self.size)
         kernels = torch.softmax(self.of_kernels(context), dim=1).view(b, -1, 1, 1, 1, 1)
-        weight = (kernels * places * self.weight).sum(dim=1)
-        told = windows * torch.sigmoid(self.of_channels(context))[:, :, None, None]
-        # one group a window: each is convolved with its own kernel
+        weight = (kernels * pixels * self.weight).sum(dim=1)
+        scaled = patches * torch.sigmoid(self.of_channels(context))[:, :, None, None]
+        # one group per patch: each is convolved with its own kernel
         grouped = nn.functional.conv2d(
-            told.reshape(1, b * channels, height, width),
+            scaled.reshape(1, b * channels, height, width),
             weight.reshape(b * self.filters, channels, self.size, self.size),
             stride=self.size,
             groups=b,
         )
-        answer: Tensor = grouped.view(b, self.filters, *grouped.shape[-2:])
-        return answer * torch.sigmoid(self.of_filters(context))[:, :, None, None]
+        output: Tensor = grouped.view(b, self.filters, *grouped.shape[-2:])
+        return output * torch.sigmoid(self.of_filters(context))[:, :, None, None]
 
 
 class Capsules(nn.Module):
@@ -153,7 +153,7 @@ class Capsules(nn.Module):
         return squash(((self.couplings(votes) + self.bias) * votes).sum(dim=2))
 
     def couplings(self, votes: Tensor) -> Tensor:
-        """Return how much each input counts for each output, b × 20 × 16 × 1; over outputs they add up to 1."""
+        """Return the weight of inputs for outputs, b × 20 × 16 × 1; over outputs the weights add up to 1."""
         agreement = (votes * votes.sum(dim=2, keepdim=True)).sum(dim=-1, keepdim=True)
         return torch.softmax(agreement / math.sqrt(self.out), dim=1)
 

@@ -1,4 +1,4 @@
-"""The pre-norm transformer block of HisToGene and THItoGene, whose heads are as wide as they like."""
+"""The pre-norm transformer block of HisToGene and THItoGene, with heads of any width."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class TransformerBlock(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return n × width from n × width: all places look at all."""
+        """Return n × width from n × width: all tokens attend to all."""
         projected = self.project(self.norm(tokens)).unflatten(-1, (3, self.heads, -1))
-        # heads × n × head width, as the kernel wants them
+        # heads × n × head width, as the attention kernel takes them
         query, key, value = projected.permute(1, 2, 0, 3)
-        seen = nn.functional.scaled_dot_product_attention(query, key, value)
-        tokens = tokens + self.out(seen.transpose(0, 1).flatten(1))
-        answer: Tensor = tokens + self.feed(tokens)
-        return answer
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        tokens = tokens + self.out(mixed.transpose(0, 1).flatten(1))
+        output: Tensor = tokens + self.feed(tokens)
+        return output

@@ -1,0 +1,199 @@
+"""Ablations of the HisToSGE paper: what it puts in place of attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from histosge.errors import refuse_nonpositive
+from histosge.models.base import ModelCard
+
+from .batches import Batching
+from .inputs import Batch
+from .system import FeatureSystem
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["ENTRIES", "GAT", "FeedForward", "STAGEPlus"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedForward(FeatureSystem):
+    """A perceptron on image features in place of attention.
+
+    The network is published, its training is not; it is trained as HisToSGE is. Further options are those of
+    :class:`~histosge.models.deep.training.TrainingConfig` and :class:`~histosge.models.deep.system.FeatureSystem`.
+
+    Parameters
+    ----------
+    position
+        Whether HisToSGE's tables of positions are added to the features. The paper does not say whether it does.
+    relu
+        Whether values are cut at 0 inside the network.
+    hidden
+        Widths of the hidden layers.
+    """
+
+    position: bool = False
+    relu: bool = False
+    hidden: tuple[int, ...] = (1024, 2048, 2048)
+    batch: int = 512
+
+    card: ClassVar[ModelCard] = ModelCard(
+        "feedforward",
+        "A perceptron on image features: an ablation of the paper.",
+        "shi2024histosge",
+        uses_position=False,
+    )
+
+    @property
+    def reads_lattice(self) -> bool:
+        """Tables are indexed by lattice positions."""
+        return self.position
+
+    @property
+    def uses_position(self) -> bool:
+        """As the option ``position`` says."""
+        return self.position
+
+    def build_network(self, inputs: int, outputs: int) -> Any:
+        """Return the untrained network."""
+        from .networks.ablations import FeedForwardNetwork
+
+        return FeedForwardNetwork(inputs, outputs, self.hidden, position=self.position, relu=self.relu)
+
+
+@dataclass(frozen=True, slots=True)
+class GAT(FeatureSystem):
+    """Graph attention (Veličković et al. 2018) in place of the transformer.
+
+    The layer is published, its sizes and its training are not. Further options are those of
+    :class:`~histosge.models.deep.training.TrainingConfig` and :class:`~histosge.models.deep.system.FeatureSystem`.
+
+    Parameters
+    ----------
+    window_size
+        Spots of one graph, in the order of the file; 0: all of them. Differs from the paper: spots of its windows of
+        50 are far apart from their neighbours in the window.
+    neighbours
+        Nearest locations, in µm, that each attends to. Differs from the paper: its 4 leave two neighbours of the
+        hexagon out.
+    heads, head_width, width
+        Of graph attention.
+    hidden
+        Width of the gene head.
+    dropout, slope
+        Of graph attention; the slope is that of the leaky rectifier.
+    published_axis
+        A fault of the published code: attention weights are normalised over the locations that attend.
+    relu
+        Whether values are cut at 0 inside the network.
+    """
+
+    window_size: int = 0
+    neighbours: int = 6
+    heads: int = 4
+    head_width: int = 256
+    width: int = 1024
+    hidden: int = 2048
+    dropout: float = 0.2
+    slope: float = 0.01
+    published_axis: bool = False
+    relu: bool = False
+
+    card: ClassVar[ModelCard] = ModelCard(
+        "gat",
+        "Graph attention on image features: an ablation of the paper.",
+        "shi2024histosge",
+        uses_position=True,
+        joint=True,
+    )
+
+    def validate(self) -> None:
+        """Refuse sizes below 1."""
+        refuse_nonpositive(self, "neighbours", "heads", "head_width", "width", "hidden")
+
+    @property
+    def batching(self) -> Batching:
+        """Windows of spots."""
+        return Batching(self.batch, window=self.window_size)
+
+    def build_network(self, inputs: int, outputs: int) -> Any:
+        """Return the untrained network."""
+        from .networks.ablations import GATNetwork
+        from .networks.graph import GraphAttention
+
+        graph = GraphAttention(
+            inputs,
+            heads=self.heads,
+            hidden=self.head_width,
+            out=self.width,
+            dropout=self.dropout,
+            slope=self.slope,
+            published_axis=self.published_axis,
+        )
+        return GATNetwork(
+            graph,
+            width=self.width,
+            hidden=self.hidden,
+            genes=outputs,
+            neighbours=self.neighbours,
+            relu=self.relu,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class STAGEPlus(FeatureSystem):
+    """STAGE with image features for its encoder.
+
+    The paper names this ablation and does not describe it. Further options are those of
+    :class:`~histosge.models.deep.training.TrainingConfig` (STAGE's values) and
+    :class:`~histosge.models.deep.system.FeatureSystem`.
+
+    Parameters
+    ----------
+    path
+        What the decoder reads in predictions: the position predicted from ``"features"``, so that the prediction
+        depends on the image, or the true ``"coordinates"``, as in STAGE.
+    """
+
+    path: Literal["features", "coordinates"] = "features"
+    batch: int = 512
+    epochs: int = 2000
+
+    card: ClassVar[ModelCard] = ModelCard(
+        "stage-plus",
+        "STAGE with image features for its encoder: an ablation of the paper.",
+        "shi2024histosge",
+        uses_position=False,
+    )
+
+    @property
+    def uses_image(self) -> bool:
+        """Whether predictions decode what features predict; training reads the features in any case."""
+        return self.path == "features"
+
+    @property
+    def uses_position(self) -> bool:
+        """Whether predictions decode the true coordinates."""
+        return self.path == "coordinates"
+
+    @property
+    def reads_lattice(self) -> bool:
+        """The encoder is trained to output lattice positions, divided by 77."""
+        return True
+
+    def build_network(self, inputs: int, outputs: int) -> Any:
+        """Return the untrained network."""
+        from .networks.stage import STAGENetwork
+
+        return STAGENetwork(outputs, inputs, encodes_features=True, decodes_features=self.path == "features")
+
+    def loss(self, network: Any, batch: Batch, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of positions, and of the expression decoded from them."""
+        loss: torch.Tensor = network.loss(batch, targets)
+        return loss
+
+
+ENTRIES = (FeedForward, GAT, STAGEPlus)

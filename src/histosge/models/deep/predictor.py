@@ -1,0 +1,98 @@
+"""A trained network as a predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from histosge._runtime.types import Array
+from histosge.models.base import Block
+from histosge.models.scaling import Targets
+from histosge.section.inputs import Inputs
+
+from .attended_spots import AttendedSpots
+from .definition import SystemDefinition
+from .inputs import Batch, InputScaling, NetworkInputs
+
+Module: TypeAlias = Any
+
+__all__ = ["DeepPredictor", "attending", "rows_together"]
+
+# locations per forward pass: a patch of 224 pixels takes some 10 MB in VGG16; 2048 × 1000 genes are 8 MB
+_ROWS_PATCHES, _ROWS_FEATURES = 64, 2048
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeepPredictor:
+    """A trained network; see :class:`histosge.models.base.Predictor`.
+
+    Parameters
+    ----------
+    model
+        The definition of the system.
+    genes
+        Names of the genes.
+    network
+        Trained.
+    scaling, targets
+        From locations to the network's inputs, and from its outputs to expression.
+    training
+        Inputs of the training spots, where the system attends to them.
+    fitted
+        Plain values: loss curve, number of parameters.
+    device
+        Where the network is.
+    """
+
+    model: SystemDefinition
+    genes: Array
+    network: Module
+    scaling: InputScaling
+    targets: Targets
+    training: NetworkInputs | None
+    fitted: Mapping[str, Any]
+    device: str = "cpu"
+
+    def blocks(self, inputs: Inputs) -> Iterator[Block]:
+        """Predict some thousand locations, or a window, at a time."""
+        import torch
+
+        attended = None if self.training is None else self.model.attended_spots(self.training, self.device)
+        for part in rows_together(self.model, np.arange(len(inputs)), inputs.separated_xy_um):
+            rows = np.sort(part)
+            read = self.model.network_inputs(self.scaling, inputs.take(rows))
+            batch = attending(read.batch(np.arange(len(rows)), self.device), attended, read.xy)
+            with torch.no_grad():
+                outputs = self.model.outputs(self.network, batch)
+            mean = self.targets.decode(outputs.float().cpu().numpy())
+            yield rows, np.maximum(mean, 0) if self.model.clips_predictions else mean, None
+
+    def arrays(self) -> dict[str, Array]:
+        """Return weights, scales and the training spots attended to."""
+        weights = {
+            f"network.{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()
+        }
+        training = {} if self.training is None else self.training.arrays()
+        return weights | self.scaling.arrays() | self.targets.arrays() | training
+
+    def summary(self) -> dict[str, Any]:
+        """Return loss curve, epochs and the number of parameters."""
+        return dict(self.fitted)
+
+
+def attending(batch: Batch, attended: AttendedSpots | None, xy: Array) -> Batch:
+    """Return the batch, at ``xy``, with the training spots that it attends to."""
+    return batch if attended is None else replace(batch, attended=attended.attended_from(xy))
+
+
+def rows_together(definition: SystemDefinition, rows: Array, xy: Array) -> Iterator[Array]:
+    """Yield the rows, at ``xy``, that go through the network together: a window, or as many as memory allows."""
+    if definition.batching.window is not None:
+        yield from definition.batching.windows(rows, xy)
+        return
+    step = _ROWS_FEATURES if definition.needs.patch_px is None else _ROWS_PATCHES
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]

@@ -1,0 +1,127 @@
+"""The training task of a deep system: batches, loss and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from histosge._runtime.types import Array
+
+from .attended_spots import AttendedSpots
+from .batches import refuse_too_large
+from .definition import SystemDefinition
+from .inputs import Batch, NetworkInputs
+from .predictor import attending, rows_together
+
+if TYPE_CHECKING:
+    import torch
+
+    Module: TypeAlias = Any
+
+__all__ = ["SystemTask"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SystemTask:
+    """The training of a system; see :class:`histosge.models.deep.training.TrainingTask`.
+
+    Parameters
+    ----------
+    model, network, inputs, targets
+        The system, what is trained, and what it receives and outputs at all spots.
+    attended
+        The same spots as those attended to, where the system attends to training spots.
+    training, validating
+        Rows of the spots trained on and of the validation spots.
+    window_of
+        Window of each spot; empty without windows.
+    """
+
+    model: SystemDefinition
+    network: Module
+    inputs: NetworkInputs
+    targets: torch.Tensor
+    attended: AttendedSpots | None
+    training: Array
+    validating: Array
+    window_of: Array
+
+    @classmethod
+    def of(
+        cls,
+        model: SystemDefinition,
+        network: Module,
+        inputs: NetworkInputs,
+        targets: Array,
+        *,
+        seed: int,
+        device: str,
+    ) -> SystemTask:
+        """Divide the spots into training and validation spots, and those trained on into windows."""
+        import torch
+
+        total = len(inputs)
+        order = np.random.default_rng([seed, total]).permutation(total)
+        # two validation spots at least, where there are any: one has no variance
+        number = min(max(round(model.validation * total), 2), total - 2) if model.validation else 0
+        training = np.sort(order[number:])
+        window_of = np.full(total, -1)
+        if model.batching.window is not None:
+            for index, rows in enumerate(model.batching.windows(training, inputs.xy[training])):
+                window_of[rows] = index
+        attended = model.attended_spots(inputs, device)
+        tensor = torch.as_tensor(targets, device=device)
+        return cls(model, network, inputs, tensor, attended, training, np.sort(order[:number]), window_of)
+
+    def batches(self, rng: np.random.Generator) -> Iterator[Array]:
+        """Yield rows: of whole windows, or of independent spots."""
+        batching = self.model.batching
+        if batching.window is None:
+            yield from batching.batches(self.training, rng)
+            return
+        windows = batching.windows(self.training, self.inputs.xy[self.training])
+        yield from batching.window_batches(windows, rng)
+
+    def loss(self, batch: Array) -> torch.Tensor:
+        """Return the system's own loss; over several windows, their mean weighted by their spots."""
+        # the rows of a batch come window by window
+        parts = np.split(batch, np.flatnonzero(np.diff(self.window_of[batch])) + 1)
+        losses = [self._loss(self.network, rows) * (len(rows) / len(batch)) for rows in parts]
+        total: torch.Tensor = sum(losses[1:], losses[0])
+        return total
+
+    def validation(self) -> float | None:
+        """Return the mean squared error at the validation spots."""
+        rows = self.validating
+        if not len(rows):
+            return None
+        total = 0.0
+        for part in rows_together(self.model, rows, self.inputs.xy[rows]):
+            outputs = self.model.outputs(self.network, self._batch(part))
+            total += float(((outputs - self._targets(part)) ** 2).mean()) * len(part)
+        return total / len(rows)
+
+    def refuse_too_large(self, device: str) -> None:
+        """Refuse a batch of patches that does not fit into memory."""
+        if self.model.needs.patch_px is None or self.model.batching.window is not None:
+            return
+        batch = min(self.model.batch, len(self.training))
+        refuse_too_large(
+            self.network, lambda network, spots: self._loss(network, self.training[:spots]), batch, device
+        )
+
+    def _loss(self, network: Module, rows: Array) -> torch.Tensor:
+        return self.model.loss(network, self._batch(rows), self._targets(rows))
+
+    def _batch(self, rows: Array) -> Batch:
+        return attending(
+            self.inputs.batch(rows, str(self.targets.device)), self.attended, self.inputs.xy[rows]
+        )
+
+    def _targets(self, rows: Array) -> torch.Tensor:
+        import torch
+
+        return self.targets[torch.as_tensor(rows, device=self.targets.device)]

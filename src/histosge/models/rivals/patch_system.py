@@ -1,0 +1,80 @@
+"""What published systems on patches share: the patch and, where they have one, timm's backbone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from histosge._runtime.types import Float
+from histosge.models.base import Crop, Needs
+from histosge.models.deep.inputs import NetworkInputs
+from histosge.models.deep.system import DeepSystem
+
+__all__ = ["BackboneSystem", "Initialisation", "PatchSystem", "Pixels"]
+
+Initialisation: TypeAlias = Literal["auto", "imagenet", "random"]
+Pixels: TypeAlias = Literal["imagenet", "measured", "unit", "raw"]
+
+
+@dataclass(frozen=True, slots=True)
+class PatchSystem(DeepSystem):
+    """Configuration of a system that trains its network on patches.
+
+    Parameters
+    ----------
+    crop_um, crop_px
+        Width of a patch, in µm or in pixels of the full-resolution image.
+    network_px
+        Width in pixels that a patch is resized to.
+    """
+
+    crop_um: float | None = None
+    crop_px: int | None = 112
+    network_px: int = 112
+
+    @property
+    def needs(self) -> Needs:
+        """Patches."""
+        return Needs(patch_px=self.network_px, crop=Crop.of(self.crop_um, self.crop_px))
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSystem(PatchSystem):
+    """Configuration of a system whose network is one of timm's on single patches.
+
+    Parameters
+    ----------
+    backbone
+        Any of timm's networks.
+    initialisation, weights
+        ``"imagenet"``, ``"random"``, or ``"auto"``: ImageNet where its weights are available; a local file of them.
+    pixels
+        Normalisation. ``"unit"``: divided by 255. ``"measured"``: by mean and standard deviation of the training
+        patches. ``"imagenet"``: by those of ImageNet. ``"raw"``: none (0 to 255).
+    """
+
+    network_px: int = 224
+    backbone: str = "densenet121"
+    initialisation: Initialisation = "auto"
+    weights: str | None = None
+    pixels: Pixels = "unit"
+
+    def build_network(self, inputs: int, outputs: int) -> Any:
+        """Return the untrained network."""
+        from histosge.models.deep.networks.backbone import BackboneNetwork
+
+        return BackboneNetwork(self.backbone, outputs, self.pixels)
+
+    def initialise(self, network: Any, inputs: NetworkInputs, targets: Float[np.ndarray, "n t"]) -> str:
+        """Load weights, and measure the scale of pixels where that is an option."""
+        from histosge.models.deep.networks.backbone import initialise
+
+        return initialise(
+            network,
+            self.backbone,
+            initialisation=self.initialisation,
+            weights=self.weights,
+            patches=inputs.patches if self.pixels == "measured" else None,
+        )
