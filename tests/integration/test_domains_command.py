@@ -90,7 +90,7 @@ def test_a_run_is_divided_by_its_prediction(tmp_path: Path) -> None:
     assert "prediction.h5ad of the same run" in " ".join(said.split())
     code, said = run(tmp_path / "run", *given)
     assert code == 0, said
-    assert f"predicted, {len(SECTION.genes)} genes: {2 * len(SECTION)} places" in " ".join(said.split())
+    assert f"predicted, {len(SECTION.genes)} genes: {2 * len(SECTION)} locations" in " ".join(said.split())
 
 
 @pytest.mark.parametrize("method", ["kmeans", "leiden", "stagate", "stmask"])
