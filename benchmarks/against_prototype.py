@@ -25,7 +25,7 @@ from histosge.section import splits
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import measure
-from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.encode import encode, encoder_for
 
 FACTORS, COMPONENTS, WINDOWS_PITCHES = 30, 30, (0.5, 1.0, 2.0)
 RATIOS = np.geomspace(1e-2, 1e4, 49)
@@ -98,8 +98,8 @@ def compare(section: histosge.Section, seed: int, compute: histosge.Compute) -> 
     """Return correlation and error of the prototype, and of cokriging as it comes, on one split."""
     model = build_model("cokriging")
     split = splits.random(len(section), seed=seed)
-    encoder = eyes(section, histosge.Recipe(), model.needs, compute)
-    inputs = prepare(section, at_spots(section), model.needs, encoder, compute)
+    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
+    inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute)
     samples = measure(section, select(section, rows=split.training), inputs)
     truth = np.asarray(samples.expression, dtype=np.float64)
     few = prototype(truth, kernel(section, statistics(section), split.training), split.training)

@@ -23,7 +23,8 @@ from histosge.section.genes import select
 from histosge.section.inputs import Inputs
 from histosge.section.locations import at_spots, upsampled
 from histosge.section.multi_section import measure
-from histosge.workflow.fit import Compute, eyes, prepare
+from histosge.workflow.compute import Compute
+from histosge.workflow.encode import encode, encoder_for
 from histosge.workflow.recipe import Recipe
 
 _EPOCHS, _PUBLISHED_EPOCHS = 4, 1000
@@ -38,8 +39,10 @@ def clock(function: Any, *given: Any, **named: Any) -> tuple[Any, float]:
 def main(path: Path) -> None:
     section = histosge.read(path)
     model = build_model("cokriging")
-    encoder = eyes(section, Recipe(), model.needs, Compute())
-    spots, places = (_ready(prepare(section, where, model.needs, encoder)) for where in _where(section))
+    encoder = encoder_for(section, Recipe(), needs=model.needs, compute=Compute())
+    spots, places = (
+        _ready(encode(section, where, needs=model.needs, encoder=encoder)) for where in _where(section)
+    )
     samples = measure(section, select(section), spots)
     predictor, fit = clock(model.fit, samples)
     assert isinstance(predictor, FactoredPredictor)

@@ -30,7 +30,7 @@ from histosge.section.genes import select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import measure
 from histosge.workflow.domain_input import from_section
-from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.encode import encode, encoder_for
 
 
 def recovered(section: histosge.Section, word: str, seed: int, epochs: int | None, store: Path) -> np.ndarray:
@@ -41,8 +41,12 @@ def recovered(section: histosge.Section, word: str, seed: int, epochs: int | Non
     split = splits.random(len(section), seed=seed)
     panel = select(section, rows=split.training)
     compute = histosge.Compute(store=store)
-    encoder = eyes(section, histosge.Recipe(), model.needs, compute)
-    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder, compute))
+    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
+    samples = measure(
+        section,
+        panel,
+        encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),
+    )
     predictor = model.fit(samples.take(split.training), seed=seed)
     return np.asarray(predict(predictor, samples.inputs).mean, dtype=np.float64)
 

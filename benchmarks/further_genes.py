@@ -25,7 +25,7 @@ from histosge.section.expression import log_cp10k
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import measure
-from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.encode import encode, encoder_for
 
 # shares of fitted spots
 BANDS = ((0.0, 0.02), (0.02, 0.1), (0.1, 0.3), (0.3, 1.0))
@@ -35,8 +35,10 @@ def covered(section: histosge.Section, seed: int) -> tuple[np.ndarray, np.ndarra
     """Return for each gene outside the panel the share of fitted spots that showed it, and its coverage."""
     model = build_model("cokriging")
     split = splits.random(len(section), seed=seed)
-    encoder = eyes(section, histosge.Recipe(), model.needs, histosge.Compute())
-    inputs = prepare(section, at_spots(section), model.needs, encoder, histosge.Compute())
+    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=histosge.Compute())
+    inputs = encode(
+        section, at_spots(section), needs=model.needs, encoder=encoder, compute=histosge.Compute()
+    )
     samples = measure(section, select(section, rows=split.training), inputs)
     predictor = model.fit(samples.take(split.training), seed=seed)
     assert isinstance(predictor, FactoredPredictor)

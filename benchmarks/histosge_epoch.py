@@ -20,7 +20,7 @@ from histosge.section.genes import select
 from histosge.section.inputs import Samples
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import measure
-from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.encode import encode, encoder_for
 
 
 def seconds(samples: Samples, preset: str, epochs: int) -> float:
@@ -43,8 +43,8 @@ def main() -> None:
     arguments = parser.parse_args()
     section = histosge.read(arguments.section)
     model = build_model("histosge", "paper")
-    encoder = eyes(section, histosge.Recipe(), model.needs, histosge.Compute())
-    inputs = prepare(section, at_spots(section), model.needs, encoder)
+    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=histosge.Compute())
+    inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder)
     samples = measure(section, select(section), inputs)
     wide = np.random.default_rng(0).normal(size=(len(section), arguments.width)).astype(np.float32)
     print(f"{len(samples)} spots, {len(samples.genes)} genes")

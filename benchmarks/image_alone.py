@@ -24,15 +24,15 @@ from histosge.section.expression import log_cp10k
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import Pool
 from histosge.section.target import tissue_of
-from histosge.workflow.fit import Fitted
-from histosge.workflow.leave_one_section_out import crosscheck
-from histosge.workflow.section_accuracy import Elsewhere
+from histosge.workflow.fit import Fit
+from histosge.workflow.leave_one_section_out import leave_one_section_out
+from histosge.workflow.section_accuracy import SectionAccuracy
 
 
-def learnt(others: list[histosge.Section]) -> tuple[Fitted, Elsewhere]:
+def learnt(others: list[histosge.Section]) -> tuple[Fit, SectionAccuracy]:
     """Return a fit to some sections, and what leaving out each of them says."""
     fitted = histosge.fit(others[0], histosge.Recipe(), auxiliary=others[1:])
-    told = crosscheck(others, fitted)
+    told = leave_one_section_out(others, fitted)
     assert told is not None
     return fitted, told
 
@@ -40,7 +40,7 @@ def learnt(others: list[histosge.Section]) -> tuple[Fitted, Elsewhere]:
 def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[float, ...]:
     """Return said, found, alike, and both coverages."""
     fitted, told = learnt(others)
-    prediction = histosge.predict_unseen(fitted, section, at_spots(section))
+    prediction = histosge.predict_from_image(fitted, section, at_spots(section))
     pool = Pool.of(others[0], [*others[1:], section])
     place = {int(column): index for index, column in enumerate(pool.columns[0])}
     common = np.array([index for index, column in enumerate(fitted.panel.columns) if int(column) in place])
@@ -56,7 +56,7 @@ def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[floa
 def draw(section: histosge.Section, others: list[histosge.Section], path: Path) -> None:
     """Draw two genes: the tissue, what was measured and was not given, what was predicted."""
     fitted, told = learnt(others)
-    prediction = histosge.predict_unseen(
+    prediction = histosge.predict_from_image(
         fitted, section, histosge.grid(section, 50.0, mask=tissue_of(section))
     )
     genes = maps.unlike(prediction, 2, skill=np.array(told.skill))

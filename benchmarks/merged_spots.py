@@ -28,7 +28,8 @@ from histosge.section.expression import log_cp10k
 from histosge.section.genes import select
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.locations import at_spots
-from histosge.workflow.fit import Compute, eyes, prepare
+from histosge.workflow.compute import Compute
+from histosge.workflow.encode import encode, encoder_for
 
 _MERGED_UM = 255.0
 
@@ -59,8 +60,8 @@ def merged(
     asked = np.flatnonzero(middle >= 0)
     middles, group = np.unique(middle[asked], return_inverse=True)
     model, compute = build_model("cokriging"), Compute()
-    encoder = eyes(section, histosge.Recipe(), model.needs, compute)
-    inputs = prepare(section, at_spots(section), model.needs, encoder, compute)
+    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
+    inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute)
     inputs = replace(inputs, features=np.asarray(inputs.features[:]))
     rng = np.random.default_rng(seed)
     measured, kept_back = section.counts.copy(), section.counts.copy()

@@ -32,7 +32,7 @@ from histosge.section.genes import GenePanel, refuse_unknown, select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import measure
 from histosge.workflow.domain_input import ground
-from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.encode import encode, encoder_for
 
 
 def entry(words: dict[str, Any]) -> Entry:
@@ -73,8 +73,10 @@ def recovery(section: hs.Section, genes: list[str], plan: dict[str, Any]) -> Rec
     found, pcc = {}, {}
     for chosen in map(entry, plan["models"]):
         model = chosen.build()
-        encoder = eyes(section, hs.Recipe(), model.needs, hs.Compute())
-        samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder))
+        encoder = encoder_for(section, hs.Recipe(), needs=model.needs, compute=hs.Compute())
+        samples = measure(
+            section, panel, encode(section, at_spots(section), needs=model.needs, encoder=encoder)
+        )
         predictor = model.fit(samples.take(split.training), seed=plan["seed"])
         values = predict(predictor, samples.inputs).mean[:, shown].astype(np.float64)
         found[label(chosen)] = values

@@ -22,7 +22,7 @@ from histosge.section import splits
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import measure
-from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.encode import encode, encoder_for
 
 
 def correlations(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -41,8 +41,12 @@ def score(section: histosge.Section, word: str, seed: int, arguments: argparse.N
     compute = histosge.Compute(store=arguments.store)
     split = splits.random(len(section), seed=seed)
     panel = select(section, rows=split.training)
-    encoder = eyes(section, histosge.Recipe(), model.needs, compute)
-    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder, compute))
+    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
+    samples = measure(
+        section,
+        panel,
+        encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),
+    )
     if arguments.project and samples.inputs.features is not None and preset in ("published", "paper"):
         # as wide as UNI, from the same statistics: the published network's size depends on its input's
         plain = np.asarray(samples.inputs.features[np.arange(len(samples))])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ALL = ["crc16", "dlpfc/151673", "dlpfc/151674", "her2st/C2", "her2st/C4", "her2st/C5", "mob/MOB1", "mob/MOB2"]
 ALL += ["mouse_brain_dg"]
-STAGES = ("fit", "predict", "figures")
+STAGES = ("fit", "predict", "write")
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
             continue
         record = json.loads(answer.stdout)
         fit, predict, figures = (f"{record['stages'][stage]['wall_s']:.1f}" for stage in STAGES)
-        cells = [name, record["section"]["spots"], record["places"], len(record["genes"])]
+        cells = [name, record["section"]["spots"], record["locations"], len(record["genes"])]
         cells += [record["fit"]["image_weight"], f"{wall:.1f}", fit, predict, figures]
         cells += [f"{record['peak_memory_bytes'] / 1e9:.2f}"]
         print(f"| {' | '.join(map(str, cells))} |", flush=True)

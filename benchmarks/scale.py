@@ -22,7 +22,8 @@ from histosge.section.genes import select
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.locations import Locations, at_spots
 from histosge.section.multi_section import measure
-from histosge.workflow.fit import Compute, eyes, prepare
+from histosge.workflow.compute import Compute
+from histosge.workflow.encode import encode, encoder_for
 from histosge.workflow.recipe import Recipe
 
 _BIN_UM = 16.0
@@ -80,8 +81,8 @@ def large(bins: int, genes: int) -> None:
 def small(path: Path) -> None:
     section = histosge.read(path)
     model = build_model("cokriging")
-    encoder = eyes(section, Recipe(), model.needs, Compute())
-    inputs = prepare(section, at_spots(section), model.needs, encoder)
+    encoder = encoder_for(section, Recipe(), needs=model.needs, compute=Compute())
+    inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder)
     inputs = replace(inputs, features=np.asarray(inputs.features[:]))
     split = splits.parse("random:0.5", section, 0)
     samples = measure(section, select(section, "hvg:1000", rows=split.training), inputs)

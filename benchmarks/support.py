@@ -26,7 +26,7 @@ from histosge.section.expression import log_cp10k
 from histosge.section.genes import select
 from histosge.section.locations import Locations, at_spots, grid
 from histosge.section.multi_section import measure
-from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.encode import encode, encoder_for
 
 # pitch, diameter and lattice of what is measured
 LAYOUTS = {
@@ -59,11 +59,13 @@ def answers(tissue: Synthetic, arguments: argparse.Namespace) -> Iterator[tuple[
     for image in (False, True):
         for support in (False, True):
             model = build_model("cokriging", image=image, support=support, **dict(arguments.set))
-            encoder = eyes(section, recipe, model.needs, compute)
+            encoder = encoder_for(section, recipe, needs=model.needs, compute=compute)
             samples = measure(
-                section, panel, prepare(section, at_spots(section), model.needs, encoder, compute)
+                section,
+                panel,
+                encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),
             )
-            inputs = prepare(section, places, model.needs, encoder, compute)
+            inputs = encode(section, places, needs=model.needs, encoder=encoder, compute=compute)
             found = predict(model.fit(samples, seed=0), inputs).mean
             yield f"{'image' if image else 'positions'}, {'disk' if support else 'point'}", found, truth
 

@@ -22,7 +22,7 @@ from histosge.section import splits
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import measure
-from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.encode import encode, encoder_for
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "60 factors": {"factors": 60},
@@ -41,8 +41,8 @@ def changes(section: histosge.Section, seed: int, compute: histosge.Compute) -> 
     """Return the change that each makes on one split, as a share."""
     model = build_model("cokriging")
     split = splits.random(len(section), seed=seed)
-    encoder = eyes(section, histosge.Recipe(), model.needs, compute)
-    inputs = prepare(section, at_spots(section), model.needs, encoder, compute)
+    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
+    inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute)
     samples = measure(section, select(section, rows=split.training), inputs)
     fitted, test = samples.take(split.training), samples.inputs.take(split.test)
     truth = samples.expression[split.test]

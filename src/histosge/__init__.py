@@ -5,7 +5,7 @@ The main job::
     import histosge as hs
 
     section = hs.read("outs")  # Space Ranger, legacy ST, h5ad, SpatialData
-    hs.run(section, hs.Recipe(), target=hs.Target(refine=4), out="results")
+    hs.run(section, hs.Recipe(), target=hs.Target(upsample=4), out="results")
 
 The pure core works on :class:`Section`, :class:`Locations`, :class:`Prediction`; ``hs.pp``, ``hs.tl`` and ``hs.pl``
 are its scanpy-shaped faces for AnnData. Everything is imported at first use: ``import histosge`` loads neither torch
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from .section.locations import Locations, at_spots, cells, grid, upsampled, within
     from .section.section import Section
     from .section.target import Target
-    from .workflow.fit import Compute, fit, load_fit, predict_at, predict_unseen
+    from .workflow.compute import Compute
+    from .workflow.fit import fit
+    from .workflow.predict import predict, predict_from_image
     from .workflow.recipe import Recipe
     from .workflow.run import run
+    from .workflow.saved_fit import load_fit
 
 __all__ = [
     "Compute",
@@ -47,8 +50,8 @@ __all__ = [
     "load_fit",
     "pl",
     "pp",
-    "predict_at",
-    "predict_unseen",
+    "predict",
+    "predict_from_image",
     "read",
     "run",
     "synthetic",
@@ -60,7 +63,7 @@ __all__ = [
 # name -> module; the module itself where both are the same
 _MODULES = {
     "Locations": "section.locations",
-    "Compute": "workflow.fit",
+    "Compute": "workflow.compute",
     "Points": "geometry.points",
     "Prediction": "prediction.prediction",
     "Recipe": "workflow.recipe",
@@ -71,11 +74,11 @@ _MODULES = {
     "conserve": "prediction.count_allocation",
     "fit": "workflow.fit",
     "grid": "section.locations",
-    "load_fit": "workflow.fit",
+    "load_fit": "workflow.saved_fit",
     "pl": "pl",
     "pp": "pp",
-    "predict_at": "workflow.fit",
-    "predict_unseen": "workflow.fit",
+    "predict": "workflow.predict",
+    "predict_from_image": "workflow.predict",
     "read": "io.readers",
     "upsampled": "section.locations",
     "run": "workflow.run",

@@ -21,8 +21,10 @@ from .section.genes import refuse_unknown
 from .section.locations import upsampled
 from .section.section import Section
 from .section.target import tissue_of
+from .workflow.compute import Compute
 from .workflow.domain_input import ground
-from .workflow.fit import Compute, fit, predict_at
+from .workflow.fit import fit
+from .workflow.predict import predict
 from .workflow.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -70,14 +72,14 @@ def enhance(
     refuse_unknown(genes, section.genes, f"section '{section.name}'")
     if predictions is None:
         recipe = recipe or Recipe()
-        fitted = fit(section, recipe, compute)
+        fitted = fit(section, recipe, compute=compute)
         if left_out := [gene for gene in genes if gene not in set(fitted.panel.names)]:
             raise UsageError(
                 f"'{left_out[0]}' was measured, but is not among the {len(fitted.panel)} genes that the recipe fits "
                 f"('{recipe.genes}'). Fit all: recipe=hs.Recipe(genes='all')."
             )
         places = [(f"×{fold}", upsampled(section, fold, mask=tissue_of(section))) for fold in folds]
-        predictions = [(label, predict_at(fitted, section, where, compute)) for label, where in places]
+        predictions = [(label, predict(fitted, section, where, compute=compute)) for label, where in places]
     for label, prediction in predictions:
         refuse_unknown(genes, prediction.genes, f"the prediction {label}")
     skill = None if recipe is None else held_out(section, recipe, genes, compute)

@@ -16,7 +16,7 @@ from .encoders.embed import embed
 from .encoders.feature_store import FeatureStore
 from .section.locations import at_spots
 from .section.section import Section
-from .workflow.fit import slide_of
+from .workflow.encode import slide_of
 
 __all__ = ["features"]
 

@@ -16,10 +16,12 @@ from ._runtime.types import Array
 from .domains import Runtime, build_method
 from .section.section import Section
 from .section.target import Target, locate, tissue_of
+from .workflow.compute import Compute
 from .workflow.domain_input import from_adata, from_section
 from .workflow.domains import divide
-from .workflow.fit import Compute, fit, predict_at
-from .workflow.outputs import provenance_of
+from .workflow.fit import fit
+from .workflow.predict import predict
+from .workflow.provenance import provenance_of
 from .workflow.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -133,7 +135,7 @@ def enhance(
         upsample=4 if upsample is None and spacing_um is None else upsample, spacing_um=spacing_um
     )
     others = [section_of(auxiliary_section) for auxiliary_section in auxiliary]
-    fitted = fit(section, recipe or Recipe(), compute, auxiliary=others)
+    fitted = fit(section, recipe or Recipe(), compute=compute, auxiliary=others)
     places = locate(section, target, tissue_of(section))
-    made = provenance_of(section, fitted, target, places, compute)
-    return to_anndata(section, replace(predict_at(fitted, section, places, compute), provenance=made))
+    made = provenance_of(section, fitted, target=target, locations=places, compute=compute)
+    return to_anndata(section, replace(predict(fitted, section, places, compute=compute), provenance=made))

@@ -35,7 +35,7 @@ from histosge.section.locations import at_spots, upsampled
 from histosge.section.multi_section import measure
 from histosge.section.section import Section
 from histosge.section.splits import random
-from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.encode import encode, encoder_for
 from histosge.workflow.recipe import Recipe
 
 REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
@@ -117,15 +117,15 @@ def prepared(kind: tuple[str, str | None]) -> tuple[Samples, Inputs]:
     section = synthetic(columns=9, rows=9, genes=18).section
     places = upsampled(section, 3)
     model = built(kind)
-    encoder = eyes(section, Recipe(), model.needs, histosge.Compute())
-    inputs = prepare(section, places.take(np.arange(0, len(places), 2)), model.needs, encoder)
+    encoder = encoder_for(section, Recipe(), needs=model.needs, compute=histosge.Compute())
+    inputs = encode(section, places.take(np.arange(0, len(places), 2)), needs=model.needs, encoder=encoder)
     return measured(section, model), inputs
 
 
 def measured(section: Section, model: Model) -> Samples:
     """All genes at all spots, seen as the model wants them."""
-    encoder = eyes(section, Recipe(), model.needs, histosge.Compute())
-    inputs = prepare(section, at_spots(section), model.needs, encoder)
+    encoder = encoder_for(section, Recipe(), needs=model.needs, compute=histosge.Compute())
+    inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder)
     return measure(section, select(section, "all"), inputs)
 
 

@@ -57,7 +57,7 @@ def of_predictions(section: Any, label: str, *, deep: bool = False) -> dict[str,
     for name, options in models.items():
         recipe = hs.Recipe(model=name, genes=GENES, options=options)
         fitted = hs.fit(section, recipe)
-        prediction = hs.predict_at(fitted, section, hs.upsampled(section, 2))
+        prediction = hs.predict(fitted, section, hs.upsampled(section, 2))
         found[name] = {"mean": numbers(f"{label}/{name}/mean", prediction.mean)}
         if prediction.sd is not None:
             found[name]["sd"] = numbers(f"{label}/{name}/sd", prediction.sd)
@@ -78,7 +78,7 @@ def of_run(section: Any, label: str, out: Path, *, auxiliary: tuple[Any, ...] = 
         out=out,
         outputs=outputs,
         auxiliary=auxiliary,
-    )
+    ).as_dict()
     prediction, factors = (anndata.read_h5ad(out / f"{name}.h5ad") for name in ("prediction", "factors"))
     fit = record["fit"]
     found = {

@@ -46,7 +46,7 @@ def found() -> dict[str, object]:
     }
     for model in ("kriging", "ridge", "idw"):
         fitted = hs.fit(section, hs.Recipe(model=model, genes="all"))
-        summary[model] = numbers_of(hs.predict_at(fitted, section, places).mean)
+        summary[model] = numbers_of(hs.predict(fitted, section, places).mean)
     return summary
 
 

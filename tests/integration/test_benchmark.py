@@ -22,7 +22,7 @@ from histosge.evaluation.entry import BASELINES
 from histosge.evaluation.plan import Plan
 from histosge.evaluation.study import Pipeline
 from histosge.section.genes import select
-from histosge.workflow.fit import Compute
+from histosge.workflow.compute import Compute
 
 BASELINE_ROWS = {(entry.model, entry.variant) for entry in BASELINES}
 

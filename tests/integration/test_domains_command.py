@@ -26,7 +26,7 @@ from histosge.workflow.domains import divide
 
 TISSUE = hs.synthetic(columns=14, rows=14, genes=40)
 SECTION = TISSUE.section
-PREDICTION = hs.predict_at(
+PREDICTION = hs.predict(
     hs.fit(SECTION, hs.Recipe(model="kriging", genes="all")), SECTION, hs.upsampled(SECTION, 4)
 )
 

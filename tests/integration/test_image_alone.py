@@ -55,9 +55,8 @@ def out(room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ("--mpp", MPP, "--with", room / "one", "--with", room / "two", "--genes", "all")
     answer = call("run", room / "third.png", *words, "--spacing-um", 50, "--out", path)
     assert answer.exit_code == 0, answer.output
-    assert (
-        "nothing measured in this section: predicted from its image alone, as learnt from one, two"
-        in said(answer)
+    assert "nothing measured in this section: predicted from its H&E image, with a fit to one, two" in said(
+        answer
     )
     assert call("report", path).exit_code == 0
     return path
@@ -109,9 +108,9 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
 def test_genes_say_how_they_fare_in_sections_left_out(out: Path, room: Path, tmp_path: Path) -> None:
     """Skill is that of each sibling predicted from the other, in table, record, page and words; kept with the fit."""
     skill = anndata.read_h5ad(out / "factors.h5ad").var["r_loo"]
-    record = json.loads((out / "run.json").read_text())["elsewhere"]
+    record = json.loads((out / "run.json").read_text())["leave_one_section_out"]
     assert record["sections"] == 2
-    assert record["skill"] == pytest.approx(float(skill.mean()), abs=1e-6)
+    assert record["r"] == pytest.approx(float(skill.mean()), abs=1e-6)
     # levels of the synthetic sections differ, which no image shows
     assert record["coverage"] < 0.6
     flat = skill.index.str.startswith("FLAT")
@@ -131,7 +130,7 @@ def test_one_sibling_tells_nothing_of_skill(room: Path, tmp_path: Path) -> None:
     words = ("--mpp", MPP, "--with", room / "one", "--genes", "all", "--no-figures", "--out", tmp_path)
     assert call("run", room / "third.png", *words).exit_code == 0
     assert anndata.read_h5ad(tmp_path / "factors.h5ad").var["r_loo"].isna().all()
-    assert json.loads((tmp_path / "run.json").read_text())["elsewhere"] is None
+    assert json.loads((tmp_path / "run.json").read_text())["leave_one_section_out"] is None
     assert call("report", tmp_path).exit_code == 0
     assert "with two or more `--with`" in (tmp_path / "report.html").read_text()
 
@@ -198,7 +197,7 @@ def test_models_without_factors_answer_it_too(room: Path, tmp_path: Path) -> Non
     ("words", "code", "sentence"),
     [
         (("run", "third.png", "--with", "one"), 2, "Give µm per pixel with --mpp"),
-        (("run", "third.png", "--mpp", "2"), 2, "Name sections of like tissue to learn from with --with"),
+        (("run", "third.png", "--mpp", "2"), 2, "Give sections of similar tissue as"),
         (
             ("run", "third.png", "--mpp", "2", "--with", "one", "--upsample", "4"),
             2,
@@ -207,12 +206,12 @@ def test_models_without_factors_answer_it_too(room: Path, tmp_path: Path) -> Non
         (
             ("run", "third.png", "--mpp", "2", "--with", "one", "--model", "kriging"),
             2,
-            "Choose a model that looks at the image",
+            "Choose a model that reads the image",
         ),
         (
             ("run", "third.png", "--mpp", "2", "--with", "one", "--preset", "positions"),
             2,
-            "Choose a model that looks at the image",
+            "Choose a model that reads the image",
         ),
         (("run", "third.png", "--mpp", "-2", "--with", "one"), 2, "`mpp` must be positive"),
         (("run", "third.png", "--mpp", "200", "--with", "one"), 3, "a glass slide is 25 × 75 mm"),
@@ -224,7 +223,7 @@ def test_models_without_factors_answer_it_too(room: Path, tmp_path: Path) -> Non
         ),
         (("fit", "third.png", "--mpp", "2"), 2, "Nothing was measured in 'third': there is nothing to fit"),
         (("evaluate", "third.png", "--mpp", "2"), 2, "Nothing was measured in 'third'"),
-        (("predict", "third.png", "--mpp", "2", "--fit", "one"), 2, "found none. Run `histosge fit` first"),
+        (("predict", "third.png", "--mpp", "2", "--fit", "one"), 2, "Fit a section first"),
         (("run", "third.png", "--mpp", "2", "--with", "one", "--show", "NONE"), 2, "'NONE' is not among"),
     ],
 )
@@ -246,12 +245,12 @@ def test_a_blind_or_an_old_fit_does_not_predict_an_image(room: Path, tmp_path: P
     there = ("predict", room / "third.png", "--mpp", MPP, "--fit", tmp_path, "--out", tmp_path / "there")
     answer = call(*there)
     assert answer.exit_code == 2
-    assert "Choose a model that looks at the image" in said(answer)
-    (tmp_path / "fit" / "section.json").unlink()
+    assert "Choose a model that reads the image" in said(answer)
+    (tmp_path / "fit" / "fit.json").unlink()
     answer = call(*there)
     assert answer.exit_code == 2
-    assert "Run `histosge fit` again" in said(answer)
-    (tmp_path / "fit" / "section.json").write_text("{")
+    assert "Fit a section first" in said(answer)
+    (tmp_path / "fit" / "fit.json").write_text("{")
     answer = call(*there)
     assert answer.exit_code == 3
     assert "damaged" in said(answer)
@@ -296,7 +295,7 @@ def test_the_same_from_python(room: Path) -> None:
     assert "Nothing was measured" in section.messages[0].text
     fitted = hs.fit(hs.read(room / "one"), hs.Recipe(genes="hvg:10"))
     places = hs.grid(section, 60.0)
-    found = hs.predict_unseen(fitted, section, places)
+    found = hs.predict_from_image(fitted, section, places)
     assert found.mean.shape == (len(places), 10)
     assert np.array_equal(found.locations.xy, places.xy)
     assert TISSUE.section.measured

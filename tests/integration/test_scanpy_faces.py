@@ -77,7 +77,7 @@ def test_refinements_that_cannot_be_are_refused(fold: int) -> None:
 def test_plots_are_figures() -> None:
     """``hs.pl`` draws sections and predictions; unknown genes are refused."""
     fitted = hs.fit(SECTION, KRIGING)
-    prediction = hs.predict_at(fitted, SECTION, hs.upsampled(SECTION, 2))
+    prediction = hs.predict(fitted, SECTION, hs.upsampled(SECTION, 2))
     assert isinstance(hs.pl.enhance(SECTION, [("×2", prediction)], ["ZONE1"]), Figure)
     assert isinstance(hs.pl.overview(SECTION), Figure)
     with pytest.raises(UsageError, match="NoGene"):
@@ -88,8 +88,13 @@ def test_plots_are_figures() -> None:
 
 def test_run_from_python_writes_the_same_folder(tmp_path: Path) -> None:
     """``hs.run`` is the command line's ``run``; folders may be given as text, as README does."""
-    record = hs.run(SECTION, KRIGING, target=hs.Target(upsample=2), out=str(tmp_path))
+    result = hs.run(SECTION, KRIGING, target=hs.Target(upsample=2), out=str(tmp_path))
+    record = result.as_dict()
     assert json.loads((tmp_path / "run.json").read_text()) == json.loads(json.dumps(record))
+    assert result.prediction == tmp_path / "prediction.h5ad"
+    assert result.factors is None
+    assert {path.name for path in result.figures} == {"section.png", "markers.png"}
+    assert result.seconds >= sum(stage["wall_s"] for stage in result.stages.values())
     adata = anndata.read_h5ad(tmp_path / "prediction.h5ad")
     assert "sd" in adata.layers
     assert hs.load_fit(SECTION, str(tmp_path / "fit")).key == record["fit_key"]
@@ -103,7 +108,7 @@ def test_a_section_without_image_can_be_kriged_and_says_what_else_it_needs() -> 
 
     blind = replace(SECTION, slide=None)
     assert hs.tl.enhance(blind, KRIGING, upsample=2).n_obs == 2 * len(SECTION)
-    with pytest.raises(HistosgeError, match=r"--image.*--preset positions"):
+    with pytest.raises(HistosgeError, match=r"`image`.*`preset` positions"):
         hs.fit(blind, hs.Recipe())
 
 
@@ -117,7 +122,7 @@ def test_generated_places_follow_the_truth_between_the_spots() -> None:
     errors = {}
     for name in ("nearest", "histosge", "cokriging"):
         fitted = hs.fit(tissue.section, hs.Recipe(model=name, genes="all"))
-        found = hs.predict_at(fitted, tissue.section, places.take(between))
+        found = hs.predict(fitted, tissue.section, places.take(between))
         columns = [int(np.flatnonzero(tissue.section.genes == gene)[0]) for gene in found.genes]
         errors[name] = float(((found.mean - truth[:, columns]) ** 2).mean())
     assert errors["histosge"] < 0.5 * errors["nearest"]

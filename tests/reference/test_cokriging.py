@@ -25,7 +25,8 @@ from histosge.section.genes import select
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.locations import at_spots, grid, upsampled
 from histosge.section.multi_section import measure
-from histosge.workflow.fit import Compute, eyes, prepare
+from histosge.workflow.compute import Compute
+from histosge.workflow.encode import encode, encoder_for
 from histosge.workflow.recipe import Recipe
 
 TISSUE = synthetic(columns=10, rows=10, genes=12)
@@ -246,16 +247,16 @@ def test_disks_sharpen_with_the_image_too(diameter_um: float, seed: int) -> None
     """
     tissue = synthetic(16, 20, genes=60, seed=seed, support="disk", diameter_um=diameter_um)
     section, model, compute = tissue.section, Cokriging(), Compute()
-    encoder = eyes(section, Recipe(), model.needs, compute)
+    encoder = encoder_for(section, Recipe(), needs=model.needs, compute=compute)
     samples = measure(
         section,
         select(section, "all"),
-        prepare(section, at_spots(section), model.needs, encoder, compute),
+        encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),
     )
     places = grid(section, section.pitch_um / 4)
     around = cKDTree(section.spots.xy).query_ball_point(places.xy, 1.5 * section.pitch_um, return_length=True)
     places = places.take(np.flatnonzero(around >= 6))
-    inputs = prepare(section, places, model.needs, encoder, compute)
+    inputs = encode(section, places, needs=model.needs, encoder=encoder, compute=compute)
     columns = [int(np.flatnonzero(section.genes == gene)[0]) for gene in samples.genes]
     truth = tissue.truth(places.xy)[:, columns]
     disks, points, plain = (

@@ -11,7 +11,7 @@ import pytest
 from histosge.evaluation.benchmark import benchmark
 from histosge.evaluation.entry import Entry
 from histosge.evaluation.plan import Plan, SectionSpec
-from histosge.workflow.fit import Compute
+from histosge.workflow.compute import Compute
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -21,7 +21,8 @@ from histosge.section.genes import GenePanel, select
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.section import Section
 from histosge.section.splits import random
-from histosge.workflow.fit import Compute, eyes
+from histosge.workflow.compute import Compute
+from histosge.workflow.encode import encoder_for
 from histosge.workflow.recipe import Recipe
 
 HONEST = Pipeline.honest()
@@ -42,7 +43,9 @@ def study() -> Study:
 @cache
 def seen(model: str) -> Inputs:
     built = build_model(model)
-    return look(study(), built, eyes(section(), Recipe(), built.needs, Compute()), Compute())
+    return look(
+        study(), built, encoder_for(section(), Recipe(), needs=built.needs, compute=Compute()), Compute()
+    )
 
 
 def steps(study: Study, model: str, pipeline: Pipeline = HONEST, inputs: Inputs | None = None) -> list[str]:

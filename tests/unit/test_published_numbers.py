@@ -14,7 +14,7 @@ from histosge.section.genes import select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import measure
 from histosge.section.splits import random
-from histosge.workflow.fit import eyes, prepare
+from histosge.workflow.encode import encode, encoder_for
 
 
 @pytest.mark.real
@@ -26,10 +26,10 @@ def test_the_published_network_memorises_and_lets_genes_die(real_data: Path) -> 
     """
     section = histosge.read(real_data / "crc16")
     model = build_model("histosge", "published", epochs=20)
-    encoder = eyes(section, histosge.Recipe(), model.needs, histosge.Compute())
+    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=histosge.Compute())
     split = random(len(section), seed=0)
     panel = select(section, rows=split.training)
-    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder))
+    samples = measure(section, panel, encode(section, at_spots(section), needs=model.needs, encoder=encoder))
     assert samples.inputs.features is not None
     plain = np.asarray(samples.inputs.features[np.arange(len(samples))])
     plain = (plain - plain.mean(0)) / np.maximum(plain.std(0), 1e-6)

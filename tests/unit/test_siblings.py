@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +13,15 @@ from histosge._runtime.types import Array
 from histosge.datasets.synthetic import Synthetic, synthetic
 from histosge.errors import UsageError
 from histosge.metrics.pearson import pearson
-from histosge.models.base import AdaptivePredictor, predict
+from histosge.models.base import predict
 from histosge.models.cokriging.model import Cokriging
 from histosge.models.cokriging.standardise import reliability
-from histosge.section.inputs import concatenated, in_section
-from histosge.section.locations import at_spots, upsampled
+from histosge.section.inputs import concatenated
+from histosge.section.locations import at_spots
 from histosge.section.multi_section import Pool
 from histosge.section.section import Section
-from histosge.workflow.fit import eyes, fit, load_fit, predict_at, predict_unseen, prepare, prepare_all
+from histosge.workflow.encode import encode, encode_spots, encoder_for
+from histosge.workflow.fit import fit
 from histosge.workflow.recipe import Recipe
 
 RECIPE = Recipe(genes="all")
@@ -62,8 +62,8 @@ def skill_on_removed(auxiliary: tuple[Section, ...], *, own: bool = True, every:
     pool = Pool.of(target.section, auxiliary)
     panel = pool.choose("all", rows=rows)
     model = Cokriging()
-    encoder = eyes(target.section, RECIPE, model.needs, _machine())
-    inputs = prepare_all(pool.sections, model.needs, encoder)
+    encoder = encoder_for(target.section, RECIPE, needs=model.needs, compute=_machine())
+    inputs = encode_spots(pool.sections, needs=model.needs, encoder=encoder)
     predictor = model.fit(pool.gather(panel, inputs, rows=rows))
     found = predict(predictor, inputs.take(test)).mean
     truth = target.truth(target.section.spots.xy[test])[:, panel.columns]
@@ -71,7 +71,7 @@ def skill_on_removed(auxiliary: tuple[Section, ...], *, own: bool = True, every:
 
 
 def _machine() -> object:
-    from histosge.workflow.fit import Compute
+    from histosge.workflow.compute import Compute
 
     return Compute()
 
@@ -103,7 +103,7 @@ def test_the_order_of_a_siblings_genes_changes_nothing() -> None:
 
 
 def _places(section: Section) -> object:
-    return prepare(section, at_spots(section), Cokriging(image=False).needs, None)
+    return encode(section, at_spots(section), needs=Cokriging(image=False).needs, encoder=None)
 
 
 def test_identifiers_match_where_names_do_not() -> None:
@@ -156,67 +156,6 @@ def test_a_section_of_which_nothing_was_fitted_is_predicted_from_its_image() -> 
     assert skill_on_removed((tissue(1).section, tissue(2).section), own=False) > 0.2
 
 
-def test_an_unseen_section_is_predicted_from_its_image_alone() -> None:
-    """Its counts change nothing, nor which places are asked together; it is no part of the target, where it lies."""
-    first, second, third = (tissue(seed).section for seed in range(3))
-    fitted = fit(first, RECIPE, auxiliary=[second])
-    there = predict_unseen(fitted, third, at_spots(third))
-    blind = replace(third, counts=third.counts * 0)
-    again = predict_unseen(fitted, blind, at_spots(third))
-    part = predict_unseen(fitted, third, at_spots(third).take(np.arange(0, len(third), 3)))
-    assert np.isfinite(there.mean).all()
-    assert np.array_equal(there.mean, again.mean)
-    assert np.allclose(there.mean[::3], part.mean, atol=1e-5)
-    assert not np.allclose(there.mean, predict_at(fitted, third, at_spots(third)).mean, atol=1e-2)
-    assert np.array_equal(there.locations.xy, third.spots.xy)
-
-
-def test_an_unseen_sections_staining_is_absorbed() -> None:
-    """Features scaled and shifted as by another stainer give the same answers, once the section has been looked at."""
-    first, second, third = (tissue(seed).section for seed in range(3))
-    fitted = fit(first, RECIPE, auxiliary=[second])
-    plain = in_section(prepare(third, at_spots(third), fitted.model.needs, fitted.encoder), 2)
-    stained = replace(plain, features=np.asarray(plain.features[:]) * 1.5 + 2.0)  # type: ignore[index]
-    answers = []
-    for inputs in (plain, stained):
-        assert isinstance(fitted.predictor, AdaptivePredictor)
-        answers.append(predict(fitted.predictor.adapted_to(inputs), inputs).mean)
-    assert np.allclose(answers[0], answers[1], atol=1e-3)
-    assert not np.allclose(answers[0], predict(fitted.predictor, stained).mean, atol=1e-2)
-
-
-def test_a_model_without_eyes_refuses_an_unseen_section() -> None:
-    """Interpolation knows nothing of a section without a measured spot, and says so."""
-    first, second = tissue(0).section, tissue(1).section
-    fitted = fit(first, Recipe("kriging", genes="all"))
-    with pytest.raises(UsageError, match="interpolates"):
-        predict_unseen(fitted, second, at_spots(second))
-
-
-def test_a_fit_with_siblings_is_found_again_without_them(tmp_path: Path) -> None:
-    """The fit is kept under all sections; loading it needs the target alone, and gives the same bits."""
-    first, second = tissue(0).section, with_genes(tissue(1).section, np.arange(40))
-    fitted = fit(first, RECIPE, auxiliary=[second], folder=tmp_path)
-    assert fitted.key != fit(first, RECIPE, folder=tmp_path / "alone").key
-    again = load_fit(first, tmp_path)
-    assert again.key == fitted.key
-    assert again.auxiliary == fitted.auxiliary
-    assert list(again.panel.names) == list(fitted.panel.names)
-    assert np.array_equal(again.panel.columns, fitted.panel.columns)
-    places = upsampled(first, 2)
-    one, two = (predict_at(each, first, places).mean for each in (fitted, again))
-    assert np.array_equal(one, two)
-    with pytest.raises(UsageError, match="other data"):
-        load_fit(second, tmp_path)
-
-
-def test_a_section_is_not_its_own_sibling() -> None:
-    """Spots given twice would count twice: refused."""
-    first = tissue(0).section
-    with pytest.raises(UsageError, match="twice"):
-        fit(first, RECIPE, auxiliary=[first])
-
-
 def test_intervals_and_skill_are_those_of_the_target() -> None:
     """A sibling of pure noise leaves the target's own left-out skill what it is without it, or nearly so."""
     first, second = tissue(0).section, tissue(1).section
@@ -225,6 +164,7 @@ def test_intervals_and_skill_are_those_of_the_target() -> None:
     alone, beside = (fit(first, RECIPE, auxiliary=others).predictor for others in ((), (noise,)))
     told = [float(each.summary()["r_loo"]) for each in (alone, beside)]
     assert told[1] > 0.8 * told[0]
+
 
 
 def test_what_sections_differ_in_is_not_reliable() -> None:

@@ -22,5 +22,4 @@ def demo(
     """Make a tissue whose truth is known, run the main job on it and end with a picture."""
     from histosge.workflow.demo import demo as run_demo
 
-    record = run_demo(out, seed=seed_options.seed, progress=progress)
-    print_run(record, out, reply_options)
+    print_run(run_demo(out, seed=seed_options.seed, progress=progress), reply_options)

@@ -36,15 +36,19 @@ def embed(
     out: Out = Path("histosge-out"),
 ) -> None:
     """Compute and keep the image features that a run would need; the slow step with large encoders."""
-    from histosge.workflow.run import embed_into
+    from histosge.workflow.run import encode_to_folder
+    from histosge.workflow.stages import ENCODE_STAGES, Stages
 
-    section = read_options.read(section_options.section)
-    record = embed_into(
+    stages = Stages(ENCODE_STAGES, progress)
+    with stages("read"):
+        section = read_options.read(section_options.section)
+    result = encode_to_folder(
         section,
         recipe_of(model_options, encoder_options, seed_options),
         target=location_options.target(section),
         out=out,
         compute=compute_options.compute(encoder_options.weights, progress),
+        stages=stages,
     )
-    lines = [f"{record['places']} locations × {record['dim']} features in {record['store']}"]
-    print_result(record, as_json=reply_options.json, lines=lines)
+    lines = [f"{result.locations} locations × {result.dim} features in {result.store}"]
+    print_result(result.as_dict(), as_json=reply_options.json, lines=lines)

@@ -37,14 +37,21 @@ def fit(
     out: Out = Path("histosge-out"),
 ) -> None:
     """Fit a model to a section and keep it, for `histosge predict`."""
-    from histosge.workflow.run import fit_into
+    from histosge.workflow.run import fit_to_folder
+    from histosge.workflow.stages import FIT_STAGES, Stages
 
-    record = fit_into(
-        read_options.read(section_options.section),
+    stages = Stages(FIT_STAGES, progress)
+    with stages("read"):
+        section = read_options.read(section_options.section)
+        auxiliary = auxiliary_options.read(read_options)
+    result = fit_to_folder(
+        section,
         recipe_of(model_options, encoder_options, seed_options),
         out=out,
         compute=compute_options.compute(encoder_options.weights, progress),
-        auxiliary=auxiliary_options.read(read_options),
+        auxiliary=auxiliary,
+        stages=stages,
     )
+    record = result.as_dict()
     fitted = f"fitted {len(record['genes'])} genes; kept in {out / 'fit'}"
     print_result(record, as_json=reply_options.json, lines=[fitted, *auxiliary_lines(record)])

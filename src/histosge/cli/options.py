@@ -218,11 +218,15 @@ class ComputeOptions(DeviceOptions):
 
     def compute(self, weights: Path | None, progress: Any) -> Any:
         """Return where and how to compute."""
-        from histosge._runtime.device import resolve_device, resolve_precision
-        from histosge.workflow.fit import Compute
+        from histosge.workflow.compute import Compute
 
-        device = resolve_device(self.device)
-        return Compute(device, resolve_precision(self.precision, device), weights, self.store, progress)
+        return Compute(
+            device=self.device,
+            precision=self.precision,  # type: ignore[arg-type]
+            weights=weights,
+            store=self.store,
+            progress=progress,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,15 +34,19 @@ def predict(
     out: Out = Path("histosge-out"),
 ) -> None:
     """Predict with a model fitted before, at other locations, or an image of a section that was never measured."""
-    from histosge.workflow.run import predict_into
+    from histosge.workflow.run import predict_to_folder
+    from histosge.workflow.stages import PREDICT_STAGES, Stages
 
-    section = read_options.read(section_options.section)
-    record = predict_into(
+    stages = Stages(PREDICT_STAGES, progress)
+    with stages("read"):
+        section = read_options.read(section_options.section)
+    result = predict_to_folder(
         section,
         fit_options.fit,
         target=location_options.target(section),
         out=out,
         compute=compute_options.compute(fit_options.weights, progress),
         outputs=output_options.outputs(),
+        stages=stages,
     )
-    print_run(record, out, reply_options)
+    print_run(result, reply_options)

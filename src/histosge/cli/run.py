@@ -45,15 +45,20 @@ def run(
     Given an image alone, fit the auxiliary sections and predict it from its image features.
     """
     from histosge.workflow.run import run as run_section
+    from histosge.workflow.stages import RUN_STAGES, Stages
 
-    section = read_options.read(section_options.section)
-    record = run_section(
+    stages = Stages(RUN_STAGES, progress)
+    with stages("read"):
+        section = read_options.read(section_options.section)
+        auxiliary = auxiliary_options.read(read_options)
+    result = run_section(
         section,
         recipe_of(model_options, encoder_options, seed_options),
         target=location_options.target(section),
         out=out,
         compute=compute_options.compute(encoder_options.weights, progress),
         outputs=output_options.outputs(),
-        auxiliary=auxiliary_options.read(read_options),
+        auxiliary=auxiliary,
+        stages=stages,
     )
-    print_run(record, out, reply_options)
+    print_run(result, reply_options)

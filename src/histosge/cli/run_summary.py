@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .options import ReplyOptions
 from .screen import print_result
 
+if TYPE_CHECKING:
+    from histosge.workflow.result import RunResult
+
 __all__ = ["auxiliary_lines", "print_run"]
 
 
-def print_run(record: dict[str, Any], out: Path, reply: ReplyOptions) -> None:
+def print_run(result: RunResult, reply: ReplyOptions) -> None:
     """Print what a run wrote, as JSON or for people."""
-    seconds = sum(stage["wall_s"] for stage in record["stages"].values())
+    record = result.as_dict()
     lines = [
-        f"{record['places']} locations × {len(record['genes'])} genes in {seconds:.0f} s",
+        f"{record['locations']} locations × {len(result.genes)} genes in {result.seconds:.0f} s",
         *auxiliary_lines(record),
-        *(f"  {out / name}" for name in record["files"]),
-        f"  {out / 'run.json'}",
+        *(f"  {result.out / name}" for name in result.files),
+        f"  {result.out / 'run.json'}",
     ]
     print_result(record, as_json=reply.json, lines=lines)
 
@@ -26,7 +28,7 @@ def print_run(record: dict[str, Any], out: Path, reply: ReplyOptions) -> None:
 def auxiliary_lines(record: dict[str, Any]) -> list[str]:
     """Return a line for each auxiliary section; of an image alone, what its prediction rests on."""
     if not record.get("section", {}).get("measured", True):
-        return [f"  {record['basis']}", *_left_out_lines(record.get("elsewhere"))]
+        return [f"  {record['basis']}", *_left_out_lines(record.get("leave_one_section_out"))]
     return [
         f"  with '{section['name']}', {section['spots']} spots: {section['genes']} genes in common; "
         f"{section['missing']} genes of the section are not in it and were not fitted"
@@ -39,6 +41,6 @@ def _left_out_lines(accuracy: dict[str, Any] | None) -> list[str]:
     if accuracy is None:
         return []
     text = f"  each of the {accuracy['sections']} sections predicted from the others: "
-    text += f"mean correlation {accuracy['skill']:.2f}"
+    text += f"mean correlation {accuracy['r']:.2f}"
     coverage = accuracy["coverage"]
     return [text if coverage is None else f"{text}; 90 % intervals cover {coverage:.0%} of what was measured"]

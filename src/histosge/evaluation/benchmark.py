@@ -17,7 +17,8 @@ from histosge._runtime.provenance import environment
 from histosge.errors import UsageError
 from histosge.figures.maps import save
 from histosge.figures.scores import against_kriging, share_of_ceiling, violins
-from histosge.workflow.fit import Compute, eyes
+from histosge.workflow.compute import Compute
+from histosge.workflow.encode import encoder_for
 from histosge.workflow.recipe import Recipe
 
 from . import deviations
@@ -89,7 +90,12 @@ def _look_ahead(plan: Plan, cell: Cell, compute: Compute) -> None:
     study = study_of(plan, cell)
     if study.target.slide is not None and (needs.features or needs.colour):
         recipe = Recipe(cell.entry.model, encoder=cell.encoder or "texture")
-        look(study, cell.entry.build(), eyes(study.target, recipe, needs, compute), compute)
+        look(
+            study,
+            cell.entry.build(),
+            encoder_for(study.target, recipe, needs=needs, compute=compute),
+            compute,
+        )
 
 
 def _run(

@@ -12,14 +12,16 @@ from histosge._runtime.types import Array
 from histosge.metrics.intervals import coverage
 from histosge.metrics.morans import morans_i
 from histosge.metrics.pearson import pearson
-from histosge.models.base import Runtime, predict
+from histosge.models.base import predict
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import GenePanel, select
 from histosge.section.locations import at_spots
+from histosge.section.multi_section import measure
 from histosge.section.section import Section
 from histosge.section.splits import random
-from histosge.workflow.fit import Compute, eyes, measure, prepare
+from histosge.workflow.compute import Compute
+from histosge.workflow.encode import encode, encoder_for
 from histosge.workflow.recipe import Recipe
 
 __all__ = ["HeldOut", "captions", "held_out"]
@@ -54,9 +56,13 @@ def held_out(
     split = random(len(section), fraction=_HALF, seed=seed)
     panel = _joined(section, select(section, recipe.genes, rows=split.training), genes)
     model = recipe.build()
-    encoder = eyes(section, recipe, model.needs, compute)
-    samples = measure(section, panel, prepare(section, at_spots(section), model.needs, encoder, compute))
-    runtime = Runtime(compute.device, compute.precision, None, compute.progress)
+    encoder = encoder_for(section, recipe, needs=model.needs, compute=compute)
+    samples = measure(
+        section,
+        panel,
+        encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),
+    )
+    runtime = compute.runtime()
     predictor = model.fit(samples.take(split.training), seed=recipe.seed, runtime=runtime)
     found = predict(predictor, samples.inputs.take(split.test))
     columns = found.columns(genes)

@@ -16,7 +16,8 @@ from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.multi_section import Pool
 from histosge.section.section import Section
-from histosge.workflow.fit import Compute, prepare_all
+from histosge.workflow.compute import Compute
+from histosge.workflow.encode import encode_spots
 
 __all__ = ["Pipeline", "Study", "choose", "gather", "learn", "look"]
 
@@ -95,7 +96,7 @@ def choose(study: Study) -> GenePanel:
 def look(study: Study, model: Model, encoder: Encoder | None, compute: Compute) -> Inputs:
     """Return what is seen at every spot of the target and its siblings; expression is kept out of sight."""
     blind = [_blind(section) for section in (study.target, *study.auxiliary)]
-    return prepare_all(blind, model.needs, encoder, compute)
+    return encode_spots(blind, needs=model.needs, encoder=encoder, compute=compute)
 
 
 def gather(study: Study, panel: GenePanel, inputs: Inputs) -> Samples:

@@ -19,12 +19,13 @@ from histosge.errors import DataError, UsageError
 from histosge.io.readers import read
 from histosge.metrics import Comparison
 from histosge.metrics.ceiling import noise_ceiling
-from histosge.models.base import AdaptivePredictor, Model, Predictor, Runtime, predict
+from histosge.models.base import AdaptivePredictor, Model, Predictor, predict
 from histosge.section import splits
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.genes import GenePanel
 from histosge.section.section import Section
-from histosge.workflow.fit import Compute, eyes
+from histosge.workflow.compute import Compute
+from histosge.workflow.encode import encoder_for
 from histosge.workflow.recipe import Recipe
 
 from .audit import Leak, audit
@@ -131,14 +132,16 @@ def _outcome(plan: Plan, cell: Cell, study: Study, compute: Compute, pipeline: P
     if reason:
         return Outcome(pd.DataFrame(), {"passed_over": reason} | _labels(cell, study))
     recipe = Recipe(cell.entry.model, encoder=cell.encoder or "texture", genes=plan.genes, seed=cell.seed)
-    inputs = look(study, model, eyes(study.target, recipe, model.needs, compute), compute)
+    inputs = look(
+        study, model, encoder_for(study.target, recipe, needs=model.needs, compute=compute), compute
+    )
     panel = _panel(plan, cell)
     leaks = audit(study, model, inputs, pipeline=pipeline, panel=panel, patients=_patients(plan, cell))
     _refuse(leaks, plan)
     gauge = Gauge()
     with gauge:
         samples = pipeline.gather(study, panel, inputs)
-        runtime = Runtime(compute.device, compute.precision, None, compute.progress)
+        runtime = compute.runtime()
         predictor = pipeline.learn(study, model, samples, runtime)
     fit_cost = gauge.cost
     with gauge:

@@ -229,7 +229,7 @@ def _intervals(contents: Contents) -> Part:
         return Part(title, ("This model does not say how sure it is.",))
     if contents.image_alone:
         text = "The model says how sure it is. Whether it is right was checked on the sections learnt from, not here"
-        share = (contents.record.get("elsewhere") or {}).get("coverage")
+        share = (contents.record.get("leave_one_section_out") or {}).get("coverage")
         if share is not None:
             text += (
                 f": left out in turn, {share:.0%} of what they show was within intervals that promise 90 %; those of "

@@ -1,4 +1,4 @@
-"""Each section predicted from its image by what the others have taught."""
+"""Leave-one-section-out cross-validation: predict each section from its image, with a fit to the others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from histosge._runtime.types import Array
 from histosge.metrics.pearson import pearson
-from histosge.models.base import Runtime
 from histosge.prediction.calibration import calibration_factor
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import log_cp10k
@@ -17,67 +16,72 @@ from histosge.section.locations import at_spots
 from histosge.section.multi_section import Pool
 from histosge.section.section import Section
 
-from .fit import Compute, Fitted, predict_unseen, prepare_all
-from .origin import Origin
-from .section_accuracy import Elsewhere
+from .compute import Compute
+from .encode import encode_spots
+from .fit import Fit
+from .fit_metadata import FitMetadata, FittedSection
+from .predict import predict_from_image
+from .section_accuracy import SectionAccuracy
 
-__all__ = ["crosscheck"]
+__all__ = ["leave_one_section_out"]
 
-# share of the values that intervals are to hold
+# nominal coverage of the intervals that are calibrated
 _LEVEL = 0.9
 
 
-def crosscheck(sections: Sequence[Section], fitted: Fitted, compute: Compute = Compute()) -> Elsewhere | None:
-    """Leave out each section in turn, fit the others alike, predict it from its image, and compare.
+def leave_one_section_out(
+    sections: Sequence[Section], fit: Fit, *, compute: Compute = Compute()
+) -> SectionAccuracy | None:
+    """Leave out each section in turn, fit the others, predict it from its image, and compare with its counts.
 
-    What holds for sections at hand tells how far to trust a prediction of one of which nothing was measured, as long
-    as it is of their kind. The genes are those that were chosen for all of them, the section left out among them; which
-    factors they make is learnt without it.
+    The result shows how far to trust the prediction of a further section of the same kind. Genes are those of ``fit``:
+    they were chosen on all sections, the one left out among them. Factors are fitted without it.
 
     Parameters
     ----------
     sections
         Those that were fitted, in their order.
-    fitted
-        To all of them; its genes are asked for.
+    fit
+        The fit to all of them.
     compute
-        Where; features in its store are not computed again.
+        Device and store; stored image features are not computed again.
 
     Returns
     -------
-    ``None`` for fewer than two sections: none is left to learn from.
+    ``None`` for fewer than two sections, where nothing would be left to fit.
     """
     if len(sections) < 2:
         return None
-    columns = Pool.of(sections[0], sections[1:]).columns_of(fitted.panel)
-    skills, errors, spreads = [], [], []
-    for left, section in enumerate(sections):
-        measured = log_cp10k(section.counts, columns=columns[left]).toarray()
-        prediction = _from_others(sections, columns, left, fitted, compute)
-        skills.append(np.nan_to_num(pearson(measured, prediction.mean.astype(np.float64))))
+    columns = Pool.of(sections[0], sections[1:]).columns_of(fit.panel)
+    correlations, errors, sds = [], [], []
+    for left_out, section in enumerate(sections):
+        measured = log_cp10k(section.counts, columns=columns[left_out]).toarray()
+        prediction = _predicted_from_others(sections, columns, left_out, fit=fit, compute=compute)
+        correlations.append(np.nan_to_num(pearson(measured, prediction.mean.astype(np.float64))))
         if prediction.sd is not None:
             errors.append(measured - prediction.mean)
-            spreads.append(prediction.sd)
-    skill = tuple(float(value) for value in np.mean(skills, axis=0))
+            sds.append(prediction.sd)
+    r = tuple(float(value) for value in np.mean(correlations, axis=0))
     if not errors:
-        return Elsewhere(len(sections), skill, None, (1.0,) * len(skill))
-    stretch, table = calibration_factor(np.concatenate(errors), np.concatenate(spreads))
-    covered = table["raw"][table["levels"].index(_LEVEL)]
-    return Elsewhere(len(sections), skill, covered, tuple(float(value) for value in np.maximum(stretch, 1.0)))
+        return SectionAccuracy(len(sections), r, None, (1.0,) * len(r))
+    factor, table = calibration_factor(np.concatenate(errors), np.concatenate(sds))
+    coverage = table["raw"][table["levels"].index(_LEVEL)]
+    # intervals are widened where sections differ, and never narrowed: there are few sections to learn that from
+    widened = tuple(float(value) for value in np.maximum(factor, 1.0))
+    return SectionAccuracy(len(sections), r, coverage, widened)
 
 
-def _from_others(
-    sections: Sequence[Section], columns: Sequence[Array], left: int, fitted: Fitted, compute: Compute
+def _predicted_from_others(
+    sections: Sequence[Section], columns: Sequence[Array], left_out: int, *, fit: Fit, compute: Compute
 ) -> Prediction:
-    """Predict the spots of one section from its image, as a fit to the others does."""
-    rest = [row for row in range(len(sections)) if row != left]
+    """Predict the spots of one section from its image, with a fit to the others."""
+    rest = [row for row in range(len(sections)) if row != left_out]
     pool = Pool.of(sections[rest[0]], [sections[row] for row in rest[1:]])
-    panel = GenePanel(fitted.panel.names, columns[rest[0]], fitted.recipe.genes)
-    samples = pool.gather(panel, prepare_all(pool.sections, fitted.model.needs, fitted.encoder, compute))
-    runtime = Runtime(compute.device, compute.precision, None, compute.progress)
-    predictor = fitted.model.fit(samples, seed=fitted.recipe.seed, runtime=runtime)
-    origin = Origin.of(pool.target, panel)
-    others = Fitted(
-        fitted.recipe, fitted.model, predictor, fitted.encoder, panel, "", pool.told(), origin=origin
-    )
-    return predict_unseen(others, sections[left], at_spots(sections[left]), compute)
+    panel = GenePanel(fit.panel.names, columns[rest[0]], fit.recipe.genes_text)
+    inputs = encode_spots(pool.sections, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
+    samples = pool.gather(panel, inputs)
+    predictor = fit.model.fit(samples, seed=fit.recipe.seed, runtime=compute.runtime())
+    metadata = FitMetadata(fit.recipe, FittedSection.of(pool.target, panel), pool.told())
+    others = Fit(metadata, fit.model, predictor, encoder=fit.encoder, panel=panel, key="")
+    section = sections[left_out]
+    return predict_from_image(others, section, at_spots(section), compute=compute)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
-from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.hashing import fingerprint
-from histosge.errors import DataError, UsageError
+from histosge.errors import UsageError
 from histosge.models import build_model
 from histosge.models.base import Model
+from histosge.section.genes import GeneChoice, Genes
 
 __all__ = ["Recipe"]
 
@@ -34,7 +33,8 @@ class Recipe:
     patch_um
         Width of the image patches, µm; ``None`` takes the model's patch width, else the encoder's own.
     genes
-        ``hvg:1000`` (highly variable on the spots fitted), ``all``, or a file of names.
+        ``hvg:1000`` (the 1000 most variable on the spots fitted), ``all``, names as a list or separated by commas, or a
+        file of names; kept as text.
     seed
         Seeds the fit.
 
@@ -50,12 +50,13 @@ class Recipe:
     options: Mapping[str, Any] = field(default_factory=dict)
     encoder: str = "texture"
     patch_um: float | None = None
-    genes: str = "hvg:1000"
+    genes: Genes = "hvg:1000"
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.patch_um is not None and not self.patch_um > 0:
             raise UsageError(f"`patch_um` must be positive, got {self.patch_um}.")
+        object.__setattr__(self, "genes", GeneChoice.text(self.genes))
 
     @classmethod
     def parse(cls, text: str, options: Mapping[str, Any] | None = None, **settings: Any) -> Recipe:
@@ -74,6 +75,11 @@ class Recipe:
         return build_model(self.model, self.preset, **self.options)
 
     @property
+    def genes_text(self) -> str:
+        """The choice of genes, as text."""
+        return GeneChoice.text(self.genes)
+
+    @property
     def variant(self) -> str:
         """The preset and the options that differ from it, as text; empty for the model's defaults."""
         changed = [f"{name}={_as_text(value)}" for name, value in sorted(self.options.items())]
@@ -84,35 +90,21 @@ class Recipe:
         """A hash of the recipe."""
         return fingerprint(self)
 
-    def write(self, path: Path) -> None:
-        """Write the recipe as JSON."""
-        with atomic_path(path) as draft:
-            draft.write_text(json.dumps(asdict(self), indent=2) + "\n")
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return asdict(self)
 
     @classmethod
-    def read(cls, path: Path) -> Recipe:
-        """Read what :meth:`write` wrote.
+    def from_dict(cls, content: Mapping[str, Any]) -> Recipe:
+        """Return the recipe that :meth:`as_dict` described.
 
         Raises
         ------
-        UsageError
-            When there is no such file.
-        DataError
-            When it is no recipe.
+        ValueError
+            For other fields than those of a recipe.
         """
-        try:
-            content = json.loads(path.read_text())
-        except FileNotFoundError as error:
-            raise UsageError(
-                f"Expected a fit in '{path.parent}', found none. Run `histosge fit` first."
-            ) from error
-        except ValueError as error:
-            raise DataError(
-                f"Expected JSON in '{path}', got something else. Run `histosge fit` again."
-            ) from error
-        known = {item.name for item in fields(cls)}
-        if not isinstance(content, dict) or not set(content) <= known:
-            raise DataError(f"'{path}' is not a recipe of this version. Run `histosge fit` again.")
+        if unknown := set(content) - {item.name for item in fields(cls)}:
+            raise ValueError(f"a recipe has no field '{min(unknown)}'")
         return cls(**content)
 
 

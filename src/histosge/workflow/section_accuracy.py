@@ -1,71 +1,56 @@
-"""How genes fare in a section of which nothing was fitted."""
+"""How well genes are predicted in sections that were left out of the fit."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from histosge._runtime.atomic_files import atomic_path
-from histosge.errors import DataError
 from histosge.prediction.factored import Basis
 
-__all__ = ["Elsewhere"]
+__all__ = ["SectionAccuracy"]
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """What leaving out one section at a time has shown.
+class SectionAccuracy:
+    """Result of leave-one-section-out cross-validation.
 
     Parameters
     ----------
     sections
         How many were left out in turn.
-    skill
-        Mean over them of each gene's correlation with what was measured there, in the order of the panel; 0 where it
-        is the same everywhere.
+    r
+        Pearson correlation of each gene with what was measured, mean over the sections left out, in the order of the
+        panel; 0 for a gene that is constant.
     coverage
-        Share of the measured values within their 90 % intervals, as these come; ``None`` where the model knows none.
-    stretch
-        What each gene's standard deviations must be multiplied by for such intervals to hold 90 %, at least 1: sections
-        differ by more than spots of one section do.
+        Fraction of the measured values inside their 90 % intervals, before the intervals are widened; ``None`` for
+        models without standard deviations.
+    calibration_factor
+        Factor on each gene's standard deviations with which 90 % intervals cover 90 %, at least 1: sections differ by
+        more than spots of one section do.
     """
 
     sections: int
-    skill: tuple[float, ...]
+    r: tuple[float, ...]
     coverage: float | None
-    stretch: tuple[float, ...]
+    calibration_factor: tuple[float, ...]
 
-    def told(self, basis: Basis) -> Basis:
-        """Return a basis that says so of its genes."""
-        skill, stretch = (np.array(values, dtype=np.float32) for values in (self.skill, self.stretch))
-        return replace(basis, r_loo=skill, calibration_factor=basis.calibration_factor * stretch)
+    def applied_to(self, basis: Basis) -> Basis:
+        """Return the basis with these correlations, and with standard deviations widened by the factors."""
+        r, factor = (np.array(part, dtype=np.float32) for part in (self.r, self.calibration_factor))
+        return replace(basis, r_loo=r, calibration_factor=basis.calibration_factor * factor)
 
     def summary(self) -> dict[str, float | None]:
-        """Return what a record says of it."""
-        return {"sections": self.sections, "skill": float(np.mean(self.skill)), "coverage": self.coverage}
+        """Return the number of sections, the mean correlation and the coverage."""
+        return {"sections": self.sections, "r": float(np.mean(self.r)), "coverage": self.coverage}
 
-    def write(self, path: Path) -> None:
-        """Keep it."""
-        with atomic_path(path) as draft:
-            draft.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields as plain values."""
+        return asdict(self)
 
     @classmethod
-    def read(cls, path: Path) -> Elsewhere | None:
-        """Return what :meth:`write` kept; ``None`` where that is nothing.
-
-        Raises
-        ------
-        DataError
-            When it is damaged.
-        """
-        if not path.exists():
-            return None
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-            skill, stretch = (tuple(map(float, held[name])) for name in ("skill", "stretch"))
-            return cls(int(held["sections"]), skill, held["coverage"], stretch)
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"'{path}' is damaged. Remove it, and run again.") from error
+    def from_dict(cls, content: dict[str, Any]) -> SectionAccuracy:
+        """Return what :meth:`as_dict` described."""
+        r, factor = (tuple(map(float, content[name])) for name in ("r", "calibration_factor"))
+        return cls(int(content["sections"]), r, content["coverage"], factor)

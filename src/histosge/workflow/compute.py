@@ -1,0 +1,80 @@
+"""Where and how to compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from histosge._runtime.device import Precision, resolve_device, resolve_precision
+from histosge.encoders.base import Setup
+from histosge.models.base import Runtime
+
+__all__ = ["Compute", "Progress"]
+
+# called with (done, total, text) as work proceeds
+Progress: TypeAlias = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Device, precision and folders of a computation; none of them decides what is computed.
+
+    Parameters
+    ----------
+    device
+        ``"cpu"``, ``"cuda"``, ``"cuda:0"``, ``"mps"``, or ``"auto"`` for the fastest one of this computer. The default
+        is ``"cpu"``: there the same seed gives the same bits.
+    precision
+        ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 on CUDA devices, fp32 elsewhere.
+    weights
+        Local file of the encoder's weights; ``None`` downloads them.
+    store
+        Folder in which image features are kept and reused; ``None`` computes them in memory.
+    progress
+        Called with (done, total, text) as work proceeds.
+
+    Raises
+    ------
+    UsageError
+        For a device that this computer does not have, or another precision.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> hs.Compute(device="auto").device in ("cpu", "cuda", "mps")
+    True
+    """
+
+    device: str = "cpu"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    weights: Path | None = None
+    store: Path | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        # the CPU is always there; other devices are looked up in PyTorch, which takes a second to import
+        if self.device != "cpu":
+            object.__setattr__(self, "device", resolve_device(self.device))
+        object.__setattr__(self, "precision", resolve_precision(self.precision, self.device))
+        for name in ("weights", "store"):
+            if isinstance(path := getattr(self, name), str):
+                object.__setattr__(self, name, Path(path))
+
+    @property
+    def setup(self) -> Setup:
+        """What loading an encoder needs."""
+        return Setup(self.device, self._resolved, self.weights)
+
+    def runtime(self, *, checkpoint: Path | None = None) -> Runtime:
+        """Return what fitting a model needs; training resumes from ``checkpoint``."""
+        return Runtime(self.device, self._resolved, checkpoint, self.progress)
+
+    def with_store(self, folder: Path) -> Compute:
+        """Return the same with image features kept in ``folder``, unless a store is set already."""
+        return self if self.store is not None else replace(self, store=folder)
+
+    @property
+    def _resolved(self) -> Precision:
+        return "bf16" if self.precision == "bf16" else "fp32"

@@ -1,0 +1,147 @@
+"""Image features of locations, in the form that a model needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from histosge.encoders import load_encoder
+from histosge.encoders.base import Encoder
+from histosge.encoders.embed import embed
+from histosge.encoders.feature_store import FeatureStore
+from histosge.errors import UsageError
+from histosge.images.patches import PatchSource
+from histosge.images.slide import SlideImage
+from histosge.models.base import Needs
+from histosge.section.inputs import Inputs, concatenated
+from histosge.section.locations import Locations, at_spots
+from histosge.section.section import Section
+
+from .compute import Compute
+from .recipe import Recipe
+
+__all__ = ["encode", "encode_spots", "encoder_for", "slide_of"]
+
+
+def encoder_for(
+    section: Section,
+    recipe: Recipe,
+    *,
+    needs: Needs,
+    compute: Compute = Compute(),
+    mpp: float | None = None,
+) -> Encoder | None:
+    """Return the encoder of a recipe, with the patch width that its model asks for.
+
+    Parameters
+    ----------
+    section
+        Gives the µm per pixel of patch widths in pixels.
+    recipe
+        Names the encoder.
+    needs
+        Of the model.
+    compute
+        Device, precision and weights.
+    mpp
+        µm per pixel of another section, whose patch width is to be used.
+
+    Returns
+    -------
+    ``None`` for models that read no image features.
+
+    Raises
+    ------
+    UsageError
+        Where the section has no image.
+    """
+    if not needs.features:
+        return None
+    slide_of(section, recipe.model)
+    patch_um = recipe.patch_um or _crop_um(mpp or section.mpp, needs)
+    return load_encoder(recipe.encoder, compute.setup, patch_um=patch_um)
+
+
+def encode(
+    section: Section,
+    locations: Locations,
+    *,
+    needs: Needs,
+    encoder: Encoder | None,
+    compute: Compute = Compute(),
+) -> Inputs:
+    """Return what a model reads at ``locations``: image features, mean colour, image patches.
+
+    Parameters
+    ----------
+    section, locations
+        The image, and where on it.
+    needs
+        What the model reads.
+    encoder
+        As :func:`encoder_for` returns it.
+    compute
+        Features in its store are not computed again.
+
+    Raises
+    ------
+    UsageError
+        Where the model reads the image and the section has none.
+    """
+    inputs = Inputs(locations)
+    store = None if compute.store is None else FeatureStore(compute.store)
+    order = "rgb" if needs.crop is None else needs.crop.channel_order
+    if encoder is not None:
+        slide = slide_of(section, encoder.card.name)
+        features = embed(
+            slide, locations.xy, encoder, store=store, channel_order=order, progress=compute.progress
+        )
+        inputs = replace(inputs, features=features)
+    crop_um = _crop_um(section.mpp, needs) or section.pitch_um
+    if needs.colour:
+        slide, colour = slide_of(section, "colour"), load_encoder("colour", patch_um=crop_um)
+        rows = embed(slide, locations.xy, colour, store=store, progress=compute.progress)
+        inputs = replace(inputs, colour=np.asarray(rows[:], dtype=np.float64))
+    if needs.patch_px is not None:
+        slide = slide_of(section, "the network of image patches")
+        patches = PatchSource(slide, locations.xy, crop_um, needs.patch_px, order)
+        inputs = replace(inputs, patches=patches)
+    return inputs
+
+
+def encode_spots(
+    sections: Sequence[Section], *, needs: Needs, encoder: Encoder | None, compute: Compute = Compute()
+) -> Inputs:
+    """Return what a model reads at the spots of several sections, joined; the predicted section comes first."""
+    return concatenated(
+        [
+            encode(section, at_spots(section), needs=needs, encoder=encoder, compute=compute)
+            for section in sections
+        ]
+    )
+
+
+def slide_of(section: Section, reader: str) -> SlideImage:
+    """Return the section's image.
+
+    Raises
+    ------
+    UsageError
+        Where there is none; ``reader``, the model or encoder that needs it, is named.
+    """
+    if section.slide is None:
+        raise UsageError(
+            f"'{reader}' reads the H&E image, but section '{section.name}' has none. Give it as `image`, or choose a "
+            "configuration that uses positions alone: `preset` positions."
+        )
+    return section.slide
+
+
+def _crop_um(mpp: float, needs: Needs) -> float | None:
+    """Return the patch width that a model asks for, in µm."""
+    crop = needs.crop
+    if crop is None:
+        return None
+    return crop.size_um if crop.size_px is None else crop.size_px * mpp

@@ -1,0 +1,134 @@
+"""What identifies a fit: recipe and sections, kept in its folder as one small file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.hashing import fingerprint
+from histosge._runtime.types import Array
+from histosge.encoders.base import Encoder
+from histosge.errors import DataError, UsageError
+from histosge.section.genes import GenePanel
+from histosge.section.multi_section import AuxiliarySection
+from histosge.section.section import Section
+
+from .recipe import Recipe
+
+__all__ = ["FitMetadata", "FittedSection", "fit_key"]
+
+_NAME = "fit.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedSection:
+    """The first section of a fit, without its counts and its image.
+
+    Parameters
+    ----------
+    name, fingerprint
+        Which section.
+    spots, genes
+        How many it has.
+    mpp
+        µm per full-resolution pixel.
+    pitch_um
+        Distance of neighbouring spots.
+    gene_ids
+        Identifiers of the fitted genes, in the order of the panel.
+    """
+
+    name: str
+    fingerprint: str
+    spots: int
+    genes: int
+    mpp: float
+    pitch_um: float
+    gene_ids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, section: Section, panel: GenePanel) -> FittedSection:
+        """Return the description of a section whose ``panel`` is fitted."""
+        return cls(
+            name=section.name,
+            fingerprint=section.fingerprint,
+            spots=len(section),
+            genes=len(section.genes),
+            mpp=section.mpp,
+            pitch_um=section.pitch_um,
+            gene_ids=tuple(str(name) for name in section.gene_ids[panel.columns]),
+        )
+
+    def as_auxiliary(self) -> AuxiliarySection:
+        """Return its description as one of the sections that another one is predicted from."""
+        return AuxiliarySection(self.name, self.fingerprint, self.spots, len(self.gene_ids), 0, 0)
+
+    @property
+    def ids(self) -> Array:
+        """Identifiers of the fitted genes, as an array."""
+        return np.array(self.gene_ids, dtype=str)
+
+
+@dataclass(frozen=True, slots=True)
+class FitMetadata:
+    """Recipe and sections of a fit.
+
+    Parameters
+    ----------
+    recipe
+        What was fitted.
+    section
+        The section it was fitted to.
+    auxiliary
+        Further sections of the fit.
+    """
+
+    recipe: Recipe
+    section: FittedSection
+    auxiliary: tuple[AuxiliarySection, ...] = ()
+
+    def key(self, encoder: Encoder | None) -> str:
+        """Return the hash of all that decides a fit: equal keys, equal fits."""
+        return fit_key(self.recipe, self.section.fingerprint, encoder, self.auxiliary)
+
+    def write(self, folder: Path) -> None:
+        """Describe the latest fit in ``folder``: predicting later needs the predicted section alone."""
+        with atomic_path(folder / _NAME) as draft:
+            draft.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> FitMetadata:
+        """Return what :meth:`write` wrote.
+
+        Raises
+        ------
+        UsageError
+            When there is no fit in the folder.
+        DataError
+            When the file is damaged.
+        """
+        path = folder / _NAME
+        if not path.exists():
+            raise UsageError(
+                f"Expected a fit in '{folder}', got a folder without {_NAME}. Fit a section first."
+            )
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            section = content["section"] | {"gene_ids": tuple(content["section"]["gene_ids"])}
+            auxiliary = tuple(AuxiliarySection(**part) for part in content["auxiliary"])
+            return cls(Recipe.from_dict(content["recipe"]), FittedSection(**section), auxiliary)
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"'{path}' is damaged. Fit the section again.") from error
+
+
+def fit_key(
+    recipe: Recipe, section: str, encoder: Encoder | None, auxiliary: tuple[AuxiliarySection, ...]
+) -> str:
+    """Return the hash of all that decides a fit; ``section`` is the fingerprint of the first section."""
+    parts: list[Any] = [recipe, section, None if encoder is None else encoder.fingerprint]
+    return fingerprint(*parts, *([[other.fingerprint for other in auxiliary]] if auxiliary else []))

@@ -1,0 +1,75 @@
+"""What identifies a result."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from histosge.section.locations import Locations
+from histosge.section.section import Section
+from histosge.section.target import Target
+
+from .compute import Compute
+from .predict import Fitted
+from .transfer import Transfer
+
+__all__ = ["provenance_of"]
+
+
+def provenance_of(
+    section: Section, fitted: Fitted, *, target: Target, locations: Locations, compute: Compute
+) -> dict[str, Any]:
+    """Return what identifies a result as plain values; it travels inside every file and every AnnData.
+
+    Parameters
+    ----------
+    section
+        What is predicted.
+    fitted
+        The fit, or the transfer of one.
+    target, locations
+        Where, as asked for and as located.
+    compute
+        Device and precision.
+    """
+    encoder, model = fitted.encoder, fitted.model
+    accuracy = fitted.accuracy if isinstance(fitted, Transfer) else None
+    return {
+        "section": _section(section),
+        "basis": fitted.basis,
+        "leave_one_section_out": None if accuracy is None else accuracy.summary(),
+        "auxiliary": [asdict(auxiliary) for auxiliary in fitted.auxiliary],
+        "recipe": fitted.recipe.as_dict(),
+        "model": {
+            "name": model.card.name,
+            "config": asdict(model),  # type: ignore[call-overload]
+            "uses_image": model.uses_image,
+            "uses_position": model.uses_position,
+        },
+        "fit": dict(fitted.predictor.summary()),
+        "fit_key": fitted.key,
+        "encoder": None if encoder is None else asdict(encoder.card),
+        "target": {
+            key: str(value) if isinstance(value, Path) else value for key, value in asdict(target).items()
+        },
+        "locations": len(locations),
+        "device": compute.device,
+        "precision": compute.precision,
+    }
+
+
+def _section(section: Section) -> dict[str, Any]:
+    """Return what identifies a section; one without counts has no spots and no genes."""
+    measured = section.measured
+    return {
+        "name": section.name,
+        "platform": section.platform.name,
+        "measured": measured,
+        "spots": len(section) if measured else 0,
+        "genes": len(section.genes) if measured else 0,
+        "mpp": section.mpp,
+        "pitch_um": section.pitch_um,
+        "image_mpp": None if section.slide is None else section.slide.mpp,
+        "fingerprint": section.fingerprint,
+    }

@@ -1,0 +1,177 @@
+"""What a run, a fit and an encoding return."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.hashing import fingerprint, fingerprint_file
+from histosge._runtime.messages import Message
+from histosge._runtime.provenance import environment, peak_memory_bytes
+
+from .fit import Fit
+from .section_prediction import SectionPrediction
+from .stages import Stages
+
+__all__ = ["EncodeResult", "FitResult", "RunResult"]
+
+Costs = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run wrote, and how.
+
+    Parameters
+    ----------
+    out
+        Its folder.
+    metadata
+        What identifies the result: section, recipe, model, encoder, target; the same inside every file.
+    genes
+        Genes in ``prediction.h5ad``.
+    genes_shown
+        Genes in the figures.
+    messages
+        What was noticed about the data.
+    files
+        Paths inside ``out``, each with a hash of its content.
+    stages
+        Wall and CPU seconds of each stage.
+    seconds
+        From the start of the job to its end.
+    peak_memory_bytes
+        Largest memory of the process; ``None`` where the system does not count it.
+    environment
+        Versions and computer.
+    """
+
+    out: Path
+    metadata: Mapping[str, Any]
+    genes: tuple[str, ...]
+    genes_shown: tuple[str, ...]
+    messages: tuple[Message, ...]
+    files: Mapping[str, str]
+    stages: Costs
+    seconds: float
+    peak_memory_bytes: int | None = field(default_factory=peak_memory_bytes)
+    environment: Mapping[str, Any] = field(default_factory=environment)
+
+    @property
+    def prediction(self) -> Path:
+        """``prediction.h5ad``."""
+        return self.out / "prediction.h5ad"
+
+    @property
+    def factors(self) -> Path | None:
+        """``factors.h5ad``, with all genes; ``None`` for models without factors."""
+        return self.out / "factors.h5ad" if "factors.h5ad" in self.files else None
+
+    @property
+    def figures(self) -> tuple[Path, ...]:
+        """The figures drawn."""
+        return tuple(self.out / name for name in self.files if name.startswith("figures"))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what ``run.json`` holds."""
+        return {
+            **self.metadata,
+            "environment": dict(self.environment),
+            "genes": list(self.genes),
+            "genes_shown": list(self.genes_shown),
+            "messages": [asdict(message) for message in self.messages],
+            "stages": {name: dict(cost) for name, cost in self.stages.items()},
+            "seconds": self.seconds,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "files": dict(self.files),
+        }
+
+    @classmethod
+    def of(
+        cls, prediction: SectionPrediction, written: Sequence[Path], *, out: Path, stages: Stages
+    ) -> RunResult:
+        """Return the result of a prediction whose files are ``written``, and write it as ``run.json``."""
+        result = cls(
+            out=out,
+            metadata=prediction.provenance,
+            genes=tuple(str(name) for name in prediction.genes),
+            genes_shown=prediction.genes_shown,
+            messages=prediction.task.section.messages,
+            files={path.relative_to(out).as_posix(): _content_hash(path) for path in written},
+            stages=stages.costs,
+            seconds=stages.seconds,
+        )
+        with atomic_path(out / "run.json") as draft:
+            draft.write_text(json.dumps(result.as_dict(), indent=2) + "\n")
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class FitResult:
+    """What fitting into a folder returns.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    folder
+        Where it is kept.
+    stages, seconds
+        What it cost.
+    """
+
+    fit: Fit
+    folder: Path
+    stages: Costs
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        return {
+            "fit_key": self.fit.key,
+            "folder": str(self.folder),
+            "genes": [str(name) for name in self.fit.genes],
+            "auxiliary": [asdict(section) for section in self.fit.auxiliary],
+            "fit": dict(self.fit.predictor.summary()),
+            "stages": {name: dict(cost) for name, cost in self.stages.items()},
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeResult:
+    """What computing image features into a folder returns.
+
+    Parameters
+    ----------
+    locations
+        Number of locations.
+    dim
+        Number of features of each.
+    store
+        Folder of the features.
+    stages, seconds
+        What it cost.
+    """
+
+    locations: int
+    dim: int
+    store: Path
+    stages: Costs
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        return asdict(self) | {"store": str(self.store)}
+
+
+def _content_hash(path: Path) -> str:
+    """Return a hash of the content of a file, or of all files of a folder."""
+    if path.is_file():
+        return fingerprint_file(path)
+    files = sorted(item for item in path.rglob("*") if item.is_file())
+    return fingerprint([(str(item.relative_to(path)), fingerprint_file(item)) for item in files])

@@ -1,0 +1,149 @@
+"""A prediction of one section, complete and ready to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from histosge._runtime.types import Array
+from histosge.errors import UsageError
+from histosge.figures import maps
+from histosge.images.tissue import TissueMask
+from histosge.models.base import Block, FactoredPredictor
+from histosge.models.base import predict as predict_inputs
+from histosge.prediction.factored import FactoredPrediction
+from histosge.prediction.prediction import Prediction
+from histosge.section.inputs import Inputs
+from histosge.section.locations import Locations
+from histosge.section.section import Section
+from histosge.section.target import Target
+
+from .predict import Fitted
+from .transfer import Transfer
+
+__all__ = ["SectionPrediction", "Task", "predict_section"]
+
+# locations on which genes for figures are chosen, where nothing was measured
+_SAMPLE = 2000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What is to be predicted.
+
+    Parameters
+    ----------
+    section
+        Which section.
+    target
+        Where, as the user asked for it.
+    mask
+        Its tissue.
+    locations
+        The locations of the target.
+    """
+
+    section: Section
+    target: Target
+    mask: TissueMask
+    locations: Locations
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SectionPrediction:
+    """A prediction and what its files need beside it.
+
+    Parameters
+    ----------
+    task
+        Section and locations.
+    genes
+        Names of the fitted genes.
+    blocks
+        Their predictions in pieces, to be read once: all of them need not fit into memory.
+    factored
+        The prediction as factors, which may hold further genes; ``None`` for models without factors.
+    genes_shown
+        Genes for figures.
+    auxiliary
+        Names of the sections fitted beside this one.
+    provenance
+        What made it; plain values.
+    """
+
+    task: Task
+    genes: Array
+    blocks: Iterator[Block]
+    factored: FactoredPrediction | None
+    genes_shown: tuple[str, ...]
+    auxiliary: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+
+def predict_section(
+    fitted: Fitted, task: Task, inputs: Inputs, *, show: Sequence[str] = (), provenance: Mapping[str, Any]
+) -> SectionPrediction:
+    """Predict the locations of a task, once.
+
+    Parameters
+    ----------
+    fitted
+        A fit to the section of the task, or one transferred to it.
+    task
+        Section and locations.
+    inputs
+        Of these locations, as :func:`~histosge.workflow.encode.encode` returns them.
+    show
+        Genes for figures; empty chooses those with the most spatial structure.
+    provenance
+        Travels in every file.
+
+    Raises
+    ------
+    UsageError
+        For a gene to show that was not fitted.
+    """
+    _refuse_unfitted(show, fitted)
+    inputs = fitted.inputs(inputs)
+    predictor, factored = fitted.predictor, None
+    if isinstance(predictor, FactoredPredictor):
+        factored = replace(predictor.factored(inputs), provenance=provenance)
+        factored = replace(factored, basis=fitted.completed(factored.basis, task.section))
+        blocks = factored.blocks([str(name) for name in predictor.genes], observation=True)
+    else:
+        blocks = predictor.blocks(inputs)
+    return SectionPrediction(
+        task=task,
+        genes=predictor.genes,
+        blocks=blocks,
+        factored=factored,
+        genes_shown=tuple(show) or _structured_genes(fitted, task, inputs, factored=factored),
+        auxiliary=tuple(section.name for section in fitted.auxiliary),
+        provenance=provenance,
+    )
+
+
+def _refuse_unfitted(show: Sequence[str], fitted: Fitted) -> None:
+    absent = [gene for gene in show if gene not in set(fitted.panel.names)]
+    if absent:
+        raise UsageError(
+            f"'{absent[0]}' is not among the {len(fitted.panel)} genes fitted. Add it to `genes`, or show another one."
+        )
+
+
+def _structured_genes(
+    fitted: Fitted, task: Task, inputs: Inputs, *, factored: FactoredPrediction | None
+) -> tuple[str, ...]:
+    """Return the genes with the most spatial structure, of the counts, or of the prediction where there are none."""
+    if not isinstance(fitted, Transfer):
+        return maps.choose_markers(task.section, fitted.panel.names)
+    rows = np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _SAMPLE)).astype(int))
+    if factored is None:
+        sample: Prediction = predict_inputs(fitted.predictor, inputs.take(rows))
+    else:
+        sample = factored.take(rows).whole([str(name) for name in fitted.genes])
+    r = None if fitted.accuracy is None else np.array(fitted.accuracy.r)
+    return maps.unlike(sample, skill=r)
