@@ -193,7 +193,7 @@ import os, signal, sys
 from pathlib import Path
 from histosge.evaluation.benchmark import benchmark
 from histosge.evaluation.plan import Plan
-from histosge.workflow.fit import Compute
+from histosge.workflow.compute import Compute
 def stop(done, total, text):
     if text == "judging" and done == 5:
         os.kill(os.getpid(), signal.SIGKILL)

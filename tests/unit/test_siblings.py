@@ -166,7 +166,6 @@ def test_intervals_and_skill_are_those_of_the_target() -> None:
     assert told[1] > 0.8 * told[0]
 
 
-
 def test_what_sections_differ_in_is_not_reliable() -> None:
     """A gene that is noise in each of two large sections is unreliable, by whatever their means differ."""
     rng = np.random.default_rng(0)

@@ -188,7 +188,9 @@ def _basis(contents: Contents) -> str:
     """Say what the estimates depend on."""
     model, bases = contents.record.get("model") or {}, {"position": "the spots around", "image": "the image"}
     used = " and ".join(f"from {text}" for kind, text in bases.items() if model.get(f"uses_{kind}"))
-    return (used or "by the mean of each gene") + ("." if model.get("uses_image") else "; the image was not used.")
+    return (used or "by the mean of each gene") + (
+        "." if model.get("uses_image") else "; the image was not used."
+    )
 
 
 def _trust(contents: Contents) -> Part:
