@@ -29,7 +29,8 @@ class Outputs:
     also
         Names of further formats, of :data:`~histosge.io.writers.WRITERS`; a list, or separated by commas.
     show
-        Genes for figures and formats of few genes, a list or separated by commas; empty chooses those with the most spatial structure.
+        Genes for figures and formats of few genes, a list or separated by commas; empty chooses those
+        with the most spatial structure.
     figures
         Whether to draw figures.
     """

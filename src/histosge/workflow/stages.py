@@ -23,7 +23,7 @@ _LABELS = {"encode": "image features", "leave_one_section_out": "leave one secti
 class Stages:
     """Numbered stages of one job.
 
-    The clock starts when the value is made. Progress is reported as (done, total, text), where the text names the stage:
+    The clock starts when the value is made. Progress is reported as (done, total, text), and the text names the stage:
     ``3 of 6 · image features · texture``.
 
     Parameters
