@@ -23,7 +23,7 @@ templates_path = ["_templates"]
 # --- links: each must lead somewhere ---
 nitpicky = True
 # only public names have a page: types of other packages and of private modules have none
-nitpick_ignore_regex = [("py:.*", r"(?!histosge\.\w+$).*")]
+nitpick_ignore_regex = [("py:.*", r"(?!histosge\.\w+$).*"), ("py:mod", ".*")]
 
 # --- the API, from docstrings ---
 autodoc_default_options = {"members": True}
