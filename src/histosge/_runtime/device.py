@@ -4,24 +4,70 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from histosge.errors import UsageError
 
-__all__ = ["Precision", "free_memory_bytes", "resolve_device", "resolve_precision", "seed_everything"]
+__all__ = [
+    "Precision",
+    "free_memory_bytes",
+    "has_deep",
+    "require_deep",
+    "resolve_device",
+    "resolve_precision",
+    "seed_everything",
+]
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
+
+# what the extra ``deep`` installs and the package imports
+_DEEP = ("torch", "torchvision", "timm", "torch_geometric", "huggingface_hub")
+
+
+def has_deep() -> bool:
+    """Return whether PyTorch and the packages beside it are installed; imports none of them."""
+    with suppress(ImportError, ValueError):
+        return all(find_spec(package) is not None for package in _DEEP)
+    return False
+
+
+def require_deep(what: str) -> None:
+    """Refuse what needs PyTorch where it is not installed.
+
+    Parameters
+    ----------
+    what
+        Subject of the sentence: ``"The model 'histosge'"``.
+
+    Raises
+    ------
+    UsageError
+        With the command that installs it.
+    """
+    if not has_deep():
+        raise UsageError(f"{what} needs PyTorch, which is not installed. Run `pip install 'histosge[deep]'`.")
 
 
 def resolve_device(device: str = "auto") -> str:
     """Return ``"cuda"``, ``"mps"`` or ``"cpu"`` for ``"auto"``, or ``device`` itself once it is known to exist.
 
+    Without PyTorch everything is computed on the CPU.
+
     Raises
     ------
     UsageError
-        When the device asked for is not there.
+        When there is no such device, or PyTorch is needed for it and not installed.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    'cpu'
     """
+    if device == "cpu" or (device == "auto" and not has_deep()):
+        return "cpu"
+    require_deep(f"The device '{device}'")
     import torch
 
     if device == "auto":
@@ -57,7 +103,14 @@ def resolve_precision(precision: str, device: str) -> Precision:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed PyTorch on all devices and make it choose deterministic kernels."""
+    """Seed PyTorch on all devices and make it choose deterministic kernels.
+
+    Raises
+    ------
+    UsageError
+        When PyTorch is not installed.
+    """
+    require_deep("A network")
     import torch
 
     # cuBLAS reads this at its first call; harmless elsewhere

@@ -18,14 +18,13 @@ _REPORTED = (
     "histosge",
     "numpy",
     "scipy",
-    "torch",
-    "timm",
     "anndata",
-    "scanpy",
     "zarr",
     "tifffile",
     "openslide-python",
 )
+# named where they are installed: the extra ``deep``
+_OPTIONAL = ("torch", "torchvision", "timm", "torch-geometric")
 
 
 def environment() -> dict[str, Any]:
@@ -34,8 +33,14 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "packages": {name: _version(name) for name in _REPORTED},
+        "packages": _packages(),
     }
+
+
+def _packages() -> dict[str, str | None]:
+    """Return versions by package; ``None`` for a package that should be installed and is not."""
+    versions = {name: _version(name) for name in (*_REPORTED, *_OPTIONAL)}
+    return {name: version for name, version in versions.items() if version or name in _REPORTED}
 
 
 def _version(name: str) -> str | None:

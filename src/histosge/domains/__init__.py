@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from histosge._runtime.device import require_deep
 from histosge._runtime.options import checked, chosen_preset
 from histosge._runtime.registry import Registry
 
@@ -39,5 +40,7 @@ def build_method(name: str, preset: str | None = None, **options: Any) -> Method
         For an unknown method, preset or option, or a value that an option cannot have.
     """
     kind = DOMAINS[name]
+    if kind.card.deep:
+        require_deep(f"The method '{name}'")
     method: Method = kind(**checked(kind, {**chosen_preset(kind, preset), **options}))
     return method

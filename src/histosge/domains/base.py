@@ -30,6 +30,8 @@ class DomainCard:
         Whether places that lie together tend to be put together.
     finds_number
         Whether it can find the number of domains itself; the others must be told.
+    deep
+        Whether it needs PyTorch: the extra ``deep``.
     """
 
     name: str
@@ -37,6 +39,7 @@ class DomainCard:
     citation: str
     uses_position: bool
     finds_number: bool = False
+    deep: bool = False
 
 
 @runtime_checkable

@@ -58,7 +58,11 @@ class STAGATE:
     genes: str = "hvg:3000"
 
     card: ClassVar[DomainCard] = DomainCard(
-        "stagate", "Graph attention auto-encoder, then a Gaussian mixture.", "dong2022stagate", True
+        "stagate",
+        "Graph attention auto-encoder, then a Gaussian mixture.",
+        "dong2022stagate",
+        True,
+        deep=True,
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

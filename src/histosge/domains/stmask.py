@@ -68,7 +68,7 @@ class STMask:
     genes: str = "hvg:2000"
 
     card: ClassVar[DomainCard] = DomainCard(
-        "stmask", "Masked graph auto-encoder of two channels, then K-means.", "min2024stmask", True
+        "stmask", "Masked graph auto-encoder of two channels, then K-means.", "min2024stmask", True, deep=True
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": {"epochs": 500}}

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from histosge._runtime.device import require_deep
 from histosge.errors import UsageError, WeightsError
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
@@ -69,6 +70,7 @@ class PackagedNetwork:
             When the weights are missing, gated, damaged or another network's.
         """
         name = self.card.name
+        require_deep(f"The encoder '{name}'")
         if find_spec(self.package) is None:
             raise UsageError(
                 f"Encoder '{name}' needs the package '{self.package}', which is not installed: run `{self.install}`."

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from histosge._runtime.device import Precision
+from histosge._runtime.device import Precision, require_deep
 from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Float32, UInt8
 from histosge.errors import UsageError, WeightsError
@@ -218,9 +218,10 @@ class NetworkSpec:
         WeightsError
             When the weights are missing, gated, damaged or another network's.
         """
+        name = self.card.name
+        require_deep(f"The encoder '{name}'")
         import torch
 
-        name = self.card.name
         path = find_weights(self.card, self.files, setup.weights)
         state = self.convert(read_state(path, name))
         with torch.device("meta"):

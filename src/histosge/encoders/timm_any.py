@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
+from histosge._runtime.device import require_deep
 from histosge.errors import UsageError, WeightsError
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
@@ -117,6 +118,7 @@ def entry(name: str) -> EncoderEntry:
 
 def _config(architecture: str) -> Any:
     """Return what timm knows of an architecture's default or tagged weights."""
+    require_deep(f"The encoder '{PREFIX}{architecture}'")
     import timm
 
     known = timm.list_models()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from histosge._runtime.device import has_deep
 from histosge._runtime.hashing import fingerprint_file
 from histosge.errors import WeightsError
 
@@ -251,10 +252,10 @@ def _local(card: EncoderCard, files: tuple[str, ...], path: Path) -> Path:
 
 
 def _cached(card: EncoderCard, files: tuple[str, ...]) -> Path | None:
+    if card.source is None or "://" in card.source or not has_deep():
+        return None
     from huggingface_hub import try_to_load_from_cache
 
-    if card.source is None or "://" in card.source:
-        return None
     for file in files:
         cached = try_to_load_from_cache(card.source, file, revision=card.revision)
         if isinstance(cached, str):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from histosge._runtime.device import require_deep
 from histosge._runtime.options import checked, chosen_preset
 from histosge._runtime.registry import Registry
 
@@ -59,8 +60,16 @@ def build_model(name: str, preset: str | None = None, **options: Any) -> Model:
     Raises
     ------
     UsageError
-        For an unknown model, preset or option, or a value that an option cannot have.
+        For an unknown model, preset or option, a value that an option cannot have, or a model that needs PyTorch
+        where it is not installed.
+
+    Examples
+    --------
+    >>> build_model("idw", neighbours=6)
+    IDW(neighbours=6, power=2.0)
     """
     kind = MODELS[name]
+    if kind.card.deep:
+        require_deep(f"The model '{name}'")
     model: Model = kind(**checked(kind, {**chosen_preset(kind, preset), **options}))
     return model

@@ -104,6 +104,8 @@ class ModelCard:
         Whether predictions can depend on position.
     joint
         Whether the prediction at a location depends on which other locations are predicted with it.
+    deep
+        Whether it needs PyTorch: the extra ``deep``.
     """
 
     name: str
@@ -111,6 +113,7 @@ class ModelCard:
     citation: str
     uses_position: bool
     joint: bool = False
+    deep: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,9 @@ def features_of(inputs: Inputs, rows: Array) -> Float[np.ndarray, "b d"]:
         When there are none.
     """
     if inputs.features is None:
-        raise UsageError(
-            "The model reads image features, but there are none. Give the section's `image`."
-        )
+        raise UsageError("The model reads image features, but there are none. Give the section's `image`.")
     if not inputs.features.shape[1]:
-        raise UsageError("Expected at least one image feature a location, got none. Choose another `encoder`.")
+        raise UsageError(
+            "Expected at least one image feature a location, got none. Choose another `encoder`."
+        )
     return np.asarray(inputs.features[rows], dtype=np.float64)

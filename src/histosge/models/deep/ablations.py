@@ -45,6 +45,7 @@ class FeedForward(FeatureSystem):
         "A perceptron on image features: an ablation of the paper.",
         "shi2024histosge",
         uses_position=False,
+        deep=True,
     )
 
     @property
@@ -107,6 +108,7 @@ class GAT(FeatureSystem):
         "Graph attention on image features: an ablation of the paper.",
         "shi2024histosge",
         uses_position=True,
+        deep=True,
         joint=True,
     )
 
@@ -167,6 +169,7 @@ class STAGEPlus(FeatureSystem):
         "STAGE with image features for its encoder: an ablation of the paper.",
         "shi2024histosge",
         uses_position=False,
+        deep=True,
     )
 
     @property

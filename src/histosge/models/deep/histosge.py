@@ -127,6 +127,7 @@ class HisToSGE(FeatureSystem):
         summary="Attention over image features and positions (the HisToSGE paper).",
         citation="shi2024histosge",
         uses_position=True,
+        deep=True,
     )
     # layer normalisation needs no second spot
     min_batch: ClassVar[int] = 1

@@ -53,7 +53,11 @@ class DeepSpaCE(BackboneSystem):
     epochs: int = 500
 
     card: ClassVar[ModelCard] = ModelCard(
-        "deepspace", "VGG16 on a patch of tissue (DeepSpaCE).", "monjo2022deepspace", uses_position=False
+        "deepspace",
+        "VGG16 on a patch of tissue (DeepSpaCE).",
+        "monjo2022deepspace",
+        uses_position=False,
+        deep=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "original": {

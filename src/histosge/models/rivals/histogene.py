@@ -55,6 +55,7 @@ class HisToGene(PatchSystem):
         "A transformer over the patches of a whole section (HisToGene).",
         "pang2021histogene",
         uses_position=True,
+        deep=True,
         joint=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}

@@ -28,7 +28,7 @@ class STAGE(DeepSystem):
     epochs: int = 2000
 
     card: ClassVar[ModelCard] = ModelCard(
-        "stage", "Decodes expression from positions (STAGE).", "li2024stage", uses_position=True
+        "stage", "Decodes expression from positions (STAGE).", "li2024stage", uses_position=True, deep=True
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"epochs": 10_000}, "paper": {}}
 

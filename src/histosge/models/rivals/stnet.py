@@ -54,7 +54,7 @@ class STNet(BackboneSystem):
     epochs: int = 50
 
     card: ClassVar[ModelCard] = ModelCard(
-        "stnet", "DenseNet-121 on a patch of tissue (ST-Net).", "he2020stnet", uses_position=False
+        "stnet", "DenseNet-121 on a patch of tissue (ST-Net).", "he2020stnet", uses_position=False, deep=True
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "original": {

@@ -66,6 +66,7 @@ class THItoGene(PatchSystem):
         "Capsules, a transformer and a graph over the patches of a section (THItoGene).",
         "jia2024thitogene",
         uses_position=True,
+        deep=True,
         joint=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}
