@@ -19,6 +19,7 @@ from histosge._runtime.device import resolve_device, resolve_precision
 from histosge._runtime.hashing import fingerprint, fingerprint_file
 from histosge._runtime.registry import Registry
 from histosge.errors import DataError, HistosgeError, OutputError, UsageError, WeightsError
+from histosge.io.readers import Reader
 
 PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
 
@@ -119,9 +120,9 @@ def test_quotas_are_full_disks(tmp_path: Path, number: int) -> None:
 def test_impossible_output_folders_are_refused(tmp_path: Path, tail: str) -> None:
     """Below a file, or with a name that no file system takes."""
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="Choose another --out"):
+    with pytest.raises(UsageError, match="Choose another `out`"):
         writable_folder(tmp_path / tail)
-    with pytest.raises(UsageError, match="Choose another --out"), atomic_path(tmp_path / tail / "f.txt"):
+    with pytest.raises(UsageError, match="Choose another `out`"), atomic_path(tmp_path / tail / "f.txt"):
         pass
 
 
@@ -162,21 +163,21 @@ def test_exit_codes_are_those_documented() -> None:
 
 
 def test_a_registry_offers_near_misses() -> None:
-    """A typing error is answered with what was probably meant; anything else with the whole list."""
-    registry = Registry("fruit", lambda: {"apple": 1, "pear": 2})
-    assert registry["pear"] == 2
-    with pytest.raises(UsageError, match="Did you mean apple"):
-        registry["aple"]
-    with pytest.raises(UsageError, match="Known: apple, pear"):
+    """An unknown name is refused with similar names; where there are none, with all of them."""
+    registry: Registry[Reader] = Registry("reader", Reader, ["histosge.io.readers"])
+    assert registry["visium"].name == "visium"
+    with pytest.raises(UsageError, match="Did you mean visium"):
+        registry["visum"]
+    with pytest.raises(UsageError, match="Known: h5ad, image, legacy_st, spatialdata, visium, visium_hd"):
         registry["xylophone"]
 
 
 def test_devices_and_precisions_that_do_not_exist_are_refused() -> None:
-    """A wrong word is an error, never a silent CPU."""
+    """An unknown device or precision is refused."""
     assert resolve_device("cpu") == "cpu"
     assert resolve_precision("auto", "cpu") == "fp32"
     assert resolve_precision("auto", "cuda:0") == "bf16"
-    with pytest.raises(UsageError, match="--device"):
+    with pytest.raises(UsageError, match="`device`"):
         resolve_device("abacus")
     with pytest.raises(UsageError, match="fp32 or bf16"):
         resolve_precision("fp8", "cpu")

@@ -67,7 +67,7 @@ def test_a_file_without_any_gene_is_refused(tmp_path: Path) -> None:
     """The message gives the number of names and a near miss."""
     path = tmp_path / "genes.txt"
     path.write_text("ZONE99\nOTHER\n")
-    with pytest.raises(UsageError, match="None of the 2 names .* Did you mean ZONE"):
+    with pytest.raises(UsageError, match=r"None of the 2 names .* Did you mean ZONE"):
         select(SECTION, path)
 
 
