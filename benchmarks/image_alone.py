@@ -25,14 +25,14 @@ from histosge.section.locations import at_spots
 from histosge.section.multi_section import Pool
 from histosge.section.target import tissue_of
 from histosge.workflow.fit import Fit
-from histosge.workflow.leave_one_section_out import leave_one_section_out
+from histosge.workflow.leave_one_section_out import section_accuracy
 from histosge.workflow.section_accuracy import SectionAccuracy
 
 
 def learnt(others: list[histosge.Section]) -> tuple[Fit, SectionAccuracy]:
     """Return a fit to some sections, and what leaving out each of them says."""
     fitted = histosge.fit(others[0], histosge.Recipe(), auxiliary=others[1:])
-    told = leave_one_section_out(others, fitted)
+    told = section_accuracy(others, fitted)
     assert told is not None
     return fitted, told
 

@@ -127,7 +127,7 @@ def main() -> None:
     if "enhancement" in arguments.only:
         chosen = entry(plan["recipe"])
         recipe = hs.Recipe(chosen.model, chosen.preset, chosen.options)
-        figure = hs.pl.enhance(section, genes=genes, recipe=recipe, folds=plan["folds"])
+        figure = hs.pl.enhance(section, genes=genes, recipe=recipe, upsample=plan["folds"])
         print(save(figure, arguments.out / "enhancement.png"), flush=True)
     if "domains" in arguments.only:
         for each in fig_five(Path(plan["domains"]), path.parent, arguments.out):

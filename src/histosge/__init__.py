@@ -7,44 +7,100 @@ The main job::
     section = hs.read("outs")  # Space Ranger, legacy ST, h5ad, SpatialData
     hs.run(section, hs.Recipe(), target=hs.Target(upsample=4), out="results")
 
-The pure core works on :class:`Section`, :class:`Locations`, :class:`Prediction`; ``hs.pp``, ``hs.tl`` and ``hs.pl``
-are its scanpy-shaped faces for AnnData. Everything is imported at first use: ``import histosge`` loads neither torch
+The core works on :class:`Section`, :class:`Locations` and :class:`Prediction`; ``hs.pp``, ``hs.tl`` and ``hs.pl`` are
+its scanpy-shaped interface for AnnData. Everything is imported at first use: ``import histosge`` loads neither torch
 nor scanpy.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import pl, pp, tl
     from .datasets.synthetic import synthetic
+    from .domains import DOMAINS
+    from .encoders import ENCODERS
+    from .encoders.base import Encoder, EncoderCard
+    from .errors import (
+        DataError,
+        HistosgeError,
+        HistosgeWarning,
+        OutputError,
+        UsageError,
+        WeightsError,
+    )
+    from .evaluation.benchmark import benchmark
     from .geometry.points import Points
-    from .io.readers import read
+    from .io.export import export
+    from .io.readers import READERS, read
+    from .io.readers.base import Reader
+    from .io.writers import WRITERS
+    from .io.writers.base import Writer
+    from .metrics import METRICS
+    from .metrics.base import Metric
+    from .models import MODELS
+    from .models.base import Model, Predictor
     from .prediction.count_allocation import conserve
+    from .prediction.factored import FactoredPrediction
     from .prediction.prediction import Prediction
     from .section.locations import Locations, at_spots, cells, grid, upsampled, within
     from .section.section import Section
+    from .section.splits import Split
     from .section.target import Target
+    from .workflow.citation import citation
     from .workflow.compute import Compute
+    from .workflow.doctor import doctor
     from .workflow.fit import fit
+    from .workflow.outputs import Outputs
     from .workflow.predict import predict, predict_from_image
     from .workflow.recipe import Recipe
     from .workflow.run import run
     from .workflow.saved_fit import load_fit
 
+    __version__: str
+
 __all__ = [
+    "DOMAINS",
+    "ENCODERS",
+    "METRICS",
+    "MODELS",
+    "READERS",
+    "WRITERS",
     "Compute",
+    "DataError",
+    "Encoder",
+    "EncoderCard",
+    "FactoredPrediction",
+    "HistosgeError",
+    "HistosgeWarning",
     "Locations",
+    "Metric",
+    "Model",
+    "OutputError",
+    "Outputs",
     "Points",
     "Prediction",
+    "Predictor",
+    "Reader",
     "Recipe",
     "Section",
+    "Split",
     "Target",
+    "UsageError",
+    "WeightsError",
+    "Writer",
+    "__version__",
     "at_spots",
+    "benchmark",
     "cells",
+    "citation",
     "conserve",
+    "doctor",
+    "export",
     "fit",
     "grid",
     "load_fit",
@@ -60,42 +116,79 @@ __all__ = [
     "within",
 ]
 
-# name -> module; the module itself where both are the same
-_MODULES = {
-    "Locations": "section.locations",
-    "Compute": "workflow.compute",
-    "Points": "geometry.points",
-    "Prediction": "prediction.prediction",
-    "Recipe": "workflow.recipe",
-    "Section": "section.section",
-    "Target": "section.target",
-    "at_spots": "section.locations",
-    "cells": "section.locations",
-    "conserve": "prediction.count_allocation",
-    "fit": "workflow.fit",
-    "grid": "section.locations",
-    "load_fit": "workflow.saved_fit",
-    "pl": "pl",
-    "pp": "pp",
-    "predict": "workflow.predict",
-    "predict_from_image": "workflow.predict",
-    "read": "io.readers",
-    "upsampled": "section.locations",
-    "run": "workflow.run",
-    "synthetic": "datasets.synthetic",
-    "tl": "tl",
-    "within": "section.locations",
+# module -> the public names in it
+_NAMES = {
+    "datasets.synthetic": ("synthetic",),
+    "domains": ("DOMAINS",),
+    "encoders": ("ENCODERS",),
+    "encoders.base": ("Encoder", "EncoderCard"),
+    "errors": (
+        "DataError",
+        "HistosgeError",
+        "HistosgeWarning",
+        "OutputError",
+        "UsageError",
+        "WeightsError",
+    ),
+    "evaluation.benchmark": ("benchmark",),
+    "geometry.points": ("Points",),
+    "io.export": ("export",),
+    "io.readers": ("READERS", "read"),
+    "io.readers.base": ("Reader",),
+    "io.writers": ("WRITERS",),
+    "io.writers.base": ("Writer",),
+    "metrics": ("METRICS",),
+    "metrics.base": ("Metric",),
+    "models": ("MODELS",),
+    "models.base": ("Model", "Predictor"),
+    "prediction.count_allocation": ("conserve",),
+    "prediction.factored": ("FactoredPrediction",),
+    "prediction.prediction": ("Prediction",),
+    "section.locations": ("Locations", "at_spots", "cells", "grid", "upsampled", "within"),
+    "section.section": ("Section",),
+    "section.splits": ("Split",),
+    "section.target": ("Target",),
+    "workflow.citation": ("citation",),
+    "workflow.compute": ("Compute",),
+    "workflow.doctor": ("doctor",),
+    "workflow.fit": ("fit",),
+    "workflow.outputs": ("Outputs",),
+    "workflow.predict": ("predict", "predict_from_image"),
+    "workflow.recipe": ("Recipe",),
+    "workflow.run": ("run",),
+    "workflow.saved_fit": ("load_fit",),
 }
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+_FACES = ("pl", "pp", "tl")
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use."""
-    if name not in _MODULES:
+    value: Any
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value = version("histosge")
+    elif name in _FACES:
+        value = import_module(f".{name}", __name__)
+    elif name in _MODULE_OF:
+        value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    else:
         raise AttributeError(f"module 'histosge' has no attribute '{name}'")
-    room = import_module(f".{_MODULES[name]}", __name__)
-    value = room if name == _MODULES[name] else getattr(room, name)
+    _show_public_module()
     globals()[name] = value
     return value
+
+
+def _show_public_module() -> None:
+    """Make public objects loaded so far name ``histosge`` as their module, in tracebacks, help and pickles.
+
+    Protocols keep theirs: models and encoders inherit from them, and type hints are resolved in the module they name.
+    """
+    for name, module in _MODULE_OF.items():
+        value = getattr(sys.modules.get(f"{__name__}.{module}"), name, None)
+        if isinstance(value, (type, FunctionType)) and not getattr(value, "_is_protocol", False):
+            value.__module__ = __name__
 
 
 def __dir__() -> list[str]:

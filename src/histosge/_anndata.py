@@ -1,4 +1,4 @@
-"""AnnData at the door: in as a Section, out through one function, the only one that changes a user's object."""
+"""AnnData: read as a Section, and written to by one function, which alone changes a user's object."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from histosge._runtime.names import positions
-
+from ._runtime.names import positions
 from ._runtime.types import Array
 from .errors import UsageError
 from .prediction.prediction import Prediction
@@ -42,7 +41,7 @@ def section_of(data: Measured, **options: Any) -> Section:
 def write(adata: AnnData, key: str, *, rows: Array, values: Array, summary: Mapping[str, Any]) -> None:
     """Put ``values`` of the spots named ``rows`` into ``adata.obsm[key]``, and ``summary`` into ``adata.uns[key]``.
 
-    Words, one a spot, become categories in ``adata.obs[key]``. Spots of ``adata`` that are not among ``rows`` (dropped
+    Labels, one a spot, become categories in ``adata.obs[key]``. Spots of ``adata`` that are not among ``rows`` (dropped
     while reading, because they were empty) get NaN.
 
     Raises
@@ -57,9 +56,10 @@ def write(adata: AnnData, key: str, *, rows: Array, values: Array, summary: Mapp
     if values.ndim == 1:
         import pandas as pd
 
-        known = list(dict.fromkeys(sorted(values, key=lambda word: (len(word), word))))
-        words = [values[row] if row >= 0 else None for row in index]
-        adata.obs[key] = pd.Categorical(words, categories=known)
+        # "2" comes before "10"
+        categories = list(dict.fromkeys(sorted(values, key=lambda label: (len(label), label))))
+        labels = [values[row] if row >= 0 else None for row in index]
+        adata.obs[key] = pd.Categorical(labels, categories=categories)
         return
     full = np.full((adata.n_obs, values.shape[1]), np.nan, dtype=np.float32)
     full[index >= 0] = values[index[index >= 0]]
@@ -67,7 +67,7 @@ def write(adata: AnnData, key: str, *, rows: Array, values: Array, summary: Mapp
 
 
 def to_anndata(section: Section, prediction: Prediction) -> AnnData:
-    """Return a new AnnData of the places predicted, laid out as ``prediction.h5ad`` is."""
+    """Return a new AnnData of the predicted locations, laid out as ``prediction.h5ad`` is."""
     import tempfile
     from pathlib import Path
 
@@ -75,7 +75,7 @@ def to_anndata(section: Section, prediction: Prediction) -> AnnData:
 
     from .io.writers import h5ad
 
-    # one layout, written in one place: the file's
+    # the layout is defined once, by the writer of files
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "prediction.h5ad"
         h5ad.write(path, section, prediction)

@@ -1,4 +1,4 @@
-"""Plots, scanpy-shaped: thin faces of :mod:`histosge.figures`."""
+"""Plots, scanpy-shaped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .figures import maps
 from .figures.captioned import captioned
 from .prediction.prediction import Prediction
 from .report import write as write_report
-from .section.genes import refuse_unknown
+from .section.genes import GeneChoice, Genes, refuse_unknown
 from .section.locations import upsampled
 from .section.section import Section
 from .section.target import tissue_of
@@ -36,32 +36,33 @@ __all__ = ["domains", "enhance", "overview", "report"]
 def enhance(
     data: Measured,
     predictions: Sequence[tuple[str, Prediction]] | None = None,
-    genes: Sequence[str] = (),
+    genes: Genes = (),
     *,
     recipe: Recipe | None = None,
-    folds: Sequence[int] = (2, 4, 8),
+    upsample: Sequence[int] = (2, 4, 8),
     compute: Compute = Compute(),
 ) -> Figure:
-    """Draw genes measured beside generated over the H&E: one row a gene, one column a labelled prediction.
+    """Draw genes, measured beside predicted, over the H&E image: one row a gene, one column a labelled prediction.
 
-    Under each picture stands a number: Moran's I of what was measured and of what was generated, and, where the
-    recipe is known, how the same recipe, fitted to half of the spots, does on the gene at the other half: its
-    correlation and how many measurements its 90 % interval covers.
+    Below each map stands Moran's I of the measured or predicted values. Where the recipe is given, the accuracy of the
+    gene stands there too: the recipe is fitted to half of the spots, and the correlation and the coverage of the 90 %
+    interval are those at the other half.
 
     Parameters
     ----------
     data
         A section, or an AnnData with raw counts.
     predictions
-        Labelled predictions to draw; ``None`` makes them: ``recipe`` fitted to all spots, at ``folds`` places a spot.
+        Labelled predictions to draw; ``None`` predicts with ``recipe``, fitted to all spots.
     genes
-        One row each.
+        Names, a list or separated by commas; one row each.
     recipe
-        What the predictions were made with; needed for the held-out numbers. Where both are ``None``, the default one.
-    folds
-        Refinements to make.
+        What the predictions were made with; needed for the accuracy at test spots. Where both are ``None``, the
+        default one.
+    upsample
+        Locations per spot, one column each, where ``predictions`` is ``None``.
     compute
-        Where to compute.
+        Device and store.
 
     Raises
     ------
@@ -69,17 +70,21 @@ def enhance(
         For a gene that was not measured or not predicted (near misses are offered), or none at all.
     """
     section = section_of(data)
+    genes = GeneChoice.parse(genes).names if genes else ()
     refuse_unknown(genes, section.genes, f"section '{section.name}'")
     if predictions is None:
         recipe = recipe or Recipe()
-        fitted = fit(section, recipe, compute=compute)
-        if left_out := [gene for gene in genes if gene not in set(fitted.panel.names)]:
+        result = fit(section, recipe, compute=compute)
+        if absent := [gene for gene in genes if gene not in set(result.panel.names)]:
             raise UsageError(
-                f"'{left_out[0]}' was measured, but is not among the {len(fitted.panel)} genes that the recipe fits "
+                f"'{absent[0]}' was measured, but is not among the {len(result.panel)} genes that the recipe fits "
                 f"('{recipe.genes}'). Fit all: recipe=hs.Recipe(genes='all')."
             )
-        places = [(f"×{fold}", upsampled(section, fold, mask=tissue_of(section))) for fold in folds]
-        predictions = [(label, predict(fitted, section, where, compute=compute)) for label, where in places]
+        mask = tissue_of(section)
+        targets = [(f"×{factor}", upsampled(section, factor, mask=mask)) for factor in upsample]
+        predictions = [
+            (label, predict(result, section, locations, compute=compute)) for label, locations in targets
+        ]
     for label, prediction in predictions:
         refuse_unknown(genes, prediction.genes, f"the prediction {label}")
     skill = None if recipe is None else held_out(section, recipe, genes, compute)
@@ -88,12 +93,12 @@ def enhance(
 
 
 def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> Figure:
-    """Draw domains over the H&E, one map each; like domains have like colours.
+    """Draw domains over the H&E, one map each; similar domains have similar colours.
 
     Parameters
     ----------
     data
-        A section, or an AnnData of spots or of predicted places.
+        A section, or an AnnData of spots or of predicted locations.
     keys
         Columns of ``obs`` as :func:`histosge.tl.domains` adds them; or the domains themselves by title.
 
@@ -102,22 +107,22 @@ def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> 
     UsageError
         For a column that is not there, or none.
     DataError
-        For domains of another number of places.
+        For domains of another number of locations.
     """
-    where = ground(data)
+    background = ground(data)
     if isinstance(keys, Mapping):
-        chosen = {title: np.asarray(labels).astype(str) for title, labels in keys.items()}
+        labels_by_title = {title: np.asarray(labels).astype(str) for title, labels in keys.items()}
     else:
-        chosen = _columns(data, [keys] if isinstance(keys, str) else list(keys), where.ids)
-    if not chosen:
+        labels_by_title = _columns(data, [keys] if isinstance(keys, str) else list(keys), background.ids)
+    if not labels_by_title:
         raise UsageError("Expected at least one set of domains to draw, got none.")
-    for title, labels in chosen.items():
-        if len(labels) != len(where.ids):
+    for title, labels in labels_by_title.items():
+        if len(labels) != len(background.ids):
             raise DataError(
-                f"Expected a domain for each of {len(where.ids)} places, got {len(labels)} of '{title}'."
+                f"Expected a domain for each of {len(background.ids)} locations, got {len(labels)} of '{title}'."
             )
-    panels = [pictures.Panel(title, where.xy_um, labels) for title, labels in chosen.items()]
-    return pictures.domain_maps(panels, where.backdrop)
+    panels = [pictures.Panel(title, background.xy_um, labels) for title, labels in labels_by_title.items()]
+    return pictures.domain_maps(panels, background.backdrop)
 
 
 def overview(data: Measured) -> Figure:
@@ -142,7 +147,7 @@ def report(folder: Path, data: Measured | None = None, *, gene: str | None = Non
 
 
 def _columns(data: Measured, keys: Sequence[str], ids: Array) -> dict[str, Array]:
-    """Return columns of ``obs`` at the places ``ids``, as words; empty where there is no domain."""
+    """Return columns of ``obs`` at the locations ``ids``, as text; empty where there is no domain."""
     if isinstance(data, Section):
         raise UsageError("A section has no columns. Give the domains by title: {'kmeans': labels}.")
     for key in keys:
@@ -153,3 +158,7 @@ def _columns(data: Measured, keys: Sequence[str], ids: Array) -> dict[str, Array
             )
     table = data.obs.loc[list(ids), list(keys)].astype(object)
     return {key: table[key].where(table[key].notna(), "").to_numpy().astype(str) for key in keys}
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

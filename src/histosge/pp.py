@@ -1,4 +1,4 @@
-"""Preprocessing, scanpy-shaped: look at the image."""
+"""Preprocessing, scanpy-shaped: image features at the spots."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from ._anndata import Measured, section_of, write
-from ._runtime.device import resolve_device, resolve_precision
 from ._runtime.types import Array
 from .encoders import load_encoder
-from .encoders.base import Setup
 from .encoders.embed import embed
 from .encoders.feature_store import FeatureStore
 from .section.locations import at_spots
 from .section.section import Section
+from .workflow.compute import Compute
 from .workflow.encode import slide_of
 
 __all__ = ["features"]
@@ -28,22 +27,22 @@ def features(
     weights: Path | None = None,
     patch_um: float | None = None,
     device: str = "auto",
-    store: Path | None = None,
+    store: str | Path | None = None,
     key_added: str | None = None,
     **reading: Any,
 ) -> Array:
-    """Compute encoder features at the spots.
+    """Compute image features at the spots.
 
     Parameters
     ----------
     data
-        A section or an AnnData; an AnnData also receives them in ``obsm[key_added]``.
+        A section or an AnnData; an AnnData also receives the features in ``obsm[key_added]``.
     encoder, weights, patch_um
         See ``histosge list encoders``.
     device
         ``auto``, ``cpu``, ``cuda``, ``mps``.
     store
-        Folder in which to keep and find them; ``None`` keeps none.
+        Folder in which features are kept and reused; ``None`` keeps none.
     key_added
         Default ``X_<encoder>``.
     reading
@@ -52,14 +51,25 @@ def features(
     Returns
     -------
     Spots × features, float32.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> section = hs.synthetic(columns=8, rows=8, genes=12).section
+    >>> hs.pp.features(section).shape == (len(section), 150)
+    True
     """
     section = section_of(data, **reading)
-    where = resolve_device(device)
-    eyes = load_encoder(encoder, Setup(where, resolve_precision("auto", where), weights), patch_um=patch_um)
-    shelf = None if store is None else FeatureStore(store)
-    rows = embed(slide_of(section, encoder), at_spots(section).xy, eyes, store=shelf)
-    values = np.asarray(rows[:])
+    compute = Compute(device=device, weights=weights)
+    loaded = load_encoder(encoder, compute.setup, patch_um=patch_um)
+    kept = None if store is None else FeatureStore(Path(store))
+    values = np.asarray(embed(slide_of(section, encoder), at_spots(section).xy, loaded, store=kept)[:])
     if not isinstance(data, Section):
-        summary = {"encoder": encoder, "licence": eyes.card.licence, "source": eyes.card.source or "built in"}
+        card = loaded.card
+        summary = {"encoder": encoder, "licence": card.licence, "source": card.source or "built in"}
         write(data, key_added or f"X_{encoder}", rows=section.spots.ids, values=values, summary=summary)
     return values
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""Tools, scanpy-shaped: expression at more places than were measured, and spatial domains."""
+"""Tools, scanpy-shaped: expression at more locations than were measured, and spatial domains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._anndata import Measured, section_of, to_anndata, write
-from ._runtime.device import resolve_device, resolve_precision
+from ._runtime.device import resolve_device
 from ._runtime.messages import emit
 from ._runtime.types import Array
 from .domains import Runtime, build_method
@@ -51,7 +51,7 @@ def domains(
     method
         See ``histosge list domains``.
     clusters
-        How many domains; only ``leiden`` can find that out.
+        How many domains; only ``leiden`` chooses that itself.
     key_added
         Default ``domains_<method>``.
     values
@@ -63,7 +63,7 @@ def domains(
 
     Returns
     -------
-    One word a place: ``"0"`` is the largest domain.
+    One label per location: ``"0"`` is the largest domain.
 
     Examples
     --------
@@ -80,11 +80,11 @@ def domains(
     runtime = Runtime(resolve_device(device))
     found = divide(subject, way, clusters=clusters, seeds=(seed,), runtime=runtime)
     emit(found.messages)
-    words = found.labels[0].astype(str)
+    labels = found.labels[0].astype(str)
     if not isinstance(data, Section):
-        summary = {"method": method, "clusters": len(set(words)), "seed": seed, "values": subject.said}
-        write(data, key_added or f"domains_{method}", rows=subject.ids, values=words, summary=summary)
-    return np.asarray(words)
+        summary = {"method": method, "clusters": len(set(labels)), "seed": seed, "values": subject.said}
+        write(data, key_added or f"domains_{method}", rows=subject.ids, values=labels, summary=summary)
+    return np.asarray(labels)
 
 
 def enhance(
@@ -95,11 +95,11 @@ def enhance(
     spacing_um: float | None = None,
     device: str = "auto",
     weights: Path | None = None,
-    store: Path | None = None,
+    store: str | Path | None = None,
     auxiliary: Sequence[Measured] = (),
     **reading: Any,
 ) -> AnnData:
-    """Fit a model to a section and return its predictions at more places, as a new AnnData.
+    """Fit a model to a section and return its predictions at more locations, as a new AnnData.
 
     Parameters
     ----------
@@ -108,11 +108,11 @@ def enhance(
     recipe
         Model, encoder, genes, seed; by default those of ``histosge run``.
     upsample, spacing_um
-        Places per spot, or the spacing of a grid; ``upsample=4`` where neither is given.
+        Locations per spot, or the spacing of a grid in µm; ``upsample=4`` where neither is given.
     device, weights, store
         As for :class:`histosge.Compute`.
     auxiliary
-        Further sections of like tissue, fitted too.
+        Further sections of similar tissue, fitted too.
     reading
         ``image``, ``mpp``, ``library_id`` of ``data``, as for :func:`histosge.read`.
 
@@ -129,13 +129,17 @@ def enhance(
     True
     """
     section = section_of(data, **reading)
-    where = resolve_device(device)
-    compute = Compute(where, resolve_precision("auto", where), weights, store)
+    compute = Compute(device=device, weights=weights, store=None if store is None else Path(store))
     target = Target(
         upsample=4 if upsample is None and spacing_um is None else upsample, spacing_um=spacing_um
     )
     others = [section_of(auxiliary_section) for auxiliary_section in auxiliary]
-    fitted = fit(section, recipe or Recipe(), compute=compute, auxiliary=others)
-    places = locate(section, target, tissue_of(section))
-    made = provenance_of(section, fitted, target=target, locations=places, compute=compute)
-    return to_anndata(section, replace(predict(fitted, section, places, compute=compute), provenance=made))
+    result = fit(section, recipe or Recipe(), compute=compute, auxiliary=others)
+    locations = locate(section, target, tissue_of(section))
+    provenance = provenance_of(section, result, target=target, locations=locations, compute=compute)
+    prediction = predict(result, section, locations, compute=compute)
+    return to_anndata(section, replace(prediction, provenance=provenance))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -140,7 +140,7 @@ with open(f"{folder}/section.{name}", "w") as file:
     file.write("6")
 section = hs.read(f"{folder}/section.{name}")
 fitted = hs.fit(section, hs.Recipe(model=name, encoder=name, genes="all"))
-prediction = hs.predict_at(fitted, section, hs.at_spots(section))
+prediction = hs.predict(fitted, section, hs.at_spots(section))
 truth = np.zeros((4, 2))
 score = METRICS[name].compute(Comparison(truth, truth + 3.0))
 domains = build_method(name).assign(prediction.mean, section.spots.xy, pitch_um=100.0, clusters=2)

@@ -192,7 +192,7 @@ def test_a_torn_tissue_is_remarked() -> None:
 def test_numbers_stand_beside_pictures() -> None:
     """Each panel of ``hs.pl.enhance`` has its Moran's I; with a recipe the held-out correlation and coverage too."""
     recipe = hs.Recipe(model="kriging", genes="all")
-    figure = hs.pl.enhance(SECTION, genes=["ZONE1", "FLAT1"], recipe=recipe, folds=(2,))
+    figure = hs.pl.enhance(SECTION, genes=["ZONE1", "FLAT1"], recipe=recipe, upsample=(2,))
     lines = [panel.get_xlabel() for panel in figure.axes[:6]]
     assert all("90 % interval covers" in lines[k] and "held-out half: r" in lines[k] for k in (0, 3))
     assert all("at the spots" in lines[k] for k in (2, 5))
@@ -206,7 +206,7 @@ def test_numbers_stand_beside_pictures() -> None:
     fitted = {str(name) for name in hs.fit(SECTION, few).panel.names}
     outside = next(str(name) for name in SECTION.genes if name not in fitted)
     with pytest.raises(UsageError, match=rf"'{outside}' was measured.*genes='all'"):
-        hs.pl.enhance(SECTION, genes=[outside], recipe=few, folds=(2,))
+        hs.pl.enhance(SECTION, genes=[outside], recipe=few, upsample=(2,))
 
 
 def test_a_warning_reaches_users_of_python() -> None:

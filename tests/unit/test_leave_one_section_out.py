@@ -11,13 +11,13 @@ import histosge as hs
 from histosge.errors import DataError
 from histosge.metrics.pearson import pearson
 from histosge.section.expression import log_cp10k
-from histosge.workflow.leave_one_section_out import leave_one_section_out
+from histosge.workflow.leave_one_section_out import section_accuracy
 from histosge.workflow.saved_fit import read_accuracy, write_accuracy
 
 SECTIONS = [hs.synthetic(columns=8, rows=9, genes=12, seed=seed).section for seed in (1, 2, 3)]
 RECIPE = hs.Recipe(genes="all")
 FIT = hs.fit(SECTIONS[0], RECIPE, auxiliary=SECTIONS[1:])
-ACCURACY = leave_one_section_out(SECTIONS, FIT)
+ACCURACY = section_accuracy(SECTIONS, FIT)
 
 
 def test_it_equals_leaving_out_by_hand() -> None:
@@ -53,7 +53,7 @@ def test_intervals_are_widened_to_cover_sections_left_out() -> None:
 
 def test_a_single_section_has_no_cross_validation() -> None:
     """There is no result where no section is left to fit."""
-    assert leave_one_section_out(SECTIONS[:1], hs.fit(SECTIONS[0], RECIPE)) is None
+    assert section_accuracy(SECTIONS[:1], hs.fit(SECTIONS[0], RECIPE)) is None
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:

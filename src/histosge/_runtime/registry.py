@@ -42,7 +42,7 @@ class Registry(Mapping[str, T], Generic[T]):
     --------
     >>> from histosge.metrics.base import MetricCard
     >>> metrics = Registry("metric", MetricCard, ["histosge.metrics"])
-    >>> metrics["pearson"].card.better
+    >>> metrics["spearman"].card.better
     'higher'
     """
 

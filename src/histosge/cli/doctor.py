@@ -25,9 +25,9 @@ def doctor(
     ] = None,
 ) -> None:
     """Check a section, whether its image matches its coordinates, the installation and the encoders' weights."""
-    from histosge.workflow.doctor import examine
+    from histosge.workflow.doctor import doctor as check
 
-    checks = examine(section, image=read_options.image, mpp=read_options.mpp, out=out)
+    checks = check(section, image=read_options.image, mpp=read_options.mpp, out=out)
     if reply_options.json:
         print_result({"checks": [check.as_dict() for check in checks]}, as_json=True, lines=())
     else:

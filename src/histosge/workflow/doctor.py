@@ -1,8 +1,11 @@
-"""Examine the installation, the weights, and whether an image and its coordinates belong together."""
+"""Check a section, whether its image matches its coordinates, the installation and the encoders' weights."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,15 +20,25 @@ from histosge.section import alignment
 from histosge.section.section import Section
 from histosge.section.target import tissue_of
 
-__all__ = ["Check", "examine"]
+__all__ = ["Check", "doctor"]
 
-# a spot narrower than this many pixels shows its colour but no texture
+# in a spot of fewer pixels than this the colour is visible, but no texture
 _COARSE_PX = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding."""
+    """One finding.
+
+    Parameters
+    ----------
+    name
+        What was checked.
+    verdict
+        ``"ok"``, ``"note"`` for what limits results, ``"bad"`` for what prevents them.
+    finding
+        One line.
+    """
 
     name: str
     verdict: Literal["ok", "note", "bad"]
@@ -36,15 +49,21 @@ class Check:
         return asdict(self)
 
 
-def examine(
-    path: Path | None = None, *, image: Path | None = None, mpp: float | None = None, out: Path | None = None
-) -> list[Check]:
-    """Return what was found of the installation and, where ``path`` is given, of a section.
+def doctor(
+    section: Section | str | Path | None = None,
+    *,
+    image: str | Path | None = None,
+    mpp: float | None = None,
+    out: str | Path | None = None,
+) -> tuple[Check, ...]:
+    """Check a section, then the installation.
 
     Parameters
     ----------
-    path, image, mpp
-        As for :func:`histosge.read`. A misfit is reported, not raised.
+    section
+        A section or its path; ``None`` checks the installation alone.
+    image, mpp
+        As for :func:`histosge.read`. An image that does not match the coordinates is reported, not raised.
     out
         Folder for ``section.png``, the spots drawn on the image.
 
@@ -52,67 +71,82 @@ def examine(
     ------
     UsageError, DataError
         When the section cannot be read at all.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> checks = hs.doctor(hs.synthetic(columns=8, rows=8, genes=12).section)
+    >>> checks[0].name, checks[0].finding
+    ('section', '64 spots × 12 genes, synthetic')
     """
-    checks = [*_installation(), *_weights()]
-    if path is None:
-        return checks
-    section = read(path, image=image, mpp=mpp, trust_alignment=True)
-    checks += [
-        Check("read", "note" if note.level == "warning" else "ok", note.text) for note in section.messages
-    ]
-    checks += _section(section)
-    if out is not None:
-        picture = maps.save(maps.section_overview(section, mask=tissue_of(section)), out / "section.png")
-        checks.append(Check("picture", "ok", f"spots on the image: {picture}"))
-    return checks
+    checks: list[Check] = []
+    if section is not None:
+        if not isinstance(section, Section):
+            section = read(section, image=image, mpp=mpp, trust_alignment=True)
+        checks += _section(section)
+        if out is not None:
+            overview = maps.section_overview(section, mask=tissue_of(section))
+            figure = maps.save(overview, Path(out) / "section.png")
+            checks.append(Check("figure", "ok", f"spots on the image: {figure}"))
+    return (*checks, *_installation(), *_encoders())
 
 
-def _installation() -> list[Check]:
-    packages = environment()["packages"]
-    missing = [name for name, version in packages.items() if version is None]
-    versions = ", ".join(f"{name} {version}" for name, version in packages.items() if version)
-    return [
-        Check(
-            "packages",
-            "bad" if missing else "ok",
-            versions + "".join(f"; {name} is missing" for name in missing),
-        ),
-        Check("device", "ok", f"computes on {resolve_device('auto')}"),
-    ]
-
-
-def _weights() -> list[Check]:
-    """Tell which encoders could run now; never asks the network."""
-    checks = []
-    for name, entry in ENCODERS.items():
-        if entry.card.source is None:
-            checks.append(Check(f"encoder {name}", "ok", "built in"))
-        elif is_cached(entry.card):
-            checks.append(Check(f"encoder {name}", "ok", "weights are on this machine"))
-        else:
-            gate = "ask for access first; " if entry.card.gated else ""
-            checks.append(Check(f"encoder {name}", "note", f"no weights here: {gate}{entry.card.source}"))
-    return checks
-
-
-def _section(section: Section) -> list[Check]:
-    checks = [
-        Check("section", "ok", f"{len(section)} spots × {len(section.genes)} genes, {section.platform.name}"),
-        Check(
-            "scale", "ok", f"{section.mpp:.4g} µm per full-resolution pixel, pitch {section.pitch_um:.1f} µm"
-        ),
-    ]
+def _section(section: Section) -> Iterator[Check]:
+    size = f"{len(section)} spots × {len(section.genes)} genes, {section.platform.name}"
+    yield Check("section", "ok", size)
+    for message in section.messages:
+        yield Check("read", "note" if message.level == "warning" else "ok", message.text)
+    scale = f"{section.mpp:.4g} µm per full-resolution pixel, pitch {section.pitch_um:.1f} µm"
+    yield Check("scale", "ok", scale)
     if section.slide is None:
-        return [
-            *checks,
-            Check("image", "note", "none; only models of position can be used. Give one with --image."),
-        ]
+        yield Check("image", "note", "none; only models of position can be used. Give one as `image`.")
+        return
     across = section.spots.diameter_um / section.slide.mpp
-    coarse = "; too coarse for cell texture" if across < _COARSE_PX else ""
-    finding = f"{section.slide.mpp:.4g} µm per pixel; a spot is {across:.1f} pixels across{coarse}"
-    checks.append(Check("image", "note" if coarse else "ok", finding))
+    coarse = across < _COARSE_PX
+    finding = f"{section.slide.mpp:.4g} µm per pixel; a spot is {across:.1f} pixels wide"
+    finding += "; too coarse for cell texture" if coarse else ""
+    yield Check("image", "note" if coarse else "ok", finding)
     try:
         alignment.refuse_misfit(section)
     except DataError as error:
-        return [*checks, Check("alignment", "bad", str(error))]
-    return [*checks, Check("alignment", "ok", alignment.check(section).summary)]
+        yield Check("alignment", "bad", str(error))
+    else:
+        yield Check("alignment", "ok", alignment.check(section).summary)
+
+
+def _installation() -> Iterator[Check]:
+    packages = environment()["packages"]
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items() if version)
+    missing = [name for name, version in packages.items() if version is None]
+    needed = [name for name in missing if name in _needed()]
+    finding = versions + "".join(f"; {name} is missing" for name in needed)
+    yield Check("packages", "bad" if needed else "ok", finding)
+    if optional := [name for name in missing if name not in needed]:
+        absent = ", ".join(optional)
+        yield Check(
+            "optional packages", "note", f"not installed: {absent}. Run: pip install 'histosge[deep]'"
+        )
+    yield Check("device", "ok", f"the fastest device of this computer is {resolve_device('auto')}")
+
+
+def _needed() -> set[str]:
+    """Return the packages that every installation needs; those of extras are optional."""
+    try:
+        lines = [line for line in requires("histosge") or () if "extra ==" not in line]
+    except PackageNotFoundError:
+        return set()
+    return {re.split(r"[^\w-]", line)[0] for line in lines}
+
+
+def _encoders() -> Iterator[Check]:
+    """Which encoders could run now: one line for those that can, one for those that cannot."""
+    ready, absent = [], []
+    for name, entry in ENCODERS.items():
+        if entry.card.source is None or is_cached(entry.card):
+            ready.append(name)
+        else:
+            absent.append(f"{name} (ask for access first)" if entry.card.gated else name)
+    yield Check("encoders", "ok", f"ready: {', '.join(ready)}")
+    if absent:
+        finding = f"no weights on this computer: {', '.join(absent)}; see `histosge list encoders`"
+        yield Check("weights", "note", finding)

@@ -23,13 +23,13 @@ from .fit_metadata import FitMetadata, FittedSection
 from .predict import predict_from_image
 from .section_accuracy import SectionAccuracy
 
-__all__ = ["leave_one_section_out"]
+__all__ = ["section_accuracy"]
 
 # nominal coverage of the intervals that are calibrated
 _LEVEL = 0.9
 
 
-def leave_one_section_out(
+def section_accuracy(
     sections: Sequence[Section], fit: Fit, *, compute: Compute = Compute()
 ) -> SectionAccuracy | None:
     """Leave out each section in turn, fit the others, predict it from its image, and compare with its counts.

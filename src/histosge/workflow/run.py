@@ -18,7 +18,7 @@ from histosge.section.target import Target, locate, tissue_of
 from .compute import Compute
 from .encode import encode, encoder_for
 from .fit import Fit, FitPlan
-from .leave_one_section_out import leave_one_section_out
+from .leave_one_section_out import section_accuracy
 from .outputs import Outputs, write_further, write_prediction
 from .predict import Fitted
 from .provenance import provenance_of
@@ -278,7 +278,7 @@ def _cross_validated(fitted: Fit, sections: Sequence[Section], job: _Job) -> Sec
         if (kept := read_accuracy(job.fits, fitted.key)) is not None:
             return kept
         compute = replace(job.compute, progress=progress)
-        accuracy = leave_one_section_out(sections, fitted, compute=compute)
+        accuracy = section_accuracy(sections, fitted, compute=compute)
         if accuracy is not None:
             write_accuracy(accuracy, job.fits, fitted.key)
         return accuracy

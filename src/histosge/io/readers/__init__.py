@@ -63,7 +63,10 @@ def read(
 
     Examples
     --------
-    >>> section = read("outs", image="tissue.tif")  # doctest: +SKIP
+    >>> from histosge.datasets.synthetic import synthetic, write_spaceranger
+    >>> folder = write_spaceranger(synthetic(columns=8, rows=8, genes=12).section, Path("outs"))
+    >>> len(read(folder).genes)
+    12
     """
     path = Path(path)
     if not path.exists():

@@ -87,7 +87,7 @@ class HisToSGE(FeatureSystem):
     >>> import histosge as hs
     >>> section = hs.synthetic(columns=6, rows=6, genes=8).section
     >>> recipe = hs.Recipe(model="histosge", genes="all", options={"epochs": 2})
-    >>> hs.predict_at(hs.fit(section, recipe), section, hs.upsampled(section, 2)).mean.shape
+    >>> hs.predict(hs.fit(section, recipe), section, hs.upsampled(section, 2)).mean.shape
     (72, 8)
     """
 
