@@ -289,7 +289,7 @@ def test_an_image_is_looked_at_where_there_is_tissue_and_not_at_dust() -> None:
 
 
 def test_the_same_from_python(room: Path) -> None:
-    """``hs.read`` takes the image, and ``hs.predict_from_image`` any of its locations; counts make a section measured."""
+    """``hs.read`` takes the image, and ``hs.predict_from_image`` its locations; counts make a section measured."""
     section = hs.read(room / "third.png", mpp=MPP)
     assert not section.measured
     assert "Nothing was measured" in section.messages[0].text
