@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import histosge
-from histosge.domains import build_method, spacing_um
+from histosge.domains import DomainInput, build_method, neighbour_distance_um
 from histosge.domains.annotation import read_annotation
 from histosge.errors import DataError
 from histosge.metrics.labels import adjusted_rand, mutual_information
@@ -29,7 +29,6 @@ from histosge.section import splits
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import measure
-from histosge.workflow.domain_input import from_section
 from histosge.workflow.encode import encode, encoder_for
 
 
@@ -57,7 +56,7 @@ def row(path: Path, source: str, name: str, seed: int, arguments: argparse.Names
     method = build_method(*name.split(":"))
     start = time.process_time()
     if source == "raw":
-        values = from_section(section, genes=method.genes).values
+        values = DomainInput.measured(section, genes=method.genes).values
     else:
         kept = (
             arguments.out / f"{section.name.replace('/', '_')}-{label(source, arguments.epochs)}-{seed}.npy"
@@ -70,7 +69,7 @@ def row(path: Path, source: str, name: str, seed: int, arguments: argparse.Names
     xy = section.spots.xy
     try:
         labels = np.zeros(len(section), dtype=int)
-        labels = method.assign(values, xy, pitch_um=spacing_um(xy), clusters=clusters, seed=seed)
+        labels = method.assign(values, xy, pitch_um=neighbour_distance_um(xy), clusters=clusters, seed=seed)
         scores = {"ari": adjusted_rand(truth, list(labels)), "nmi": mutual_information(truth, list(labels))}
     except DataError as error:
         # the mean of each gene is the same everywhere: there is nothing to divide

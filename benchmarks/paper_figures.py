@@ -31,7 +31,7 @@ from histosge.section import splits
 from histosge.section.genes import GenePanel, refuse_unknown, select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import measure
-from histosge.workflow.domain_input import ground
+from histosge.workflow.domain_input import map_locations
 from histosge.workflow.encode import encode, encoder_for
 
 
@@ -98,14 +98,14 @@ def fig_five(folder: Path, base: Path, out: Path) -> list[Path]:
     written = [save(agreement_bars(table), out / "agreement.png")]
     for name in sorted({each["section"] for each in rows}):
         section = hs.read(base / name)
-        spots = ground(section)
+        spots = map_locations(section)
         truth = np.asarray(read_annotation(base / name / "layers.tsv", spots.ids))
         panels = [Panel(f"{name}: annotated", spots.xy_um, truth)]
         for each in rows:
             if each["section"] == name and "note" not in each:
                 title = f"{each['method']} on {each['source']}, seed {each['seed']}: ARI {each['ari']:.2f}"
                 panels.append(Panel(title, spots.xy_um, np.asarray(each["labels"]).astype(str)))
-        written.append(save(domain_maps(panels, spots.backdrop), out / f"domains-{name}.png"))
+        written.append(save(domain_maps(panels, spots.image), out / f"domains-{name}.png"))
     return written
 
 

@@ -22,7 +22,7 @@ from .section.locations import upsampled
 from .section.section import Section
 from .section.target import tissue_of
 from .workflow.compute import Compute
-from .workflow.domain_input import ground
+from .workflow.domain_input import map_locations
 from .workflow.fit import fit
 from .workflow.predict import predict
 from .workflow.recipe import Recipe
@@ -109,7 +109,7 @@ def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> 
     DataError
         For domains of another number of locations.
     """
-    background = ground(data)
+    background = map_locations(data)
     if isinstance(keys, Mapping):
         labels_by_title = {title: np.asarray(labels).astype(str) for title, labels in keys.items()}
     else:
@@ -122,7 +122,7 @@ def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> 
                 f"Expected a domain for each of {len(background.ids)} locations, got {len(labels)} of '{title}'."
             )
     panels = [pictures.Panel(title, background.xy_um, labels) for title, labels in labels_by_title.items()]
-    return pictures.domain_maps(panels, background.backdrop)
+    return pictures.domain_maps(panels, background.image)
 
 
 def overview(data: Measured) -> Figure:

@@ -13,12 +13,11 @@ from ._anndata import Measured, section_of, to_anndata, write
 from ._runtime.device import resolve_device
 from ._runtime.messages import emit
 from ._runtime.types import Array
-from .domains import Runtime, build_method
+from .domains import DomainInput, Runtime, build_method, find_domains
 from .section.section import Section
 from .section.target import Target, locate, tissue_of
 from .workflow.compute import Compute
-from .workflow.domain_input import from_adata, from_section
-from .workflow.domains import divide
+from .workflow.domain_input import from_adata
 from .workflow.fit import fit
 from .workflow.predict import predict
 from .workflow.provenance import provenance_of
@@ -72,18 +71,19 @@ def domains(
     >>> len(set(hs.tl.domains(section, "kmeans", clusters=3)))
     3
     """
-    way = build_method(method, **options)
+    configured = build_method(method, **options)
     if isinstance(data, Section):
-        subject = from_section(data, genes=way.genes)
+        expression = DomainInput.measured(data, genes=configured.genes)
     else:
-        subject = from_adata(data, "the AnnData", values=values, genes=way.genes)
+        expression = from_adata(data, "the AnnData", values=values, genes=configured.genes).input
     runtime = Runtime(resolve_device(device))
-    found = divide(subject, way, clusters=clusters, seeds=(seed,), runtime=runtime)
-    emit(found.messages)
-    labels = found.labels[0].astype(str)
+    result = find_domains(expression, configured, clusters=clusters, seeds=(seed,), runtime=runtime)
+    emit(result.messages)
+    labels = result.labels[0].astype(str)
     if not isinstance(data, Section):
-        summary = {"method": method, "clusters": len(set(labels)), "seed": seed, "values": subject.said}
-        write(data, key_added or f"domains_{method}", rows=subject.ids, values=labels, summary=summary)
+        summary = {"method": method, "clusters": len(set(labels)), "seed": seed}
+        summary |= {"values": expression.description}
+        write(data, key_added or f"domains_{method}", rows=expression.ids, values=labels, summary=summary)
     return np.asarray(labels)
 
 

@@ -17,12 +17,10 @@ import histosge as hs
 from histosge._anndata import to_anndata
 from histosge.cli import commands
 from histosge.datasets.synthetic import write_spaceranger
-from histosge.domains import build_method
+from histosge.domains import DomainInput, build_method, find_domains
 from histosge.domains.annotation import read_annotation
 from histosge.errors import DataError, HistosgeWarning, UsageError
 from histosge.io.writers import h5ad
-from histosge.workflow.domain_input import from_section
-from histosge.workflow.domains import divide
 
 TISSUE = hs.synthetic(columns=14, rows=14, genes=40)
 SECTION = TISSUE.section
@@ -52,8 +50,8 @@ def run(*words: object) -> tuple[int, str]:
 def test_a_section_is_divided_scored_and_drawn(folder: Path, tmp_path: Path) -> None:
     """The number of domains comes from the annotation; all seeds are reported; files and JSON agree."""
     truth = folder / "layers.tsv"
-    code, said = run(folder / "outs", "--method", "kmeans", "--truth", truth, "--out", tmp_path)
-    assert code == 0, said
+    code, output = run(folder / "outs", "--method", "kmeans", "--truth", truth, "--out", tmp_path)
+    assert code == 0, output
     record = json.loads((tmp_path / "domains.json").read_text())
     assert record["clusters"] == [3, 3, 3]
     assert record["seeds"] == [0, 1, 2]
@@ -69,42 +67,42 @@ def test_a_section_is_divided_scored_and_drawn(folder: Path, tmp_path: Path) -> 
     assert (tmp_path / "domains.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_predictions_are_divided_everywhere_or_where_measured(folder: Path, tmp_path: Path) -> None:
-    """``--values`` chooses all places of a prediction, or the measured spots in it."""
-    given = (folder / "prediction.h5ad", "--method", "kmeans", "--clusters", 3, "--seeds", 1, "--json")
-    places = []
+def test_domains_of_predictions_are_those_of_all_locations_or_of_spots(folder: Path, tmp_path: Path) -> None:
+    """``--values`` chooses all locations of a prediction, or the measured spots in it."""
+    options = (folder / "prediction.h5ad", "--method", "kmeans", "--clusters", 3, "--seeds", 1, "--json")
+    locations = []
     for values in ("predicted", "measured"):
-        code, said = run(*given, "--values", values, "--out", tmp_path / values)
-        assert code == 0, said
-        places.append(json.loads(said[said.index("{") :])["places"])
-    assert places == [4 * len(SECTION), len(SECTION)]
+        code, output = run(*options, "--values", values, "--out", tmp_path / values)
+        assert code == 0, output
+        locations.append(json.loads(output[output.index("{") :])["locations"])
+    assert locations == [4 * len(SECTION), len(SECTION)]
 
 
-def test_a_run_is_divided_by_its_prediction(tmp_path: Path) -> None:
-    """The folder of a run stands for its prediction; its factors alone are refused in a sentence."""
+def test_domains_of_a_run_are_those_of_its_prediction(tmp_path: Path) -> None:
+    """The folder of a run stands for its prediction; its factors alone are refused."""
     recipe = hs.Recipe(genes="all", options={"factors": 5})
     hs.run(SECTION, recipe, target=hs.Target(upsample=2), out=tmp_path / "run")
-    given = ("--method", "kmeans", "--clusters", 3, "--seeds", 1, "--out", tmp_path / "domains")
-    code, said = run(tmp_path / "run" / "factors.h5ad", *given)
+    options = ("--method", "kmeans", "--clusters", 3, "--seeds", 1, "--out", tmp_path / "domains")
+    code, output = run(tmp_path / "run" / "factors.h5ad", *options)
     assert code == 2
-    assert "prediction.h5ad of the same run" in " ".join(said.split())
-    code, said = run(tmp_path / "run", *given)
-    assert code == 0, said
-    assert f"predicted, {len(SECTION.genes)} genes: {2 * len(SECTION)} locations" in " ".join(said.split())
+    assert "prediction.h5ad of the same run" in " ".join(output.split())
+    code, output = run(tmp_path / "run", *options)
+    assert code == 0, output
+    assert f"predicted, {len(SECTION.genes)} genes: {2 * len(SECTION)} locations" in " ".join(output.split())
 
 
 @pytest.mark.parametrize("method", ["kmeans", "leiden", "stagate", "stmask"])
-def test_few_and_scattered_places_are_divided(method: str) -> None:
-    """Three places into three domains, and places of which some have no neighbour, are divided all the same."""
+def test_few_and_isolated_locations_have_domains(method: str) -> None:
+    """Three locations have three domains; locations without a neighbour get domains too."""
     few = SECTION.take(np.arange(3))
-    found = set(hs.tl.domains(few, method, clusters=3))
-    # where every place is every other's neighbour, graph convolutions make them one
-    assert found == {"0", "1", "2"} or (method == "stmask" and "0" in found)
+    labels = set(hs.tl.domains(few, method, clusters=3))
+    # where all locations are neighbours of each other, graph convolutions make their embeddings equal
+    assert labels == {"0", "1", "2"} or (method == "stmask" and "0" in labels)
     far = np.array(SECTION.spots.xy)
     far[:5] += np.arange(1, 6)[:, None] * 1e6
     alone = replace(SECTION, spots=hs.Points(far, SECTION.spots.ids, 55.0), slide=None, lattice=None)
-    course = {"epochs": 3} if method.startswith("st") else {}
-    assert set(hs.tl.domains(alone, method, clusters=3, **course)) == {"0", "1", "2"}
+    options = {"epochs": 3} if method.startswith("st") else {}
+    assert set(hs.tl.domains(alone, method, clusters=3, **options)) == {"0", "1", "2"}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +111,7 @@ def test_few_and_scattered_places_are_divided(method: str) -> None:
         (["outs", "--method", "kmean"], 2, "kmeans"),
         (["outs", "--method", "kmeans"], 2, "--clusters"),
         (["outs", "--method", "kmeans", "--clusters", "1"], 2, "2 or more"),
-        (["outs", "--method", "kmeans", "--clusters", "100000"], 2, "as many places"),
+        (["outs", "--method", "kmeans", "--clusters", "100000"], 2, "as many locations"),
         (["outs", "--method", "kmeans", "--truth", "nowhere.tsv"], 2, "nowhere.tsv"),
         (["outs", "--method", "kmeans", "--clusters", "3", "--values", "predicted"], 2, "prediction.h5ad"),
         (["outs", "--method", "kmeans", "--clusters", "3", "--values", "both"], 2, "measured or predicted"),
@@ -123,29 +121,31 @@ def test_few_and_scattered_places_are_divided(method: str) -> None:
         (["old.h5ad", "--clusters", "3"], 3, "this version"),
     ],
 )
-def test_bad_input_ends_in_one_sentence(folder: Path, words: list[str], code: int, sentence: str) -> None:
-    """Exit code and sentence, no traceback, nothing written."""
+def test_bad_input_is_refused_in_a_sentence(
+    folder: Path, words: list[str], code: int, sentence: str
+) -> None:
+    """The command exits with a code and a sentence, without a traceback, and writes nothing."""
     whole = (folder / "prediction.h5ad").read_bytes()
     (folder / "cut.h5ad").write_bytes(whole[: len(whole) // 2])
     old = anndata.read_h5ad(folder / "prediction.h5ad")
     del old.obsm["spatial_um"]
     old.write_h5ad(folder / "old.h5ad")
-    found, said = run(folder / words[0], *words[1:], "--out", folder / "never")
-    assert found == code, said
-    assert sentence in " ".join(said.split())
-    assert "Traceback" not in said
+    exit_code, output = run(folder / words[0], *words[1:], "--out", folder / "never")
+    assert exit_code == code, output
+    assert sentence in " ".join(output.split())
+    assert "Traceback" not in output
     assert not (folder / "never").exists()
 
 
 def test_annotations_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    """Other spots, one column, one domain: a sentence each; unknown spots and ``NA`` are passed over."""
+    """Other spots, one column and one domain are refused; unknown spots and ``NA`` are ignored."""
     ids = np.array(["a", "b", "c"])
     path = tmp_path / "layers.tsv"
     for text, words in [
-        ("barcode\tlayer\nx\tL1\n", "None of the 3 places"),
+        ("barcode\tlayer\nx\tL1\n", "got none of its 3"),
         ("barcode\na\n", "two columns"),
         ("barcode\tlayer\na\tL1\nb\tL1\n", "at least two domains"),
-        ("barcode\tlayer\n", "None of the 3 places"),
+        ("barcode\tlayer\n", "got none of its 3"),
         ("", "Expected a table"),
     ]:
         path.write_text(text)
@@ -155,12 +155,12 @@ def test_annotations_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert read_annotation(path, ids) == ["L1", "", "L2"]
 
 
-def test_tl_domains_adds_one_column(tmp_path: Path) -> None:
-    """``hs.tl.domains`` writes categories and facts for measured and generated data; ``hs.pl.domains`` draws them."""
+def test_tl_domains_adds_a_column(tmp_path: Path) -> None:
+    """``hs.tl.domains`` writes categories and a summary into an AnnData; ``hs.pl.domains`` draws them."""
     adata = to_anndata(SECTION, PREDICTION)
     before = adata.copy()
-    words = hs.tl.domains(adata, "kmeans", clusters=3)
-    assert list(adata.obs["domains_kmeans"]) == list(words)
+    labels = hs.tl.domains(adata, "kmeans", clusters=3)
+    assert list(adata.obs["domains_kmeans"]) == list(labels)
     assert set(adata.obs) == {*before.obs, "domains_kmeans"}
     assert adata.uns["domains_kmeans"]["clusters"] == 3
     hs.tl.domains(adata, "kmeans", clusters=3, values="measured", key_added="spots")
@@ -169,23 +169,23 @@ def test_tl_domains_adds_one_column(tmp_path: Path) -> None:
     figure = hs.pl.domains(adata, ["domains_kmeans", "spots"])
     assert isinstance(figure, Figure)
     assert len(figure.axes) == 2
-    found = hs.tl.domains(SECTION, "kmeans", clusters=3)
-    assert isinstance(hs.pl.domains(replace(SECTION, slide=None), {"kmeans": found}), Figure)
+    labels = hs.tl.domains(SECTION, "kmeans", clusters=3)
+    assert isinstance(hs.pl.domains(replace(SECTION, slide=None), {"kmeans": labels}), Figure)
     with pytest.raises(UsageError, match="no column 'nothing'"):
         hs.pl.domains(adata, "nothing")
     with pytest.raises(DataError, match="a domain for each"):
-        hs.pl.domains(SECTION, {"short": found[1:]})
+        hs.pl.domains(SECTION, {"short": labels[1:]})
 
 
-def test_a_torn_tissue_is_remarked() -> None:
-    """A graph in pieces is no error, but is said; a whole one is not."""
-    subject = from_section(SECTION, genes="all")
+def test_separate_pieces_of_tissue_are_a_warning() -> None:
+    """A neighbourhood graph of several components is a message, one of a single component is not."""
+    data = DomainInput.measured(SECTION, genes="all")
     method = build_method("stmask", epochs=2, starts=2)
-    assert not divide(subject, method, clusters=3).messages
-    xy = np.array(subject.xy_um)
+    assert not find_domains(data, method, clusters=3).messages
+    xy = np.array(data.xy_um)
     xy[xy[:, 0] > np.median(xy[:, 0])] += 1e5
-    torn = divide(replace(subject, xy_um=xy), method, clusters=3)
-    assert [note.level for note in torn.messages] == ["warning"]
+    torn = find_domains(replace(data, xy_um=xy), method, clusters=3)
+    assert [message.level for message in torn.messages] == ["warning"]
     assert "2 groups" in torn.messages[0].text
 
 

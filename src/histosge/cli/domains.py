@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from histosge.errors import UsageError
 from .command import command
 from .options import DeviceOptions, Out, ReplyOptions, assignments
 from .screen import Progress, print_result, show_messages
+
+if TYPE_CHECKING:
+    from histosge.workflow.domains import DomainsRecord
 
 __all__ = ["domains"]
 
@@ -50,36 +53,38 @@ def domains(
     """Divide a tissue into spatial domains, and compare them with annotated ones."""
     from histosge._runtime.device import resolve_device
     from histosge._runtime.provenance import Stopwatch
-    from histosge.domains import Runtime, build_method
+    from histosge.domains import Runtime, build_method, find_domains
     from histosge.domains.annotation import read_annotation
-    from histosge.workflow.domain_input import open_subject
-    from histosge.workflow.domains import divide, write
+    from histosge.workflow.domain_input import read_source
+    from histosge.workflow.domains import write_domains
 
     if seeds < 1:
         raise UsageError(f"`seeds` must be 1 or more, got {seeds}.")
     watch = Stopwatch()
     configured = build_method(method, preset, **assignments(set_))
     with watch("read"):
-        subject = open_subject(input_, values=values, genes=genes or configured.genes)
-        known = None if truth is None else read_annotation(truth, subject.ids)
-    with watch("divide"):
+        source = read_source(input_, values=values, genes=genes or configured.genes)
+        annotated = None if truth is None else read_annotation(truth, source.input.ids)
+    with watch("find"):
         runtime = Runtime(resolve_device(device_options.device), progress=progress)
-        result = divide(
-            subject, configured, clusters=clusters, seeds=range(seeds), truth=known, runtime=runtime
+        result = find_domains(
+            source.input,
+            configured,
+            clusters=clusters,
+            seeds=range(seeds),
+            truth=annotated,
+            runtime=runtime,
         )
     show_messages(result.messages)
-    record = write(result, out, watch.stages)
-    print_result(record, as_json=reply_options.json, lines=_lines(record, out))
+    record = write_domains(result, out, image=source.image, stages=watch.stages)
+    print_result(record.as_dict(), as_json=reply_options.json, lines=_lines(record, out))
 
 
-def _lines(record: dict[str, object], out: Path) -> list[str]:
-    lines = [f"{record['section']}, {record['values']}: {record['places']} locations by {record['method']}"]
-    mean, sd = record["mean"], record["sd"]
-    if isinstance(mean, dict) and isinstance(sd, dict):
-        number = len(record["seeds"])  # type: ignore[arg-type]
-        for name in mean:
-            deviation = "" if sd[name] is None else f" ± {sd[name]:.3f}"
-            lines.append(
-                f"  {name.upper()} {mean[name]:.3f}{deviation} over {number} seed{'s' * (number > 1)}"
-            )
-    return [*lines, *(f"  {out / name}" for name in record["files"])]  # type: ignore[attr-defined]
+def _lines(record: DomainsRecord, out: Path) -> list[str]:
+    lines = [f"{record.section}, {record.values}: {record.locations} locations by {record.method}"]
+    number = len(record.seeds)
+    for name, mean in record.mean.items():
+        sd = record.sd[name]
+        deviation = "" if sd is None else f" ± {sd:.3f}"
+        lines.append(f"  {name.upper()} {mean:.3f}{deviation} over {number} seed{'s' * (number > 1)}")
+    return [*lines, *(f"  {out / name}" for name in record.files)]

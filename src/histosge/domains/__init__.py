@@ -1,4 +1,4 @@
-"""Spatial domains: which places of a tissue belong together, from a matrix and positions.
+"""Spatial domains: which locations of a tissue belong together, from expression and positions.
 
 A method is a frozen dataclass in ``ENTRIES`` of a module in this folder, or an entry point in the group
 ``histosge.domains`` of another package.
@@ -13,9 +13,22 @@ from histosge._runtime.options import checked, chosen_preset
 from histosge._runtime.registry import Registry
 
 from .base import DomainCard, Method, Runtime
-from .graph import pieces, spacing_um, within
+from .input import DomainInput
+from .neighbours import neighbour_distance_um
+from .run import Agreement, Domains, find_domains
 
-__all__ = ["DOMAINS", "DomainCard", "Method", "Runtime", "build_method", "pieces", "spacing_um", "within"]
+__all__ = [
+    "DOMAINS",
+    "Agreement",
+    "DomainCard",
+    "DomainInput",
+    "Domains",
+    "Method",
+    "Runtime",
+    "build_method",
+    "find_domains",
+    "neighbour_distance_um",
+]
 
 
 # configurations are frozen dataclasses; the entry is the class

@@ -1,4 +1,4 @@
-"""The verb of this room: ``method.assign(values, xy_um)`` says which domain each place belongs to."""
+"""What a domain method is: ``method.assign(values, xy_um)`` returns the domain of each location."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["DomainCard", "Method", "Runtime", "refuse_unusable"]
 
 @dataclass(frozen=True, slots=True)
 class DomainCard:
-    """What a user must know of a way to find domains.
+    """What a user must know of a domain method.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class DomainCard:
     citation
         Key in ``references.bib``.
     uses_position
-        Whether places that lie together tend to be put together.
+        Whether neighbouring locations tend to get the same domain.
     finds_number
-        Whether it can find the number of domains itself; the others must be told.
+        Whether it can choose the number of domains; the others need it as an argument.
     deep
         Whether it needs PyTorch: the extra ``deep``.
     """
@@ -63,18 +63,18 @@ class Method(Protocol):
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place, numbered from 0, the largest first.
+        """Return the domain of each location, numbered from 0, the largest first.
 
         Parameters
         ----------
         values
             Expression, log1p(CP10k).
         xy_um
-            Where.
+            Positions.
         pitch_um
-            Distance between neighbouring places; what graphs are scaled to.
+            Distance of neighbouring locations, in which radii of graphs are measured.
         clusters
-            How many domains; ``None`` where the method finds that out.
+            Number of domains; ``None`` where the method chooses it.
         seed
             The same seed gives the same domains on a CPU.
         runtime
@@ -83,7 +83,7 @@ class Method(Protocol):
         Raises
         ------
         UsageError, DataError
-            For fewer than two domains, more domains than places, values or positions that cannot be used.
+            For fewer than two domains, more domains than locations, constant or missing values, missing positions.
         """
         ...
 
@@ -91,7 +91,7 @@ class Method(Protocol):
 def refuse_unusable(
     card: DomainCard, values: Float[np.ndarray, "n g"], xy_um: Float[np.ndarray, "n 2"], clusters: int | None
 ) -> None:
-    """Refuse what no method can work on.
+    """Refuse values, positions and numbers of domains that no method can use.
 
     Raises
     ------
@@ -100,16 +100,18 @@ def refuse_unusable(
     """
     n = len(values)
     if len(xy_um) != n:
-        raise DataError(f"Expected a position for each of {n} places, got {len(xy_um)}.")
+        raise DataError(f"Expected a position for each of {n} locations, got {len(xy_um)}.")
     if clusters is None and not card.finds_number:
-        raise UsageError(f"'{card.name}' must be told how many domains there are. Give --clusters.")
+        raise UsageError(f"Expected a number of `clusters`: '{card.name}' does not choose it itself.")
     if clusters is not None and clusters < 2:
-        raise UsageError(f"`clusters` must be 2 or more, got {clusters}: one domain says nothing.")
+        raise UsageError(f"`clusters` must be 2 or more, got {clusters}.")
     if n < max(clusters or 2, 2):
-        raise UsageError(f"{clusters or 2} domains need as many places, got {n}. Give fewer with --clusters.")
+        raise UsageError(f"{clusters or 2} domains need as many locations, got {n}. Set fewer `clusters`.")
     if not np.isfinite(values).all():
         raise DataError("Expected finite expression, got NaN or infinity.")
     if not np.isfinite(xy_um).all():
         raise DataError("Expected finite positions, got NaN or infinity.")
     if not values.shape[1] or not (np.ptp(values, axis=0) > 0).any():
-        raise DataError("Expected genes that differ between places, found none. Is this the right matrix?")
+        raise DataError(
+            "Expected expression that differs between locations, got the same everywhere. Check the matrix."
+        )

@@ -1,4 +1,4 @@
-"""K-means on expression alone; what methods that know positions have to beat."""
+"""K-means on expression alone: the baseline of methods that use positions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from histosge._runtime.types import Float, Int
 from histosge.errors import UsageError
 
 from .base import DomainCard, Runtime, refuse_unusable
-from .reduce import by_size, components
+from .labels import numbered_by_size
+from .principal_components import principal_components
 
 __all__ = ["ENTRIES", "KMeans"]
 
@@ -25,9 +26,9 @@ class KMeans:
     components
         Principal components of log1p(CP10k) to cluster; 0 takes the genes themselves.
     starts
-        Starts by k-means++, of which the tightest is taken.
+        Starts by k-means++ (Arthur & Vassilvitskii 2007); the one of the smallest sum of squares is taken.
     genes
-        Of a measured section.
+        Genes of a measured section that are clustered.
     """
 
     components: int = 30
@@ -35,7 +36,7 @@ class KMeans:
     genes: str = "hvg:1000"
 
     card: ClassVar[DomainCard] = DomainCard(
-        "kmeans", "K-means++ on principal components; knows nothing of positions.", "arthur2007", False
+        "kmeans", "K-means++ on principal components; does not use positions.", "arthur2007", False
     )
 
     def __post_init__(self) -> None:
@@ -54,12 +55,14 @@ class KMeans:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`~histosge.domains.base.Method`."""
+        """Return the domain of each location; see :class:`~histosge.domains.base.Method`."""
         from sklearn.cluster import KMeans as Clusterer
 
         refuse_unusable(self.card, values, xy_um, clusters)
-        reduced = components(values, self.components) if self.components else values
-        return by_size(Clusterer(clusters, n_init=self.starts, random_state=seed).fit_predict(reduced))
+        reduced = principal_components(values, self.components) if self.components else values
+        return numbered_by_size(
+            Clusterer(clusters, n_init=self.starts, random_state=seed).fit_predict(reduced)
+        )
 
 
 ENTRIES = (KMeans,)

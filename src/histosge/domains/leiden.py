@@ -1,4 +1,4 @@
-"""Leiden communities of alike places; finds the number of domains where nobody says it."""
+"""Leiden communities of similar expression profiles; the number of domains need not be set."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError
 
 from .base import DomainCard, Runtime, refuse_unusable
-from .reduce import by_size, components
+from .labels import numbered_by_size
+from .principal_components import principal_components
 
 if TYPE_CHECKING:
     import igraph
 
 __all__ = ["ENTRIES", "Leiden"]
 
-# the search for a resolution halves an interval this often
-_HALVINGS = 24
+# bisections of the search for a resolution
+_BISECTIONS = 24
 _LOWEST, _HIGHEST = 1e-3, 30.0
 
 
@@ -33,11 +34,11 @@ class Leiden:
     components
         Principal components of log1p(CP10k).
     neighbours
-        Of each place among expression profiles, not on the tissue.
+        Of each location among expression profiles, not on the tissue.
     resolution
-        Of modularity, where the number of domains is not given.
+        Of modularity (Reichardt & Bornholdt 2006), where the number of domains is not set.
     genes
-        Of a measured section.
+        Genes of a measured section that are clustered.
     """
 
     components: int = 30
@@ -47,7 +48,7 @@ class Leiden:
 
     card: ClassVar[DomainCard] = DomainCard(
         "leiden",
-        "Communities among expression profiles; knows nothing of positions.",
+        "Communities among expression profiles; does not use positions.",
         "traag2019",
         False,
         finds_number=True,
@@ -67,26 +68,26 @@ class Leiden:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`~histosge.domains.base.Method`.
+        """Return the domain of each location; see :class:`~histosge.domains.base.Method`.
 
         Raises
         ------
         UsageError
-            When no resolution gives the number wanted.
+            When no resolution gives this number of domains.
         """
         refuse_unusable(self.card, values, xy_um, clusters)
         graph = self._graph(values)
         if clusters is None:
-            return by_size(_communities(graph, self.resolution, seed))
-        return by_size(_searched(graph, clusters, seed))
+            return numbered_by_size(_communities(graph, self.resolution, seed))
+        return numbered_by_size(_at_number(graph, clusters, seed))
 
     def _graph(self, values: Array) -> igraph.Graph:
-        """Return places joined to those alike, weighted by the share of neighbours they have in common."""
+        """Return the graph of nearest expression profiles, weighted by shared neighbours."""
         import igraph
         from sklearn.neighbors import kneighbors_graph
 
         number = min(self.neighbours, len(values) - 1)
-        near = kneighbors_graph(components(values, self.components), number, include_self=False)
+        near = kneighbors_graph(principal_components(values, self.components), number, include_self=False)
         near = near + near.T
         near.data[:] = 1.0
         shared = near.multiply(near @ near)
@@ -102,28 +103,28 @@ def _communities(graph: igraph.Graph, resolution: float, seed: int) -> Array:
 
     igraph.set_random_number_generator(random.Random(seed))
     try:
-        found = graph.community_leiden("modularity", "weight", resolution, n_iterations=5)
+        communities = graph.community_leiden("modularity", "weight", resolution, n_iterations=5)
     finally:
         igraph.set_random_number_generator(random)
-    return np.asarray(found.membership)
+    return np.asarray(communities.membership)
 
 
-def _searched(graph: igraph.Graph, clusters: int, seed: int) -> Array:
-    """Return communities at the first resolution that gives the number wanted."""
+def _at_number(graph: igraph.Graph, clusters: int, seed: int) -> Array:
+    """Return the communities at the first resolution, by bisection, that gives the number of domains."""
     low, high = _LOWEST, _HIGHEST
-    seen = set()
-    for _ in range(_HALVINGS):
+    numbers = set()
+    for _ in range(_BISECTIONS):
         middle = (low * high) ** 0.5
         labels = _communities(graph, middle, seed)
         number = len(np.unique(labels))
-        seen.add(number)
+        numbers.add(number)
         if number == clusters:
             return labels
         low, high = (middle, high) if number < clusters else (low, middle)
-    nearest = min(seen, key=lambda number: (abs(number - clusters), number))
+    nearest = min(numbers, key=lambda number: (abs(number - clusters), number))
     raise UsageError(
-        f"Leiden finds no {clusters} communities here at any resolution; {nearest} it finds. Try --clusters {nearest}, "
-        "or leave --clusters out."
+        f"Leiden finds no {clusters} communities here at any resolution, but {nearest}. "
+        f"Set `clusters` to {nearest}, or leave it out."
     )
 
 

@@ -1,4 +1,4 @@
-"""Gaussians of one shared covariance: what mclust calls EEE, fitted here by scikit-learn."""
+"""A Gaussian mixture with one shared covariance (mclust's model EEE), fitted by scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _RIDGE = 1e-6
 
 
 def tied_mixture(values: Float[np.ndarray, "n d"], clusters: int, *, seed: int = 0) -> Int[np.ndarray, " n"]:
-    """Return the likeliest component of each row under the best of many fits.
+    """Return the most probable component of each row, under the likeliest of many fits.
 
-    mclust starts once, from its own hierarchical clustering. Here starts are trees by Ward's criterion (of all rows
-    and of subsamples, on the values and on their whitened form) and K-means; the fit of the largest likelihood is
-    taken. Labels will differ from mclust's.
+    Differs from mclust (Scrucca et al. 2016), which starts once, from its own hierarchical clustering. Here starts are
+    trees by Ward's criterion (of all rows and of subsamples, on the values and on their whitened form) and K-means; the
+    fit of the largest likelihood is taken. Labels will differ from mclust's.
 
     Parameters
     ----------
@@ -54,44 +54,44 @@ def tied_mixture(values: Float[np.ndarray, "n d"], clusters: int, *, seed: int =
 
 
 def _starts(values: Array, clusters: int, seed: int) -> list[Array]:
-    """Return first guesses of the labels, each with all ``clusters`` in it."""
+    """Return initial labels, each with all ``clusters`` in it."""
     from sklearn.cluster import KMeans
 
     rng = np.random.default_rng(seed)
     white = _whitened(values)
-    found = [_tree(values, clusters, np.arange(len(values))), _tree(white, clusters, np.arange(len(values)))]
+    starts = [_tree(values, clusters, np.arange(len(values))), _tree(white, clusters, np.arange(len(values)))]
     for start in range(_SUBSAMPLE_STARTS):
         rows = np.sort(rng.permutation(len(values))[: max(_SUBSAMPLE, clusters)])
-        found.append(_tree(white if start % 2 else values, clusters, rows))
+        starts.append(_tree(white if start % 2 else values, clusters, rows))
     for _ in range(_KMEANS_STARTS):
         means = KMeans(clusters, n_init=1, random_state=int(rng.integers(2**31))).fit(values)
-        found.append(np.asarray(means.labels_))
-    return [labels for labels in found if len(np.unique(labels)) == clusters]
+        starts.append(np.asarray(means.labels_))
+    return [labels for labels in starts if len(np.unique(labels)) == clusters]
 
 
 def _tree(values: Array, clusters: int, rows: Array) -> Array:
-    """Cut Ward's tree of some rows and give each other row to the nearest centre."""
+    """Cut Ward's tree of some rows; the other rows belong to the nearest centre."""
     from scipy.spatial import cKDTree
     from sklearn.cluster import AgglomerativeClustering
 
-    own = AgglomerativeClustering(clusters).fit_predict(values[rows])
+    labels = AgglomerativeClustering(clusters).fit_predict(values[rows])
     if len(rows) == len(values):
-        return np.asarray(own)
-    centres = np.stack([values[rows][own == k].mean(axis=0) for k in range(clusters)])
+        return np.asarray(labels)
+    centres = np.stack([values[rows][labels == k].mean(axis=0) for k in range(clusters)])
     return np.asarray(cKDTree(centres).query(values)[1])
 
 
 def _whitened(values: Array) -> Array:
-    """Return the values turned and scaled to unit covariance."""
+    """Return the values rotated and scaled to unit covariance."""
     left, size, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
     return np.asarray(left[:, size > 1e-9 * size[0]] * len(values) ** 0.5)
 
 
 def _moments(values: Array, labels: Array, clusters: int) -> tuple[Array, Array, Array]:
-    """Return the shares and centres of the groups, and the inverse of the covariance within them."""
+    """Return shares and centres of the groups, and the inverse of the covariance within them."""
     share = np.bincount(labels, minlength=clusters) / len(labels)
     means = np.stack([values[labels == k].mean(axis=0) for k in range(clusters)])
-    rest = values - means[labels]
-    covariance = rest.T @ rest / len(values)
+    residuals = values - means[labels]
+    covariance = residuals.T @ residuals / len(values)
     ridge = _RIDGE * max(float(values.var(axis=0).mean()), 1e-12)
     return share, means, np.linalg.inv(covariance + ridge * np.eye(len(covariance)))

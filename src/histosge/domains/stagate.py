@@ -1,4 +1,4 @@
-"""STAGATE (Dong & Zhang 2022): a graph attention auto-encoder, then Gaussians of one covariance."""
+"""STAGATE (Dong & Zhang 2022): a graph attention auto-encoder, then a Gaussian mixture."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from histosge.errors import UsageError
 from histosge.models.deep.training import TrainingConfig
 
 from .base import DomainCard, Runtime, refuse_unusable
-from .full_graph import Whole, embedded
-from .graph import within
+from .full_batch import FullBatchTask, trained_embedding
+from .labels import numbered_by_size
 from .mixture import tied_mixture
-from .reduce import by_size
+from .neighbours import edges_within
 
 if TYPE_CHECKING:
     import torch
@@ -32,20 +32,20 @@ class STAGATE:
     Parameters
     ----------
     radius
-        Of the neighbourhood, in distances between places: 1.1 takes in the six neighbours of a hexagonal lattice.
+        Of the neighbourhood, in distances of neighbours: 1.1 includes the six neighbours of a hexagonal lattice.
     hidden, width
         Of the layers.
     penalty
-        On half the squared weights of the second layer; the published loop penalises no other.
+        On half the squared weights of the second layer, the only one that the published loop penalises.
     learning_rate, epochs
         See :class:`histosge.models.deep.training.TrainingConfig`. The published TensorFlow code takes 500 epochs at
         1e-4.
     axes
         Principal axes of expression that the first layer works on, instead of the genes; 0 takes the genes. Differs
-        from the published code: the same network in turned coordinates, without the axes that hold little but noise,
-        and several times as fast.
+        from the published code: the same network in rotated coordinates, without the axes of little variance, and
+        several times as fast.
     genes
-        Of a measured section.
+        Genes of a measured section that are clustered.
     """
 
     radius: float = 1.1
@@ -71,10 +71,10 @@ class STAGATE:
 
     def __post_init__(self) -> None:
         if not self.radius > 0:
-            raise UsageError(f"`radius` must be positive, got {self.radius}. 1.1 takes in six neighbours.")
+            raise UsageError(f"`radius` must be positive, got {self.radius}. 1.1 includes six neighbours.")
         if self.hidden < 1 or self.width < 1 or self.axes < 0 or self.penalty < 0:
             raise UsageError("`hidden` and `width` must be 1 or more, `axes` and `penalty` 0 or more.")
-        self.training  # noqa: B018  (refuses bad numbers before any work is done)
+        self.training  # noqa: B018  (refuses values that cannot be trained with)
 
     @property
     def training(self) -> TrainingConfig:
@@ -91,10 +91,10 @@ class STAGATE:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`~histosge.domains.base.Method`."""
+        """Return the domain of each location; see :class:`~histosge.domains.base.Method`."""
         refuse_unusable(self.card, values, xy_um, clusters)
-        found = self.embed(values, xy_um, pitch_um=pitch_um, seed=seed, runtime=runtime)
-        return by_size(tied_mixture(found, clusters or 0, seed=seed))
+        embedding = self.embed(values, xy_um, pitch_um=pitch_um, seed=seed, runtime=runtime)
+        return numbered_by_size(tied_mixture(embedding, clusters or 0, seed=seed))
 
     def embed(
         self,
@@ -108,18 +108,18 @@ class STAGATE:
         """Return the embedding, n × ``width``."""
         import torch
 
-        edges = torch.tensor(within(xy_um, self.radius * pitch_um), device=runtime.device)
-        seen = torch.tensor(self._axes(values), dtype=torch.float32, device=runtime.device)
+        edges = torch.tensor(edges_within(xy_um, self.radius * pitch_um), device=runtime.device)
+        inputs = torch.tensor(self._axes(values), dtype=torch.float32, device=runtime.device)
         seed_everything(seed)
-        network = self.network(edges, seen.shape[1])
+        network = self.network(edges, inputs.shape[1])
 
-        def lost() -> torch.Tensor:
-            decay = 0.5 * self.penalty * (network.second**2).sum()
-            total: torch.Tensor = network.residual(seen) + decay
+        def loss() -> torch.Tensor:
+            penalty = 0.5 * self.penalty * (network.second**2).sum()
+            total: torch.Tensor = network.residual(inputs) + penalty
             return total
 
-        task = Whole(network, lost, len(values))
-        return embedded(task, seen, self.training, seed=seed, runtime=runtime)
+        task = FullBatchTask(network, loss, len(values))
+        return trained_embedding(task, inputs, self.training, seed=seed, runtime=runtime)
 
     def network(self, edges: torch.Tensor, genes: int) -> Any:
         """Return the untrained network."""
@@ -128,7 +128,7 @@ class STAGATE:
         return STAGATENetwork(edges, genes, self.hidden, self.width).to(edges.device)
 
     def _axes(self, values: Array) -> Array:
-        """Return the values on their principal axes; not centred, so that it is a turn and no more."""
+        """Return the values on their principal axes; not centred, so that it is a rotation only."""
         if not self.axes or self.axes >= min(values.shape):
             return values
         from sklearn.utils.extmath import randomized_svd

@@ -14,9 +14,10 @@ from histosge.errors import UsageError, refuse_nonpositive
 from histosge.models.deep.training import TrainingConfig
 
 from .base import DomainCard, Runtime, refuse_unusable
-from .full_graph import Whole, embedded
-from .graph import nearest
-from .reduce import by_size, components, standardised
+from .full_batch import FullBatchTask, trained_embedding
+from .labels import numbered_by_size
+from .neighbours import nearest_edges
+from .principal_components import principal_components, standardised
 
 if TYPE_CHECKING:
     import torch
@@ -33,33 +34,33 @@ class STMask:
     Parameters
     ----------
     neighbours
-        Nearest places that tell each place of themselves.
+        Nearest locations that each location averages over.
     inputs
         Principal components of the standardised genes.
     logarithm
         Whether genes are standardised as log1p(CP10k); the published pipeline takes no logarithm.
-    wide, narrow
+    hidden, width
         Of the encoder's layers.
     masked, dropped
-        Shares of places and of edges.
-    relations
-        Weight of the second channel.
+        Shares of locations whose features are masked, and of edges that are dropped.
+    relation_weight
+        Weight of the second channel, which separates dropped edges from random pairs.
     learning_rate, weight_decay, epochs
         See :class:`histosge.models.deep.training.TrainingConfig`. The published script takes 500 epochs.
     components, starts
         Of the embedding that K-means clusters, and its starts.
     genes
-        Of a measured section.
+        Genes of a measured section that are clustered.
     """
 
     neighbours: int = 12
     inputs: int = 200
     logarithm: bool = False
-    wide: int = 512
-    narrow: int = 256
+    hidden: int = 512
+    width: int = 256
     masked: float = 0.2
     dropped: float = 0.2
-    relations: float = 1.3
+    relation_weight: float = 1.3
     learning_rate: float = 1e-3
     weight_decay: float = 2e-4
     epochs: int = 200
@@ -74,12 +75,12 @@ class STMask:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": {"epochs": 500}}
 
     def __post_init__(self) -> None:
-        refuse_nonpositive(self, "neighbours", "inputs", "wide", "narrow", "components", "starts")
+        refuse_nonpositive(self, "neighbours", "inputs", "hidden", "width", "components", "starts")
         if not (0 < self.masked < 1 and 0 < self.dropped < 1):
             raise UsageError(
                 f"`masked` and `dropped` are shares between 0 and 1, got {self.masked}, {self.dropped}."
             )
-        self.training  # noqa: B018  (refuses bad numbers before any work is done)
+        self.training  # noqa: B018  (refuses values that cannot be trained with)
 
     @property
     def training(self) -> TrainingConfig:
@@ -98,12 +99,14 @@ class STMask:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Int[np.ndarray, " n"]:
-        """Return the domain of each place; see :class:`~histosge.domains.base.Method`."""
+        """Return the domain of each location; see :class:`~histosge.domains.base.Method`."""
         from sklearn.cluster import KMeans
 
         refuse_unusable(self.card, values, xy_um, clusters)
-        found = components(self.embed(values, xy_um, seed=seed, runtime=runtime), self.components)
-        return by_size(KMeans(clusters, n_init=self.starts, random_state=seed, **_KMEANS).fit_predict(found))
+        embedding = self.embed(values, xy_um, seed=seed, runtime=runtime)
+        reduced = principal_components(embedding, self.components)
+        clustering = KMeans(clusters, n_init=self.starts, random_state=seed, **_KMEANS)
+        return numbered_by_size(clustering.fit_predict(reduced))
 
     def embed(
         self,
@@ -113,31 +116,34 @@ class STMask:
         seed: int = 0,
         runtime: Runtime = Runtime(),
     ) -> Float[np.ndarray, "n d"]:
-        """Return the embedding, n × ``narrow``."""
+        """Return the embedding, n × ``width``."""
         import torch
 
-        edges = torch.tensor(nearest(xy_um, self.neighbours), device=runtime.device)
-        features = components(standardised(values if self.logarithm else _linear(values)), self.inputs)
-        seen = torch.tensor(features, dtype=torch.float32, device=runtime.device)
+        edges = torch.tensor(nearest_edges(xy_um, self.neighbours), device=runtime.device)
+        features = standardised(values if self.logarithm else _linear(values))
+        features = principal_components(features, self.inputs)
+        inputs = torch.tensor(features, dtype=torch.float32, device=runtime.device)
         seed_everything(seed)
-        network = self.network(edges, seen.shape[1])
+        network = self.network(edges, inputs.shape[1])
 
-        def lost() -> torch.Tensor:
-            told: torch.Tensor = network.features_lost(seen) + self.relations * network.relations_lost(seen)
-            return told
+        def loss() -> torch.Tensor:
+            relations = self.relation_weight * network.relation_loss(inputs)
+            total: torch.Tensor = network.feature_loss(inputs) + relations
+            return total
 
-        return embedded(Whole(network, lost, len(values)), seen, self.training, seed=seed, runtime=runtime)
+        task = FullBatchTask(network, loss, len(values))
+        return trained_embedding(task, inputs, self.training, seed=seed, runtime=runtime)
 
     def network(self, edges: torch.Tensor, inputs: int) -> Any:
         """Return the untrained network."""
         from .networks.stmask import STMaskNetwork
 
-        widths = (self.wide, self.narrow)
+        widths = (self.hidden, self.width)
         return STMaskNetwork(edges, inputs, widths, masked=self.masked, dropped=self.dropped).to(edges.device)
 
 
 def _linear(values: Array) -> Array:
-    """Undo the logarithm; the scale does not matter to what is standardised next."""
+    """Undo the logarithm; standardising makes the scale irrelevant."""
     return np.asarray(np.expm1(values))
 
 

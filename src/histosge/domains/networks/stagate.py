@@ -11,12 +11,12 @@ __all__ = ["STAGATENetwork"]
 
 
 class STAGATENetwork(nn.Module):
-    """Genes → hidden → few → hidden → genes; no biases, one head, one attention for both directions.
+    """Genes → hidden → width → hidden → genes; no biases, one head, one attention for both directions.
 
     Parameters
     ----------
     edges
-        2 × e, ordered by row 1; row 0 is looked at by row 1, each place by itself too.
+        2 × e, ordered by row 1; row 1 attends to row 0, each location to itself too.
     genes, hidden, width
         Of the layers.
     """
@@ -25,36 +25,36 @@ class STAGATENetwork(nn.Module):
         super().__init__()
         self.first = nn.Parameter(nn.init.xavier_uniform_(torch.empty(genes, hidden)))
         self.second = nn.Parameter(nn.init.xavier_uniform_(torch.empty(hidden, width)))
-        self.looking = nn.Parameter(nn.init.xavier_uniform_(torch.empty(hidden, 1)))
-        self.looked_at = nn.Parameter(nn.init.xavier_uniform_(torch.empty(hidden, 1)))
+        self.attending = nn.Parameter(nn.init.xavier_uniform_(torch.empty(hidden, 1)))
+        self.attended = nn.Parameter(nn.init.xavier_uniform_(torch.empty(hidden, 1)))
         self.edges = edges
         self.starts = torch.bincount(edges[1]).cumsum(0).roll(1)
         self.starts[0] = 0
 
     def attention(self, hidden: Tensor) -> Tensor:
-        """Return one weight an edge; those of the edges to one place sum to 1."""
+        """Return one weight an edge; those of the edges to a location sum to 1."""
         source, target = self.edges
-        score = (hidden @ self.looking)[target, 0] + (hidden @ self.looked_at)[source, 0]
+        score = (hidden @ self.attending)[target, 0] + (hidden @ self.attended)[source, 0]
         weight: Tensor = softmax(torch.sigmoid(score), target, num_nodes=len(hidden))
         return weight
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the embedding, n × width."""
         hidden = values @ self.first
-        return elu(self._told(hidden, self.attention(hidden))) @ self.second
+        return elu(self._averaged(hidden, self.attention(hidden))) @ self.second
 
     def residual(self, values: Tensor) -> Tensor:
-        """Return the Frobenius norm of what the auto-encoder does not rebuild of ``values``."""
+        """Return the Frobenius norm of the reconstruction error of ``values``."""
         hidden = values @ self.first
         weight = self.attention(hidden)
-        middle = elu(self._told(hidden, weight)) @ self.second
-        rebuilt = elu(self._told(middle @ self.second.T, weight)) @ self.first.T
-        lost: Tensor = torch.linalg.norm(values - rebuilt)
-        return lost
+        latent = elu(self._averaged(hidden, weight)) @ self.second
+        decoded = elu(self._averaged(latent @ self.second.T, weight)) @ self.first.T
+        residual: Tensor = torch.linalg.norm(values - decoded)
+        return residual
 
-    def _told(self, values: Tensor, weight: Tensor) -> Tensor:
-        """Return the weighted sum of what each place's neighbours hold, without a copy of it for every edge."""
-        told: Tensor = embedding_bag(
+    def _averaged(self, values: Tensor, weight: Tensor) -> Tensor:
+        """Return the weighted mean over the neighbours of each location, without a copy of it for every edge."""
+        averaged: Tensor = embedding_bag(
             self.edges[0], values, self.starts, mode="sum", per_sample_weights=weight
         )
-        return told
+        return averaged

@@ -1,0 +1,72 @@
+"""What domains are found in: expression at locations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from histosge._runtime.types import Array, Float
+from histosge.prediction.prediction import Prediction
+from histosge.section.expression import log_cp10k
+from histosge.section.genes import Genes, select
+from histosge.section.section import Section
+
+__all__ = ["DomainInput"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DomainInput:
+    """Expression at locations.
+
+    Parameters
+    ----------
+    name
+        Of the section, for titles.
+    ids, xy_um
+        Names and positions of the locations.
+    values
+        log1p(CP10k), n × g.
+    description
+        Kind of the values and number of genes.
+    """
+
+    name: str
+    ids: Array
+    xy_um: Float[np.ndarray, "n 2"]
+    values: Float[np.ndarray, "n g"]
+    description: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def measured(cls, section: Section, *, genes: Genes) -> DomainInput:
+        """Return the measured expression of a section.
+
+        Parameters
+        ----------
+        section
+            Measured spots.
+        genes
+            See :func:`histosge.section.genes.select`.
+
+        Examples
+        --------
+        >>> import histosge as hs
+        >>> section = hs.synthetic(columns=6, rows=6, genes=8).section
+        >>> DomainInput.measured(section, genes="all").description
+        'measured, 8 genes'
+        """
+        panel = select(section, genes)
+        values = log_cp10k(section.counts, columns=panel.columns).toarray()
+        spots = section.spots
+        return cls(section.name, spots.ids, spots.xy, values, f"measured, {len(panel)} genes")
+
+    @classmethod
+    def predicted(cls, section: Section, prediction: Prediction) -> DomainInput:
+        """Return the predicted expression of a section, at the locations of the prediction."""
+        points = prediction.locations.points
+        values = np.asarray(prediction.mean, dtype=np.float64)
+        description = f"predicted, {len(prediction.genes)} genes"
+        return cls(section.name, points.ids, points.xy, values, description)
