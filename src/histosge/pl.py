@@ -11,7 +11,7 @@ import numpy as np
 from ._anndata import Measured, section_of
 from ._runtime.types import Array
 from .errors import DataError, UsageError
-from .evaluation.captions import captions, held_out
+from .evaluation.captions import captions, score_genes
 from .figures import domains as pictures
 from .figures import maps
 from .figures.captioned import captioned
@@ -87,9 +87,9 @@ def enhance(
         ]
     for label, prediction in predictions:
         refuse_unknown(genes, prediction.genes, f"the prediction {label}")
-    skill = None if recipe is None else held_out(section, recipe, genes, compute)
+    scores = None if recipe is None else score_genes(section, recipe, genes, compute=compute)
     figure = maps.marker_maps(section, predictions, genes)
-    return captioned(figure, captions(section, predictions, genes, skill))
+    return captioned(figure, captions(section, predictions, genes, scores))
 
 
 def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> Figure:

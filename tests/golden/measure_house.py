@@ -115,10 +115,10 @@ def of_scores(path: Path, label: str, out: Path) -> dict[str, Any]:
     import pandas as pd
 
     from histosge.evaluation.benchmark import benchmark
-    from histosge.evaluation.entry import Entry
     from histosge.evaluation.plan import Plan, SectionSpec
+    from histosge.workflow.recipe import Recipe
 
-    models = (Entry("cokriging"), Entry("cokriging", "positions"))
+    models = (Recipe("cokriging"), Recipe("cokriging", "positions"))
     plan = Plan((SectionSpec(path, label),), models, ("random:0.5",), (0,), ("texture",), GENES)
     benchmark(plan, out)
     frame = pd.read_parquet(out / "scores.parquet")

@@ -190,16 +190,16 @@ def test_separate_pieces_of_tissue_are_a_warning() -> None:
 
 
 def test_numbers_stand_beside_pictures() -> None:
-    """Each panel of ``hs.pl.enhance`` has its Moran's I; with a recipe the held-out correlation and coverage too."""
+    """Each panel of ``hs.pl.enhance`` has its Moran's I; with a recipe the scores at test spots too."""
     recipe = hs.Recipe(model="kriging", genes="all")
     figure = hs.pl.enhance(SECTION, genes=["ZONE1", "FLAT1"], recipe=recipe, upsample=(2,))
     lines = [panel.get_xlabel() for panel in figure.axes[:6]]
-    assert all("90 % interval covers" in lines[k] and "held-out half: r" in lines[k] for k in (0, 3))
+    assert all("90 % interval covers" in lines[k] and "test spots: r" in lines[k] for k in (0, 3))
     assert all("at the spots" in lines[k] for k in (2, 5))
     structured, flat = (float(lines[k].split("r ")[1].split(",")[0]) for k in (0, 3))
     assert -1 < flat < structured < 1
     bare = hs.pl.enhance(SECTION, [("×4", PREDICTION)], ["ZONE1"])
-    assert bare.axes[0].get_xlabel() == "held-out skill: not computed"
+    assert bare.axes[0].get_xlabel() == "test spots: not computed"
     with pytest.raises(UsageError, match="Did you mean ZONE1"):
         hs.pl.enhance(SECTION, [("×4", PREDICTION)], ["ZONE_1"])
     few = hs.Recipe(model="kriging", genes="hvg:3")

@@ -26,7 +26,7 @@ def benchmark(
     out: Out = Path("histosge-benchmark"),
 ) -> None:
     """Run a plan of sections × splits × encoders × models × seeds; what is done already is not done again."""
-    from histosge.evaluation.plan import Plan
+    from histosge.evaluation.plan_file import read_plan
 
     compute = compute_options.compute(weights, progress)
-    run_plan(Plan.read(plan), out, compute, jobs, as_json=reply_options.json)
+    run_plan(read_plan(plan), out, compute, jobs, as_json=reply_options.json)

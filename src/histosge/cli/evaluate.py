@@ -58,20 +58,19 @@ def evaluate(
     out: Out = Path("histosge-scores"),
 ) -> None:
     """Score models at test spots, beside the baselines, with an audit of every fit."""
+    from histosge.evaluation.evaluate import seeds_of
     from histosge.evaluation.plan import Plan, SectionSpec
 
     if len(sections) > 1 and (image is not None or mpp is not None):
         raise UsageError("`image` and `mpp` belong to one section; for several, write a plan.")
-    if seeds < 1:
-        raise UsageError(f"`seeds` must be 1 or more, got {seeds}.")
     plan = Plan(
         tuple(
             SectionSpec(path, _name(path, sections), image, mpp, patient)
             for path, patient in zip(sections, _patients(patients, len(sections)), strict=True)
         ),
-        _entries(models, presets, assignments(set_)),
+        _recipes(models, presets, assignments(set_)),
         (split,),
-        tuple(range(seeds)),
+        seeds_of(seeds),
         words(encoder),
         genes,
         auxiliary=auxiliary,
@@ -80,13 +79,13 @@ def evaluate(
 
 
 def _name(path: Path, sections: list[Path]) -> str:
-    """Return a name that tells folders of one name (`outs`) apart; nothing where the section's own will do."""
-    alike = [other for other in sections if other.resolve().name == path.resolve().name]
-    return "/".join(path.resolve().parts[-2:]) if len(alike) > 1 else ""
+    """Return a name that distinguishes folders of one name (`outs`); empty where the section's own name does."""
+    same_name = [other for other in sections if other.resolve().name == path.resolve().name]
+    return "/".join(path.resolve().parts[-2:]) if len(same_name) > 1 else ""
 
 
 def _patients(text: str | None, number: int) -> tuple[str, ...]:
-    """Return the patient of each section, empty where no patients are named."""
+    """Return the patient of each section; empty names where none are given."""
     if text is None:
         return ("",) * number
     patients = words(text)
@@ -97,26 +96,26 @@ def _patients(text: str | None, number: int) -> tuple[str, ...]:
     return patients
 
 
-def _entries(models: str, presets: str | None, options: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the configured models: each in the requested presets it has, with the options it has."""
+def _recipes(models: str, presets: str | None, options: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the models in each preset that they have, each with those of the options that it has."""
     from dataclasses import fields
 
-    from histosge.evaluation.entry import Entry
     from histosge.models import MODELS
     from histosge.models import presets as presets_of
+    from histosge.workflow.recipe import Recipe
 
-    entries = []
+    recipes = []
     used: set[str] = set()
     requested = words(presets or "")
     for word in words(models):
-        plain = Entry.parse(word)
+        plain = Recipe.parse(word)
         names = {item.name for item in fields(MODELS[plain.model])}
         own = {name: value for name, value in options.items() if name in names}
         used |= set(own)
         chosen = () if plain.preset else tuple(name for name in requested if name in presets_of(plain.model))
-        entries += [Entry(plain.model, preset, own) for preset in (chosen or (plain.preset,))]
-    if strange := [name for name in requested if name not in {entry.preset for entry in entries}]:
-        raise UsageError(f"None of the models, as they are asked for, has a preset '{strange[0]}'.")
-    if lost := set(options) - used:
-        raise UsageError(f"None of the models has an option '{min(lost)}'.")
-    return tuple(entries)
+        recipes += [Recipe(plain.model, preset, own) for preset in (chosen or (plain.preset,))]
+    if unknown := [name for name in requested if name not in {recipe.preset for recipe in recipes}]:
+        raise UsageError(f"None of the models, as they are asked for, has a preset '{unknown[0]}'.")
+    if unused := set(options) - used:
+        raise UsageError(f"None of the models has an option '{min(unused)}'.")
+    return tuple(recipes)

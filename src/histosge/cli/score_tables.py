@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .screen import print_result, print_table
+
+if TYPE_CHECKING:
+    from histosge.evaluation.plan import Plan
+    from histosge.workflow.compute import Compute
 
 __all__ = ["run_plan"]
 
 
-def run_plan(plan: Any, out: Path, compute: Any, jobs: int, *, as_json: bool) -> None:
+def run_plan(plan: Plan, out: Path, compute: Compute, jobs: int, *, as_json: bool) -> None:
     """Run a plan and print its scores, as JSON or as tables."""
     from histosge.evaluation.benchmark import benchmark as run
-    from histosge.evaluation.tables import COLUMNS, NOTES, ON_SCREEN, further, rows
+    from histosge.evaluation.tables import EXPLANATIONS, SCREEN_COLUMNS, table_rows
 
-    content = run(plan, out, compute, jobs=jobs)
+    result = run(plan, out, compute=compute, jobs=jobs)
     if as_json:
-        print_result(content, as_json=True, lines=())
+        files = [str(path.relative_to(out)) for path in result.files]
+        record = {**result.as_dict(), "costs": result.costs(), "files": files}
+        print_result(record, as_json=True, lines=())
         return
-    for section, split in dict.fromkeys((row["section"], row["split"]) for row in content["rows"]):
-        short = [COLUMNS.index(name) for name in ON_SCREEN]
-        cells = [tuple(row[column] for column in short) for row in rows(content, section, split)]
-        print_table(f"{section}, {split}", ON_SCREEN, cells)
-    for page, _ in further(content):
-        print_table(page.title, page.header, page.lines)
-    messages = dict.fromkeys([*NOTES, *(message for _, message in further(content))])
-    passed_over = [f"{row['model']}: {row['passed_over']}" for row in content["passed_over"]]
-    files = [str(out / name) for name in content["files"]]
-    print_result({}, as_json=False, lines=[*dict.fromkeys(passed_over), *messages, *files])
+    for section, split in dict.fromkeys((row.section, row.split) for row in result.rows):
+        rows = table_rows(result, section, split, columns=SCREEN_COLUMNS)
+        print_table(f"{section}, {split}", SCREEN_COLUMNS, rows)
+    skipped = dict.fromkeys(f"{trial.model} was skipped. {trial.skipped}" for trial in result.skipped)
+    print_result({}, as_json=False, lines=[*skipped, *EXPLANATIONS, *map(str, result.files)])

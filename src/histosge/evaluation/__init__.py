@@ -1,1 +1,1 @@
-"""Judging models: on spots that nothing fitted has seen, by one protocol, with an audit of every run."""
+"""Evaluation of models at spots that no fitted step has used, with an audit of every fit."""

@@ -1,8 +1,7 @@
-"""The leakage auditor: nothing fitted may have seen a removed spot.
+"""The audit: no fitted step may depend on the test spots.
 
-Reading code does not find leaks; changing what must not matter does. The auditor replaces what was measured and what
-is seen at the removed spots by something else, and repeats every step of fitting. What comes out must be the same to
-the last bit. What has changed has seen them.
+The audit changes what must not matter: it replaces the counts and the images of the test spots, and repeats every step
+of the fit. The results must be equal to the last bit. A step whose result changes has read the test spots.
 """
 
 from __future__ import annotations
@@ -27,30 +26,30 @@ from .study import Pipeline, Study
 
 __all__ = ["Leak", "audit", "counterfactual"]
 
-# enough to fit something; leaks do not depend on how much, and networks take their time
-_REHEARSED, _REHEARSED_NETWORK = 48, 16
-# places that both fits are asked for
-_ASKED = 4
-# two spots with the same counts of this many molecules, of this many genes, are one spot
-_FEW_COUNTS, _FEW_GENES = 50, 5
-# nearer than this is the same place, µm
-_SAME_UM = 1.0
+# spots of the two short fits: a leak does not depend on their number, and networks are slow
+_SPOTS, _SPOTS_OF_NETWORKS = 48, 16
+# locations that both short fits predict
+_PREDICTED = 4
+# two spots with equal counts of this many molecules, of this many genes, are one spot
+_MINIMUM_COUNTS, _MINIMUM_GENES = 50, 5
+# two spots nearer than this have the same position, µm
+_SAME_POSITION_UM = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Something that saw what it must not.
+    """A step that depends on the test spots.
 
     Parameters
     ----------
     step
         ``"gene panel"``, ``"expression"``, ``"features"``, ``"fit"``, ``"duplicated spot"`` or ``"patient"``.
-    sentence
-        What happened and what to do.
+    message
+        What was found and what to do.
     """
 
     step: str
-    sentence: str
+    message: str
 
 
 def audit(
@@ -58,166 +57,182 @@ def audit(
     model: Model,
     inputs: Inputs,
     *,
-    pipeline: Pipeline,
+    pipeline: Pipeline = Pipeline.standard(),
     panel: GenePanel | None = None,
     patients: tuple[str, ...] = (),
 ) -> tuple[Leak, ...]:
-    """Return the leaks of a study; none if it is honest.
+    """Return the leaks of a study; empty where no fitted step depends on the test spots.
 
     Parameters
     ----------
     study
-        What is asked.
+        Training and test spots.
     model
-        What is fitted; networks are fitted for one epoch, to a few spots.
+        The model. It is fitted to a few spots, a network for one epoch.
     inputs
-        What is seen at all spots.
+        Inputs at all spots, as :func:`~histosge.evaluation.study.encode_study` returns them.
     pipeline
-        The steps of fitting.
+        The steps to check.
     panel
         The genes, where they are chosen already.
     patients
-        Whom the target and then each sibling come from, where patients must differ.
+        Patients of the target and of each auxiliary section, where they must differ.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> from histosge.evaluation.study import Study, encode_study
+    >>> study = Study.of(hs.synthetic(columns=10, rows=10, genes=12).section, genes="all")
+    >>> recipe = hs.Recipe("ridge")
+    >>> audit(study, recipe.build(), encode_study(study, recipe))
+    ()
     """
-    leaks = [*_repeated(study), *_related(patients)]
-    panel = pipeline.choose(study) if panel is None else panel
-    other, other_panel = _otherwise(study, pipeline)
-    if not np.array_equal(panel.names, other_panel.names):
-        sentence = (
-            "The gene panel depends on removed spots. Choose genes on retained spots: hvg_scope='retained'."
+    leaks = [*_duplicated_spots(study), *_related_patients(patients)]
+    panel = pipeline.choose_genes(study) if panel is None else panel
+    changed_study, changed_panel = _changed(study, pipeline)
+    if not np.array_equal(panel.names, changed_panel.names):
+        message = (
+            "The gene panel depends on test spots. Choose genes on training spots: hvg_scope='training'."
         )
-        leaks.append(Leak("gene panel", sentence))
-    samples = pipeline.gather(study, panel, inputs)
-    changed = pipeline.gather(other, panel, _elsewhere(inputs, study.test))
-    leaks += _differing(samples, changed)
-    short = _rehearsal(model)
-    number = _REHEARSED if short is model else _REHEARSED_NETWORK
-    rows = np.unique(np.linspace(0, len(samples) - 1, number).round().astype(int))
-    # places that the short fit has not seen, where there are any
-    others = np.setdiff1d(np.arange(len(samples)), rows)
-    asked = samples.inputs.take((others if len(others) else rows)[:_ASKED])
-    # from one and the same samples: what still differs has reached around them. One fit after the other, as two large
-    # networks need not be in memory at once
-    learnt, again = (
-        _content(pipeline.learn(each, short, samples.take(rows), Runtime()), asked) for each in (study, other)
-    )
-    if learnt != again:
-        sentence = (
-            f"What '{model.card.name}' learns depends on removed spots although it is not given them: look at early "
-            "stopping, hyper-parameters and graphs."
+        leaks.append(Leak("gene panel", message))
+    samples = pipeline.gather_samples(study, panel, inputs)
+    changed_inputs = _with_other_images(inputs, study.test)
+    changed_samples = pipeline.gather_samples(changed_study, panel, changed_inputs)
+    leaks += _differences(samples, changed_samples)
+    # both fits get the same samples: a difference has reached the model around them
+    if _fit_differs((study, changed_study), model, samples, pipeline):
+        message = (
+            f"The fit of '{model.card.name}' depends on test spots although they are not among its samples. Check "
+            "early stopping, hyper-parameters and graphs."
         )
-        leaks.append(Leak("fit", sentence))
+        leaks.append(Leak("fit", message))
     return tuple(leaks)
 
 
 def counterfactual(study: Study) -> Study:
-    """Return the study with other counts at the removed spots: of other genes, and one molecule more each."""
+    """Return the study with other counts at the test spots: genes permuted, and one molecule more per spot."""
     counts, test = sparse.csr_matrix(study.target.counts), study.test
     rng = np.random.default_rng(0)
-    kept = np.setdiff1d(np.arange(counts.shape[0]), test)
-    where = (np.arange(len(test)), rng.integers(0, counts.shape[1], len(test)))
-    more = sparse.csr_matrix((np.ones(len(test)), where), shape=(len(test), counts.shape[1]))
-    other = counts[test][:, rng.permutation(counts.shape[1])] + more
-    order = np.argsort(np.concatenate([kept, test]))
-    mixed = sparse.csr_matrix(sparse.vstack([counts[kept], other]), dtype=counts.dtype)[order]
-    return replace(study, target=replace(study.target, counts=mixed))
+    others = np.setdiff1d(np.arange(counts.shape[0]), test)
+    entries = (np.arange(len(test)), rng.integers(0, counts.shape[1], len(test)))
+    molecule = sparse.csr_matrix((np.ones(len(test)), entries), shape=(len(test), counts.shape[1]))
+    changed = counts[test][:, rng.permutation(counts.shape[1])] + molecule
+    order = np.argsort(np.concatenate([others, test]))
+    joined = sparse.csr_matrix(sparse.vstack([counts[others], changed]), dtype=counts.dtype)[order]
+    return replace(study, target=replace(study.target, counts=joined))
 
 
 @lru_cache(maxsize=4)
-def _otherwise(study: Study, pipeline: Pipeline) -> tuple[Study, GenePanel]:
-    """Return the counterfactual study and the genes chosen in it; many models ask the same."""
-    other = counterfactual(study)
-    return other, pipeline.choose(other)
+def _changed(study: Study, pipeline: Pipeline) -> tuple[Study, GenePanel]:
+    """Return the counterfactual study and the genes chosen in it, computed once for all models."""
+    changed = counterfactual(study)
+    return changed, pipeline.choose_genes(changed)
 
 
-def _elsewhere(inputs: Inputs, test: Array) -> Inputs:
-    """Return the inputs with something else to see at the removed spots."""
-    found: dict[str, Any] = {}
+def _with_other_images(inputs: Inputs, test: Array) -> Inputs:
+    """Return the inputs with other image features, colours and patches at the test spots."""
+    changed: dict[str, Any] = {}
     for name in ("features", "colour"):
         part = getattr(inputs, name)
         if part is not None:
             values = np.array(part[np.arange(len(inputs))])
             values[test] = 2 * np.roll(values[test], 1, axis=0) + 1
-            found[name] = values
+            changed[name] = values
     if isinstance(inputs.patches, PatchSource):
         xy_um = np.array(inputs.patches.xy_um)
         xy_um[test] = np.roll(xy_um[test], 1, axis=0)
-        found["patches"] = replace(inputs.patches, xy_um=xy_um)
-    return replace(inputs, **found)
+        changed["patches"] = replace(inputs.patches, xy_um=xy_um)
+    return replace(inputs, **changed)
 
 
-def _differing(samples: Samples, changed: Samples) -> list[Leak]:
-    """Compare what is given to the model."""
+def _differences(samples: Samples, changed: Samples) -> list[Leak]:
+    """Return a leak for each part of the samples that depends on the test spots."""
     leaks = []
     if not (
         np.array_equal(samples.expression, changed.expression)
         and np.array_equal(samples.depth, changed.depth)
     ):
-        sentence = (
-            "The expression fitted depends on removed spots. Normalise and scale on retained spots only."
-        )
-        leaks.append(Leak("expression", sentence))
+        message = "The fitted expression depends on test spots. Normalise and scale on training spots alone."
+        leaks.append(Leak("expression", message))
     for name in ("features", "colour"):
-        one, two = getattr(samples.inputs, name), getattr(changed.inputs, name)
-        if one is not None and not np.array_equal(one[:], two[:]):
-            sentence = (
-                f"The {name} fitted depend on removed spots. Learn scales and principal components from retained "
-                "spots only."
+        values, changed_values = getattr(samples.inputs, name), getattr(changed.inputs, name)
+        if values is not None and not np.array_equal(values[:], changed_values[:]):
+            message = (
+                f"The fitted {name} depend on test spots. Compute scales and principal components on training spots "
+                "alone."
             )
-            leaks.append(Leak("features", sentence))
+            leaks.append(Leak("features", message))
     return leaks
 
 
-def _rehearsal(model: Model) -> Model:
-    """Return the model with a short course."""
+def _fit_differs(studies: tuple[Study, Study], model: Model, samples: Samples, pipeline: Pipeline) -> bool:
+    """Return whether the fit to a few of the samples differs between two studies."""
+    short = _shortened(model)
+    number = _SPOTS if short is model else _SPOTS_OF_NETWORKS
+    rows = np.unique(np.linspace(0, len(samples) - 1, number).round().astype(int))
+    # locations that the short fits were not given, where there are any
+    others = np.setdiff1d(np.arange(len(samples)), rows)
+    locations = samples.inputs.take((others if len(others) else rows)[:_PREDICTED])
+    few = samples.take(rows)
+    # one fit after the other, so that two large networks are not in memory at once
+    first, second = (
+        _content(pipeline.fit_model(study, short, few, Runtime()), locations) for study in studies
+    )
+    return first != second
+
+
+def _shortened(model: Model) -> Model:
+    """Return the model with one epoch of training, where it has epochs."""
     names = {field.name for field in fields(model)}  # type: ignore[arg-type]
     return replace(model, epochs=1) if "epochs" in names else model  # type: ignore[type-var]
 
 
-def _content(predictor: Predictor, asked: Inputs) -> str:
-    """Return a hash of what was learnt, and of what is answered: hyper-parameters show in answers alone."""
-    return fingerprint(dict(predictor.arrays()), dict(predictor.summary()), predict(predictor, asked).mean)
+def _content(predictor: Predictor, locations: Inputs) -> str:
+    """Return a hash of what a predictor stores and predicts: hyper-parameters show in predictions alone."""
+    prediction = predict(predictor, locations).mean
+    return fingerprint(dict(predictor.arrays()), dict(predictor.summary()), prediction)
 
 
 @lru_cache(maxsize=4)
-def _repeated(study: Study) -> tuple[Leak, ...]:
-    """Find spots that are both fitted and scored: at one place, or with the same counts."""
+def _duplicated_spots(study: Study) -> tuple[Leak, ...]:
+    """Find spots that are both fitted and scored: at the same position, or with the same counts."""
     from scipy.spatial import cKDTree
 
-    target = study.target
-    leaks = []
+    target, pool = study.target, study.pool
+    messages = []
     if len(study.training):
-        near = cKDTree(target.spots.xy[study.training]).query(target.spots.xy[study.test])[0]
-        if number := int((near < _SAME_UM).sum()):
-            leaks.append(f"{number} removed spots lie where a retained one lies")
-    # sections of one tissue may come with other genes, in another order: what they share is compared
-    pool = study.pool
-    spots = [study.training, *(np.arange(len(auxiliary_section)) for auxiliary_section in pool.auxiliary)]
+        distance = cKDTree(target.spots.xy[study.training]).query(target.spots.xy[study.test])[0]
+        if number := int((distance < _SAME_POSITION_UM).sum()):
+            messages.append(f"{number} test spots have the position of a training spot")
+    # sections of one tissue may come with other genes, in another order: the genes in common are compared
+    spots = [study.training, *(np.arange(len(section)) for section in study.auxiliary)]
     fitted = zip(pool.sections, pool.columns, spots, strict=True)
-    known = {key for section, columns, rows in fitted for key in _row_keys(section, columns, rows)}
-    if number := sum(key in known for key in _row_keys(target, pool.columns[0], study.test)):
-        leaks.append(f"{number} removed spots have the very counts of a spot that is fitted")
-    return tuple(Leak("duplicated spot", f"{words}. Remove duplicates before splitting.") for words in leaks)
+    hashes = {key for section, columns, rows in fitted for key in _count_hashes(section, columns, rows)}
+    test_hashes = _count_hashes(target, pool.columns[0], study.test)
+    if number := sum(key in hashes for key in test_hashes):
+        messages.append(f"{number} test spots have the same counts as a spot that is fitted")
+    return tuple(Leak("duplicated spot", f"{text}. Remove duplicates before splitting.") for text in messages)
 
 
-def _row_keys(section: Section, columns: Array, rows: Array) -> list[str]:
-    """Return a hash of the counts of some genes in each spot that has enough of them."""
+def _count_hashes(section: Section, columns: Array, rows: Array) -> list[str]:
+    """Return a hash of the counts of some genes for each spot that has enough of them."""
     counts = sparse.csr_matrix(section.counts[rows])[:, columns].tocsr()
     counts.eliminate_zeros()
     counts.sort_indices()
-    found = []
+    hashes = []
     for start, end in pairwise(counts.indptr):
         values, genes = counts.data[start:end], counts.indices[start:end]
-        if values.sum() >= _FEW_COUNTS and len(genes) >= _FEW_GENES:
-            found.append(fingerprint(genes.astype(np.int64), values.astype(np.float64)))
-    return found
+        if values.sum() >= _MINIMUM_COUNTS and len(genes) >= _MINIMUM_GENES:
+            hashes.append(fingerprint(genes.astype(np.int64), values.astype(np.float64)))
+    return hashes
 
 
-def _related(patients: tuple[str, ...]) -> list[Leak]:
-    written = [name.strip().casefold() for name in patients]
-    if not written or written[0] not in written[1:]:
+def _related_patients(patients: tuple[str, ...]) -> list[Leak]:
+    """Find whether the patient of the target is among those of the fitted sections, in whatever spelling."""
+    names = [name.strip().casefold() for name in patients]
+    if not names or names[0] not in names[1:]:
         return []
-    sentence = (
+    message = (
         f"Patient '{patients[0]}' is scored, and other sections of it are fitted. Fit other patients only."
     )
-    return [Leak("patient", sentence)]
+    return [Leak("patient", message)]

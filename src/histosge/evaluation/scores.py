@@ -1,9 +1,9 @@
-"""Scores: one tidy table, and the summary of it that people read."""
+"""Scores: one tidy table of every gene, and its summary by model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,39 +12,81 @@ from histosge._runtime.types import Array
 from histosge.metrics import METRICS, SETS, Comparison
 from histosge.metrics.skill import skill_score
 
-from .entry import REFERENCE
+from .baselines import REFERENCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "KEYS", "row_name", "score", "summary", "tidy"]
+__all__ = ["COLUMNS", "KEYS", "ScoreRow", "score", "summary", "tidy"]
 
 COLUMNS = ("section", "split", "set", "model", "preset", "encoder", "seed", "gene", "metric", "value")
-# what makes a row of a table, before seeds are averaged
+# columns that identify a row of the summary; seeds are averaged
 KEYS = ("section", "split", "model", "preset", "encoder", "set")
 _TOP = 50
-_STRATA = ("low", "middle", "high")
+_TERCILES = ("low", "middle", "high")
 
 
-def score(case: Comparison, rows: Mapping[str, Array]) -> dict[tuple[str, str], Array]:
-    """Return (set, metric) → one value a gene.
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """Scores of one model on one section, split and score set: means over genes, then over seeds.
 
     Parameters
     ----------
-    case
-        Truth and prediction at all spots.
-    rows
-        The spots of each score set; empty sets are left out.
+    section, split, model, preset, encoder, set
+        What was scored, and on which spots: ``"test"``, ``"training"`` or ``"pooled"``.
+    seeds
+        Number of seeds.
+    values
+        By metric; ``…_sd`` is the standard deviation over seeds. ``None`` where a score is undefined.
+
+        ``pcc`` counts undefined correlations as 0, ``pcc_defined`` drops them as the paper does, and
+        ``pcc_undefined`` is their fraction. ``skill`` is the skill score against kriging on the same spots,
+        ``ceiling`` the noise ceiling, ``of_ceiling`` the fraction of it that the correlation reaches, and ``pcc_low``,
+        ``pcc_middle``, ``pcc_high`` the correlation in terciles of genes by expression.
     """
-    found: dict[tuple[str, str], Array] = {}
+
+    section: str
+    split: str
+    model: str
+    preset: str
+    encoder: str
+    set: str
+    seeds: int
+    values: Mapping[str, float | None]
+
+    def __getitem__(self, metric: str) -> float | None:
+        """Return the score by a metric; ``None`` where it is undefined or was not computed."""
+        return self.values.get(metric)
+
+    @property
+    def system(self) -> tuple[str, str, str]:
+        """Model, preset and encoder."""
+        return self.model, self.preset, self.encoder
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return labels and scores as one flat mapping."""
+        return {name: getattr(self, name) for name in (*KEYS, "seeds")} | dict(self.values)
+
+
+def score(comparison: Comparison, sets: Mapping[str, Array]) -> dict[tuple[str, str], Array]:
+    """Return one value per gene for each (score set, metric).
+
+    Parameters
+    ----------
+    comparison
+        Truth and prediction at all spots.
+    sets
+        The rows of each score set; empty sets are left out.
+    """
+    values: dict[tuple[str, str], Array] = {}
     for name in SETS:
-        if not len(rows[name]):
+        if not len(sets[name]):
             continue
-        part = _part(case, rows[name])
+        part = _rows_of(comparison, sets[name])
         for metric in METRICS.values():
-            if name in metric.card.sets and (values := metric.compute(part)) is not None:
-                found[name, metric.card.name] = values
-    return found
+            if name in metric.card.sets and (column := metric.compute(part)) is not None:
+                values[name, metric.card.name] = column
+    return values
 
 
 def tidy(values: Mapping[tuple[str, str], Array], genes: Array, labels: Mapping[str, Any]) -> pd.DataFrame:
@@ -59,71 +101,48 @@ def tidy(values: Mapping[tuple[str, str], Array], genes: Array, labels: Mapping[
     return frame[list(COLUMNS)]
 
 
-def summary(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one record per section, split, model, encoder and set: means over genes, then over seeds.
-
-    ``pcc`` counts undefined correlations as 0; ``pcc_defined`` drops them, as the paper does; ``pcc_undefined`` is
-    their share. ``skill`` compares with kriging on the same spots; ``ceiling`` is the share of what noise allows.
-    """
-    records = []
+def summary(frame: pd.DataFrame) -> tuple[ScoreRow, ...]:
+    """Return one row per section, split, model, encoder and score set of the tidy table."""
+    rows = []
     context = _Context.of(frame)
     for key, group in frame[frame["model"] != ""].groupby(list(KEYS), sort=False, observed=True):
         labels = dict(zip(KEYS, key, strict=True))
         seeds = [context.of_seed(labels, seed, part) for seed, part in group.groupby("seed")]
-        records.append({**labels, "seeds": len(seeds), **_over_seeds(seeds)})
-    return records
+        rows.append(ScoreRow(**labels, seeds=len(seeds), values=_over_seeds(seeds)))
+    return tuple(rows)
 
 
-def row_name(key: tuple[str, str, str], remarks: Mapping[str, str]) -> str:
-    """Return model, preset, encoder, and what every table must say of it, such as that its network began at random.
-
-    Parameters
-    ----------
-    key
-        Model, preset, encoder.
-    remarks
-        What must be said, by model and preset.
-    """
-    model, preset, encoder = key
-    remark = remarks.get(f"{model} {preset}".strip(), "")
-    words = [word for word in (preset, encoder if encoder != "texture" else "", remark) if word]
-    return f"{model} ({', '.join(words)})" if words else model
+def _rows_of(comparison: Comparison, rows: Array) -> Comparison:
+    arrays = {name: getattr(comparison, name) for name in Comparison.__dataclass_fields__}
+    return replace(comparison, **{name: array[rows] for name, array in arrays.items() if array is not None})
 
 
-def _part(case: Comparison, rows: Array) -> Comparison:
-    found: dict[str, Any] = {}
-    for name in Comparison.__dataclass_fields__:
-        part = getattr(case, name)
-        found[name] = None if part is None else part[rows]
-    return Comparison(**found)
-
-
-def _over_seeds(seeds: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Return mean and standard deviation over seeds of each number."""
+def _over_seeds(seeds: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
+    """Return mean and standard deviation over seeds of each score."""
     names = list(dict.fromkeys(name for seed in seeds for name in seed))
-    found: dict[str, Any] = {}
+    scores: dict[str, float | None] = {}
     for name in names:
         values = np.array([seed.get(name, np.nan) for seed in seeds])
         values = values[np.isfinite(values)]
-        found[name] = float(values.mean()) if len(values) else None
+        scores[name] = float(values.mean()) if len(values) else None
         if len(values) > 1:
-            found[f"{name}_sd"] = float(values.std(ddof=1))
-    return found
+            scores[f"{name}_sd"] = float(values.std(ddof=1))
+    return scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Context:
-    """What a row is compared with: the reference's errors, ceilings and expression, by section, split and seed."""
+    """Errors of kriging, and noise ceiling and expression of genes, by section, split and seed."""
 
-    errors: Mapping[tuple[Any, ...], pd.Series[float]]
+    kriging_mse: Mapping[tuple[Any, ...], pd.Series[float]]
     genes: Mapping[tuple[Any, ...], pd.DataFrame]
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> _Context:
-        known = (frame["model"] == REFERENCE.model) & (frame["preset"] == REFERENCE.variant)
-        errors = frame[known & (frame["metric"] == "mse")]
+        reference = (frame["model"] == REFERENCE.model) & (frame["preset"] == REFERENCE.variant)
+        errors = frame[reference & (frame["metric"] == "mse")]
         by = ["section", "split", "seed"]
-        about = frame[frame["model"] == ""]
+        statistics = frame[frame["model"] == ""]
         return cls(
             {
                 key: part.set_index("gene")["value"]
@@ -131,50 +150,58 @@ class _Context:
             },
             {
                 key: part.pivot(index="gene", columns="metric", values="value")
-                for key, part in about.groupby(by, observed=True)
+                for key, part in statistics.groupby(by, observed=True)
             },
         )
 
     def of_seed(self, labels: Mapping[str, Any], seed: int, part: pd.DataFrame) -> dict[str, float]:
-        """Return the numbers of one seed."""
+        """Return the scores of one seed."""
         table = part.pivot(index="gene", columns="metric", values="value")
         key = (labels["section"], labels["split"], seed)
-        found = {str(name): float(table[name].mean()) for name in table.columns if name != "pcc"}
+        scores = {str(name): float(table[name].mean()) for name in table.columns if name != "pcc"}
         if "pcc" in table:
-            found = _correlation(table["pcc"].to_numpy()) | found
+            scores = _correlations(table["pcc"].to_numpy()) | scores
             if key in self.genes:
-                found |= self._explained(table["pcc"], self.genes[key])
-        if "mse" in table and (*key, labels["set"]) in self.errors:
-            errors = self.errors[*key, labels["set"]].reindex(table.index).to_numpy()
-            gained = skill_score(table["mse"].to_numpy(), errors)
-            found |= {"skill": float(np.nanmean(gained)), "skill_positive": float((gained > 0).mean())}
-            found["skill_median"] = float(np.nanmedian(gained))
-        return found
-
-    @staticmethod
-    def _explained(pcc: pd.Series[float], about: pd.DataFrame) -> dict[str, float]:
-        """Return the share of the ceiling reached, and correlation by thirds of expression."""
-        about = about.reindex(pcc.index)
-        counted = np.nan_to_num(pcc.to_numpy())
-        ceiling = about["ceiling"].to_numpy()
-        found = {"ceiling": float(ceiling.mean())}
-        found["of_ceiling"] = float(counted.sum() / max(ceiling.sum(), 1e-9))
-        rank = about["expression"].rank(method="first").to_numpy() - 1
-        third = np.minimum((3 * rank / len(rank)).astype(int), 2)
-        for index, word in enumerate(_STRATA):
-            if (third == index).any():
-                found[f"pcc_{word}"] = float(counted[third == index].mean())
-        return found
+                scores |= _against_ceiling(table["pcc"], self.genes[key])
+        if "mse" in table and (*key, labels["set"]) in self.kriging_mse:
+            reference = self.kriging_mse[*key, labels["set"]].reindex(table.index).to_numpy()
+            scores |= _skill(table["mse"].to_numpy(), reference)
+        return scores
 
 
-def _correlation(pcc: Array) -> dict[str, float]:
-    """Return the summaries of a column of correlations, some of them undefined."""
-    counted = np.nan_to_num(pcc)
+def _correlations(pcc: Array) -> dict[str, float]:
+    """Return the summaries of correlations of genes, some of which are undefined."""
+    with_zeros = np.nan_to_num(pcc)
     defined = pcc[np.isfinite(pcc)]
     return {
-        "pcc": float(counted.mean()),
-        "pcc_median": float(np.median(counted)),
-        "pcc_top50": float(np.sort(counted)[-_TOP:].mean()),
+        "pcc": float(with_zeros.mean()),
+        "pcc_median": float(np.median(with_zeros)),
+        "pcc_top50": float(np.sort(with_zeros)[-_TOP:].mean()),
         "pcc_defined": float(defined.mean()) if len(defined) else np.nan,
         "pcc_undefined": float(np.isnan(pcc).mean()),
+    }
+
+
+def _against_ceiling(pcc: pd.Series[float], statistics: pd.DataFrame) -> dict[str, float]:
+    """Return the fraction of the noise ceiling that is reached, and correlations by tercile of expression."""
+    statistics = statistics.reindex(pcc.index)
+    with_zeros = np.nan_to_num(pcc.to_numpy())
+    ceiling = statistics["ceiling"].to_numpy()
+    scores = {"ceiling": float(ceiling.mean())}
+    scores["of_ceiling"] = float(with_zeros.sum() / max(ceiling.sum(), 1e-9))
+    rank = statistics["expression"].rank(method="first").to_numpy() - 1
+    tercile = np.minimum((3 * rank / len(rank)).astype(int), 2)
+    for index, name in enumerate(_TERCILES):
+        if (tercile == index).any():
+            scores[f"pcc_{name}"] = float(with_zeros[tercile == index].mean())
+    return scores
+
+
+def _skill(mse: Array, kriging_mse: Array) -> dict[str, float]:
+    """Return mean and median of the skill score over genes, and the fraction of genes that gain over kriging."""
+    skill = skill_score(mse, kriging_mse)
+    return {
+        "skill": float(np.nanmean(skill)),
+        "skill_positive": float((skill > 0).mean()),
+        "skill_median": float(np.nanmedian(skill)),
     }

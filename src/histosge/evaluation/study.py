@@ -1,4 +1,4 @@
-"""One question put to models: fit these spots, answer for those."""
+"""A study: the spots of a section that are fitted, those that are scored, and the steps of a fit."""
 
 from __future__ import annotations
 
@@ -10,39 +10,48 @@ import numpy as np
 from scipy import sparse
 
 from histosge._runtime.types import Int
-from histosge.encoders.base import Encoder
 from histosge.models.base import Model, Predictor, Runtime
+from histosge.section import splits
 from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.multi_section import Pool
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
-from histosge.workflow.encode import encode_spots
+from histosge.workflow.encode import encode_spots, encoder_for
+from histosge.workflow.recipe import Recipe
 
-__all__ = ["Pipeline", "Study", "choose", "gather", "learn", "look"]
+__all__ = ["Pipeline", "Study", "choose_genes", "encode_study", "fit_model", "gather_samples"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Study:
-    """What may be seen, and what is asked.
+    """A section whose spots are divided into training and test spots.
 
     Parameters
     ----------
     target
         The section that is predicted.
     training, test
-        Its spots that are fitted and those that are scored; ``training`` is empty where the whole section is removed.
+        Rows of the spots that are fitted and of those that are scored. ``training`` is empty where the section is
+        predicted from other sections alone.
     split
-        How they were chosen, in words.
+        Description of the split.
     auxiliary
-        Further sections, fitted whole.
+        Further sections; all of their spots are fitted.
     genes
         As :func:`histosge.section.genes.select` takes it.
     hvg_scope
-        ``"training"``: genes are chosen on spots that are fitted. ``"all"``: on removed ones too, as the paper does;
-        the audit calls it a leak.
+        ``"training"``: variable genes are chosen on the training spots. ``"all"``: on the test spots too, as the paper
+        does; the audit reports that as a leak.
     seed
-        Of the split and of the fit.
+        Seeds the split and the fit.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> study = Study.of(hs.synthetic(columns=10, rows=10, genes=12).section, genes="all")
+    >>> len(study.training), len(study.test)
+    (50, 49)
     """
 
     target: Section
@@ -54,61 +63,73 @@ class Study:
     hvg_scope: Literal["training", "all"] = "training"
     seed: int = 0
 
+    @classmethod
+    def of(
+        cls, section: Section, split: str = "random:0.5", *, genes: str = "hvg:1000", seed: int = 0
+    ) -> Study:
+        """Divide a section as :func:`histosge.section.splits.parse` says."""
+        division = splits.parse(split, section, seed)
+        return cls(section, division.training, division.test, division.name, genes=genes, seed=seed)
+
     @property
     def pool(self) -> Pool:
-        """Target and siblings with their common genes."""
+        """The target and the auxiliary sections, with their common genes."""
         return Pool.of(self.target, self.auxiliary)
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The steps that may see expression while fitting; the audit watches each of them.
+    """The steps of a fit that read expression; the audit checks each of them.
 
     Parameters
     ----------
-    choose
-        The genes.
-    gather
-        The samples that are fitted, scaled or not.
-    learn
-        The fit.
+    choose_genes
+        Returns the genes.
+    gather_samples
+        Returns the samples that are fitted, scaled or not.
+    fit_model
+        Returns the fitted predictor.
     """
 
-    choose: Callable[[Study], GenePanel]
-    gather: Callable[[Study, GenePanel, Inputs], Samples]
-    learn: Callable[[Study, Model, Samples, Runtime], Predictor]
+    choose_genes: Callable[[Study], GenePanel]
+    gather_samples: Callable[[Study, GenePanel, Inputs], Samples]
+    fit_model: Callable[[Study, Model, Samples, Runtime], Predictor]
 
     @classmethod
-    def honest(cls) -> Pipeline:
+    def standard(cls) -> Pipeline:
         """Return the steps of this package."""
-        return cls(choose, gather, learn)
+        return cls(choose_genes, gather_samples, fit_model)
 
 
-def choose(study: Study) -> GenePanel:
-    """Return the genes, with their columns in the target section; they are in every sibling too.
+def choose_genes(study: Study) -> GenePanel:
+    """Return the genes with their columns in the target section; every auxiliary section has them too.
 
-    They are chosen on retained spots of the target; where none is retained, on its siblings.
+    They are chosen on the training spots of the target; without training spots, on the auxiliary sections.
     """
     rows = study.training if study.hvg_scope == "training" else None
     return study.pool.choose(study.genes, rows=rows)
 
 
-def look(study: Study, model: Model, encoder: Encoder | None, compute: Compute) -> Inputs:
-    """Return what is seen at every spot of the target and its siblings; expression is kept out of sight."""
-    blind = [_blind(section) for section in (study.target, *study.auxiliary)]
-    return encode_spots(blind, needs=model.needs, encoder=encoder, compute=compute)
+def encode_study(study: Study, recipe: Recipe, compute: Compute = Compute()) -> Inputs:
+    """Return what the recipe's model reads at every spot of the target and of the auxiliary sections.
+
+    The sections are stripped of their counts first, so that no input can depend on expression.
+    """
+    needs = recipe.build().needs
+    encoder = encoder_for(study.target, recipe, needs=needs, compute=compute)
+    sections = [_without_counts(section) for section in (study.target, *study.auxiliary)]
+    return encode_spots(sections, needs=needs, encoder=encoder, compute=compute)
 
 
-def gather(study: Study, panel: GenePanel, inputs: Inputs) -> Samples:
-    """Return what is fitted: the retained spots and all of the siblings'."""
+def gather_samples(study: Study, panel: GenePanel, inputs: Inputs) -> Samples:
+    """Return what is fitted: the training spots, and all spots of the auxiliary sections."""
     return study.pool.gather(panel, inputs, rows=study.training)
 
 
-def learn(study: Study, model: Model, samples: Samples, runtime: Runtime) -> Predictor:
-    """Fit."""
+def fit_model(study: Study, model: Model, samples: Samples, runtime: Runtime) -> Predictor:
+    """Fit the model with the seed of the study."""
     return model.fit(samples, seed=study.seed, runtime=runtime)
 
 
-def _blind(section: Section) -> Section:
-    """Return the section without its counts."""
+def _without_counts(section: Section) -> Section:
     return replace(section, counts=sparse.csr_matrix(section.counts.shape, dtype=section.counts.dtype))

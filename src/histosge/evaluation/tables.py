@@ -1,14 +1,21 @@
-"""Scores as a table for people: one row a model, the headline first."""
+"""Score tables for readers: one row per model, the best correlation at the test spots first."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from . import deviations, papers_table
-from .scores import row_name
+from .result import EvaluationResult
+from .scores import ScoreRow
 
-__all__ = ["COLUMNS", "NOTES", "ON_SCREEN", "further", "markdown", "rows"]
+__all__ = [
+    "COLUMNS",
+    "EXPLANATIONS",
+    "SCREEN_COLUMNS",
+    "markdown",
+    "markdown_table",
+    "model_label",
+    "table_rows",
+]
 
 COLUMNS = (
     "model",
@@ -24,146 +31,105 @@ COLUMNS = (
     "fit s",
 )
 
-# those that a terminal has room for
-ON_SCREEN = (
-    "model",
-    "PCC test",
-    "MSE",
-    "undefined",
-    "skill",
-    "of ceiling",
-    "PCC pooled",
-    "fit s",
-)
+# the columns that fit into a terminal
+SCREEN_COLUMNS = ("model", "PCC test", "MSE", "undefined", "skill", "of ceiling", "PCC pooled", "fit s")
 
-NOTES = (
-    "`test`: spots that nothing fitted has seen; mean over genes, undefined correlations counted as 0, "
-    "± standard deviation over seeds.",
-    "Skill: 1 − MSE / MSE of kriging on positions, mean over genes. Of ceiling: share of the correlation that the "
-    "noise of the measurement allows.",
+EXPLANATIONS = (
+    "`test`: spots that no fitted step has used. Mean over genes; undefined correlations count as 0; ± standard "
+    "deviation over seeds.",
+    "`skill`: 1 − MSE / MSE of kriging on positions, mean over genes. `of ceiling`: fraction of the noise ceiling, the "
+    "correlation that a perfect prediction would reach.",
     "`pooled` takes training and test spots together, as published tables do: it is in part in-sample, and drops "
     "undefined genes. The row `memorisation` shows how high that score is without any prediction.",
 )
 
-Row = Mapping[str, Any]
 
-
-def rows(content: Row, section: str, split: str) -> list[tuple[str, ...]]:
-    """Return the cells of a section's table, best correlation first.
+def table_rows(
+    result: EvaluationResult, section: str, split: str, *, columns: Sequence[str] = COLUMNS
+) -> list[tuple[str, ...]]:
+    """Return the rows of a section's table, best correlation at the test spots first.
 
     Parameters
     ----------
-    content
-        What :func:`histosge.evaluation.benchmark.benchmark` returns.
+    result
+        Scores.
     section, split
-        Which.
+        The table to return.
+    columns
+        Some of :data:`COLUMNS`.
     """
-    mine = [row for row in content["rows"] if row["section"] == section and row["split"] == split]
-    by: dict[tuple[str, str, str], dict[str, Row]] = {}
-    for row in mine:
-        by.setdefault((row["model"], row["preset"], row["encoder"]), {})[row["set"]] = row
-    order = sorted(by, key=lambda key: -(by[key]["test"].get("pcc") or 0.0))
-    seconds = _seconds(content, section, split)
-    return [_cells(key, by[key], content, seconds.get(key)) for key in order]
+    systems: dict[tuple[str, str, str], dict[str, ScoreRow]] = {}
+    for row in result.select(section=section, split=split):
+        systems.setdefault(row.system, {})[row.set] = row
+    order = sorted(systems, key=lambda system: -(systems[system]["test"]["pcc"] or 0.0))
+    seconds = result.seconds(section, split)
+    shown = [COLUMNS.index(name) for name in columns]
+    rows = []
+    for system in order:
+        label = model_label(system, result.initialisations)
+        cells = _cells(label, systems[system], seconds.get(system))
+        rows.append(tuple(cells[column] for column in shown))
+    return rows
 
 
-def markdown(content: Row) -> str:
-    """Return all tables as Markdown, with what a reader must know of them."""
-    lines = [*(["> " + content["note"], ""] if content["note"] else [])]
-    if content["leaks_declared"]:
-        lines += [f"> Declared leak: {leak}" for leak in content["leaks_declared"]] + [""]
-    for section, split in _pages(content["rows"]):
-        lines += _table(f"{section}, {split}", COLUMNS, rows(content, section, split))
-    for page, note in further(content):
-        lines += [*_table(page.title, page.header, page.lines), f"* {note}", ""]
-    for record in _passed_over(content):
-        lines.append(f"* {record}")
-    return "\n".join([*lines, *(f"* {note}" for note in NOTES), ""])
+def markdown(result: EvaluationResult) -> str:
+    """Return all tables as Markdown, with their explanations."""
+    lines = [f"> {result.plan.note}", ""] if result.plan.note else []
+    if result.leaks:
+        lines += [f"> Declared leak: {leak}" for leak in result.leaks] + [""]
+    for section, split in dict.fromkeys((row.section, row.split) for row in result.rows):
+        lines += markdown_table(f"{section}, {split}", COLUMNS, table_rows(result, section, split))
+    skipped = (f"* {trial.section}: {trial.model} was skipped. {trial.skipped}" for trial in result.skipped)
+    lines += dict.fromkeys(skipped)
+    return "\n".join([*lines, *(f"* {text}" for text in EXPLANATIONS), ""])
 
 
-def further(content: Row) -> list[tuple[papers_table.Page, str]]:
-    """Return the tables beside the scores, each with what a reader must know: deviations, and the paper's own form.
+def markdown_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table under its title."""
+    rule = "|" + "---|" * len(header)
+    head, *body = ["| " + " | ".join(cells) + " |" for cells in (header, *rows)]
+    return [f"### {title}", "", head, rule, *body, ""]
+
+
+def model_label(system: tuple[str, str, str], initialisations: Mapping[str, str]) -> str:
+    """Return the name of a row: model, preset, encoder unless it is the default, and how a network was initialised.
 
     Parameters
     ----------
-    content
-        What :func:`histosge.evaluation.benchmark.benchmark` returns.
+    system
+        Model, preset and encoder.
+    initialisations
+        As :attr:`EvaluationResult.initialisations`.
     """
-    by: dict[str, list[Row]] = {}
-    for record in content["deviations"]:
-        encoder = f", {record['encoder']}" if record["encoder"] else ""
-        by.setdefault(f"{record['title']}: {record['section']}, {record['split']}{encoder}", []).append(
-            record
-        )
-    switched = [
-        papers_table.Page(title, deviations.COLUMNS, tuple(deviations.rows(mine)))
-        for title, mine in by.items()
-    ]
-    beside = papers_table.pages(content["rows"], content["remarks"])
-    return [
-        *((page, deviations.NOTE) for page in switched),
-        *((page, papers_table.NOTE) for page in beside),
-    ]
+    model, preset, encoder = system
+    initialisation = initialisations.get(f"{model} {preset}".strip(), "")
+    details = [word for word in (preset, encoder if encoder != "texture" else "", initialisation) if word]
+    return f"{model} ({', '.join(details)})" if details else model
 
 
-def _table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table of Markdown under its title."""
-    rule = "|" + "---|" * len(header)
-    body = ["| " + " | ".join(cells) + " |" for cells in (header, *lines)]
-    return [f"### {title}", "", body[0], rule, *body[1:], ""]
-
-
-def _pages(records: Sequence[Row]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((row["section"], row["split"]) for row in records))
-
-
-def _passed_over(content: Row) -> list[str]:
-    said = (
-        f"{record['section']}: {record['model']} was passed over: {record['passed_over']}"
-        for record in content["passed_over"]
-    )
-    return list(dict.fromkeys(said))
-
-
-def _seconds(content: Row, section: str, split: str) -> dict[tuple[str, str, str], float]:
-    """Return the mean time to fit of each model."""
-    found: dict[tuple[str, str, str], list[float]] = {}
-    for record in content["costs"]:
-        if record["section"] == section and record["split"] == split:
-            key = (record["model"], record["preset"], record["encoder"])
-            found.setdefault(key, []).append(record["cost"]["fit_wall_s"])
-    return {key: sum(values) / len(values) for key, values in found.items()}
-
-
-def _cells(
-    key: tuple[str, str, str], sets: Mapping[str, Row], content: Row, seconds: float | None
-) -> tuple[str, ...]:
+def _cells(label: str, sets: Mapping[str, ScoreRow], seconds: float | None) -> tuple[str, ...]:
     test = sets["test"]
+    sd = test["pcc_sd"]
     return (
-        row_name(key, content["remarks"]),
-        _plus_minus(test, "pcc"),
+        label,
+        _number(test, "pcc") + ("" if sd is None else f" ± {sd:.4f}"),
         _number(test, "pcc_top50"),
         _number(test, "mse"),
         _number(test, "mae"),
         _percent(test, "pcc_undefined"),
         _number(test, "skill", 3),
         _percent(test, "of_ceiling"),
-        _number(sets.get("training", {}), "pcc"),
-        _number(sets.get("pooled", {}), "pcc_defined"),
+        _number(sets.get("training"), "pcc"),
+        _number(sets.get("pooled"), "pcc_defined"),
         "" if seconds is None else f"{seconds:.1f}",
     )
 
 
-def _number(row: Row, name: str, digits: int = 4) -> str:
-    value = row.get(name)
+def _number(row: ScoreRow | None, metric: str, digits: int = 4) -> str:
+    value = None if row is None else row[metric]
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def _percent(row: Row, name: str) -> str:
-    value = row.get(name)
+def _percent(row: ScoreRow, metric: str) -> str:
+    value = row[metric]
     return "–" if value is None else f"{100 * value:.0f} %"
-
-
-def _plus_minus(row: Row, name: str) -> str:
-    sd = row.get(f"{name}_sd")
-    return _number(row, name) + ("" if sd is None else f" ± {sd:.4f}")

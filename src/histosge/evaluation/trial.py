@@ -1,4 +1,4 @@
-"""One cell of a benchmark: audit, fit, predict, score; everything it writes is in its own folder."""
+"""One trial of a benchmark: audit, fit, predict, score. Everything it writes is in its own folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,108 +15,162 @@ from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.hashing import fingerprint
 from histosge._runtime.provenance import Gauge
 from histosge._runtime.types import Array
-from histosge.errors import DataError, UsageError
-from histosge.io.readers import read
+from histosge.errors import DataError
 from histosge.metrics import Comparison
 from histosge.metrics.ceiling import noise_ceiling
 from histosge.models.base import AdaptivePredictor, Model, Predictor, predict
-from histosge.section import splits
+from histosge.prediction.prediction import Prediction
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.genes import GenePanel
+from histosge.section.inputs import Inputs
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
-from histosge.workflow.encode import encoder_for
-from histosge.workflow.recipe import Recipe
 
 from .audit import Leak, audit
-from .plan import WHOLE, WITH_AUXILIARY, Cell, Plan, SectionSpec
+from .plan import Plan, Trial
+from .planned_studies import panel_of, patients_of, study_of
 from .scores import score, tidy
-from .study import Pipeline, Study, look
+from .study import Pipeline, Study, encode_study
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Outcome", "about", "key_of", "read_outcome", "run_cell", "section_of", "study_of"]
+__all__ = ["TrialResult", "gene_statistics", "is_done", "read_trial", "run_trial", "trial_key", "write_trial"]
 
 # raised whenever scores of older versions may no longer be mixed with new ones
-_VERSION = 3
-_SCORES, _RECORD = "scores.parquet", "cell.json"
+_VERSION = 4
+_SCORES, _RECORD = "scores.parquet", "trial.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """What became of a cell.
+class TrialResult:
+    """Scores and cost of a trial.
 
     Parameters
     ----------
-    frame
-        Its part of the tidy table; empty where it was passed over.
-    record
-        Cost, facts of the fit, leaks, and why it was passed over if it was.
+    section, split, model, preset, encoder, seed
+        What was fitted; ``preset`` includes the options that differ from it.
+    scores
+        The trial's rows of the tidy table; empty where it was skipped.
+    skipped
+        Why the model cannot predict this study; empty where it can.
+    cost
+        Wall and CPU seconds and peak memory of the fit and of the prediction.
+    summary
+        What the fit reports of itself, in plain values.
+    leaks
+        Leaks that the plan declares.
     """
 
-    frame: pd.DataFrame
-    record: Mapping[str, Any] = field(default_factory=dict)
+    section: str
+    split: str
+    model: str
+    preset: str
+    encoder: str
+    seed: int
+    scores: pd.DataFrame
+    skipped: str = ""
+    cost: Mapping[str, float] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    leaks: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Everything but the scores, as plain values."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "scores"}
+        return values | {"leaks": list(self.leaks)}
 
 
-def run_cell(
-    plan: Plan, cell: Cell, compute: Compute, folder: Path, *, pipeline: Pipeline | None = None
-) -> None:
-    """Run a cell, unless ``folder`` has its outcome.
+def trial_key(plan: Plan, trial: Trial) -> str:
+    """Return a hash of everything that decides a trial's scores."""
+    study = study_of(plan, trial)
+    recipe = trial.recipe
+    return fingerprint(
+        _VERSION,
+        [_fingerprint(section) for section in (study.target, *study.auxiliary)],
+        study.target.name,
+        [study.split, plan.genes, plan.hvg_scope, trial.encoder, recipe.seed],
+        [recipe.model, recipe.variant],
+        recipe.build(),
+    )
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(section: Section) -> str:
+    """Return a section's fingerprint, computed once for all its trials."""
+    return section.fingerprint
+
+
+def is_done(folder: Path) -> bool:
+    """Return whether ``folder`` has the result of a trial."""
+    return (folder / _RECORD).exists()
+
+
+def write_trial(result: TrialResult, folder: Path) -> None:
+    """Write a trial's result into ``folder``, whole or not at all."""
+    with atomic_path(folder) as draft:
+        draft.mkdir()
+        result.scores.to_parquet(draft / _SCORES, index=False)
+        (draft / _RECORD).write_text(json.dumps(result.record, indent=2) + "\n", encoding="utf-8")
+
+
+def read_trial(folder: Path) -> TrialResult:
+    """Read what :func:`write_trial` wrote."""
+    import pandas as pd
+
+    record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    record["leaks"] = tuple(record["leaks"])
+    return TrialResult(**record, scores=pd.read_parquet(folder / _SCORES))
+
+
+def run_trial(
+    plan: Plan, trial: Trial, compute: Compute = Compute(), *, pipeline: Pipeline = Pipeline.standard()
+) -> TrialResult:
+    """Audit, fit, predict and score.
 
     Raises
     ------
     DataError
         When the audit finds a leak that the plan does not declare.
     """
-    if (folder / _RECORD).exists():
-        return
-    study = study_of(plan, cell)
-    outcome = _outcome(plan, cell, study, compute, pipeline or Pipeline.honest())
-    with atomic_path(folder) as draft:
-        draft.mkdir()
-        outcome.frame.to_parquet(draft / _SCORES, index=False)
-        (draft / _RECORD).write_text(json.dumps(outcome.record, indent=2) + "\n", encoding="utf-8")
-
-
-def read_outcome(folder: Path) -> Outcome:
-    """Return what :func:`run_cell` wrote."""
     import pandas as pd
 
-    record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-    return Outcome(pd.read_parquet(folder / _SCORES), record)
-
-
-def key_of(plan: Plan, cell: Cell) -> str:
-    """Return a hash of all that decides a cell's scores."""
-    study = study_of(plan, cell)
-    entry = cell.entry
-    return fingerprint(
-        _VERSION,
-        [_print_of(section) for section in (study.target, *study.auxiliary)],
-        study.target.name,
-        [study.split, plan.genes, plan.hvg_scope, cell.encoder, cell.seed],
-        [entry.model, entry.variant],
-        entry.build(),
+    study, model = study_of(plan, trial), trial.recipe.build()
+    labels = _labels(trial, study)
+    if reason := _reason_to_skip(study, model):
+        return TrialResult(**labels, scores=pd.DataFrame(), skipped=reason)
+    inputs = encode_study(study, trial.recipe, compute)
+    panel = panel_of(plan, trial)
+    leaks = audit(study, model, inputs, pipeline=pipeline, panel=panel, patients=patients_of(plan, trial))
+    _refuse(leaks, plan)
+    fit_gauge, predict_gauge = Gauge(), Gauge()
+    with fit_gauge:
+        samples = pipeline.gather_samples(study, panel, inputs)
+        predictor = pipeline.fit_model(study, model, samples, compute.runtime())
+    with predict_gauge:
+        prediction = _predict_target(study, predictor, inputs)
+    values = score(_comparison(study, panel, prediction), _score_sets(study))
+    cost = {f"fit_{name}": value for name, value in fit_gauge.cost.items()}
+    cost |= {f"predict_{name}": value for name, value in predict_gauge.cost.items()}
+    return TrialResult(
+        **labels,
+        scores=tidy(values, panel.names, labels),
+        cost=cost,
+        # loss curves are long, and no score depends on them
+        summary={name: value for name, value in predictor.summary().items() if not isinstance(value, list)},
+        leaks=tuple(leak.message for leak in leaks),
     )
 
 
-@lru_cache(maxsize=8)
-def _print_of(section: Section) -> str:
-    """Return a section's fingerprint, worked out once for all its cells."""
-    return section.fingerprint
-
-
-def about(plan: Plan, cell: Cell) -> pd.DataFrame:
-    """Return what is known of the genes of a cell's section, whatever the model: ceiling and mean expression."""
-    study = study_of(plan, cell)
-    panel = _panel(plan, cell)
-    counts = study.target.counts
+def gene_statistics(plan: Plan, trial: Trial) -> pd.DataFrame:
+    """Return noise ceiling and mean expression of a study's genes as rows of the tidy table, without a model."""
+    study, panel = study_of(plan, trial), panel_of(plan, trial)
+    expression = log_cp10k(study.target.counts, columns=panel.columns)
     values = {
-        ("pooled", "ceiling"): _ceiling(study.target, tuple(panel.columns.tolist()), cell.seed),
-        ("pooled", "expression"): np.asarray(log_cp10k(counts, columns=panel.columns).mean(axis=0)).ravel(),
+        ("pooled", "ceiling"): _ceiling(study.target, tuple(panel.columns.tolist()), trial.recipe.seed),
+        ("pooled", "expression"): np.asarray(expression.mean(axis=0)).ravel(),
     }
-    return tidy(values, panel.names, _labels(cell, study) | {"model": "", "preset": "", "encoder": ""})
+    return tidy(values, panel.names, _labels(trial, study) | {"model": "", "preset": "", "encoder": ""})
 
 
 @lru_cache(maxsize=4)
@@ -124,166 +178,62 @@ def _ceiling(section: Section, columns: tuple[int, ...], seed: int) -> Array:
     return noise_ceiling(section.counts, np.array(columns), seed=seed)
 
 
-def _outcome(plan: Plan, cell: Cell, study: Study, compute: Compute, pipeline: Pipeline) -> Outcome:
-    import pandas as pd
-
-    model = cell.entry.build()
-    reason = _passed_over(study, model)
-    if reason:
-        return Outcome(pd.DataFrame(), {"passed_over": reason} | _labels(cell, study))
-    recipe = Recipe(cell.entry.model, encoder=cell.encoder or "texture", genes=plan.genes, seed=cell.seed)
-    inputs = look(
-        study, model, encoder_for(study.target, recipe, needs=model.needs, compute=compute), compute
-    )
-    panel = _panel(plan, cell)
-    leaks = audit(study, model, inputs, pipeline=pipeline, panel=panel, patients=_patients(plan, cell))
-    _refuse(leaks, plan)
-    gauge = Gauge()
-    with gauge:
-        samples = pipeline.gather(study, panel, inputs)
-        runtime = compute.runtime()
-        predictor = pipeline.learn(study, model, samples, runtime)
-    fit_cost = gauge.cost
-    with gauge:
-        asked = inputs.take(np.arange(len(study.target)))
-        if not len(study.training) and isinstance(predictor, AdaptivePredictor):
-            predictor = predictor.adapted_to(asked)
-        found = predict(predictor, asked)
-    case = _case(study, panel, found.mean, found.sd)
-    frame = tidy(score(case, _rows(study)), panel.names, _labels(cell, study))
-    cost = {f"fit_{name}": value for name, value in fit_cost.items()}
-    cost |= {f"predict_{name}": value for name, value in gauge.cost.items()}
-    record = {"cost": cost, "summary": _facts(predictor), "leaks": [leak.sentence for leak in leaks]}
-    return Outcome(frame, record | _labels(cell, study))
-
-
-def _facts(predictor: Predictor) -> dict[str, Any]:
-    """Return what was learnt in plain values; loss curves are long."""
-    return {name: value for name, value in predictor.summary().items() if not isinstance(value, list)}
+def _predict_target(study: Study, predictor: Predictor, inputs: Inputs) -> Prediction:
+    """Predict at all spots of the target."""
+    spots = inputs.take(np.arange(len(study.target)))
+    # a section without training spots is new to the predictor: its staining may differ
+    if not len(study.training) and isinstance(predictor, AdaptivePredictor):
+        predictor = predictor.adapted_to(spots)
+    return predict(predictor, spots)
 
 
 def _refuse(leaks: tuple[Leak, ...], plan: Plan) -> None:
-    """Stop at leaks; a gene panel from all spots is one that a plan can declare."""
-    grave = [leak for leak in leaks if not (leak.step == "gene panel" and plan.hvg_scope == "all")]
-    if grave:
-        raise DataError(f"Leak: {' '.join(leak.sentence for leak in grave)}")
+    """Stop at leaks; only genes chosen on all spots are a leak that a plan can declare."""
+    undeclared = [leak for leak in leaks if not (leak.step == "gene panel" and plan.hvg_scope == "all")]
+    if undeclared:
+        raise DataError(f"Leak: {' '.join(leak.message for leak in undeclared)}")
 
 
-def _passed_over(study: Study, model: Model) -> str:
-    """Return why a model cannot answer, or nothing."""
+def _reason_to_skip(study: Study, model: Model) -> str:
+    """Return why a model cannot predict the target of a study, or nothing."""
+    name = study.target.name
     if study.target.slide is None and model.uses_image:
-        return f"'{study.target.name}' has no image."
+        return f"'{name}' has no image."
     if not len(study.training) and model.uses_position and not model.uses_image:
-        return f"'{model.card.name}' interpolates, and no spot of '{study.target.name}' is retained."
+        return f"'{model.card.name}' interpolates, and '{name}' has no training spots."
     return ""
 
 
-def _case(study: Study, panel: GenePanel, found: Array, sd: Array | None) -> Comparison:
+def _comparison(study: Study, panel: GenePanel, prediction: Prediction) -> Comparison:
+    """Return truth and prediction at all spots of the target."""
     from scipy.spatial import cKDTree
 
     section = study.target
     nearest = np.full(len(section), np.inf)
     if len(study.training):
         nearest = cKDTree(section.spots.xy[study.training]).query(section.spots.xy)[0]
-    counts = np.asarray(section.counts[:, panel.columns].toarray(), dtype=np.float64)
     return Comparison(
-        log_cp10k(section.counts, columns=panel.columns).toarray(),
-        found,
-        sd,
-        counts,
-        depth(section.counts),
-        section.spots.xy,
-        # hundredths of µm are rounding: places on a lattice are equally far
-        nearest.round(1),
+        truth=log_cp10k(section.counts, columns=panel.columns).toarray(),
+        prediction=prediction.mean,
+        sd=prediction.sd,
+        counts=np.asarray(section.counts[:, panel.columns].toarray(), dtype=np.float64),
+        depth=depth(section.counts),
+        xy_um=section.spots.xy,
+        # hundredths of µm are rounding: neighbours on a lattice are equally far
+        nearest_um=nearest.round(1),
     )
 
 
-def _rows(study: Study) -> dict[str, Array]:
+def _score_sets(study: Study) -> dict[str, Array]:
     return {"test": study.test, "training": study.training, "pooled": np.arange(len(study.target))}
 
 
-def _labels(cell: Cell, study: Study) -> dict[str, Any]:
+def _labels(trial: Trial, study: Study) -> dict[str, Any]:
     return {
         "section": study.target.name,
-        "split": cell.split,
-        "model": cell.entry.model,
-        "preset": cell.entry.variant,
-        "encoder": cell.encoder,
-        "seed": cell.seed,
+        "split": trial.split,
+        "model": trial.recipe.model,
+        "preset": trial.recipe.variant,
+        "encoder": trial.encoder,
+        "seed": trial.recipe.seed,
     }
-
-
-def _patients(plan: Plan, cell: Cell) -> tuple[str, ...]:
-    """Return whom the target and then each section fitted come from, where they must differ."""
-    if cell.split != "patients":
-        return ()
-    spec = plan.sections[cell.section]
-    return (spec.patient, *(other.patient for other in _siblings(plan.sections, spec, cell.split)))
-
-
-def _siblings(sections: tuple[SectionSpec, ...], spec: SectionSpec, split: str) -> tuple[SectionSpec, ...]:
-    """Return the sections that are fitted to predict another one.
-
-    Raises
-    ------
-    UsageError
-        When there is none, or patients are not said.
-    """
-    chosen = tuple(other for other in sections if other != spec)
-    if split == "patients":
-        if not all(each.patient for each in sections):
-            raise UsageError(
-                "The split 'patients' needs to know whom every section comes from: `patient` in a plan, or --patients."
-            )
-        chosen = tuple(other for other in chosen if other.patient != spec.patient)
-    if not chosen:
-        raise UsageError(f"The split '{split}' needs further sections to fit; '{spec.path.name}' is alone.")
-    return chosen
-
-
-@lru_cache(maxsize=8)
-def section_of(spec: SectionSpec) -> Section:
-    """Read a section, once."""
-    from dataclasses import replace
-
-    section = read(spec.path, image=spec.image, mpp=spec.mpp)
-    return replace(section, name=spec.name) if spec.name else section
-
-
-def study_of(plan: Plan, cell: Cell) -> Study:
-    """Return the study of a cell; sections are read once."""
-    spec = plan.sections[cell.section]
-    return _study(plan.sections, spec, cell.split, cell.seed, plan.genes, plan.hvg_scope)
-
-
-@lru_cache(maxsize=4)
-def _study(
-    sections: tuple[SectionSpec, ...],
-    spec: SectionSpec,
-    split: str,
-    seed: int,
-    genes: str,
-    hvg_scope: Literal["training", "all"],
-) -> Study:
-    target = section_of(spec)
-    within = split.removesuffix(WITH_AUXILIARY)
-    others: tuple[Section, ...] = ()
-    if split in WHOLE or split != within:
-        others = tuple(map(section_of, _siblings(sections, spec, split)))
-    if split in WHOLE:
-        whole = np.arange(len(target))
-        return Study(target, whole[:0], whole, split, others, genes, hvg_scope, seed)
-    found = splits.parse(within, target, seed)
-    name = found.name + split.removeprefix(within)
-    return Study(target, found.training, found.test, name, others, genes, hvg_scope, seed)
-
-
-def _panel(plan: Plan, cell: Cell) -> GenePanel:
-    return _chosen(study_of(plan, cell))
-
-
-@lru_cache(maxsize=4)
-def _chosen(study: Study) -> GenePanel:
-    from .study import choose
-
-    return choose(study)

@@ -1,0 +1,117 @@
+"""Plans as TOML files."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from histosge.errors import UsageError
+from histosge.workflow.recipe import Recipe
+
+from .plan import Plan, SectionSpec
+
+__all__ = ["parse_plan", "parse_recipe", "read_plan"]
+
+_HVG_SCOPES = ("training", "all")
+_TYPE_NAMES = {str: "words in quotes", int: "whole numbers", bool: "true or false"}
+# types of the entries of lists, and of single values
+_LISTS: Mapping[str, type[Any]] = {"splits": str, "seeds": int, "encoders": str}
+_SINGLE: Mapping[str, type[Any]] = {
+    "genes": str,
+    "note": str,
+    "hvg_scope": str,
+    "baselines": bool,
+    "auxiliary": bool,
+}
+_SECTION_KEYS = ("image", "mpp", "name", "path", "patient")
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read a plan from a TOML file; paths in it are relative to the file.
+
+    Raises
+    ------
+    UsageError
+        For a missing file, one that is not TOML, and unknown keys or values.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"Expected a plan at '{path}', found none.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"Expected TOML in '{path}': {error}.") from error
+    return parse_plan(content, path.parent)
+
+
+def parse_plan(content: Mapping[str, Any], base: Path) -> Plan:
+    """Return the plan that a mapping of plain values describes; paths in it are relative to ``base``.
+
+    Raises
+    ------
+    UsageError
+        For unknown keys or values.
+    """
+    names = {item.name for item in fields(Plan)}
+    if unknown := set(content) - names:
+        raise UsageError(f"A plan has no '{min(unknown)}'. It has {', '.join(sorted(names))}.")
+    values: dict[str, Any] = dict(content)
+    values["sections"] = tuple(_section(item, base) for item in _list(content, "sections"))
+    values["models"] = tuple(map(parse_recipe, _list(content, "models")))
+    for name in [key for key in _LISTS if key in content]:
+        values[name] = tuple(_checked(item, _LISTS[name], name) for item in _list(content, name))
+    for name in [key for key in _SINGLE if key in content]:
+        _checked(content[name], _SINGLE[name], name)
+    if (scope := content.get("hvg_scope", "all")) not in _HVG_SCOPES:
+        raise UsageError(f"`hvg_scope` is 'training' or 'all', got '{scope}'.")
+    return Plan(**values)
+
+
+def parse_recipe(item: Any) -> Recipe:
+    """Read ``name:preset``, or a table of ``model`` and the model's options.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+
+    Examples
+    --------
+    >>> parse_recipe({"model": "histosge:published", "epochs": 20}).variant
+    'published, epochs=20'
+    """
+    if isinstance(item, str):
+        return Recipe.parse(item)
+    if not isinstance(item, Mapping) or "model" not in item:
+        raise UsageError(f"A model in a plan is 'name:preset', or a table with `model`; got {item!r}.")
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
+    return Recipe.parse(str(options.pop("model")), options)
+
+
+def _list(content: Mapping[str, Any], name: str) -> list[Any]:
+    items = content.get(name, [])
+    if not isinstance(items, list):
+        raise UsageError(f"`{name}` in a plan is a list, got {items!r}.")
+    return items
+
+
+def _checked(item: Any, kind: type[Any], name: str) -> Any:
+    # `type` and not `isinstance`: true is an int for Python
+    if type(item) is not kind:
+        raise UsageError(f"`{name}` in a plan takes {_TYPE_NAMES[kind]}, got {item!r}.")
+    return item
+
+
+def _section(item: Any, base: Path) -> SectionSpec:
+    """Read a path, or a table with a path and what reading needs."""
+    values = {"path": item} if isinstance(item, str) else item
+    if not isinstance(values, Mapping) or "path" not in values or not set(values) <= set(_SECTION_KEYS):
+        raise UsageError(
+            f"A section in a plan is a path, or a table of {', '.join(_SECTION_KEYS)}; got {item!r}."
+        )
+    values = dict(values)
+    spec = SectionSpec(base / values.pop("path"), **values)
+    return spec if spec.image is None else replace(spec, image=base / spec.image)

@@ -1,0 +1,133 @@
+"""The result of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .plan import Plan, Trial
+from .scores import COLUMNS, ScoreRow, summary
+from .trial import TrialResult, gene_statistics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["EvaluationResult", "collect"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluationResult:
+    """Scores of models on sections and splits.
+
+    Parameters
+    ----------
+    plan
+        What was evaluated.
+    scores
+        The tidy table: one value per section, split, score set, model, seed, gene and metric.
+    rows
+        Its summary: one row per section, split, model and score set.
+    trials
+        Cost, fit summary and skipped models, one per fit.
+    files
+        The files written; empty without a folder.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> from histosge.evaluation.evaluate import evaluate
+    >>> section = hs.synthetic(columns=10, rows=10, genes=12).section
+    >>> result = evaluate(section, "cokriging", seeds=1, genes="all")
+    >>> table = result.to_frame()
+    >>> test = table[table["set"] == "test"].set_index("model")["pcc"]
+    >>> bool(test["cokriging"] > test["mean"])
+    True
+    """
+
+    plan: Plan
+    scores: pd.DataFrame
+    rows: tuple[ScoreRow, ...]
+    trials: tuple[TrialResult, ...]
+    files: tuple[Path, ...] = ()
+
+    @property
+    def leaks(self) -> tuple[str, ...]:
+        """Leaks that the plan declares."""
+        return tuple(sorted({leak for trial in self.trials for leak in trial.leaks}))
+
+    @property
+    def skipped(self) -> tuple[TrialResult, ...]:
+        """Trials whose model cannot predict the study."""
+        return tuple(trial for trial in self.trials if trial.skipped)
+
+    @property
+    def initialisations(self) -> dict[str, str]:
+        """What tables must add to a model's name: how its network was initialised, where that is not the default."""
+        return {
+            f"{trial.model} {trial.preset}".strip(): trial.summary["initialisation"]
+            for trial in self.trials
+            if trial.summary.get("initialisation")
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the summary as a table: one line per section, split, model and score set."""
+        import pandas as pd
+
+        return pd.DataFrame([row.as_dict() for row in self.rows])
+
+    def select(self, **labels: str) -> tuple[ScoreRow, ...]:
+        """Return the rows with the labels, such as ``select(model="kriging", set="test")``."""
+        return tuple(
+            row for row in self.rows if all(getattr(row, name) == value for name, value in labels.items())
+        )
+
+    def seconds(self, section: str, split: str) -> dict[tuple[str, str, str], float]:
+        """Return the mean seconds of a fit, by model, preset and encoder."""
+        seconds: dict[tuple[str, str, str], list[float]] = {}
+        for trial in self.trials:
+            if (trial.section, trial.split) == (section, split) and trial.cost:
+                key = (trial.model, trial.preset, trial.encoder)
+                seconds.setdefault(key, []).append(trial.cost["fit_wall_s"])
+        return {key: sum(values) / len(values) for key, values in seconds.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as plain values, as ``scores.json`` holds it; nothing in it depends on time or place."""
+        return {
+            "note": self.plan.note,
+            "genes": self.plan.genes,
+            "hvg_scope": self.plan.hvg_scope,
+            "seeds": list(self.plan.seeds),
+            "declared_leaks": list(self.leaks),
+            "skipped": [_identity(trial) | {"reason": trial.skipped} for trial in self.skipped],
+            "initialisations": self.initialisations,
+            "rows": [row.as_dict() for row in self.rows],
+        }
+
+    def costs(self) -> list[dict[str, Any]]:
+        """Return the cost of each fit as plain values, as ``costs.json`` holds it."""
+        return [_identity(trial) | {"cost": dict(trial.cost)} for trial in self.trials if trial.cost]
+
+
+def collect(plan: Plan, trials: Sequence[Trial], results: Sequence[TrialResult]) -> EvaluationResult:
+    """Join the results of trials into one table, with the statistics of the genes of each study."""
+    import pandas as pd
+
+    frames: list[pd.DataFrame] = []
+    divisions: set[tuple[int, str, int]] = set()
+    for trial, result in zip(trials, results, strict=True):
+        if trial.division not in divisions:
+            divisions.add(trial.division)
+            frames.append(gene_statistics(plan, trial))
+        if len(result.scores):
+            frames.append(result.scores)
+    frame = pd.concat(frames, ignore_index=True)
+    categories = [name for name in COLUMNS if name not in ("seed", "value")]
+    frame = frame.astype(dict.fromkeys(categories, "category"))
+    return EvaluationResult(plan, frame, summary(frame), tuple(results))
+
+
+def _identity(trial: TrialResult) -> dict[str, Any]:
+    names = ("section", "split", "model", "preset", "encoder", "seed")
+    return {name: getattr(trial, name) for name in names}

@@ -1,0 +1,108 @@
+"""The benchmarks that reproduce the paper's comparisons: plans, deviations and printed tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from histosge.datasets.synthetic import synthetic, write_spaceranger
+from histosge.errors import UsageError
+from histosge.evaluation.benchmark import benchmark
+from histosge.evaluation.plan_file import read_plan
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Import a script of benchmarks/."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+    def load(name: str) -> ModuleType:
+        sys.modules.pop(name, None)
+        return __import__(name)
+
+    return load
+
+
+def plan_file(folder: Path, text: str, name: str = "one") -> Path:
+    write_spaceranger(synthetic(columns=12, rows=12, genes=40).section, folder / "one")
+    path = folder / "plan.toml"
+    path.write_text(
+        f'sections = [{{ path = "one", name = "{name}" }}]\nseeds = [0]\ngenes = "hvg:20"\n{text}\n'
+    )
+    return path
+
+
+def test_every_plan_can_be_read(script: Any) -> None:
+    """Every plan in benchmarks/ names models, presets and options that exist."""
+    paths = sorted(BENCHMARKS.glob("*.toml"))
+    assert {"quick.toml", "full.toml", "deviations.toml"} <= {path.name for path in paths}
+    for path in paths:
+        plan = script("deviations").read(path)[0] if path.stem == "deviations" else read_plan(path)
+        assert list(plan.trials())
+
+
+def test_deviations_are_switched_one_at_a_time(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each difference of two presets is a row with its gain, between the two presets."""
+    shared = "epochs = 1, hidden = 8, width = 8, patience = 1, validation = 0.2"
+    text = f"""baselines = false
+deviations = [{{ model = "histosge:published", towards = "corrected", {shared} }}]"""
+    arguments = ["deviations.py", str(plan_file(tmp_path, text)), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    script("deviations").main()
+    records = json.loads((tmp_path / "out" / "deviations.json").read_text())
+    rows = {record["switched"]: record for record in records}
+    names = ["crop", "colour order", "scale of the input", "position", "attention", "size", "dropout"]
+    assert list(rows) == ["nothing", *names, "output", "target", "optimiser", "everything"]
+    assert rows["nothing"]["test_gain"] == rows["nothing"]["pooled_gain"] == 0
+    for name, row in rows.items():
+        assert row["test_gain"] == pytest.approx(row["test"] - rows["nothing"]["test"]), name
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())["rows"]
+    (corrected,) = [
+        row for row in scores if row["preset"].startswith("corrected") and row["set"] == "test"
+    ]
+    assert rows["everything"]["test"] == corrected["pcc"]
+    assert "published → corrected" in (tmp_path / "out" / "deviations.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"model": "idw:a", "towards": "b"}, "names no deviations"),
+        ({"model": "histosge:a", "towards": "paper"}, "presets"),
+        ("histosge", "`towards`"),
+    ],
+)
+def test_a_deviation_that_does_not_exist_is_refused(script: Any, item: Any, message: str) -> None:
+    """A deviation names a model with deviations and two of its presets."""
+    with pytest.raises(UsageError, match=message):
+        script("deviations").Switch.parse(item)
+
+
+def test_the_papers_table_has_its_values_and_ours(script: Any, tmp_path: Path) -> None:
+    """A section with one of the paper's names shows its values beside the scores over all spots and test spots."""
+    small = 'backbone = "test_resnet", network_px = 32, initialisation = "random"'
+    text = f"""models = [
+        {{ model = "histosge:published", epochs = 1 }},
+        {{ model = "stnet:paper", epochs = 1, {small} }},
+    ]"""
+    benchmark(plan_file(tmp_path, text, "151673"), tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "scores.json").read_text())
+    lines = script("papers_table").markdown(content).splitlines()
+    assert "### PCC, random:0.5" in lines
+    assert "### MAE, random:0.5" in lines
+    assert sum(line.startswith("| histosge (published") and "0.6725" in line for line in lines) == 1
+    stnet = [line.split(" |")[0] for line in lines if line.startswith("| stnet")]
+    assert len(stnet) == 3
+    assert all(line.endswith("random initialisation)") for line in stnet)
+    # the row that the printed values must be compared with
+    (memorisation,) = [line for line in lines if line.startswith("| memorisation | – | 0.7")]
+    assert memorisation.endswith("| 0.0000 |")
