@@ -63,7 +63,9 @@ class Switch:
         available = presets(self.model)
         for name in (self.origin, self.towards):
             if name not in available:
-                raise UsageError(f"Model '{self.model}' has the presets {', '.join(available)}; got '{name}'.")
+                raise UsageError(
+                    f"Model '{self.model}' has the presets {', '.join(available)}; got '{name}'."
+                )
 
     @classmethod
     def parse(cls, item: Any) -> Switch:
@@ -108,7 +110,9 @@ def read(path: Path) -> tuple[Plan, tuple[Switch, ...]]:
 
 def gains(switch: Switch, result: EvaluationResult) -> Iterator[dict[str, Any]]:
     """Yield one record per section, split, encoder and difference: scores, and gains over the first preset."""
-    for section, split, encoder in dict.fromkeys((row.section, row.split, row.encoder) for row in result.rows):
+    for section, split, encoder in dict.fromkeys(
+        (row.section, row.split, row.encoder) for row in result.rows
+    ):
         labels = {"section": section, "split": split, "encoder": encoder}
         first: dict[str, float] | None = None
         for name, recipe in switch.recipes.items():
@@ -119,10 +123,18 @@ def gains(switch: Switch, result: EvaluationResult) -> Iterator[dict[str, Any]]:
             scores = {"test": sets["test"]["pcc"], "pooled": sets["pooled"]["pcc_defined"]}
             first = first or scores
             gained = {
-                f"{word}_gain": None if value is None else value - first[word] for word, value in scores.items()
+                f"{word}_gain": None if value is None else value - first[word]
+                for word, value in scores.items()
             }
             undefined = sets["test"]["pcc_undefined"]
-            yield {"title": switch.title, **labels, "switched": name, **scores, **gained, "undefined": undefined}
+            yield {
+                "title": switch.title,
+                **labels,
+                "switched": name,
+                **scores,
+                **gained,
+                "undefined": undefined,
+            }
 
 
 def table(records: list[dict[str, Any]]) -> list[tuple[str, ...]]:

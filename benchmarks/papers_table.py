@@ -1,7 +1,7 @@
 """The paper's Tables II and III for the sections of a benchmark: printed values beside the scores here.
 
-    histosge benchmark benchmarks/papers_table.toml --out runs/papers_table
-    python benchmarks/papers_table.py runs/papers_table
+histosge benchmark benchmarks/papers_table.toml --out runs/papers_table
+python benchmarks/papers_table.py runs/papers_table
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def published() -> dict[tuple[str, str, str], tuple[float, ...]]:
     return values
 
 
-def pages(rows: Iterable[Row], initialisations: Mapping[str, str]) -> dict[str, tuple[list[str], list[list[str]]]]:
+def pages(
+    rows: Iterable[Row], initialisations: Mapping[str, str]
+) -> dict[str, tuple[list[str], list[list[str]]]]:
     """Return header and rows of a table per metric and split, by title; none where no section is the paper's.
 
     Parameters

@@ -282,10 +282,19 @@ def test_whole_sections_are_predicted_from_others(folder: Path, tmp_path: Path) 
     assert {row["set"] for row in content["rows"]} == {"test", "pooled"}
     skipped = {trial["model"] for trial in content["skipped"]}
     assert skipped == {"kriging", "idw", "nearest", "memorisation"}
-    words = ("--models", "mean", "--split", "patients", "--patients", "A,B", "--genes", "hvg:20", "--seeds", 1)
-    result = invoke(
-        "evaluate", folder / "one", folder / "two", *words, "--json", "--out", tmp_path / "named"
+    words = (
+        "--models",
+        "mean",
+        "--split",
+        "patients",
+        "--patients",
+        "A,B",
+        "--genes",
+        "hvg:20",
+        "--seeds",
+        1,
     )
+    result = invoke("evaluate", folder / "one", folder / "two", *words, "--json", "--out", tmp_path / "named")
     assert result.exit_code == 0, result.stderr
     by_plan = [row for row in content["rows"] if (row["split"], row["model"]) == ("patients", "mean")]
     assert [row for row in json.loads(result.stdout)["rows"] if row["model"] == "mean"] == by_plan
