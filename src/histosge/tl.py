@@ -129,7 +129,7 @@ def enhance(
     True
     """
     section = section_of(data, **reading)
-    compute = Compute(device=device, weights=weights, store=None if store is None else Path(store))
+    compute = Compute(device=device, weights=weights, store=store)
     target = Target(
         upsample=4 if upsample is None and spacing_um is None else upsample, spacing_um=spacing_um
     )

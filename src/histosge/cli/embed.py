@@ -36,8 +36,8 @@ def embed(
     out: Out = Path("histosge-out"),
 ) -> None:
     """Compute and keep the image features that a run would need; the slow step with large encoders."""
-    from histosge.workflow.run import encode_to_folder
     from histosge.workflow.stages import ENCODE_STAGES, Stages
+    from histosge.workflow.steps import encode_to_folder
 
     stages = Stages(ENCODE_STAGES, progress)
     with stages("read"):

@@ -37,8 +37,8 @@ def fit(
     out: Out = Path("histosge-out"),
 ) -> None:
     """Fit a model to a section and keep it, for `histosge predict`."""
-    from histosge.workflow.run import fit_to_folder
     from histosge.workflow.stages import FIT_STAGES, Stages
+    from histosge.workflow.steps import fit_to_folder
 
     stages = Stages(FIT_STAGES, progress)
     with stages("read"):

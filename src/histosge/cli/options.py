@@ -222,7 +222,7 @@ class ComputeOptions(DeviceOptions):
 
         return Compute(
             device=self.device,
-            precision=self.precision,  # type: ignore[arg-type]
+            precision=self.precision,
             weights=weights,
             store=self.store,
             progress=progress,

@@ -34,8 +34,8 @@ def predict(
     out: Out = Path("histosge-out"),
 ) -> None:
     """Predict with a model fitted before, at other locations, or an image of a section that was never measured."""
-    from histosge.workflow.run import predict_to_folder
     from histosge.workflow.stages import PREDICT_STAGES, Stages
+    from histosge.workflow.steps import predict_to_folder
 
     stages = Stages(PREDICT_STAGES, progress)
     with stages("read"):

@@ -14,12 +14,23 @@ __all__ = ["citation"]
 
 
 def citation(names: Iterable[str] = ()) -> str:
-    """Return BibTeX entries: those of the encoders and models named, and the paper this package builds on.
+    """Return the BibTeX entries of the paper behind this package, and of the encoders and models used.
+
+    Parameters
+    ----------
+    names
+        Of encoders and models.
 
     Raises
     ------
     UsageError
         For a name that is neither an encoder nor a model.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> hs.citation(["cokriging"]).count("@") >= 2
+    True
     """
     keys = ["shi2024histosge", *(_key(name) for name in names)]
     entries = _entries()

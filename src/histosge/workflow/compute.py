@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from histosge._runtime.device import Precision, resolve_device, resolve_precision
 from histosge.encoders.base import Setup
@@ -48,9 +48,9 @@ class Compute:
     """
 
     device: str = "cpu"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    weights: Path | None = None
-    store: Path | None = None
+    precision: str = "auto"
+    weights: str | Path | None = None
+    store: str | Path | None = None
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -58,14 +58,12 @@ class Compute:
         if self.device != "cpu":
             object.__setattr__(self, "device", resolve_device(self.device))
         object.__setattr__(self, "precision", resolve_precision(self.precision, self.device))
-        for name in ("weights", "store"):
-            if isinstance(path := getattr(self, name), str):
-                object.__setattr__(self, name, Path(path))
 
     @property
     def setup(self) -> Setup:
         """What loading an encoder needs."""
-        return Setup(self.device, self._resolved, self.weights)
+        weights = None if self.weights is None else Path(self.weights)
+        return Setup(self.device, self._resolved, weights)
 
     def runtime(self, *, checkpoint: Path | None = None) -> Runtime:
         """Return what fitting a model needs; training resumes from ``checkpoint``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -91,7 +92,7 @@ def encode(
         Where the model reads the image and the section has none.
     """
     inputs = Inputs(locations)
-    store = None if compute.store is None else FeatureStore(compute.store)
+    store = None if compute.store is None else FeatureStore(Path(compute.store))
     order = "rgb" if needs.crop is None else needs.crop.channel_order
     if encoder is not None:
         slide = slide_of(section, encoder.card.name)

@@ -101,6 +101,8 @@ class FitPlan:
         Computes the image features it reads; ``None`` for models that read none.
     panel
         The genes to fit.
+    metadata, key
+        What identifies the fit.
     """
 
     recipe: Recipe
@@ -108,6 +110,8 @@ class FitPlan:
     model: Model
     encoder: Encoder | None
     panel: GenePanel
+    metadata: FitMetadata
+    key: str
 
     @classmethod
     def of(
@@ -122,20 +126,19 @@ class FitPlan:
         model = recipe.build()
         encoder = encoder_for(section, recipe, needs=model.needs, compute=compute)
         sections = Pool.of(section, auxiliary)
-        plan = cls(recipe, sections, model, encoder, panel=sections.choose(recipe.genes_text))
-        _refuse_repeated(plan.metadata)
-        return plan
-
-    @property
-    def metadata(self) -> FitMetadata:
-        """Recipe and sections."""
-        section = FittedSection.of(self.sections.target, self.panel)
-        return FitMetadata(self.recipe, section, self.sections.told())
-
-    @property
-    def key(self) -> str:
-        """Hash of the fit."""
-        return self.metadata.key(self.encoder)
+        panel = sections.choose(recipe.genes_text)
+        target = FittedSection.of(section, panel)
+        metadata = FitMetadata(recipe, target, sections.told())
+        _refuse_repeated(metadata)
+        return cls(
+            recipe=recipe,
+            sections=sections,
+            model=model,
+            encoder=encoder,
+            panel=panel,
+            metadata=metadata,
+            key=metadata.key(encoder),
+        )
 
     def encoded(self, compute: Compute) -> Inputs:
         """Return the inputs of all spots to fit."""

@@ -30,8 +30,8 @@ def call(*words: object) -> Any:
     return CliRunner().invoke(commands(), [str(word) for word in words])
 
 
-def said(answer: Any) -> str:
-    return " ".join(answer.output.split())
+def output_of(result: Any) -> str:
+    return " ".join(result.output.split())
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +53,18 @@ def out(room: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run on the image wrote, at a grid, with a report."""
     path = tmp_path_factory.mktemp("results")
     words = ("--mpp", MPP, "--with", room / "one", "--with", room / "two", "--genes", "all")
-    answer = call("run", room / "third.png", *words, "--spacing-um", 50, "--out", path)
-    assert answer.exit_code == 0, answer.output
-    assert "nothing measured in this section: predicted from its H&E image, with a fit to one, two" in said(
-        answer
+    result = call("run", room / "third.png", *words, "--spacing-um", 50, "--out", path)
+    assert result.exit_code == 0, result.output
+    assert (
+        "nothing measured in this section: predicted from its H&E image, with a fit to one, two"
+        in output_of(result)
     )
     assert call("report", path).exit_code == 0
     return path
 
 
-def test_an_image_is_predicted_as_its_siblings_look(out: Path) -> None:
-    """The maps follow a truth of which no count was given, at every place of the grid."""
+def test_an_image_is_predicted_with_a_fit_to_other_sections(out: Path) -> None:
+    """The maps follow the truth, of which no count was read, at every location of the grid."""
     prediction = factors.read(out / "factors.h5ad")
     assert len(prediction) > 300
     inside = TISSUE.section.spots.xy.min(0), TISSUE.section.spots.xy.max(0)
@@ -71,10 +72,10 @@ def test_an_image_is_predicted_as_its_siblings_look(out: Path) -> None:
     rows = np.flatnonzero(((xy > inside[0]) & (xy < inside[1])).all(axis=1))
     column = {str(name): index for index, name in enumerate(TISSUE.section.genes)}
     truth = TISSUE.truth(xy[rows])[:, [column[str(name)] for name in prediction.genes]]
-    found = prediction.means(np.arange(len(prediction.genes)))[rows]
+    means = prediction.means(np.arange(len(prediction.genes)))[rows]
     kinds = ("TUMOUR", "STROMA", "IMMUNE")
     driven = [index for index, name in enumerate(prediction.genes) if str(name).startswith(kinds)]
-    assert np.mean(pearson(truth[:, driven], found[:, driven].astype(float))) > 0.35
+    assert np.mean(pearson(truth[:, driven], means[:, driven].astype(float))) > 0.35
 
 
 def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
@@ -83,7 +84,7 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
     assert record["section"]["measured"] is False
     assert (record["section"]["spots"], record["section"]["genes"]) == (0, 0)
     assert record["basis"].startswith("nothing measured in this section")
-    assert [each["name"] for each in record["auxiliary"]] == ["one", "two"]
+    assert [section["name"] for section in record["auxiliary"]] == ["one", "two"]
     for name in ("prediction.h5ad", "factors.h5ad"):
         adata = anndata.read_h5ad(out / name)
         assert not adata.obs["observed"].any()
@@ -106,7 +107,7 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
 
 
 def test_genes_say_how_they_fare_in_sections_left_out(out: Path, room: Path, tmp_path: Path) -> None:
-    """Skill is that of each sibling predicted from the other, in table, record, page and words; kept with the fit."""
+    """r_loo is that of each section predicted from the other, in table, record, page and words; kept with the fit."""
     skill = anndata.read_h5ad(out / "factors.h5ad").var["r_loo"]
     record = json.loads((out / "run.json").read_text())["leave_one_section_out"]
     assert record["sections"] == 2
@@ -120,13 +121,13 @@ def test_genes_say_how_they_fare_in_sections_left_out(out: Path, room: Path, tmp
     assert "Each section learnt from was left out and predicted from its image" in page
     assert "This section was not among them." in page
     words = ("--mpp", MPP, "--fit", out, "--spacing-um", 100, "--no-figures", "--out", tmp_path)
-    answer = call("predict", room / "third.png", *words)
-    assert "each of the 2 sections predicted from the others: mean correlation" in said(answer)
+    result = call("predict", room / "third.png", *words)
+    assert "each of the 2 sections predicted from the others: mean correlation" in output_of(result)
     assert np.array_equal(anndata.read_h5ad(tmp_path / "factors.h5ad").var["r_loo"], skill)
 
 
-def test_one_sibling_tells_nothing_of_skill(room: Path, tmp_path: Path) -> None:
-    """With a single section to learn from none can be left out: skill is unknown, and the page says how to know it."""
+def test_a_single_auxiliary_section_has_no_cross_validation(room: Path, tmp_path: Path) -> None:
+    """Where a single section is fitted none can be left out: r_loo is unknown, and the page says how to measure it."""
     words = ("--mpp", MPP, "--with", room / "one", "--genes", "all", "--no-figures", "--out", tmp_path)
     assert call("run", room / "third.png", *words).exit_code == 0
     assert anndata.read_h5ad(tmp_path / "factors.h5ad").var["r_loo"].isna().all()
@@ -137,48 +138,48 @@ def test_one_sibling_tells_nothing_of_skill(room: Path, tmp_path: Path) -> None:
 
 def test_the_report_takes_the_image_itself(out: Path, room: Path) -> None:
     """``--section IMAGE`` adds its own resolution; another image is refused."""
-    answer = call("report", out, "--section", room / "third.png", "--mpp", MPP)
-    assert answer.exit_code == 0, answer.output
+    result = call("report", out, "--section", room / "third.png", "--mpp", MPP)
+    assert result.exit_code == 0, result.output
     assert "Measured: nothing of this section." in (out / "report.html").read_text()
-    answer = call("report", out, "--section", room / "third.png", "--mpp", 2 * MPP)
-    assert answer.exit_code == 2
-    assert "from other data or another image" in said(answer)
+    result = call("report", out, "--section", room / "third.png", "--mpp", 2 * MPP)
+    assert result.exit_code == 2
+    assert "from other data or another image" in output_of(result)
 
 
-def test_reading_the_files_again_gives_the_places(out: Path) -> None:
-    """Places come back where they were, with no spot they belong to."""
-    found = factors.read(out / "factors.h5ad").locations
-    assert (found.parent == -1).all()
-    assert not found.observed.any()
-    assert np.array_equal(found.xy, anndata.read_h5ad(out / "prediction.h5ad").obsm["spatial_um"])
+def test_reading_the_files_again_gives_the_locations(out: Path) -> None:
+    """Locations come back where they were, without a parent spot."""
+    locations = factors.read(out / "factors.h5ad").locations
+    assert (locations.parent == -1).all()
+    assert not locations.observed.any()
+    assert np.array_equal(locations.xy, anndata.read_h5ad(out / "prediction.h5ad").obsm["spatial_um"])
 
 
 def test_a_fit_kept_before_predicts_it_to_the_same_bits(out: Path, room: Path, tmp_path: Path) -> None:
-    """``histosge predict`` with a folder of a fit needs no sibling, and says and predicts what ``run`` did."""
+    """``histosge predict`` with a folder of a fit needs no auxiliary section, and predicts what ``run`` did."""
     fit = call("fit", room / "one", "--with", room / "two", "--genes", "all", "--out", tmp_path)
     assert fit.exit_code == 0, fit.output
     words = ("--mpp", MPP, "--fit", tmp_path, "--spacing-um", 50, "--no-figures", "--out", tmp_path / "there")
-    answer = call("predict", room / "third.png", *words)
-    assert answer.exit_code == 0, answer.output
-    one, two = (anndata.read_h5ad(path / "prediction.h5ad") for path in (out, tmp_path / "there"))
-    assert np.array_equal(np.asarray(one.X), np.asarray(two.X))
-    assert one.var.equals(two.var)
+    result = call("predict", room / "third.png", *words)
+    assert result.exit_code == 0, result.output
+    first, second = (anndata.read_h5ad(path / "prediction.h5ad") for path in (out, tmp_path / "there"))
+    assert np.array_equal(np.asarray(first.X), np.asarray(second.X))
+    assert first.var.equals(second.var)
     assert json.loads((tmp_path / "there" / "run.json").read_text())["auxiliary"] == [
         *json.loads((out / "run.json").read_text())["auxiliary"]
     ]
-    # the section itself is still answered from its own spots
+    # the fitted section is still predicted from its own spots
     own = call("predict", room / "one", "--fit", tmp_path, "--upsample", 1, "--no-figures", "--out", tmp_path)
     assert own.exit_code == 0, own.output
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["section"]["measured"] is True
-    assert [each["name"] for each in record["auxiliary"]] == ["two"]
+    assert [section["name"] for section in record["auxiliary"]] == ["two"]
 
 
-def test_models_without_factors_answer_it_too(room: Path, tmp_path: Path) -> None:
-    """Nothing said of places: a grid of 100 µm; cells where they are given; a page of columns."""
+def test_models_without_factors_predict_an_image_too(room: Path, tmp_path: Path) -> None:
+    """By default a grid of 100 µm; cells where they are given; a report with both."""
     words = ("--mpp", MPP, "--with", room / "one", "--genes", "hvg:10", "--model", "ridge", "--no-figures")
-    answer = call("run", room / "third.png", *words, "--out", tmp_path)
-    assert answer.exit_code == 0, answer.output
+    result = call("run", room / "third.png", *words, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
     adata = anndata.read_h5ad(tmp_path / "prediction.h5ad")
     gaps = np.diff(np.unique(adata.obsm["spatial_um"][:, 0]))
     assert np.allclose(gaps, 100.0)
@@ -188,8 +189,8 @@ def test_models_without_factors_answer_it_too(room: Path, tmp_path: Path) -> Non
     assert "Measured: nothing of this section." in (tmp_path / "report.html").read_text()
     cells = tmp_path / "cells.csv"
     cells.write_text("id,x_um,y_um\na,500,500\nb,620,510\n")
-    answer = call("run", room / "third.png", *words, "--cells", cells, "--out", tmp_path)
-    assert answer.exit_code == 0, answer.output
+    result = call("run", room / "third.png", *words, "--cells", cells, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
     assert list(anndata.read_h5ad(tmp_path / "prediction.h5ad").obs_names) == ["a", "b"]
 
 
@@ -227,33 +228,33 @@ def test_models_without_factors_answer_it_too(room: Path, tmp_path: Path) -> Non
         (("run", "third.png", "--mpp", "2", "--with", "one", "--show", "NONE"), 2, "'NONE' is not among"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(
+def test_wrong_input_is_a_sentence(
     room: Path, tmp_path: Path, words: tuple[str, ...], code: int, sentence: str
 ) -> None:
     """Wrong input ends with a sentence and its exit code, and leaves no prediction."""
     paths = ("third.png", "glass.png", "one")
-    answer = call(*(room / word if word in paths else word for word in words), "--out", tmp_path)
-    assert answer.exit_code == code, answer.output
-    assert sentence in said(answer)
+    result = call(*(room / word if word in paths else word for word in words), "--out", tmp_path)
+    assert result.exit_code == code, result.output
+    assert sentence in output_of(result)
     assert not (tmp_path / "prediction.h5ad").exists()
 
 
-def test_a_blind_or_an_old_fit_does_not_predict_an_image(room: Path, tmp_path: Path) -> None:
-    """A fit of positions alone, and one that did not note its section, are refused in a sentence each."""
+def test_a_fit_of_positions_or_a_damaged_fit_does_not_predict_an_image(room: Path, tmp_path: Path) -> None:
+    """A fit of positions alone, and one without its description, are refused in a sentence each."""
     words = ("--genes", "hvg:10", "--out", tmp_path)
     assert call("fit", room / "one", "--preset", "positions", *words).exit_code == 0
     there = ("predict", room / "third.png", "--mpp", MPP, "--fit", tmp_path, "--out", tmp_path / "there")
-    answer = call(*there)
-    assert answer.exit_code == 2
-    assert "Choose a model that reads the image" in said(answer)
+    result = call(*there)
+    assert result.exit_code == 2
+    assert "Choose a model that reads the image" in output_of(result)
     (tmp_path / "fit" / "fit.json").unlink()
-    answer = call(*there)
-    assert answer.exit_code == 2
-    assert "Fit a section first" in said(answer)
+    result = call(*there)
+    assert result.exit_code == 2
+    assert "Fit a section first" in output_of(result)
     (tmp_path / "fit" / "fit.json").write_text("{")
-    answer = call(*there)
-    assert answer.exit_code == 3
-    assert "damaged" in said(answer)
+    result = call(*there)
+    assert result.exit_code == 3
+    assert "damaged" in output_of(result)
 
 
 def test_counts_that_are_not_there_are_not_shared_out(out: Path, tmp_path: Path) -> None:
@@ -262,13 +263,13 @@ def test_counts_that_are_not_there_are_not_shared_out(out: Path, tmp_path: Path)
         call("export", out, "--genes", "all", "--to", "h5ad", "--out", tmp_path / "all.h5ad").exit_code == 0
     )
     assert not anndata.read_h5ad(tmp_path / "all.h5ad").obs["observed"].any()
-    answer = call("export", out, "--genes", "all", "--conserve", "real", "--out", tmp_path / "counts.h5ad")
-    assert answer.exit_code == 2
-    assert "no measured counts" in said(answer)
+    result = call("export", out, "--genes", "all", "--conserve", "real", "--out", tmp_path / "counts.h5ad")
+    assert result.exit_code == 2
+    assert "no measured counts" in output_of(result)
 
 
-def test_an_image_is_looked_at_where_there_is_tissue_and_not_at_dust() -> None:
-    """Places lie on the large piece, none on a crumb; another distance makes other places; no tissue is refused."""
+def test_an_image_is_sampled_on_tissue_and_not_on_dust() -> None:
+    """Samples lie on the large piece, none on a crumb; another distance gives another number; no tissue is refused."""
     rgb = np.full((1000, 1000, 3), 240, dtype=np.uint8)
     rgb[200:800, 200:800] = (150, 60, 140)
     rgb[60:110, 60:110] = (150, 60, 140)
@@ -294,9 +295,9 @@ def test_the_same_from_python(room: Path) -> None:
     assert not section.measured
     assert "Nothing was measured" in section.messages[0].text
     fitted = hs.fit(hs.read(room / "one"), hs.Recipe(genes="hvg:10"))
-    places = hs.grid(section, 60.0)
-    found = hs.predict_from_image(fitted, section, places)
-    assert found.mean.shape == (len(places), 10)
-    assert np.array_equal(found.locations.xy, places.xy)
+    locations = hs.grid(section, 60.0)
+    prediction = hs.predict_from_image(fitted, section, locations)
+    assert prediction.mean.shape == (len(locations), 10)
+    assert np.array_equal(prediction.locations.xy, locations.xy)
     assert TISSUE.section.measured
     assert not replace(TISSUE.section, counts=TISSUE.section.counts * 0).measured

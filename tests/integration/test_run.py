@@ -1,4 +1,4 @@
-"""The main job, from a folder on disk to files that other tools open."""
+"""The command ``run`` and its single steps, from a folder to the files they write."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The folder that one run wrote, and its record."""
     out = tmp_path_factory.mktemp("results")
-    answer = call("run", folder, "--out", out, *SMALL, "--upsample", 4, "--also", "geojson", "--json")
-    assert answer.exit_code == 0, answer.stderr
-    return out, json.loads(answer.stdout)
+    result = call("run", folder, "--out", out, *SMALL, "--upsample", 4, "--also", "geojson", "--json")
+    assert result.exit_code == 0, result.stderr
+    return out, json.loads(result.stdout)
 
 
 def call(*words: object) -> Any:
     return CliRunner().invoke(commands(), [str(word) for word in words])
 
 
-def test_one_command_writes_predictions_figures_and_the_record(results: tuple[Path, dict[str, Any]]) -> None:
+def test_run_writes_predictions_figures_and_the_record(results: tuple[Path, dict[str, Any]]) -> None:
     """``histosge run`` leaves what README promises, and nothing unfinished."""
     out, record = results
     names = {
@@ -62,10 +62,10 @@ def test_one_command_writes_predictions_figures_and_the_record(results: tuple[Pa
     assert record["recipe"]["seed"] == 0
 
 
-def test_the_prediction_says_which_places_were_measured(
+def test_the_prediction_says_which_locations_were_measured(
     results: tuple[Path, dict[str, Any]], folder: Path
 ) -> None:
-    """Four places a spot, of which one is the spot itself; pixels and µm agree through the scale."""
+    """Four locations a spot, one of them the spot itself; pixels and µm agree through the scale."""
     out, record = results
     adata = anndata.read_h5ad(out / "prediction.h5ad")
     spots = record["section"]["spots"]
@@ -81,29 +81,29 @@ def test_the_same_command_gives_the_same_bits(folder: Path, tmp_path: Path) -> N
     values = []
     for name, seed in [("a", 0), ("b", 0), ("c", 1)]:
         out = tmp_path / name
-        answer = call("run", folder, "--out", out, *SMALL, "--upsample", 2, "--seed", seed, "--no-figures")
-        assert answer.exit_code == 0, answer.stderr
+        result = call("run", folder, "--out", out, *SMALL, "--upsample", 2, "--seed", seed, "--no-figures")
+        assert result.exit_code == 0, result.stderr
         values.append(np.asarray(anndata.read_h5ad(out / "prediction.h5ad").X))
     assert np.array_equal(values[0], values[1])
     assert not np.array_equal(values[0], values[2])
 
 
-def test_single_steps_give_what_the_run_gives(folder: Path, tmp_path: Path) -> None:
+def test_single_steps_give_the_same_as_a_run(folder: Path, tmp_path: Path) -> None:
     """``embed``, ``fit`` and ``predict`` together equal ``run``."""
     whole, steps = tmp_path / "whole", tmp_path / "steps"
     assert call("run", folder, "--out", whole, *SMALL, "--upsample", 2, "--no-figures").exit_code == 0
     assert call("embed", folder, "--out", steps, "--upsample", 2).exit_code == 0
     assert call("fit", folder, "--out", steps, *SMALL).exit_code == 0
-    answer = call("predict", folder, "--fit", steps, "--out", steps, "--upsample", 2, "--no-figures")
-    assert answer.exit_code == 0, answer.stderr
-    one, two = (anndata.read_h5ad(path / "prediction.h5ad").X for path in (whole, steps))
-    assert np.array_equal(np.asarray(one), np.asarray(two))
+    result = call("predict", folder, "--fit", steps, "--out", steps, "--upsample", 2, "--no-figures")
+    assert result.exit_code == 0, result.stderr
+    first, second = (anndata.read_h5ad(path / "prediction.h5ad").X for path in (whole, steps))
+    assert np.array_equal(np.asarray(first), np.asarray(second))
 
 
-def test_a_grid_replaces_the_refinement_when_asked(folder: Path, tmp_path: Path) -> None:
+def test_a_grid_replaces_the_upsampled_lattice(folder: Path, tmp_path: Path) -> None:
     """``--spacing-um`` predicts on a square grid of that spacing."""
-    answer = call("run", folder, "--out", tmp_path, *SMALL, "--spacing-um", 80, "--no-figures")
-    assert answer.exit_code == 0, answer.stderr
+    result = call("run", folder, "--out", tmp_path, *SMALL, "--spacing-um", 80, "--no-figures")
+    assert result.exit_code == 0, result.stderr
     xy_um = anndata.read_h5ad(tmp_path / "prediction.h5ad").obsm["spatial_um"]
     steps = np.unique(np.round(np.diff(np.unique(np.round(xy_um[:, 0], 3))), 3))
     assert (steps >= 80 - 1e-3).all()
@@ -112,8 +112,8 @@ def test_a_grid_replaces_the_refinement_when_asked(folder: Path, tmp_path: Path)
 def test_legacy_sections_run_too(tmp_path: Path) -> None:
     """The same command takes a legacy ST folder."""
     write_legacy_st(synthetic(columns=7, rows=7, genes=30, lattice="square").section, tmp_path / "st")
-    answer = call("run", tmp_path / "st", "--out", tmp_path / "out", *SMALL, "--upsample", 2, "--no-figures")
-    assert answer.exit_code == 0, answer.stderr
+    result = call("run", tmp_path / "st", "--out", tmp_path / "out", *SMALL, "--upsample", 2, "--no-figures")
+    assert result.exit_code == 0, result.stderr
 
 
 @pytest.mark.parametrize(
@@ -138,32 +138,32 @@ def test_legacy_sections_run_too(tmp_path: Path) -> None:
         (["--cells", "no-such-cells.csv"], 2, "no-such-cells"),
     ],
 )
-def test_a_wrong_option_is_one_sentence_and_writes_nothing(
+def test_a_wrong_option_is_a_sentence_and_writes_nothing(
     folder: Path, tmp_path: Path, words: list[str], exit_code: int, sentence: str
 ) -> None:
     """Wrong words end with the documented exit code, say what to do, and leave no prediction behind."""
     out = tmp_path / "out"
-    answer = call("run", folder, "--out", out, *SMALL, *words)
-    assert answer.exit_code == exit_code, answer.stderr
-    assert sentence in answer.stderr.replace("\n", " ")
-    assert "Traceback" not in answer.stderr
+    result = call("run", folder, "--out", out, *SMALL, *words)
+    assert result.exit_code == exit_code, result.stderr
+    assert sentence in result.stderr.replace("\n", " ")
+    assert "Traceback" not in result.stderr
     assert not (out / "prediction.h5ad").exists()
     assert not (out / "run.json").exists()
 
 
 def test_an_error_is_json_when_json_was_asked_for(tmp_path: Path) -> None:
     """Programs read errors from standard output too."""
-    answer = call("run", tmp_path / "nothing", "--json")
-    assert json.loads(answer.stdout)["exit_code"] == answer.exit_code == 2, answer.stdout
+    result = call("run", tmp_path / "nothing", "--json")
+    assert json.loads(result.stdout)["exit_code"] == result.exit_code == 2, result.stdout
 
 
 def test_an_output_folder_without_permission_is_refused(folder: Path, tmp_path: Path) -> None:
     """A folder that cannot be written is refused before any work is done."""
     blocked = tmp_path / "file"
     blocked.touch()
-    answer = call("run", folder, "--out", blocked, *SMALL)
-    assert answer.exit_code == 2
-    assert "Choose another --out" in answer.stderr.replace("\n", " ")
+    result = call("run", folder, "--out", blocked, *SMALL)
+    assert result.exit_code == 2
+    assert "Choose another --out" in result.stderr.replace("\n", " ")
 
 
 def test_a_killed_run_goes_on_and_gives_the_same_result(folder: Path, tmp_path: Path) -> None:
@@ -196,31 +196,31 @@ def test_a_killed_run_goes_on_and_gives_the_same_result(folder: Path, tmp_path: 
     assert not (tmp_path / "killed" / "run.json").exists()
     for name in ("killed", "whole"):
         subprocess.run([*command, str(tmp_path / name)], check=True, **quiet)  # type: ignore[call-overload]
-    one, two = (anndata.read_h5ad(tmp_path / name / "prediction.h5ad").X for name in ("killed", "whole"))
-    assert np.array_equal(np.asarray(one), np.asarray(two))
+    first, second = (anndata.read_h5ad(tmp_path / name / "prediction.h5ad").X for name in ("killed", "whole"))
+    assert np.array_equal(np.asarray(first), np.asarray(second))
 
 
 def test_doctor_says_that_image_and_coordinates_match(folder: Path, tmp_path: Path) -> None:
     """``histosge doctor SECTION`` names scale and alignment, and draws the spots on the image."""
-    answer = call("doctor", folder, "--out", tmp_path, "--json")
-    assert answer.exit_code == 0, answer.stderr
-    checks = {check["name"]: check for check in json.loads(answer.stdout)["checks"]}
+    result = call("doctor", folder, "--out", tmp_path, "--json")
+    assert result.exit_code == 0, result.stderr
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
     assert checks["alignment"]["verdict"] == "ok"
     assert "100.0 µm" in checks["scale"]["finding"]
     assert (tmp_path / "section.png").stat().st_size > 0
 
 
 @pytest.mark.parametrize("kind", ["encoders", "models", "readers"])
-def test_what_there_is_can_be_listed(kind: str) -> None:
+def test_registered_names_are_listed(kind: str) -> None:
     """``histosge list`` shows every registered name."""
-    answer = call("list", kind)
-    assert answer.exit_code == 0
-    wanted = {"encoders": "uni2", "models": "histosge", "readers": "visium"}[kind]
-    assert wanted in answer.stdout
+    result = call("list", kind)
+    assert result.exit_code == 0
+    name = {"encoders": "uni2", "models": "histosge", "readers": "visium"}[kind]
+    assert name in result.stdout
 
 
 def test_cite_prints_the_entries_of_what_was_used() -> None:
     """The paper's entry always, the encoder's when named."""
-    answer = call("cite", "uni")
-    assert answer.exit_code == 0
-    assert answer.stdout.count("@") >= 2
+    result = call("cite", "uni")
+    assert result.exit_code == 0
+    assert result.stdout.count("@") >= 2

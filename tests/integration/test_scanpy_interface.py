@@ -32,7 +32,7 @@ def adata(tmp_path: Path) -> anndata.AnnData:
 
 
 def test_features_go_into_obsm(adata: anndata.AnnData, tmp_path: Path) -> None:
-    """``hs.pp.features`` adds one array and its facts, and changes nothing else."""
+    """``hs.pp.features`` adds one array and its metadata, and changes nothing else."""
     before = adata.copy()
     values = hs.pp.features(adata, store=tmp_path / "store")
     assert values.shape == (adata.n_obs, 150)
@@ -44,7 +44,7 @@ def test_features_go_into_obsm(adata: anndata.AnnData, tmp_path: Path) -> None:
 
 
 def test_enhance_returns_a_new_anndata(adata: anndata.AnnData) -> None:
-    """``hs.tl.enhance`` predicts at more places; the object given stays as it was."""
+    """``hs.tl.enhance`` predicts at more locations; its argument stays as it was."""
     before = adata.copy()
     fine = hs.tl.enhance(adata, KRIGING, upsample=4)
     assert fine.n_obs == 4 * adata.n_obs
@@ -52,8 +52,8 @@ def test_enhance_returns_a_new_anndata(adata: anndata.AnnData) -> None:
     assert set(adata.obsm) == set(before.obsm)
     grid = hs.tl.enhance(SECTION, KRIGING, spacing_um=60.0)
     assert grid.n_obs > adata.n_obs
-    found = hs.tl.enhance(adata, hs.Recipe(genes="all", options={"factors": 5}), upsample=2)
-    assert np.isfinite(found.X).all()
+    factored = hs.tl.enhance(adata, hs.Recipe(genes="all", options={"factors": 5}), upsample=2)
+    assert np.isfinite(factored.X).all()
 
 
 def test_enhance_says_how_it_was_made(tmp_path: Path) -> None:
@@ -67,11 +67,11 @@ def test_enhance_says_how_it_was_made(tmp_path: Path) -> None:
     assert fine.uns["histosge"]["recipe"]["genes"] == "all"
 
 
-@pytest.mark.parametrize("fold", [0, -1, 9])
-def test_refinements_that_cannot_be_are_refused(fold: int) -> None:
-    """None and too many places a spot are refused in a sentence, not taken for another number."""
+@pytest.mark.parametrize("factor", [0, -1, 9])
+def test_impossible_upsampling_factors_are_refused(factor: int) -> None:
+    """None and too many locations a spot are refused in a sentence, not taken for another number."""
     with pytest.raises(UsageError, match="1 to 8"):
-        hs.tl.enhance(SECTION, KRIGING, upsample=fold)
+        hs.tl.enhance(SECTION, KRIGING, upsample=factor)
 
 
 def test_plots_are_figures() -> None:
@@ -112,19 +112,19 @@ def test_a_section_without_image_can_be_kriged_and_says_what_else_it_needs() -> 
         hs.fit(blind, hs.Recipe())
 
 
-def test_generated_places_follow_the_truth_between_the_spots() -> None:
-    """At places that were never measured predictions are nearer to the truth than the nearest measurement is."""
+def test_predictions_between_the_spots_follow_the_truth() -> None:
+    """At locations that were never measured predictions are nearer to the truth than the nearest measurement is."""
     tissue = hs.synthetic(seed=2)
-    # among spots: the window of a place beside them shows glass
-    places = hs.upsampled(tissue.section, 4, boundary="inner")
-    between = np.flatnonzero(~places.observed)
-    truth = tissue.truth(places.xy[between])
+    # among spots: the patch of a location beside them shows glass
+    locations = hs.upsampled(tissue.section, 4, boundary="inner")
+    between = np.flatnonzero(~locations.observed)
+    truth = tissue.truth(locations.xy[between])
     errors = {}
     for name in ("nearest", "histosge", "cokriging"):
         fitted = hs.fit(tissue.section, hs.Recipe(model=name, genes="all"))
-        found = hs.predict(fitted, tissue.section, places.take(between))
-        columns = [int(np.flatnonzero(tissue.section.genes == gene)[0]) for gene in found.genes]
-        errors[name] = float(((found.mean - truth[:, columns]) ** 2).mean())
+        prediction = hs.predict(fitted, tissue.section, locations.take(between))
+        columns = [int(np.flatnonzero(tissue.section.genes == gene)[0]) for gene in prediction.genes]
+        errors[name] = float(((prediction.mean - truth[:, columns]) ** 2).mean())
     assert errors["histosge"] < 0.5 * errors["nearest"]
     # the default is nearer still
     assert errors["cokriging"] < 0.9 * errors["histosge"]

@@ -1,0 +1,154 @@
+"""The stages that a run and its single steps share: locate, encode, fit, predict, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from histosge.models.base import FactoredPredictor
+from histosge.section.image_only import LOOK_UM
+from histosge.section.inputs import Inputs
+from histosge.section.locations import at_spots
+from histosge.section.section import Section
+from histosge.section.target import Target, locate, tissue_of
+
+from .compute import Compute
+from .encode import encode
+from .fit import Fit, FitPlan
+from .leave_one_section_out import section_accuracy
+from .outputs import Outputs, write_further, write_prediction
+from .predict import Fitted
+from .provenance import provenance_of
+from .result import RunResult
+from .saved_fit import read_accuracy, write_accuracy
+from .section_accuracy import SectionAccuracy
+from .section_prediction import Task, predict_section
+from .stages import Stages
+from .transfer import sampled_at, transfer, with_fitted_genes
+
+__all__ = ["Job", "SectionInputs", "default_target", "encode_task"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """The stages that a run and its single steps share, and the folder they write to.
+
+    Parameters
+    ----------
+    out
+        Folder for the results; the fit is kept in ``out/fit``.
+    compute
+        Device, and a store of image features.
+    stages
+        Clock and progress.
+    outputs
+        What to write.
+    """
+
+    out: Path
+    compute: Compute
+    stages: Stages
+    outputs: Outputs
+
+    @property
+    def fits(self) -> Path:
+        """Folder of fits."""
+        return self.out / "fit"
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Compute]:
+        """Time the ``with`` block as stage ``name``, and yield the compute options that report its progress."""
+        with self.stages(name) as progress:
+            yield replace(self.compute, progress=progress)
+
+    def locate(self, section: Section, target: Target | None, *, pitch_um: float | None = None) -> Task:
+        """Find tissue and locations; a section without counts is sampled at the pitch of a fitted one."""
+        with self.stage("locate"):
+            target = default_target(section) if target is None else target
+            mask = tissue_of(section)
+            if pitch_um is not None:
+                section = sampled_at(section, pitch_um, mask=mask)
+            return Task(section, target, mask, locate(section, target, mask))
+
+    def spots(self, plan: FitPlan, compute: Compute) -> Inputs | None:
+        """Return the inputs of all spots to fit; ``None`` where the fit is saved already."""
+        return None if plan.is_saved(self.fits) else plan.encoded(compute)
+
+    def fit(self, plan: FitPlan, spots: Inputs | None) -> Fit:
+        """Load the saved fit, or fit the spots."""
+        with self.stage("fit") as compute:
+            saved = plan.saved(self.fits) if spots is None else None
+            if saved is not None:
+                return saved
+            spots = plan.encoded(compute) if spots is None else spots
+            return plan.fitted(spots, compute=compute, folder=self.fits)
+
+    def accuracy(self, fit: Fit, sections: Sequence[Section]) -> SectionAccuracy | None:
+        """Return the accuracy in sections left out; only of models by factors, which are fitted in seconds."""
+        with self.stage("leave_one_section_out") as compute:
+            if not isinstance(fit.predictor, FactoredPredictor):
+                return None
+            if (kept := read_accuracy(self.fits, fit.key)) is not None:
+                return kept
+            accuracy = section_accuracy(sections, fit, compute=compute)
+            if accuracy is not None:
+                write_accuracy(accuracy, self.fits, fit.key)
+            return accuracy
+
+    def finish(self, fitted: Fitted, task: Task, inputs: Inputs) -> RunResult:
+        """Predict the locations of a task, whose ``inputs`` are given, and write everything."""
+        provenance = provenance_of(
+            task.section, fitted, target=task.target, locations=task.locations, compute=self.compute
+        )
+        # a prediction that does not fit into memory is written while it is computed
+        with self.stage("predict"):
+            prediction = predict_section(fitted, task, inputs, show=self.outputs.show, provenance=provenance)
+            shown, written = write_prediction(prediction, self.out)
+        with self.stage("write"):
+            written += write_further(prediction, shown, self.outputs, out=self.out)
+        return RunResult.of(prediction, written, out=self.out, stages=self.stages)
+
+    def finish_transfer(
+        self, fit: Fit, task: Task, inputs: SectionInputs, *, accuracy: SectionAccuracy | None
+    ) -> RunResult:
+        """Predict a section without counts with a fit to other sections, and write everything."""
+        task = replace(task, section=with_fitted_genes(task.section, fit))
+        return self.finish(transfer(fit, inputs.spots, accuracy=accuracy), task, inputs.locations)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SectionInputs:
+    """Inputs of a section without counts.
+
+    Parameters
+    ----------
+    spots
+        Of locations all over the section, which show its staining.
+    locations
+        Of the locations to predict.
+    """
+
+    spots: Inputs
+    locations: Inputs
+
+    @classmethod
+    def of(cls, task: Task, fitted: FitPlan | Fit, compute: Compute) -> SectionInputs:
+        """Encode a section."""
+        spots = encode_task(replace(task, locations=at_spots(task.section)), fitted, compute)
+        return cls(spots, encode_task(task, fitted, compute))
+
+
+def encode_task(task: Task, fitted: FitPlan | Fit, compute: Compute) -> Inputs:
+    """Return the inputs of the locations of a task."""
+    needs, encoder = fitted.model.needs, fitted.encoder
+    return encode(task.section, task.locations, needs=needs, encoder=encoder, compute=compute)
+
+
+def default_target(section: Section) -> Target:
+    """Return where a section is predicted if nothing else is asked for."""
+    if section.measured or section.lattice is not None:
+        return Target(upsample=4)
+    # an image has no spots to upsample
+    return Target(spacing_um=LOOK_UM)

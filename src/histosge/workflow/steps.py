@@ -1,0 +1,113 @@
+"""The single steps of a run, each with its results in a folder: encode, fit, predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from histosge._runtime.atomic_files import writable_folder
+from histosge.errors import UsageError
+from histosge.section.locations import at_spots
+from histosge.section.section import Section
+from histosge.section.target import Target
+
+from .compute import Compute
+from .encode import encode, encoder_for
+from .fit import FitPlan
+from .job import Job, SectionInputs, encode_task
+from .outputs import Outputs
+from .recipe import Recipe
+from .result import EncodeResult, FitResult, RunResult
+from .saved_fit import load_fit, load_fit_of_others, read_accuracy
+from .stages import ENCODE_STAGES, FIT_STAGES, PREDICT_STAGES, Stages
+
+__all__ = ["encode_to_folder", "fit_to_folder", "predict_to_folder"]
+
+
+def predict_to_folder(
+    section: Section,
+    folder: Path,
+    *,
+    out: Path,
+    target: Target | None = None,
+    compute: Compute = Compute(),
+    outputs: Outputs = Outputs(),
+    stages: Stages | None = None,
+) -> RunResult:
+    """Predict with the fit in ``folder``, which :func:`fit_to_folder` or a run kept; otherwise like a run.
+
+    Auxiliary sections of the fit are not needed. A section without counts is predicted with the latest fit in the
+    folder, whichever section that was fitted to.
+    """
+    stages = Stages(PREDICT_STAGES[1:], compute.progress) if stages is None else stages
+    job = Job(out, compute.with_store(folder / "features"), stages, outputs)
+    if not section.measured:
+        return _predict_image_only(section, folder / "fit", target, job=job)
+    fit = load_fit(section, folder / "fit", compute=job.compute)
+    task = job.locate(section, target)
+    writable_folder(out)
+    with job.stage("encode") as compute:
+        inputs = encode_task(task, fit, compute)
+    return job.finish(fit, task, inputs)
+
+
+def _predict_image_only(section: Section, fits: Path, target: Target | None, *, job: Job) -> RunResult:
+    """Predict a section without counts with the latest fit in a folder."""
+    fit = load_fit_of_others(section, fits, compute=job.compute)
+    task = job.locate(section, target, pitch_um=fit.metadata.section.pitch_um)
+    writable_folder(job.out)
+    with job.stage("encode") as compute:
+        inputs = SectionInputs.of(task, fit, compute)
+    return job.finish_transfer(fit, task, inputs, accuracy=read_accuracy(fits, fit.key))
+
+
+def fit_to_folder(
+    section: Section,
+    recipe: Recipe = Recipe(),
+    *,
+    out: Path,
+    auxiliary: Sequence[Section] = (),
+    compute: Compute = Compute(),
+    stages: Stages | None = None,
+) -> FitResult:
+    """Fit ``recipe`` to ``section`` and keep the fit in ``out``, for :func:`predict_to_folder`."""
+    stages = Stages(FIT_STAGES[1:], compute.progress) if stages is None else stages
+    writable_folder(out)
+    job = Job(out, compute.with_store(out / "features"), stages, Outputs())
+    with job.stage("encode") as reporting:
+        plan = FitPlan.of(section, recipe, auxiliary=auxiliary, compute=reporting)
+        spots = job.spots(plan, reporting)
+    return FitResult(job.fit(plan, spots), job.fits, stages.costs, stages.seconds)
+
+
+def encode_to_folder(
+    section: Section,
+    recipe: Recipe = Recipe(),
+    *,
+    out: Path,
+    target: Target | None = None,
+    compute: Compute = Compute(),
+    stages: Stages | None = None,
+) -> EncodeResult:
+    """Compute and keep the image features that a run with the same arguments needs.
+
+    Raises
+    ------
+    UsageError
+        When the recipe's model reads no image features.
+    """
+    needs = recipe.build().needs
+    if not needs.features:
+        raise UsageError(f"Model '{recipe.model}' reads no image features; there is nothing to encode.")
+    stages = Stages(ENCODE_STAGES[1:], compute.progress) if stages is None else stages
+    store = Path(compute.store or out / "features")
+    job = Job(out, replace(compute, store=store), stages, Outputs())
+    encoder = encoder_for(section, recipe, needs=needs, compute=compute)
+    task = job.locate(section, target)
+    writable_folder(out)
+    with job.stage("encode") as reporting:
+        encode(section, at_spots(section), needs=needs, encoder=encoder, compute=reporting)
+        inputs = encode(section, task.locations, needs=needs, encoder=encoder, compute=reporting)
+    dim = 0 if inputs.features is None else inputs.features.shape[1]
+    return EncodeResult(len(task.locations), dim, store, stages.costs, stages.seconds)
