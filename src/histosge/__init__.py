@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from .evaluation.benchmark import benchmark
+    from .evaluation.evaluate import evaluate
     from .geometry.points import Points
     from .io.export import export
     from .io.readers import READERS, read
@@ -100,6 +101,7 @@ __all__ = [
     "citation",
     "conserve",
     "doctor",
+    "evaluate",
     "export",
     "fit",
     "grid",
@@ -131,6 +133,7 @@ _NAMES = {
         "WeightsError",
     ),
     "evaluation.benchmark": ("benchmark",),
+    "evaluation.evaluate": ("evaluate",),
     "geometry.points": ("Points",),
     "io.export": ("export",),
     "io.readers": ("READERS", "read"),
