@@ -102,7 +102,7 @@ def built(kind: tuple[str, str | None], **options: Any) -> Model:
 
 def together(kind: tuple[str, str | None]) -> bool:
     """Whether places are predicted together with others asked for."""
-    return kind[1] == "published" or MODELS[kind[0]].card.joint
+    return built(kind).joint
 
 
 @cache

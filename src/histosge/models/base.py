@@ -102,8 +102,6 @@ class ModelCard:
         Key in ``references.bib``; empty where there is nobody to cite.
     uses_position
         Whether predictions can depend on position.
-    joint
-        Whether the prediction at a location depends on which other locations are predicted with it.
     deep
         Whether it needs PyTorch: the extra ``deep``.
     """
@@ -112,7 +110,6 @@ class ModelCard:
     summary: str
     citation: str
     uses_position: bool
-    joint: bool = False
     deep: bool = False
 
 
@@ -209,6 +206,11 @@ class Model(Protocol):
     def uses_position(self) -> bool:
         """Whether predictions of this configuration depend on position; from the card unless a model overrides it."""
         return self.card.uses_position
+
+    @property
+    def joint(self) -> bool:
+        """Whether the prediction at a location depends on which other locations are predicted with it."""
+        return False
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> Predictor:
         """Fit the model to ``samples``. The same seed gives the same bits on a CPU."""

@@ -109,7 +109,6 @@ class GAT(FeatureSystem):
         "shi2024histosge",
         uses_position=True,
         deep=True,
-        joint=True,
     )
 
     def validate(self) -> None:

@@ -1,4 +1,4 @@
-"""What a deep system says of itself: its options, inputs, network and loss."""
+"""What distinguishes one deep system from another: options, inputs, network and loss."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["SystemDefinition"]
 
 @dataclass(frozen=True, slots=True)
 class SystemDefinition(TrainingConfig):
-    """What distinguishes deep systems: options, inputs, network, loss.
+    """Options, inputs, network and loss of a deep system.
 
     A system is a frozen dataclass that adds options to :class:`~histosge.models.deep.training.TrainingConfig` and
     overrides what is its own: :meth:`build_network` always, the other methods and properties where it differs.
@@ -60,6 +60,11 @@ class SystemDefinition(TrainingConfig):
     def batching(self) -> Batching:
         """Which spots the network receives together."""
         return Batching(self.batch, self.min_batch)
+
+    @property
+    def joint(self) -> bool:
+        """Whether predictions depend on each other: locations of a window attend to each other."""
+        return self.batching.window is not None
 
     @property
     def scales_features(self) -> bool:

@@ -41,7 +41,7 @@ class DeepPredictor:
         From locations to the network's inputs, and from its outputs to expression.
     training
         Inputs of the training spots, where the system attends to them.
-    fitted
+    fit_summary
         Plain values: loss curve, number of parameters.
     device
         Where the network is.
@@ -53,7 +53,7 @@ class DeepPredictor:
     scaling: InputScaling
     targets: Targets
     training: NetworkInputs | None
-    fitted: Mapping[str, Any]
+    fit_summary: Mapping[str, Any]
     device: str = "cpu"
 
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
@@ -80,7 +80,7 @@ class DeepPredictor:
 
     def summary(self) -> dict[str, Any]:
         """Return loss curve, epochs and the number of parameters."""
-        return dict(self.fitted)
+        return dict(self.fit_summary)
 
 
 def attending(batch: Batch, attended: AttendedSpots | None, xy: Array) -> Batch:
@@ -90,7 +90,7 @@ def attending(batch: Batch, attended: AttendedSpots | None, xy: Array) -> Batch:
 
 def rows_together(definition: SystemDefinition, rows: Array, xy: Array) -> Iterator[Array]:
     """Yield the rows, at ``xy``, that go through the network together: a window, or as many as memory allows."""
-    if definition.batching.window is not None:
+    if definition.joint:
         yield from definition.batching.windows(rows, xy)
         return
     step = _ROWS_FEATURES if definition.needs.patch_px is None else _ROWS_PATCHES

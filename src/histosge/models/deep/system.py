@@ -66,7 +66,14 @@ class DeepSystem(SystemDefinition, Model):
         )
         training = inputs if task.attended is not None else None
         return DeepPredictor(
-            self, samples.genes, network, scaling, targets, training, summary, runtime.device
+            self,
+            genes=samples.genes,
+            network=network,
+            scaling=scaling,
+            targets=targets,
+            training=training,
+            fit_summary=summary,
+            device=runtime.device,
         )
 
     def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> DeepPredictor:
@@ -85,12 +92,12 @@ class DeepSystem(SystemDefinition, Model):
         network.eval()
         return DeepPredictor(
             self,
-            np.asarray(genes, dtype=str),
-            network,
-            InputScaling.from_arrays(arrays),
-            targets,
-            NetworkInputs.from_arrays(arrays),
-            summary,
+            genes=np.asarray(genes, dtype=str),
+            network=network,
+            scaling=InputScaling.from_arrays(arrays),
+            targets=targets,
+            training=NetworkInputs.from_arrays(arrays),
+            fit_summary=summary,
         )
 
 

@@ -36,8 +36,8 @@ class SystemTask:
         The same spots as those attended to, where the system attends to training spots.
     training, validating
         Rows of the spots trained on and of the validation spots.
-    window_of
-        Window of each spot; empty without windows.
+    windows, window_of
+        Rows of each window of the spots trained on, and the window of each spot; without windows none, and −1.
     """
 
     model: SystemDefinition
@@ -47,6 +47,7 @@ class SystemTask:
     attended: AttendedSpots | None
     training: Array
     validating: Array
+    windows: list[Array]
     window_of: Array
 
     @classmethod
@@ -68,22 +69,28 @@ class SystemTask:
         # two validation spots at least, where there are any: one has no variance
         number = min(max(round(model.validation * total), 2), total - 2) if model.validation else 0
         training = np.sort(order[number:])
+        windows = [] if not model.joint else model.batching.windows(training, inputs.xy[training])
         window_of = np.full(total, -1)
-        if model.batching.window is not None:
-            for index, rows in enumerate(model.batching.windows(training, inputs.xy[training])):
-                window_of[rows] = index
-        attended = model.attended_spots(inputs, device)
-        tensor = torch.as_tensor(targets, device=device)
-        return cls(model, network, inputs, tensor, attended, training, np.sort(order[:number]), window_of)
+        for index, rows in enumerate(windows):
+            window_of[rows] = index
+        return cls(
+            model=model,
+            network=network,
+            inputs=inputs,
+            targets=torch.as_tensor(targets, device=device),
+            attended=model.attended_spots(inputs, device),
+            training=training,
+            validating=np.sort(order[:number]),
+            windows=windows,
+            window_of=window_of,
+        )
 
     def batches(self, rng: np.random.Generator) -> Iterator[Array]:
-        """Yield rows: of whole windows, or of independent spots."""
+        """Return an iterator over rows: of whole windows, or of independent spots."""
         batching = self.model.batching
-        if batching.window is None:
-            yield from batching.batches(self.training, rng)
-            return
-        windows = batching.windows(self.training, self.inputs.xy[self.training])
-        yield from batching.window_batches(windows, rng)
+        if self.model.joint:
+            return iter(batching.window_batches(self.windows, rng))
+        return iter(batching.batches(self.training, rng))
 
     def loss(self, batch: Array) -> torch.Tensor:
         """Return the system's own loss; over several windows, their mean weighted by their spots."""
@@ -106,7 +113,7 @@ class SystemTask:
 
     def refuse_too_large(self, device: str) -> None:
         """Refuse a batch of patches that does not fit into memory."""
-        if self.model.needs.patch_px is None or self.model.batching.window is not None:
+        if self.model.needs.patch_px is None or self.model.joint:
             return
         batch = min(self.model.batch, len(self.training))
         refuse_too_large(

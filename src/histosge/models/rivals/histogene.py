@@ -56,7 +56,6 @@ class HisToGene(PatchSystem):
         "pang2021histogene",
         uses_position=True,
         deep=True,
-        joint=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}
 

@@ -67,7 +67,6 @@ class THItoGene(PatchSystem):
         "jia2024thitogene",
         uses_position=True,
         deep=True,
-        joint=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}
 
