@@ -55,11 +55,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
         draft = room / path.name
         try:
             yield draft
-            if path.is_dir():
-                path.rename(room / "previous")
-            os.replace(draft, path)
+            _exchange(draft, path, room / "previous")
         finally:
             shutil.rmtree(room, ignore_errors=True)
+
+
+def _exchange(draft: Path, path: Path, previous: Path) -> None:
+    """Move ``draft`` to ``path``; put the folder that stood there back where that fails."""
+    # a file is replaced in one step; a folder must be moved away first
+    if path.is_dir():
+        path.rename(previous)
+    try:
+        os.replace(draft, path)
+    except BaseException:
+        if previous.exists():
+            previous.rename(path)
+        raise
 
 
 def writable_folder(path: Path) -> Path:

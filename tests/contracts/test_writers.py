@@ -1,0 +1,231 @@
+"""Every writer writes all or nothing, the same content each time, and what independent libraries read back."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import histosge as hs
+from histosge._runtime import atomic_files
+from histosge.errors import OutputError, UsageError
+from histosge.io.writers import WRITERS, WriteOptions, base
+from histosge.prediction.factored import Basis, FactoredPrediction
+
+SECTION = hs.synthetic(columns=8, rows=8, genes=12).section
+LOCATIONS = hs.upsampled(SECTION, 4)
+GENES = ("ZONE1", "TUMOUR1")
+OPTIONS = WriteOptions(GENES)
+NAMES = sorted(WRITERS)
+
+
+def factored() -> FactoredPrediction:
+    """Return a prediction of all genes by three factors."""
+    rng = np.random.default_rng(0)
+    offset, noise_sd, calibration, r_loo = (rng.uniform(0.5, 1.5, 12).astype(np.float32) for _ in range(4))
+    loadings = rng.normal(size=(12, 3)).astype(np.float32)
+    basis = Basis(SECTION.genes, offset, loadings, noise_sd, calibration, r_loo)
+    scores = rng.normal(size=(len(LOCATIONS), 3)).astype(np.float32)
+    return FactoredPrediction(LOCATIONS, basis, scores, np.full_like(scores, 0.5), {"seed": 1})
+
+
+FACTORED = factored()
+MEAN = FACTORED.whole(GENES).mean
+
+
+@pytest.fixture(params=NAMES)
+def writer(request: pytest.FixtureRequest) -> base.Writer:
+    """Return each writer in turn."""
+    return WRITERS[request.param]
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """Make the operating system refuse writes beyond ``size`` bytes, as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def content(path: Path) -> str:
+    """Return a hash of the bytes of a file, or of all files of a folder."""
+    files = [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file())
+    digest = hashlib.sha256()
+    for item in files:
+        digest.update(str(item.relative_to(path)).encode() + item.read_bytes())
+    return digest.hexdigest()
+
+
+def by_anndata(path: Path) -> np.ndarray:
+    """Return X of an AnnData file."""
+    import anndata
+
+    adata = anndata.read_h5ad(path)
+    assert tuple(adata.var_names) == GENES
+    return np.asarray(adata.X)
+
+
+def by_equation(path: Path) -> np.ndarray:
+    """Return genes as offset + scores · loadings, as the file's own legend says."""
+    import anndata
+
+    adata = anndata.read_h5ad(path)
+    assert tuple(adata.var_names) == GENES
+    mean = adata.var["offset"].to_numpy() + adata.obsm["factor_scores"] @ adata.varm["loadings"].T
+    return np.maximum(mean, 0.0)
+
+
+def by_json(path: Path) -> np.ndarray:
+    """Return the measurements of the features."""
+    features = json.loads(path.read_text(encoding="utf-8"))["features"]
+    return np.array([[feature["properties"]["measurements"][gene] for gene in GENES] for feature in features])
+
+
+def by_spatialdata(path: Path) -> np.ndarray:
+    """Return X of the table of a store."""
+    import spatialdata
+
+    table = spatialdata.read_zarr(path)["table"]
+    assert tuple(table.var_names) == GENES
+    return np.asarray(table.X)
+
+
+def by_zarr(path: Path) -> np.ndarray:
+    """Return the channels at the pixels that carry each location's label."""
+    import zarr
+
+    image = np.asarray(zarr.open_array(str(path / "0"), mode="r"))
+    labels = np.asarray(zarr.open_array(str(path / "labels" / "locations" / "0"), mode="r"))
+    first = [np.argwhere(labels == row + 1)[0] for row in range(len(LOCATIONS))]
+    return np.array([image[:, y, x] for y, x in first])
+
+
+READ_BACK = {
+    "h5ad": by_anndata,
+    "factors": by_equation,
+    "geojson": by_json,
+    "spatialdata": by_spatialdata,
+    "omezarr": by_zarr,
+}
+
+
+def test_every_format_of_the_package_is_read_back() -> None:
+    """A new writer needs a reader of another library in this file."""
+    own = {name for name, entry in WRITERS.items() if entry.write.__module__.startswith("histosge.")}
+    assert own == set(READ_BACK)
+
+
+def test_values_are_read_back_by_another_library(writer: base.Writer, tmp_path: Path) -> None:
+    """The chosen genes, in their order, at all locations."""
+    path = writer.write(tmp_path / writer.filename, SECTION, FACTORED, OPTIONS)
+    assert path.is_dir() == (writer.kind == "folder")
+    assert path.name.endswith(writer.suffix)
+    assert np.allclose(READ_BACK[writer.name](path), MEAN, atol=1e-4)
+
+
+def test_a_matrix_is_written_as_factors_are(writer: base.Writer, tmp_path: Path) -> None:
+    """A prediction in memory gives the same values; only the format factors refuses it, with a sentence."""
+    matrix = FACTORED.whole()
+    if writer.name == "factors":
+        with pytest.raises(UsageError, match="Choose h5ad"):
+            writer.write(tmp_path / "p", SECTION, matrix, OPTIONS)
+        return
+    path = writer.write(tmp_path / writer.filename, SECTION, matrix, OPTIONS)
+    assert np.allclose(READ_BACK[writer.name](path), MEAN, atol=1e-4)
+
+
+def test_content_is_the_same_each_time(writer: base.Writer, tmp_path: Path) -> None:
+    """Two files of one prediction have the same bytes."""
+    paths = [writer.write(tmp_path / part / "p", SECTION, FACTORED, OPTIONS) for part in ("a", "b")]
+    assert content(paths[0]) == content(paths[1])
+
+
+@pytest.mark.parametrize("size", [100, 2000])
+@pytest.mark.parametrize("name", [name for name in NAMES if WRITERS[name].kind == "file"])
+def test_a_full_disk_leaves_the_previous_file(name: str, tmp_path: Path, size: int) -> None:
+    """The error is one sentence, the previous content is unchanged, and nothing else is left."""
+    writer = WRITERS[name]
+    path = writer.write(tmp_path / "p", SECTION, FACTORED, OPTIONS)
+    before = content(path)
+    with no_file_larger_than(size), pytest.raises(OutputError, match="disk is full"):
+        writer.write(path, SECTION, FACTORED, OPTIONS)
+    assert content(path) == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_that_fills_at_the_last_step_leaves_the_previous_content(
+    writer: base.Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The previous file or folder is put back, and the error is one sentence."""
+    path = writer.write(tmp_path / "p", SECTION, FACTORED, OPTIONS)
+    before = content(path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic_files, "os", SimpleNamespace(**{**vars(os), "replace": full}))
+    with pytest.raises(OutputError, match="disk is full"):
+        writer.write(path, SECTION, FACTORED, OPTIONS)
+    assert content(path) == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupted_write_leaves_nothing(
+    writer: base.Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever happens before the last step, no file appears."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic_files, "os", SimpleNamespace(**{**vars(os), "replace": interrupted}))
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(tmp_path / "p", SECTION, FACTORED, OPTIONS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_genes_are_refused_with_near_misses(writer: base.Writer, tmp_path: Path) -> None:
+    """A mistyped gene is named, and similar names are offered; nothing is written."""
+    with pytest.raises(UsageError, match=r"'ZONE' is not among .* Did you mean"):
+        writer.write(tmp_path / "p", SECTION, FACTORED, WriteOptions(("ZONE",)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_named_with_its_extra(
+    writer: base.Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence has the command that installs what a format needs; most formats need nothing."""
+    monkeypatch.setattr(base, "find_spec", lambda _: None)
+    if writer.package is None:
+        writer.require()
+        return
+    with pytest.raises(UsageError, match=r"pip install 'histosge\[\w+\]'$"):
+        writer.require()
+
+
+def test_one_table_serves_run_export_help_and_list() -> None:
+    """The command line knows exactly the formats of the registry."""
+    from typer.testing import CliRunner
+
+    from histosge.cli import commands
+    from histosge.workflow.outputs import Outputs
+
+    runner = CliRunner()
+    for arguments in (["export", "--help"], ["run", "--help"], ["list", "writers"]):
+        text = runner.invoke(commands(), arguments, env={"COLUMNS": "400"}).output
+        assert all(name in text for name in WRITERS), arguments
+    assert Outputs(also=tuple(WRITERS)).also == tuple(WRITERS)
+    with pytest.raises(UsageError, match="no writer named"):
+        Outputs(also=("xlsx",))
