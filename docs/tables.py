@@ -91,7 +91,7 @@ def _public(name: str) -> tuple[str, str, str]:
     return (
         f"`hs.{name}`",
         kind,
-        (str(value) if isinstance(value, str) else first).replace("``", "`").replace("|", "\\|"),
+        ("Version of the installed package." if isinstance(value, str) else first).replace("``", "`").replace("|", "\\|"),
     )
 
 

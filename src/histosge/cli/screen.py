@@ -74,9 +74,11 @@ def progress_bars() -> Iterator[Any]:
         tasks: dict[str, Any] = {}
 
         def progress(done: int, total: int, text: str) -> None:
-            if text not in tasks:
-                tasks[text] = bars.add_task(text, total=total)
-            bars.update(tasks[text], completed=done, total=total)
+            # one bar a stage: "3 of 6 · image features · texture" goes on in the bar of "3 of 6 · image features"
+            stage = " · ".join(text.split(" · ")[:2])
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(text, total=total)
+            bars.update(tasks[stage], description=text, completed=done, total=total)
 
         yield progress
 

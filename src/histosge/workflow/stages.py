@@ -57,8 +57,9 @@ class Stages:
                 yield None
                 return
             report, label = self._progress, self._label(name)
+            stage = f"{_LABELS.get(name, name)} · "
             report(0, 1, label)
-            yield lambda done, total, text: report(done, total, f"{label} · {text}")
+            yield lambda done, total, text: report(done, total, f"{label} · {text.removeprefix(stage)}")
             report(1, 1, label)
 
     def add(self, name: str, *, before: str) -> None:
