@@ -68,7 +68,7 @@ def show_messages(messages: Sequence[Message]) -> None:
 
 @contextmanager
 def progress_bars() -> Iterator[Any]:
-    """Yield a ``progress(done, total, text)`` that draws one bar a text on standard error."""
+    """Yield a ``progress(done, total, text)`` that draws one bar a stage on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
