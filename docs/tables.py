@@ -91,7 +91,9 @@ def _public(name: str) -> tuple[str, str, str]:
     return (
         f"`hs.{name}`",
         kind,
-        ("Version of the installed package." if isinstance(value, str) else first).replace("``", "`").replace("|", "\\|"),
+        ("Version of the installed package." if isinstance(value, str) else first)
+        .replace("``", "`")
+        .replace("|", "\\|"),
     )
 
 
