@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import tomllib
@@ -66,6 +67,19 @@ def floors() -> str:
     return markdown(("floor", "rooms", "content"), rows)
 
 
+def benchmarks() -> str:
+    """Return the scripts in benchmarks/ with the first line of their docstrings."""
+    scripts = sorted((DOCS.parent / "benchmarks").glob("*.py"))
+    return markdown(
+        ("script in `benchmarks/`", "question"), ((f"`{path.name}`", _first_line(path)) for path in scripts)
+    )
+
+
+def _first_line(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n\n")[0].replace("\n", " ").replace("``", "`")
+
+
 def api() -> str:
     """Return the public names with the first line of their docstrings."""
     return markdown(
@@ -100,6 +114,7 @@ def _public(name: str) -> tuple[str, str, str]:
 # name of the table, as in `<!-- table: NAME -->` of a page
 TABLES: dict[str, Callable[[], str]] = {
     "api": api,
+    "benchmarks": benchmarks,
     "encoders": encoders,
     "floors": floors,
     "readers": readers,
