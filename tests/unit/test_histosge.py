@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from histosge.datasets import synthetic
 from histosge.errors import UsageError
-from histosge.models import build_model
+from histosge.models import build_model, predict
 from histosge.models.deep.histosge import HisToSGE
 from histosge.models.deep.inputs import Batch, InputScaling
 from histosge.models.deep.networks.histosge import Context, Interpolated, Tables
 from histosge.models.scaling import Columns, Targets
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.locations import at_spots
 
 
 def count(module: torch.nn.Module) -> int:
@@ -155,15 +160,43 @@ def test_columns_that_do_not_vary_stay_finite() -> None:
 
 def test_tables_need_lattice_positions() -> None:
     """Cells have no lattice position; the published encoding refuses them and names the options that work."""
-    from dataclasses import replace
-
-    from histosge.datasets import synthetic
-    from histosge.section.inputs import Inputs
-    from histosge.section.locations import at_spots
-
     spots = at_spots(synthetic(columns=6, rows=6, genes=6).section)
     cells = replace(spots, lattice_xy=np.full((len(spots), 2), np.nan))
     inputs = Inputs(cells, features=np.zeros((len(cells), 4), dtype=np.float32))
     scaling = InputScaling.of(inputs, published().needs, standardise=False, join_position=False)
     with pytest.raises(UsageError, match="preset corrected"):
         published().network_inputs(scaling, inputs)
+
+
+POSITIONS_OFF = {"position": "none", "context": "windows", "distance_bias": False}
+
+
+@pytest.mark.parametrize(
+    ("options", "uses_position"),
+    [
+        (POSITIONS_OFF, False),
+        (POSITIONS_OFF | {"window_order": "random"}, False),
+        (POSITIONS_OFF | {"position": "fourier"}, True),
+        (POSITIONS_OFF | {"distance_bias": True}, True),
+        (POSITIONS_OFF | {"join_position": True}, True),
+        (POSITIONS_OFF | {"window_order": "spatial"}, True),
+        (POSITIONS_OFF | {"context": "neighbours", "neighbours": 4}, True),
+    ],
+)
+def test_predictions_depend_on_position_where_the_configuration_says_so(
+    options: dict[str, object], uses_position: bool
+) -> None:
+    """Moved locations change the predictions of a configuration that uses position, and of no other."""
+    section = synthetic(columns=6, rows=6, genes=6).section
+    spots = at_spots(section)
+    rng = np.random.default_rng(0)
+    inputs = Inputs(spots, features=rng.normal(size=(len(spots), 4)).astype(np.float32))
+    samples = Samples(inputs, rng.random((len(spots), 3)), np.array(list("abc")), np.ones(len(spots)))
+    model = build_model("histosge", epochs=2, window_size=8, **options)
+    predictor = model.fit(samples)
+    points = replace(spots.points, xy=spots.xy[rng.permutation(len(spots))])
+    moved = replace(inputs, locations=replace(spots, points=points))
+    same = np.allclose(predict(predictor, moved).mean, predict(predictor, inputs).mean)
+    assert model.uses_image
+    assert model.uses_position is uses_position
+    assert same is not uses_position

@@ -1,4 +1,4 @@
-"""The paper's network on a real section does what an independent script measured of it."""
+"""The published HisToSGE on a real section scores as an independent script measured."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import histosge
+from histosge.metrics.pearson import pearson
 from histosge.models import build_model, predict
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
@@ -19,10 +20,11 @@ from histosge.workflow.encode import encode, encoder_for
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_the_published_network_memorises_and_lets_genes_die(real_data: Path) -> None:
-    """On crc16, 1024 projected columns, 20 epochs: most genes become a constant zero, removed spots are not predicted.
+def test_the_published_network_has_constant_genes_and_does_not_predict_test_spots(real_data: Path) -> None:
+    """On crc16, 1024 projected columns, 20 epochs: 82–89 % constant genes, correlation 0.02–0.03 at test spots.
 
-    An independent script found 82–89 % constant genes and a correlation of 0.02–0.03 on removed spots.
+    An independent script measured these ranges. Constant genes are 0 everywhere: a gene whose output is below 0 for all
+    spots has no gradient behind the ReLU. They count as correlation 0.
     """
     section = histosge.read(real_data / "crc16")
     model = build_model("histosge", "published", epochs=20)
@@ -31,13 +33,16 @@ def test_the_published_network_memorises_and_lets_genes_die(real_data: Path) -> 
     panel = select(section, rows=split.training)
     samples = measure(section, panel, encode(section, at_spots(section), needs=model.needs, encoder=encoder))
     assert samples.inputs.features is not None
-    plain = np.asarray(samples.inputs.features[np.arange(len(samples))])
-    plain = (plain - plain.mean(0)) / np.maximum(plain.std(0), 1e-6)
-    turn = np.random.default_rng(0).normal(size=(plain.shape[1], 1024)) / plain.shape[1] ** 0.5
-    wide = replace(samples, inputs=replace(samples.inputs, features=(plain @ turn).astype(np.float32)))
-    found = predict(model.fit(wide.take(split.training)), wide.inputs).mean[split.test]
-    constant = found.std(axis=0) == 0
-    assert 0.6 < constant.mean() < 0.97
-    truth = samples.expression[split.test]
-    r = [0.0 if dead else np.corrcoef(found[:, g], truth[:, g])[0, 1] for g, dead in enumerate(constant)]
-    assert 0.0 < float(np.nan_to_num(r).mean()) < 0.06
+    features = np.asarray(samples.inputs.features[np.arange(len(samples))])
+    features = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)
+    columns = features.shape[1]
+    projection = np.random.default_rng(0).normal(size=(columns, 1024)) / columns**0.5
+    inputs = replace(samples.inputs, features=(features @ projection).astype(np.float32))
+    wide = replace(samples, inputs=inputs)
+    predicted = predict(model.fit(wide.take(split.training)), wide.inputs).mean[split.test]
+    measured = samples.expression[split.test]
+    constant = predicted.std(axis=0) == 0
+    assert 0.82 <= constant.mean() <= 0.89
+    # pearson is 0 where a side is constant
+    correlation = np.nan_to_num(pearson(predicted, measured))
+    assert 0.02 <= correlation.mean() <= 0.03
