@@ -24,7 +24,7 @@ from histosge.models import build_model, predict
 from histosge.section import splits
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.encode import encode, encoder_for
 
 FACTORS, COMPONENTS, WINDOWS_PITCHES = 30, 30, (0.5, 1.0, 2.0)
@@ -100,7 +100,7 @@ def compare(section: histosge.Section, seed: int, compute: histosge.Compute) -> 
     split = splits.random(len(section), seed=seed)
     encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
     inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute)
-    samples = measure(section, select(section, rows=split.training), inputs)
+    samples = samples_of(section, select(section, rows=split.training), inputs)
     truth = np.asarray(samples.expression, dtype=np.float64)
     few = prototype(truth, kernel(section, statistics(section), split.training), split.training)
     whole = predict(model.fit(samples.take(split.training), seed=seed), samples.inputs).mean.astype(

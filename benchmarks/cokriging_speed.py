@@ -22,7 +22,7 @@ from histosge.prediction.unfitted_genes import extend
 from histosge.section.genes import select
 from histosge.section.inputs import Inputs
 from histosge.section.locations import at_spots, upsampled
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.compute import Compute
 from histosge.workflow.encode import encode, encoder_for
 from histosge.workflow.recipe import Recipe
@@ -43,7 +43,7 @@ def main(path: Path) -> None:
     spots, places = (
         _ready(encode(section, where, needs=model.needs, encoder=encoder)) for where in _where(section)
     )
-    samples = measure(section, select(section), spots)
+    samples = samples_of(section, select(section), spots)
     predictor, fit = clock(model.fit, samples)
     assert isinstance(predictor, FactoredPredictor)
     factored, predicted = clock(predictor.factored, places)

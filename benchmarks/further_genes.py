@@ -24,7 +24,7 @@ from histosge.section import splits
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.encode import encode, encoder_for
 
 # shares of fitted spots
@@ -39,7 +39,7 @@ def covered(section: histosge.Section, seed: int) -> tuple[np.ndarray, np.ndarra
     inputs = encode(
         section, at_spots(section), needs=model.needs, encoder=encoder, compute=histosge.Compute()
     )
-    samples = measure(section, select(section, rows=split.training), inputs)
+    samples = samples_of(section, select(section, rows=split.training), inputs)
     predictor = model.fit(samples.take(split.training), seed=seed)
     assert isinstance(predictor, FactoredPredictor)
     factored = predictor.factored(samples.inputs.take(split.test))

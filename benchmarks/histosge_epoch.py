@@ -19,7 +19,7 @@ from histosge.models import build_model
 from histosge.section.genes import select
 from histosge.section.inputs import Samples
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.encode import encode, encoder_for
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     model = build_model("histosge", "paper")
     encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=histosge.Compute())
     inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder)
-    samples = measure(section, select(section), inputs)
+    samples = samples_of(section, select(section), inputs)
     wide = np.random.default_rng(0).normal(size=(len(section), arguments.width)).astype(np.float32)
     print(f"{len(samples)} spots, {len(samples.genes)} genes")
     for label, some in (

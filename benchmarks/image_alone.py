@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 import histosge
-from histosge.figures import maps
+from histosge.figures import maps, markers
 from histosge.metrics.intervals import coverage
 from histosge.metrics.pearson import pearson
 from histosge.section.expression import log_cp10k
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import Pool
+from histosge.section.multi_section import SectionGroup
 from histosge.section.target import tissue_of
 from histosge.workflow.fit import Fit
 from histosge.workflow.leave_one_section_out import section_accuracy
@@ -41,7 +41,7 @@ def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[floa
     """Return said, found, alike, and both coverages."""
     fitted, told = learnt(others)
     prediction = histosge.predict_from_image(fitted, section, at_spots(section))
-    pool = Pool.of(others[0], [*others[1:], section])
+    pool = SectionGroup.of(others[0], [*others[1:], section])
     place = {int(column): index for index, column in enumerate(pool.columns[0])}
     common = np.array([index for index, column in enumerate(fitted.panel.columns) if int(column) in place])
     columns = np.array([pool.columns[-1][place[int(column)]] for column in fitted.panel.columns[common]])
@@ -59,7 +59,7 @@ def draw(section: histosge.Section, others: list[histosge.Section], path: Path) 
     prediction = histosge.predict_from_image(
         fitted, section, histosge.grid(section, 50.0, mask=tissue_of(section))
     )
-    genes = maps.unlike(prediction, 2, skill=np.array(told.skill))
+    genes = markers.choose_predicted_markers(prediction, 2, r_loo=np.array(told.skill))
     maps.save(maps.marker_maps(section, [("from the image alone", prediction)], genes), path)
 
 

@@ -21,7 +21,7 @@ from histosge.models import build_model, predict
 from histosge.section import splits
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.encode import encode, encoder_for
 
 
@@ -42,7 +42,7 @@ def score(section: histosge.Section, word: str, seed: int, arguments: argparse.N
     split = splits.random(len(section), seed=seed)
     panel = select(section, rows=split.training)
     encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
-    samples = measure(
+    samples = samples_of(
         section,
         panel,
         encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),

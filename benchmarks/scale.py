@@ -21,7 +21,7 @@ from histosge.section import splits
 from histosge.section.genes import select
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.locations import Locations, at_spots
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.compute import Compute
 from histosge.workflow.encode import encode, encoder_for
 from histosge.workflow.recipe import Recipe
@@ -85,7 +85,7 @@ def small(path: Path) -> None:
     inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder)
     inputs = replace(inputs, features=np.asarray(inputs.features[:]))
     split = splits.parse("random:0.5", section, 0)
-    samples = measure(section, select(section, "hvg:1000", rows=split.training), inputs)
+    samples = samples_of(section, select(section, "hvg:1000", rows=split.training), inputs)
     truth = samples.expression[split.test]
     for inducing_points in (10**6, 1000, 500, 250):
         exact = 10**6 if inducing_points == 10**6 else 1

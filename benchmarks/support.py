@@ -25,7 +25,7 @@ from histosge.models import build_model, predict
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import select
 from histosge.section.locations import Locations, at_spots, grid
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.encode import encode, encoder_for
 
 # pitch, diameter and lattice of what is measured
@@ -60,7 +60,7 @@ def answers(tissue: Synthetic, arguments: argparse.Namespace) -> Iterator[tuple[
         for support in (False, True):
             model = build_model("cokriging", image=image, support=support, **dict(arguments.set))
             encoder = encoder_for(section, recipe, needs=model.needs, compute=compute)
-            samples = measure(
+            samples = samples_of(
                 section,
                 panel,
                 encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),

@@ -21,7 +21,7 @@ from histosge.models import build_model, predict
 from histosge.section import splits
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.encode import encode, encoder_for
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -43,7 +43,7 @@ def changes(section: histosge.Section, seed: int, compute: histosge.Compute) -> 
     split = splits.random(len(section), seed=seed)
     encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
     inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute)
-    samples = measure(section, select(section, rows=split.training), inputs)
+    samples = samples_of(section, select(section, rows=split.training), inputs)
     fitted, test = samples.take(split.training), samples.inputs.take(split.test)
     truth = samples.expression[split.test]
 

@@ -32,7 +32,7 @@ from histosge.models import (
 from histosge.section.genes import select
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.locations import at_spots, upsampled
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.section.section import Section
 from histosge.section.splits import random
 from histosge.workflow.encode import encode, encoder_for
@@ -126,7 +126,7 @@ def measured(section: Section, model: Model) -> Samples:
     """All genes at all spots, seen as the model wants them."""
     encoder = encoder_for(section, Recipe(), needs=model.needs, compute=histosge.Compute())
     inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder)
-    return measure(section, select(section, "all"), inputs)
+    return samples_of(section, select(section, "all"), inputs)
 
 
 @cache

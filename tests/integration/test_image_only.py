@@ -101,7 +101,7 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
     assert "learnt on the sections one, two" in page
     assert "spots measured" not in page.split("<script")[0]
     kept = factors.section(out / "factors.h5ad")
-    assert not kept.measured
+    assert not kept.has_counts
     assert (out / "figures" / "section.png").stat().st_size > 10_000
     assert (out / "figures" / "markers.png").stat().st_size > 10_000
 
@@ -275,7 +275,7 @@ def test_an_image_is_sampled_on_tissue_and_not_on_dust() -> None:
     rgb[60:110, 60:110] = (150, 60, 140)
     slide = SlideImage.from_array(rgb, 2.0)
     section = of_image(slide, "piece")
-    assert not section.measured
+    assert not section.has_counts
     assert (len(section.genes), section.counts.nnz, section.lattice) == (0, 0, None)
     assert ((section.spots.xy > 380) & (section.spots.xy < 1620)).all()
     assert 100 <= len(section) <= 200
@@ -292,12 +292,12 @@ def test_an_image_is_sampled_on_tissue_and_not_on_dust() -> None:
 def test_the_same_from_python(room: Path) -> None:
     """``hs.read`` takes the image, and ``hs.predict_from_image`` its locations; counts make a section measured."""
     section = hs.read(room / "third.png", mpp=MPP)
-    assert not section.measured
+    assert not section.has_counts
     assert "Nothing was measured" in section.messages[0].text
     fitted = hs.fit(hs.read(room / "one"), hs.Recipe(genes="hvg:10"))
     locations = hs.grid(section, 60.0)
     prediction = hs.predict_from_image(fitted, section, locations)
     assert prediction.mean.shape == (len(locations), 10)
     assert np.array_equal(prediction.locations.xy, locations.xy)
-    assert TISSUE.section.measured
+    assert TISSUE.section.has_counts
     assert not replace(TISSUE.section, counts=TISSUE.section.counts * 0).measured

@@ -60,10 +60,10 @@ def test_variable_genes_do_not_depend_on_the_order_of_spots(seed: int) -> None:
     pitch=st.floats(5, 500),
     mirrored=st.booleans(),
     hexagonal=st.booleans(),
-    n_fold=st.integers(1, 8),
+    factor=st.integers(1, 8),
 )
 def test_any_lattice_is_found_and_refined(
-    angle: float, pitch: float, mirrored: bool, hexagonal: bool, n_fold: int
+    angle: float, pitch: float, mirrored: bool, hexagonal: bool, factor: int
 ) -> None:
     """Turned, mirrored, scaled: the fit finds kind and pitch, and offsets never coincide modulo the lattice."""
     column, row = (part.ravel().astype(float) for part in np.meshgrid(np.arange(9), np.arange(8)))
@@ -75,11 +75,11 @@ def test_any_lattice_is_found_and_refined(
     assert lattice.kind == ("hexagonal" if hexagonal else "square")
     assert abs(lattice.pitch_um / pitch - 1) < 1e-6
     assert np.allclose(lattice.to_um(lattice.to_lattice(xy)), xy, atol=1e-6 * pitch)
-    steps = offsets(lattice, n_fold)
-    assert len(steps) == n_fold
+    steps = offsets(lattice, factor)
+    assert len(steps) == factor
     gaps = steps[:, None] - steps[None]
     apart = np.abs(gaps - np.rint(gaps)).max(axis=2)
-    assert (apart[~np.eye(n_fold, dtype=bool)] > 1e-3).all()
+    assert (apart[~np.eye(factor, dtype=bool)] > 1e-3).all()
 
 
 @settings(max_examples=50, deadline=None)

@@ -24,7 +24,7 @@ from histosge.section.expression import log_cp10k
 from histosge.section.genes import select
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.locations import at_spots, grid, upsampled
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.compute import Compute
 from histosge.workflow.encode import encode, encoder_for
 from histosge.workflow.recipe import Recipe
@@ -248,7 +248,7 @@ def test_disks_sharpen_with_the_image_too(diameter_um: float, seed: int) -> None
     tissue = synthetic(16, 20, genes=60, seed=seed, support="disk", diameter_um=diameter_um)
     section, model, compute = tissue.section, Cokriging(), Compute()
     encoder = encoder_for(section, Recipe(), needs=model.needs, compute=compute)
-    samples = measure(
+    samples = samples_of(
         section,
         select(section, "all"),
         encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),

@@ -10,10 +10,10 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from histosge.errors import DataError, UsageError
-from histosge.geometry.lattice import Lattice, index_sites, pitch_px
+from histosge.geometry.lattice import Lattice, lattice_indices, pitch_px
 from histosge.geometry.platforms import LEGACY_ST, VISIUM
 from histosge.geometry.points import Points
-from histosge.geometry.upsampling import best_superlattice, classes, offsets, separation
+from histosge.geometry.upsampling import distinct_offsets, maximin_offsets, offsets, separation_um
 from histosge.section.locations import at_spots, cells, grid, upsampled
 from histosge.section.section import Section
 
@@ -75,7 +75,7 @@ def test_a_lattice_is_found_from_positions_alone(kind: str) -> None:
     lattice = Lattice.fit(toy.spots.xy + jitter)
     assert lattice.kind == kind
     assert lattice.pitch_um == pytest.approx(100, abs=1)
-    assert len(np.unique(index_sites(toy.spots.xy + jitter), axis=0)) == len(toy)
+    assert len(np.unique(lattice_indices(toy.spots.xy + jitter), axis=0)) == len(toy)
 
 
 def test_positions_that_are_no_lattice_are_refused() -> None:
@@ -99,17 +99,17 @@ def test_the_pitch_can_be_asked_for_in_pixels() -> None:
 
 
 @pytest.mark.parametrize("kind", ["hexagonal", "square"])
-@pytest.mark.parametrize("n_fold", range(2, 9))
-def test_refinements_have_the_separation_of_an_exhaustive_search(kind: str, n_fold: int) -> None:
-    """N distinct classes, as far apart as the best superlattice or further."""
+@pytest.mark.parametrize("factor", range(2, 9))
+def test_refinements_have_the_separation_of_an_exhaustive_search(kind: str, factor: int) -> None:
+    """N distinct distinct_offsets, as far apart as the best superlattice or further."""
     basis = HEXAGONAL if kind == "hexagonal" else SQUARE
     lattice = Lattice(kind, np.zeros(2), np.eye(2), basis)  # type: ignore[arg-type]
-    steps = offsets(lattice, n_fold)
-    assert len(steps) == len(classes(steps)) == n_fold
-    assert separation(steps, basis) == pytest.approx(SEPARATIONS[kind][n_fold], abs=1e-3)
-    searched = np.vstack([np.zeros((1, 2)), best_superlattice(basis, n_fold)])
-    assert len(classes(searched)) == n_fold
-    assert separation(steps, basis) >= separation(searched, basis) - 1e-9
+    steps = offsets(lattice, factor)
+    assert len(steps) == len(distinct_offsets(steps)) == factor
+    assert separation_um(steps, basis) == pytest.approx(SEPARATIONS[kind][factor], abs=1e-3)
+    searched = np.vstack([np.zeros((1, 2)), maximin_offsets(basis, factor)])
+    assert len(distinct_offsets(searched)) == factor
+    assert separation_um(steps, basis) >= separation_um(searched, basis) - 1e-9
 
 
 @pytest.mark.parametrize(
@@ -117,21 +117,21 @@ def test_refinements_have_the_separation_of_an_exhaustive_search(kind: str, n_fo
     [("paper_literal", 5), ("published_8fold", 4), ("published_4fold", 4), ("stage_4fold", 3)],
 )
 def test_published_offset_lists_deliver_fewer_places_than_they_say(table: str, delivered: int) -> None:
-    """Congruent offsets are counted once: the paper's 8-fold list has five classes, the code's four, STAGE's three."""
+    """Congruent offsets are counted once: the paper's 8-fold list has five, the code's four, STAGE's three."""
     toy = section("hexagonal")
     assert len(upsampled(toy, 8, table=table)) == delivered * len(toy)
 
 
 @pytest.mark.parametrize("kind", ["hexagonal", "square"])
-@given(n_fold=st.integers(1, 8), angle=st.floats(0, 6.28))
+@given(factor=st.integers(1, 8), angle=st.floats(0, 6.28))
 @settings(max_examples=15, deadline=None)
 def test_translation_gives_exactly_n_places_a_spot_and_no_duplicates(
-    kind: str, n_fold: int, angle: float
+    kind: str, factor: int, angle: float
 ) -> None:
     """The measured spots come first, unchanged; all ids and places differ; each place is its parent, shifted."""
     toy = section(kind, 100.0, angle)
-    places = upsampled(toy, n_fold)
-    assert len(places) == n_fold * len(toy)
+    places = upsampled(toy, factor)
+    assert len(places) == factor * len(toy)
     assert np.array_equal(places.points.ids[: len(toy)], toy.spots.ids)
     assert np.array_equal(places.xy[: len(toy)], toy.spots.xy)
     assert places.observed.sum() == len(toy)
@@ -154,13 +154,13 @@ def test_fourfold_hexagonal_refinement_is_a_hexagonal_lattice_of_half_the_pitch(
 
 
 @pytest.mark.parametrize("kind", ["hexagonal", "square"])
-@pytest.mark.parametrize("n_fold", [2, 4, 7, 8])
-def test_fringes_differ_at_the_edge_only(kind: str, n_fold: int) -> None:
+@pytest.mark.parametrize("factor", [2, 4, 7, 8])
+def test_fringes_differ_at_the_edge_only(kind: str, factor: int) -> None:
     """Inner ⊆ symmetric, inner ⊆ translate ∪ symmetric, and they agree in the interior."""
     toy = section(kind)
     found = {
         boundary: {
-            tuple(place) for place in np.round(upsampled(toy, n_fold, boundary=boundary).lattice_xy, 3)
+            tuple(place) for place in np.round(upsampled(toy, factor, boundary=boundary).lattice_xy, 3)
         }
         for boundary in ("translate", "symmetric", "inner")
     }

@@ -13,7 +13,7 @@ from histosge.metrics.pearson import pearson
 from histosge.models import build_model, predict
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.section.splits import random
 from histosge.workflow.encode import encode, encoder_for
 
@@ -31,7 +31,7 @@ def test_the_published_network_has_constant_genes_and_does_not_predict_test_spot
     encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=histosge.Compute())
     split = random(len(section), seed=0)
     panel = select(section, rows=split.training)
-    samples = measure(section, panel, encode(section, at_spots(section), needs=model.needs, encoder=encoder))
+    samples = samples_of(section, panel, encode(section, at_spots(section), needs=model.needs, encoder=encoder))
     assert samples.inputs.features is not None
     features = np.asarray(samples.inputs.features[np.arange(len(samples))])
     features = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)

@@ -18,7 +18,7 @@ from histosge.models.cokriging.model import Cokriging
 from histosge.models.cokriging.standardise import reliability
 from histosge.section.inputs import concatenated
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import Pool
+from histosge.section.multi_section import SectionGroup
 from histosge.section.section import Section
 from histosge.workflow.encode import encode, encode_spots, encoder_for
 from histosge.workflow.fit import fit
@@ -59,7 +59,7 @@ def skill_on_removed(auxiliary: tuple[Section, ...], *, own: bool = True, every:
     target = tissue(0)
     rows = np.arange(0, len(target.section), every) if own else np.arange(0)
     test = np.setdiff1d(np.arange(len(target.section)), np.arange(0, len(target.section), every))
-    pool = Pool.of(target.section, auxiliary)
+    pool = SectionGroup.of(target.section, auxiliary)
     panel = pool.choose("all", rows=rows)
     model = Cokriging()
     encoder = encoder_for(target.section, RECIPE, needs=model.needs, compute=_machine())
@@ -80,11 +80,11 @@ def test_genes_are_matched_by_name_whatever_their_order() -> None:
     """Each common gene's column holds that gene's counts in every section; the rest is reported, not lost silently."""
     first, second = tissue(0).section, tissue(1).section
     order = np.random.default_rng(0).permutation(60)[:50]
-    pool = Pool.of(with_genes(first, np.arange(5, 60)), [with_genes(second, order)])
+    pool = SectionGroup.of(with_genes(first, np.arange(5, 60)), [with_genes(second, order)])
     assert set(pool.genes) == set(first.genes[5:]) & set(second.genes[order])
     for section, columns in zip(pool.sections, pool.columns, strict=True):
         assert list(section.genes[columns]) == list(pool.genes)
-    (told,) = pool.told()
+    (told,) = pool.auxiliary_summary()
     assert told.genes == len(pool.genes)
     assert told.missing == 55 - len(pool.genes)
     assert told.further == 50 - len(pool.genes)
@@ -96,7 +96,7 @@ def test_the_order_of_a_siblings_genes_changes_nothing() -> None:
     inputs = concatenated([_places(first), _places(second)])
     found = []
     for auxiliary_section in (second, with_genes(second, np.random.default_rng(1).permutation(60))):
-        pool = Pool.of(first, [auxiliary_section])
+        pool = SectionGroup.of(first, [auxiliary_section])
         found.append(pool.gather(pool.choose("hvg:20"), inputs))
     assert list(found[0].genes) == list(found[1].genes)
     assert np.array_equal(found[0].expression, found[1].expression)
@@ -110,10 +110,10 @@ def test_identifiers_match_where_names_do_not() -> None:
     """A sibling with Ensembl ids for names is matched by the target's ids; without them it is refused in a sentence."""
     first, second = tissue(0).section, tissue(1).section
     ids = np.array([f"ENSG{number:011d}" for number in range(60)])
-    pool = Pool.of(named(first, first.genes, ids), [named(second, ids)])
+    pool = SectionGroup.of(named(first, first.genes, ids), [named(second, ids)])
     assert list(pool.genes) == list(first.genes)
     with pytest.raises(UsageError, match="no gene in common") as caught:
-        Pool.of(first, [named(second, ids)])
+        SectionGroup.of(first, [named(second, ids)])
     assert "synthetic" in str(caught.value)
 
 
@@ -122,8 +122,8 @@ def test_genes_are_chosen_on_the_target() -> None:
     first, second = tissue(0).section, tissue(1).section
     rows = np.arange(0, len(first), 2)
     shared = with_genes(second, np.arange(10, 60))
-    panel = Pool.of(first, [shared]).choose("hvg:15", rows=rows)
-    alone = Pool.of(with_genes(first, np.arange(10, 60))).choose("hvg:15", rows=rows)
+    panel = SectionGroup.of(first, [shared]).choose("hvg:15", rows=rows)
+    alone = SectionGroup.of(with_genes(first, np.arange(10, 60))).choose("hvg:15", rows=rows)
     assert list(panel.names) == list(alone.names)
     assert list(first.genes[panel.columns]) == list(panel.names)
 
@@ -181,7 +181,7 @@ def test_what_sections_differ_in_is_not_reliable() -> None:
 def test_large_siblings_are_thinned_before_the_target_is() -> None:
     """Where all spots are too many for an exact fit, all spots of the target are kriged, and some others."""
     first, second = tissue(0).section, tissue(1).section
-    pool, model = Pool.of(first, [second]), Cokriging(image=False, exact=len(first) + 20, inducing_points=10)
+    pool, model = SectionGroup.of(first, [second]), Cokriging(image=False, exact=len(first) + 20, inducing_points=10)
     inputs = concatenated([_places(first), _places(second)])  # type: ignore[list-item]
     predictor = model.fit(pool.gather(pool.choose("all"), inputs))
     assert predictor.summary()["inducing_points"] == len(first) + 20

@@ -177,10 +177,10 @@ def test_a_window_of_a_large_tiled_file_costs_little_memory(tmp_path: Path) -> N
 
 def test_openslide_reads_the_same_pixels(tmp_path: Path) -> None:
     """Slides that only OpenSlide knows (SVS, NDPI, MRXS) go through the same contract."""
-    from histosge.images.backends.openslide import OpenSlideSource
+    from histosge.images.backends.openslide import OpenSlideBackend
 
     pyramid(tmp_path / "p.tif", IMAGE, compression="zlib")
-    slide = SlideImage(OpenSlideSource.open(tmp_path / "p.tif"), 0.5)
+    slide = SlideImage(OpenSlideBackend.open(tmp_path / "p.tif"), 0.5)
     assert slide.size_um == (300.0, 240.0)
     assert np.array_equal(slide.read(np.array([100.0, 80.0]), 32.0, 64), IMAGE[128:192, 168:232])
     (tmp_path / "bad.svs").write_bytes(b"nothing")

@@ -83,18 +83,18 @@ def test_a_sublattice_is_evenly_spread(index: int) -> None:
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("half", "Expected a split"),
-        ("random:x", "Expected a split"),
-        ("random:0.5:2", "Expected a split"),
-        ("published:3", "Expected a split"),
-        ("sublattice:3:1", "Expected a split"),
+        ("half", "Expected `split`"),
+        ("random:x", "Expected `split`"),
+        ("random:0.5:2", "Expected `split`"),
+        ("published:3", "Expected `split`"),
+        ("sublattice:3:1", "Expected `split`"),
         ("sublattice:3.4", "got 3.4"),
         ("random:0", "between 0 and 1"),
         ("random:1", "between 0 and 1"),
         ("blocks:-1", "positive width"),
-        ("blocks:1000", "leaves no spot"),
+        ("blocks:1000", "has no training spot"),
         ("sublattice:5", "3, 4 or 7"),
-        ("random:0.5:1:2", "Expected a split"),
+        ("random:0.5:1:2", "Expected `split`"),
     ],
 )
 def test_splits_that_make_no_sense_are_refused(word: str, sentence: str) -> None:
@@ -105,5 +105,5 @@ def test_splits_that_make_no_sense_are_refused(word: str, sentence: str) -> None
 
 def test_overlapping_halves_cannot_be_made() -> None:
     """The type refuses a spot that is both."""
-    with pytest.raises(UsageError, match="both retains and removes"):
+    with pytest.raises(UsageError, match="both training and test spots"):
         Split("bad", np.array([0, 1]), np.array([1, 2]))

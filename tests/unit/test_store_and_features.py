@@ -22,7 +22,7 @@ from histosge.encoders.colour import CARD
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
 from histosge.errors import DataError, OutputError
-from histosge.images.patches import PatchSource
+from histosge.images.patches import Patches
 
 TISSUE = synthetic(columns=10, rows=10, genes=6).section
 assert TISSUE.slide is not None
@@ -56,7 +56,7 @@ def folder_of(store: Path) -> Path:
 def test_features_are_those_of_the_encoder() -> None:
     """With and without store, embedding is reading windows and encoding them."""
     encoder = load_encoder("texture")
-    windows = [PatchSource(SLIDE, PLACES[:40], size.size_um, size.px)[:] for size in encoder.card.patches]
+    windows = [Patches(SLIDE, PLACES[:40], size.size_um, size.px)[:] for size in encoder.card.patches]
     assert np.array_equal(embed(SLIDE, PLACES[:40], encoder), encoder.encode(windows))
 
 

@@ -189,14 +189,14 @@ class LocationOptions:
 
     def target(self, section: Any) -> Any:
         """Return where to predict in a section."""
-        from histosge.section.image_only import LOOK_UM
+        from histosge.section.image_only import SAMPLING_UM
         from histosge.section.target import Target
 
         upsample, spacing_um = self.upsample, self.spacing_um
         if (upsample, spacing_um, self.cells, self.regions) == (None, None, None, None):
             # an image alone has no spots whose lattice could be upsampled
-            lattice = section.lattice is not None or section.measured
-            upsample, spacing_um = (4, None) if lattice else (None, LOOK_UM)
+            lattice = section.lattice is not None or section.has_counts
+            upsample, spacing_um = (4, None) if lattice else (None, SAMPLING_UM)
         return Target(upsample, spacing_um, self.regions, self.cells, self.boundary)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array, Float, Float32
 from histosge.errors import DataError
-from histosge.images.patches import PatchSource
+from histosge.images.patches import Patches
 from histosge.images.slide import SlideImage
 from histosge.section.inputs import FeatureRows
 
@@ -65,7 +65,7 @@ def embed(
         When the store's disk is full; what was written stays, and the next call goes on from there.
     """
     sources = [
-        PatchSource(slide, xy_um, size.size_um, size.px, channel_order) for size in encoder.card.patches
+        Patches(slide, xy_um, size.size_um, size.px, channel_order) for size in encoder.card.patches
     ]
     chunk_rows = _ROWS_BUILT_IN if encoder.card.source is None else _ROWS_NETWORK
     if store is None:
@@ -91,7 +91,7 @@ def _metadata(encoder: Encoder, slide: SlideImage) -> dict[str, object]:
 
 
 def _encoded(
-    sources: list[PatchSource], encoder: Encoder, chunks: list[slice], progress: Progress | None
+    sources: list[Patches], encoder: Encoder, chunks: list[slice], progress: Progress | None
 ) -> Iterator[tuple[slice, Float32[np.ndarray, "m d"]]]:
     """Encode chunk after chunk; the patches of the next one are read meanwhile."""
     total = sum(len(range(*rows.indices(len(sources[0])))) for rows in chunks)
@@ -109,7 +109,7 @@ def _encoded(
             yield rows, vectors
 
 
-def _read(sources: list[PatchSource], rows: slice) -> list[Array]:
+def _read(sources: list[Patches], rows: slice) -> list[Array]:
     return [source[rows] for source in sources]
 
 

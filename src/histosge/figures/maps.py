@@ -17,14 +17,13 @@ from histosge.prediction.prediction import Prediction
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.section import Section
 
-from .markers import choose_markers, unlike
 from .tiling import Tiling, tiling
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["choose_markers", "marker_maps", "save", "section_overview", "unlike"]
+__all__ = ["marker_maps", "save", "section_overview"]
 
 _PANEL_IN = 3.1
 _DPI = 150
@@ -63,7 +62,7 @@ def marker_maps(
     from matplotlib.figure import Figure
 
     _refuse_unknown(section, predictions, genes)
-    first = 1 + section.measured
+    first = 1 + section.has_counts
     columns = first + len(predictions)
     window = _window(section)
     width, height = window[1] - window[0]
@@ -77,12 +76,12 @@ def marker_maps(
         _draw_tissue(row[0], view)
         row[0].set_ylabel(gene, fontsize=12 if len(gene) < 14 else 8, fontweight="bold")
         _scale_bar(row[0], window)
-        if section.measured:
+        if section.has_counts:
             _colour_bar(row[1], _draw_spots(row[1], view, values))
         if predictions:
             _colour_bar(list(row[first:]), _draw_predictions(row[first:], view, predictions, tilings, gene))
     titles = [f"{section.name}: tissue", f"measured, {len(section)} spots"][:first]
-    if not section.measured:
+    if not section.has_counts:
         figure.suptitle(_unmeasured(learnt_from), fontsize=10)
     titles += [
         f"generated {label}, {tiles.places} places"
@@ -146,7 +145,7 @@ def section_overview(section: Section, *, mask: TissueMask | None = None) -> Fig
     """Draw the whole image with spots and the outline of the tissue, and how many counts each spot has."""
     from matplotlib.figure import Figure
 
-    if not section.measured:
+    if not section.has_counts:
         return _image_overview(section, mask)
     near = _window(section)
     window = near if section.slide is None else np.array([[0.0, 0.0], section.slide.size_um])

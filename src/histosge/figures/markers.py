@@ -1,4 +1,4 @@
-"""Which genes to show when nobody said: those with the clearest pattern in space, unlike each other."""
+"""Choose marker genes to draw: the clearest spatial patterns, without near copies of one another."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from histosge.prediction.prediction import Prediction
 from histosge.section.expression import log_cp10k
 from histosge.section.section import Section
 
-__all__ = ["choose_markers", "unlike"]
+__all__ = ["choose_markers", "choose_predicted_markers"]
 
-# genes looked through: the most abundant ones of the panel
+# only the most abundant genes of the panel are compared: Moran's I of rare genes is mostly noise
 _CANDIDATES = 1000
-# a gene more alike than this to one already chosen shows nothing new
-_ALIKE = 0.7
+# a gene correlated more than this with a chosen one shows nothing new
+_MAX_CORRELATION = 0.7
 
 
 def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -> tuple[str, ...]:
-    """Return up to ``n`` of ``genes``: largest Moran's I first, leaving out near copies of those before.
+    """Return up to ``n`` measured genes with the largest Moran's I, leaving out near copies.
 
     Parameters
     ----------
@@ -31,42 +31,53 @@ def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -
         To choose from.
     n
         How many.
+
+    Examples
+    --------
+    >>> from histosge.datasets import synthetic
+    >>> section = synthetic(columns=8, rows=8, genes=12).section
+    >>> len(choose_markers(section, section.genes, 2))
+    2
     """
     columns = section.columns(genes)
     abundance = np.asarray(section.counts[:, columns].sum(axis=0)).ravel()
     columns = columns[np.argsort(-abundance, kind="stable")[:_CANDIDATES]]
     expression = log_cp10k(section.counts, columns=columns).toarray()
     order = np.argsort(-morans_i(expression, section.spots.xy), kind="stable")
-    # alike in pattern: single spots carry too much noise to tell
+    # patterns are compared after smoothing: single spots carry too much noise
     smooth = neighbour_means(section.spots.xy) @ expression + expression / 6
-    return tuple(str(section.genes[columns[index]]) for index in _unlike(smooth, order, n))
+    return tuple(str(section.genes[columns[index]]) for index in _without_copies(smooth, order, n))
 
 
-def unlike(prediction: Prediction, n: int = 4, *, skill: Array | None = None) -> tuple[str, ...]:
-    """Return up to ``n`` genes whose prediction varies most, leaving out near copies of those before.
+def choose_predicted_markers(
+    prediction: Prediction, n: int = 4, *, r_loo: Array | None = None
+) -> tuple[str, ...]:
+    """Return up to ``n`` genes whose prediction varies most, leaving out near copies.
 
     Parameters
     ----------
     prediction
-        At places all over a section.
+        At locations all over a section.
     n
         How many.
-    skill
-        Correlation of each gene with what is measured, where that is known: of what varies, that part counts.
+    r_loo
+        Leave-one-out correlation of each gene, where known: standard deviations are multiplied by it, so that genes
+        that are predicted well come first.
     """
     values = np.asarray(prediction.mean, dtype=np.float64)
-    varies = values.std(axis=0) * (1.0 if skill is None else np.clip(skill, 0.0, 1.0))
-    order = np.argsort(-varies, kind="stable")[:_CANDIDATES]
-    return tuple(str(prediction.genes[index]) for index in _unlike(values, order, n))
+    reliable = values.std(axis=0) * (1.0 if r_loo is None else np.clip(r_loo, 0.0, 1.0))
+    order = np.argsort(-reliable, kind="stable")[:_CANDIDATES]
+    return tuple(str(prediction.genes[index]) for index in _without_copies(values, order, n))
 
 
-def _unlike(values: Array, order: Array, n: int) -> list[int]:
-    """Return columns in their order, near copies of those before only where nothing else is left."""
+def _without_copies(values: Array, order: Array, n: int) -> list[int]:
+    """Return the first columns of an order; near copies of earlier ones only where nothing else is left."""
     standard = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
     chosen: list[int] = []
     for strict in (True, False):
         for candidate in order:
-            alike = np.abs(standard[:, chosen].T @ standard[:, candidate]) / len(values)
-            if len(chosen) < n and candidate not in chosen and not (strict and (alike > _ALIKE).any()):
+            correlation = np.abs(standard[:, chosen].T @ standard[:, candidate]) / len(values)
+            copies = strict and (correlation > _MAX_CORRELATION).any()
+            if len(chosen) < n and candidate not in chosen and not copies:
                 chosen.append(int(candidate))
     return chosen

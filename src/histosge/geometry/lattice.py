@@ -13,7 +13,9 @@ from histosge.geometry.spacing import median_spacing_um
 
 __all__ = ["Lattice", "pitch_px"]
 
-_WORST_RESIDUAL = 0.25  # of the pitch; positions further off their site do not belong to this lattice
+_WORST_RESIDUAL = (
+    0.25  # of the pitch; positions further from their lattice point do not belong to this lattice
+)
 # stages of old scanners are up to 7° from square (the interlaced arrays of Ståhl et al. 2016)
 _ANGLE_TOLERANCE_DEG = 8.0
 _LENGTH_TOLERANCE = 0.08
@@ -32,9 +34,9 @@ class Lattice:
     step_um
         Row 0: the µm vector of one lattice column; row 1: of one lattice row.
     basis
-        Primitive vectors a, b of the occupied sites, in lattice (column, row): (2, 0) and (1, 1) for Visium.
+        Primitive vectors a, b of the occupied lattice points, in lattice (column, row): (2, 0) and (1, 1) for Visium.
     residual_um
-        Root mean square distance of the spots from their sites.
+        Root mean square distance of the spots from their lattice points.
     """
 
     kind: Literal["hexagonal", "square", "oblique"]
@@ -86,63 +88,63 @@ class Lattice:
         xy_um
             Positions of the spots.
         lattice_xy
-            Their (column, row) on the platform's array; found from the positions where ``None``.
+            Their (column, row) on the platform's array; ``None`` infers them from the positions.
         kind
-            The kind expected; ``None`` takes what the fit shows.
+            The kind expected; ``None`` takes that of the fitted vectors.
 
         Raises
         ------
         DataError
-            For fewer than 3 spots, spots on a line, or spots further than a quarter of the pitch from their sites
-            (root mean square): positions and lattice do not belong together.
+            For fewer than 3 spots, spots on a line, or spots further than a quarter of the pitch from their lattice
+            points (root mean square): positions and lattice do not belong together.
         """
         if len(xy_um) < 3:
-            raise DataError(f"Expected at least 3 spots to find their lattice, got {len(xy_um)}.")
+            raise DataError(f"Expected at least 3 spots to fit a lattice, got {len(xy_um)}.")
         if not np.isfinite(xy_um).all() or not (lattice_xy is None or np.isfinite(lattice_xy).all()):
             raise DataError(
                 "Expected finite positions of the spots, got NaN or infinity. Check the positions file."
             )
         if lattice_xy is None:
-            lattice_xy = index_sites(xy_um)
+            lattice_xy = lattice_indices(xy_um)
         design = np.column_stack([np.ones(len(xy_um)), lattice_xy])
         coefficients, _, rank, _ = np.linalg.lstsq(design, xy_um, rcond=None)
         if rank < 3 or _flat(coefficients[1:]):
             raise DataError(
-                "Expected spots spread over an area, got spots on a line or at one place. Check the positions file."
+                "Expected spots spread over an area, got spots on a line or at one point. Check the positions file."
             )
         residual = float(np.sqrt(((design @ coefficients - xy_um) ** 2).sum(1).mean()))
-        basis = _reduced(_site_basis(lattice_xy), coefficients[1:])
-        found = _kind(basis @ coefficients[1:])
-        fitted = cls(kind or found, coefficients[0], coefficients[1:], basis, residual)
+        basis = _reduced(_primitive_vectors(lattice_xy), coefficients[1:])
+        fitted_kind = _kind(basis @ coefficients[1:])
+        fitted = cls(kind or fitted_kind, coefficients[0], coefficients[1:], basis, residual)
         if residual > _WORST_RESIDUAL * fitted.pitch_um:
             raise DataError(
-                f"The spots lie {residual:.0f} µm from their places on the array (pitch {fitted.pitch_um:.0f} µm). "
+                f"The spots lie {residual:.0f} µm from their points on the array (pitch {fitted.pitch_um:.0f} µm). "
                 "Positions and array coordinates do not belong together; check the positions file."
             )
         return fitted
 
 
 def _flat(step_um: Array) -> bool:
-    """Tell whether the steps of a map span no area."""
+    """Return whether the steps of a map span no area."""
     size = float((step_um**2).sum())
     return size == 0 or abs(float(np.linalg.det(step_um))) < 1e-6 * size
 
 
 def pitch_px(xy_px: Float[np.ndarray, "n 2"], lattice_xy: Float[np.ndarray, "n 2"]) -> float:
-    """Return the distance between neighbouring spots in the unit of ``xy_px``; readers turn it into µm per pixel."""
+    """Return the distance between neighbouring spots in the unit of ``xy_px``; readers derive µm per pixel from it."""
     return Lattice.fit(xy_px, lattice_xy).pitch_um
 
 
-def index_sites(xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-    """Return integer lattice positions found from positions alone.
+def lattice_indices(xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+    """Return integer lattice positions inferred from positions alone.
 
     The two shortest independent vectors between neighbours, averaged over all pairs that share them, span the
-    lattice; positions are then rounded onto it, walking outwards from the middle spot so that errors do not add up.
+    lattice; positions are then rounded onto it.
 
     Raises
     ------
     DataError
-        When neighbours' vectors do not repeat: these are no lattice points.
+        When the vectors between neighbours do not repeat: the points are on no lattice.
     """
     from scipy.spatial import cKDTree
 
@@ -150,35 +152,35 @@ def index_sites(xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
     reach = median_spacing_um(xy_um)
     if reach <= 0:
         raise DataError(
-            "Expected a place of its own for each spot, got several spots at one. Check their positions."
+            "Expected spots at different positions, got several at the same. Check their positions."
         )
     pairs = tree.query_pairs(1.3 * reach, output_type="ndarray")
     vectors = xy_um[pairs[:, 1]] - xy_um[pairs[:, 0]]
     vectors[(vectors[:, 0] < -1e-9) | ((np.abs(vectors[:, 0]) <= 1e-9) & (vectors[:, 1] < 0))] *= -1
     first = _mode(vectors, reach)
-    turn = np.abs(vectors @ np.array([-first[1], first[0]])) / (reach * np.linalg.norm(first))
-    if not (turn > 0.5).any():
+    sine = np.abs(vectors @ np.array([-first[1], first[0]])) / (reach * np.linalg.norm(first))
+    if not (sine > 0.5).any():
         raise DataError("Expected spots spread over an area, got spots on a line. Check their positions.")
-    step = np.array([first, _mode(vectors[turn > 0.5], reach)])
-    sites = np.rint((xy_um - xy_um[0]) @ np.linalg.inv(step))
-    return np.asarray(sites - sites.min(0))
+    step = np.array([first, _mode(vectors[sine > 0.5], reach)])
+    index = np.rint((xy_um - xy_um[0]) @ np.linalg.inv(step))
+    return np.asarray(index - index.min(0))
 
 
 def _mode(vectors: Array, reach: float) -> Array:
-    """Return the mean of the vectors around the one that has most others near it."""
+    """Return the mean of the vectors around the one with the most neighbours."""
     from scipy.spatial import cKDTree
 
     tree = cKDTree(vectors)
     sample = vectors[:: max(1, len(vectors) // 500)]
-    crowds = tree.query_ball_point(sample, 0.2 * reach)
-    largest = max(crowds, key=len)
+    clusters = tree.query_ball_point(sample, 0.2 * reach)
+    largest = max(clusters, key=len)
     if len(largest) < 0.15 * len(vectors):
-        raise DataError("Expected spots on a lattice, got irregular places.")
+        raise DataError("Expected spots on a lattice, got irregular positions.")
     return np.asarray(vectors[largest].mean(0))
 
 
-def _site_basis(lattice_xy: Array) -> Array:
-    """Return two integer vectors that span all differences between sites (Hermite normal form).
+def _primitive_vectors(lattice_xy: Array) -> Array:
+    """Return two integer vectors that span all differences between lattice points (Hermite normal form).
 
     Visium occupies every second column of each row: differences are spanned by (2, 0) and (1, 1), not by (1, 0).
     """
@@ -207,37 +209,39 @@ def _reduced(basis: Array, step_um: Array) -> Array:
         if b_um @ b_um < a_um @ a_um - 1e-9 * (a_um @ a_um):
             a, b = b, a
             continue
-        turns = np.rint((a_um @ b_um) / (a_um @ a_um))
-        if turns == 0:
+        multiple = np.rint((a_um @ b_um) / (a_um @ a_um))
+        if multiple == 0:
             break
-        b = b - turns * a
+        b = b - multiple * a
     return _oriented(a, b, step_um)
 
 
 def _oriented(a: Array, b: Array, step_um: Array) -> Array:
     """Choose, among equally short vectors, a as the one within a row and b as the one at an acute angle to it.
 
-    The offset tables count on the angle from a to b being 60° (hexagonal) or 90° (square).
+    The offset tables rely on the angle from a to b being 60° (hexagonal) or 90° (square).
     """
     shortest = np.linalg.norm(a @ step_um)
-    turned = [a, b, b - a, a + b]
-    near = [v for v in turned if np.linalg.norm(v @ step_um) < (1 + 2 * _LENGTH_TOLERANCE) * shortest]
+    candidates = [a, b, b - a, a + b]
+    near = [v for v in candidates if np.linalg.norm(v @ step_um) < (1 + 2 * _LENGTH_TOLERANCE) * shortest]
     within_row = min(near, key=lambda v: (abs(v[1]), abs(v[0])))
     first = within_row if (within_row[0], within_row[1]) > (0, 0) else -within_row
-    others = [sign * v for v in turned for sign in (1, -1) if abs(first[0] * v[1] - first[1] * v[0]) > 1e-9]
+    others = [
+        sign * v for v in candidates for sign in (1, -1) if abs(first[0] * v[1] - first[1] * v[0]) > 1e-9
+    ]
     first_um = first @ step_um
 
     def rank(vector: Array) -> tuple[float, bool, bool]:
         vector_um = vector @ step_um
-        along = vector_um @ first_um / np.linalg.norm(vector_um) / np.linalg.norm(first_um)
+        cosine = vector_um @ first_um / np.linalg.norm(vector_um) / np.linalg.norm(first_um)
         # short; then at an acute or right angle; then towards larger rows
-        return round(float(np.linalg.norm(vector_um) / shortest), 1), bool(along < -0.1), bool(vector[1] < 0)
+        return round(float(np.linalg.norm(vector_um) / shortest), 1), bool(cosine < -0.1), bool(vector[1] < 0)
 
     return np.array([first, min(others, key=rank)])
 
 
 def _kind(basis_um: Array) -> Literal["hexagonal", "square", "oblique"]:
-    """Return what the reduced basis looks like."""
+    """Return the kind of lattice that a reduced basis spans."""
     lengths = np.linalg.norm(basis_um, axis=1)
     angle = np.degrees(np.arccos(np.clip(basis_um[0] @ basis_um[1] / lengths.prod(), -1, 1)))
     if abs(lengths[1] / lengths[0] - 1) > _LENGTH_TOLERANCE:

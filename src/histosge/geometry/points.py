@@ -1,4 +1,4 @@
-"""Places in the tissue, in micrometres."""
+"""Points in the tissue, in micrometres."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Points"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Points:
-    """Places with names and a support: spots, bins, cells or mere points.
+    """Named points with a support: spots, bins, cells or mere points.
 
     Parameters
     ----------
@@ -29,7 +29,16 @@ class Points:
     Raises
     ------
     DataError
-        For positions that are not finite, ids that repeat, or lengths that differ.
+        For positions that are not finite, repeated ids, or lengths that differ.
+    UsageError
+        For a negative diameter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = Points(np.array([[0.0, 0.0], [100.0, 0.0]]), np.array(["A", "B"]), 55.0)
+    >>> len(points), points.take([1]).ids.tolist()
+    (2, ['B'])
     """
 
     xy: Float[np.ndarray, "n 2"]
@@ -43,7 +52,9 @@ class Points:
             raise DataError(f"Expected positions (n, 2) and n ids, got {xy.shape} and {ids.shape}.")
         if not np.isfinite(xy).all():
             bad = ids[~np.isfinite(xy).all(1)][0]
-            raise DataError(f"Expected finite positions, got none for '{bad}'. Check the positions file.")
+            raise DataError(
+                f"Expected finite positions, got NaN or infinity for '{bad}'. Check the positions file."
+            )
         if len(np.unique(ids)) != len(ids):
             raise DataError("Expected unique ids for the points, got repeated ones. Check the barcodes.")
         if not self.diameter_um >= 0:

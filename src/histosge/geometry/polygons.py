@@ -1,4 +1,4 @@
-"""Regions and cells drawn or detected elsewhere, in QuPath's GeoJSON or in tables, brought into µm."""
+"""Regions and cells of other tools, from QuPath's GeoJSON or from tables, in µm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from histosge.errors import DataError, UsageError
 
 __all__ = ["Polygon", "read_cells", "read_polygons"]
 
-# the columns that QuPath's measurement export, and people, give to a centroid
+# columns of a centroid in QuPath's measurement export, and common names
 _COLUMNS_UM = (("Centroid X µm", "Centroid Y µm"), ("x_um", "y_um"), ("Centroid X um", "Centroid Y um"))
 _COLUMNS_PX = (("Centroid X px", "Centroid Y px"), ("x_px", "y_px"), ("x", "y"))
 _ID_COLUMNS = ("id", "Object ID", "cell_id", "Name")
@@ -29,11 +29,11 @@ class Polygon:
     Parameters
     ----------
     name
-        As given in QuPath; empty where it has none.
+        The name in QuPath; empty where it has none.
     exterior
         Its border in µm.
     holes
-        Borders of what is left out, in µm.
+        Borders of its holes, in µm.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Polygon:
         object.__setattr__(self, "exterior", frozen(np.asarray(self.exterior, dtype=np.float64)))
 
     def contains(self, xy_um: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n"]:
-        """Tell which positions lie inside."""
+        """Return which positions lie inside."""
         import shapely
 
         shape = shapely.Polygon(self.exterior, self.holes)
@@ -76,7 +76,7 @@ def read_polygons(path: Path, *, mpp: float) -> tuple[Polygon, ...]:
             regions.append(Polygon(name, border, tuple(holes)))
     if not regions:
         raise DataError(
-            f"Expected polygons in '{path}', found none. Export annotations from QuPath as GeoJSON."
+            f"Expected polygons in '{path}', got none. Export annotations from QuPath as GeoJSON."
         )
     return tuple(regions)
 
@@ -102,7 +102,7 @@ def read_cells(path: Path, mpp: float) -> tuple[Array, Float[np.ndarray, "n 2"]]
     table = path.suffix.lower() in (".csv", ".tsv", ".txt")
     ids, xy_um = _table_cells(path, mpp) if table else _geojson_cells(path, mpp)
     if not len(ids):
-        raise DataError(f"Expected cells in '{path}', found none.")
+        raise DataError(f"Expected cells in '{path}', got none.")
     return ids, xy_um
 
 
@@ -125,7 +125,7 @@ def _table_cells(path: Path, mpp: float) -> tuple[Array, Array]:
     try:
         table = pd.read_csv(path, sep=None, engine="python")
     except FileNotFoundError as error:
-        raise UsageError(f"Expected a file of cells, found none at '{path}'.") from error
+        raise UsageError(f"Expected a file of cells, got none at '{path}'.") from error
     except (ValueError, csv.Error) as error:
         raise DataError(f"'{path}' is no table of cells ({error}).") from error
     for columns, scale in [(pair, 1.0) for pair in _COLUMNS_UM] + [(pair, mpp) for pair in _COLUMNS_PX]:
@@ -139,13 +139,13 @@ def _table_cells(path: Path, mpp: float) -> tuple[Array, Array]:
 
 
 def _numbers(columns: Any, path: Path) -> Array:
-    """Return a table's positions, or say which is none."""
+    """Return a table's positions as numbers; refuse rows without one."""
     import pandas as pd
 
     numbers = columns.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
     if len(bad):
-        raise DataError(f"Expected a position in each row of '{path}', found none in row {bad[0] + 1}.")
+        raise DataError(f"Expected a position in each row of '{path}', got none in row {bad[0] + 1}.")
     return np.asarray(numbers)
 
 
@@ -154,7 +154,7 @@ def _features(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UsageError(f"Expected a GeoJSON file, found none at '{path}'.") from error
+        raise UsageError(f"Expected a GeoJSON file, got none at '{path}'.") from error
     except ValueError as error:
         raise DataError(f"'{path}' is no GeoJSON ({error}). Export it from QuPath again.") from error
     if isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""How far apart points are."""
+"""The median distance between neighbouring points."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Offsets that turn a lattice into a denser one.
+"""Offsets that upsample a lattice of spots.
 
-Offsets are fractions (f1, f2) of the primitive vectors a, b. N-fold refinement is the union of the lattice and its
-translates by N − 1 offsets; it has N places a site exactly if no two offsets differ by a lattice vector.
+Offsets are fractions (f1, f2) of the primitive vectors a, b. Upsampling by a factor N is the union of the lattice and
+its translates by N − 1 offsets; it has N sub-spots a spot exactly if no two offsets differ by a lattice vector.
 """
 
 from __future__ import annotations
 
 from itertools import product
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -16,12 +16,21 @@ from histosge.errors import UsageError
 
 from .lattice import Lattice
 
-__all__ = ["FOLDS", "Table", "best_superlattice", "classes", "offsets", "separation"]
+__all__ = [
+    "FACTORS",
+    "Table",
+    "check_offsets",
+    "distinct_offsets",
+    "maximin_offsets",
+    "offsets",
+    "separation_um",
+]
 
-Table: TypeAlias = Literal["spread", "paper_literal", "published_4fold", "published_8fold", "stage_4fold"]
+Table: TypeAlias = Literal["maximin", "paper_literal", "published_4fold", "published_8fold", "stage_4fold"]
 
-# offsets × N, in (a, b): translates as far apart from one another as any superlattice of index N allows, each the
-# shortest of its class; N = 3, 4, 7 (hexagonal) and 2, 4, 5, 8 (square) are lattices of the same shape again
+# offsets × N, in (a, b): the maximin design (Johnson, Moore & Ylvisaker 1990) among superlattices of index N, that is
+# sub-spots as far apart as possible; each offset is the shortest of those equal up to a lattice vector. N = 3, 4, 7
+# (hexagonal) and 2, 4, 5, 8 (square) give lattices of the same shape again
 _HEXAGONAL: dict[int, tuple[tuple[float, float], ...]] = {
     2: ((2 / 3, 2 / 3),),
     3: ((1, 1), (-1, -1)),
@@ -41,11 +50,11 @@ _SQUARE: dict[int, tuple[tuple[float, float], ...]] = {
     8: ((4, 0), (0, 4), (4, 4), (2, 2), (6, 2), (2, 6), (6, 6)),
 }
 
-# what others use, as (r / R, degrees from a towards b); several entries are congruent, see `classes`
+# published offsets, as (r / R, degrees from a towards b); several are equal up to a lattice vector: `distinct_offsets`
 _POLAR: dict[str, tuple[tuple[float, float], ...]] = {
     # the list printed in the HisToSGE paper for N = 8
     "paper_literal": ((0.5, 0), (8**-0.5, 45), (8**-0.5, 225), (0.5, 180), (0.5, 90)),
-    # what its released code shifts by, in use and in remarks
+    # the offsets of its released code, as used and as given in its comments
     "published_4fold": ((0.5, 0), (0.5, 60), (0.5, 120)),
     "published_8fold": (
         (0.5, 0),
@@ -56,84 +65,102 @@ _POLAR: dict[str, tuple[tuple[float, float], ...]] = {
         (0.5, 180),
         (0.75**0.5, 90),
     ),
-    # what STAGE intends on Visium
+    # the offsets that STAGE intends on Visium
     "stage_4fold": ((3**-0.5, 90), (3**-0.5, 30), (3**-0.5, -30)),
 }
-FOLDS = range(1, 9)
-# of a lattice vector: real lattices are some per mille off the ideal one, for which the polar lists are meant
-_SAME = 0.02
+FACTORS = range(1, 9)
+# in fractions of a lattice vector: real lattices differ by some per mille from the ideal one of the polar lists
+_TOLERANCE = 0.02
 
 
-def offsets(lattice: Lattice, n_fold: int, table: str = "spread") -> Float[np.ndarray, "m 2"]:
-    """Return the offsets of a refinement, zero first, as fractions of the lattice's vectors a and b.
+def offsets(lattice: Lattice, factor: int, table: str = "maximin") -> Float[np.ndarray, "m 2"]:
+    """Return the offsets of an upsampled lattice, zero first, as fractions of its vectors a and b.
 
     Parameters
     ----------
     lattice
-        The lattice to refine.
-    n_fold
-        Places per site, 1 to 8. Tables other than ``sd`` have their own number and are taken whole.
+        The lattice of the spots.
+    factor
+        Upsampling factor, 1 to 8. Tables other than ``maximin`` have their own number and are taken whole.
     table
-        ``"sd"``: as far apart as can be. ``"paper_literal"`` and the others: what was published, congruent
-        entries removed, so that the number of places may be smaller than their name says.
+        ``"maximin"``: sub-spots as far apart as possible. ``"paper_literal"`` and the others: published lists without
+        offsets that are equal up to a lattice vector, so that there may be fewer than their name says.
 
     Raises
     ------
     UsageError
-        For another number or name.
+        For another factor or table.
+
+    Examples
+    --------
+    >>> from histosge.datasets import synthetic
+    >>> lattice = synthetic(columns=8, rows=8, genes=12).section.lattice
+    >>> offsets(lattice, 4).tolist()
+    [[0.0, 0.0], [0.5, 0.0], [0.0, 0.5], [-0.5, 0.5]]
     """
-    if n_fold not in FOLDS:
-        raise UsageError(
-            f"Expected a refinement of 1 to 8 places a spot, got {n_fold}. For more, use --spacing-um."
-        )
-    if table == "spread":
+    check_offsets(factor, table)
+    if table == "maximin":
         known = {"hexagonal": _HEXAGONAL, "square": _SQUARE}.get(lattice.kind)
-        rest = best_superlattice(lattice.basis_um, n_fold) if known is None else _listed(known, n_fold)
-    elif table in _POLAR:
-        rest = _fractions(_POLAR[table], lattice.basis_um)
+        rest = maximin_offsets(lattice.basis_um, factor) if known is None else _listed(known, factor)
     else:
-        raise UsageError(f"Expected a table among spread, {', '.join(_POLAR)}; got '{table}'.")
-    return classes(np.vstack([np.zeros((1, 2)), rest]))
+        rest = _fractions(_POLAR[table], lattice.basis_um)
+    return distinct_offsets(np.vstack([np.zeros((1, 2)), rest]))
 
 
-def classes(fractions: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "c 2"]:
+def check_offsets(factor: int, table: str) -> None:
+    """Refuse an upsampling factor or a table that :func:`offsets` does not have.
+
+    Raises
+    ------
+    UsageError
+        For a factor outside 1 to 8, or an unknown table.
+    """
+    if factor not in FACTORS:
+        raise UsageError(
+            f"Expected `upsample` from 1 to 8, got {factor}. For denser locations, use `spacing_um`."
+        )
+    if table not in get_args(Table):
+        raise UsageError(f"Expected `table` among {', '.join(get_args(Table))}; got '{table}'.")
+
+
+def distinct_offsets(fractions: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "c 2"]:
     """Return the offsets without those that differ from an earlier one by a lattice vector."""
-    kept: list[Array] = []
+    distinct: list[Array] = []
     for offset in fractions:
-        steps = [offset - other for other in kept]
-        if not any(np.abs(step - np.rint(step)).max() < _SAME for step in steps):
-            kept.append(offset)
-    return np.array(kept)
+        differences = [offset - other for other in distinct]
+        if not any(np.abs(step - np.rint(step)).max() < _TOLERANCE for step in differences):
+            distinct.append(offset)
+    return np.array(distinct)
 
 
-def separation(fractions: Float[np.ndarray, "m 2"], basis_um: Float[np.ndarray, "2 2"]) -> float:
-    """Return the smallest distance between any two places of the refined lattice, in µm."""
+def separation_um(fractions: Float[np.ndarray, "m 2"], basis_um: Float[np.ndarray, "2 2"]) -> float:
+    """Return the smallest distance between any two locations of the upsampled lattice, in µm."""
     cells = np.array(list(product((-1, 0, 1), repeat=2)))
     between = (fractions[:, None, None] - fractions[None, :, None] + cells).reshape(-1, 2) @ basis_um
     lengths = np.linalg.norm(between, axis=1)
     return float(lengths[lengths > 1e-6].min())
 
 
-def best_superlattice(basis_um: Float[np.ndarray, "2 2"], n_fold: int) -> Float[np.ndarray, "m 2"]:
-    """Return the non-zero offsets of the superlattice of index N whose places are furthest apart.
+def maximin_offsets(basis_um: Float[np.ndarray, "2 2"], factor: int) -> Float[np.ndarray, "m 2"]:
+    """Return the non-zero offsets of the superlattice of index N with the largest smallest distance.
 
-    Every superlattice of index N has one basis of the form (1/p, q/N), (0, 1/r) with p · r = N and 0 ≤ q < p; all
-    are tried.
+    Every superlattice of index N has one basis of the form (1/p, q/N), (0, 1/r) with p · r = N and 0 ≤ q < p
+    (Hermite normal form); all are tried.
     """
     best, largest = np.empty((0, 2)), 0.0
-    for p in (divisor for divisor in range(1, n_fold + 1) if n_fold % divisor == 0):
+    for p in (divisor for divisor in range(1, factor + 1) if factor % divisor == 0):
         for q in range(p):
-            step = np.array([[1 / p, q / n_fold], [0, p / n_fold]])
-            points = [np.array(ij) @ step for ij in product(range(p), range(n_fold // p))]
-            found = np.array([point - np.rint(point) for point in points])
-            apart = separation(found, basis_um)
-            if apart > largest + 1e-9:
-                best, largest = found[1:], apart
+            step = np.array([[1 / p, q / factor], [0, p / factor]])
+            points = [np.array(ij) @ step for ij in product(range(p), range(factor // p))]
+            fractions = np.array([point - np.rint(point) for point in points])
+            distance = separation_um(fractions, basis_um)
+            if distance > largest + 1e-9:
+                best, largest = fractions[1:], distance
     return best
 
 
-def _listed(table: dict[int, tuple[tuple[float, float], ...]], n_fold: int) -> Float[np.ndarray, "m 2"]:
-    return np.array(table.get(n_fold, ()), dtype=np.float64).reshape(-1, 2) / n_fold
+def _listed(table: dict[int, tuple[tuple[float, float], ...]], factor: int) -> Float[np.ndarray, "m 2"]:
+    return np.array(table.get(factor, ()), dtype=np.float64).reshape(-1, 2) / factor
 
 
 def _fractions(polar: tuple[tuple[float, float], ...], basis_um: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Windows of tissue around places, read when asked for."""
+"""Patches of a slide image around positions, read when indexed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from histosge.errors import UsageError
 
 from .slide import SlideImage
 
-__all__ = ["PatchSource"]
+__all__ = ["Patches"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PatchSource:
-    """Square windows around places; nothing is read before it is asked for.
+class Patches:
+    """Square patches around positions; no pixel is read before the patches are indexed.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class PatchSource:
     xy_um
         Centres.
     size_um, px
-        Width of a window, and pixels it is sampled with.
+        Width of a patch in µm, and in the pixels it is sampled with.
     channel_order
-        ``"bgr"`` swaps red and blue, as the published code does by accident.
+        ``"bgr"`` swaps red and blue, as the published code of HisToSGE does unintentionally.
     """
 
     slide: SlideImage
@@ -47,15 +47,15 @@ class PatchSource:
         return len(self.xy_um)
 
     def __getitem__(self, index: Any) -> UInt8[np.ndarray, "b px px 3"]:
-        """Read the windows of a slice, an integer array or a boolean mask of places."""
-        windows = self.slide.read_many(self.xy_um[index], self.size_um, self.px)
-        return windows if self.channel_order == "rgb" else np.ascontiguousarray(windows[..., ::-1])
+        """Read the patches at a slice, an integer array or a boolean mask."""
+        patches = self.slide.read_many(self.xy_um[index], self.size_um, self.px)
+        return patches if self.channel_order == "rgb" else np.ascontiguousarray(patches[..., ::-1])
 
     @property
     def fingerprint(self) -> str:
         """A hash of all that determines the pixels."""
         return fingerprint(self.slide.fingerprint, self.xy_um, self.size_um, self.px, self.channel_order)
 
-    def take(self, index: Any) -> PatchSource:
+    def take(self, index: Any) -> Patches:
         """Return the patches at ``index``."""
-        return PatchSource(self.slide, self.xy_um[index], self.size_um, self.px, self.channel_order)
+        return Patches(self.slide, self.xy_um[index], self.size_um, self.px, self.channel_order)

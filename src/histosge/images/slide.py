@@ -1,4 +1,4 @@
-"""A whole-slide image addressed in micrometres: the only place where µm become pixels."""
+"""A whole-slide image addressed in micrometres: the only module where µm become pixels."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array, Float, Int, UInt8
 from histosge.errors import UsageError
 
-from .backends import open_source
-from .backends.array import ArraySource, as_rgb
-from .backends.base import PixelSource
+from .backends import open_backend
+from .backends.array import ArrayBackend, as_rgb
+from .backends.base import Backend
 
 __all__ = ["SlideImage", "open_slide"]
 
-# pixels of the source read at once for a thumbnail: 48 MB
+# pixels of a level read at once for a thumbnail: 48 MB
 _BLOCK_PX = 4096
 
 
@@ -27,13 +27,13 @@ class SlideImage:
 
     Parameters
     ----------
-    source
-        The pixels.
+    backend
+        The pixels: a file format, or an array in memory.
     mpp
         µm per pixel of level 0 of this image.
     """
 
-    source: PixelSource
+    backend: Backend
     mpp: float
 
     def __post_init__(self) -> None:
@@ -45,25 +45,25 @@ class SlideImage:
     @classmethod
     def from_array(cls, rgb: Array, mpp: float) -> SlideImage:
         """Return a slide of an image in memory (gray, RGB or RGBA, 8 or 16 bits)."""
-        return cls(ArraySource(as_rgb(rgb, "the array")), mpp)
+        return cls(ArrayBackend(as_rgb(rgb, "the array")), mpp)
 
     @property
     def size_um(self) -> tuple[float, float]:
         """Width and height."""
-        height, width = self.source.shapes[0]
+        height, width = self.backend.shapes[0]
         return width * self.mpp, height * self.mpp
 
     @property
     def fingerprint(self) -> str:
         """A hash of pixels and scale."""
-        return fingerprint(self.source.fingerprint, self.mpp)
+        return fingerprint(self.backend.fingerprint, self.mpp)
 
     def contains(self, xy_um: Float[np.ndarray, "n 2"]) -> Array:
-        """Tell which positions lie on the image."""
+        """Return which positions lie on the image."""
         return np.asarray(((xy_um >= 0) & (xy_um < np.array(self.size_um))).all(axis=1))
 
     def read(self, centre_um: Float[np.ndarray, 2], size_um: float, px: int) -> UInt8[np.ndarray, "px px 3"]:
-        """Return a square window, ``size_um`` wide, sampled with ``px`` × ``px`` pixels.
+        """Return a square patch, ``size_um`` wide, sampled with ``px`` × ``px`` pixels.
 
         The coarsest level that is at least as sharp is read; finer pixels are averaged by area, coarser ones
         interpolated. Beyond the edge the image is mirrored.
@@ -73,14 +73,14 @@ class SlideImage:
     def read_many(
         self, centres_um: Float[np.ndarray, "b 2"], size_um: float, px: int
     ) -> UInt8[np.ndarray, "b px px 3"]:
-        """Return one window a position, as :meth:`read` does."""
+        """Return one patch a position, as :meth:`read` does."""
         level, scale = self._level(size_um / px)
         corners = (np.asarray(centres_um, dtype=np.float64) - size_um / 2) / scale
         extent = (size_um / scale, size_um / scale)
-        windows = np.empty((len(corners), px, px, 3), dtype=np.uint8)
-        for window, corner in zip(windows, corners, strict=True):
-            window[:] = self._resample(level, corner, extent, (px, px))
-        return windows
+        patches = np.empty((len(corners), px, px, 3), dtype=np.uint8)
+        for patch, corner in zip(patches, corners, strict=True):
+            patch[:] = self._resample(level, corner, extent, (px, px))
+        return patches
 
     def thumbnail(self, mpp: float) -> UInt8[np.ndarray, "h w 3"]:
         """Return the whole image at ``mpp`` µm per pixel (never sharper than it is), read block by block."""
@@ -99,7 +99,7 @@ class SlideImage:
 
     def _level(self, mpp: float) -> tuple[int, float]:
         """Return the coarsest level that is at least as sharp as ``mpp``, and its µm per pixel."""
-        widths = [shape[1] for shape in self.source.shapes]
+        widths = [shape[1] for shape in self.backend.shapes]
         scales = [self.mpp * _factor(widths[0] / width) for width in widths]
         # a rounding error must not cost a level
         level = max((index for index, scale in enumerate(scales) if scale <= mpp * 1.0001), default=0)
@@ -122,13 +122,13 @@ class SlideImage:
 
     def _mirrored(self, level: int, x_range: tuple[int, int], y_range: tuple[int, int]) -> Array:
         """Return pixels [x0, x1) × [y0, y1) of a level; the image goes on as its mirror image beyond the edges."""
-        height, width = self.source.shapes[level]
+        height, width = self.backend.shapes[level]
         if x_range[0] >= 0 and y_range[0] >= 0 and x_range[1] <= width and y_range[1] <= height:
             x, y = x_range[0], y_range[0]
-            return np.ascontiguousarray(self.source.read(level, x, y, x_range[1] - x, y_range[1] - y))
+            return np.ascontiguousarray(self.backend.read(level, x, y, x_range[1] - x, y_range[1] - y))
         columns, rows = _mirror(x_range, width), _mirror(y_range, height)
         x, y = int(columns.min()), int(rows.min())
-        part = self.source.read(level, x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1)
+        part = self.backend.read(level, x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1)
         return np.ascontiguousarray(part[rows - y][:, columns - x])
 
 
@@ -140,24 +140,24 @@ def open_slide(path: Path, *, mpp: float | None = None) -> SlideImage:
     path
         TIFF, OME-TIFF, SVS, NDPI, MRXS, PNG, JPEG …
     mpp
-        µm per pixel; ``None`` takes what the file says.
+        µm per pixel; ``None`` takes the value of the file's metadata.
 
     Raises
     ------
     UsageError
-        When there is no file, or neither the file nor the caller knows the scale.
+        When there is no file, or neither the file nor ``mpp`` gives the scale.
     DataError
         When it is no image, or damaged.
     """
-    source = open_source(path)
-    scale = source.mpp if mpp is None else mpp
+    backend = open_backend(path)
+    scale = backend.mpp if mpp is None else mpp
     if scale is None:
-        raise UsageError(f"'{path}' does not say how large its pixels are. Give µm per pixel with --mpp.")
-    return SlideImage(source, scale)
+        raise UsageError(f"'{path}' has no µm per pixel in its metadata. Give it as `mpp`.")
+    return SlideImage(backend, scale)
 
 
 def _factor(ratio: float) -> float:
-    """Return a level's downsampling: the integer meant, where sizes were rounded."""
+    """Return a level's downsampling: the nearest integer, where sizes were rounded."""
     return float(round(ratio)) if abs(ratio - round(ratio)) < 0.02 * ratio else ratio
 
 

@@ -1,4 +1,4 @@
-"""Where there is tissue."""
+"""Tissue masks, from an image or from the spots."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MPP = 8.0
 _SPECK_UM2 = 150.0**2
 _HOLE_UM2 = 400.0**2
 _BLUR_UM = 16.0
-# optical density below which nothing is stained, whatever Otsu says; tissue is above 0.1 even where it is pale
+# optical density below which nothing is stained, whatever the threshold; even pale tissue is above 0.1
 _FAINTEST_DENSITY = 0.04
 # the two classes of an image that is tissue everywhere differ by less than this
 _LEAST_CONTRAST = 0.06
@@ -31,7 +31,7 @@ _DARKEST_WHITE = 110.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TissueMask:
-    """A picture of where tissue is.
+    """A raster of where tissue is.
 
     Parameters
     ----------
@@ -56,16 +56,16 @@ class TissueMask:
         return float(self.mask.mean())
 
     def contains(self, xy_um: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n"]:
-        """Tell which positions are on tissue; outside of the mask there is none."""
+        """Return which positions are on tissue; outside of the mask there is none."""
         columns, rows = np.floor((xy_um - np.array(self.origin_um)) / self.mpp).astype(int).T
         height, width = self.mask.shape
         inside = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
-        found = np.zeros(len(xy_um), dtype=bool)
-        found[inside] = self.mask[rows[inside], columns[inside]]
-        return found
+        on_tissue = np.zeros(len(xy_um), dtype=bool)
+        on_tissue[inside] = self.mask[rows[inside], columns[inside]]
+        return on_tissue
 
-    def pieces(self, area_um2: float) -> TissueMask:
-        """Return the mask without pieces smaller than an area."""
+    def without_small_pieces(self, area_um2: float) -> TissueMask:
+        """Return the mask without connected pieces smaller than an area."""
         from skimage.morphology import remove_small_objects
 
         return replace(self, mask=remove_small_objects(self.mask, max_size=int(area_um2 / self.mpp**2)))
@@ -75,21 +75,21 @@ class TissueMask:
         from skimage.measure import find_contours
 
         padded = np.pad(self.mask.astype(np.float32), 1)
-        # find_contours speaks of (row, column) of pixel centres
+        # find_contours returns (row, column) of pixel centres
         return [
             (line[:, ::-1] - 0.5) * self.mpp + np.array(self.origin_um) for line in find_contours(padded, 0.5)
         ]
 
     @classmethod
     def from_slide(cls, slide: SlideImage, *, mpp: float = _MPP) -> TissueMask:
-        """Find the tissue in an image: what is stained more than the threshold of Otsu (1979) on optical density.
+        """Detect the tissue in an image: optical density above the threshold of Otsu (1979).
 
         Parameters
         ----------
         slide
             The image.
         mpp
-            µm per pixel to work at; an image that is coarser is taken as it is.
+            µm per pixel of the mask, at least that of the image.
         """
         from scipy.ndimage import gaussian_filter
 
@@ -100,7 +100,7 @@ class TissueMask:
 
     @classmethod
     def from_points(cls, points: Points, pitch_um: float) -> TissueMask:
-        """Take the surroundings of the spots, three quarters of the pitch wide, for tissue.
+        """Return the surroundings of the spots, up to three quarters of the pitch.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class TissueMask:
         from scipy.spatial import cKDTree
 
         if not len(points):
-            raise DataError("Expected at least one spot to tell where tissue is, got none.")
+            raise DataError("Expected at least one spot to mark tissue, got none.")
         reach, mpp = _POINT_MASK_REACH * pitch_um, pitch_um / 8
         low = points.xy.min(0) - 2 * reach
         width, height = np.ceil((points.xy.max(0) + 2 * reach - low) / mpp).astype(int)
@@ -121,7 +121,7 @@ class TissueMask:
 
 
 def _density(rgb: Array) -> Array:
-    """Return how much stain there is, in optical density against the image's own white.
+    """Return the amount of stain, as optical density against the image's own white.
 
     Half the mean of the channels plus their range: stain has a colour, shadows and the frame's marks have none. The
     white is the 99th percentile of each channel, but not darker than ``_DARKEST_WHITE``: an image that is tissue
@@ -138,7 +138,7 @@ def _threshold(density: Array) -> float:
 
     if np.ptp(density) < 1e-6:
         return _FAINTEST_DENSITY
-    # few very dark pixels (folds, pen) must not drag the threshold upwards
+    # few very dark pixels (folds, pen) must not raise the threshold
     capped = np.minimum(density, np.percentile(density, 95))
     if np.ptp(capped) < 1e-6:
         return _FAINTEST_DENSITY

@@ -122,7 +122,7 @@ def export(
     writer.require()
     path = _factors_file(Path(source))
     section, prediction = factors.section(path), factors.read(path)
-    if conserve is not None and not section.measured:
+    if conserve is not None and not section.has_counts:
         raise UsageError(f"Section '{section.name}' has no measured counts that `conserve` could allocate.")
     names, missing = _genes(section, prediction, genes)
     _refuse_size(writer, len(prediction), len(names))

@@ -95,7 +95,7 @@ def collect(folder: Path, *, section: Section | None = None) -> Contents:
     measured, slide, mpp = held.measured, held.slide, held.mpp
     if section is not None:
         slide, mpp = section.slide, section.mpp
-        measured = Measured.of(section, held.prediction.genes) if section.measured else None
+        measured = Measured.of(section, held.prediction.genes) if section.has_counts else None
     places = held.prediction.locations.points
     spots = places if measured is None else measured.spots
     pitch_um = float(record["section"].get("pitch_um") or 100.0)

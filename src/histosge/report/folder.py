@@ -105,7 +105,7 @@ def held(folder: Path, record: Mapping[str, Any]) -> Held:
     path = folder / "factors.h5ad"
     if path.is_file():
         prediction, section = factors.read(path), factors.section(path)
-        measured = Measured.of(section, prediction.genes) if section.measured else None
+        measured = Measured.of(section, prediction.genes) if section.has_counts else None
         return Held(prediction, len(prediction.genes), measured, section.slide, section.mpp)
     path = folder / "prediction.h5ad"
     if path.is_file():

@@ -134,7 +134,7 @@ def refuse_misfit(section: Section) -> Section:
     """
     if section.slide is None:
         return section
-    if not section.measured:
+    if not section.has_counts:
         if (problem := _impossible_size(section.slide)) is not None:
             raise DataError(problem)
         return section

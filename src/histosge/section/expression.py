@@ -1,4 +1,4 @@
-"""From counts to expression."""
+"""Normalised expression from raw counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from histosge._runtime.types import Array, Float
 
 __all__ = ["TARGET_SUM", "depth", "log_cp10k"]
 
-# counts per ten thousand, as scanpy, Seurat and the HisToSGE paper have it
+# counts per ten thousand: the default of scanpy and Seurat, and that of the HisToSGE paper
 TARGET_SUM = 1e4
 
 
@@ -26,7 +26,13 @@ def log_cp10k(counts: sparse.csr_matrix, *, columns: Array | None = None) -> spa
     counts
         Raw counts, spots × genes.
     columns
-        Genes to return; totals are over all genes all the same. ``None`` returns all.
+        Genes to return; totals are over all genes in any case. ``None`` returns all.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> log_cp10k(sparse.csr_matrix([[1, 3]])).toarray().round(3).tolist()
+    [[7.824, 8.923]]
     """
     scale = TARGET_SUM / np.maximum(depth(counts), 1.0)
     chosen = sparse.csr_matrix(counts if columns is None else counts[:, columns], dtype=np.float64, copy=True)

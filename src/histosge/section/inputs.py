@@ -37,7 +37,7 @@ class FeatureRows(Protocol):
 
 @runtime_checkable
 class PatchRows(Protocol):
-    """Patches that are read by rows: :class:`histosge.images.patches.PatchSource`, or several of them in a row."""
+    """Patches that are read by rows: :class:`histosge.images.patches.Patches`, or several of them in a row."""
 
     @property
     def px(self) -> int:

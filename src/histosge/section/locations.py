@@ -1,11 +1,11 @@
-"""Where to predict: the measured spots, a refined lattice, a grid, the inside of polygons, cells."""
+"""Where to predict: at the measured spots, at sub-spots, on a grid, inside regions, at cells."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -13,45 +13,49 @@ from histosge._runtime.types import Array, Bool, Float, Int, frozen
 from histosge.errors import DataError, UsageError
 from histosge.geometry.lattice import Lattice
 from histosge.geometry.points import Points
+from histosge.geometry.polygons import Polygon
 from histosge.geometry.upsampling import offsets
 from histosge.images.tissue import TissueMask
 
 from .section import Section
 
-if TYPE_CHECKING:
-    from histosge.geometry.polygons import Polygon
+__all__ = ["Boundary", "Locations", "at_spots", "cells", "check_boundary", "grid", "upsampled", "within"]
 
-__all__ = ["Fringe", "Locations", "at_spots", "cells", "grid", "upsampled", "within"]
-
-Fringe: TypeAlias = Literal["translate", "symmetric", "inner"]
-# a grid of more places than this is a typing error in --spacing-um
-_MOST_PLACES = 5_000_000
-# beyond one pitch from every spot there is nothing to learn from
-_REACH_PITCHES = 1.0
-# without an image, places further than this from all spots belong to another section
-_NEAR_PITCHES = 20.0
-# longest shift that still belongs to a spot: the corner of its own cell, and a little
-_REPRESENTATIVE = {"hexagonal": 3**-0.5 * 1.02, "square": 2**-0.5 * 1.02, "oblique": 2**-0.5 * 1.02}
+#: how the upsampled lattice ends at the edge of the measured spots
+Boundary: TypeAlias = Literal["translate", "symmetric", "inner"]
+# a grid of more locations than this is a mistyped spacing
+_MAX_LOCATIONS = 5_000_000
+# grid locations further than one pitch from every spot are extrapolation and are left out
+_MAX_DISTANCE_PITCHES = 1.0
+# without an image, locations further than this from every spot belong to another section
+_SAME_SECTION_PITCHES = 20.0
+# longest offset, in pitches, that still belongs to a spot: the corner of its lattice cell, with 2 % tolerance
+_CELL_RADIUS = {"hexagonal": 3**-0.5 * 1.02, "square": 2**-0.5 * 1.02, "oblique": 2**-0.5 * 1.02}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Locations:
-    """Places to predict at, with how each came about.
+    """Locations to predict at.
 
     Parameters
     ----------
     points
-        The places.
+        Positions in µm, ids and diameter.
     lattice_xy
         Fractional position on the section's lattice (column, row); NaN where the section has none.
     parent
-        Row of the measured spot each place belongs to: the one it was shifted from, else the nearest.
+        Row of the measured spot that a location belongs to: the spot of a sub-spot, else the nearest spot.
     subspot
-        0 for the measured positions, k for the k-th offset of a refinement, −1 for places of no class.
+        Sub-spot index: 0 at the measured positions, k at the k-th offset of the upsampled lattice, −1 elsewhere.
     observed
-        True where the place is a measured spot.
+        True where the location is a measured spot.
     in_tissue
-        True where the image shows tissue (or, without image, where the place lies among the spots).
+        True where the image shows tissue (or, without image, where the location lies among the spots).
+
+    Raises
+    ------
+    DataError
+        When the parts differ in length.
     """
 
     points: Points
@@ -78,91 +82,144 @@ class Locations:
         return self.points.xy
 
     def take(self, index: Any) -> Locations:
-        """Return the places at ``index`` (integers or a boolean mask)."""
+        """Return the locations at ``index`` (integers or a boolean mask)."""
         columns = (self.lattice_xy, self.parent, self.subspot, self.observed, self.in_tissue)
         return Locations(self.points.take(index), *(column[index] for column in columns))
 
 
 def at_spots(section: Section, *, mask: TissueMask | None = None) -> Locations:
-    """Return the measured spots as places; those of a section of which nothing was measured are not observed."""
+    """Return the positions of a section's spots; sampling positions of a section without counts are not observed.
+
+    Parameters
+    ----------
+    section
+        Whose spots.
+    mask
+        Tissue; ``None`` takes all spots to be on tissue.
+
+    Examples
+    --------
+    >>> from histosge.datasets import synthetic
+    >>> section = synthetic(columns=8, rows=8, genes=12).section
+    >>> len(at_spots(section)) == len(section)
+    True
+    """
     n = len(section)
     on_tissue = np.ones(n, dtype=bool) if mask is None else mask.contains(section.spots.xy)
-    none = np.zeros(n, dtype=np.intp)
     return Locations(
-        section.spots, section.lattice_xy, np.arange(n), none, np.full(n, section.measured), on_tissue
+        section.spots,
+        section.lattice_xy,
+        parent=np.arange(n),
+        subspot=np.zeros(n, dtype=np.intp),
+        observed=np.full(n, section.has_counts),
+        in_tissue=on_tissue,
     )
 
 
 def upsampled(
     section: Section,
-    n_fold: int,
+    factor: int,
     *,
     boundary: str = "translate",
-    table: str = "spread",
+    table: str = "maximin",
     mask: TissueMask | None = None,
 ) -> Locations:
-    """Return the spots and their translates: ``n_fold`` places a spot.
+    """Return the sub-spots of an upsampled lattice: about ``factor`` locations a spot.
 
     Parameters
     ----------
     section
         With a lattice.
-    n_fold
-        1 to 8.
+    factor
+        Upsampling factor, 1 to 8.
     boundary
-        ``"translate"`` shifts every spot by every offset, as the paper does: exactly N places a spot, overhanging on
-        one side. ``"symmetric"`` surrounds every spot alike. ``"inner"`` keeps places whose cell is measured at all
-        its corners: interpolation only.
+        ``"translate"`` shifts every spot by every offset, as in the paper: exactly ``factor`` locations a spot, which
+        extend beyond the spots on one side. ``"symmetric"`` surrounds every spot evenly. ``"inner"`` keeps locations
+        between measured spots only: interpolation without extrapolation.
     table
-        See :func:`histosge.geometry.upsampling.offsets`.
+        Which offsets, see :func:`histosge.geometry.upsampling.offsets`.
     mask
         Tissue; ``None`` takes the surroundings of the spots.
 
     Returns
     -------
-    The measured spots first, in their order, then class after class. Places are shifted from where their spot really
-    is. The number of places delivered is the length.
+    The measured spots first, in their order, then sub-spot index by sub-spot index. Sub-spots are offset from the
+    measured position of their spot, not from its ideal lattice point.
 
     Raises
     ------
     UsageError
-        For a section without lattice, and for unknown numbers and names.
+        For a section without lattice, an unknown factor, boundary or table.
+
+    Examples
+    --------
+    >>> from histosge.datasets import synthetic
+    >>> section = synthetic(columns=8, rows=8, genes=12).section
+    >>> len(upsampled(section, 4)) == 4 * len(section)
+    True
     """
     lattice = _lattice_of(section)
-    if boundary not in ("translate", "symmetric", "inner"):
-        raise UsageError(f"Expected a fringe of translate, symmetric or inner, got '{boundary}'.")
-    steps = offsets(lattice, n_fold, table)
-    number, shift = _shifts(lattice, steps, symmetric=boundary != "translate")
-    parent = np.tile(np.arange(len(section)), len(number))
-    subspot = np.repeat(number, len(section))
+    check_boundary(boundary)
+    fractions = offsets(lattice, factor, table)
+    index, shift = _translates(lattice, fractions, symmetric=boundary != "translate")
+    parent = np.tile(np.arange(len(section)), len(index))
+    subspot = np.repeat(index, len(section))
     lattice_xy = section.lattice_xy[parent] + np.repeat(shift @ lattice.basis, len(section), axis=0)
-    # one place a lattice position: the first parent's
+    # neighbouring spots share positions of the symmetric boundary; the first parent keeps them
     keep = np.sort(np.unique(np.round(lattice_xy, 4), axis=0, return_index=True)[1])
     if boundary == "inner":
-        keep = keep[_enclosed(section, lattice, lattice_xy[keep])]
+        keep = keep[_between_spots(section, lattice, lattice_xy[keep])]
     xy_um = section.spots.xy[parent] + np.repeat(shift @ lattice.basis_um, len(section), axis=0)
-    ids = _refined_ids(section.spots.ids[parent], np.repeat(np.arange(len(number)), len(section)))
-    diameter_um = section.spots.diameter_um / len(steps) ** 0.5
-    points = Points(xy_um[keep], ids[keep], section.spots.diameter_um if len(steps) == 1 else diameter_um)
-    return _placed(section, points, lattice_xy[keep], (parent[keep], subspot[keep]), mask)
+    ids = _subspot_ids(section.spots.ids[parent], np.repeat(np.arange(len(index)), len(section)))
+    diameter_um = section.spots.diameter_um
+    if len(fractions) > 1:
+        # sub-spots share the area of their spot
+        diameter_um = diameter_um / len(fractions) ** 0.5
+    points = Points(xy_um[keep], ids[keep], diameter_um)
+    return _with_tissue(section, points, lattice_xy[keep], (parent[keep], subspot[keep]), mask)
 
 
 def grid(section: Section, spacing_um: float, *, mask: TissueMask | None = None) -> Locations:
-    """Return a square grid over the tissue, as far as one pitch from the nearest spot.
+    """Return a square grid over the tissue, up to one pitch from the nearest spot.
+
+    Parameters
+    ----------
+    section
+        Whose tissue.
+    spacing_um
+        Distance of grid points.
+    mask
+        Tissue; ``None`` takes the surroundings of the spots.
 
     Raises
     ------
     UsageError
-        For a spacing that is not positive or that makes more than five million places.
+        For a spacing that is not positive or that gives more than five million locations.
+
+    Examples
+    --------
+    >>> from histosge.datasets import synthetic
+    >>> section = synthetic(columns=8, rows=8, genes=12).section
+    >>> len(grid(section, 50.0)) > len(section)
+    True
     """
     mask = mask or TissueMask.from_points(section.spots, section.pitch_um)
     points = _grid_points(section.spots.xy.min(0), section.spots.xy.max(0), spacing_um, section.pitch_um)
-    near = _nearest(section, points.xy)[0] <= _REACH_PITCHES * section.pitch_um
-    return _free(section, points.take(near & mask.contains(points.xy)), mask)
+    near = _nearest(section, points.xy)[0] <= _MAX_DISTANCE_PITCHES * section.pitch_um
+    return _off_lattice(section, points.take(near & mask.contains(points.xy)), mask)
 
 
 def within(section: Section, polygons: Sequence[Polygon], spacing_um: float) -> Locations:
-    """Return a square grid inside polygons, wherever they are on the image.
+    """Return a square grid inside polygons, anywhere on the image.
+
+    Parameters
+    ----------
+    section
+        Whose image the polygons were drawn on.
+    polygons
+        Regions in µm, as :func:`histosge.geometry.polygons.read_polygons` returns them.
+    spacing_um
+        Distance of grid points.
 
     Raises
     ------
@@ -176,15 +233,24 @@ def within(section: Section, polygons: Sequence[Polygon], spacing_um: float) -> 
         inside |= polygon.contains(points.xy)
     if not inside.any():
         raise UsageError(
-            f"No point of a {spacing_um:g} µm grid lies inside the regions. Use a smaller --spacing-um."
+            f"No point of a {spacing_um:g} µm grid lies inside the regions. Use a smaller `spacing_um`."
         )
     points = points.take(inside)
-    _refuse_elsewhere(section, points, "regions")
-    return _free(section, points, None)
+    _refuse_off_section(section, points, "regions")
+    return _off_lattice(section, points, None)
 
 
 def cells(section: Section, centroids_um: Float[np.ndarray, "n 2"], ids: Array) -> Locations:
-    """Return cells as places: mere points, at their centroids.
+    """Return the centroids of cells as locations.
+
+    Parameters
+    ----------
+    section
+        Whose image the cells were detected on.
+    centroids_um
+        Their centroids in µm.
+    ids
+        Their names, unique.
 
     Raises
     ------
@@ -192,17 +258,29 @@ def cells(section: Section, centroids_um: Float[np.ndarray, "n 2"], ids: Array) 
         When they lie off the image.
     """
     points = Points(centroids_um, ids)
-    _refuse_elsewhere(section, points, "cells")
-    return _free(section, points, None)
+    _refuse_off_section(section, points, "cells")
+    return _off_lattice(section, points, None)
 
 
-def _refuse_elsewhere(section: Section, points: Points, what: str) -> None:
-    """Refuse places of another image, or in another unit: none is on this one."""
+def check_boundary(boundary: str) -> None:
+    """Refuse an unknown boundary handling.
+
+    Raises
+    ------
+    UsageError
+        For another word than those of :data:`Boundary`.
+    """
+    if boundary not in get_args(Boundary):
+        raise UsageError(f"Expected `boundary` translate, symmetric or inner, got '{boundary}'.")
+
+
+def _refuse_off_section(section: Section, points: Points, what: str) -> None:
+    """Refuse locations of another image or in another unit: none of them is on this section."""
     if section.slide is not None:
-        here = section.slide.contains(points.xy)
+        on_section = section.slide.contains(points.xy)
     else:
-        here = _nearest(section, points.xy)[0] <= _NEAR_PITCHES * section.pitch_um
-    if len(points) and not here.any():
+        on_section = _nearest(section, points.xy)[0] <= _SAME_SECTION_PITCHES * section.pitch_um
+    if len(points) and not on_section.any():
         x, y = points.xy.mean(axis=0) / 1000
         raise UsageError(
             f"None of the {what} lies on the section: they are around ({x:.1f}, {y:.1f}) mm. Coordinates must be those "
@@ -211,38 +289,39 @@ def _refuse_elsewhere(section: Section, points: Points, what: str) -> None:
 
 
 def _lattice_of(section: Section) -> Lattice:
-    if section.lattice is None and not section.measured:
+    if section.lattice is None and not section.has_counts:
         raise UsageError(
-            f"'{section.name}' is an image without spots: there is nothing to refine. Use --spacing-um, --regions or "
-            "--cells."
+            f"'{section.name}' is an image without spots to upsample. Use `spacing_um`, `regions` or `cells`."
         )
     if section.lattice is None:
         raise UsageError(
-            f"The spots of '{section.name}' are on no lattice that could be refined. Use --spacing-um."
+            f"The spots of '{section.name}' are on no lattice that could be upsampled. Use `spacing_um`."
         )
     return section.lattice
 
 
-def _shifts(lattice: Lattice, steps: Array, *, symmetric: bool) -> tuple[Array, Array]:
-    """Return the class and the shift (fractions of a, b) of every translate; the spot itself first."""
+def _translates(lattice: Lattice, fractions: Array, *, symmetric: bool) -> tuple[Array, Array]:
+    """Return the sub-spot index and the shift (fractions of a, b) of every translate; the spot itself first."""
     if not symmetric:
-        return np.arange(len(steps)), steps
-    cells_ab = np.array(list(product(range(-2, 3), repeat=2)))
-    number = np.repeat(np.arange(len(steps)), len(cells_ab))
-    shift = (steps[:, None] + cells_ab).reshape(-1, 2)
+        return np.arange(len(fractions)), fractions
+    # all lattice translates of each offset that lie in the spot's own cell
+    neighbours = np.array(list(product(range(-2, 3), repeat=2)))
+    index = np.repeat(np.arange(len(fractions)), len(neighbours))
+    shift = (fractions[:, None] + neighbours).reshape(-1, 2)
     length = np.linalg.norm(shift @ lattice.basis_um, axis=1) / lattice.pitch_um
-    keep = (length <= _REPRESENTATIVE[lattice.kind]) & ((number > 0) | (length < 1e-9))
-    return number[keep], shift[keep]
+    keep = (length <= _CELL_RADIUS[lattice.kind]) & ((index > 0) | (length < 1e-9))
+    return index[keep], shift[keep]
 
 
-def _enclosed(section: Section, lattice: Lattice, lattice_xy: Array) -> Array:
-    """Tell which positions have measured spots at all corners of the triangle or cell they lie in."""
+def _between_spots(section: Section, lattice: Lattice, lattice_xy: Array) -> Array:
+    """Return which positions have measured spots at all corners of the triangle or cell they lie in."""
     to_ab = np.linalg.inv(lattice.basis)
     first = section.lattice_xy[0]
-    measured = {tuple(site) for site in np.rint((section.lattice_xy - first) @ to_ab).astype(int)}
+    measured = {tuple(ab) for ab in np.rint((section.lattice_xy - first) @ to_ab).astype(int)}
     position = np.round((lattice_xy - first) @ to_ab, 6)
     low = np.floor(position).astype(int)
     u, v = (position - low).T
+    # weights of the four corners in linear (triangle) or bilinear (cell) interpolation
     if lattice.kind == "hexagonal":
         upper = u + v > 1
         weights = np.array(
@@ -252,11 +331,11 @@ def _enclosed(section: Section, lattice: Lattice, lattice_xy: Array) -> Array:
     else:
         weights = np.array([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v])
     corners = ((0, 0), (1, 0), (0, 1), (1, 1))
-    found = [[(x + i, y + j) in measured for x, y in low] for i, j in corners]
-    return np.asarray((np.array(found) | (weights < 1e-6)).all(axis=0))
+    has_spot = np.array([[(x + i, y + j) in measured for x, y in low] for i, j in corners])
+    return np.asarray((has_spot | (weights < 1e-6)).all(axis=0))
 
 
-def _refined_ids(barcodes: Array, number: Array) -> Array:
+def _subspot_ids(barcodes: Array, number: Array) -> Array:
     """Return barcodes for the spots, ``BARCODE+k`` for their k-th translate."""
     suffix = np.char.add("+", number.astype(str))
     return np.asarray(np.where(number == 0, barcodes, np.char.add(barcodes, suffix)))
@@ -267,42 +346,43 @@ def _grid_points(low: Array, high: Array, spacing_um: float, margin_um: float) -
         raise UsageError(f"`spacing_um` must be positive, got {spacing_um:g}. A Visium pitch is 100; try 25.")
     start = np.floor((low - margin_um) / spacing_um).astype(int)
     stop = np.ceil((high + margin_um) / spacing_um).astype(int)
-    if np.prod((stop - start).astype(float)) > _MOST_PLACES:
+    if np.prod((stop - start).astype(float)) > _MAX_LOCATIONS:
         raise UsageError(
-            f"A grid every {spacing_um:g} µm has more than {_MOST_PLACES} places. Use a wider spacing."
+            f"A grid every {spacing_um:g} µm has more than {_MAX_LOCATIONS} locations. Use a larger `spacing_um`."
         )
     columns, rows = np.meshgrid(np.arange(start[0], stop[0]), np.arange(start[1], stop[1]))
     index = np.column_stack([columns.ravel(), rows.ravel()])
     ids = np.char.add(
         np.char.add("grid_", index[:, 0].astype(str)), np.char.add("_", index[:, 1].astype(str))
     )
-    # the diameter of the disk that has the area of a grid cell
+    # the diameter of the disk with the area of a grid cell
     return Points((index + 0.5) * spacing_um, ids, 2 * spacing_um / np.pi**0.5)
 
 
 def _nearest(section: Section, xy_um: Array) -> tuple[Array, Array]:
+    """Return the distance to the nearest spot and its row."""
     from scipy.spatial import cKDTree
 
-    distance, parent = cKDTree(section.spots.xy).query(xy_um)
-    return np.asarray(distance), np.asarray(parent)
+    distance, row = cKDTree(section.spots.xy).query(xy_um)
+    return np.asarray(distance), np.asarray(row)
 
 
-def _free(section: Section, points: Points, mask: TissueMask | None) -> Locations:
-    """Return places that belong to no offset class; their parent is the nearest spot."""
+def _off_lattice(section: Section, points: Points, mask: TissueMask | None) -> Locations:
+    """Return locations without sub-spot index; their parent is the nearest spot."""
     if not len(points):
-        raise UsageError("No place to predict at is left on the tissue. Use a smaller --spacing-um.")
+        raise UsageError("No location to predict is left on the tissue. Use a smaller `spacing_um`.")
     lattice_xy = np.full((len(points), 2), np.nan)
     if section.lattice is not None:
         lattice_xy = section.lattice.to_lattice(points.xy)
     parent = _nearest(section, points.xy)[1]
-    return _placed(section, points, lattice_xy, (parent, np.full(len(points), -1)), mask)
+    return _with_tissue(section, points, lattice_xy, (parent, np.full(len(points), -1)), mask)
 
 
-def _placed(
+def _with_tissue(
     section: Section, points: Points, lattice_xy: Array, origin: tuple[Array, Array], mask: TissueMask | None
 ) -> Locations:
-    """Put places together with whether they were measured and whether they are on tissue."""
+    """Return locations with whether they were measured and whether they are on tissue."""
     mask = mask or TissueMask.from_points(section.spots, section.pitch_um)
     parent, subspot = origin
-    observed = (subspot == 0) & section.measured
+    observed = (subspot == 0) & section.has_counts
     return Locations(points, lattice_xy, parent, subspot, observed, mask.contains(points.xy))

@@ -1,4 +1,4 @@
-"""Several sections fitted together: the genes they share, and their spots as one set of samples."""
+"""Sections that are fitted together: the genes they share, and their spots as one set of samples."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from histosge.errors import UsageError
 from histosge.geometry.points import Points
 
 from .expression import depth, log_cp10k
-from .genes import GenePanel, select
+from .genes import GenePanel, Genes, select
 from .inputs import Inputs, Samples
 from .section import Section
 
-__all__ = ["AuxiliarySection", "Pool", "measure"]
+__all__ = ["AuxiliarySection", "SectionGroup", "samples_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class AuxiliarySection:
-    """What a record says of a section that was fitted beside the one predicted.
+    """Summary of an auxiliary section: one that was fitted together with the predicted section.
 
     Parameters
     ----------
     name, fingerprint
         Which section.
     spots
-        How many it has.
+        Number of its spots.
     genes
-        Of the predicted section's genes, how many it has too.
+        How many of the predicted section's genes it has.
     missing
         How many of the predicted section's genes it lacks; they are not fitted.
     further
@@ -48,17 +48,25 @@ class AuxiliarySection:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pool:
-    """Sections that are fitted together, the one that is predicted first.
+class SectionGroup:
+    """Sections that are fitted together, the predicted one first.
 
     Parameters
     ----------
     sections
-        The target, then its siblings.
+        The target, then the auxiliary sections.
     genes
-        Those that all have, under the target's names and in its order.
+        Those that all sections have, under the target's names and in its order.
     columns
-        Where they are, one array a section.
+        Their columns in the counts, one array a section.
+
+    Examples
+    --------
+    >>> from histosge.datasets import synthetic
+    >>> first, second = (synthetic(columns=8, rows=8, genes=12, seed=seed).section for seed in (0, 1))
+    >>> group = SectionGroup.of(first, [second])
+    >>> len(group.genes), len(group) == len(first) + len(second)
+    (12, True)
     """
 
     sections: tuple[Section, ...]
@@ -66,32 +74,30 @@ class Pool:
     columns: tuple[Int[np.ndarray, " g"], ...]
 
     @classmethod
-    def of(cls, target: Section, auxiliary: Sequence[Section] = ()) -> Pool:
-        """Find the genes that all sections have.
+    def of(cls, target: Section, auxiliary: Sequence[Section] = ()) -> SectionGroup:
+        """Match the genes of the sections.
 
-        Genes are matched by name; by stable identifier where a sibling shares no name with the target.
+        Genes are matched by name; by stable identifier where an auxiliary section shares no name with the target.
 
         Raises
         ------
         UsageError
-            When no gene is in all of them, or nothing was measured in one.
+            When no gene is in all sections, or one of them has no counts.
         """
-        for each in (target, *auxiliary):
-            if not each.measured:
+        for section in (target, *auxiliary):
+            if not section.has_counts:
                 raise UsageError(
-                    f"Nothing was measured in '{each.name}': there is nothing to fit. Fit other sections, and predict "
-                    "this one from its image: `histosge run IMAGE --with SECTION`."
+                    f"Section '{section.name}' has no counts to fit. Fit other sections, and predict this one from "
+                    "its image: `histosge run IMAGE --with SECTION`."
                 )
-        places = [np.arange(len(target.genes))]
-        places += [_matched(target, auxiliary_section) for auxiliary_section in auxiliary]
-        shared = np.flatnonzero(np.all([place >= 0 for place in places], axis=0))
+        columns = [np.arange(len(target.genes)), *(_matched(target, section) for section in auxiliary)]
+        shared = np.flatnonzero(np.all([column >= 0 for column in columns], axis=0))
         if not len(shared):
             raise UsageError(
-                f"The sections {_listed((target, *auxiliary))} have no gene in common. Give sections of one species "
+                f"The sections {_quoted((target, *auxiliary))} have no gene in common. Give sections of one species "
                 "whose genes have the same kind of names or identifiers."
             )
-        columns = tuple(place[shared] for place in places)
-        return cls((target, *auxiliary), target.genes[shared], columns)
+        return cls((target, *auxiliary), target.genes[shared], tuple(column[shared] for column in columns))
 
     def __len__(self) -> int:
         return sum(map(len, self.sections))
@@ -103,68 +109,74 @@ class Pool:
 
     @property
     def auxiliary(self) -> tuple[Section, ...]:
-        """The others."""
+        """The other sections."""
         return self.sections[1:]
 
-    def told(self) -> tuple[AuxiliarySection, ...]:
-        """Return what is worth knowing of each sibling."""
-        names = len(self.target.genes)
-        found = []
-        for auxiliary_section in self.auxiliary:
-            shared = int((_matched(self.target, auxiliary_section) >= 0).sum())
-            counts = (len(auxiliary_section), shared, names - shared, len(auxiliary_section.genes) - shared)
-            found.append(AuxiliarySection(auxiliary_section.name, auxiliary_section.fingerprint, *counts))
-        return tuple(found)
+    def auxiliary_summary(self) -> tuple[AuxiliarySection, ...]:
+        """Return a summary of each auxiliary section."""
+        total = len(self.target.genes)
+        shared = [int((_matched(self.target, section) >= 0).sum()) for section in self.auxiliary]
+        return tuple(
+            AuxiliarySection(
+                section.name,
+                section.fingerprint,
+                spots=len(section),
+                genes=genes,
+                missing=total - genes,
+                further=len(section.genes) - genes,
+            )
+            for section, genes in zip(self.auxiliary, shared, strict=True)
+        )
 
-    def choose(self, spec: str, *, rows: Int[np.ndarray, " r"] | None = None) -> GenePanel:
-        """Choose among the common genes, on spots of the target where any may be looked at.
+    def choose(self, genes: Genes, *, rows: Int[np.ndarray, " r"] | None = None) -> GenePanel:
+        """Choose among the shared genes, by the counts of the target where it has training spots.
 
         Parameters
         ----------
-        spec
+        genes
             As for :func:`histosge.section.genes.select`.
         rows
-            Spots of the target that may be looked at; ``None`` means all. Where there are none, the siblings' are
-            looked at instead.
+            Spots of the target whose counts may be used; ``None`` means all. Where there are none, genes are chosen on
+            the auxiliary sections instead.
 
         Returns
         -------
         Names and columns of the target.
         """
         if not self.auxiliary:
-            return select(self.target, spec, rows=rows)
+            return select(self.target, genes, rows=rows)
         if rows is not None and not len(rows):
-            panel = select(self._stacked_siblings(), spec)
+            panel = select(self._stacked_auxiliary(), genes)
         else:
-            panel = select(_restricted(self.target, self.columns[0], self.genes), spec, rows=rows)
+            panel = select(_restricted(self.target, self.columns[0], self.genes), genes, rows=rows)
         return replace(panel, columns=self.columns[0][panel.columns])
 
     def gather(
         self, panel: GenePanel, inputs: Inputs, *, rows: Int[np.ndarray, " r"] | None = None
     ) -> Samples:
-        """Return what is fitted: spots of the target and all of the siblings'.
+        """Return what a model is fitted to: training spots of the target, and all spots of the auxiliary sections.
 
         Parameters
         ----------
         panel
             As :meth:`choose` returns it.
         inputs
-            What is seen at all spots of all sections.
+            Inputs at all spots of all sections.
         rows
-            Spots of the target that are fitted; ``None`` means all.
+            Training spots of the target; ``None`` means all.
         """
         if rows is None and not self.auxiliary:
-            return measure(self.target, panel, inputs)
+            return samples_of(self.target, panel, inputs)
         rows = np.arange(len(self.target)) if rows is None else rows
-        further = np.arange(len(self.target), len(self))
-        # counts of spots that are not fitted are gone before anything is computed from counts
+        auxiliary_rows = np.arange(len(self.target), len(self))
+        # counts of test spots are dropped before anything is computed from counts
         sections = (self.target.take(rows), *self.auxiliary)
         expression = [
             log_cp10k(section.counts, columns=columns).toarray()
             for section, columns in zip(sections, self.columns_of(panel), strict=True)
         ]
         return Samples(
-            inputs.take(np.concatenate([rows, further])),
+            inputs.take(np.concatenate([rows, auxiliary_rows])),
             np.concatenate(expression),
             panel.names,
             np.concatenate([depth(section.counts) for section in sections]),
@@ -172,41 +184,41 @@ class Pool:
 
     def columns_of(self, panel: GenePanel) -> list[Array]:
         """Return the columns of a panel's genes in each section."""
-        row_of = {int(column): row for row, column in enumerate(self.columns[0])}
-        rows = np.array([row_of[int(column)] for column in panel.columns], dtype=np.intp)
+        rows = positions(panel.columns, self.columns[0])
         return [columns[rows] for columns in self.columns]
 
-    def _stacked_siblings(self) -> Section:
-        """Return the siblings as one section of the common genes, for choosing among them."""
+    def _stacked_auxiliary(self) -> Section:
+        """Return the auxiliary sections as one section of the shared genes, to choose genes on."""
         counts = [
             section.counts[:, columns]
             for section, columns in zip(self.auxiliary, self.columns[1:], strict=True)
         ]
         total = sum(map(len, self.auxiliary))
-        places = np.arange(total, dtype=np.float64)[:, None] * np.array([[1.0, 0.0]])
+        # positions do not matter for the choice, but a section needs some
+        xy = np.arange(total, dtype=np.float64)[:, None] * np.array([[1.0, 0.0]])
         return replace(
             self.target,
             counts=sparse.csr_matrix(sparse.vstack(counts)),
             genes=self.genes,
             gene_ids=self.target.gene_ids[self.columns[0]],
-            spots=Points(places, np.arange(total).astype(str), self.target.spots.diameter_um),
-            lattice_xy=places,
+            spots=Points(xy, np.arange(total).astype(str), self.target.spots.diameter_um),
+            lattice_xy=xy,
             lattice=None,
             slide=None,
         )
 
 
-def measure(section: Section, panel: GenePanel, inputs: Inputs) -> Samples:
-    """Join what was measured at the spots to what is seen there."""
+def samples_of(section: Section, panel: GenePanel, inputs: Inputs) -> Samples:
+    """Return the expression at a section's spots together with the inputs there."""
     expression = log_cp10k(section.counts, columns=panel.columns).toarray()
     return Samples(inputs, expression, panel.names, depth(section.counts))
 
 
 def _matched(target: Section, other: Section) -> Array:
     """Return for each of the target's genes its column in the other section, or −1."""
-    found = positions(target.genes, other.genes)
-    if (found >= 0).any():
-        return found
+    columns = positions(target.genes, other.genes)
+    if (columns >= 0).any():
+        return columns
     return positions(target.gene_ids, other.gene_ids)
 
 
@@ -216,6 +228,6 @@ def _restricted(section: Section, columns: Array, genes: Array) -> Section:
     )
 
 
-def _listed(sections: Sequence[Section]) -> str:
+def _quoted(sections: Sequence[Section]) -> str:
     names = [f"'{section.name}'" for section in sections]
     return f"{', '.join(names[:-1])} and {names[-1]}"

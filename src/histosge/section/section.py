@@ -1,10 +1,10 @@
-"""A section: what was measured, where, and the image of the same tissue."""
+"""A section: counts, spots and the image of the same tissue."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -18,9 +18,7 @@ from histosge.geometry.lattice import Lattice
 from histosge.geometry.platforms import Platform
 from histosge.geometry.points import Points
 from histosge.geometry.spacing import median_spacing_um
-
-if TYPE_CHECKING:
-    from histosge.images.slide import SlideImage
+from histosge.images.slide import SlideImage
 
 __all__ = ["Section"]
 
@@ -32,11 +30,11 @@ class Section:
     Parameters
     ----------
     name
-        What to call it in files and figures.
+        Its name in files and figures.
     counts
         Raw counts (spots × genes), a SciPy CSR matrix: non-negative integers.
     genes
-        Unique gene names, one a column of ``counts``; what users search for.
+        Unique gene names, one a column of ``counts``; the names that users type.
     gene_ids
         Stable identifiers (Ensembl) beside the names; equal to ``genes`` where the source has none.
     spots
@@ -44,21 +42,28 @@ class Section:
     lattice_xy
         Position of each spot on the platform's own lattice, (column, row); for Visium ``(array_col, array_row)``.
     lattice
-        The map between ``lattice_xy`` and µm; ``None`` for cells and other irregular places.
+        The map between ``lattice_xy`` and µm; ``None`` for cells and other irregular positions.
     platform
-        What made it.
+        Of the measurement.
     mpp
         µm per pixel of the full-resolution image, the frame that the platform's pixel coordinates refer to:
-        ``xy_px = xy_um / mpp``, whatever image is at hand.
+        ``xy_px = xy_um / mpp``, also where a smaller copy of the image is loaded.
     slide
-        The image at hand, or ``None``.
+        The loaded image, or ``None``.
     messages
-        What reading noticed: the image taken, its resolution, spots dropped.
+        Messages of the reader: the image used, its resolution, spots dropped.
 
     Raises
     ------
     DataError
-        When the parts disagree.
+        When the parts differ in length, gene names repeat, ``mpp`` is not positive, or counts are no whole numbers.
+
+    Examples
+    --------
+    >>> from histosge.datasets import synthetic
+    >>> section = synthetic(columns=8, rows=8, genes=12).section
+    >>> len(section.genes), round(section.pitch_um)
+    (12, 100)
     """
 
     name: str
@@ -87,7 +92,7 @@ class Section:
         if len(np.unique(genes)) != len(genes):
             raise DataError("Expected unique gene names; make them unique while reading.")
         if not self.mpp > 0:
-            raise DataError(f"Expected a positive µm per pixel, got {self.mpp}. Give it with --mpp.")
+            raise DataError(f"Expected a positive µm per pixel, got {self.mpp}. Give it as `mpp`.")
         _check_counts(counts)
         for part in (counts.data, counts.indices, counts.indptr):
             part.flags.writeable = False
@@ -100,8 +105,8 @@ class Section:
         return len(self.spots)
 
     @property
-    def measured(self) -> bool:
-        """Whether anything was counted; where nothing was, the spots are mere places that are looked at."""
+    def has_counts(self) -> bool:
+        """Whether any count is above 0; without counts, the spots are sampling positions on the image."""
         return bool(self.counts.data.any())
 
     @property
@@ -113,8 +118,8 @@ class Section:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that was read: counts, genes, positions, scale and image; of an image alone, of that."""
-        if not self.measured and self.slide is not None and self.lattice is None:
+        """A hash of counts, genes, positions, scale and image; of a section without counts, of its image."""
+        if not self.has_counts and self.slide is not None and self.lattice is None:
             return self.slide.fingerprint
         return fingerprint(
             self.counts.data.astype(np.float64),
@@ -144,21 +149,21 @@ class Section:
         )
 
     def with_messages(self, *messages: Message) -> Section:
-        """Return the section with further remarks."""
+        """Return the section with further messages."""
         return replace(self, messages=(*self.messages, *messages))
 
 
 def _check_counts(counts: sparse.csr_matrix) -> None:
-    """Refuse what are not counts: every model here starts from them."""
+    """Refuse values that are no raw counts: every model starts from raw counts."""
     data = counts.data
     if not np.isfinite(data).all():
         raise DataError("Expected finite counts, got NaN or infinity. Give the raw matrix.")
     if data.size and data.min() < 0:
         raise DataError(
-            f"Expected raw counts of 0 or more, got {data.min():g}. The matrix looks scaled; give the raw counts."
+            f"Expected raw counts of 0 or more, got {data.min():g}. The matrix seems to be scaled; give the raw counts."
         )
     if data.size and not np.array_equal(data, np.rint(data)):
         raise DataError(
-            "Expected raw integer counts, got fractions. The matrix looks normalised; give the raw counts "
+            "Expected raw integer counts, got fractions. The matrix seems to be normalised; give the raw counts "
             "(in an h5ad: as X or layers['counts'])."
         )

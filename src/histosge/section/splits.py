@@ -1,4 +1,4 @@
-"""Which spots are retained and which are removed."""
+"""Splits of a section's spots into training and test spots."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .section import Section
 
 __all__ = ["Split", "blocks", "parse", "published", "random", "sublattice"]
 
-# how many numbers each word takes at most
-_NUMBERS = {"random": 1, "published": 0, "blocks": 2, "sublattice": 1}
+# most numbers that a kind of split takes
+_MAX_NUMBERS = {"random": 1, "published": 0, "blocks": 2, "sublattice": 1}
 
 # the seed of HisToSGE's and STAGE's released code
 _PUBLISHED_SEED = 1234
@@ -22,19 +22,25 @@ _PUBLISHED_SEED = 1234
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Rows to fit and rows to score; rows in neither are a guard band.
+    """Training and test spots; spots in neither are a guard band.
 
     Parameters
     ----------
     name
-        Says how it was made.
+        How it was made, with its parameters.
     training, test
-        Disjoint rows, ascending.
+        Disjoint rows of spots, ascending.
 
     Raises
     ------
     UsageError
         When they overlap or one is empty.
+
+    Examples
+    --------
+    >>> split = random(10, fraction=0.5, seed=0)
+    >>> split.name, len(split.training), len(split.test)
+    ('random(0.5, seed=0)', 5, 5)
     """
 
     name: str
@@ -43,28 +49,38 @@ class Split:
 
     def __post_init__(self) -> None:
         if not len(self.training) or not len(self.test):
-            raise UsageError(
-                f"Split '{self.name}' leaves no spot to fit or none to score. Choose another one."
-            )
+            raise UsageError(f"Split '{self.name}' has no training spot or no test spot. Choose another one.")
         if len(np.intersect1d(self.training, self.test)):
-            raise UsageError(f"Split '{self.name}' both retains and removes some spots; they must differ.")
+            raise UsageError(
+                f"Split '{self.name}' has spots that are both training and test spots; they must differ."
+            )
         object.__setattr__(self, "training", frozen(np.sort(self.training)))
         object.__setattr__(self, "test", frozen(np.sort(self.test)))
 
 
 def random(n: int, *, fraction: float = 0.5, seed: int = 0) -> Split:
-    """Retain a random share of ``n`` spots: every removed one has retained neighbours."""
+    """Return a split with a random share of ``n`` spots for training: test spots have training neighbours.
+
+    Parameters
+    ----------
+    n
+        Number of spots.
+    fraction
+        Share of training spots; the paper has 0.5.
+    seed
+        Of the random choice.
+    """
     if not 0 < fraction < 1:
         raise UsageError(f"`fraction` must be between 0 and 1, got {fraction}. The paper has 0.5.")
     order = np.random.default_rng(seed).permutation(n)
-    kept = round(fraction * n)
-    return Split(f"random({fraction:g}, seed={seed})", order[:kept], order[kept:])
+    training = round(fraction * n)
+    return Split(f"random({fraction:g}, seed={seed})", order[:training], order[training:])
 
 
 def published(n: int) -> Split:
-    """Retain the half that the released code of HisToSGE retains (legacy NumPy generator, seed 1234)."""
-    kept = np.random.RandomState(_PUBLISHED_SEED).choice(n, round(0.5 * n), replace=False)
-    return Split("published", kept, np.setdiff1d(np.arange(n), kept))
+    """Return the split of the released code of HisToSGE: half of the spots (legacy NumPy generator, seed 1234)."""
+    training = np.random.RandomState(_PUBLISHED_SEED).choice(n, round(0.5 * n), replace=False)
+    return Split("published", training, np.setdiff1d(np.arange(n), training))
 
 
 def blocks(
@@ -75,69 +91,69 @@ def blocks(
     fraction: float = 0.25,
     seed: int = 0,
 ) -> Split:
-    """Remove whole square blocks: extrapolation inside a section.
+    """Return a split whose test spots are whole square blocks: extrapolation inside a section.
 
     Parameters
     ----------
     xy_um
-        Spots.
+        Positions of the spots.
     width_um
-        Of a block; several pitches.
+        Width of a block; several pitches.
     guard_um
-        Spots this near to a removed one are neither retained nor scored.
+        Width of the guard band: spots this near to a test spot are neither training nor test spots.
     fraction
-        Share of the blocks to remove.
+        Share of the blocks that are test blocks.
     seed
-        Chooses them, and where the blocks start.
+        Of the choice of blocks and of where they start.
     """
     from scipy.spatial import cKDTree
 
     if not (width_um > 0 and guard_um >= 0 and 0 < fraction < 1):
         raise UsageError("Expected a positive width, a guard of 0 or more and a fraction between 0 and 1.")
     rng = np.random.default_rng(seed)
-    cell = np.floor((xy_um - xy_um.min(0) + rng.uniform(0, width_um, 2)) / width_um).astype(int)
-    _, block = np.unique(cell, axis=0, return_inverse=True)
+    square = np.floor((xy_um - xy_um.min(0) + rng.uniform(0, width_um, 2)) / width_um).astype(int)
+    _, block = np.unique(square, axis=0, return_inverse=True)
     block = np.asarray(block).ravel()
     number = block.max() + 1
-    out = np.isin(block, rng.permutation(number)[: max(1, round(fraction * number))])
-    near = np.zeros(len(xy_um), dtype=bool)
-    if guard_um and out.any() and not out.all():
-        near = ~out & (cKDTree(xy_um[out]).query(xy_um)[0] <= guard_um)
+    test = np.isin(block, rng.permutation(number)[: max(1, round(fraction * number))])
+    guard = np.zeros(len(xy_um), dtype=bool)
+    if guard_um and test.any() and not test.all():
+        guard = ~test & (cKDTree(xy_um[test]).query(xy_um)[0] <= guard_um)
     name = f"blocks({width_um:g} µm, guard {guard_um:g} µm, seed={seed})"
-    return Split(name, np.flatnonzero(~out & ~near), np.flatnonzero(out))
+    return Split(name, np.flatnonzero(~test & ~guard), np.flatnonzero(test))
 
 
 def sublattice(lattice_ab: Float[np.ndarray, "n 2"], index: float) -> Split:
-    """Retain every ``index``-th site of the lattice, evenly: super-resolution with a truth.
+    """Return a split whose training spots are an even sublattice: upsampling with known truth.
 
     Parameters
     ----------
     lattice_ab
         Integer positions of the spots in the lattice's own basis a, b.
     index
-        3, 4 or 7: those of self-similar sublattices of the hexagonal lattice.
+        3, 4 or 7: one of so many spots is a training spot. These are self-similar sublattices of the hexagonal lattice.
     """
     a, b = np.rint(lattice_ab).astype(int).T
-    kept: dict[float, Array] = {
+    training: dict[float, Array] = {
         3: (a - b) % 3 == 0,
         4: (a % 2 == 0) & (b % 2 == 0),
         7: (a + 5 * b) % 7 == 0,
     }
-    if index not in kept:
+    if index not in training:
         raise UsageError(f"Expected a sublattice of index 3, 4 or 7, got {index:g}.")
-    return Split(f"sublattice({index:g})", np.flatnonzero(kept[index]), np.flatnonzero(~kept[index]))
+    return Split(f"sublattice({index:g})", np.flatnonzero(training[index]), np.flatnonzero(~training[index]))
 
 
 def parse(word: str, section: Section, seed: int = 0) -> Split:
-    """Return the split of a section that a user asks for in a word.
+    """Return the split of a section that a user names.
 
     Parameters
     ----------
     word
-        ``random:0.5`` (share retained), ``published``, ``blocks:6`` or ``blocks:6:2`` (width and guard band in
-        pitches; the guard is 1 unless said), ``sublattice:3``.
+        ``random:0.5`` (share of training spots), ``published``, ``blocks:6`` or ``blocks:6:2`` (width and guard band in
+        pitches; the guard band is 1 pitch by default), ``sublattice:3``.
     section
-        Whose spots.
+        The section to split.
     seed
         Of random choices.
 
@@ -151,9 +167,9 @@ def parse(word: str, section: Section, seed: int = 0) -> Split:
         values = [float(number) for number in numbers]
     except ValueError:
         values = [float("nan")]
-    if len(values) > _NUMBERS.get(kind, -1) or any(value != value for value in values):
+    if len(values) > _MAX_NUMBERS.get(kind, -1) or any(value != value for value in values):
         raise UsageError(
-            f"Expected a split: random:0.5, published, blocks:6, sublattice:3, sections or patients; got '{word}'."
+            f"Expected `split` random:0.5, published, blocks:6, sublattice:3, sections or patients; got '{word}'."
         )
     if kind == "published":
         return published(len(section))
@@ -165,5 +181,5 @@ def parse(word: str, section: Section, seed: int = 0) -> Split:
         return blocks(section.spots.xy, width_um=width * pitch, guard_um=guard * pitch * 1.01, seed=seed)
     if section.lattice is None:
         raise UsageError(f"The spots of '{section.name}' lie on no lattice, which the split '{word}' needs.")
-    sites = section.lattice_xy @ np.linalg.inv(section.lattice.basis)
-    return sublattice(sites - np.rint(sites[0]), values[0] if values else 3)
+    lattice_ab = section.lattice_xy @ np.linalg.inv(section.lattice.basis)
+    return sublattice(lattice_ab - np.rint(lattice_ab[0]), values[0] if values else 3)

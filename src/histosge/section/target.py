@@ -1,4 +1,4 @@
-"""Where a user wants expression, as one value."""
+"""The locations a user asks for, as one value."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from histosge.errors import UsageError
 from histosge.geometry import polygons
+from histosge.geometry.upsampling import check_offsets
 from histosge.images.tissue import TissueMask
 
 from . import locations
@@ -19,23 +20,36 @@ __all__ = ["Target", "locate", "tissue_of"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Exactly one of: a refinement of the spots' lattice, a grid, a grid inside polygons, cells.
+    """Where to predict: exactly one of an upsampled lattice, a grid (over the tissue or inside regions), and cells.
 
     Parameters
     ----------
     upsample
-        Places per measured spot, 1 (the spots alone) to 8.
+        Upsampling factor: locations a spot, 1 (the spots alone) to 8.
     spacing_um
         Distance of grid points, µm; over the whole tissue, or inside ``regions``.
     regions
-        GeoJSON of polygons as QuPath exports them.
+        GeoJSON of polygons as QuPath exports them; needs ``spacing_um``.
     cells
         GeoJSON or CSV of cells; expression is predicted at their centroids.
     boundary
-        How a refinement ends at the tissue's edge: ``translate`` (the paper's: exactly N places a spot),
-        ``symmetric`` or ``inner``.
+        How the upsampled lattice ends at the edge of the spots: ``translate`` (as in the paper: exactly ``upsample``
+        locations a spot), ``symmetric`` or ``inner``.
     table
-        Offsets of a refinement: ``sd`` (as far apart as can be) or ``paper_literal``.
+        Offsets of the upsampled lattice: ``maximin`` (as far apart as possible), or a published list such as
+        ``paper_literal``.
+
+    Raises
+    ------
+    UsageError
+        For none or several of ``upsample``, ``spacing_um`` and ``cells``, and for values out of range.
+
+    Examples
+    --------
+    >>> Target(upsample=4).label
+    '×4'
+    >>> Target(spacing_um=25).label
+    'every 25 µm'
     """
 
     upsample: int | None = None
@@ -43,20 +57,24 @@ class Target:
     regions: Path | None = None
     cells: Path | None = None
     boundary: str = "translate"
-    table: str = "spread"
+    table: str = "maximin"
 
     def __post_init__(self) -> None:
-        ways = [self.upsample is not None, self.spacing_um is not None, self.cells is not None]
-        if sum(ways) != 1:
-            raise UsageError(
-                f"Expected exactly one of --upsample, --spacing-um and --cells; got {sum(ways)} of them."
-            )
+        for name in ("regions", "cells"):
+            if isinstance(path := getattr(self, name), str):
+                object.__setattr__(self, name, Path(path))
+        chosen = [name for name in ("upsample", "spacing_um", "cells") if getattr(self, name) is not None]
+        if len(chosen) != 1:
+            names = " and ".join(f"`{name}`" for name in chosen) or "none"
+            raise UsageError(f"Expected exactly one of `upsample`, `spacing_um` and `cells`, got {names}.")
         if self.regions is not None and self.spacing_um is None:
-            raise UsageError("--regions needs --spacing-um: the distance of the points inside the polygons.")
+            raise UsageError("`regions` needs `spacing_um`: the distance of the points inside the polygons.")
         if self.spacing_um is not None and not self.spacing_um > 0:
             raise UsageError(
                 f"`spacing_um` must be positive, got {self.spacing_um:g}. A Visium pitch is 100; try 25."
             )
+        locations.check_boundary(self.boundary)
+        check_offsets(1 if self.upsample is None else self.upsample, self.table)
 
     @property
     def label(self) -> str:
@@ -70,26 +88,28 @@ def tissue_of(section: Section) -> TissueMask:
     """Return the tissue in the image, or, without image, the surroundings of the spots."""
     if section.slide is None:
         return TissueMask.from_points(section.spots, section.pitch_um)
-    if not section.measured:
+    if not section.has_counts:
         return tissue_in(section.slide)
     return TissueMask.from_slide(section.slide)
 
 
 def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
-    """Return the places of ``target`` in ``section``.
+    """Return the locations of ``target`` in ``section``.
 
     Raises
     ------
     UsageError
-        When the target cannot be met: a refinement of a section without lattice, polygons off the image.
+        When the target cannot be met: no lattice to upsample, polygons or cells off the image.
     """
     if target.cells is not None:
         ids, centroids_um = polygons.read_cells(target.cells, section.mpp)
         return locations.cells(section, centroids_um, ids)
-    if target.spacing_um is None:
-        fold = 1 if target.upsample is None else target.upsample
-        return locations.upsampled(section, fold, boundary=target.boundary, table=target.table, mask=mask)
+    if target.upsample is not None:
+        return locations.upsampled(
+            section, target.upsample, boundary=target.boundary, table=target.table, mask=mask
+        )
+    spacing_um = target.spacing_um or 0.0
     if target.regions is None:
-        return locations.grid(section, target.spacing_um, mask=mask)
+        return locations.grid(section, spacing_um, mask=mask)
     regions = polygons.read_polygons(target.regions, mpp=section.mpp)
-    return locations.within(section, regions, target.spacing_um)
+    return locations.within(section, regions, spacing_um)

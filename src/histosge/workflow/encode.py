@@ -13,7 +13,7 @@ from histosge.encoders.base import Encoder
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
 from histosge.errors import UsageError
-from histosge.images.patches import PatchSource
+from histosge.images.patches import Patches
 from histosge.images.slide import SlideImage
 from histosge.models.base import Needs
 from histosge.section.inputs import Inputs, concatenated
@@ -107,7 +107,7 @@ def encode(
         inputs = replace(inputs, colour=np.asarray(rows[:], dtype=np.float64))
     if needs.patch_px is not None:
         slide = slide_of(section, "the network of image patches")
-        patches = PatchSource(slide, locations.xy, crop_um, needs.patch_px, order)
+        patches = Patches(slide, locations.xy, crop_um, needs.patch_px, order)
         inputs = replace(inputs, patches=patches)
     return inputs
 

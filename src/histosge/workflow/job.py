@@ -148,7 +148,7 @@ def encode_task(task: Task, fitted: FitPlan | Fit, compute: Compute) -> Inputs:
 
 def default_target(section: Section) -> Target:
     """Return where a section is predicted if nothing else is asked for."""
-    if section.measured or section.lattice is not None:
+    if section.has_counts or section.lattice is not None:
         return Target(upsample=4)
     # an image has no spots to upsample
     return Target(spacing_um=LOOK_UM)

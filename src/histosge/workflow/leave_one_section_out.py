@@ -13,7 +13,7 @@ from histosge.prediction.prediction import Prediction
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import GenePanel
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import Pool
+from histosge.section.multi_section import SectionGroup
 from histosge.section.section import Section
 
 from .compute import Compute
@@ -52,7 +52,7 @@ def section_accuracy(
     """
     if len(sections) < 2:
         return None
-    columns = Pool.of(sections[0], sections[1:]).columns_of(fit.panel)
+    columns = SectionGroup.of(sections[0], sections[1:]).columns_of(fit.panel)
     correlations, errors, sds = [], [], []
     for left_out, section in enumerate(sections):
         measured = log_cp10k(section.counts, columns=columns[left_out]).toarray()
@@ -76,12 +76,12 @@ def _predicted_from_others(
 ) -> Prediction:
     """Predict the spots of one section from its image, with a fit to the others."""
     rest = [row for row in range(len(sections)) if row != left_out]
-    pool = Pool.of(sections[rest[0]], [sections[row] for row in rest[1:]])
+    pool = SectionGroup.of(sections[rest[0]], [sections[row] for row in rest[1:]])
     panel = GenePanel(fit.panel.names, columns[rest[0]], fit.recipe.genes_text)
     inputs = encode_spots(pool.sections, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
     samples = pool.gather(panel, inputs)
     predictor = fit.model.fit(samples, seed=fit.recipe.seed, runtime=compute.runtime())
-    metadata = FitMetadata(fit.recipe, FittedSection.of(pool.target, panel), pool.told())
+    metadata = FitMetadata(fit.recipe, FittedSection.of(pool.target, panel), pool.auxiliary_summary())
     others = Fit(metadata, fit.model, predictor, encoder=fit.encoder, panel=panel, key="")
     section = sections[left_out]
     return predict_from_image(others, section, at_spots(section), compute=compute)

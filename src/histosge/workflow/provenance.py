@@ -61,7 +61,7 @@ def provenance_of(
 
 def _section(section: Section) -> dict[str, Any]:
     """Return what identifies a section; one without counts has no spots and no genes."""
-    measured = section.measured
+    measured = section.has_counts
     return {
         "name": section.name,
         "platform": section.platform.name,

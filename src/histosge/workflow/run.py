@@ -70,7 +70,7 @@ def run(
     stages = Stages(RUN_STAGES[1:], compute.progress) if stages is None else stages
     out = Path(out)
     job = Job(out, compute.with_store(out / "features"), stages, outputs)
-    if section.measured:
+    if section.has_counts:
         return _run_measured(section, recipe, target, auxiliary=auxiliary, job=job)
     return _run_image_only(section, recipe, target, auxiliary=auxiliary, job=job)
 

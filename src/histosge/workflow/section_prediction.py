@@ -10,7 +10,7 @@ import numpy as np
 
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
-from histosge.figures import maps
+from histosge.figures import markers
 from histosge.images.tissue import TissueMask
 from histosge.models.base import Block, FactoredPredictor
 from histosge.models.base import predict as predict_inputs
@@ -139,11 +139,11 @@ def _structured_genes(
 ) -> tuple[str, ...]:
     """Return the genes with the most spatial structure, of the counts, or of the prediction where there are none."""
     if not isinstance(fitted, Transfer):
-        return maps.choose_markers(task.section, fitted.panel.names)
+        return markers.choose_markers(task.section, fitted.panel.names)
     rows = np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _SAMPLE)).astype(int))
     if factored is None:
         sample: Prediction = predict_inputs(fitted.predictor, inputs.take(rows))
     else:
         sample = factored.take(rows).whole([str(name) for name in fitted.genes])
     r = None if fitted.accuracy is None else np.array(fitted.accuracy.r)
-    return maps.unlike(sample, skill=r)
+    return markers.choose_predicted_markers(sample, r_loo=r)

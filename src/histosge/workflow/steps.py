@@ -42,7 +42,7 @@ def predict_to_folder(
     """
     stages = Stages(PREDICT_STAGES[1:], compute.progress) if stages is None else stages
     job = Job(out, compute.with_store(folder / "features"), stages, outputs)
-    if not section.measured:
+    if not section.has_counts:
         return _predict_image_only(section, folder / "fit", target, job=job)
     fit = load_fit(section, folder / "fit", compute=job.compute)
     task = job.locate(section, target)

@@ -11,7 +11,7 @@ from histosge.images.tissue import TissueMask
 from histosge.models.base import AdaptivePredictor, Model, Predictor
 from histosge.prediction.factored import Basis
 from histosge.section.genes import GenePanel
-from histosge.section.image_only import of_image, with_genes
+from histosge.section.image_only import section_of_image, with_genes
 from histosge.section.inputs import Inputs, in_section
 from histosge.section.multi_section import AuxiliarySection
 from histosge.section.section import Section
@@ -128,7 +128,7 @@ def sampled_at(section: Section, pitch_um: float, *, mask: TissueMask) -> Sectio
     """Return a section without counts, sampled at the pitch of a fitted section; one with a lattice keeps it."""
     if section.lattice is not None or section.slide is None:
         return section
-    sampled = of_image(section.slide, section.name, look_um=pitch_um, mask=mask)
+    sampled = section_of_image(section.slide, section.name, spacing_um=pitch_um, mask=mask)
     return sampled.with_messages(*section.messages)
 
 

@@ -1,4 +1,4 @@
-"""Sources of pixels, one file a format."""
+"""Backends of slide images, one file a format."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 from histosge._runtime.registry import Registry
 from histosge.errors import DataError, UsageError
 
-from .base import Format, PixelSource
+from .base import Backend, Format
 
-__all__ = ["SOURCES", "open_source"]
+__all__ = ["BACKENDS", "open_backend"]
 
 
-SOURCES: Registry[Format] = Registry(
+BACKENDS: Registry[Format] = Registry(
     "slide format", Format, [__name__], group="histosge.slide_formats", order=lambda form: form.priority
 )
 
 
-def open_source(path: Path) -> PixelSource:
+def open_backend(path: Path) -> Backend:
     """Open an image file by what is in it, whatever its name.
 
     Raises
@@ -28,9 +28,9 @@ def open_source(path: Path) -> PixelSource:
         When no format is recognised, or the file is damaged.
     """
     if not path.is_file():
-        raise UsageError(f"Expected an image file, found none at '{path}'. Check the path.")
-    for form in SOURCES.values():
-        if form.sniff(path):
+        raise UsageError(f"Expected an image file, got none at '{path}'. Check the path.")
+    for form in BACKENDS.values():
+        if form.detect(path):
             return form.open(path)
     raise DataError(
         f"'{path}' is no image this package reads. Give a TIFF, OME-TIFF, PNG, JPEG, or a scanner's format "

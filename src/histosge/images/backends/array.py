@@ -1,4 +1,4 @@
-"""An image in memory as a source of pixels."""
+"""An image in memory as a backend."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array, UInt8, frozen
 from histosge.errors import DataError
 
-__all__ = ["ArraySource", "as_rgb"]
+__all__ = ["ArrayBackend", "as_rgb"]
 
 _SMALLEST_PX = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ArraySource:
-    """An RGB image held in memory, with halved copies of itself for wide views.
+class ArrayBackend:
+    """An RGB image held in memory, with halved copies of itself for coarse reading.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class ArraySource:
     path
         Where it came from, if from a file.
     mpp
-        µm per pixel as the file states it.
+        µm per pixel of the file's metadata.
     """
 
     rgb: UInt8[np.ndarray, "h w 3"]
@@ -48,7 +48,7 @@ class ArraySource:
             object.__setattr__(self, "fingerprint", fingerprint(levels[0]))
 
     def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Return a window of ``level``."""
+        """Return a rectangle of ``level``."""
         return np.asarray(self._levels[level][top : top + height, left : left + width])
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ def as_rgb(pixels: Array, origin: str) -> UInt8[np.ndarray, "h w 3"]:
     """Return ``pixels`` (h × w, h × w × 1, 2, 3 or 4) as 8-bit RGB.
 
     Gray is repeated, alpha is laid on white, as slide viewers do. 16-bit values are divided by 257: the full range,
-    whatever the brightest pixel, so that all windows of an image are scaled alike.
+    whatever the brightest pixel, so that all patches of an image are scaled alike.
 
     Raises
     ------

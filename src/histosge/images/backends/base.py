@@ -1,4 +1,4 @@
-"""What a source of pixels must offer: levels, and windows of them."""
+"""What a backend of slide images must offer: levels, and rectangles of their pixels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from histosge._runtime.types import UInt8
 
-__all__ = ["Format", "PixelSource"]
+__all__ = ["Backend", "Format"]
 
 
 @runtime_checkable
-class PixelSource(Protocol):
-    """A pyramid of 8-bit RGB images; level 0 is the largest. Pixels are spoken of here and nowhere else."""
+class Backend(Protocol):
+    """A pyramid of 8-bit RGB images; level 0 is the largest. Only backends count in pixels."""
 
     @property
     def path(self) -> Path | None:
@@ -30,7 +30,7 @@ class PixelSource(Protocol):
 
     @property
     def mpp(self) -> float | None:
-        """µm per pixel of level 0 as the file's own metadata state it, ``None`` where they do not."""
+        """µm per pixel of level 0 of the file's metadata, ``None`` where they have none."""
         ...
 
     @property
@@ -39,7 +39,7 @@ class PixelSource(Protocol):
         ...
 
     def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Return a window of ``level`` in that level's own pixels; it lies wholly inside the level."""
+        """Return a rectangle of ``level`` in that level's own pixels; it lies wholly inside the level."""
         ...
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class Format:
     ----------
     name
         Of the format.
-    sniff
+    detect
         Whether a file has this format; cheap, and never an error.
     open
         Open it.
@@ -64,6 +64,6 @@ class Format:
     """
 
     name: str
-    sniff: Callable[[Path], bool]
-    open: Callable[[Path], PixelSource]
+    detect: Callable[[Path], bool]
+    open: Callable[[Path], Backend]
     priority: int = 60

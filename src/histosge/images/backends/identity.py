@@ -15,8 +15,8 @@ _ENDS = 1 << 20
 def file_identity(path: Path) -> str:
     """Return a hash of a file's size and of its first and last MiB.
 
-    Not of its name or time, so that a copied file is the same file; not of all bytes, which for a slide would take
-    longer than looking at it.
+    Its name and time do not count, so that a copied file has the same hash. Hashing all bytes of a slide would take
+    longer than reading the patches of a section.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:

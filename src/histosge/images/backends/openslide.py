@@ -15,10 +15,10 @@ from .array import as_rgb
 from .base import Format
 from .identity import file_identity
 
-__all__ = ["ENTRIES", "OpenSlideSource", "sniff"]
+__all__ = ["ENTRIES", "OpenSlideBackend", "detect"]
 
 
-def sniff(path: Path) -> bool:
+def detect(path: Path) -> bool:
     """Tell whether OpenSlide knows the scanner; plain TIFF is left to the TIFF reader."""
     import openslide
 
@@ -27,7 +27,7 @@ def sniff(path: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OpenSlideSource:
+class OpenSlideBackend:
     """A scanner's pyramid; OpenSlide keeps its own bounded cache of tiles."""
 
     path: Path
@@ -37,7 +37,7 @@ class OpenSlideSource:
     _slide: Any = field(default=None, repr=False)
 
     @classmethod
-    def open(cls, path: Path) -> OpenSlideSource:
+    def open(cls, path: Path) -> OpenSlideBackend:
         """Open a slide.
 
         Raises
@@ -58,7 +58,7 @@ class OpenSlideSource:
         return cls(path, file_identity(path), shapes, float(mpp) if mpp else None, slide)
 
     def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Return a window of ``level``."""
+        """Return a rectangle of ``level``."""
         import openslide
 
         # OpenSlide wants the corner in level-0 pixels
@@ -78,4 +78,4 @@ class OpenSlideSource:
 
 
 # before plain TIFF: the files of many scanners are TIFF with a private layout
-ENTRIES = (Format("openslide", sniff, OpenSlideSource.open, priority=20),)
+ENTRIES = (Format("openslide", detect, OpenSlideBackend.open, priority=20),)

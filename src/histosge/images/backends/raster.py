@@ -1,4 +1,4 @@
-"""PNG and JPEG: formats without windows, decoded once."""
+"""PNG and JPEG: formats without random access, decoded once."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 
 from histosge.errors import DataError
 
-from .array import ArraySource, as_rgb
+from .array import ArrayBackend, as_rgb
 from .base import Format
 from .identity import file_identity
 
-__all__ = ["ENTRIES", "open_raster", "sniff"]
+__all__ = ["ENTRIES", "detect", "open_raster"]
 
 _MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGBA", "I;16": "I;16", "I;16B": "I;16"}
 
 
-def sniff(path: Path) -> bool:
+def detect(path: Path) -> bool:
     """Tell a PNG or JPEG by its first bytes."""
     with path.open("rb") as stream:
         start = stream.read(8)
     return start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"))
 
 
-def open_raster(path: Path) -> ArraySource:
+def open_raster(path: Path) -> ArrayBackend:
     """Decode a PNG or JPEG.
 
     An orientation tag is ignored on purpose: coordinates count the pixels as they are stored.
@@ -49,7 +49,7 @@ def open_raster(path: Path) -> ArraySource:
         raise DataError(f"'{path}' is damaged or cut short ({error}). Copy it again.") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-    return ArraySource(as_rgb(pixels, f"'{path}'"), path=path, fingerprint=file_identity(path))
+    return ArrayBackend(as_rgb(pixels, f"'{path}'"), path=path, fingerprint=file_identity(path))
 
 
-ENTRIES = (Format("raster", sniff, open_raster, priority=10),)
+ENTRIES = (Format("raster", detect, open_raster, priority=10),)

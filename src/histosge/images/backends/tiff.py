@@ -1,4 +1,4 @@
-"""TIFF, BigTIFF and OME-TIFF, window by window: only the tiles or strips touched are decoded."""
+"""TIFF, BigTIFF and OME-TIFF, read by rectangles: only the tiles or strips touched are decoded."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .base import Format
 from .identity import file_identity
 from .tile_cache import TileCache
 
-__all__ = ["ENTRIES", "TiffSource", "sniff"]
+__all__ = ["ENTRIES", "TiffBackend", "detect"]
 
-# 192 MiB hold some 250 tiles of 512 px: a neighbourhood of views, whatever the size of the slide
+# 192 MiB hold some 250 tiles of 512 px: a neighbourhood of patches, whatever the size of the slide
 _CACHE_BYTES = 192 << 20
 _CMYK, _PALETTE, _MASK = 5, 3, 4
 _MINISWHITE = 0
@@ -35,14 +35,14 @@ _DAMAGE = (ValueError, LookupError, ArithmeticError, OSError, TypeError, Attribu
 _PLAUSIBLE_MPP = (0.05, 50.0)
 
 
-def sniff(path: Path) -> bool:
+def detect(path: Path) -> bool:
     """Tell a TIFF or BigTIFF by its first bytes."""
     with path.open("rb") as stream:
         return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TiffSource:
+class TiffBackend:
     """A TIFF file: pyramidal (SubIFDs or pages) or flat, tiled or stripped, 8 or 16 bits, gray, RGB or RGBA."""
 
     path: Path
@@ -54,7 +54,7 @@ class TiffSource:
     _tiles: TileCache = field(default_factory=lambda: TileCache(_CACHE_BYTES), repr=False)
 
     @classmethod
-    def open(cls, path: Path) -> TiffSource:
+    def open(cls, path: Path) -> TiffBackend:
         """Open a file and read its directory, no pixels.
 
         Raises
@@ -76,9 +76,9 @@ class TiffSource:
         return cls(path, file_identity(path), shapes, _mpp(file, levels[0][0]), levels, file)
 
     def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Return a window of ``level``."""
+        """Return a rectangle of ``level``."""
         planes = [
-            self._window(level, index, page, (top, left, height, width))
+            self._rectangle(level, index, page, (top, left, height, width))
             for index, page in enumerate(self._levels[level])
         ]
         pixels = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
@@ -91,9 +91,9 @@ class TiffSource:
         self._tiles.clear()
         self._file.close()
 
-    def _window(self, level: int, plane: int, page: Any, window: tuple[int, int, int, int]) -> Array:
-        """Return rows × columns × samples of one page."""
-        top, left, height, width = window
+    def _rectangle(self, level: int, plane: int, page: Any, rectangle: tuple[int, int, int, int]) -> Array:
+        """Return rows × columns × samples of a rectangle of one page."""
+        top, left, height, width = rectangle
         samples = int(page.samplesperpixel)
         if page.is_memmappable and not page.is_tiled and (samples == 1 or page.planarconfig == 1):
             return np.asarray(_mapped(page)[top : top + height, left : left + width])
@@ -130,7 +130,7 @@ class TiffSource:
             raise DataError(
                 f"Tile {index} of '{self.path}' is damaged ({error}). Copy the image again."
             ) from error
-        if pixels is None:  # a tile that was never written: nothing was there to scan
+        if pixels is None:  # a tile that was never written is background
             return np.full((*size, samples), np.iinfo(page.dtype).max, dtype=page.dtype)
         return np.asarray(pixels[0])
 
@@ -239,4 +239,4 @@ def _tag_mpp(page: Any) -> float | None:
     return unit_um * below / above if unit_um and above and below else None
 
 
-ENTRIES = (Format("tiff", sniff, TiffSource.open, priority=30),)
+ENTRIES = (Format("tiff", detect, TiffBackend.open, priority=30),)

@@ -12,7 +12,7 @@ __all__ = ["TileCache"]
 
 
 class TileCache:
-    """Least recently used tiles are forgotten once ``capacity_bytes`` are exceeded. Safe between threads."""
+    """Least recently used tiles are dropped once ``capacity_bytes`` are exceeded. Safe between threads."""
 
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity = capacity_bytes
@@ -21,7 +21,7 @@ class TileCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, decode: Callable[[], Array]) -> Array:
-        """Return the tile ``key``, decoding it where it is not at hand."""
+        """Return the tile ``key``, decoding it where it is not cached."""
         with self._lock:
             if key in self._tiles:
                 self._tiles.move_to_end(key)
@@ -34,7 +34,7 @@ class TileCache:
             return tile
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all tiles."""
         with self._lock:
             self._tiles.clear()
             self._size = 0

@@ -78,7 +78,7 @@ def obs(section: Section, locations: Locations) -> DataFrame:
 
     barcodes = pd.Index(section.spots.ids.astype(object))
     # without measured spots no location has a parent
-    parent = np.asarray(locations.parent, dtype=np.intp) if section.measured else np.full(len(locations), -1)
+    parent = np.asarray(locations.parent, dtype=np.intp) if section.has_counts else np.full(len(locations), -1)
     return pd.DataFrame(
         {
             "observed": np.array(locations.observed),

@@ -14,7 +14,7 @@ from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import VISIUM, Platform
-from histosge.images.backends.array import ArraySource, as_rgb
+from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.section.section import Section
 
 from .assemble import SectionParts, assemble
@@ -223,7 +223,7 @@ def _images(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Ima
                 )
             images.append(
                 ImageCandidate(
-                    kind, scale, source=ArraySource(as_rgb(_eight_bit(pixels), f"the {kind} image"))
+                    kind, scale, source=ArrayBackend(as_rgb(_eight_bit(pixels), f"the {kind} image"))
                 )
             )
     return tuple(images)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from histosge._runtime.messages import Message
 from histosge.errors import UsageError
-from histosge.images.backends import SOURCES
+from histosge.images.backends import BACKENDS
 from histosge.images.slide import open_slide
-from histosge.section.image_only import of_image
+from histosge.section.image_only import section_of_image
 from histosge.section.section import Section
 
 from .base import Reader, ReadOptions
@@ -18,7 +18,7 @@ __all__ = ["ENTRIES"]
 
 def detect(path: Path) -> bool:
     """Return whether the path is an image file, by its content."""
-    return path.is_file() and any(form.sniff(path) for form in SOURCES.values())
+    return path.is_file() and any(form.detect(path) for form in BACKENDS.values())
 
 
 def read(path: Path, options: ReadOptions) -> Section:
@@ -36,7 +36,7 @@ def read(path: Path, options: ReadOptions) -> Section:
             f"'{path}' is an image itself. Leave `image` out, or give the section it belongs to."
         )
     slide = open_slide(path, mpp=options.mpp)
-    section = of_image(slide, options.name or path.stem)
+    section = section_of_image(slide, options.name or path.stem)
     text = f"Nothing was measured in '{section.name}': it is an image of {slide.mpp:.4g} µm per pixel."
     return section.with_messages(Message("warning", text))
 

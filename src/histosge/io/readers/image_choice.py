@@ -11,8 +11,8 @@ import numpy as np
 from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError
-from histosge.images.backends import open_source
-from histosge.images.backends.base import PixelSource
+from histosge.images.backends import open_backend
+from histosge.images.backends.base import Backend
 from histosge.images.slide import SlideImage
 
 __all__ = ["ImageCandidate", "choose_image"]
@@ -42,15 +42,15 @@ class ImageCandidate:
     kind: Literal["full", "hires", "lowres"]
     scale: float
     path: Path | None = None
-    source: PixelSource | None = None
+    source: Backend | None = None
 
-    def open(self) -> PixelSource:
+    def open(self) -> Backend:
         """Return the pixels."""
         if self.source is not None:
             return self.source
         if self.path is None:
             raise DataError(f"The {self.kind} image is missing.")
-        return open_source(self.path)
+        return open_backend(self.path)
 
 
 def choose_image(
@@ -74,7 +74,7 @@ def choose_image(
         scale factors.
     """
     if path is not None:
-        source = open_source(path)
+        source = open_backend(path)
         _refuse_small_image(source, path, images, xy_px)
         mismatch = _size_mismatch(source, path.name, 1.0, images, trust_alignment=trust_alignment)
         messages = (*_described("the image of `image`", path.name, mpp), *mismatch)
@@ -112,7 +112,7 @@ def _described(what: str, name: str, mpp: float) -> tuple[Message, ...]:
 
 
 def _refuse_small_image(
-    source: PixelSource, path: Path, images: tuple[ImageCandidate, ...], xy_px: Array
+    source: Backend, path: Path, images: tuple[ImageCandidate, ...], xy_px: Array
 ) -> None:
     """Refuse the hires or lowres image in place of the full-resolution one."""
     height, width = source.shapes[0]
@@ -130,7 +130,7 @@ def _refuse_small_image(
 
 
 def _size_mismatch(
-    source: PixelSource, name: str, scale: float, images: tuple[ImageCandidate, ...], *, trust_alignment: bool
+    source: Backend, name: str, scale: float, images: tuple[ImageCandidate, ...], *, trust_alignment: bool
 ) -> tuple[Message, ...]:
     """Compare the size of an image with the size that follows from another image and its scale factor.
 

@@ -10,7 +10,7 @@ import numpy as np
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import VISIUM, Platform
-from histosge.images.backends.array import ArraySource, as_rgb
+from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.section.section import Section
 
 from .anndata import counts_of
@@ -176,7 +176,7 @@ def _image_candidate(image: Any, transformation: Any, sharpest: Any) -> ImageCan
     scale = float(1 / (matrix[0, 0] * round(shrunk, 3)))
     pixels = _channels_last(image)
     kind = "full" if abs(scale - 1) < 0.01 else "hires"
-    return ImageCandidate(kind, scale, source=ArraySource(as_rgb(pixels, "the SpatialData image")))  # type: ignore[arg-type]
+    return ImageCandidate(kind, scale, source=ArrayBackend(as_rgb(pixels, "the SpatialData image")))  # type: ignore[arg-type]
 
 
 def _channels_last(image: Any) -> Array:
