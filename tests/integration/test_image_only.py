@@ -197,12 +197,12 @@ def test_models_without_factors_predict_an_image_too(room: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (("run", "third.png", "--with", "one"), 2, "Give µm per pixel with --mpp"),
+        (("run", "third.png", "--with", "one"), 2, "Give it as --mpp"),
         (("run", "third.png", "--mpp", "2"), 2, "Give sections of similar tissue as"),
         (
             ("run", "third.png", "--mpp", "2", "--with", "one", "--upsample", "4"),
             2,
-            "there is nothing to refine. Use --spacing-um",
+            "an image without spots to upsample. Use --spacing-um",
         ),
         (
             ("run", "third.png", "--mpp", "2", "--with", "one", "--model", "kriging"),
@@ -222,8 +222,8 @@ def test_models_without_factors_predict_an_image_too(room: Path, tmp_path: Path)
             2,
             "an image itself",
         ),
-        (("fit", "third.png", "--mpp", "2"), 2, "Nothing was measured in 'third': there is nothing to fit"),
-        (("evaluate", "third.png", "--mpp", "2"), 2, "Nothing was measured in 'third'"),
+        (("fit", "third.png", "--mpp", "2"), 2, "Section 'third' has no counts to fit"),
+        (("evaluate", "third.png", "--mpp", "2"), 2, "Section 'third' has no counts to fit"),
         (("predict", "third.png", "--mpp", "2", "--fit", "one"), 2, "Fit a section first"),
         (("run", "third.png", "--mpp", "2", "--with", "one", "--show", "NONE"), 2, "'NONE' is not among"),
     ],
@@ -283,7 +283,7 @@ def test_an_image_is_sampled_on_tissue_and_not_on_dust() -> None:
     assert len(of_image(slide, "piece", look_um=200.0)) < 0.4 * len(section)
     assert not hs.at_spots(section).observed.any()
     assert not hs.grid(section, 50.0).observed.any()
-    with pytest.raises(UsageError, match="nothing to refine"):
+    with pytest.raises(UsageError, match="without spots to upsample"):
         hs.upsampled(section, 4)
     with pytest.raises(DataError, match="Expected tissue"):
         of_image(SlideImage.from_array(np.full((500, 500, 3), 240, dtype=np.uint8), 2.0), "glass")

@@ -181,7 +181,7 @@ def test_a_grid_has_its_spacing_and_stays_near_the_spots() -> None:
     assert (places.subspot == -1).all()
     with pytest.raises(UsageError, match="positive"):
         grid(toy, -1.0)
-    with pytest.raises(UsageError, match="wider spacing"):
+    with pytest.raises(UsageError, match="larger `spacing_um`"):
         grid(toy, 0.01)
 
 

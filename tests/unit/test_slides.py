@@ -231,7 +231,7 @@ def test_missing_files_and_scales_are_the_users_to_give(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing"):
         open_slide(tmp_path / "nothing.tif", mpp=0.5)
     Image.fromarray(IMAGE).save(tmp_path / "p.png")
-    with pytest.raises(UsageError, match="--mpp"):
+    with pytest.raises(UsageError, match="`mpp`"):
         open_slide(tmp_path / "p.png")
     with pytest.raises(UsageError, match="positive"):
         open_slide(tmp_path / "p.png", mpp=-1.0)

@@ -88,7 +88,7 @@ class SectionGroup:
             if not section.has_counts:
                 raise UsageError(
                     f"Section '{section.name}' has no counts to fit. Fit other sections, and predict this one from "
-                    "its image: `histosge run IMAGE --with SECTION`."
+                    "its image."
                 )
         columns = [np.arange(len(target.genes)), *(_matched(target, section) for section in auxiliary)]
         shared = np.flatnonzero(np.all([column >= 0 for column in columns], axis=0))
