@@ -28,7 +28,7 @@ from histosge.models import MODELS, build_model, predict
 from histosge.section import splits
 from histosge.section.genes import select
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.encode import encode, encoder_for
 
 
@@ -41,7 +41,7 @@ def recovered(section: histosge.Section, word: str, seed: int, epochs: int | Non
     panel = select(section, rows=split.training)
     compute = histosge.Compute(store=store)
     encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
-    samples = measure(
+    samples = samples_of(
         section,
         panel,
         encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),

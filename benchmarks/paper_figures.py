@@ -30,7 +30,7 @@ from histosge.models import predict
 from histosge.section import splits
 from histosge.section.genes import GenePanel, refuse_unknown, select
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 from histosge.workflow.domain_input import map_locations
 from histosge.workflow.encode import encode, encoder_for
 
@@ -74,7 +74,7 @@ def recovery(section: hs.Section, genes: list[str], plan: dict[str, Any]) -> Rec
     for chosen in map(entry, plan["models"]):
         model = chosen.build()
         encoder = encoder_for(section, hs.Recipe(), needs=model.needs, compute=hs.Compute())
-        samples = measure(
+        samples = samples_of(
             section, panel, encode(section, at_spots(section), needs=model.needs, encoder=encoder)
         )
         predictor = model.fit(samples.take(split.training), seed=plan["seed"])

@@ -20,7 +20,7 @@ from histosge.errors import DataError, UsageError
 from histosge.images.slide import SlideImage
 from histosge.io.writers import factors
 from histosge.metrics.pearson import pearson
-from histosge.section.image_only import of_image
+from histosge.section.image_only import section_of_image
 
 GENES, MPP = 30, 2.0
 TISSUE = synthetic(columns=12, rows=14, genes=GENES)
@@ -274,19 +274,19 @@ def test_an_image_is_sampled_on_tissue_and_not_on_dust() -> None:
     rgb[200:800, 200:800] = (150, 60, 140)
     rgb[60:110, 60:110] = (150, 60, 140)
     slide = SlideImage.from_array(rgb, 2.0)
-    section = of_image(slide, "piece")
+    section = section_of_image(slide, "piece")
     assert not section.has_counts
     assert (len(section.genes), section.counts.nnz, section.lattice) == (0, 0, None)
     assert ((section.spots.xy > 380) & (section.spots.xy < 1620)).all()
     assert 100 <= len(section) <= 200
     assert section.pitch_um == pytest.approx(100.0)
-    assert len(of_image(slide, "piece", look_um=200.0)) < 0.4 * len(section)
+    assert len(section_of_image(slide, "piece", spacing_um=200.0)) < 0.4 * len(section)
     assert not hs.at_spots(section).observed.any()
     assert not hs.grid(section, 50.0).observed.any()
     with pytest.raises(UsageError, match="without spots to upsample"):
         hs.upsampled(section, 4)
     with pytest.raises(DataError, match="Expected tissue"):
-        of_image(SlideImage.from_array(np.full((500, 500, 3), 240, dtype=np.uint8), 2.0), "glass")
+        section_of_image(SlideImage.from_array(np.full((500, 500, 3), 240, dtype=np.uint8), 2.0), "glass")
 
 
 def test_the_same_from_python(room: Path) -> None:
@@ -300,4 +300,4 @@ def test_the_same_from_python(room: Path) -> None:
     assert prediction.mean.shape == (len(locations), 10)
     assert np.array_equal(prediction.locations.xy, locations.xy)
     assert TISSUE.section.has_counts
-    assert not replace(TISSUE.section, counts=TISSUE.section.counts * 0).measured
+    assert not replace(TISSUE.section, counts=TISSUE.section.counts * 0).has_counts

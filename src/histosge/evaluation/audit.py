@@ -16,7 +16,7 @@ from scipy import sparse
 
 from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array
-from histosge.images.patches import PatchSource
+from histosge.images.patches import Patches
 from histosge.models.base import Model, Predictor, Runtime, predict
 from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs, Samples
@@ -138,7 +138,7 @@ def _with_other_images(inputs: Inputs, test: Array) -> Inputs:
             values = np.array(part[np.arange(len(inputs))])
             values[test] = 2 * np.roll(values[test], 1, axis=0) + 1
             changed[name] = values
-    if isinstance(inputs.patches, PatchSource):
+    if isinstance(inputs.patches, Patches):
         xy_um = np.array(inputs.patches.xy_um)
         xy_um[test] = np.roll(xy_um[test], 1, axis=0)
         changed["patches"] = replace(inputs.patches, xy_um=xy_um)

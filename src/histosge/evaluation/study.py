@@ -14,7 +14,7 @@ from histosge.models.base import Model, Predictor, Runtime
 from histosge.section import splits
 from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs, Samples
-from histosge.section.multi_section import Pool
+from histosge.section.multi_section import SectionGroup
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
 from histosge.workflow.encode import encode_spots, encoder_for
@@ -72,9 +72,9 @@ class Study:
         return cls(section, division.training, division.test, division.name, genes=genes, seed=seed)
 
     @property
-    def pool(self) -> Pool:
+    def pool(self) -> SectionGroup:
         """The target and the auxiliary sections, with their common genes."""
-        return Pool.of(self.target, self.auxiliary)
+        return SectionGroup.of(self.target, self.auxiliary)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from histosge.prediction.factored import Basis
 from histosge.prediction.unfitted_genes import extend
 from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs
-from histosge.section.multi_section import AuxiliarySection, Pool
+from histosge.section.multi_section import AuxiliarySection, SectionGroup
 from histosge.section.section import Section
 
 from .compute import Compute
@@ -106,7 +106,7 @@ class FitPlan:
     """
 
     recipe: Recipe
-    sections: Pool
+    sections: SectionGroup
     model: Model
     encoder: Encoder | None
     panel: GenePanel
@@ -125,10 +125,10 @@ class FitPlan:
         """Choose genes and encoder; the arguments and errors are those of :func:`fit`."""
         model = recipe.build()
         encoder = encoder_for(section, recipe, needs=model.needs, compute=compute)
-        sections = Pool.of(section, auxiliary)
+        sections = SectionGroup.of(section, auxiliary)
         panel = sections.choose(recipe.genes_text)
         target = FittedSection.of(section, panel)
-        metadata = FitMetadata(recipe, target, sections.told())
+        metadata = FitMetadata(recipe, target, sections.auxiliary_summary())
         _refuse_repeated(metadata)
         return cls(
             recipe=recipe,

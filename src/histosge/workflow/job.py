@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histosge.models.base import FactoredPredictor
-from histosge.section.image_only import LOOK_UM
+from histosge.section.image_only import SAMPLING_UM
 from histosge.section.inputs import Inputs
 from histosge.section.locations import at_spots
 from histosge.section.section import Section
@@ -151,4 +151,4 @@ def default_target(section: Section) -> Target:
     if section.has_counts or section.lattice is not None:
         return Target(upsample=4)
     # an image has no spots to upsample
-    return Target(spacing_um=LOOK_UM)
+    return Target(spacing_um=SAMPLING_UM)
