@@ -12,13 +12,14 @@ import pytest
 
 from histosge import Compute, Recipe, Target, fit, synthetic, upsampled
 from histosge._runtime.types import Array
+from histosge.errors import UsageError
 from histosge.images.tissue import TissueMask
 from histosge.io.export import export
 from histosge.io.writers import factors, h5ad
 from histosge.models.base import Block, FactoredPredictor, Predictor
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.inputs import Inputs
-from histosge.workflow.outputs import write_prediction
+from histosge.workflow.outputs import Outputs, write_prediction
 from histosge.workflow.provenance import provenance_of
 from histosge.workflow.section_prediction import Task, predict_section
 
@@ -84,6 +85,18 @@ def test_factors_are_written_beside_the_matrix(tmp_path: Path) -> None:
     assert kept.provenance == matrix.provenance
     exported = export(tmp_path, tmp_path / "all.h5ad")
     assert exported.genes == tuple(str(name) for name in SECTION.genes[order])
+
+
+def test_genes_and_formats_are_lists_or_separated_by_commas(tmp_path: Path) -> None:
+    """Both forms mean the same, a file of names too; ``all`` is no choice of genes for a figure."""
+    outputs = Outputs(show="A, B", also="geojson")
+    assert outputs == Outputs(show=["A", "B"], also=["geojson"])
+    (tmp_path / "genes.txt").write_text("A\nB\n")
+    assert Outputs(show=tmp_path / "genes.txt").genes == outputs.genes == ("A", "B")
+    with pytest.raises(UsageError, match="`show`"):
+        Outputs(show="all")
+    with pytest.raises(UsageError, match="geojson"):
+        Outputs(also="xlsx")
 
 
 def test_models_without_factors_write_none(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ class OutputOptions:
         """Return what to write."""
         from histosge.workflow.outputs import Outputs
 
-        return Outputs(tuple(self.also or ()), words(self.show), self.figures)
+        return Outputs(tuple(self.also or ()), self.show or (), self.figures)
 
 
 @dataclass(frozen=True, slots=True)

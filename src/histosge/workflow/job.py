@@ -104,7 +104,7 @@ class Job:
         )
         # a prediction that does not fit into memory is written while it is computed
         with self.stage("predict"):
-            prediction = predict_section(fitted, task, inputs, show=self.outputs.show, provenance=provenance)
+            prediction = predict_section(fitted, task, inputs, show=self.outputs.genes, provenance=provenance)
             shown, written = write_prediction(prediction, self.out)
         with self.stage("write"):
             written += write_further(prediction, shown, self.outputs, out=self.out)

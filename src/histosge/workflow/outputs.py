@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,12 @@ import numpy as np
 
 from histosge._runtime.names import positions
 from histosge._runtime.types import Array
+from histosge.errors import UsageError
 from histosge.figures import maps
 from histosge.io.writers import WRITERS, WriteOptions, factors, h5ad
 from histosge.models.base import Block
 from histosge.prediction.prediction import Prediction
+from histosge.section.genes import GeneChoice, Genes
 
 from .section_prediction import SectionPrediction
 
@@ -29,24 +31,34 @@ class Outputs:
     also
         Names of further formats, of :data:`~histosge.io.writers.WRITERS`; a list, or separated by commas.
     show
-        Genes for figures and formats of few genes, a list or separated by commas; empty chooses those
-        with the most spatial structure.
+        Genes for figures and formats of few genes: names as a list, separated by commas, or a file of them. Empty
+        chooses those with the most spatial structure.
     figures
         Whether to draw figures.
     """
 
-    also: tuple[str, ...] = ()
-    show: tuple[str, ...] = ()
+    also: Sequence[str] = ()
+    show: Genes = ()
     figures: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("also", "show"):
-            value = getattr(self, name)
-            words = value.split(",") if isinstance(value, str) else value
-            object.__setattr__(self, name, tuple(word.strip() for word in words if word.strip()))
+        formats = self.also.split(",") if isinstance(self.also, str) else self.also
+        object.__setattr__(self, "also", tuple(name.strip() for name in formats if name.strip()))
+        object.__setattr__(self, "show", self._named())
         for name in self.also:
             # before an hour of computing, not after
             WRITERS[name].require()
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Names of the genes to show; empty where they are chosen."""
+        return self._named()
+
+    def _named(self) -> tuple[str, ...]:
+        choice = GeneChoice.parse(self.show) if self.show else GeneChoice("names")
+        if choice.kind != "names":
+            raise UsageError(f"Expected `show` as names or a file of names, got '{choice}'.")
+        return choice.names
 
 
 def write_prediction(prediction: SectionPrediction, out: Path) -> tuple[Prediction, list[Path]]:
