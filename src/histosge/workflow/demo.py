@@ -9,10 +9,11 @@ from histosge.datasets.synthetic import synthetic, write_spaceranger
 from histosge.io.readers import read
 from histosge.section.target import Target
 
-from .compute import Compute, Progress
+from .compute import Progress
 from .recipe import Recipe
 from .result import RunResult
 from .run import run
+from .stages import RUN_STAGES, Stages
 
 __all__ = ["demo"]
 
@@ -31,8 +32,9 @@ def demo(out: Path, *, seed: int = 0, progress: Progress | None = None) -> RunRe
     """
     writable_folder(out)
     folder = out / "section"
-    write_spaceranger(synthetic(seed=seed).section, folder)
-    compute = Compute(progress=progress)
-    return run(
-        read(folder), Recipe(genes="all", seed=seed), target=Target(upsample=4), out=out, compute=compute
-    )
+    stages = Stages(RUN_STAGES, progress)
+    with stages("read"):
+        write_spaceranger(synthetic(seed=seed).section, folder)
+        section = read(folder)
+    recipe = Recipe(genes="all", seed=seed)
+    return run(section, recipe, target=Target(upsample=4), out=out, stages=stages)
