@@ -1,4 +1,4 @@
-"""Check the documents: links, Python, commands, names of scripts, and tables that follow from the code.
+"""Check the documents: links, Python, commands, names of files, and tables that follow from the code.
 
     python docs/check.py [--write]
 
@@ -31,7 +31,7 @@ def main() -> int:
     if "--write" in sys.argv:
         for page in pages:
             page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
-    checks = (links, python, commands, scripts, tables)
+    checks = (links, python, commands, files, tables)
     faults = [
         f"{page.relative_to(ROOT)}: {fault}" for page in pages for check in checks for fault in check(page)
     ]
@@ -76,10 +76,10 @@ def commands(page: Path) -> Iterator[str]:
         )
 
 
-def scripts(page: Path) -> Iterator[str]:
-    """Yield benchmark scripts and plans that do not exist."""
-    for name in re.findall(r"\bbenchmarks/\w+\.(?:py|toml)\b", page.read_text(encoding="utf-8")):
-        if not (ROOT / name).exists():
+def files(page: Path) -> Iterator[str]:
+    """Yield scripts, plans and modules that do not exist."""
+    for name in re.findall(r"[\w./]+/\w+\.(?:py|toml)\b", page.read_text(encoding="utf-8")):
+        if "://" not in name and not (ROOT / name).exists() and not (ROOT / "src" / "histosge" / name).exists():
             yield f"no such file: {name}"
 
 
