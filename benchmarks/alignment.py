@@ -1,40 +1,42 @@
-"""By how much real images fit better the right way round than turned, and how many wrong ways are found out.
+"""How much better real images fit their spots in the right orientation, and how many wrong orientations are refused.
 
 python benchmarks/alignment.py ../shared/data/crc16 …
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from divided_section import arguments_of
 
-import histosge
+import histosge as hs
 from histosge.images.slide import SlideImage
 from histosge.section.alignment import check
 
 
+def refused_orientations(section: hs.Section) -> int:
+    """Return how many of the seven wrong orientations of the image (rotated, mirrored) are refused."""
+    assert section.slide is not None
+    mpp = max(section.slide.mpp, 4.0)
+    image, refused = section.slide.thumbnail(mpp), 0
+    for orientation in range(1, 8):
+        rotated = np.rot90(image, orientation % 4)
+        rotated = rotated[:, ::-1] if orientation >= 4 else rotated
+        slide = SlideImage.from_array(np.ascontiguousarray(rotated), mpp)
+        refused += check(replace(section, slide=slide)).problem is not None
+    return refused
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sections", nargs="+", type=Path)
-    for path in parser.parse_args().sections:
-        section = histosge.read(path, trust_alignment=True)
+    for path in arguments_of(__doc__).parse_args().sections:
+        section = hs.read(path, trust_alignment=True)
         if section.slide is None:
             continue
-        mpp = max(section.slide.mpp, 4.0)
-        image = section.slide.thumbnail(mpp)
-        caught = 0
-        for turn in range(8):
-            turned = np.rot90(image, turn % 4)
-            turned = turned[:, ::-1] if turn >= 4 else turned
-            if turn:
-                slide = SlideImage.from_array(np.ascontiguousarray(turned), mpp)
-                caught += check(replace(section, slide=slide)).problem is not None
-        found = check(section)
+        alignment = check(section)
         print(
-            f"{section.name:16s} {found.summary}; refused: {found.problem is not None}; {caught} of 7 turns found out"
+            f"{section.name:16s} {alignment.summary}; refused: {alignment.problem is not None}; "
+            f"{refused_orientations(section)} of 7 wrong orientations refused"
         )
 
 

@@ -1,13 +1,13 @@
-"""How well domains found in measured and in recovered data agree with annotated layers.
+"""Agreement of domains with annotated layers, on measured and on recovered expression.
 
     python benchmarks/domains.py ../shared/data/dlpfc/151673 ../shared/data/dlpfc/151674 --sources raw --seeds 0 1 2
     python benchmarks/domains.py ../shared/data/dlpfc/151673 --sources mean kriging stage:paper histosge --seeds 0
 
-A section's folder holds ``layers.tsv``. ``raw`` is what was measured, all spots, with the genes each method takes.
-Any other source is a model fitted to a random half of the spots (1000 genes chosen on that half) whose predictions at
-all spots are clustered. All spots are clustered, those without annotation dropped, the number of domains is that of
-the annotation. Each seed is the seed of the split, of the fit and of the clustering. Rows are kept in ``--out`` and
-not computed again. ``--epochs`` shortens deep models; the number is part of the row's name.
+A section's folder holds ``layers.tsv``. ``raw`` is the measured expression of all spots, with the genes that each
+method takes. Any other source is a model fitted to a random half of the spots (1000 genes chosen on that half), whose
+predictions at all spots are clustered. All spots are clustered; those without annotation are dropped; the number of
+domains is that of the annotation. A seed is the seed of the split, of the fit and of the clustering. Rows are kept in
+``--out`` and not computed again. ``--epochs`` shortens deep models; the number is part of the row's name.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from divided_section import arguments_of, divide
 
-import histosge
+import histosge as hs
 from histosge.domains import DomainInput, build_method, neighbour_distance_um
 from histosge.domains.annotation import read_annotation
 from histosge.errors import DataError
 from histosge.metrics.labels import adjusted_rand, mutual_information
+<<<<<<< HEAD
 from histosge.models import MODELS, build_model, predict
 from histosge.section import splits
 from histosge.section.genes import select
@@ -48,48 +52,87 @@ def recovered(section: histosge.Section, word: str, seed: int, epochs: int | Non
     )
     predictor = model.fit(samples.take(split.training), seed=seed)
     return np.asarray(predict(predictor, samples.inputs).mean, dtype=np.float64)
+=======
+from histosge.models import MODELS, predict
+
+Row = dict[str, Any]
 
 
-def row(path: Path, source: str, name: str, seed: int, arguments: argparse.Namespace) -> dict[str, object]:
-    section = histosge.read(path)
-    truth = read_annotation(path / "layers.tsv", section.spots.ids)
+def recovered(section: hs.Section, source: str, seed: int, arguments: argparse.Namespace) -> np.ndarray:
+    """Return the prediction at all spots of a model fitted to half of them; it is kept in the output folder."""
+    path = arguments.out / f"{section.name.replace('/', '_')}-{label(source, arguments.epochs)}-{seed}.npy"
+    if not path.exists():
+        options = {"epochs": arguments.epochs} if is_shortened(source, arguments.epochs) else {}
+        recipe = hs.Recipe.parse(source, options)
+        divided = divide(section, recipe, seed=seed, compute=hs.Compute(store=arguments.out / "features"))
+        predictor = recipe.build().fit(divided.training, seed=seed)
+        np.save(path, np.asarray(predict(predictor, divided.inputs).mean, dtype=np.float64))
+    return np.load(path)
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
+
+
+def row(path: Path, source: str, name: str, seed: int, arguments: argparse.Namespace) -> Row:
+    """Return the agreement of one method on one source with the annotation of a section."""
+    section = hs.read(path)
+    annotation = read_annotation(path / "layers.tsv", section.spots.ids)
     method = build_method(*name.split(":"))
     start = time.process_time()
     if source == "raw":
         values = DomainInput.measured(section, genes=method.genes).values
     else:
-        kept = (
-            arguments.out / f"{section.name.replace('/', '_')}-{label(source, arguments.epochs)}-{seed}.npy"
-        )
-        if not kept.exists():
-            np.save(kept, recovered(section, source, seed, arguments.epochs, arguments.out / "features"))
-        values = np.load(kept)
-    fitted, start = time.process_time() - start, time.process_time()
-    clusters = len(set(truth) - {""})
-    xy = section.spots.xy
+        values = recovered(section, source, seed, arguments)
+    fit_seconds, start = time.process_time() - start, time.process_time()
+    xy, clusters = section.spots.xy, len(set(annotation) - {""})
+    labels = np.zeros(len(section), dtype=int)
+    scores: Row
     try:
-        labels = np.zeros(len(section), dtype=int)
         labels = method.assign(values, xy, pitch_um=neighbour_distance_um(xy), clusters=clusters, seed=seed)
-        scores = {"ari": adjusted_rand(truth, list(labels)), "nmi": mutual_information(truth, list(labels))}
+        scores = {
+            "ari": adjusted_rand(annotation, list(labels)),
+            "nmi": mutual_information(annotation, list(labels)),
+        }
     except DataError as error:
-        # the mean of each gene is the same everywhere: there is nothing to divide
-        scores = {"ari": 0.0, "nmi": 0.0, "note": str(error)}
-    cpu = {"fit_cpu_s": fitted, "divide_cpu_s": time.process_time() - start}
-    about = {"section": section.name, "source": label(source, arguments.epochs), "method": name, "seed": seed}
-    return about | scores | cpu | {"labels": labels.tolist()}
+        # the mean of each gene is constant over the section: it has no clusters
+        scores = {"ari": 0.0, "nmi": 0.0, "error": str(error)}
+    cpu = {"fit_cpu_s": fit_seconds, "cluster_cpu_s": time.process_time() - start}
+    source = label(source, arguments.epochs)
+    identity = {"section": section.name, "source": source, "method": name, "seed": seed}
+    return identity | scores | cpu | {"labels": labels.tolist()}
+
+
+def is_shortened(source: str, epochs: int | None) -> bool:
+    """Return whether the source is a deep model whose epochs were limited."""
+    return epochs is not None and source != "raw" and hasattr(MODELS[source.partition(":")[0]], "epochs")
 
 
 def label(source: str, epochs: int | None) -> str:
-    """Return the row's name: the model, and how many epochs where they were cut."""
-    deep = source != "raw" and hasattr(MODELS[source.partition(":")[0]], "epochs")
-    return f"{source} ({epochs} epochs)" if deep and epochs is not None else source
+    """Return the row's name: the model, and its number of epochs where it was limited."""
+    return f"{source} ({epochs} epochs)" if is_shortened(source, epochs) else source
+
+
+def stored_row(path: Path, source: str, name: str, seed: int, arguments: argparse.Namespace) -> Row:
+    """Return a row that is in the output folder, computed and written where it is missing."""
+    file = arguments.out / f"{path.name}-{label(source, arguments.epochs)}-{name}-{seed}.json"
+    if not file.exists():
+        file.write_text(json.dumps(row(path, source, name, seed, arguments)))
+    content: Row = json.loads(file.read_text())
+    return content
+
+
+def print_table(rows: list[Row]) -> None:
+    print("| section | data | method | seeds | ARI | sd | NMI | CPU s |\n|---|---|---|--:|--:|--:|--:|--:|")
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["section"], row["source"], row["method"]), []).append(row)
+    for names, group in groups.items():
+        ari, nmi, cpu = (np.array([row[key] for row in group]) for key in ("ari", "nmi", "cluster_cpu_s"))
+        sd = f"{ari.std(ddof=1):.3f}" if len(ari) > 1 else "–"
+        scores = f"{ari.mean():.3f} | {sd} | {nmi.mean():.3f} | {cpu.mean():.0f}"
+        print(f"| {' | '.join(names)} | {len(ari)} | {scores} |")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("sections", nargs="+", type=Path)
+    parser = arguments_of(__doc__)
     parser.add_argument("--sources", nargs="+", default=["raw"])
     parser.add_argument("--methods", nargs="+", default=["kmeans", "stagate", "stmask"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -97,27 +140,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("domains-benchmark"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    found = {}
-    for seed in arguments.seeds:
-        for path in arguments.sections:
-            for source in arguments.sources:
-                for name in arguments.methods:
-                    key = f"{path.name}-{label(source, arguments.epochs)}-{name}-{seed}"
-                    kept = arguments.out / f"{key}.json"
-                    if not kept.exists():
-                        kept.write_text(json.dumps(row(path, source, name, seed, arguments)))
-                    found[key] = json.loads(kept.read_text())
-                    said = {word: value for word, value in found[key].items() if word != "labels"}
-                    print(json.dumps(said), flush=True)
-    groups = dict.fromkeys((each["section"], each["source"], each["method"]) for each in found.values())
-    print("| section | data | method | seeds | ARI | sd | NMI | CPU s |\n|---|---|---|--:|--:|--:|--:|--:|")
-    for group in groups:
-        rows = [each for each in found.values() if (each["section"], each["source"], each["method"]) == group]
-        ari, nmi, cpu = (np.array([each[word] for each in rows]) for word in ("ari", "nmi", "divide_cpu_s"))
-        sd = f"{ari.std(ddof=1):.3f}" if len(ari) > 1 else "–"
-        print(
-            f"| {' | '.join(group)} | {len(ari)} | {ari.mean():.3f} | {sd} | {nmi.mean():.3f} | {cpu.mean():.0f} |"
-        )
+    rows = []
+    for seed, path in product(arguments.seeds, arguments.sections):
+        for source, name in product(arguments.sources, arguments.methods):
+            rows.append(stored_row(path, source, name, seed, arguments))
+            print(json.dumps({key: rows[-1][key] for key in rows[-1] if key != "labels"}), flush=True)
+    print_table(rows)
 
 
 if __name__ == "__main__":

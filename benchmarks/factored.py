@@ -1,9 +1,9 @@
-"""Size of a whole transcriptome kept as factors, and the time to read it, show a gene, and see what was measured.
+"""Size of a whole transcriptome kept as factors, and the time to read it, return a gene, and allocate counts.
 
-    python benchmarks/factored.py [--genes 18000] [--places 200000] [--factors 40] [--spots 5000]
+    python benchmarks/factored.py [--genes 18000] [--locations 200000] [--factors 40] [--spots 5000]
 
-Factors and loadings are drawn with seed 0; random digits are the hardest to pack. Counts are Poisson, some
-3600 genes seen a spot. A grid square, 447 × 447 places for 200 000.
+Factor scores and loadings are random with seed 0; random digits are the hardest to compress. Counts are Poisson, some
+3600 genes detected per spot. The locations are a square grid, 447 × 447 for 200 000.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -31,101 +31,109 @@ from histosge.section.section import Section
 
 SPACING_UM = 20.0
 REPEATS = 20
+T = TypeVar("T")
 
 
-def section_of(genes: int, spots: int, rng: np.random.Generator) -> Section:
+def random_section(genes: int, spots: int, rng: np.random.Generator) -> Section:
+    """Return a section of a square lattice with Poisson counts and a noisy image."""
     names = np.array([f"GENE{i}" for i in range(genes)])
-    share = rng.lognormal(0, 2, genes)
-    rates = 10_000 * share / share.sum()
+    abundance = rng.lognormal(0, 2, genes)
+    rates = 10_000 * abundance / abundance.sum()
     rows = [sparse.csr_matrix(rng.poisson(rates)) for _ in range(spots)]
     side = int(np.ceil(spots**0.5))
     lattice_xy = np.column_stack(np.divmod(np.arange(spots), side)).astype(float)
     points = Points(lattice_xy * 100.0, np.array([f"{i:016d}-1" for i in range(spots)]), 55.0)
     image = np.kron(rng.integers(120, 250, (250, 250, 3)), np.ones((8, 8, 1))).astype(np.uint8)
-    slide = SlideImage.from_array(
-        image + rng.integers(0, 6, image.shape, dtype=np.uint8), side * 100.0 / 2000
-    )
+    noise = rng.integers(0, 6, image.shape, dtype=np.uint8)
+    slide = SlideImage.from_array(image + noise, side * 100.0 / 2000)
     counts = sparse.csr_matrix(sparse.vstack(rows), dtype=np.float64)
     return Section("random", counts, names, names, points, lattice_xy, None, SYNTHETIC, 0.5, slide)
 
 
-def places_of(section: Section, n: int) -> Locations:
+def square_grid(section: Section, n: int) -> Locations:
+    """Return a square grid of locations, whose parents are the spots in their order."""
     side = int(np.ceil(n**0.5))
     index = np.column_stack(np.divmod(np.arange(n), side))
-    ids = np.char.add(
-        np.char.add("grid_", index[:, 0].astype(str)), np.char.add("_", index[:, 1].astype(str))
-    )
-    parent = np.arange(n) * len(section) // n
-    none = np.full((n, 2), np.nan)
+    row, column = index.astype(str).T
+    ids = np.char.add(np.char.add("grid_", row), np.char.add("_", column))
     return Locations(
         Points(index * SPACING_UM, ids, SPACING_UM),
-        none,
-        parent,
+        np.full((n, 2), np.nan),
+        np.arange(n) * len(section) // n,
         np.full(n, -1),
         np.zeros(n, bool),
         np.ones(n, bool),
     )
 
 
-def prediction_of(section: Section, n: int, k: int, rng: np.random.Generator) -> FactoredPrediction:
+def random_prediction(section: Section, n: int, k: int, rng: np.random.Generator) -> FactoredPrediction:
+    """Return a prediction of ``k`` random factors at ``n`` locations."""
     g = len(section.genes)
     ones = np.ones(g, np.float32)
     loadings = rng.normal(0, 0.3, (g, k)).astype(np.float32)
-    basis = Basis(
-        section.genes, ones, loadings, 0.5 * ones, ones, rng.uniform(-0.1, 0.9, g).astype(np.float32)
-    )
+    r_loo = rng.uniform(-0.1, 0.9, g).astype(np.float32)
+    basis = Basis(section.genes, ones, loadings, 0.5 * ones, ones, r_loo)
     scores = rng.normal(size=(n, k)).astype(np.float32)
     score_sd = rng.uniform(0.05, 1, (n, k)).astype(np.float32)
-    return FactoredPrediction(places_of(section, n), basis, scores, score_sd, {"seed": 0})
+    return FactoredPrediction(square_grid(section, n), basis, scores, score_sd, {"seed": 0})
 
 
-def timed(what: str, work: Callable[[], Any], repeats: int = 1) -> Any:
-    wall, processor = [], []
+def timed(label: str, work: Callable[[], T], repeats: int = 1) -> T:
+    """Do the work, print the median of its durations, and return its result."""
+    wall, cpu = [], []
     for _ in range(repeats):
-        start, busy = time.perf_counter(), time.process_time()
+        start, cpu_start = time.perf_counter(), time.process_time()
         result = work()
         wall.append(1e3 * (time.perf_counter() - start))
-        processor.append(1e3 * (time.process_time() - busy))
-    told = f"{np.median(processor):8.1f} ms of processor, {np.median(wall):8.1f} ms by the clock"
-    print(f"{what:34s} {told} (medians of {repeats})")
+        cpu.append(1e3 * (time.process_time() - cpu_start))
+    times = f"{np.median(cpu):8.1f} ms CPU, {np.median(wall):8.1f} ms wall"
+    print(f"{label:34s} {times} (medians of {repeats})")
     return result
 
 
+def print_sizes(path: Path) -> None:
+    """Print the size of a file and of its largest parts."""
+    print(f"file: {path.stat().st_size / 1e6:.1f} MB")
+    sizes: dict[str, int] = {}
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes[name] = item.id.get_storage_size()
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    for name, size in sorted(sizes.items(), key=lambda item: -item[1])[:9]:
+        print(f"    {name:40s} {size / 1e6:8.1f} MB")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    for name, default in (("genes", 18_000), ("places", 200_000), ("factors", 40), ("spots", 5_000)):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (("genes", 18_000), ("locations", 200_000), ("factors", 40), ("spots", 5_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     rng = np.random.default_rng(0)
-    section = section_of(asked.genes, asked.spots, rng)
-    made = prediction_of(section, asked.places, asked.factors, rng)
+    section = random_section(arguments.genes, arguments.spots, rng)
+    prediction = random_prediction(section, arguments.locations, arguments.factors, rng)
+    print(f"{arguments.genes} genes × {arguments.locations} locations × {arguments.factors} factors")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "factors.h5ad"
-        timed("write", lambda: factors.write(path, section, made))
-        print(
-            f"{asked.genes} genes × {asked.places} places × {asked.factors} factors: {path.stat().st_size / 1e6:.1f} MB"
-        )
-        with h5py.File(path) as file:
-            sizes: dict[str, int] = {}
-            file.visititems(
-                lambda name, item: sizes.update(
-                    {name: getattr(getattr(item, "id", None), "get_storage_size", int)()}
-                )
-            )
-        for name, size in sorted(sizes.items(), key=lambda item: -item[1])[:9]:
-            print(f"    {name:40s} {size / 1e6:8.1f} MB")
-        found = timed("read", lambda: factors.read(path))
-        timed("one gene", lambda: found.gene("GENE777"), REPEATS)
-        timed("standard deviation of one gene", lambda: found.gene_sd("GENE777"), REPEATS)
-        kept = timed("the section as measured", lambda: factors.section(path))
-        some = found.only([str(name) for name in found.genes[:500]])
+        timed("write", lambda: factors.write(path, section, prediction))
+        print_sizes(path)
+        stored = timed("read", lambda: factors.read(path))
+        gene = str(section.genes[min(777, arguments.genes - 1)])
+        timed("one gene", lambda: stored.gene(gene), REPEATS)
+        timed("standard deviation of one gene", lambda: stored.gene_sd(gene), REPEATS)
+        measured = timed("the measured section", lambda: factors.section(path))
+        some = stored.only([str(name) for name in stored.genes[:500]])
         for kind in ("real", "rounded", "drawn"):
-            shared = blocks(some, kept, kind=kind)
-            timed(f"counts of 500 genes, {kind}", lambda shared=shared: sum(block.nnz for block in shared))
-    print(
-        f"peak memory {peak_memory_bytes() / 1e9:.2f} GB; "
-        f"the matrix alone would take {4e-9 * asked.genes * asked.places:.1f} GB"
-    )
+            timed(
+                f"counts of 500 genes, {kind}",
+                lambda kind=kind: sum(block.nnz for block in blocks(some, measured, kind=kind)),
+            )
+    matrix_gb = 4e-9 * arguments.genes * arguments.locations
+    print(f"peak memory {peak_memory_bytes() / 1e9:.2f} GB; the matrix alone would take {matrix_gb:.1f} GB")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Seconds an epoch of HisToSGE's presets take on one section, all in one run.
+"""Seconds per epoch of HisToSGE's presets on one section, all in one run.
 
     python benchmarks/histosge_epoch.py ../shared/data/crc16 [--epochs 6] [--width 1024]
 
@@ -7,40 +7,43 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from divided_section import arguments_of, encoded
 
-import histosge
+import histosge as hs
 from histosge.models import build_model
-from histosge.section.genes import select
 from histosge.section.inputs import Samples
+<<<<<<< HEAD
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import samples_of
 from histosge.workflow.encode import encode, encoder_for
+=======
+
+PRESETS = ("published", "paper", "corrected")
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 
 def seconds(samples: Samples, preset: str, epochs: int) -> float:
-    """Return seconds an epoch: so many epochs more, less what one costs with its set-up."""
-    taken = []
-    # the first fit warms up, and does not count
+    """Return seconds per epoch: a fit of ``1 + epochs`` epochs minus a fit of one, by ``epochs``."""
+    durations = []
+    # the first fit warms up and does not count
     for count in (1, 1, 1 + epochs):
         model = build_model("histosge", preset, epochs=count)
         start = time.perf_counter()
         model.fit(samples)
-        taken.append(time.perf_counter() - start)
-    return (taken[2] - taken[1]) / epochs
+        durations.append(time.perf_counter() - start)
+    return (durations[2] - durations[1]) / epochs
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("section", type=Path)
+    parser = arguments_of(__doc__)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--width", type=int, default=1024)
     arguments = parser.parse_args()
+<<<<<<< HEAD
     section = histosge.read(arguments.section)
     model = build_model("histosge", "paper")
     encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=histosge.Compute())
@@ -60,6 +63,19 @@ def main() -> None:
             f"{label}: {times}; corrected / published {taken['corrected'] / taken['published']:.2f}",
             flush=True,
         )
+=======
+    for path in arguments.sections:
+        samples = encoded(hs.read(path), hs.Recipe("histosge", "paper"))
+        print(f"{len(samples)} spots, {len(samples.genes)} genes")
+        width = samples.inputs.features.shape[1] if samples.inputs.features is not None else 0
+        random = np.random.default_rng(0).normal(size=(len(samples), arguments.width)).astype(np.float32)
+        wide = replace(samples, inputs=replace(samples.inputs, features=random))
+        for label, variant in ((f"texture ({width} columns)", samples), (f"{arguments.width} columns", wide)):
+            duration = {preset: seconds(variant, preset, arguments.epochs) for preset in PRESETS}
+            times = ", ".join(f"{preset} {value:.2f} s" for preset, value in duration.items())
+            ratio = duration["corrected"] / duration["published"]
+            print(f"{label}: {times}; corrected / published {ratio:.2f}", flush=True)
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 
 if __name__ == "__main__":

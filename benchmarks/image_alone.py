@@ -1,21 +1,22 @@
-"""Whether a prediction from an image alone is as good as leaving out its siblings says.
+"""Whether a prediction from an image alone is as accurate as leave-one-section-out cross-validation says.
 
     python benchmarks/image_alone.py ../shared/data/her2st/C2 ../shared/data/her2st/C4 ../shared/data/her2st/C5
 
-Each section in turn is predicted from its image, as a fit to the others does. ``said`` is what leaving out each of
-the others in turn says of the mean correlation over genes; ``found`` is that with what was measured in the section
-itself, at its spots; ``alike`` is how the two correlate over genes. Intervals of 90 % hold ``as they come`` and
-``widened`` so much of what was measured. ``--figure PATH`` draws genes of the first section that are said to be
+Each section in turn is predicted from its image, by a fit to the others. ``expected r`` is the mean correlation over
+genes by leave-one-section-out cross-validation of the others; ``r`` is that with the measurement of the section itself,
+at its spots; ``r of both`` is their correlation over genes. The last columns are the coverage of 90 % intervals before
+and after the calibration factor. ``--figure PATH`` draws two genes of the first section that are expected to be
 predicted well, as measured and as predicted from its image.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
+from divided_section import arguments_of
 
+<<<<<<< HEAD
 import histosge
 from histosge.figures import maps, markers
 from histosge.metrics.intervals import coverage
@@ -23,20 +24,30 @@ from histosge.metrics.pearson import pearson
 from histosge.section.expression import log_cp10k
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import SectionGroup
+=======
+import histosge as hs
+from histosge._runtime.names import positions
+from histosge.figures import maps
+from histosge.figures.markers import unlike
+from histosge.metrics.intervals import coverage
+from histosge.metrics.pearson import pearson
+from histosge.section.expression import log_cp10k
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 from histosge.section.target import tissue_of
 from histosge.workflow.fit import Fit
 from histosge.workflow.leave_one_section_out import section_accuracy
 from histosge.workflow.section_accuracy import SectionAccuracy
 
 
-def learnt(others: list[histosge.Section]) -> tuple[Fit, SectionAccuracy]:
-    """Return a fit to some sections, and what leaving out each of them says."""
-    fitted = histosge.fit(others[0], histosge.Recipe(), auxiliary=others[1:])
-    told = section_accuracy(others, fitted)
-    assert told is not None
-    return fitted, told
+def fit_and_cross_validate(sections: list[hs.Section]) -> tuple[Fit, SectionAccuracy]:
+    """Return a fit to some sections, and the accuracy in those left out in turn."""
+    fit = hs.fit(sections[0], hs.Recipe(), auxiliary=sections[1:])
+    accuracy = section_accuracy(sections, fit)
+    assert accuracy is not None
+    return fit, accuracy
 
 
+<<<<<<< HEAD
 def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[float, ...]:
     """Return said, found, alike, and both coverages."""
     fitted, told = learnt(others)
@@ -46,13 +57,24 @@ def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[floa
     common = np.array([index for index, column in enumerate(fitted.panel.columns) if int(column) in place])
     columns = np.array([pool.columns[-1][place[int(column)]] for column in fitted.panel.columns[common]])
     truth = log_cp10k(section.counts, columns=columns).toarray()
+=======
+def row(section: hs.Section, others: list[hs.Section]) -> tuple[float, ...]:
+    """Return expected r, r, r of both, and the coverage before and after calibration."""
+    fit, accuracy = fit_and_cross_validate(others)
+    prediction = hs.predict_from_image(fit, section, hs.at_spots(section))
+    assert prediction.sd is not None
+    columns = positions(prediction.genes, section.genes)
+    common = np.flatnonzero(columns >= 0)
+    truth = log_cp10k(section.counts, columns=columns[common]).toarray()
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
     mean, sd = prediction.mean[:, common], prediction.sd[:, common]
-    found = np.nan_to_num(pearson(truth, mean.astype(np.float64)))
-    skill, stretch = np.array(told.skill)[common], np.array(told.stretch)[common]
-    held = [float(coverage(truth, mean, sd, 0.9).mean()) for sd in (sd, sd * stretch)]
-    return float(skill.mean()), float(found.mean()), float(np.corrcoef(skill, found)[0, 1]), *held
+    r = np.nan_to_num(pearson(truth, mean.astype(np.float64)))
+    expected, factor = (np.array(part)[common] for part in (accuracy.r, accuracy.calibration_factor))
+    covered = [float(coverage(truth, mean, scaled, 0.9).mean()) for scaled in (sd, sd * factor)]
+    return float(expected.mean()), float(r.mean()), float(np.corrcoef(expected, r)[0, 1]), *covered
 
 
+<<<<<<< HEAD
 def draw(section: histosge.Section, others: list[histosge.Section], path: Path) -> None:
     """Draw two genes: the tissue, what was measured and was not given, what was predicted."""
     fitted, told = learnt(others)
@@ -60,20 +82,25 @@ def draw(section: histosge.Section, others: list[histosge.Section], path: Path) 
         fitted, section, histosge.grid(section, 50.0, mask=tissue_of(section))
     )
     genes = markers.choose_predicted_markers(prediction, 2, r_loo=np.array(told.skill))
+=======
+def draw(section: hs.Section, others: list[hs.Section], path: Path) -> None:
+    """Draw two genes: the tissue, the measurement that was not used, and the prediction."""
+    fit, accuracy = fit_and_cross_validate(others)
+    locations = hs.grid(section, 50.0, mask=tissue_of(section))
+    prediction = hs.predict_from_image(fit, section, locations)
+    genes = unlike(prediction, 2, skill=np.array(accuracy.r))
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
     maps.save(maps.marker_maps(section, [("from the image alone", prediction)], genes), path)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("sections", nargs="+", type=Path, help="three or more of like tissue")
+    parser = arguments_of(__doc__)
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
-    sections = [histosge.read(path) for path in arguments.sections]
+    sections = [hs.read(path) for path in arguments.sections]
     if arguments.figure is not None:
         draw(sections[0], sections[1:], arguments.figure)
-    print("| section | said | found | alike | as they come | widened |\n|---|--:|--:|--:|--:|--:|")
+    print("| section | expected r | r | r of both | coverage | calibrated |\n|---|--:|--:|--:|--:|--:|")
     for index, section in enumerate(sections):
         cells = row(section, sections[:index] + sections[index + 1 :])
         print(f"| {section.name} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)

@@ -3,9 +3,9 @@
     python benchmarks/domains.py ../shared/data/dlpfc/151673 ../shared/data/dlpfc/151674 --out domains-benchmark
     python benchmarks/paper_figures.py benchmarks/figures/paper.toml --out paper-figures
 
-``recovery.png`` (Fig. 2, 3): marker genes, half of the spots, each method's recovery, the truth. ``enhancement.png``
-(Fig. 4): measured and 2-, 4- and 8-fold maps with their numbers. ``agreement.png`` and ``domains-*.png`` (Fig. 5): the
-adjusted Rand index by data and method, and maps of the domains of every seed.
+``recovery.png`` (Fig. 2, 3): marker genes, half of the spots, the recovery of each method, the truth.
+``enhancement.png`` (Fig. 4): measured and 2-, 4- and 8-fold maps with their scores. ``agreement.png`` and
+``domains-*.png`` (Fig. 5): the adjusted Rand index by data and method, and maps of the domains of every seed.
 """
 
 from __future__ import annotations
@@ -20,39 +20,27 @@ from typing import Any
 import numpy as np
 
 import histosge as hs
+from histosge._runtime.names import positions
 from histosge.domains.annotation import read_annotation
-from histosge.evaluation.entry import Entry
+from histosge.evaluation.plan_file import parse_recipe
+from histosge.evaluation.study import Study, choose_genes, encode_study, gather_samples
 from histosge.figures.domains import Panel, agreement_bars, domain_maps
 from histosge.figures.maps import save
 from histosge.figures.recovery import Recovery, recovery_maps
 from histosge.metrics.pearson import pearson
 from histosge.models import predict
+<<<<<<< HEAD
 from histosge.section import splits
 from histosge.section.genes import GenePanel, refuse_unknown, select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import samples_of
+=======
+from histosge.section.expression import log_cp10k
+from histosge.section.genes import GenePanel, refuse_unknown
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 from histosge.workflow.domain_input import map_locations
-from histosge.workflow.encode import encode, encoder_for
 
-
-def entry(words: dict[str, Any]) -> Entry:
-    return Entry.parse(words["model"], {name: value for name, value in words.items() if name != "model"})
-
-
-def label(chosen: Entry) -> str:
-    return chosen.model + (f" ({chosen.variant})" if chosen.variant else "")
-
-
-def named(section: hs.Section, genes: list[str]) -> list[str]:
-    """Return the section's names of genes given by symbol; those it does not have are said and left out."""
-    found = [gene for gene in (SYMBOLS.get(name, name) for name in genes) if gene in set(section.genes)]
-    for gene in set(genes) - {name for name in genes if SYMBOLS.get(name, name) in found}:
-        print(f"{gene} is not among the {len(section.genes)} genes of {section.name}; left out")
-    refuse_unknown(found or genes, section.genes, f"section '{section.name}'")
-    return found
-
-
-# the DLPFC sections at hand have Ensembl ids
+# the DLPFC sections at hand have Ensembl identifiers
 SYMBOLS = {
     "PCP4": "ENSG00000183036",
     "MOBP": "ENSG00000168314",
@@ -62,6 +50,7 @@ SYMBOLS = {
 }
 
 
+<<<<<<< HEAD
 def recovery(section: hs.Section, genes: list[str], plan: dict[str, Any]) -> Recovery:
     """Fit each model to half of the spots, predict all."""
     split = splits.random(len(section), seed=plan["seed"])
@@ -85,28 +74,81 @@ def recovery(section: hs.Section, genes: list[str], plan: dict[str, Any]) -> Rec
     return Recovery(
         section.spots.xy, np.isin(np.arange(len(section)), split.training), genes, truth, found, pcc
     )
+=======
+def label(recipe: hs.Recipe) -> str:
+    return recipe.model + (f" ({recipe.variant})" if recipe.variant else "")
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 
-def fig_five(folder: Path, base: Path, out: Path) -> list[Path]:
-    """Draw what benchmarks/domains.py found: bars over sections and seeds, and maps of every seed."""
+def measured_genes(section: hs.Section, symbols: list[str]) -> list[str]:
+    """Return the section's names of genes given by symbol; genes that it does not have are printed and left out."""
+    names = {symbol: SYMBOLS.get(symbol, symbol) for symbol in symbols}
+    available = set(map(str, section.genes))
+    for symbol, name in names.items():
+        if name not in available:
+            print(f"{symbol} is not among the {len(section.genes)} genes of {section.name}; left out")
+    genes = [name for name in names.values() if name in available]
+    refuse_unknown(genes or symbols, section.genes, f"section '{section.name}'")
+    return genes
+
+
+def recovery(section: hs.Section, genes: list[str], recipes: list[hs.Recipe], seed: int) -> Recovery:
+    """Fit each model to half of the spots, and predict all."""
+    study = Study.of(section, seed=seed)
+    panel = choose_genes(study)
+    columns = np.union1d(panel.columns, positions(genes, section.genes))
+    panel = GenePanel(section.genes[columns], columns, panel.spec)
+    shown = positions(genes, panel.names)
+    truth = log_cp10k(section.counts, columns=positions(genes, section.genes)).toarray()
+    predicted, pcc = {}, {}
+    for recipe in recipes:
+        inputs = encode_study(study, recipe)
+        predictor = recipe.build().fit(gather_samples(study, panel, inputs), seed=seed)
+        values = predict(predictor, inputs).mean[:, shown].astype(np.float64)
+        predicted[label(recipe)] = values
+        pcc[label(recipe)] = pearson(truth[study.test], values[study.test])
+    training = np.isin(np.arange(len(section)), study.training)
+    return Recovery(section.spots.xy, training, genes, truth, predicted, pcc)
+
+
+def draw_domains(folder: Path, base: Path, out: Path) -> list[Path]:
+    """Draw the results of benchmarks/domains.py: bars over sections and seeds, and maps of every seed."""
     rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    table: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     # measured data first, then the models
-    rows.sort(key=lambda each: (each["source"] != "raw", each["source"], each["method"], each["seed"]))
-    for each in rows:
-        table[each["method"]][each["source"]].append(each["ari"])
-    written = [save(agreement_bars(table), out / "agreement.png")]
-    for name in sorted({each["section"] for each in rows}):
+    rows.sort(key=lambda row: (row["source"] != "raw", row["source"], row["method"], row["seed"]))
+    table: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        table[row["method"]][row["source"]].append(row["ari"])
+    paths = [save(agreement_bars(table), out / "agreement.png")]
+    for name in sorted({row["section"] for row in rows}):
         section = hs.read(base / name)
         spots = map_locations(section)
-        truth = np.asarray(read_annotation(base / name / "layers.tsv", spots.ids))
-        panels = [Panel(f"{name}: annotated", spots.xy_um, truth)]
-        for each in rows:
-            if each["section"] == name and "note" not in each:
-                title = f"{each['method']} on {each['source']}, seed {each['seed']}: ARI {each['ari']:.2f}"
-                panels.append(Panel(title, spots.xy_um, np.asarray(each["labels"]).astype(str)))
-        written.append(save(domain_maps(panels, spots.image), out / f"domains-{name}.png"))
-    return written
+        annotation = np.asarray(read_annotation(base / name / "layers.tsv", spots.ids))
+        panels = [Panel(f"{name}: annotated", spots.xy_um, annotation)]
+        for row in rows:
+            if row["section"] == name and "error" not in row:
+                title = f"{row['method']} on {row['source']}, seed {row['seed']}: ARI {row['ari']:.2f}"
+                panels.append(Panel(title, spots.xy_um, np.asarray(row["labels"]).astype(str)))
+        paths.append(save(domain_maps(panels, spots.image), out / f"domains-{name}.png"))
+    return paths
+
+
+def draw(plan: dict[str, Any], base: Path, figures: list[str], out: Path) -> list[Path]:
+    """Draw the figures of a plan, whose paths are relative to ``base``."""
+    path, paths = base / plan["section"], []
+    section = hs.read(path)
+    genes = measured_genes(section, plan["genes"])
+    if "recovery" in figures:
+        recipes = list(map(parse_recipe, plan["models"]))
+        maps = recovery_maps(recovery(section, genes, recipes, plan["seed"]))
+        paths.append(save(maps, out / "recovery.png"))
+    if "enhancement" in figures:
+        recipe = parse_recipe(plan["recipe"])
+        maps = hs.pl.enhance(section, genes=genes, recipe=recipe, upsample=plan["upsample"])
+        paths.append(save(maps, out / "enhancement.png"))
+    if "domains" in figures:
+        paths += draw_domains(Path(plan["domains"]), path.parent, out)
+    return paths
 
 
 def main() -> None:
@@ -119,19 +161,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     plan = tomllib.loads(arguments.plan.read_text())
-    path = arguments.plan.parent / plan["section"]
-    section = hs.read(path)
-    genes = named(section, plan["genes"])
-    if "recovery" in arguments.only:
-        print(save(recovery_maps(recovery(section, genes, plan)), arguments.out / "recovery.png"), flush=True)
-    if "enhancement" in arguments.only:
-        chosen = entry(plan["recipe"])
-        recipe = hs.Recipe(chosen.model, chosen.preset, chosen.options)
-        figure = hs.pl.enhance(section, genes=genes, recipe=recipe, upsample=plan["folds"])
-        print(save(figure, arguments.out / "enhancement.png"), flush=True)
-    if "domains" in arguments.only:
-        for each in fig_five(Path(plan["domains"]), path.parent, arguments.out):
-            print(each, flush=True)
+    for path in draw(plan, arguments.plan.parent, arguments.only, arguments.out):
+        print(path)
 
 
 if __name__ == "__main__":

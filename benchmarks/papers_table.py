@@ -19,7 +19,7 @@ from histosge.evaluation.tables import markdown_table, model_label
 EXPLANATION = (
     "Values of the paper are those printed in its Tables II and III. `pooled` is scored as its code does (training and "
     "test spots together, undefined genes dropped), `test` at test spots. Genes, features, epochs and images differ "
-    "from the paper's, so equal values are not to be expected: see the plan's note and docs/deviations.md."
+    "from the paper's, so equal values are not to be expected: see the plan's description and docs/deviations.md."
 )
 # not systems of the paper, but what its values must be compared with
 _COMPARED = ("memorisation", "kriging")

@@ -1,6 +1,6 @@
-"""Peak memory of reading 10 000 random windows from a 60 000 × 60 000 px tiled pyramidal TIFF made on the spot.
+"""Peak memory of reading 10 000 random patches from a 60 000 × 60 000 px tiled pyramidal TIFF that is generated first.
 
-    python benchmarks/slide_memory.py [--side 60000] [--windows 10000]
+    python benchmarks/slide_memory.py [--side 60000] [--patches 10000]
 
 The image is read in a process of its own, whose baseline is what importing the slide reader takes.
 """
@@ -35,21 +35,22 @@ total = 0
 for begin in range(0, number, 100):
     total += int(slide.read_many(centres[begin : begin + 100], 112.0, 224).sum())
 seconds = time.perf_counter() - start
-print(f"{number} windows of 224 px in {seconds:.0f} s ({number / seconds:.0f} a second), "
+print(f"{number} patches of 224 px in {seconds:.0f} s ({number / seconds:.0f} per second), "
       f"{(peak_memory_bytes() - baseline) / 1e6:.0f} MB above {baseline / 1e6:.0f} MB; checksum {total}")
 """
 
 
 def tiles(side: int) -> Iterator[np.ndarray]:
+    """Yield the tiles of a square image; eight different ones, in turn."""
     rng = np.random.default_rng(0)
-    some = [
-        np.repeat(np.repeat(rng.integers(90, 250, (64, 64, 3), dtype=np.uint8), 8, 0), 8, 1) for _ in range(8)
-    ]
+    blocks = rng.integers(90, 250, (8, 64, 64, 3), dtype=np.uint8)
+    few = np.repeat(np.repeat(blocks, 8, 1), 8, 2)
     for index in range((-(-side // TILE)) ** 2):
-        yield some[index % len(some)]
+        yield few[index % len(few)]
 
 
 def write(path: Path, side: int) -> None:
+    """Write a pyramidal TIFF."""
     options = {"dtype": np.uint8, "tile": (TILE, TILE), "photometric": "rgb", "compression": "jpeg"}
     with tifffile.TiffWriter(path, bigtiff=True) as tif:
         levels = [side // 2**level for level in range(8) if side // 2**level >= TILE]
@@ -61,7 +62,7 @@ def write(path: Path, side: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=60_000)
-    parser.add_argument("--windows", type=int, default=10_000)
+    parser.add_argument("--patches", type=int, default=10_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "slide.tif"
@@ -70,8 +71,8 @@ def main() -> None:
         print(
             f"{path.stat().st_size / 1e9:.2f} GB written in {time.perf_counter() - start:.0f} s", flush=True
         )
-        words = [sys.executable, "-c", READ, str(path), str(arguments.side), str(arguments.windows)]
-        subprocess.run(words, check=True)
+        command = [sys.executable, "-c", READ, str(path), str(arguments.side), str(arguments.patches)]
+        subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What it is worth to know that a spot is a disk: errors between the spots against a truth known at every point.
+"""What block support is worth: errors between the spots against a truth that is known at every point.
 
     python benchmarks/support.py --seeds 0 1 2
 
 A synthetic tissue is measured through wide spots (each measures the mean rates over its disk) and predicted on a grid
-of a quarter of the pitch, which the truth is known on. ``disk`` and ``point`` are cokriging with and without
-``support``; ``cubic`` interpolates the measured values (SciPy's Clough–Tocher scheme: piecewise cubics on a
-triangulation). All are scored at the same places: those with at least six spots within 1.5 pitches, which lie among
-spots on all sides and whose windows show tissue. ``fine`` is the error of the genes that follow the density of nuclei,
-which changes within a pitch and is what a wide spot blurs.
+of a quarter of the pitch, where the truth is known. ``disk`` and ``point`` are cokriging with and without ``support``;
+``cubic`` interpolates the measured values (SciPy's Clough–Tocher scheme: piecewise cubics on a triangulation). All are
+scored at the same locations: those with at least six spots within 1.5 pitches, which have spots on all sides and whose
+patches show tissue. ``fine`` is the error of the genes that follow the density of nuclei, which changes within a pitch
+and is what a wide spot blurs.
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ import argparse
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from divided_section import encoded
 from scipy.interpolate import griddata
 from scipy.spatial import cKDTree
 
-import histosge
+import histosge as hs
 from histosge.datasets import Synthetic, synthetic
-from histosge.models import build_model, predict
+from histosge.models import predict
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import select
+<<<<<<< HEAD
 from histosge.section.locations import Locations, at_spots, grid
 from histosge.section.multi_section import samples_of
+=======
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 from histosge.workflow.encode import encode, encoder_for
 
-# pitch, diameter and lattice of what is measured
+# lattice and diameter of the spots, by pitch and diameter
 LAYOUTS = {
     "Visium, 55 µm of 100": ("hexagonal", 55.0),
     "wide, 95 µm of 100": ("hexagonal", 95.0),
@@ -37,27 +41,32 @@ LAYOUTS = {
 }
 
 
-def places_of(section: histosge.Section) -> Locations:
-    """Return a grid of a quarter of the pitch, among spots on all sides."""
-    places = grid(section, section.pitch_um / 4)
-    inside = np.isfinite(griddata(section.spots.xy, np.zeros(len(section)), places.xy, method="linear"))
-    around = cKDTree(section.spots.xy).query_ball_point(places.xy, 1.5 * section.pitch_um, return_length=True)
-    return places.take(np.flatnonzero(inside & (around >= 6)))
+def locations_among_spots(section: hs.Section) -> hs.Locations:
+    """Return a grid of a quarter of the pitch, with spots on all sides."""
+    locations = hs.grid(section, section.pitch_um / 4)
+    xy, spots = locations.xy, section.spots.xy
+    inside = np.isfinite(griddata(spots, np.zeros(len(section)), xy, method="linear"))
+    neighbours = cKDTree(spots).query_ball_point(xy, 1.5 * section.pitch_um, return_length=True)
+    return locations.take(np.flatnonzero(inside & (neighbours >= 6)))
 
 
-def answers(tissue: Synthetic, arguments: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield a name, what is predicted, and the truth."""
+def predictions(
+    tissue: Synthetic, options: dict[str, object]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield the name of a method, its prediction, and the truth."""
     section = tissue.section
-    places = places_of(section)
-    panel = select(section, "all")
-    values = log_cp10k(section.counts).toarray()
-    truth = tissue.truth(places.xy)[:, panel.columns]
-    values = values[:, panel.columns]
-    yield "nearest", griddata(section.spots.xy, values, places.xy, method="nearest"), truth
-    yield "cubic", np.maximum(griddata(section.spots.xy, values, places.xy, method="cubic"), 0.0), truth
-    compute, recipe = histosge.Compute(), histosge.Recipe()
+    locations = locations_among_spots(section)
+    columns = select(section, "all").columns
+    measured = log_cp10k(section.counts, columns=columns).toarray()
+    truth = tissue.truth(locations.xy)[:, columns]
+    nearest, cubic = (
+        griddata(section.spots.xy, measured, locations.xy, method=method) for method in ("nearest", "cubic")
+    )
+    yield "nearest", nearest, truth
+    yield "cubic", np.maximum(cubic, 0.0), truth
     for image in (False, True):
         for support in (False, True):
+<<<<<<< HEAD
             model = build_model("cokriging", image=image, support=support, **dict(arguments.set))
             encoder = encoder_for(section, recipe, needs=model.needs, compute=compute)
             samples = samples_of(
@@ -68,22 +77,47 @@ def answers(tissue: Synthetic, arguments: argparse.Namespace) -> Iterator[tuple[
             inputs = encode(section, places, needs=model.needs, encoder=encoder, compute=compute)
             found = predict(model.fit(samples, seed=0), inputs).mean
             yield f"{'image' if image else 'positions'}, {'disk' if support else 'point'}", found, truth
+=======
+            recipe = hs.Recipe(options={"image": image, "support": support, **options}, genes="all")
+            needs = recipe.build().needs
+            encoder = encoder_for(section, recipe, needs=needs)
+            inputs = encode(section, locations, needs=needs, encoder=encoder)
+            prediction = predict(recipe.build().fit(encoded(section, recipe), seed=0), inputs).mean
+            label = f"{'image' if image else 'positions'}, {'disk' if support else 'point'}"
+            yield label, prediction, truth
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 
-def _number(word: str) -> float | None:
-    return None if word == "none" else float(word)
+def _number(text: str) -> float | None:
+    return None if text == "none" else float(text)
 
 
-def pair(word: str) -> tuple[str, object]:
-    name, _, value = word.partition("=")
-    kinds: dict[str, Callable[[str], object]] = {
+def option(text: str) -> tuple[str, object]:
+    """Read an option of cokriging, as ``name=value``."""
+    name, _, value = text.partition("=")
+    if name == "ranges_pitches":
+        return name, tuple(float(part) for part in value.split(","))
+    types: dict[str, Callable[[str], object]] = {
         "gene_weight": float,
         "factors": int,
         "short_range_um": _number,
     }
-    if name == "ranges_pitches":
-        return name, tuple(float(part) for part in value.split(","))
-    return name, kinds[name](value)
+    return name, types[name](value)
+
+
+def errors(
+    layout: str, seed: int, arguments: argparse.Namespace
+) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield the name of a method, its error, and that of the genes that change within a pitch."""
+    lattice, diameter_um = LAYOUTS[layout]
+    tissue = synthetic(
+        genes=arguments.genes, seed=seed, lattice=lattice, support="disk", diameter_um=diameter_um
+    )
+    names = tissue.section.genes[select(tissue.section, "all").columns]
+    fine = np.flatnonzero([gene.startswith("NUCLEI") for gene in names])
+    for label, prediction, truth in predictions(tissue, dict(arguments.set)):
+        square = (prediction - truth) ** 2
+        yield label, (float(square.mean()), float(square[:, fine].mean()))
 
 
 def main() -> None:
@@ -93,24 +127,17 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--genes", type=int, default=60)
     parser.add_argument("--layouts", nargs="+", default=list(LAYOUTS))
-    parser.add_argument("--set", nargs="*", type=pair, default=[], help="options of cokriging")
+    parser.add_argument("--set", nargs="*", type=option, default=[], help="options of cokriging")
     arguments = parser.parse_args()
-    print("layout                       answer               MSE     fine")
-    for name in arguments.layouts:
-        lattice, diameter_um = LAYOUTS[name]
-        errors: dict[str, list[tuple[float, float]]] = {}
+    print("layout                       method               MSE     fine")
+    for layout in arguments.layouts:
+        by_method: dict[str, list[tuple[float, float]]] = {}
         for seed in arguments.seeds:
-            tissue = synthetic(
-                genes=arguments.genes, seed=seed, lattice=lattice, support="disk", diameter_um=diameter_um
-            )
-            names = tissue.section.genes[select(tissue.section, "all").columns]
-            fine = np.flatnonzero([gene.startswith("NUCLEI") for gene in names])
-            for answer, found, truth in answers(tissue, arguments):
-                square = (found - truth) ** 2
-                errors.setdefault(answer, []).append((float(square.mean()), float(square[:, fine].mean())))
-        for answer, rows in errors.items():
-            whole, fine_error = np.mean(rows, axis=0)
-            print(f"{name:28s} {answer:18s} {whole:8.5f} {fine_error:8.5f}", flush=True)
+            for label, pair in errors(layout, seed, arguments):
+                by_method.setdefault(label, []).append(pair)
+        for label, pairs in by_method.items():
+            mse, fine = np.mean(pairs, axis=0)
+            print(f"{layout:28s} {label:18s} {mse:8.5f} {fine:8.5f}", flush=True)
 
 
 if __name__ == "__main__":

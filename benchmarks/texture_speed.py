@@ -1,4 +1,4 @@
-"""Locations a second of the default encoder, at three scales, reading included.
+"""Locations per second of the default encoder, at three scales, reading included.
 
 python benchmarks/texture_speed.py [--locations 8000]
 """
@@ -20,16 +20,18 @@ def main() -> None:
     parser.add_argument("--locations", type=int, default=8000)
     n = parser.parse_args().locations
     slide = synthetic().section.slide
-    if slide is None:
-        raise SystemExit("the synthetic section has no image")
-    places = np.random.default_rng(0).uniform(0, min(slide.size_um), (n, 2))
+    assert slide is not None
+    xy_um = np.random.default_rng(0).uniform(0, min(slide.size_um), (n, 2))
     encoder = load_encoder("texture")
-    embed(slide, places[:500], encoder)
+    # the first call compiles and warms up
+    embed(slide, xy_um[:500], encoder)
     start = time.perf_counter()
-    embed(slide, places, encoder)
+    embed(slide, xy_um, encoder)
     seconds = time.perf_counter() - start
-    scales = ", ".join(f"{patch.size_um:g}" for patch in encoder.card.patches)
-    print(f"{n / seconds:.0f} locations a second ({encoder.card.dim} numbers each, patches of {scales} µm)")
+    widths = ", ".join(f"{patch.size_um:g}" for patch in encoder.card.patches)
+    print(
+        f"{n / seconds:.0f} locations per second ({encoder.card.dim} features each, patches of {widths} µm)"
+    )
 
 
 if __name__ == "__main__":

@@ -1,21 +1,20 @@
-"""What was tried on cokriging and not kept, as far as its options and other models can say it.
+"""Options of cokriging, and averages with other models, that were tried and not adopted.
 
     python benchmarks/tried.py ../shared/data/her2st/C2 ../shared/data/mob/MOB1 --seeds 0 1 2
 
-Half of the spots are removed at random and scored, as by ``removed_spots.py``; a figure is the change of the mean
-correlation over genes against cokriging as it comes. First other options; then the mean of its prediction with a fifth
-and with two fifths of another model's.
+A random half of the spots are test spots. Each number is the change of the mean correlation over genes against the
+default cokriging: first with other options, then averaged with a fifth and with two fifths of another model's
+prediction.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from removed_spots import correlations
+from divided_section import arguments_of, divide, mean_pcc
 
+<<<<<<< HEAD
 import histosge
 from histosge.models import build_model, predict
 from histosge.section import splits
@@ -23,20 +22,24 @@ from histosge.section.genes import select
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import samples_of
 from histosge.workflow.encode import encode, encoder_for
+=======
+import histosge as hs
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "60 factors": {"factors": 60},
     "15 factors": {"factors": 15},
     "three ranges": {"ranges_pitches": (2.0, 6.0, 12.0)},
-    "no share gene by gene": {"gene_weight": 0.0},
-    "half of it gene by gene": {"gene_weight": 0.5},
-    "no window": {"short_range_um": None},
-    "outliers believed": {"winsorise_sd": None},
-    "outliers pulled in to 2": {"winsorise_sd": 2.0},
+    "no gene-specific component": {"gene_weight": 0.0},
+    "half of the variance gene-specific": {"gene_weight": 0.5},
+    "no short-range kernel": {"short_range_um": None},
+    "residuals not winsorised": {"winsorise_sd": None},
+    "residuals winsorised at 2 sd": {"winsorise_sd": 2.0},
 }
 OTHERS, WEIGHTS = ("histosge", "boosting", "ridge"), (0.2, 0.4)
 
 
+<<<<<<< HEAD
 def changes(section: histosge.Section, seed: int, compute: histosge.Compute) -> dict[str, float]:
     """Return the change that each makes on one split, as a share."""
     model = build_model("cokriging")
@@ -58,28 +61,36 @@ def changes(section: histosge.Section, seed: int, compute: histosge.Compute) -> 
     found = {word: score(answer("cokriging", **options)) for word, options in OPTIONS.items()}
     for name in OTHERS:
         other = answer(name)
+=======
+def changes(section: hs.Section, seed: int, compute: hs.Compute) -> dict[str, float]:
+    """Return the relative change of the mean correlation that each makes on one split."""
+    divided = divide(section, seed=seed, compute=compute)
+    default = divided.predict(hs.Recipe())
+    scores = {
+        label: mean_pcc(divided.truth, divided.predict(hs.Recipe(options=options)))
+        for label, options in OPTIONS.items()
+    }
+    for model in OTHERS:
+        other = divided.predict(hs.Recipe(model))
+>>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
         for weight in WEIGHTS:
-            found[f"{weight:g} of {name}"] = score((1 - weight) * own + weight * other)
-    return {word: value / score(own) - 1 for word, value in found.items()}
+            average = (1 - weight) * default + weight * other
+            scores[f"{weight:g} of {model}"] = mean_pcc(divided.truth, average)
+    reference = mean_pcc(divided.truth, default)
+    return {label: score / reference - 1 for label, score in scores.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("sections", nargs="+", type=Path)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--store", type=Path, help="folder for features")
-    arguments = parser.parse_args()
-    compute, found = histosge.Compute(store=arguments.store), {}
+    arguments = arguments_of(__doc__, seeds=[0, 1, 2]).parse_args()
+    compute = hs.Compute(store=arguments.store)
+    table = {}
     for path in arguments.sections:
-        section = histosge.read(path)
+        section = hs.read(path)
         rows = [changes(section, seed, compute) for seed in arguments.seeds]
-        found[section.name] = {word: float(np.mean([row[word] for row in rows])) for word in rows[0]}
-    names = list(found)
-    print(f"| tried | {' | '.join(names)} |\n|---|{'--:|' * len(names)}")
-    for word in found[names[0]]:
-        print(f"| {word} | {' | '.join(f'{found[name][word]:+.1%}' for name in names)} |")
+        table[section.name] = {label: float(np.mean([row[label] for row in rows])) for label in rows[0]}
+    print(f"| tried | {' | '.join(table)} |\n|---|{'--:|' * len(table)}")
+    for label in next(iter(table.values())):
+        print(f"| {label} | {' | '.join(f'{column[label]:+.1%}' for column in table.values())} |")
 
 
 if __name__ == "__main__":

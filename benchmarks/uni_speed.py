@@ -1,10 +1,10 @@
-"""Measure how many windows a second UNI's network looks at, in fp32 and under bf16 autocast.
+"""Patches per second of UNI's network, in fp32 and under bf16 autocast.
 
-Speed does not depend on what the weights are, so random ones stand in for UNI's gated ones; they go to a temporary
-file in the published layout (1.2 GB) and through the same loading as real ones.
+Speed does not depend on the values of the weights: random ones replace UNI's gated ones. They are written to a
+temporary file in the published layout (1.2 GB) and loaded like real ones.
 
-    python benchmarks/uni_speed.py --windows 8
-    python benchmarks/uni_speed.py --windows 512 --device cuda
+    python benchmarks/uni_speed.py --patches 8
+    python benchmarks/uni_speed.py --patches 512 --device cuda
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ def save_random_weights(folder: Path) -> Path:
     return path
 
 
-def measure(setup: Setup, windows: np.ndarray) -> tuple[dict[str, object], np.ndarray]:
-    """Return figures and vectors; one short batch warms up first."""
+def measure(setup: Setup, patches: np.ndarray) -> tuple[dict[str, object], np.ndarray]:
+    """Return the measurement and the vectors; one short batch warms up first."""
     start = time.perf_counter()
     encoder = load_encoder("uni", setup)
     loaded = time.perf_counter()
-    encoder.encode([windows[:2]])
+    encoder.encode([patches[:2]])
     warm = time.perf_counter()
-    vectors = encoder.encode([windows])
+    vectors = encoder.encode([patches])
     seconds = time.perf_counter() - warm
     summary = {
         "precision": setup.precision,
         "device": setup.device,
         "load_s": round(loaded - start, 2),
-        "windows": len(windows),
+        "patches": len(patches),
         "seconds": round(seconds, 2),
-        "windows_per_s": round(len(windows) / seconds, 2),
+        "patches_per_s": round(len(patches) / seconds, 2),
     }
     return summary, vectors
 
@@ -57,16 +57,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--windows", type=int, default=8)
+    parser.add_argument("--patches", type=int, default=8)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device = resolve_device(options.device)
-    windows = np.random.default_rng(0).integers(0, 256, (options.windows, 224, 224, 3), dtype=np.uint8)
+    patches = np.random.default_rng(0).integers(0, 256, (options.patches, 224, 224, 3), dtype=np.uint8)
     vectors = {}
     with tempfile.TemporaryDirectory() as folder:
         path = save_random_weights(Path(folder))
         for precision in ("fp32", "bf16"):
-            summary, vectors[precision] = measure(Setup(device, precision, path), windows)
+            summary, vectors[precision] = measure(Setup(device, precision, path), patches)
             print(json.dumps(summary))
     exact, short = vectors["fp32"], vectors["bf16"]
     lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(short, axis=1)

@@ -101,7 +101,7 @@ class Plan:
         See :class:`histosge.evaluation.study.Study`.
     baselines
         Whether the baselines run.
-    note
+    description
         What a reader of the tables must know, such as "20 epochs in place of 1000".
     auxiliary
         Whether every split within a section gets the suffix ``+auxiliary``.
@@ -126,7 +126,7 @@ class Plan:
     genes: Genes = "hvg:1000"
     hvg_scope: Literal["training", "all"] = "training"
     baselines: bool = True
-    note: str = ""
+    description: str = ""
     auxiliary: bool = False
 
     def __post_init__(self) -> None:

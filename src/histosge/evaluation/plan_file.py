@@ -21,7 +21,7 @@ _TYPE_NAMES = {str: "words in quotes", int: "whole numbers", bool: "true or fals
 _LISTS: Mapping[str, type[Any]] = {"splits": str, "seeds": int, "encoders": str}
 _SINGLE: Mapping[str, type[Any]] = {
     "genes": str,
-    "note": str,
+    "description": str,
     "hvg_scope": str,
     "baselines": bool,
     "auxiliary": bool,

@@ -93,9 +93,9 @@ class EvaluationResult:
         return {key: sum(values) / len(values) for key, values in seconds.items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the summary as plain values, as ``scores.json`` holds it; nothing in it depends on time or place."""
+        """Return the summary as plain values, as ``scores.json`` holds it; nothing in it depends on time or computer."""
         return {
-            "note": self.plan.note,
+            "description": self.plan.description,
             "genes": self.plan.genes,
             "hvg_scope": self.plan.hvg_scope,
             "seeds": list(self.plan.seeds),

@@ -74,7 +74,7 @@ def table_rows(
 
 def markdown(result: EvaluationResult) -> str:
     """Return all tables as Markdown, with their explanations."""
-    lines = [f"> {result.plan.note}", ""] if result.plan.note else []
+    lines = [f"> {result.plan.description}", ""] if result.plan.description else []
     if result.leaks:
         lines += [f"> Declared leak: {leak}" for leak in result.leaks] + [""]
     for section, split in dict.fromkeys((row.section, row.split) for row in result.rows):
