@@ -93,7 +93,7 @@ class EvaluationResult:
         return {key: sum(values) / len(values) for key, values in seconds.items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the summary as plain values, as ``scores.json`` holds it; nothing in it depends on time or computer."""
+        """Return the summary as plain values, as ``scores.json`` holds it; equal in every run."""
         return {
             "description": self.plan.description,
             "genes": self.plan.genes,

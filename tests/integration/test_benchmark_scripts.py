@@ -1,4 +1,4 @@
-"""The benchmarks that reproduce the paper's comparisons: plans, deviations and printed tables."""
+"""The scripts and plans of benchmarks/: they load, and the paper's comparisons are what they say."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ def plan_file(folder: Path, text: str, name: str = "one") -> Path:
         f'sections = [{{ path = "one", name = "{name}" }}]\nseeds = [0]\ngenes = "hvg:20"\n{text}\n'
     )
     return path
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in BENCHMARKS.glob("*.py")))
+def test_every_script_loads(script: Any, name: str) -> None:
+    """Every script imports names that exist, and has a main function, but for the module that they share."""
+    assert hasattr(script(name), "main") == (name != "divided_section")
 
 
 def test_every_plan_can_be_read(script: Any) -> None:
