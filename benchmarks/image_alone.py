@@ -28,7 +28,7 @@ from histosge.section.multi_section import SectionGroup
 import histosge as hs
 from histosge._runtime.names import positions
 from histosge.figures import maps
-from histosge.figures.markers import unlike
+from histosge.figures.markers import choose_predicted_markers
 from histosge.metrics.intervals import coverage
 from histosge.metrics.pearson import pearson
 from histosge.section.expression import log_cp10k
@@ -88,7 +88,7 @@ def draw(section: hs.Section, others: list[hs.Section], path: Path) -> None:
     fit, accuracy = fit_and_cross_validate(others)
     locations = hs.grid(section, 50.0, mask=tissue_of(section))
     prediction = hs.predict_from_image(fit, section, locations)
-    genes = unlike(prediction, 2, skill=np.array(accuracy.r))
+    genes = choose_predicted_markers(prediction, 2, r_loo=np.array(accuracy.r))
 >>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
     maps.save(maps.marker_maps(section, [("from the image alone", prediction)], genes), path)
 
