@@ -16,8 +16,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import histosge as hs
 from histosge.cli import commands
 from histosge.datasets.synthetic import synthetic, write_legacy_st, write_spaceranger
+from histosge.models.cokriging.predictor import CokrigingPredictor
+from histosge.section.inputs import Inputs
 
 SMALL = ["--set", "factors=5", "--genes", "hvg:20"]
 
@@ -224,3 +227,20 @@ def test_cite_prints_the_entries_of_what_was_used() -> None:
     result = call("cite", "uni")
     assert result.exit_code == 0
     assert result.stdout.count("@") >= 2
+
+
+def test_a_run_predicts_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, figures and further formats come from one prediction of the locations asked for."""
+    section, sizes = hs.read(folder), []
+    factored = CokrigingPredictor.factored
+
+    def counting(self: CokrigingPredictor, inputs: Inputs) -> hs.FactoredPrediction:
+        sizes.append(len(inputs))
+        return factored(self, inputs)
+
+    monkeypatch.setattr(CokrigingPredictor, "factored", counting)
+    recipe, outputs = hs.Recipe(genes="all", options={"factors": 3}), hs.Outputs(also=["geojson"])
+    result = hs.run(section, recipe, target=hs.Target(upsample=2), out=tmp_path, outputs=outputs)
+    assert sizes == [2 * len(section)]
+    assert len(result.figures) == 2
+    assert (tmp_path / "prediction.geojson").exists()

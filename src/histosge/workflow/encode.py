@@ -61,6 +61,7 @@ def encoder_for(
     if not needs.features:
         return None
     slide_of(section, recipe.model)
+    # the user's width comes before the model's, the model's before the encoder's
     patch_um = recipe.patch_um or _crop_um(mpp or section.mpp, needs)
     return load_encoder(recipe.encoder, compute.setup, patch_um=patch_um)
 
@@ -100,6 +101,7 @@ def encode(
             slide, locations.xy, encoder, store=store, channel_order=order, progress=compute.progress
         )
         inputs = replace(inputs, features=features)
+    # where a model names no patch width, neighbouring spots' patches touch
     crop_um = _crop_um(section.mpp, needs) or section.pitch_um
     if needs.colour:
         slide, colour = slide_of(section, "colour"), load_encoder("colour", patch_um=crop_um)

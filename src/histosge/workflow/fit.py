@@ -72,6 +72,11 @@ class Fit:
         """What its predictions rest on, as text."""
         return "spots measured in this section"
 
+    @property
+    def accuracy(self) -> None:
+        """Accuracy in sections left out: none is needed, spots left out of the fit give that of the section itself."""
+        return None
+
     def inputs(self, inputs: Inputs) -> Inputs:
         """Return the inputs of locations in the fitted section, as its predictor takes them."""
         return inputs

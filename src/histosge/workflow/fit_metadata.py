@@ -66,6 +66,7 @@ class FittedSection:
 
     def as_auxiliary(self) -> AuxiliarySection:
         """Return its description as one of the sections that another one is predicted from."""
+        # all fitted genes are predicted there, so none is missing and none is left over
         return AuxiliarySection(self.name, self.fingerprint, self.spots, len(self.gene_ids), 0, 0)
 
     @property
@@ -130,5 +131,6 @@ def fit_key(
     recipe: Recipe, section: str, encoder: Encoder | None, auxiliary: tuple[AuxiliarySection, ...]
 ) -> str:
     """Return the hash of all that decides a fit; ``section`` is the fingerprint of the first section."""
+    # device and precision are left out: they do not decide what is fitted
     parts: list[Any] = [recipe, section, None if encoder is None else encoder.fingerprint]
     return fingerprint(*parts, *([[other.fingerprint for other in auxiliary]] if auxiliary else []))

@@ -67,6 +67,7 @@ class Job:
         """Find tissue and locations; a section without counts is sampled at the pitch of a fitted one."""
         with self.stage("locate"):
             target = default_target(section) if target is None else target
+            # found before sampling: the tissue in an image alone does not depend on where it is sampled
             mask = tissue_of(section)
             if pitch_um is not None:
                 section = sampled_at(section, pitch_um, mask=mask)
@@ -79,6 +80,7 @@ class Job:
     def fit(self, plan: FitPlan, spots: Inputs | None) -> Fit:
         """Load the saved fit, or fit the spots."""
         with self.stage("fit") as compute:
+            # the spots are missing where the stage before saw a saved fit, which may have been deleted since
             saved = plan.saved(self.fits) if spots is None else None
             if saved is not None:
                 return saved

@@ -75,6 +75,7 @@ def _predicted_from_others(
     sections: Sequence[Section], columns: Sequence[Array], left_out: int, *, fit: Fit, compute: Compute
 ) -> Prediction:
     """Predict the spots of one section from its image, with a fit to the others."""
+    # the panel stays: one gene list for all sections makes their correlations comparable
     rest = [row for row in range(len(sections)) if row != left_out]
     pool = SectionGroup.of(sections[rest[0]], [sections[row] for row in rest[1:]])
     panel = GenePanel(fit.panel.names, columns[rest[0]], fit.recipe.genes_text)

@@ -73,6 +73,7 @@ def write_prediction(prediction: SectionPrediction, out: Path) -> tuple[Predicti
     if prediction.factored is not None:
         written.append(out / factors.NAME)
         factors.write(written[-1], task.section, prediction.factored)
+    # all genes at all locations need not fit into memory: only what figures show is kept
     mean = np.empty((len(task.locations), len(genes)), dtype=np.float32)
     blocks = _copying(prediction.blocks, positions(genes, prediction.genes), mean)
     h5ad.stream(

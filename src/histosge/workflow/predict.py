@@ -75,6 +75,11 @@ class Fitted(Protocol):
         """What its predictions rest on, as text."""
         ...
 
+    @property
+    def accuracy(self) -> SectionAccuracy | None:
+        """Accuracy in sections left out of the fit, where that is known."""
+        ...
+
     def inputs(self, inputs: Inputs) -> Inputs:
         """Return the inputs of locations as the predictor takes them."""
         ...

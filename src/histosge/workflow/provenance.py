@@ -12,7 +12,6 @@ from histosge.section.target import Target
 
 from .compute import Compute
 from .predict import Fitted
-from .transfer import Transfer
 
 __all__ = ["provenance_of"]
 
@@ -34,7 +33,7 @@ def provenance_of(
         Device and precision.
     """
     encoder, model = fitted.encoder, fitted.model
-    accuracy = fitted.accuracy if isinstance(fitted, Transfer) else None
+    accuracy = fitted.accuracy
     return {
         "section": _section(section),
         "basis": fitted.basis,

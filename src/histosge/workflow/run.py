@@ -97,6 +97,7 @@ def _run_image_only(
             f"Nothing was measured in '{section.name}', so there is nothing to fit. Give sections of similar tissue as "
             "`auxiliary`, or predict with a saved fit."
         )
+    # before hours of fitting, not after
     refuse_without_image(recipe.build(), section)
     if len(auxiliary) > 1:
         job.stages.add("leave_one_section_out", before="predict")

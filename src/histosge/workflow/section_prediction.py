@@ -22,7 +22,6 @@ from histosge.section.section import Section
 from histosge.section.target import Target
 
 from .predict import Fitted
-from .transfer import Transfer
 
 __all__ = ["SectionPrediction", "Task", "predict_section"]
 
@@ -138,8 +137,9 @@ def _structured_genes(
     fitted: Fitted, task: Task, inputs: Inputs, *, factored: FactoredPrediction | None
 ) -> tuple[str, ...]:
     """Return the genes with the most spatial structure, of the counts, or of the prediction where there are none."""
-    if not isinstance(fitted, Transfer):
+    if task.section.has_counts:
         return markers.choose_markers(task.section, fitted.panel.names)
+    # locations are many where they are dense, and neighbours alike: a sample shows the pattern
     rows = np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _SAMPLE)).astype(int))
     if factored is None:
         sample: Prediction = predict_inputs(fitted.predictor, inputs.take(rows))

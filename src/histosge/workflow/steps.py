@@ -41,6 +41,7 @@ def predict_to_folder(
     folder, whichever section that was fitted to.
     """
     stages = Stages(PREDICT_STAGES[1:], compute.progress) if stages is None else stages
+    # features of the fit's own folder are reused
     job = Job(out, compute.with_store(folder / "features"), stages, outputs)
     if not section.has_counts:
         return _predict_image_only(section, folder / "fit", target, job=job)
