@@ -17,17 +17,7 @@ from divided_section import arguments_of, divide, mean_pcc
 from scipy.ndimage import uniform_filter
 from scipy.spatial.distance import cdist
 
-<<<<<<< HEAD
-import histosge
-from histosge.models import build_model, predict
-from histosge.section import splits
-from histosge.section.genes import select
-from histosge.section.locations import at_spots
-from histosge.section.multi_section import samples_of
-from histosge.workflow.encode import encode, encoder_for
-=======
 import histosge as hs
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 FACTORS, COMPONENTS, WIDTHS_PITCHES = 30, 30, (0.5, 1.0, 2.0)
 NOISE_TO_SIGNAL = np.geomspace(1e-2, 1e4, 49)
@@ -91,26 +81,6 @@ def prototype(expression: np.ndarray, covariance: np.ndarray, rows: np.ndarray) 
     return np.asarray(np.maximum(mean + scores @ loadings * sd, 0.0))
 
 
-<<<<<<< HEAD
-def scores(found: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Return mean correlation over genes, undefined ones 0, and mean squared error."""
-    return float(np.nan_to_num(correlations(found, truth)).mean()), float(((found - truth) ** 2).mean())
-
-
-def compare(section: histosge.Section, seed: int, compute: histosge.Compute) -> list[float]:
-    """Return correlation and error of the prototype, and of cokriging as it comes, on one split."""
-    model = build_model("cokriging")
-    split = splits.random(len(section), seed=seed)
-    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
-    inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute)
-    samples = samples_of(section, select(section, rows=split.training), inputs)
-    truth = np.asarray(samples.expression, dtype=np.float64)
-    few = prototype(truth, kernel(section, statistics(section), split.training), split.training)
-    whole = predict(model.fit(samples.take(split.training), seed=seed), samples.inputs).mean.astype(
-        np.float64
-    )
-    return [value for found in (few, whole) for value in scores(found[split.test], truth[split.test])]
-=======
 def compare(section: hs.Section, seed: int, compute: hs.Compute) -> list[float]:
     """Return correlation and error of the prototype, and of the default cokriging, on one split."""
     divided = divide(section, seed=seed, compute=compute)
@@ -124,7 +94,6 @@ def compare(section: hs.Section, seed: int, compute: hs.Compute) -> list[float]:
         for prediction in (simple, full)
         for value in (mean_pcc(truth, prediction), float(((prediction - truth) ** 2).mean()))
     ]
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 
 def main() -> None:

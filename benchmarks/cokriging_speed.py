@@ -18,15 +18,7 @@ import histosge as hs
 from histosge._runtime.provenance import peak_memory_bytes
 from histosge.models.base import FactoredPredictor
 from histosge.prediction.unfitted_genes import extend
-<<<<<<< HEAD
-from histosge.section.genes import select
-from histosge.section.inputs import Inputs
-from histosge.section.locations import at_spots, upsampled
-from histosge.section.multi_section import samples_of
-from histosge.workflow.compute import Compute
-=======
 from histosge.section.inputs import Inputs, Samples
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 from histosge.workflow.encode import encode, encoder_for
 
 _EPOCHS, _PUBLISHED_EPOCHS = 4, 1000
@@ -39,48 +31,8 @@ def timed(function: Callable[[], T]) -> tuple[T, float]:
     return result, time.perf_counter() - start
 
 
-<<<<<<< HEAD
-def main(path: Path) -> None:
-    section = histosge.read(path)
-    model = build_model("cokriging")
-    encoder = encoder_for(section, Recipe(), needs=model.needs, compute=Compute())
-    spots, places = (
-        _ready(encode(section, where, needs=model.needs, encoder=encoder)) for where in _where(section)
-    )
-    samples = samples_of(section, select(section), spots)
-    predictor, fit = clock(model.fit, samples)
-    assert isinstance(predictor, FactoredPredictor)
-    factored, predicted = clock(predictor.factored, places)
-    mean, whole = clock(lambda: [block[1] for block in factored.blocks()])
-    print(
-        f"{len(samples)} spots, {len(samples.genes)} genes: fit {fit:.1f} s, fields at {len(places)} places"
-    )
-    print(f"{predicted:.1f} s, multiplied out {whole:.1f} s; together {fit + predicted + whole:.1f} s")
-    print(f"peak memory {peak_memory_bytes() / 1e9:.2f} GB")
-    score, sd = predictor.left_out_scores()
-    basis, further = clock(extend, factored.basis, score, section.counts, section.genes, score_sd=sd)
-    print(
-        f"loadings of all {len(basis)} genes: {further:.1f} s more; together {fit + predicted + further:.1f} s"
-    )
-    del mean
-    published = build_model("histosge", "published", epochs=_EPOCHS, crop_px=None, channel_order="rgb")
-    # the first fit of all also loads the libraries
-    replace(published, epochs=1).fit(samples)  # type: ignore[type-var]
-    _, slow = clock(published.fit, samples)
-    _, slower = clock(replace(published, epochs=2 * _EPOCHS).fit, samples)  # type: ignore[type-var]
-    epoch = (slower - slow) / _EPOCHS
-    ratio = epoch * _PUBLISHED_EPOCHS / (fit + predicted + whole)
-    print(
-        f"published HisToSGE on the same features: {epoch:.2f} s an epoch; {_PUBLISHED_EPOCHS} of them take"
-    )
-    print(f"{ratio:.0f} times as long")
-
-
-def _ready(inputs: Inputs) -> Inputs:
-=======
 def in_memory(inputs: Inputs) -> Inputs:
     """Return the inputs with their features read."""
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
     return replace(inputs, features=np.asarray(inputs.features[:]))  # type: ignore[index]
 
 

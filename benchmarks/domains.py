@@ -27,32 +27,6 @@ from histosge.domains import DomainInput, build_method, neighbour_distance_um
 from histosge.domains.annotation import read_annotation
 from histosge.errors import DataError
 from histosge.metrics.labels import adjusted_rand, mutual_information
-<<<<<<< HEAD
-from histosge.models import MODELS, build_model, predict
-from histosge.section import splits
-from histosge.section.genes import select
-from histosge.section.locations import at_spots
-from histosge.section.multi_section import samples_of
-from histosge.workflow.encode import encode, encoder_for
-
-
-def recovered(section: histosge.Section, word: str, seed: int, epochs: int | None, store: Path) -> np.ndarray:
-    """Return what a model fitted to half of the spots says of all of them."""
-    name, _, preset = word.partition(":")
-    options = {} if epochs is None or not hasattr(MODELS[name], "epochs") else {"epochs": epochs}
-    model = build_model(name, preset or None, **options)
-    split = splits.random(len(section), seed=seed)
-    panel = select(section, rows=split.training)
-    compute = histosge.Compute(store=store)
-    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
-    samples = samples_of(
-        section,
-        panel,
-        encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),
-    )
-    predictor = model.fit(samples.take(split.training), seed=seed)
-    return np.asarray(predict(predictor, samples.inputs).mean, dtype=np.float64)
-=======
 from histosge.models import MODELS, predict
 
 Row = dict[str, Any]
@@ -68,7 +42,6 @@ def recovered(section: hs.Section, source: str, seed: int, arguments: argparse.N
         predictor = recipe.build().fit(divided.training, seed=seed)
         np.save(path, np.asarray(predict(predictor, divided.inputs).mean, dtype=np.float64))
     return np.load(path)
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 
 def row(path: Path, source: str, name: str, seed: int, arguments: argparse.Namespace) -> Row:

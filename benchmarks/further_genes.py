@@ -20,35 +20,15 @@ from histosge.metrics.intervals import coverage
 from histosge.models.base import FactoredPredictor
 from histosge.prediction.unfitted_genes import extend
 from histosge.section.expression import log_cp10k
-<<<<<<< HEAD
-from histosge.section.genes import select
-from histosge.section.locations import at_spots
-from histosge.section.multi_section import samples_of
-from histosge.workflow.encode import encode, encoder_for
-=======
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 # fractions of training spots with a count
 BANDS = ((0.0, 0.02), (0.02, 0.1), (0.1, 0.3), (0.3, 1.0))
 
 
-<<<<<<< HEAD
-def covered(section: histosge.Section, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each gene outside the panel the share of fitted spots that showed it, and its coverage."""
-    model = build_model("cokriging")
-    split = splits.random(len(section), seed=seed)
-    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=histosge.Compute())
-    inputs = encode(
-        section, at_spots(section), needs=model.needs, encoder=encoder, compute=histosge.Compute()
-    )
-    samples = samples_of(section, select(section, rows=split.training), inputs)
-    predictor = model.fit(samples.take(split.training), seed=seed)
-=======
 def covered(section: hs.Section, seed: int, compute: hs.Compute) -> tuple[np.ndarray, np.ndarray]:
     """Return, for each gene outside the panel, the fraction of training spots that detect it, and its coverage."""
     divided = divide(section, seed=seed, compute=compute)
     predictor = hs.Recipe().build().fit(divided.training, seed=seed)
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
     assert isinstance(predictor, FactoredPredictor)
     factored = predictor.factored(divided.test)
     counts = section.counts[divided.study.training]

@@ -16,14 +16,8 @@ from divided_section import arguments_of, encoded
 import histosge as hs
 from histosge.models import build_model
 from histosge.section.inputs import Samples
-<<<<<<< HEAD
-from histosge.section.locations import at_spots
-from histosge.section.multi_section import samples_of
-from histosge.workflow.encode import encode, encoder_for
-=======
 
 PRESETS = ("published", "paper", "corrected")
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 
 def seconds(samples: Samples, preset: str, epochs: int) -> float:
@@ -43,27 +37,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--width", type=int, default=1024)
     arguments = parser.parse_args()
-<<<<<<< HEAD
-    section = histosge.read(arguments.section)
-    model = build_model("histosge", "paper")
-    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=histosge.Compute())
-    inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder)
-    samples = samples_of(section, select(section), inputs)
-    wide = np.random.default_rng(0).normal(size=(len(section), arguments.width)).astype(np.float32)
-    print(f"{len(samples)} spots, {len(samples.genes)} genes")
-    for label, some in (
-        (f"texture ({inputs.features.shape[1] if inputs.features is not None else 0} columns)", samples),
-        (f"{arguments.width} columns", replace(samples, inputs=replace(inputs, features=wide))),
-    ):
-        taken = {
-            preset: seconds(some, preset, arguments.epochs) for preset in ("published", "paper", "corrected")
-        }
-        times = ", ".join(f"{preset} {value:.2f} s" for preset, value in taken.items())
-        print(
-            f"{label}: {times}; corrected / published {taken['corrected'] / taken['published']:.2f}",
-            flush=True,
-        )
-=======
     for path in arguments.sections:
         samples = encoded(hs.read(path), hs.Recipe("histosge", "paper"))
         print(f"{len(samples)} spots, {len(samples.genes)} genes")
@@ -75,7 +48,6 @@ def main() -> None:
             times = ", ".join(f"{preset} {value:.2f} s" for preset, value in duration.items())
             ratio = duration["corrected"] / duration["published"]
             print(f"{label}: {times}; corrected / published {ratio:.2f}", flush=True)
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 
 if __name__ == "__main__":

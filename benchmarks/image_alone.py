@@ -16,15 +16,6 @@ from pathlib import Path
 import numpy as np
 from divided_section import arguments_of
 
-<<<<<<< HEAD
-import histosge
-from histosge.figures import maps, markers
-from histosge.metrics.intervals import coverage
-from histosge.metrics.pearson import pearson
-from histosge.section.expression import log_cp10k
-from histosge.section.locations import at_spots
-from histosge.section.multi_section import SectionGroup
-=======
 import histosge as hs
 from histosge._runtime.names import positions
 from histosge.figures import maps
@@ -32,7 +23,6 @@ from histosge.figures.markers import choose_predicted_markers
 from histosge.metrics.intervals import coverage
 from histosge.metrics.pearson import pearson
 from histosge.section.expression import log_cp10k
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 from histosge.section.target import tissue_of
 from histosge.workflow.fit import Fit
 from histosge.workflow.leave_one_section_out import section_accuracy
@@ -47,17 +37,6 @@ def fit_and_cross_validate(sections: list[hs.Section]) -> tuple[Fit, SectionAccu
     return fit, accuracy
 
 
-<<<<<<< HEAD
-def row(section: histosge.Section, others: list[histosge.Section]) -> tuple[float, ...]:
-    """Return said, found, alike, and both coverages."""
-    fitted, told = learnt(others)
-    prediction = histosge.predict_from_image(fitted, section, at_spots(section))
-    pool = SectionGroup.of(others[0], [*others[1:], section])
-    place = {int(column): index for index, column in enumerate(pool.columns[0])}
-    common = np.array([index for index, column in enumerate(fitted.panel.columns) if int(column) in place])
-    columns = np.array([pool.columns[-1][place[int(column)]] for column in fitted.panel.columns[common]])
-    truth = log_cp10k(section.counts, columns=columns).toarray()
-=======
 def row(section: hs.Section, others: list[hs.Section]) -> tuple[float, ...]:
     """Return expected r, r, r of both, and the coverage before and after calibration."""
     fit, accuracy = fit_and_cross_validate(others)
@@ -66,7 +45,6 @@ def row(section: hs.Section, others: list[hs.Section]) -> tuple[float, ...]:
     columns = positions(prediction.genes, section.genes)
     common = np.flatnonzero(columns >= 0)
     truth = log_cp10k(section.counts, columns=columns[common]).toarray()
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
     mean, sd = prediction.mean[:, common], prediction.sd[:, common]
     r = np.nan_to_num(pearson(truth, mean.astype(np.float64)))
     expected, factor = (np.array(part)[common] for part in (accuracy.r, accuracy.calibration_factor))
@@ -74,22 +52,12 @@ def row(section: hs.Section, others: list[hs.Section]) -> tuple[float, ...]:
     return float(expected.mean()), float(r.mean()), float(np.corrcoef(expected, r)[0, 1]), *covered
 
 
-<<<<<<< HEAD
-def draw(section: histosge.Section, others: list[histosge.Section], path: Path) -> None:
-    """Draw two genes: the tissue, what was measured and was not given, what was predicted."""
-    fitted, told = learnt(others)
-    prediction = histosge.predict_from_image(
-        fitted, section, histosge.grid(section, 50.0, mask=tissue_of(section))
-    )
-    genes = markers.choose_predicted_markers(prediction, 2, r_loo=np.array(told.skill))
-=======
 def draw(section: hs.Section, others: list[hs.Section], path: Path) -> None:
     """Draw two genes: the tissue, the measurement that was not used, and the prediction."""
     fit, accuracy = fit_and_cross_validate(others)
     locations = hs.grid(section, 50.0, mask=tissue_of(section))
     prediction = hs.predict_from_image(fit, section, locations)
     genes = choose_predicted_markers(prediction, 2, r_loo=np.array(accuracy.r))
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
     maps.save(maps.marker_maps(section, [("from the image alone", prediction)], genes), path)
 
 

@@ -29,15 +29,8 @@ from histosge.figures.maps import save
 from histosge.figures.recovery import Recovery, recovery_maps
 from histosge.metrics.pearson import pearson
 from histosge.models import predict
-<<<<<<< HEAD
-from histosge.section import splits
-from histosge.section.genes import GenePanel, refuse_unknown, select
-from histosge.section.locations import at_spots
-from histosge.section.multi_section import samples_of
-=======
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import GenePanel, refuse_unknown
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 from histosge.workflow.domain_input import map_locations
 
 # the DLPFC sections at hand have Ensembl identifiers
@@ -50,34 +43,8 @@ SYMBOLS = {
 }
 
 
-<<<<<<< HEAD
-def recovery(section: hs.Section, genes: list[str], plan: dict[str, Any]) -> Recovery:
-    """Fit each model to half of the spots, predict all."""
-    split = splits.random(len(section), seed=plan["seed"])
-    own = select(section, rows=split.training)
-    where = {str(name): column for column, name in enumerate(section.genes)}
-    columns = np.union1d(own.columns, [where[gene] for gene in genes])
-    panel = GenePanel(section.genes[columns], columns, own.spec)
-    shown = [int(np.flatnonzero(panel.names == gene)[0]) for gene in genes]
-    found, pcc = {}, {}
-    for chosen in map(entry, plan["models"]):
-        model = chosen.build()
-        encoder = encoder_for(section, hs.Recipe(), needs=model.needs, compute=hs.Compute())
-        samples = samples_of(
-            section, panel, encode(section, at_spots(section), needs=model.needs, encoder=encoder)
-        )
-        predictor = model.fit(samples.take(split.training), seed=plan["seed"])
-        values = predict(predictor, samples.inputs).mean[:, shown].astype(np.float64)
-        found[label(chosen)] = values
-        pcc[label(chosen)] = pearson(samples.expression[split.test][:, shown], values[split.test])
-    truth = samples.expression[:, shown]
-    return Recovery(
-        section.spots.xy, np.isin(np.arange(len(section)), split.training), genes, truth, found, pcc
-    )
-=======
 def label(recipe: hs.Recipe) -> str:
     return recipe.model + (f" ({recipe.variant})" if recipe.variant else "")
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 
 def measured_genes(section: hs.Section, symbols: list[str]) -> list[str]:

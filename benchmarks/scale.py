@@ -20,14 +20,6 @@ from histosge._runtime.provenance import peak_memory_bytes
 from histosge.geometry.points import Points
 from histosge.models import build_model, predict
 from histosge.section.inputs import Inputs, Samples
-<<<<<<< HEAD
-from histosge.section.locations import Locations, at_spots
-from histosge.section.multi_section import samples_of
-from histosge.workflow.compute import Compute
-from histosge.workflow.encode import encode, encoder_for
-from histosge.workflow.recipe import Recipe
-=======
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 _BIN_UM = 16.0
 # more spots than any section has: the exact fit
@@ -76,19 +68,6 @@ def time_bins(bins: int, genes: int) -> None:
     print(f"leave-one-out correlation {predictor.summary()['r_loo']:.3f}")
 
 
-<<<<<<< HEAD
-def small(path: Path) -> None:
-    section = histosge.read(path)
-    model = build_model("cokriging")
-    encoder = encoder_for(section, Recipe(), needs=model.needs, compute=Compute())
-    inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder)
-    inputs = replace(inputs, features=np.asarray(inputs.features[:]))
-    split = splits.parse("random:0.5", section, 0)
-    samples = samples_of(section, select(section, "hvg:1000", rows=split.training), inputs)
-    truth = samples.expression[split.test]
-    for inducing_points in (10**6, 1000, 500, 250):
-        exact = 10**6 if inducing_points == 10**6 else 1
-=======
 def compare_inducing_points(path: Path) -> None:
     """Print accuracy and time of fits with fewer and fewer inducing points, at test spots of a section."""
     divided = divide(hs.read(path), seed=0)
@@ -97,7 +76,6 @@ def compare_inducing_points(path: Path) -> None:
     samples = replace(divided.training, inputs=inputs.take(training))
     for number in (_ALL, 1000, 500, 250):
         model = build_model("cokriging", exact=_ALL if number == _ALL else 1, inducing_points=number)
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
         start = time.perf_counter()
         predictor = model.fit(samples)
         seconds = time.perf_counter() - start

@@ -25,11 +25,6 @@ from histosge.datasets import Synthetic, synthetic
 from histosge.models import predict
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import select
-<<<<<<< HEAD
-from histosge.section.locations import Locations, at_spots, grid
-from histosge.section.multi_section import samples_of
-=======
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 from histosge.workflow.encode import encode, encoder_for
 
 # lattice and diameter of the spots, by pitch and diameter
@@ -66,18 +61,6 @@ def predictions(
     yield "cubic", np.maximum(cubic, 0.0), truth
     for image in (False, True):
         for support in (False, True):
-<<<<<<< HEAD
-            model = build_model("cokriging", image=image, support=support, **dict(arguments.set))
-            encoder = encoder_for(section, recipe, needs=model.needs, compute=compute)
-            samples = samples_of(
-                section,
-                panel,
-                encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),
-            )
-            inputs = encode(section, places, needs=model.needs, encoder=encoder, compute=compute)
-            found = predict(model.fit(samples, seed=0), inputs).mean
-            yield f"{'image' if image else 'positions'}, {'disk' if support else 'point'}", found, truth
-=======
             recipe = hs.Recipe(options={"image": image, "support": support, **options}, genes="all")
             needs = recipe.build().needs
             encoder = encoder_for(section, recipe, needs=needs)
@@ -85,7 +68,6 @@ def predictions(
             prediction = predict(recipe.build().fit(encoded(section, recipe), seed=0), inputs).mean
             label = f"{'image' if image else 'positions'}, {'disk' if support else 'point'}"
             yield label, prediction, truth
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 
 def _number(text: str) -> float | None:

@@ -14,17 +14,7 @@ from typing import Any
 import numpy as np
 from divided_section import arguments_of, divide, mean_pcc
 
-<<<<<<< HEAD
-import histosge
-from histosge.models import build_model, predict
-from histosge.section import splits
-from histosge.section.genes import select
-from histosge.section.locations import at_spots
-from histosge.section.multi_section import samples_of
-from histosge.workflow.encode import encode, encoder_for
-=======
 import histosge as hs
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "60 factors": {"factors": 60},
@@ -39,29 +29,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 OTHERS, WEIGHTS = ("histosge", "boosting", "ridge"), (0.2, 0.4)
 
 
-<<<<<<< HEAD
-def changes(section: histosge.Section, seed: int, compute: histosge.Compute) -> dict[str, float]:
-    """Return the change that each makes on one split, as a share."""
-    model = build_model("cokriging")
-    split = splits.random(len(section), seed=seed)
-    encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=compute)
-    inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute)
-    samples = samples_of(section, select(section, rows=split.training), inputs)
-    fitted, test = samples.take(split.training), samples.inputs.take(split.test)
-    truth = samples.expression[split.test]
-
-    def answer(name: str, **options: Any) -> np.ndarray:
-        predictor = build_model(name, **options).fit(fitted, seed=seed)
-        return predict(predictor, test).mean.astype(np.float64)
-
-    def score(found: np.ndarray) -> float:
-        return float(np.nan_to_num(correlations(found, truth)).mean())
-
-    own = answer("cokriging")
-    found = {word: score(answer("cokriging", **options)) for word, options in OPTIONS.items()}
-    for name in OTHERS:
-        other = answer(name)
-=======
 def changes(section: hs.Section, seed: int, compute: hs.Compute) -> dict[str, float]:
     """Return the relative change of the mean correlation that each makes on one split."""
     divided = divide(section, seed=seed, compute=compute)
@@ -72,7 +39,6 @@ def changes(section: hs.Section, seed: int, compute: hs.Compute) -> dict[str, fl
     }
     for model in OTHERS:
         other = divided.predict(hs.Recipe(model))
->>>>>>> f5027b9 (Benchmarks in the field's words; they share one loader of divided sections; options by their new names; removed_spots is evaluate)
         for weight in WEIGHTS:
             average = (1 - weight) * default + weight * other
             scores[f"{weight:g} of {model}"] = mean_pcc(divided.truth, average)
