@@ -37,11 +37,11 @@ SIZE = {"width": 1280, "height": 860}
 
 
 def factored(section: hs.Section, fold: int = 4) -> FactoredPrediction:
-    """A prediction with patterns of the truth's size: four smooth fields, loadings from the counts."""
-    places = hs.upsampled(section, fold)
+    """A prediction with patterns of the truth's size: four smooth factor scores, loadings from the counts."""
+    locations = hs.upsampled(section, fold)
     values = log_cp10k(section.counts).toarray()
     waves = np.linspace(600, 2400, 4)
-    fields = np.column_stack([np.sin(places.xy @ (np.array([1, 0.5]) * 6.28 / wave)) for wave in waves])
+    scores = np.column_stack([np.sin(locations.xy @ (np.array([1, 0.5]) * 6.28 / wave)) for wave in waves])
     rng = np.random.default_rng(3)
     g = len(section.genes)
     basis = Basis(
@@ -52,7 +52,7 @@ def factored(section: hs.Section, fold: int = 4) -> FactoredPrediction:
         np.full(g, 1.15),
         np.where(np.arange(g) == 5, np.nan, rng.uniform(-0.1, 0.9, g)),
     )
-    return FactoredPrediction(places, basis, fields, rng.gamma(4, 0.05, (len(places), 4)))
+    return FactoredPrediction(locations, basis, scores, rng.gamma(4, 0.05, (len(locations), 4)))
 
 
 PREDICTION = factored(SECTION)
@@ -69,7 +69,7 @@ def record(section: hs.Section) -> dict[str, Any]:
             "mpp": section.mpp,
             "fingerprint": section.fingerprint,
         },
-        "model": {"name": "cokriging"},
+        "model": {"name": "cokriging", "uses_image": True, "uses_position": True},
         "genes": [str(name) for name in section.genes],
         "fit": {"calibration": {"levels": [0.5, 0.9], "raw": [0.6, 0.94], "coverage": [0.48, 0.91]}},
         "messages": [{"level": "warning", "text": "At 16.1 µm per pixel a 55 µm spot is 3.4 pixels across."}],
@@ -91,18 +91,18 @@ def with_domains(path: Path) -> Path:
         f"{name}\t{'in' if label else 'out'}\n"
         for name, label in zip(PREDICTION.locations.points.ids, labels, strict=True)
     )
-    (path / "domains.tsv").write_text("place\tkmeans\n" + rows)
+    (path / "domains.tsv").write_text("location\tkmeans\n" + rows)
     write(path, section=SECTION)
     return path
 
 
 @dataclass
 class Opened:
-    """A page, and all that it said and asked for."""
+    """A page, its console messages and its requests."""
 
     page: Any
-    said: list[str]
-    asked: list[str]
+    messages: list[str]
+    requests: list[str]
 
     def box(self, selector: str) -> dict[str, float]:
         found = self.page.locator(selector).bounding_box()
@@ -124,14 +124,14 @@ class Opened:
         )
 
     def at(self, xy_um: np.ndarray) -> tuple[float, float]:
-        """Return the pixel of the page at a place."""
+        """Return the pixel of the page at a location."""
         box = self.page.locator("#stage").bounding_box()
         origin = np.array(self.page.evaluate("histosge.about.frame.origin"))
         x, y = self.page.evaluate("([x, y]) => histosge.stage.toPixels(x, y)", (xy_um - origin).tolist())
         return box["x"] + x, box["y"] + y
 
     def point(self, xy_um: np.ndarray) -> dict[str, str]:
-        """Point at a place; return what the page says of it."""
+        """Point at a location; return what the page says of it."""
         self.page.mouse.move(*self.at(xy_um))
         words = self.page.locator("#tip").inner_text().split("\n")
         return dict(zip(words[::2], words[1::2], strict=True))
@@ -147,17 +147,17 @@ class Opened:
 def opened(browser: Any, path: Path, **options: Any) -> Opened:
     context = browser.new_context(**{"viewport": SIZE, "accept_downloads": True, **options})
     found = Opened(context.new_page(), [], [])
-    found.page.on("console", lambda message: found.said.append(f"{message.type}: {message.text}"))
-    found.page.on("pageerror", lambda error: found.said.append(str(error)))
-    found.page.on("request", lambda request: found.asked.append(request.url))
+    found.page.on("console", lambda message: found.messages.append(f"{message.type}: {message.text}"))
+    found.page.on("pageerror", lambda error: found.messages.append(str(error)))
+    found.page.on("request", lambda request: found.requests.append(request.url))
     found.page.goto(path.as_uri())
     found.page.wait_for_selector("body[data-ready]")
     found.page.wait_for_timeout(300)
     return found
 
 
-def shown_places() -> np.ndarray:
-    """Rows of places that have a measured spot all around, away from the page's cards."""
+def shown_locations() -> np.ndarray:
+    """Rows of locations that have a measured spot all around, away from the page's cards."""
     xy = PREDICTION.locations.xy
     low, high = np.quantile(xy, 0.3, axis=0), np.quantile(xy, 0.7, axis=0)
     return np.flatnonzero(((xy > low) & (xy < high)).all(axis=1))

@@ -72,9 +72,7 @@ deviations = [{{ model = "histosge:published", towards = "corrected", {shared} }
     for name, row in rows.items():
         assert row["test_gain"] == pytest.approx(row["test"] - rows["nothing"]["test"]), name
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())["rows"]
-    (corrected,) = [
-        row for row in scores if row["preset"].startswith("corrected") and row["set"] == "test"
-    ]
+    (corrected,) = [row for row in scores if row["preset"].startswith("corrected") and row["set"] == "test"]
     assert rows["everything"]["test"] == corrected["pcc"]
     assert "published → corrected" in (tmp_path / "out" / "deviations.md").read_text()
 

@@ -121,9 +121,7 @@ def test_few_and_isolated_locations_have_domains(method: str) -> None:
         (["old.h5ad", "--clusters", "3"], 3, "this version"),
     ],
 )
-def test_bad_input_is_refused_in_a_sentence(
-    folder: Path, words: list[str], code: int, sentence: str
-) -> None:
+def test_bad_input_is_refused_in_a_sentence(folder: Path, words: list[str], code: int, sentence: str) -> None:
     """The command exits with a code and a sentence, without a traceback, and writes nothing."""
     whole = (folder / "prediction.h5ad").read_bytes()
     (folder / "cut.h5ad").write_bytes(whole[: len(whole) // 2])

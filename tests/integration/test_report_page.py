@@ -1,4 +1,5 @@
-"""What the report shows, in a real browser, opened from disk: what one sees and points at is what the files hold."""
+"""What the report shows, in a real browser, opened from disk: what one sees and points at is what the files "
+"hold."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from opened_report import PREDICTION, SECTION, Opened, opened, record, run_folder, shown_places
+from opened_report import PREDICTION, SECTION, Opened, opened, record, run_folder, shown_locations
 
 import histosge as hs
 from histosge.io.writers import factors, h5ad
@@ -26,9 +27,9 @@ def test_it_opens_from_disk_in_silence(report: Opened) -> None:
     report.page.keyboard.press("u")
     report.page.keyboard.press("c")
     report.page.wait_for_timeout(200)
-    assert report.said == []
-    assert [url for url in report.asked if not url.startswith(("file:", "data:", "blob:"))] == []
-    assert sum(url.startswith("file:") for url in report.asked) == 1
+    assert report.messages == []
+    assert [url for url in report.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert sum(url.startswith("file:") for url in report.requests) == 1
     paint = report.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     assert paint < 2000
 
@@ -55,7 +56,7 @@ def test_colours_follow_the_values(report: Opened) -> None:
     low, high = legend_ends(report)
     pixels = report.painted()
     box = report.page.locator("#stage").bounding_box()
-    for row in shown_places()[::9]:
+    for row in shown_locations()[::9]:
         x, y = report.at(PREDICTION.locations.xy[row])
         found = pixels[int(y - box["y"]), int(x - box["x"]), :3].astype(float)
         share = np.clip((values[row] - low) / (high - low), 0, 1)
@@ -91,14 +92,14 @@ def test_the_first_screen_says_what_was_measured_and_what_was_generated(report: 
     """Three lines and a way to the rest are in view when the page opens; they count what the run has."""
     terms = report.page.locator("#headline dt").all_inner_texts()
     measured, generated, checked = report.page.locator("#headline dd").all_inner_texts()
-    assert terms == ["Measured", "Generated", "Checked"]
+    assert terms == ["Measured", "Predicted", "Accuracy"]
     assert measured == f"{len(SECTION)} spots of 55\u00a0µm, 100\u00a0µm apart"
-    assert generated == f"{len(PREDICTION)} places × {len(SECTION.genes)} genes, by a model (cokriging)"
-    skill = PREDICTION.basis.r_loo
-    known = np.isfinite(skill).sum()
-    assert checked == f"at spots left out: correlation ≥\u00a00.5 for {(skill >= 0.5).sum()} of {known} genes"
+    assert generated == f"{len(PREDICTION)} locations × {len(SECTION.genes)} genes (model: cokriging)"
+    r_loo = PREDICTION.basis.r_loo
+    known = np.isfinite(r_loo).sum()
+    assert checked == f"at spots left out: r ≥\u00a00.5 for {(r_loo >= 0.5).sum()} of {known} genes"
     button = report.page.locator("#about-more")
-    assert button.inner_text().startswith("How far to trust it · 1 warning")
+    assert button.inner_text().startswith("Accuracy and limits · 1 warning")
     box = report.box("#about-more")
     assert box["y"] + box["height"] < 860
     button.click()
@@ -109,7 +110,7 @@ def test_the_first_screen_says_what_was_measured_and_what_was_generated(report: 
 def test_no_word_of_a_chart_is_cut_off(report: Opened) -> None:
     """All text of both drawings lies inside them, and none on another."""
     report.page.keyboard.press("i")
-    for chart in ("#skill-chart", "#calibration-chart"):
+    for chart in ("#accuracy-chart", "#calibration-chart"):
         frame = report.box(f"{chart} svg")
         boxes = [text.bounding_box() for text in report.page.locator(f"{chart} text").all()]
         assert len(boxes) > 5
@@ -156,30 +157,30 @@ def test_values_under_the_pointer_are_those_of_the_file(report: Opened, report_f
     noisy = held.gene_sd("IMMUNE2", observation=True)
     assert sd is not None
     assert noisy is not None
-    rows = shown_places()
+    rows = shown_locations()
     chosen = np.concatenate(
         [rows[held.locations.observed[rows]][:4], rows[~held.locations.observed[rows]][:6]]
     )
     for row in chosen:
-        told = report.point(held.locations.xy[row])
+        values = report.point(held.locations.xy[row])
         exact = report.page.locator("#tip")
-        assert float(exact.get_attribute("data-place")) == row
+        assert float(exact.get_attribute("data-location")) == row
         assert abs(float(exact.get_attribute("data-predicted")) - mean[row]) <= mean_error
         assert abs(float(exact.get_attribute("data-sd")) - sd[row]) <= sd_error
-        value, sd = (float(word) for word in told["predicted"].split(" ± "))
+        value, sd = (float(word) for word in values["predicted"].split(" ± "))
         # what is written has three digits
         assert abs(value - mean[row]) <= mean_error + 0.0005
         assert abs(sd - sd[row]) <= sd_error + 0.0005
-        assert abs(float(told["one measurement"].strip("± ")) - noisy[row]) <= sd_error + 0.0006
-        x, y = (float(word.replace("\u202f", "")) for word in told["x, y"].removesuffix(" µm").split(", "))
+        assert abs(float(values["one measurement"].strip("± ")) - noisy[row]) <= sd_error + 0.0006
+        x, y = (float(word.replace("\u202f", "")) for word in values["x, y"].removesuffix(" µm").split(", "))
         assert np.abs(np.array([x, y]) - held.locations.xy[row]).max() <= 2
         if held.locations.observed[row]:
             spot = held.locations.parent[row]
-            number, words = told["measured"].split(" (")
+            number, words = values["measured"].split(" (")
             assert abs(float(number) - measured[spot, column]) <= 0.0006
             assert int(words.split(" of ")[0].replace("\u202f", "")) == SECTION.counts[spot, column]
         else:
-            assert "measured" not in told
+            assert "measured" not in values
 
 
 def test_the_measured_layer_is_the_measurement(report: Opened) -> None:
@@ -189,7 +190,7 @@ def test_the_measured_layer_is_the_measurement(report: Opened) -> None:
     alpha = report.painted()[..., 3]
     box = report.page.locator("#stage").bounding_box()
     scale = report.page.evaluate("histosge.stage.view().scale")
-    rows = shown_places()
+    rows = shown_locations()
     for row in rows[:40]:
         x, y = report.at(PREDICTION.locations.xy[row])
         assert bool(alpha[int(y - box["y"]), int(x - box["x"])]) == bool(PREDICTION.locations.observed[row])
@@ -219,7 +220,7 @@ def test_image_and_places_lie_on_each_other(report: Opened) -> None:
     scale = report.page.evaluate("histosge.stage.view().scale")
     box = report.page.locator("#stage").bounding_box()
     shown, held = [], []
-    for row in shown_places()[::7]:
+    for row in shown_locations()[::7]:
         xy = PREDICTION.locations.xy[row]
         x, y = report.at(xy)
         clip = {"x": round(x - box["x"]) - 6, "y": round(y - box["y"]) - 6, "width": 12, "height": 12}
@@ -236,7 +237,7 @@ def test_domains_are_painted_and_named(report: Opened) -> None:
     pixels = report.painted()
     box = report.page.locator("#stage").bounding_box()
     colours: dict[bool, set[tuple[int, ...]]] = {True: set(), False: set()}
-    for row in shown_places()[::5]:
+    for row in shown_locations()[::5]:
         x, y = report.at(PREDICTION.locations.xy[row])
         pixel = pixels[int(y - box["y"]), int(x - box["x"]), :3]
         colours[bool(PREDICTION.scores[row, 0] > 0)].add(tuple(int(value) for value in pixel))
@@ -244,11 +245,11 @@ def test_domains_are_painted_and_named(report: Opened) -> None:
     assert colours[True] != colours[False]
 
 
-def test_what_a_pattern_is_made_of_is_said_or_unknown(report: Opened, browser: Any, tmp_path: Path) -> None:
-    """Shares of position, image and siblings stand beside the gene's skill; where nobody knows it says so."""
+def test_the_variance_attribution_is_stated_or_unknown(report: Opened, browser: Any, tmp_path: Path) -> None:
+    """Shares of position, histology and auxiliary sections are beside the gene's r_loo, or unknown."""
     gene = str(SECTION.genes[7])
     report.choose(gene)
-    assert report.page.inner_text("#origins-text") == "What its pattern comes from: unknown."
+    assert report.page.inner_text("#origins-text") == "Variance attribution: unknown."
     assert not report.page.is_visible("#origins-bar")
     parts = np.random.default_rng(5).normal(size=(3, 60, 4)) * np.array([3, 2, 1])[:, None, None]
     flat = np.where(np.arange(len(SECTION.genes)) == 3, 0.0, 1.0)[:, None]
@@ -261,16 +262,16 @@ def test_what_a_pattern_is_made_of_is_said_or_unknown(report: Opened, browser: A
     assert basis.shares is not None
     position, histology, auxiliary = np.rint(100 * basis.shares[7]).astype(int)
     assert found.page.inner_text("#origins-text") == (
-        f"Its pattern comes from: {position} % where the spots around lie, {histology} % what the tissue looks like, "
-        f"{auxiliary} % other sections."
+        f"Predicted variance: {position} % position, {histology} % histology (the image), {auxiliary} % "
+        "auxiliary sections."
     )
     widths = [piece.bounding_box()["width"] for piece in found.page.query_selector_all("#origins-bar i")]
     assert np.allclose(np.array(widths) / sum(widths), basis.shares[7], atol=0.01)
-    assert f"{position} % where" in found.page.inner_text("#status")
+    assert f"{position} % position" in found.page.inner_text("#status")
     found.choose(str(SECTION.genes[3]))
-    assert found.page.inner_text("#origins-text") == "It has no pattern: one value everywhere."
+    assert found.page.inner_text("#origins-text") == "The prediction of this gene does not vary."
     assert not found.page.is_visible("#origins-bar")
-    assert found.said == []
+    assert found.messages == []
     found.page.context.close()
     # a section of which nothing was fitted
     elsewhere = replace(basis, attribution=Attribution.of(parts).as_auxiliary())
@@ -278,41 +279,44 @@ def test_what_a_pattern_is_made_of_is_said_or_unknown(report: Opened, browser: A
     write(folder)
     found = opened(browser, folder / "report.html")
     found.choose(gene)
-    assert "other sections alone" in found.page.inner_text("#origins-text")
+    assert "100 % auxiliary sections" in found.page.inner_text("#origins-text")
     assert not found.page.is_visible("#origins-bar")
     found.page.context.close()
 
 
 def test_without_image_the_ground_is_plain(browser: Any, tmp_path: Path) -> None:
-    """A prediction without image opens all the same, places where they are."""
+    """A prediction without image opens all the same, locations where they are."""
     blind = replace(SECTION, slide=None)
     path = run_folder(tmp_path / "run", blind, PREDICTION)
     page = opened(browser, write(path))
-    assert page.said == []
+    assert page.messages == []
     assert (page.painted()[..., 3] > 0).mean() > 0.1
-    row = shown_places()[0]
-    told = page.point(PREDICTION.locations.xy[row])
+    row = shown_locations()[0]
+    values = page.point(PREDICTION.locations.xy[row])
     shown = PREDICTION.gene(page.page.locator("#gene-name").inner_text())[row]
-    assert abs(float(told["predicted"].split(" ")[0]) - shown) < 0.002
+    assert abs(float(values["predicted"].split(" ")[0]) - shown) < 0.002
     page.page.context.close()
 
 
 def test_a_matrix_is_shown_as_exactly_as_the_page_says(browser: Any, tmp_path: Path) -> None:
-    """Models that are not factored: values of ``prediction.h5ad``, measured ones included, no unknown layer offered."""
+    """Models that are not factored: values of ``prediction.h5ad``, measured ones included, no unknown layer "
+    "offered."""
     whole = replace(PREDICTION, score_sd=None).whole()
     h5ad.write(tmp_path / "prediction.h5ad", SECTION, whole)
     (tmp_path / "run.json").write_text(json.dumps(record(SECTION)))
     page = opened(browser, write(tmp_path))
     page.choose("FLAT2")
     column = int(np.flatnonzero(whole.genes == "FLAT2")[0])
-    rows = shown_places()
+    rows = shown_locations()
     row = rows[whole.locations.observed[rows]][0]
-    told = page.point(whole.locations.xy[row])
-    assert abs(float(told["predicted"]) - whole.mean[row, column]) <= page.stated("predicted values") + 0.0005
+    values = page.point(whole.locations.xy[row])
+    assert (
+        abs(float(values["predicted"]) - whole.mean[row, column]) <= page.stated("predicted values") + 0.0005
+    )
     truth = log_cp10k(SECTION.counts).toarray()[whole.locations.parent[row], column]
-    assert abs(float(told["measured"]) - truth) <= page.stated("measured values") + 0.0005
+    assert abs(float(values["measured"]) - truth) <= page.stated("measured values") + 0.0005
     assert page.page.locator("#layer-uncertainty").is_disabled()
-    assert page.said == []
+    assert page.messages == []
     page.page.context.close()
 
 
@@ -334,13 +338,13 @@ def test_dark_and_narrow(browser: Any, report_folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.real
 def test_a_whole_transcriptome_fits(browser: Any, real_data: Path, tmp_path: Path) -> None:
-    """crc16, four places a spot, all genes: written within 2 GB, at most 50 MB, and painted without a word."""
+    """crc16, four locations a spot, all genes: written within 2 GB, at most 50 MB, and painted without a word."""
     import subprocess
     import sys
 
     section = hs.read(real_data / "crc16")
     rng = np.random.default_rng(0)
-    places, g, k = hs.upsampled(section, 4), len(section.genes), 64
+    locations, g, k = hs.upsampled(section, 4), len(section.genes), 64
     basis = Basis(
         section.genes,
         rng.gamma(1, 1, g),
@@ -350,18 +354,18 @@ def test_a_whole_transcriptome_fits(browser: Any, real_data: Path, tmp_path: Pat
         rng.uniform(-0.1, 0.9, g),
     )
     # noise does not pack: the largest page that a section of this size can make
-    fields, sd = rng.normal(0, 1, (len(places), k)), rng.gamma(4, 0.05, (len(places), k))
-    folder = run_folder(tmp_path / "run", section, FactoredPrediction(places, basis, fields, sd))
+    scores, sd = rng.normal(0, 1, (len(locations), k)), rng.gamma(4, 0.05, (len(locations), k))
+    folder = run_folder(tmp_path / "run", section, FactoredPrediction(locations, basis, scores, sd))
     words = ["report", str(folder), "--section", str(real_data / "crc16"), "--json"]
     script = (
         "from histosge.cli import commands; from histosge._runtime.provenance import peak_memory_bytes; "
         f"commands()({words!r}, standalone_mode=False); print(peak_memory_bytes())"
     )
-    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    values = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     page = folder / "report.html"
-    assert int(told.stdout.split()[-1]) < 2_000_000_000
+    assert int(values.stdout.split()[-1]) < 2_000_000_000
     assert page.stat().st_size < 50_000_000
     found = opened(browser, page)
-    assert found.said == []
+    assert found.messages == []
     assert found.page.evaluate("performance.getEntriesByName('first-contentful-paint').length") == 1
     found.page.context.close()

@@ -16,7 +16,7 @@ from histosge.report import write
 
 
 def test_a_lasso_gives_the_mean_that_numpy_gives(report: Opened, tmp_path: Path) -> None:
-    """The region's mean and interval are numpy's over the places inside; the files tell the same."""
+    """The region's mean and interval are numpy's over the locations inside; the files tell the same."""
     import shapely
 
     report.choose("NUCLEI1")
@@ -34,14 +34,14 @@ def test_a_lasso_gives_the_mean_that_numpy_gives(report: Opened, tmp_path: Path)
     inside = np.flatnonzero(shapely.contains_xy(shapely.Polygon(drawn), *xy.T))
     assert len(inside) > 20
     card = report.page.locator("#region")
-    assert int(card.get_attribute("data-places")) == len(inside)
+    assert int(card.get_attribute("data-locations")) == len(inside)
     mean, sd = PREDICTION.gene("NUCLEI1"), PREDICTION.gene_sd("NUCLEI1")
     assert sd is not None
     error = report.stated("predicted values")
     assert abs(float(card.get_attribute("data-mean")) - mean[inside].mean()) <= error
     text = card.locator("dl").inner_text().split("\n")
-    told = dict(zip(text[::2], text[1::2], strict=True))
-    low, high = (float(word) for word in told["90 % interval"].split(" – "))
+    values = dict(zip(text[::2], text[1::2], strict=True))
+    low, high = (float(word) for word in values["90 % interval"].split(" – "))
     reach = 1.6448536 * sd[inside].mean()
     assert abs(low - max(0, mean[inside].mean() - reach)) < error + 0.002
     assert abs(high - (mean[inside].mean() + reach)) < error + 0.002
@@ -59,17 +59,17 @@ def saved(report: Opened, button: str, path: Path) -> Path:
 def _check_table(report: Opened, inside: np.ndarray, folder: Path, error: float) -> None:
     with saved(report, "#save-csv", folder / "region.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    places = PREDICTION.locations
-    assert [row["place"] for row in rows] == places.points.ids[inside].tolist()
+    locations = PREDICTION.locations
+    assert [row["location"] for row in rows] == locations.points.ids[inside].tolist()
     found = np.array(
         [[float(row[name]) for name in ("x_um", "y_um", "predicted_log1p_cp10k")] for row in rows]
     )
-    assert np.abs(found[:, :2] - places.xy[inside]).max() < 0.01
+    assert np.abs(found[:, :2] - locations.xy[inside]).max() < 0.01
     assert np.abs(found[:, 2] - PREDICTION.gene("NUCLEI1")[inside]).max() <= error + 0.00006
     assert [row["domain"] for row in rows] == [
         "in" if PREDICTION.scores[row, 0] > 0 else "out" for row in inside
     ]
-    assert [bool(row["measured_log1p_cp10k"]) for row in rows] == places.observed[inside].tolist()
+    assert [bool(row["measured_log1p_cp10k"]) for row in rows] == locations.observed[inside].tolist()
 
 
 def _check_border(report: Opened, drawn: np.ndarray, folder: Path) -> None:
@@ -130,13 +130,13 @@ def test_everything_can_be_done_with_keys(report: Opened) -> None:
     page.wait_for_timeout(800)
     assert abs(page.evaluate("histosge.stage.view().scale") / view["scale"] - 1) < 0.01
     page.keyboard.press("v")
-    assert int(page.locator("#region").get_attribute("data-places")) > 100
+    assert int(page.locator("#region").get_attribute("data-locations")) > 100
     page.keyboard.press("Escape")
     assert page.locator("#region").is_hidden()
     page.keyboard.press("i")
     assert page.locator("#about-run").is_visible()
     assert page.locator("#calibration-chart circle.done").count() == 3
-    assert page.locator("#skill-chart .bar-all").count() > 10
+    assert page.locator("#accuracy-chart .bar-all").count() > 10
     page.keyboard.press("Tab")
     ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert ring == "solid"
@@ -174,8 +174,8 @@ def test_ensembl_ids_are_found_in_any_version_and_told_to_who_types_a_symbol(
     found = opened(browser, write(folder))
     search, first = found.page.locator("#search"), found.page.locator(".gene .name").first
     search.fill("MBP")
-    told = found.page.locator("#no-gene").inner_text()
-    assert f"Ensembl id, as {ids[0]}" in told
+    values = found.page.locator("#no-gene").inner_text()
+    assert f"Ensembl id, as {ids[0]}" in values
     for typed in ("ENSG00000000007.9", "ensg00000000007", "ENSG00000000007.4"):
         search.fill(typed)
         assert first.inner_text() == "ENSG00000000007.4"
@@ -185,7 +185,7 @@ def test_ensembl_ids_are_found_in_any_version_and_told_to_who_types_a_symbol(
 
 
 def test_opening_the_panel_keeps_the_whole_section_in_view(report: Opened) -> None:
-    """Who looks at all of it goes on doing so in a narrower window; who has zoomed in stays at the same place."""
+    """Who looks at all of it goes on doing so in a narrower window; who has zoomed in stays at the same location."""
     page = report.page
 
     def middle() -> np.ndarray:
@@ -221,11 +221,11 @@ def test_opening_the_panel_keeps_the_whole_section_in_view(report: Opened) -> No
 def test_genes_are_sorted_by_skill_and_found_as_one_types(report: Opened) -> None:
     """The best predicted comes first, the unknown last; what begins with the letters comes before what holds them."""
     page = report.page
-    skill = PREDICTION.basis.r_loo
+    r_loo = PREDICTION.basis.r_loo
     names = page.locator(".gene .name").all_inner_texts()
-    order = np.argsort(-np.nan_to_num(skill, nan=-9), kind="stable")
+    order = np.argsort(-np.nan_to_num(r_loo, nan=-9), kind="stable")
     assert names[:6] == SECTION.genes[order][:6].tolist()
-    assert page.locator(".gene .number").first.inner_text() == f"{np.nanmax(skill):.2f}"
+    assert page.locator(".gene .number").first.inner_text() == f"{np.nanmax(r_loo):.2f}"
     page.locator("#search").fill("e")
     found = page.locator(".gene .name").all_inner_texts()
     assert found

@@ -1,4 +1,4 @@
-"""The report's parts: what a page carries is what the files hold, and damage is told in a sentence."""
+"""The report's parts: what a page carries is what the files hold, and damage is values in a sentence."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from histosge.report import write
 from histosge.report.codes import pack
 from histosge.report.contents import collect
 from histosge.report.labels import labels_in
-from histosge.report.load import _reach
 from histosge.report.measured import Measured, chunks
 from histosge.report.pack import blob, quantised, varints
+from histosge.report.page_data import _reach
 from histosge.report.pyramid import TILE_PX, pyramid
 
 SECTION = synthetic(columns=8, rows=8, genes=12).section
-PLACES = hs.upsampled(SECTION, 4)
+LOCATIONS = hs.upsampled(SECTION, 4)
 RNG = np.random.default_rng(0)
 FACTORED = FactoredPrediction(
-    PLACES,
+    LOCATIONS,
     Basis(
         SECTION.genes,
         RNG.normal(1, 1, 12),
@@ -47,8 +47,8 @@ FACTORED = FactoredPrediction(
         np.full(12, 1.2),
         np.linspace(-0.1, 0.9, 12),
     ),
-    RNG.normal(0, 1, (len(PLACES), 3)),
-    RNG.gamma(2, 0.2, (len(PLACES), 3)),
+    RNG.normal(0, 1, (len(LOCATIONS), 3)),
+    RNG.gamma(2, 0.2, (len(LOCATIONS), 3)),
 )
 RECORD: dict[str, Any] = {
     "section": {
@@ -145,7 +145,7 @@ def test_factors_and_columns_are_as_exact_as_they_say(many: bool) -> None:
     """Multiplied out from codes, means and standard deviations differ from the file's by no more than stated."""
     prediction = FACTORED if not many else replace(FACTORED, score_sd=None).whole()
     packed = pack(prediction)
-    n, g = len(PLACES), 12
+    n, g = len(LOCATIONS), 12
     if many:
         about = packed.about["columns"]["mean"]
         codes = np.frombuffer(unpacked(packed.blobs["mean.0"]), "<u2").reshape(g, n)
@@ -202,7 +202,7 @@ def test_an_image_too_large_is_made_coarser_and_says_so() -> None:
 
 
 def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
-    """No address is loaded; the policy forbids it; names cannot break out of their place."""
+    """No address is loaded; the policy forbids it; names cannot break out of their location."""
     text = write(folder).read_text()
     assert "default-src 'none'" in text
     assert not re.search(r"""(?:src|href)\s*=\s*["']?https?:""", text.split("<script")[0])
@@ -214,13 +214,13 @@ def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
 
 
 def test_the_page_says_what_it_is(folder: Path) -> None:
-    """Measured, generated, skill, calibration, warnings and seed are told in words."""
+    """Measured and predicted values, r_loo, coverage, warnings and seed are in sentences."""
     text = write(folder).read_text()
     for words in (
         f"Measured: {len(SECTION)} spots",
-        f"at the other {len(PLACES) - len(SECTION)} nothing was measured",
+        f"at the other {len(LOCATIONS) - len(SECTION)} nothing was measured",
         "Of 12 genes, 5 reach a correlation r of 0.5 or more",
-        "Intervals that promise 90% held 91%",
+        "Intervals with a nominal level of 90% contained 91%",
         "11 barcodes have no position.",
         "<dt>seed</dt><dd>7</dd>",
         "exact counts",
@@ -228,18 +228,18 @@ def test_the_page_says_what_it_is(folder: Path) -> None:
         assert words in text, words
 
 
-@pytest.mark.parametrize(("auxiliary", "told"), [(0.0, False), (0.25, True)])
-def test_the_page_says_what_the_image_and_other_sections_added(
-    folder: Path, auxiliary: float, told: bool
+@pytest.mark.parametrize(("auxiliary", "mentioned"), [(0.0, False), (0.25, True)])
+def test_the_page_states_the_contribution_of_image_and_auxiliary_sections(
+    folder: Path, auxiliary: float, mentioned: bool
 ) -> None:
-    """Both shares in words, and what a shuffled image would have done; other sections only where there are any."""
-    skill = {"fitted": 0.4, "positions": 0.3, "shuffled_image": 0.2}
-    fit = {"image_weight": 0.5, "weight_of_histology": 0.31, "r_loo_factors": skill}
+    """Both shares, and the r_loo of a shuffled image; auxiliary sections only where there are any."""
+    r_loo = {"fitted": 0.4, "positions": 0.3, "shuffled_image": 0.2}
+    fit = {"image_weight": 0.5, "weight_of_histology": 0.31, "r_loo_factors": r_loo}
     (folder / "run.json").write_text(json.dumps(RECORD | {"fit": fit | {"weight_of_auxiliary": auxiliary}}))
     text = write(folder).read_text()
-    assert "31 % of the predicted pattern comes from it" in text
-    assert ("25 % from spots of other sections" in text) == told
-    assert "<td>image of other spots</td><td>0.200</td>" in text
+    assert "31% of the variance of the prediction is attributed to histology" in text
+    assert ("25% to auxiliary sections" in text) == mentioned
+    assert "<td>shuffled image</td><td>0.200</td>" in text
 
 
 def test_scores_stand_beside_the_baselines(folder: Path) -> None:
@@ -282,20 +282,20 @@ def test_tiles_of_a_small_ragged_section_do_not_bulge() -> None:
 
 
 def test_labels_are_of_places_or_of_spots(folder: Path) -> None:
-    """A table naming all places labels places, one naming the spots labels spots; numbers sort as numbers."""
-    labels = np.arange(len(PLACES)) % 11
-    rows = "".join(f"{name}\t{label}\n" for name, label in zip(PLACES.points.ids, labels, strict=True))
-    (folder / "domains.tsv").write_text("place\tseed0\n" + rows)
+    """A table naming all locations labels locations, one naming the spots labels spots; numbers sort as numbers."""
+    labels = np.arange(len(LOCATIONS)) % 11
+    rows = "".join(f"{name}\t{label}\n" for name, label in zip(LOCATIONS.points.ids, labels, strict=True))
+    (folder / "domains.tsv").write_text("location\tseed0\n" + rows)
     (folder / "domains.json").write_text('{"method": "kmeans"}')
     spots = "".join(f"{name},{'ab'[row % 2]}\n" for row, name in enumerate(SECTION.spots.ids))
     (folder / "domains_spots.csv").write_text("spot,stagate\n" + spots)
-    one, two = labels_in(folder, PLACES.points.ids, SECTION.spots.ids)
-    assert (one.of, one.name, one.names) == ("places", "kmeans, seed 0", tuple(map(str, range(11))))
+    one, two = labels_in(folder, LOCATIONS.points.ids, SECTION.spots.ids)
+    assert (one.of, one.name, one.names) == ("locations", "kmeans, seed 0", tuple(map(str, range(11))))
     assert np.array_equal(one.codes, labels)
     assert (two.of, two.names) == ("spots", ("a", "b"))
     assert "Domains by" in write(folder).read_text()
-    (folder / "domains.tsv").write_text("place\tkmeans\nnobody\t1\n")
-    with pytest.raises(DataError, match="names none of this run's places"):
+    (folder / "domains.tsv").write_text("location\tkmeans\nnobody\t1\n")
+    with pytest.raises(DataError, match="names none of the locations of this run"):
         write(folder)
 
 
@@ -317,7 +317,7 @@ def test_a_matrix_too_large_keeps_the_genes_shown(tmp_path: Path, monkeypatch: p
 
     h5ad.write(tmp_path / "prediction.h5ad", SECTION, replace(FACTORED, score_sd=None).whole())
     (tmp_path / "run.json").write_text(json.dumps(RECORD | {"genes_shown": [str(SECTION.genes[-1])]}))
-    monkeypatch.setattr(folders, "_MOST_VALUES", 5 * len(PLACES))
+    monkeypatch.setattr(folders, "_MAX_VALUES", 5 * len(LOCATIONS))
     found = collect(tmp_path)
     assert len(found.prediction.genes) == 5
     assert SECTION.genes[-1] in found.prediction.genes
@@ -359,7 +359,7 @@ def test_a_prediction_of_another_version_is_told(folder: Path) -> None:
 def test_another_section_and_an_unknown_gene_are_refused(folder: Path) -> None:
     """The section must be the run's; a gene not there is answered with near misses."""
     other = synthetic(columns=8, rows=8, genes=12, seed=1).section
-    with pytest.raises(UsageError, match="made from other data"):
+    with pytest.raises(UsageError, match="has other data"):
         write(folder, section=other)
     with pytest.raises(UsageError, match="Did you mean"):
         write(folder, section=SECTION, first="TUMOR1")

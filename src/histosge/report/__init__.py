@@ -1,4 +1,4 @@
-"""A run's report: one HTML file to look at tissue and genes with, and to know how far to trust what one sees."""
+"""The report of a run: one HTML file with tissue, genes, uncertainty and accuracy."""
 
 from __future__ import annotations
 
@@ -16,25 +16,29 @@ __all__ = ["write"]
 def write(folder: Path, *, section: Section | None = None, first: str | None = None) -> Path:
     """Write ``report.html`` into the folder of a run and return its path.
 
-    The page opens from disk with no network and no server. It holds all genes of a factored prediction, computed in
+    The page opens from disk with no network and no server. It has all genes of a factored prediction, computed in
     the browser; of a prediction that is a matrix, as many as it has room for.
 
     Parameters
     ----------
     folder
-        The ``--out`` of a run.
+        Folder of a run.
     section
-        What the run was given: adds the image in its own resolution, and all counts. ``None`` takes what the folder
-        holds: an image of at most 2000 pixels a side.
+        The section of the run: adds the image in its own resolution, and all counts. By default the page has those of
+        the folder, an image of at most 2000 pixels a side.
     first
-        The gene to open with.
+        Gene that is shown first; by default one that the run drew, else the most accurate one.
 
     Raises
     ------
     UsageError
-        When the folder holds no run, the section is another one than the run's, or the gene is unknown.
+        When the folder has no run, the section is not that of the run, or the gene is unknown.
     DataError
         When files of the run are damaged or were written by another version.
+
+    Examples
+    --------
+    >>> write(Path("results"), first="EPCAM")  # doctest: +SKIP
     """
     page = render(collect(folder, section=section), first=first)
     path = folder / "report.html"

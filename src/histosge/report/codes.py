@@ -1,4 +1,4 @@
-"""What was predicted, as codes that the page turns back into numbers."""
+"""Predictions as integer codes, from which the page computes values."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .pack import Codes, blob, quantised
 
 __all__ = ["Packed", "pack"]
 
-# bytes of fields in 16 bits; above, 8 bits
+# most bytes of scores in 16 bits; larger ones have 8 bits
 _FINE_BYTES = 26_000_000
-# the same for standard deviations, whose third digit nobody reads
+# the same for standard deviations, which need fewer digits
 _FINE_SD_BYTES = 3_000_000
 # values of a chunk of columns
 _CHUNK_VALUES = 1_000_000
@@ -31,9 +31,9 @@ class Packed:
     Parameters
     ----------
     about
-        What turns codes into numbers.
+        Metadata that the page needs to decode the blobs.
     blobs
-        The codes by name.
+        Encoded arrays by name.
     error, error_sd
         The largest difference of a value, and of a standard deviation, to the file's, in log1p(CP10k).
     """
@@ -54,13 +54,13 @@ def _factors(prediction: FactoredPrediction) -> Packed:
     largest = np.maximum(np.abs(basis.loadings).max(axis=1, initial=0.0), 1e-12).astype(np.float64)
     step = (largest / 32767).astype(np.float32)
     loadings = np.rint(basis.loadings / step[:, None].astype(np.float64)).astype(np.int16)
-    field_codes = quantised(scores.T, 16 if scores.size * 2 <= _FINE_BYTES else 8)
-    blobs = {"scores": blob(field_codes.codes), "loadings": blob(loadings), "loading_step": blob(step)}
+    score_codes = quantised(scores.T, 16 if scores.size * 2 <= _FINE_BYTES else 8)
+    blobs = {"scores": blob(score_codes.codes), "loadings": blob(loadings), "loading_step": blob(step)}
     weight = np.abs(np.asarray(basis.loadings, dtype=np.float64))
-    reach = np.abs(scores).max(axis=0, initial=0.0) + field_codes.error
-    # |Δ(l·f)| ≤ |l| Δf + Δl |f|: what both roundings can do together
-    error = float((weight @ field_codes.error + step / 2.0 * reach.sum()).max(initial=0.0))
-    about: dict[str, Any] = {"k": scores.shape[1], "scores": field_codes.about()}
+    reach = np.abs(scores).max(axis=0, initial=0.0) + score_codes.error
+    # |Δ(l·f)| ≤ |l| Δf + Δl |f|: bound of the error from both roundings
+    error = float((weight @ score_codes.error + step / 2.0 * reach.sum()).max(initial=0.0))
+    about: dict[str, Any] = {"k": scores.shape[1], "scores": score_codes.about()}
     tables = {name: getattr(basis, name) for name in ("offset", "calibration_factor", "noise_sd", "r_loo")}
     if (shares := basis.shares) is not None:
         tables |= {f"from_{name}": column for name, column in zip(ORIGINS, shares.T, strict=True)}
@@ -76,10 +76,10 @@ def _factors(prediction: FactoredPrediction) -> Packed:
 
 
 def _sd_error(weight: Array, codes: Codes, step: Array, sd: Array, calibration_factor: Array) -> float:
-    """Return how far a standard deviation can be off: norms differ by no more than the norm of the difference."""
-    from_fields = np.sqrt(weight**2 @ codes.error**2)
+    """Return a bound of the error of standard deviations, by the triangle inequality of the Euclidean norm."""
+    from_scores = np.sqrt(weight**2 @ codes.error**2)
     from_loadings = step / 2.0 * np.sqrt((sd**2).sum(axis=1).max(initial=0.0))
-    return float((calibration_factor * (from_fields + from_loadings)).max(initial=0.0))
+    return float((calibration_factor * (from_scores + from_loadings)).max(initial=0.0))
 
 
 def _columns(prediction: Prediction) -> Packed:
@@ -108,7 +108,7 @@ def _columns(prediction: Prediction) -> Packed:
 
 
 def _with_tables(packed: Packed, tables: dict[str, Array]) -> Packed:
-    """Add one number a gene, of those kinds that are known of any."""
+    """Add the tables of one number a gene that have any finite value."""
     known = {name: column for name, column in tables.items() if np.isfinite(column).any()}
     blobs = {name: blob(np.asarray(column, dtype=np.float32)) for name, column in known.items()}
     about = {**packed.about, "tables": list(known)}

@@ -1,4 +1,4 @@
-"""What a report shows, gathered from the folder of a run and, where it is at hand, its section."""
+"""The contents of a report, from the folder of a run and optionally its section."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from .measured import Measured
 
 __all__ = ["Contents", "collect"]
 
-# the outline is drawn, not measured on
+# simplification of the outline, which is only drawn
 _OUTLINE_UM = 4.0
-_MOST_LINES = 400
+_MAX_LINES = 400
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contents:
-    """All that the page is made of.
+    """The contents of the page.
 
     Parameters
     ----------
@@ -40,13 +40,11 @@ class Contents:
     prediction
         Factors, or a matrix of those genes that a page has room for.
     predicted
-        How many genes the run predicted.
+        Number of genes that the run predicted.
     measured
-        What was measured, or ``None`` where nobody has it.
+        Measured values, or ``None`` where neither folder nor section has them.
     slide
         The image, or ``None``.
-    whole
-        Whether the image is the one the run looked at, rather than the smaller copy in the folder.
     mpp
         µm per pixel of the full-resolution image.
     outline
@@ -62,14 +60,13 @@ class Contents:
     predicted: int
     measured: Measured | None
     slide: SlideImage | None
-    whole: bool
     mpp: float
     outline: tuple[Float[np.ndarray, "m 2"], ...]
     labels: tuple[Labels, ...]
     scores: Mapping[str, Any] | None
 
     @property
-    def image_alone(self) -> bool:
+    def image_only(self) -> bool:
         """Whether nothing of the section was measured."""
         return not self.record["section"].get("measured", True)
 
@@ -80,35 +77,34 @@ class Contents:
 
 
 def collect(folder: Path, *, section: Section | None = None) -> Contents:
-    """Gather what the folder of a run holds; the section adds the image in its own resolution and all counts.
+    """Read the folder of a run; the section adds the image in its own resolution and all counts.
 
     Raises
     ------
     UsageError
-        When the folder holds no run, or the section is another one than the run's.
+        When the folder has no run, or the section is not that of the run.
     DataError
         When its files are damaged.
     """
     record = folders.record(folder)
     _refuse_other(record, section, folder)
-    held = folders.held(folder, record)
-    measured, slide, mpp = held.measured, held.slide, held.mpp
+    files = folders.read_files(folder, record)
+    measured, slide, mpp = files.measured, files.slide, files.mpp
     if section is not None:
         slide, mpp = section.slide, section.mpp
-        measured = Measured.of(section, held.prediction.genes) if section.has_counts else None
-    places = held.prediction.locations.points
-    spots = places if measured is None else measured.spots
+        measured = Measured.of(section, files.prediction.genes) if section.has_counts else None
+    points = files.prediction.locations.points
+    spots = points if measured is None else measured.spots
     pitch_um = float(record["section"].get("pitch_um") or 100.0)
     return Contents(
         record,
-        held.prediction,
-        held.predicted,
+        files.prediction,
+        files.predicted,
         measured,
         slide,
-        section is not None,
         mpp,
         _outline(slide, spots, pitch_um),
-        labels_in(folder, places.ids, spots.ids),
+        labels_in(folder, points.ids, spots.ids),
         folders.scores(folder),
     )
 
@@ -117,21 +113,21 @@ def _refuse_other(record: Mapping[str, Any], section: Section | None, folder: Pa
     made_from = record["section"].get("fingerprint")
     if section is not None and made_from is not None and made_from != section.fingerprint:
         raise UsageError(
-            f"The run in '{folder}' was made from other data or another image than section '{section.name}'. "
-            "Give the section, and the --image, that the run was given."
+            f"The run in '{folder}' has other data or another image than section '{section.name}'. "
+            "Give the section and the `image` of the run."
         )
 
 
 def _outline(slide: SlideImage | None, spots: Points, pitch_um: float) -> tuple[Array, ...]:
-    """Return the borders of the tissue, the longest first, with no more corners than an eye can see."""
+    """Return the borders of the tissue, the longest first, simplified for drawing."""
     import shapely
 
     mask = TissueMask.from_points(spots, pitch_um) if slide is None else TissueMask.from_slide(slide)
-    lines = sorted((line for line in mask.outline() if len(line) > 3), key=len, reverse=True)[:_MOST_LINES]
-    found = []
+    lines = sorted((line for line in mask.outline() if len(line) > 3), key=len, reverse=True)[:_MAX_LINES]
+    borders = []
     for line in lines:
         border = shapely.make_valid(shapely.Polygon(line))
-        # what surrounds no spot is dust, or the frame's marks
+        # borders without a spot inside are dust or marks on the slide
         if border.area >= (2 * pitch_um) ** 2 and shapely.contains_xy(border, *spots.xy.T).any():
-            found.append(np.asarray(shapely.LineString(line).simplify(_OUTLINE_UM).coords))
-    return tuple(found)
+            borders.append(np.asarray(shapely.LineString(line).simplify(_OUTLINE_UM).coords))
+    return tuple(borders)

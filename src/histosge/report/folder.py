@@ -1,4 +1,4 @@
-"""The folder that a run leaves, read for its report."""
+"""The files of a run, read for its report."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from histosge.section.locations import Locations
 
 from .measured import Measured
 
-__all__ = ["Held", "held", "record", "scores"]
+__all__ = ["RunFiles", "read_files", "record", "scores"]
 
-# codes of places × genes that a page carries of a prediction that is not factored
-_MOST_VALUES = 24_000_000
+# most values (locations × genes) in a page of a prediction without factors
+_MAX_VALUES = 24_000_000
 _BLOCK_VALUES = 4_000_000
 _SAMPLE = 2000
-# what h5py and anndata raise for files that were cut off or changed
+# errors that h5py and anndata raise for files that were cut off or changed
 _DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Held:
-    """What a folder holds of a run.
+class RunFiles:
+    """The prediction, measurements and image in the folder of a run.
 
     Parameters
     ----------
     prediction
         Factors of all genes, or a matrix of those that a page has room for.
     predicted
-        How many genes the file has.
+        Number of genes in the file.
     measured
-        What was measured at those of the places that are spots, or at all spots; ``None`` where it is not there.
+        Measured values at those locations that are spots, or at all spots; ``None`` where the folder has none.
     slide
         A copy of the image with at most 2000 pixels a side, or ``None``.
     mpp
@@ -65,15 +65,13 @@ def record(folder: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        When the folder holds no run.
+        When the folder has no run.
     DataError
         When the record is damaged.
     """
     path = folder / "run.json"
     if not path.is_file():
-        raise UsageError(
-            f"There is no run in '{folder}': it has no run.json. Give the --out of a `histosge run`."
-        )
+        raise UsageError(f"There is no run in '{folder}': it has no run.json. Give the folder of a run.")
     content = _json(path, "run")
     if "section" not in content:
         raise DataError(f"'{path}' is no record of a run. Run `histosge run` again.")
@@ -92,8 +90,8 @@ def scores(folder: Path) -> dict[str, Any] | None:
     return _json(path, "evaluate") if path.is_file() else None
 
 
-def held(folder: Path, record: Mapping[str, Any]) -> Held:
-    """Return what the folder holds: factors, which know all genes, before the matrix.
+def read_files(folder: Path, record: Mapping[str, Any]) -> RunFiles:
+    """Return the files of a run: ``factors.h5ad``, which has all genes, or else ``prediction.h5ad``.
 
     Raises
     ------
@@ -106,11 +104,11 @@ def held(folder: Path, record: Mapping[str, Any]) -> Held:
     if path.is_file():
         prediction, section = factors.read(path), factors.section(path)
         measured = Measured.of(section, prediction.genes) if section.has_counts else None
-        return Held(prediction, len(prediction.genes), measured, section.slide, section.mpp)
+        return RunFiles(prediction, len(prediction.genes), measured, section.slide, section.mpp)
     path = folder / "prediction.h5ad"
     if path.is_file():
         return _matrix(path, record)
-    raise UsageError(f"There is no prediction in '{folder}'. Give the --out of a `histosge run`.")
+    raise UsageError(f"There is no prediction in '{folder}'. Give the folder of a run.")
 
 
 def _json(path: Path, command: str) -> dict[str, Any]:
@@ -119,34 +117,36 @@ def _json(path: Path, command: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError(f"'{path}' is damaged ({error}). Run `histosge {command}` again.") from error
     if not isinstance(content, dict):
-        raise DataError(f"'{path}' holds no JSON object. Run `histosge {command}` again.")
+        raise DataError(f"'{path}' has no JSON object. Run `histosge {command}` again.")
     return content
 
 
-def _matrix(path: Path, record: Mapping[str, Any]) -> Held:
-    """Read ``prediction.h5ad``, of its matrix only the columns that a page has room for."""
+def _matrix(path: Path, record: Mapping[str, Any]) -> RunFiles:
+    """Read ``prediction.h5ad``, but only the columns that a page has room for."""
     from anndata.io import read_elem
 
     with _opened(path) as file:
         obs, obsm, uns = (read_elem(file[name]) for name in ("obs", "obsm", "uns"))
         genes = read_elem(file["var"]).index.to_numpy(dtype=str)
-        about = uns["histosge"]["layout"]
-        places = layout.locations(obs, obsm["spatial_um"], about)
+        metadata = uns["histosge"]["layout"]
+        locations = layout.locations(obs, obsm["spatial_um"], metadata)
         sd = file.get("layers/sd")
-        columns = _chosen(file["X"], genes, tuple(record.get("genes_shown", ())), 1 if sd is None else 2)
+        columns = _columns_with_room(
+            file["X"], genes, tuple(record.get("genes_shown", ())), 1 if sd is None else 2
+        )
         parts = [_columns(matrix, columns) for matrix in (file["X"], sd) if matrix is not None]
-        prediction = Prediction(places, genes[columns], parts[0], parts[1] if len(parts) > 1 else None)
+        prediction = Prediction(locations, genes[columns], parts[0], parts[1] if len(parts) > 1 else None)
         stored = file.get("layers/measured")
         values = None if stored is None else read_elem(stored)[:, columns]
-        mpp = float(about["mpp"])
+        mpp = float(metadata["mpp"])
         slide = _slide(uns.get("spatial", {}), mpp)
-    measured = _measured(places, genes[columns], values, _diameter(record["section"]))
-    return Held(prediction, len(genes), measured, slide, mpp)
+    measured = _measured(locations, genes[columns], values, _diameter(record["section"]))
+    return RunFiles(prediction, len(genes), measured, slide, mpp)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a file; what h5py and anndata say of a damaged one becomes a sentence."""
+    """Open a file; errors of h5py and anndata about a damaged one become a sentence."""
     import h5py
 
     try:
@@ -156,14 +156,14 @@ def _opened(path: Path) -> Iterator[Any]:
         raise UsageError(f"No permission to read '{path}'.") from error
     except _DAMAGE as error:
         raise DataError(
-            f"'{path}' is truncated, or no prediction as this version writes it. Run `histosge run` again."
+            f"'{path}' is truncated, or has no prediction in the layout of this version. Run `histosge run` again."
         ) from error
 
 
-def _chosen(matrix: Any, genes: Array, shown: tuple[str, ...], copies: int) -> Array:
-    """Return the columns that a page has room for: those shown first, then those that vary most."""
+def _columns_with_room(matrix: Any, genes: Array, shown: tuple[str, ...], copies: int) -> Array:
+    """Return the columns that a page has room for: those of the figures, then those that vary most."""
     n, g = matrix.shape
-    room = max(1, _MOST_VALUES // (max(n, 1) * copies))
+    room = max(1, _MAX_VALUES // (max(n, 1) * copies))
     if g <= room:
         return np.arange(g)
     score = np.asarray(matrix[:: max(1, n // _SAMPLE)].var(axis=0), dtype=np.float64)
@@ -181,17 +181,17 @@ def _columns(matrix: Any, columns: Array) -> Array:
     return out
 
 
-def _measured(places: Locations, genes: Array, values: Any, diameter_um: float) -> Measured | None:
-    """Return what was measured at those of the places that are spots; ``None`` where none is."""
-    rows = np.flatnonzero(places.observed)
+def _measured(locations: Locations, genes: Array, values: Any, diameter_um: float) -> Measured | None:
+    """Return the measured values at those locations that are spots; ``None`` where none is."""
+    rows = np.flatnonzero(locations.observed)
     if values is None or not len(rows):
         return None
-    spots = Points(places.xy[rows], places.points.ids[rows], diameter_um)
+    spots = Points(locations.xy[rows], locations.points.ids[rows], diameter_um)
     return Measured(spots, genes, sparse.csc_matrix(sparse.csr_matrix(values)[rows]), None)
 
 
 def _diameter(section: Mapping[str, Any]) -> float:
-    """Return a spot's diameter: 55 of 100 µm on Visium, half of the pitch elsewhere."""
+    """Return a spot's diameter: 55 of 100 µm on Visium, half of the pitch for other platforms."""
     pitch_um = float(section.get("pitch_um") or 100.0)
     return (0.55 if section.get("platform") == "visium" else 0.5) * pitch_um
 

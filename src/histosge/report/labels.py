@@ -1,4 +1,4 @@
-"""Domains, or any labels of places, that stand beside a prediction."""
+"""Domains, or other labels of locations, in the folder of a run."""
 
 from __future__ import annotations
 
@@ -17,56 +17,56 @@ if TYPE_CHECKING:
 
 __all__ = ["Labels", "labels_in"]
 
-# colours that remain apart; more domains than that are no domains
-_MOST = 40
-# columns of `histosge domains` that are no labels
+# most labels with distinct colours; columns with more are not domains
+_MAX_LABELS = 40
+# columns of `histosge domains` without labels
 _POSITIONS = ("x_um", "y_um")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """One label a place or a spot.
+    """One label for each location or spot.
 
     Parameters
     ----------
     name
-        Of the column: the method.
+        Name of the column: the method.
     of
-        What the labels belong to.
+        Whether the labels are of locations or of spots.
     codes
-        Row of ``names`` of each place; −1 where it has no label.
+        Row of ``names`` of each location; −1 without a label.
     names
-        Of the labels.
+        Names of the labels.
     """
 
     name: str
-    of: Literal["places", "spots"]
+    of: Literal["locations", "spots"]
     codes: Int[np.ndarray, " n"]
     names: tuple[str, ...]
 
 
-def labels_in(folder: Path, places: Array, spots: Array) -> tuple[Labels, ...]:
+def labels_in(folder: Path, locations: Array, spots: Array) -> tuple[Labels, ...]:
     """Return the labels in ``domains*.tsv`` and ``.csv``, as `histosge domains` writes them.
 
-    The first column names the places or the spots that the others label.
+    The first column has the names of locations or spots.
 
     Raises
     ------
     DataError
-        For a file that is no such table, or that is about other places.
+        For a file that is no such table, or has names of other locations.
     """
-    found = []
+    result = []
     for path in sorted((*folder.glob("domains*.tsv"), *folder.glob("domains*.csv"))):
         table, method = _table(path), _method(path)
         ids = table.index.to_numpy(dtype=str)
-        of, own = _owner(path, ids, places, spots)
+        of, own = _owner(path, ids, locations, spots)
         for column in table.columns.difference(_POSITIONS, sort=False):
             name = (
                 f"{method}, seed {column[4:]}" if method and str(column).startswith("seed") else str(column)
             )
             if (labels := _labels(name, of, table[column], ids, own)) is not None:
-                found.append(labels)
-    return tuple(found)
+                result.append(labels)
+    return tuple(result)
 
 
 def _table(path: Path) -> DataFrame:
@@ -81,7 +81,7 @@ def _table(path: Path) -> DataFrame:
 
 
 def _method(path: Path) -> str:
-    """Return how the domains were found, where the record beside them says it."""
+    """Return the method from the JSON file beside the table, where there is one."""
     record = path.with_suffix(".json")
     if not record.is_file():
         return ""
@@ -91,26 +91,30 @@ def _method(path: Path) -> str:
         raise DataError(f"'{record}' is damaged ({error}). Make it again with `histosge domains`.") from error
 
 
-def _owner(path: Path, ids: Array, places: Array, spots: Array) -> tuple[Literal["places", "spots"], Array]:
-    """Tell whether labels are of places or of spots: of those of whom they name more."""
-    known = {"places": len(np.intersect1d(ids, places)), "spots": len(np.intersect1d(ids, spots))}
-    if not max(known.values()):
-        raise DataError(f"'{path}' names none of this run's places. Make it again with `histosge domains`.")
-    # a table of the spots alone also names those places that are spots
-    if known["spots"] == len(ids) or known["spots"] > known["places"]:
+def _owner(
+    path: Path, ids: Array, locations: Array, spots: Array
+) -> tuple[Literal["locations", "spots"], Array]:
+    """Return whether labels are of locations or of spots: of which they name more, and these names."""
+    shared = {"locations": len(np.intersect1d(ids, locations)), "spots": len(np.intersect1d(ids, spots))}
+    if not max(shared.values()):
+        raise DataError(
+            f"'{path}' names none of the locations of this run. Make it again with `histosge domains`."
+        )
+    # a table of the spots alone also names those locations that are spots
+    if shared["spots"] == len(ids) or shared["spots"] > shared["locations"]:
         return "spots", spots
-    return "places", places
+    return "locations", locations
 
 
 def _labels(
-    name: str, of: Literal["places", "spots"], column: object, ids: Array, own: Array
+    name: str, of: Literal["locations", "spots"], column: object, ids: Array, own: Array
 ) -> Labels | None:
     import pandas as pd
 
     words = pd.Series(np.asarray(column, dtype=object), index=ids).reindex(own)
     words = words.where(words.notna(), None)
     names = sorted({str(word) for word in words if word is not None and str(word)}, key=_natural)
-    if not 1 < len(names) <= _MOST:
+    if not 1 < len(names) <= _MAX_LABELS:
         return None
     where = {word: index for index, word in enumerate(names)}
     codes = np.array([-1 if word is None else where.get(str(word), -1) for word in words], dtype=np.intp)

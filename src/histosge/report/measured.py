@@ -1,4 +1,4 @@
-"""What was measured, gene by gene, as sparse as it is."""
+"""The measured values of a report, as sparse columns."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["Chunk", "Measured", "chunks"]
 # stored values of a chunk: what a browser unpacks in some milliseconds when a gene is chosen
 _CHUNK_VALUES = 120_000
 _CHUNK_GENES = 512
-# values that are not counts are kept in this many steps
+# steps of values that are not counts
 _STEPS = 4000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """Spots and what was measured there.
+    """Spots and their measured values.
 
     Parameters
     ----------
     spots
-        Where, in µm.
+        The measured spots, µm.
     genes
-        Names, one a column.
+        Names of the columns.
     matrix
         Spots × genes: counts where ``depth`` is known, else log1p(CP10k).
     depth
@@ -59,9 +59,9 @@ class Measured:
     def of(cls, section: Section, genes: Array) -> Measured:
         """Return the counts of those of ``genes`` that the section has."""
         columns = positions(genes, section.genes)
-        kept, columns = np.asarray(genes, dtype=str)[columns >= 0], columns[columns >= 0]
+        names, columns = np.asarray(genes, dtype=str)[columns >= 0], columns[columns >= 0]
         counts = sparse.csc_matrix(section.counts[:, columns])
-        return cls(section.spots, kept, counts, depth(section.counts))
+        return cls(section.spots, names, counts, depth(section.counts))
 
     @property
     def kind(self) -> Literal["counts", "values"]:
@@ -70,7 +70,7 @@ class Measured:
 
     @property
     def step(self) -> float:
-        """What a code stands for: one count, or a step of log1p(CP10k)."""
+        """Value of one step of the codes: one count, or a step of log1p(CP10k)."""
         if self.depth is not None or not self.matrix.nnz:
             return 1.0
         return float(self.matrix.data.max()) / _STEPS
@@ -94,29 +94,29 @@ class Chunk:
 
 
 def chunks(measured: Measured, order: Array, *, budget_bytes: int) -> list[Chunk]:
-    """Return the measured values in chunks of genes, in the order wanted, until the budget is spent.
+    """Return the measured values in chunks of genes, in order, until the budget is spent.
 
     Parameters
     ----------
     measured
-        What to carry.
+        The values.
     order
-        Its columns, the most wanted first.
+        Its columns, the most important first.
     budget_bytes
         Most characters that all chunks together may take.
     """
     matrix = measured.matrix.tocsc()
     matrix.sort_indices()
     stored = np.diff(matrix.indptr)[order]
-    found: list[Chunk] = []
+    result: list[Chunk] = []
     spent = 0
     for start, stop in _spans(stored):
         text = blob(_encoded(matrix, order[start:stop], measured.step))
         spent += len(text)
         if spent > budget_bytes:
             break
-        found.append(Chunk(stop - start, text))
-    return found
+        result.append(Chunk(stop - start, text))
+    return result
 
 
 def _spans(stored: Array) -> Sequence[tuple[int, int]]:
@@ -135,7 +135,7 @@ def _spans(stored: Array) -> Sequence[tuple[int, int]]:
 def _encoded(matrix: sparse.csc_matrix, columns: Array, step: float) -> bytes:
     part = matrix[:, columns]
     gaps = np.diff(part.indices, prepend=0)
-    # each gene counts its spots from the first one on
+    # the first gap of each gene counts from spot 0
     starts = part.indptr[:-1][np.diff(part.indptr) > 0]
     gaps[starts] = part.indices[starts]
     codes = np.maximum(np.rint(part.data / step), 1)

@@ -1,4 +1,4 @@
-"""Arrays as text that a page can carry: quantised with a known error, deflated, in base64."""
+"""Arrays as text inside a page: quantised with a known error, deflated, in base64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from histosge._runtime.types import Array, Float
 
 __all__ = ["Codes", "blob", "quantised", "varints"]
 
-# most of what level 9 saves, in a fifth of the time
+# nearly as small as level 9, in a fifth of the time
 _LEVEL = 6
 
 
@@ -25,7 +25,7 @@ class Codes:
     codes
         Unsigned integers of 8 or 16 bits.
     low, step
-        What turns them back.
+        One number a row, to decode the codes.
     """
 
     codes: Array
@@ -34,11 +34,11 @@ class Codes:
 
     @property
     def error(self) -> Float[np.ndarray, " r"]:
-        """The largest difference to what was put in: half a step."""
+        """Largest rounding error: half a step."""
         return self.step / 2
 
     def about(self) -> dict[str, object]:
-        """Return what the page needs to turn the codes back."""
+        """Return the metadata that the page needs to decode the codes."""
         return {
             "bits": 8 * self.codes.itemsize,
             "low": self.low.astype(float).tolist(),
@@ -83,8 +83,8 @@ def varints(values: Array) -> bytes:
     ends = np.cumsum(length)
     out = np.zeros(int(ends[-1]) if len(ends) else 0, dtype=np.uint8)
     start = ends - length
-    for place in range(4):
-        has = length > place
-        more = np.where(length[has] > place + 1, 0x80, 0)
-        out[start[has] + place] = ((values[has] >> np.uint32(7 * place)) & 0x7F) | more
+    for group in range(4):
+        has = length > group
+        more = np.where(length[has] > group + 1, 0x80, 0)
+        out[start[has] + group] = ((values[has] >> np.uint32(7 * group)) & 0x7F) | more
     return out.tobytes()

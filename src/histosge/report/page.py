@@ -1,4 +1,4 @@
-"""One HTML file of everything: code, picture, numbers and words."""
+"""The HTML file of a report, from its template, scripts and data."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from importlib.metadata import version
 from importlib.resources import files
 
 from .contents import Contents
-from .load import Load, load
+from .page_data import PageData, page_data
+from .panel import headline, parts, warnings
 from .pyramid import Pyramid
-from .words import headline, parts, warnings
 
 __all__ = ["render"]
 
-# in the order in which they build on each other
+# each script uses those before it
 _SCRIPTS = ("blobs", "expression", "colour", "paint", "stage", "list", "region", "charts", "app", "controls")
 _VIEWER = "vendor/openseadragon.min.js"
 
@@ -26,39 +26,39 @@ def render(contents: Contents, *, first: str | None = None) -> str:
     Parameters
     ----------
     contents
-        What it shows.
+        Of the report.
     first
-        The gene shown when it opens; by default one of those the run drew, else the best predicted one.
+        Gene that is shown first; by default one that the run drew, else the most accurate one.
 
     Raises
     ------
     UsageError
-        For a gene that is not there; near misses are offered.
+        For an unknown gene; near misses are offered.
     """
     from jinja2 import Environment
     from markupsafe import Markup
 
-    held = load(contents, first=first)
+    data = page_data(contents, first=first)
     viewer = re.sub(r"//# sourceMappingURL=\S+\s*$", "", _asset(_VIEWER))
     numbered = re.search(r"openseadragon (\d+\.\d+\.\d+)", viewer)
     template = Environment(autoescape=True).from_string(_asset("template.html"))
     return template.render(
-        title=held.about["title"],
+        title=data.about["title"],
         headline=headline(contents),
         warnings=warnings(contents),
         version=version("histosge"),
         style=Markup(_asset("style.css")),
         # a script ends at the first "<" followed by "/script"
-        about=Markup(json.dumps(held.about, separators=(",", ":")).replace("<", "\\u003c")),
-        blobs=[(name, Markup(text)) for name, text in held.blobs],
+        about=Markup(json.dumps(data.about, separators=(",", ":")).replace("<", "\\u003c")),
+        blobs=[(name, Markup(text)) for name, text in data.blobs],
         viewer=Markup(viewer),
         viewer_version=numbered.group(1) if numbered else "",
         viewer_licence=_asset("vendor/openseadragon.LICENSE.txt"),
         script=Markup("\n".join(_asset(f"{name}.js") for name in _SCRIPTS)),
-        has_skill="r_loo" in held.about["tables"],
-        has_image=held.image is not None,
+        has_r_loo="r_loo" in data.about["tables"],
+        has_image=data.image is not None,
         labels=[labels.name for labels in contents.labels],
-        parts=[asdict(part) for part in parts(contents, _exactness(contents, held))],
+        parts=[asdict(part) for part in parts(contents, _precision(contents, data))],
     )
 
 
@@ -66,19 +66,21 @@ def _asset(name: str) -> str:
     return files(__package__).joinpath("page").joinpath(name).read_text(encoding="utf-8")
 
 
-def _exactness(contents: Contents, held: Load) -> list[tuple[str, str]]:
-    """Return how exactly the page holds what the files hold."""
-    summary = [("predicted values", f"within {_bound(held.packed.error)} of the file's, in log1p(CP10k)")]
-    if held.packed.error_sd is not None:
-        summary.append(("their sd", f"within {_bound(held.packed.error_sd)}"))
+def _precision(contents: Contents, data: PageData) -> list[tuple[str, str]]:
+    """Return the differences between the numbers in the page and those in the files."""
+    summary = [
+        ("predicted values", f"within {_bound(data.packed.error)} of those in the file, in log1p(CP10k)")
+    ]
+    if data.packed.error_sd is not None:
+        summary.append(("their sd", f"within {_bound(data.packed.error_sd)}"))
     if contents.measured is not None:
         kind = contents.measured.kind
         exact = "exact counts" if kind == "counts" else f"within {_bound(contents.measured.step / 2)}"
-        number, total = held.measured_genes, len(contents.measured.genes)
+        number, total = data.measured_genes, len(contents.measured.genes)
         summary.append(
             ("measured values", exact if number == total else f"{exact}; of {number} of {total} genes")
         )
-    summary.append(("image", _sharpness(contents, held.image)))
+    summary.append(("image", _sharpness(contents, data.image)))
     return summary
 
 
@@ -92,11 +94,11 @@ def _bound(value: float) -> str:
 
 def _sharpness(contents: Contents, image: Pyramid | None) -> str:
     if image is None or contents.slide is None:
-        return "none: a plain ground"
+        return "none"
     shown = f"{image.mpp:.2f} µm per pixel"
     if image.mpp > 1.01 * contents.slide.mpp:
-        return f"{shown}, made coarser than the section's {contents.slide.mpp:.2f} to fit into the page"
+        return f"{shown}, reduced from {contents.slide.mpp:.2f} to fit into the page"
     own = contents.record["section"].get("image_mpp")
     if own is not None and contents.slide.mpp > 1.01 * float(own):
-        return f"{shown}, the copy in the run's folder; the run saw {own:.2f}. Give --section for the image itself"
-    return f"{shown}, as sharp as the section's image"
+        return f"{shown}, the copy in the folder; the run used {own:.2f}. Give --section for the image itself"
+    return f"{shown}, the resolution of the section's image"

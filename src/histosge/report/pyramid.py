@@ -1,4 +1,4 @@
-"""The section's image as JPEG tiles that a page can carry."""
+"""The image of a section as JPEG tiles inside a page."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["TILE_PX", "Level", "Pyramid", "pyramid"]
 
 TILE_PX = 512
-# base64 makes four characters of three bytes, and the coarser levels add a third
+# base64 has four characters for three bytes, and the coarser levels add a third
 _BLOAT = 4 / 3 * 4 / 3
 _QUALITY = 80
-# tiles looked at to tell how well the image packs
+# tiles that are compressed to estimate the bytes of a pixel
 _SAMPLES = 12
-# of RGB in memory: 90 megapixels
-_MOST_PX = 90_000_000
+# most pixels of RGB in memory
+_MAX_PX = 90_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,12 @@ class Pyramid:
 def pyramid(slide: SlideImage, *, budget_bytes: int = 20_000_000) -> Pyramid:
     """Return the image as tiles that together take about ``budget_bytes`` of the page.
 
-    Where the whole image would take more, its sharpest level is made coarser until it fits; how sharp it is stands
-    in ``mpp``.
+    Where the whole image would take more, its resolution is reduced until it fits; ``mpp`` has the resolution.
     """
     width_um, height_um = slide.size_um
     pixels = width_um * height_um / slide.mpp**2
-    afford = min(budget_bytes / (_BLOAT * _bytes_per_pixel(slide)), _MOST_PX)
-    mpp = slide.mpp * max(1.0, math.sqrt(pixels / afford))
+    affordable = min(budget_bytes / (_BLOAT * _bytes_per_pixel(slide)), _MAX_PX)
+    mpp = slide.mpp * max(1.0, math.sqrt(pixels / affordable))
     picture = _picture(slide.thumbnail(mpp))
     levels = [_level(picture)]
     while max(picture.size) > TILE_PX:
@@ -82,7 +81,7 @@ def _picture(pixels: Array) -> Picture:
 
 
 def _bytes_per_pixel(slide: SlideImage) -> float:
-    """Return what JPEG makes of a pixel, measured on tiles spread over the image."""
+    """Return the bytes of a pixel as JPEG, measured on tiles across the image."""
     width_um, height_um = slide.size_um
     side_um = TILE_PX * slide.mpp
     if min(width_um, height_um) < 2 * side_um:

@@ -1,9 +1,9 @@
-// One state, one way to change it: `update`. Everything on the page follows from it.
+// The state of the page. Only `update` changes it, and everything shown follows from it.
 
 const LAYERS = {
   predicted: { key: "p", word: "predicted", unit: "log1p(CP10k)" },
   measured: { key: "m", word: "measured", unit: "log1p(CP10k)" },
-  uncertainty: { key: "u", word: "uncertainty", unit: "± log1p(CP10k); bright is unsure" },
+  uncertainty: { key: "u", word: "uncertainty", unit: "± log1p(CP10k); bright colours: wide intervals" },
   domains: { key: "d", word: "domains", unit: "" },
 };
 
@@ -12,10 +12,10 @@ const state = {
   outline: true, tissue: true, shared: false, labels: 0,
 };
 const now = { gene: "", predicted: null, sd: null, measured: null };
-let stage, list, lasso, ids = null, spotOf = null, shownPlaces = null, labelCodes = [];
-const isShown = (place) => !state.tissue || shownPlaces[place] > 0;
+let stage, list, lasso, ids = null, spotOf = null, shownLocations = null, labelCodes = [];
+const isShown = (point) => !state.tissue || shownLocations[point] > 0;
 
-// a small value keeps a digit that says something
+// small values get a fourth digit
 const number = (value) => (Number.isFinite(value) ? value.toFixed(value !== 0 && Math.abs(value) < 0.01 ? 4 : 3) : "–");
 const many = (value) => value.toLocaleString("en").replaceAll(",", "\u202f");
 
@@ -29,7 +29,7 @@ async function update(change) {
   if ("row" in change) {
     const { row } = state;
     const [values, sd, found] = await Promise.all([predicted(row), uncertainty(row), measured(row)]);
-    // another gene was chosen while this one was unpacked
+    // another gene was chosen while this one was being unpacked
     if (row !== state.row) return;
     Object.assign(now, { gene: genes[row], row, predicted: values, sd, measured: found });
   }
@@ -38,8 +38,8 @@ async function update(change) {
   location.replace(`#gene=${encodeURIComponent(now.gene)}&layer=${state.layer}`);
 }
 
-const placesGeometry = {
-  tiles: { xy: null, radius: about.places.reach_um, overlap: 0.8 }, dots: { xy: null, radius: about.places.radius_um },
+const locationsGeometry = {
+  tiles: { xy: null, radius: about.locations.reach_um, overlap: 0.8 }, dots: { xy: null, radius: about.locations.radius_um },
 };
 const spotsGeometry = about.spots ? { xy: null, radius: about.spots.radius_um } : null;
 
@@ -55,22 +55,22 @@ function limitsOf(kind) {
 const mapOf = (kind) => (kind === "uncertainty" ? (state.map === "magma" ? "cividis" : "magma") : state.map);
 
 function picture(kind) {
-  const places = state.tiles ? placesGeometry.tiles : placesGeometry.dots;
+  const locations = state.tiles ? locationsGeometry.tiles : locationsGeometry.dots;
   if (kind === "domains") {
     const labels = about.labels[state.labels], own = labelCodes[state.labels];
     const table = domainLookup(labels.names.length);
-    return labels.of === "places" ? { geometry: places, colours: { bins: onTissue(own), table } } : { geometry: spotsGeometry, colours: { bins: own, table } };
+    return labels.of === "locations" ? { geometry: locations, colours: { bins: onTissue(own), table } } : { geometry: spotsGeometry, colours: { bins: own, table } };
   }
   const values = { predicted: now.predicted, uncertainty: now.sd, measured: now.measured && now.measured.values }[kind];
   if (!values) return null;
   const range = limitsOf(kind);
   const found = bins(values, range);
-  return { range, reach: extent(values), geometry: kind === "measured" ? spotsGeometry : places,
+  return { range, reach: extent(values), geometry: kind === "measured" ? spotsGeometry : locations,
     colours: { bins: kind === "measured" ? found : onTissue(found), table: lookup(mapOf(kind), state.fade && kind !== "uncertainty") } };
 }
 
 function onTissue(codes) {
-  return state.tissue ? codes.map((code, place) => (shownPlaces[place] ? code : ABSENT)) : codes;
+  return state.tissue ? codes.map((code, point) => (shownLocations[point] ? code : ABSENT)) : codes;
 }
 
 function paint() {
@@ -117,7 +117,7 @@ function legend(host, kind, shown) {
   ticks.className = "ticks";
   const [least, most] = shown.reach, digits = Math.max(2, Math.min(5, 1 - Math.floor(Math.log10(high - low))));
   const written = (value) => value.toFixed(digits);
-  // values beyond take the colour of the end
+  // values outside the range have the colour of its end
   const below = least < low && written(least) !== written(low), above = most > high && written(most) !== written(high);
   for (const text of [(below ? "≤\u202f" : "") + written(low), written((low + high) / 2), (above ? "≥\u202f" : "") + written(high)]) {
     const tick = document.createElement("span");
@@ -127,28 +127,28 @@ function legend(host, kind, shown) {
   host.replaceChildren(title, bar, ticks);
 }
 
-function trust(skill) {
-  if (Number.isNaN(skill)) return ["unknown", "How well this gene is predicted was not measured."];
-  const r = `r = ${skill.toFixed(2)} ${about.left_out} of the fit`;
-  if (skill >= 0.6) return ["strong", `${r}: the pattern can be relied on.`];
-  if (skill >= 0.35) return ["fair", `${r}: broad regions can be relied on, details less.`];
-  if (skill >= 0.15) return ["weak", `${r}: a hint of a pattern, not more.`];
-  return ["none", `${r}: the map says little more than the gene's average.`];
+function accuracy(rLoo) {
+  if (Number.isNaN(rLoo)) return ["unknown", "The accuracy of this gene was not measured."];
+  const r = `r = ${rLoo.toFixed(2)} ${about.left_out} of the fit`;
+  if (rLoo >= 0.6) return ["strong", `${r}: the pattern is reliable.`];
+  if (rLoo >= 0.35) return ["fair", `${r}: broad regions are reliable, details less so.`];
+  if (rLoo >= 0.15) return ["weak", `${r}: only a trace of the pattern is reliable.`];
+  return ["none", `${r}: the map is hardly better than the gene's mean.`];
 }
 
-const ORIGIN_WORDS = { position: "where the spots around lie", histology: "what the tissue looks like", auxiliary: "other sections" };
+const SOURCE_WORDS = { position: "position", histology: "histology (the image)", auxiliary: "auxiliary sections" };
 
-// what the pattern of a gene is made of, as a bar and in words
+// variance attribution of a gene, as a bar and in words
 function origins(row) {
   const shares = sharesOf(row), bar = $("origins-bar"), text = $("origins-text");
   bar.hidden = !shares || !(shares[0] + shares[1] + shares[2] > 0);
   bar.replaceChildren();
-  if (!shares) return (text.textContent = "What its pattern comes from: unknown.");
-  if (bar.hidden) return (text.textContent = "It has no pattern: one value everywhere.");
+  if (!shares) return (text.textContent = "Variance attribution: unknown.");
+  if (bar.hidden) return (text.textContent = "The prediction of this gene does not vary.");
   if (shares[2] > 0.999) {
-    // nothing was fitted here: there is nothing to take apart
+    // all of it comes from other sections: a bar of one colour adds nothing
     bar.hidden = true;
-    return (text.textContent = "Its pattern comes from other sections alone: from spots that look alike.");
+    return (text.textContent = "Predicted variance: 100 % auxiliary sections, through the image.");
   }
   const parts = [];
   ORIGINS.forEach((origin, at) => {
@@ -157,10 +157,10 @@ function origins(row) {
     piece.className = origin;
     piece.style.flexGrow = shares[at];
     bar.append(piece);
-    // sections fitted alone have no others to learn from
-    if (origin !== "auxiliary" || percent > 0) parts.push(`${percent} % ${ORIGIN_WORDS[origin]}`);
+    // a fit without auxiliary sections does not name them
+    if (origin !== "auxiliary" || percent > 0) parts.push(`${percent} % ${SOURCE_WORDS[origin]}`);
   });
-  return (text.textContent = `Its pattern comes from: ${parts.join(", ")}.`);
+  return (text.textContent = `Predicted variance: ${parts.join(", ")}.`);
 }
 
 function words() {
@@ -170,24 +170,24 @@ function words() {
   const second = state.layer === "measured" ? "predicted" : LAYERS[state.layer].word;
   $("gene-layer").textContent = byDomain ? `by ${labels.name}` : state.compare ? `measured | ${second}` : LAYERS[state.layer].word;
   $("side-right").textContent = second;
-  const [grade, sentence] = trust(skillOf(now.row));
-  $("trust").dataset.grade = grade;
-  $("trust-grade").textContent = { strong: "Well predicted", fair: "Fairly predicted", weak: "Weakly predicted", none: "Hardly predicted", unknown: "Not judged" }[grade];
-  $("trust-text").textContent = sentence;
+  const [grade, sentence] = accuracy(rLooOf(now.row));
+  $("accuracy").dataset.grade = grade;
+  $("accuracy-grade").textContent = { strong: "High accuracy", fair: "Moderate accuracy", weak: "Low accuracy", none: "Very low accuracy", unknown: "Accuracy unknown" }[grade];
+  $("accuracy-text").textContent = sentence;
   const made = origins(now.row);
   for (const name of Object.keys(LAYERS)) $(`layer-${name}`).setAttribute("aria-checked", state.layer === name);
   for (const name of Object.keys(LAYERS)) $(`layer-${name}`).tabIndex = state.layer === name ? 0 : -1;
   for (const name of ["compare", "fade", "tiles", "outline", "tissue", "shared"]) $(`is-${name}`).checked = state[name];
   $("status").textContent = `${now.gene}, ${$("gene-layer").textContent}. ${sentence} ${made}`;
   list.mark(now.row);
-  skillChart(now.row);
+  accuracyChart(now.row);
   regionCard();
 }
 
-function labelOf(place) {
+function labelOf(point) {
   const labels = about.labels[state.labels];
   if (!labels) return "";
-  const at = labels.of === "places" ? place : spotOf[place];
+  const at = labels.of === "locations" ? point : spotOf[point];
   const code = at < 0 ? 0 : labelCodes[state.labels][at];
   return code ? labels.names[code - 1] : "";
 }
@@ -198,16 +198,16 @@ function regionCard() {
   if (!lasso.ring) return;
   const found = summary(lasso.ring, now);
   card.dataset.mean = found.mean;
-  card.dataset.places = found.places.length;
+  card.dataset.locations = found.locations.length;
   const area = found.area_um2 >= 1e5 ? `${(found.area_um2 / 1e6).toFixed(2)} mm²` : `${many(Math.round(found.area_um2))} µm²`;
-  const rows = [["Places", `${many(found.places.length)} in ${area}`]];
-  if (found.places.length) {
+  const rows = [["Locations", `${many(found.locations.length)} in ${area}`]];
+  if (found.locations.length) {
     rows.push(["Predicted", number(found.mean)]);
     if (found.low !== null) rows.push(["90 % interval", `${number(found.low)} – ${number(found.high)}`]);
     rows.push(["Measured", found.measured === null ? "no spot inside" : `${number(found.measured)} over ${many(found.spots.length)} spots`]);
   }
   $("region-gene").textContent = now.gene;
-  $("region-facts").replaceChildren(...rows.flatMap(([term, text]) => {
+  $("region-summary").replaceChildren(...rows.flatMap(([term, text]) => {
     const dt = document.createElement("dt"), dd = document.createElement("dd");
     dt.textContent = term;
     dd.textContent = text;
@@ -227,21 +227,21 @@ function readout(event) {
   const tip = $("tip"), box = stage.element.getBoundingClientRect();
   const px = event.clientX - box.left, py = event.clientY - box.top;
   const [x, y] = stage.toMicrometres(px, py);
-  let place = nearestTo(tables.placesXY, x, y, (state.tiles ? placesGeometry.tiles : placesGeometry.dots).radius);
-  if (place >= 0 && !isShown(place)) place = -1;
+  let point = nearestTo(tables.locationsXY, x, y, (state.tiles ? locationsGeometry.tiles : locationsGeometry.dots).radius);
+  if (point >= 0 && !isShown(point)) point = -1;
   const spot = about.spots ? nearestTo(tables.spotsXY, x, y, about.spots.radius_um) : -1;
   tip.hidden = !now.predicted;
-  tip.dataset.place = place;
+  tip.dataset.location = point;
   tip.dataset.spot = spot;
   const rows = [];
-  if (place >= 0) {
-    const sd = now.sd ? ` ± ${number(now.sd[place])}` : "";
-    tip.dataset.predicted = now.predicted[place];
-    tip.dataset.sd = now.sd ? now.sd[place] : "";
-    rows.push(["predicted", number(now.predicted[place]) + sd]);
-    const noise = now.sd ? withNoise(now.row, now.sd[place]) : null;
+  if (point >= 0) {
+    const sd = now.sd ? ` ± ${number(now.sd[point])}` : "";
+    tip.dataset.predicted = now.predicted[point];
+    tip.dataset.sd = now.sd ? now.sd[point] : "";
+    rows.push(["predicted", number(now.predicted[point]) + sd]);
+    const noise = now.sd ? withNoise(now.row, now.sd[point]) : null;
     if (noise !== null) rows.push(["one measurement", `± ${number(noise)}`]);
-    const label = labelOf(place);
+    const label = labelOf(point);
     if (label) rows.push(["domain", label]);
   }
   if (spot >= 0 && now.measured) {

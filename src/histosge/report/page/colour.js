@@ -55,7 +55,7 @@ function bins(values, [low, high]) {
   return found;
 }
 
-// Okabe & Ito, then Tol: apart for all eyes
+// Okabe & Ito, then Tol: colours that colour-blind people can distinguish
 const PALETTE = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#332288", "#aa4499",
   "#44aa99", "#999933", "#882255", "#117733", "#88ccee", "#ddcc77", "#661100", "#6699cc", "#aa4466", "#4477aa", "#bbbbbb"];
 const domainColour = (index) => PALETTE[index % PALETTE.length];

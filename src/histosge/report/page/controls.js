@@ -1,11 +1,11 @@
-// Hands: buttons, keys, the divider, the pointer.
+// Input: buttons, keys, the divider, the pointer.
 
 function wire() {
   for (const name of Object.keys(LAYERS)) {
     const button = $(`layer-${name}`);
     if (!available[name]()) {
       button.disabled = true;
-      button.title = { measured: "The folder of this run holds no measured values.", uncertainty: "This model does not say how sure it is.", domains: "There are no domains in the folder of this run." }[name];
+      button.title = { measured: "The folder of this run has no measured values.", uncertainty: "This model estimates no uncertainty.", domains: "There are no domains in the folder of this run." }[name];
     }
     button.addEventListener("click", () => choose(name));
   }
@@ -91,14 +91,14 @@ function divider() {
 
 function pointer() {
   let last = null;
-  const tell = () => { if (last) readout(last); };
+  const refresh = () => { if (last) readout(last); };
   stage.element.addEventListener("pointermove", (event) => {
     if (event.target.closest(".card, .toolbar, #divider")) { $("tip").hidden = true; last = null; return; }
     last = event;
     readout(event);
   });
   stage.element.addEventListener("pointerleave", () => { $("tip").hidden = true; last = null; });
-  stage.addEventListener("moved", tell);
+  stage.addEventListener("moved", refresh);
 }
 
 function keys(event) {
@@ -127,10 +127,10 @@ function keys(event) {
 async function begin() {
   stage = new Stage();
   await loadTables();
-  placesGeometry.tiles.xy = placesGeometry.dots.xy = tables.placesXY;
+  locationsGeometry.tiles.xy = locationsGeometry.dots.xy = tables.locationsXY;
   if (spotsGeometry) spotsGeometry.xy = tables.spotsXY;
   spotOf = await integers("spot_of");
-  shownPlaces = new Uint8Array(await buffer("shown"));
+  shownLocations = new Uint8Array(await buffer("shown"));
   labelCodes = await Promise.all(about.labels.map(async (_, index) => new Uint8Array(await buffer(`labels-${index}`))));
   list = new GeneList((row) => update({ row }));
   lasso = new Lasso(stage, regionCard);
@@ -147,5 +147,5 @@ async function begin() {
   document.body.dataset.ready = "true";
 }
 
-// for scripts: what is shown, and the numbers behind it
+// for scripts: the state of the page and its numbers
 window.histosge = { state, now, genes, about, update, ready: begin(), get stage() { return stage; }, get lasso() { return lasso; } };

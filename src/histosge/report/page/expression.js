@@ -1,4 +1,4 @@
-// Values of a gene, computed here: factors times loadings, or columns, and counts as they were measured.
+// Values of a gene: factor scores times loadings, or stored columns; and the measured counts.
 
 const genes = about.genes;
 const rowOf = new Map(genes.map((name, row) => [name, row]));
@@ -6,15 +6,15 @@ const ORIGINS = ["position", "histology", "auxiliary"];
 let tables = null;
 
 async function loadTables() {
-  const [placesXY, spotsXY] = await Promise.all([floats("xy"), about.spots ? floats("spots") : null]);
+  const [locationsXY, spotsXY] = await Promise.all([floats("xy"), about.spots ? floats("spots") : null]);
   const names = ["offset", "calibration_factor", "noise_sd", "r_loo", "level", ...ORIGINS.map((origin) => `from_${origin}`)];
   const found = await Promise.all(names.map((name) => about.tables.includes(name) ? floats(name) : null));
-  tables = { placesXY, spotsXY, ...Object.fromEntries(names.map((name, at) => [name, found[at]])) };
+  tables = { locationsXY, spotsXY, ...Object.fromEntries(names.map((name, at) => [name, found[at]])) };
 }
 
-const skillOf = (row) => (tables.r_loo ? tables.r_loo[row] : NaN);
+const rLooOf = (row) => (tables.r_loo ? tables.r_loo[row] : NaN);
 
-// of a gene's pattern from position, histology and siblings; null where nobody knows
+// shares of a gene's variance from position, histology and auxiliary sections; null where unknown
 const sharesOf = (row) => (tables.from_position ? ORIGINS.map((origin) => tables[`from_${origin}`][row]) : null);
 
 async function predicted(row) {
@@ -26,7 +26,7 @@ async function uncertainty(row) {
   return about.factors ? combineSd(row) : column(row, "sd");
 }
 
-// of a single measurement around the expression at its place
+// standard deviation of a single measurement at a location
 function withNoise(row, sd) {
   if (!tables.noise_sd || !(tables.noise_sd[row] > 0)) return null;
   const noise = tables.noise_sd[row] * tables.calibration_factor[row];
@@ -44,7 +44,7 @@ async function weights(row) {
 
 async function combine(row) {
   const { k, scores } = about.factors;
-  const n = about.places.n;
+  const n = about.locations.n;
   const [found, all] = await Promise.all([weights(row), codes("scores", scores.bits)]);
   let base = tables.offset[row];
   for (let j = 0; j < k; j++) base += found[j] * scores.low[j];
@@ -59,7 +59,7 @@ async function combine(row) {
 
 async function combineSd(row) {
   const { k, score_sd } = about.factors;
-  const n = about.places.n;
+  const n = about.locations.n;
   const [found, all] = await Promise.all([weights(row), codes("score_sd", score_sd.bits)]);
   const values = new Float32Array(n);
   for (let j = 0; j < k; j++) {
@@ -72,7 +72,7 @@ async function combineSd(row) {
 
 async function column(row, kind) {
   const { low, step, bits } = about.columns[kind];
-  const n = about.places.n, per = about.columns.per_chunk;
+  const n = about.locations.n, per = about.columns.per_chunk;
   const all = await codes(`${kind}.${Math.floor(row / per)}`, bits, { chunk: true });
   const from = (row % per) * n;
   const values = new Float32Array(n);
@@ -82,7 +82,7 @@ async function column(row, kind) {
 
 let chunkOf = null;
 
-// null where the page does not carry this gene's measured values
+// null where the page does not contain this gene's measured values
 async function measured(row) {
   if (!about.measured) return null;
   if (!chunkOf) chunkOf = await chunkTable();

@@ -1,4 +1,4 @@
-// All genes, searched as one types, with how well each is predicted; only the rows in view exist.
+// The list of genes with their accuracy, and the search. Only the rows in view exist in the page.
 
 const ROW_PX = 30;
 const ENSEMBL = /^ENS[A-Z]*G\d{11}(\.\d+)?$/i;
@@ -39,31 +39,31 @@ class GeneList {
   }
 
   search() {
-    const wanted = this.input.value.trim().toLowerCase();
+    const query = this.input.value.trim().toLowerCase();
     const all = this.order($("sort").value);
-    if (wanted) {
+    if (query) {
       const first = [], exact = [], inside = [];
-      // an Ensembl id is the same gene in whatever version
-      const word = ENSEMBL.test(wanted) && !this.lower.includes(wanted) ? wanted.replace(/\.\d+$/, "") : wanted;
+      // Ensembl ids of different versions are the same gene
+      const word = ENSEMBL.test(query) && !this.lower.includes(query) ? query.replace(/\.\d+$/, "") : query;
       for (const row of all) {
         const at = this.lower[row].indexOf(word);
         if (at === 0) (this.lower[row].length === word.length ? exact : first).push(row);
         else if (at > 0) inside.push(row);
       }
-      this.found = [...exact, ...first, ...inside];
-    } else this.found = all;
+      this.matches = [...exact, ...first, ...inside];
+    } else this.matches = all;
     const none = $("no-gene");
-    none.hidden = this.found.length > 0;
-    if (!this.found.length) {
-      const near = this.near(wanted), byId = ENSEMBL.test(genes[0]) && !ENSEMBL.test(wanted);
+    none.hidden = this.matches.length > 0;
+    if (!this.matches.length) {
+      const near = this.near(query), byId = ENSEMBL.test(genes[0]) && !ENSEMBL.test(query);
       none.textContent = `No gene “${this.input.value.trim()}” among ${many(genes.length)}.`
         + (near.length ? ` Did you mean ${near.join(" or ")}?` : "")
         + (byId ? ` This section names its genes by Ensembl id, as ${genes[0]}; search for the id.` : "");
     }
     this.active = 0;
-    this.rows.style.height = `${this.found.length * ROW_PX}px`;
+    this.rows.style.height = `${this.matches.length * ROW_PX}px`;
     this.box.scrollTop = 0;
-    $("count").textContent = wanted ? `${many(this.found.length)} found` : `${many(genes.length)} genes`;
+    $("count").textContent = query ? `${many(this.matches.length)} match` : `${many(genes.length)} genes`;
     this.draw();
   }
 
@@ -82,12 +82,12 @@ class GeneList {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page }[event.key];
     if (step) {
       event.preventDefault();
-      this.active = Math.max(0, Math.min(this.found.length - 1, this.active + step));
+      this.active = Math.max(0, Math.min(this.matches.length - 1, this.active + step));
       this.reveal(this.active);
       this.draw();
-    } else if (event.key === "Enter" && this.found.length) {
-      this.choose(this.found[this.active]);
-      // the next key is for the page: + is not part of a gene's name
+    } else if (event.key === "Enter" && this.matches.length) {
+      this.choose(this.matches[this.active]);
+      // further keys belong to the page: + is not part of a gene's name
       this.input.blur();
     } else if (event.key === "Escape") {
       if (this.input.value) { this.input.value = ""; this.search(); } else this.input.blur();
@@ -103,24 +103,24 @@ class GeneList {
 
   mark(row) {
     this.chosen = row;
-    const at = this.found.indexOf(row);
+    const at = this.matches.indexOf(row);
     if (at >= 0) { this.active = at; this.reveal(at); }
     this.draw();
   }
 
   draw() {
-    if (!this.found) return;
+    if (!this.matches) return;
     const first = Math.max(0, Math.floor(this.box.scrollTop / ROW_PX) - 4);
-    const last = Math.min(this.found.length, first + Math.ceil(this.box.clientHeight / ROW_PX) + 8);
+    const last = Math.min(this.matches.length, first + Math.ceil(this.box.clientHeight / ROW_PX) + 8);
     const made = [];
     for (let at = first; at < last; at++) made.push(this.row(at));
     this.rows.replaceChildren(...made);
-    const active = this.found.length ? `gene-${this.active}` : "";
+    const active = this.matches.length ? `gene-${this.active}` : "";
     this.input.setAttribute("aria-activedescendant", active);
   }
 
   row(at) {
-    const row = this.found[at], skill = skillOf(row), item = document.createElement("div");
+    const row = this.matches[at], rLoo = rLooOf(row), item = document.createElement("div");
     item.className = "gene" + (row === this.chosen ? " chosen" : "") + (at === this.active ? " active" : "");
     item.id = `gene-${at}`;
     item.dataset.row = row;
@@ -134,10 +134,10 @@ class GeneList {
     item.append(name);
     if (about.tables.includes("r_loo")) {
       bar.className = "bar";
-      bar.style.setProperty("--share", Number.isNaN(skill) ? 0 : Math.max(0, skill).toFixed(3));
+      bar.style.setProperty("--share", Number.isNaN(rLoo) ? 0 : Math.max(0, rLoo).toFixed(3));
       number.className = "number";
-      number.textContent = Number.isNaN(skill) ? "–" : skill.toFixed(2);
-      item.title = Number.isNaN(skill) ? "not known" : `r = ${skill.toFixed(3)} ${about.left_out} of the fit`;
+      number.textContent = Number.isNaN(rLoo) ? "–" : rLoo.toFixed(2);
+      item.title = Number.isNaN(rLoo) ? "unknown" : `r = ${rLoo.toFixed(3)} ${about.left_out} of the fit`;
       item.append(bar, number);
     }
     return item;

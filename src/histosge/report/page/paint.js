@@ -1,4 +1,4 @@
-// Places become pixels: each pixel takes the nearest place within reach, so tiles of any layout are exact.
+// Locations as pixels: each pixel has the value of the nearest location within reach, for tiles of any layout.
 
 const MOST_PIXELS = 2_600_000;
 
@@ -91,9 +91,9 @@ class Layer {
     const { nearest, squares, pixels } = this, { bins: codes, table } = this.colours;
     const rim = Math.max(this.radius - 0.5, 0) ** 2, edge = this.radius + 0.5;
     for (let p = 0; p < pixels.length; p++) {
-      const place = nearest[p];
-      if (place < 0) { pixels[p] = 0; continue; }
-      let colour = table[codes[place]];
+      const point = nearest[p];
+      if (point < 0) { pixels[p] = 0; continue; }
+      let colour = table[codes[point]];
       if (squares[p] > rim) {
         const share = Math.max(0, Math.min(1, edge - Math.sqrt(squares[p])));
         colour = (colour & 0xffffff) | (((colour >>> 24) * share) << 24);
@@ -104,7 +104,7 @@ class Layer {
   }
 }
 
-// the place nearest to a position, within reach; −1 where there is none
+// the location nearest to a position, within reach; −1 where there is none
 function nearestTo(xy, x, y, reach) {
   let best = -1, least = reach * reach;
   for (let i = 0, n = xy.length / 2; i < n; i++) {

@@ -1,4 +1,4 @@
-// A region drawn by hand, or what is in view: its mean with an interval, its places as CSV, its border as GeoJSON.
+// A region, drawn or taken from the view: its mean with an interval, its locations as CSV, its border as GeoJSON.
 
 const Z90 = 1.6448536269514722;
 
@@ -34,27 +34,27 @@ function mean(values, rows) {
   return rows.length ? sum / rows.length : NaN;
 }
 
-// The error of a mean of neighbours does not shrink with their number: they share what the model does not know.
-// The mean of the standard deviations is the largest it can be, so the interval errs on the wide side.
+// Errors of neighbouring locations are correlated, so the error of their mean does not shrink with their number.
+// The mean of the standard deviations is its upper bound: the interval is conservative.
 function summary(ring, now) {
-  const places = within(ring, tables.placesXY).filter(isShown);
+  const locations = within(ring, tables.locationsXY).filter(isShown);
   const spots = now.measured ? within(ring, tables.spotsXY) : [];
-  const centre = mean(now.predicted, places), sd = now.sd ? mean(now.sd, places) : null;
+  const centre = mean(now.predicted, locations), sd = now.sd ? mean(now.sd, locations) : null;
   return {
-    places, spots, area_um2: areaOf(ring), mean: centre, sd,
+    locations, spots, area_um2: areaOf(ring), mean: centre, sd,
     low: sd === null ? null : Math.max(0, centre - Z90 * sd), high: sd === null ? null : centre + Z90 * sd,
     measured: spots.length ? mean(now.measured.values, spots) : null,
   };
 }
 
 function csv(found, now, ids, spotOf, label) {
-  const rows = [["place", "x_um", "y_um", "x_px", "y_px", "gene", "predicted_log1p_cp10k", "sd", "measured_log1p_cp10k", "domain"]];
+  const rows = [["location", "x_um", "y_um", "x_px", "y_px", "gene", "predicted_log1p_cp10k", "sd", "measured_log1p_cp10k", "domain"]];
   const [x0, y0] = frame.origin;
-  for (const place of found.places) {
-    const x = tables.placesXY[2 * place] + x0, y = tables.placesXY[2 * place + 1] + y0, spot = spotOf[place];
-    rows.push([ids[place], x.toFixed(2), y.toFixed(2), (x / frame.mpp).toFixed(2), (y / frame.mpp).toFixed(2), now.gene,
-      now.predicted[place].toFixed(4), now.sd ? now.sd[place].toFixed(4) : "",
-      now.measured && spot >= 0 ? now.measured.values[spot].toFixed(4) : "", label(place)]);
+  for (const point of found.locations) {
+    const x = tables.locationsXY[2 * point] + x0, y = tables.locationsXY[2 * point + 1] + y0, spot = spotOf[point];
+    rows.push([ids[point], x.toFixed(2), y.toFixed(2), (x / frame.mpp).toFixed(2), (y / frame.mpp).toFixed(2), now.gene,
+      now.predicted[point].toFixed(4), now.sd ? now.sd[point].toFixed(4) : "",
+      now.measured && spot >= 0 ? now.measured.values[spot].toFixed(4) : "", label(point)]);
   }
   const cell = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   return rows.map((row) => row.map((item) => cell(String(item))).join(",")).join("\n") + "\n";
@@ -64,7 +64,7 @@ function csv(found, now, ids, spotOf, label) {
 function geojson(ring, found, now) {
   const [x0, y0] = frame.origin;
   const closed = [...ring, ring[0]].map(([x, y]) => [+((x + x0) / frame.mpp).toFixed(2), +((y + y0) / frame.mpp).toFixed(2)]);
-  const measurements = { places: found.places.length, "area µm²": +found.area_um2.toFixed(1),
+  const measurements = { locations: found.locations.length, "area µm²": +found.area_um2.toFixed(1),
     [`${now.gene} mean log1p(CP10k)`]: +found.mean.toFixed(4) };
   if (found.sd !== null) measurements[`${now.gene} sd`] = +found.sd.toFixed(4);
   return JSON.stringify({ type: "FeatureCollection", features: [{
@@ -127,7 +127,7 @@ class Lasso {
     this.set(ring);
   }
 
-  // what is in view, for those who do not draw
+  // the visible rectangle as a region, for use without drawing
   view() {
     const { width, height } = this.stage.view();
     this.set([[0, 0], [width, 0], [width, height], [0, height]].map(([x, y]) => this.stage.toMicrometres(x, y)));

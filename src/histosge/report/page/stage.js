@@ -1,4 +1,4 @@
-// The tissue: deep zoom below, painted places above, the outline, the scale bar.
+// The tissue: deep zoom, painted locations above it, the outline and the scale bar.
 
 const $ = (id) => document.getElementById(id);
 const frame = about.frame;
@@ -35,14 +35,14 @@ class Stage extends EventTarget {
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, gestureSettingsTouch: { clickToZoom: false },
       crossOriginPolicy: false, keyboardNavEnabled: false,
     });
-    // keys are ours: those of the library also turn and mirror the tissue
+    // the library's own keys would also rotate and mirror the tissue
     this.viewer.addHandler("canvas-key", (event) => { event.preventDefaultAction = true; });
     this.viewer.canvas.tabIndex = -1;
     this.main = new Layer($("layer-main"));
     this.other = new Layer($("layer-other"));
     this.ready = new Promise((resolve) => this.viewer.addOnceHandler("open", resolve));
     this.viewer.addHandler("update-viewport", () => this.moved());
-    // who looks at the whole section goes on doing so
+    // while the whole section is shown, it stays so when the window changes its size
     this.whole = false;
     this.viewer.addHandler("resize", () => setTimeout(() => { if (this.whole) this.fit(true); }));
     for (const kind of ["canvas-drag", "canvas-scroll", "canvas-pinch", "canvas-double-click", "navigator-click", "navigator-drag"]) {

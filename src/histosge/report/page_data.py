@@ -1,61 +1,60 @@
-"""What the page carries: one mapping of facts, and blobs by name."""
+"""The data inside a page: metadata, and encoded arrays by name."""
 
 from __future__ import annotations
 
 import base64
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from histosge._runtime.names import positions
+from histosge._runtime.names import near_misses, positions
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
 from histosge.geometry.spacing import median_spacing_um
 from histosge.prediction.factored import FactoredPrediction
 from histosge.section.locations import Locations
 
+from .accuracy import calibration, left_out
 from .codes import Packed, pack
 from .contents import Contents
 from .measured import Chunk, chunks
 from .pack import blob
 from .pyramid import TILE_PX, Pyramid, pyramid
-from .words import calibration, left_out
 
-__all__ = ["Load", "load"]
+__all__ = ["PageData", "page_data"]
 
 _MAPS = ("viridis", "cividis", "magma")
-# characters that the image and the measured values may take
+# most characters of the image and of the measured values
 _IMAGE_BYTES, _MEASURED_BYTES = 20_000_000, 16_000_000
 _MARGIN = 0.05
-# reach of a tile as a share of the distance of places, where it cannot be measured, and at most
-_REACH, _MOST_REACH = 0.72, 1.6
-# of irregular places, some triangles of the border pass for the pattern's: no tile reaches much further than most
+# radius of a tile in units of the spacing: the default where it cannot be measured, and the largest
+_REACH, _MAX_REACH = 0.72, 1.6
+# tiles of irregular locations are at most this much larger than the median, which large triangles at the border are not
 _USUAL_REACH = 1.25
-# a place between spots has four of them as near as this, one beyond the border three at most
+# a location between spots has four spots within this many pitches, a location outside at most three
 _AROUND, _AROUND_PITCHES = 4, 1.15
-# width of a dot, where places have no extent of their own, as a share of their distance
+# diameter of a dot in units of the spacing, for locations without extent
 _DOT = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Load:
-    """What the page carries.
+class PageData:
+    """The data inside a page.
 
     Parameters
     ----------
     about
-        Facts: names, numbers, and how to read the blobs.
+        Metadata: names, numbers, and how to decode the blobs.
     blobs
-        (name, text) in the order in which they are wanted.
+        (name, text) in the order in which the page needs them.
     packed
-        The prediction, for what is lost.
+        The encoded prediction, with its rounding errors.
     image
         The pyramid, or ``None``.
     measured_genes
-        How many genes have measured values here.
+        Number of genes with measured values in the page.
     """
 
     about: dict[str, Any]
@@ -65,30 +64,32 @@ class Load:
     measured_genes: int
 
 
-def load(contents: Contents, *, first: str | None) -> Load:
+def page_data(contents: Contents, *, first: str | None) -> PageData:
     """Pack everything for the page.
 
     Raises
     ------
     UsageError
-        For a first gene that is not there.
+        For an unknown first gene.
     """
     genes = [str(name) for name in contents.prediction.genes]
-    opened = _first(contents) if first is None else _known(genes, first)
+    first = _first(contents) if first is None else _known(genes, first)
     image = None if contents.slide is None else pyramid(contents.slide, budget_bytes=_IMAGE_BYTES)
     packed = pack(contents.prediction)
     frame = _frame(contents, image)
-    order, carried = _carried(contents)
+    order, measured_chunks = _measured_chunks(contents)
     about = {
         "title": str(contents.record["section"].get("name") or "section"),
         "genes": genes,
-        "first": opened,
+        "first": first,
         "frame": frame,
         "image": _image(image),
-        "places": _places(contents.prediction.locations),
+        "locations": _locations(contents.prediction.locations),
         "spots": _spots(contents),
-        "measured": _measured(contents, carried),
-        "labels": [{"name": each.name, "of": each.of, "names": each.names} for each in contents.labels],
+        "measured": _measured(contents, measured_chunks),
+        "labels": [
+            {"name": labels.name, "of": labels.of, "names": labels.names} for labels in contents.labels
+        ],
         "outline": [np.round(line - frame["origin"], 1).ravel().tolist() for line in contents.outline],
         "calibration": calibration(contents),
         "maps": {name: _colours(name) for name in _MAPS},
@@ -99,24 +100,24 @@ def load(contents: Contents, *, first: str | None) -> Load:
     blobs = [(f"blob-{name}", text) for name, text in _arrays(contents, frame, order).items()]
     blobs += [(f"blob-{name}", text) for name, text in packed.blobs.items()]
     if image is not None:
-        # the coarsest level is wanted first
+        # the page needs the coarsest level first
         levels = [(f"tiles-{row}", "\n".join(level.tiles)) for row, level in enumerate(image.levels)]
         blobs += levels[::-1]
-    blobs += [(f"blob-measured.{row}", chunk.text) for row, chunk in enumerate(carried)]
-    return Load(about, blobs, packed, image, sum(chunk.genes for chunk in carried))
+    blobs += [(f"blob-measured.{row}", chunk.text) for row, chunk in enumerate(measured_chunks)]
+    return PageData(about, blobs, packed, image, sum(chunk.genes for chunk in measured_chunks))
 
 
 def _known(genes: Sequence[str], gene: str) -> str:
     """Return the gene, or refuse it with near misses."""
     if gene in genes:
         return gene
-    near = difflib.get_close_matches(gene, genes, n=3)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    raise UsageError(f"'{gene}' is not among the {len(genes)} genes of this report.{hint}")
+    raise UsageError(
+        f"'{gene}' is not among the {len(genes)} genes of this report.{near_misses(gene, genes)}"
+    )
 
 
 def _first(contents: Contents) -> str:
-    """Return a gene worth looking at: one that the run drew, else the best predicted one."""
+    """Return the gene to show first: one that the run drew, else the most accurate one."""
     prediction = contents.prediction
     shown = [str(name) for name in contents.record.get("genes_shown", ()) if name in prediction.genes]
     if shown:
@@ -127,7 +128,7 @@ def _first(contents: Contents) -> str:
 
 
 def _frame(contents: Contents, image: Pyramid | None) -> dict[str, Any]:
-    """Return the rectangle that is looked at, in µm: the image, or without one the places and a margin."""
+    """Return the visible rectangle in µm: the image, or without one the locations and a margin."""
     xy = contents.prediction.locations.xy
     if contents.measured is not None:
         xy = np.vstack([xy, contents.measured.spots.xy])
@@ -152,19 +153,19 @@ def _image(image: Pyramid | None) -> dict[str, Any] | None:
     return {"tile": TILE_PX, "mpp": image.mpp, "levels": levels}
 
 
-def _places(locations: Locations) -> dict[str, Any]:
-    """Return how far places are apart, and how large a dot is."""
+def _locations(locations: Locations) -> dict[str, Any]:
+    """Return the spacing of locations, and the radius of dots and tiles."""
     spacing_um = 100.0
     if len(locations) > 1:
         spacing_um = median_spacing_um(locations.xy)
-    # dots that overlap hide each other
+    # overlapping dots would hide each other
     diameter_um = min(locations.points.diameter_um or _DOT * spacing_um, _DOT * spacing_um)
     reach_um = _reach(locations.xy, spacing_um)
     return {"n": len(locations), "spacing_um": spacing_um, "radius_um": diameter_um / 2, "reach_um": reach_um}
 
 
 def _reach(xy_um: Array, spacing_um: float) -> float:
-    """Return how far a tile must reach to leave no gap between places: to the middle of most triangles of them."""
+    """Return the radius of tiles without gaps: the circumradius of most Delaunay triangles of the locations."""
     from scipy.spatial import Delaunay, QhullError
 
     try:
@@ -175,8 +176,8 @@ def _reach(xy_um: Array, spacing_um: float) -> float:
     sides = (np.linalg.norm(side, axis=1) for side in (a, b, a - b))
     area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2
     radius = np.prod(list(sides), axis=0) / (4 * np.maximum(area, 1e-9))
-    # triangles across bays and along the border are none of the pattern
-    inner = radius[radius < _MOST_REACH * spacing_um]
+    # larger triangles lie across bays and along the border
+    inner = radius[radius < _MAX_REACH * spacing_um]
     if not len(inner):
         return _REACH * spacing_um
     return 1.03 * float(min(np.quantile(inner, 0.98), _USUAL_REACH * np.median(inner)))
@@ -189,8 +190,8 @@ def _spots(contents: Contents) -> dict[str, Any] | None:
     return {"n": len(spots), "radius_um": (spots.diameter_um or _DOT * contents.pitch_um) / 2}
 
 
-def _carried(contents: Contents) -> tuple[Array, list[Chunk]]:
-    """Return measured values, of the best predicted genes first, and the rows of the genes in that order."""
+def _measured_chunks(contents: Contents) -> tuple[Array, list[Chunk]]:
+    """Return measured values, of the most accurate genes first, and the rows of the genes in that order."""
     measured = contents.measured
     if measured is None:
         return np.empty(0, dtype=np.int32), []
@@ -205,52 +206,52 @@ def _carried(contents: Contents) -> tuple[Array, list[Chunk]]:
     return rows[columns], chunks(measured, columns, budget_bytes=_MEASURED_BYTES)
 
 
-def _measured(contents: Contents, carried: list[Chunk]) -> dict[str, Any] | None:
+def _measured(contents: Contents, measured_chunks: list[Chunk]) -> dict[str, Any] | None:
     if contents.measured is None:
         return None
-    sizes = [chunk.genes for chunk in carried]
+    sizes = [chunk.genes for chunk in measured_chunks]
     return {"kind": contents.measured.kind, "step": contents.measured.step, "chunks": sizes}
 
 
 def _arrays(contents: Contents, frame: dict[str, Any], order: Array) -> dict[str, str]:
     """Return positions, names and labels."""
-    places, measured = contents.prediction.locations, contents.measured
+    locations, measured = contents.prediction.locations, contents.measured
     origin = np.array(frame["origin"])
-    found = {
-        "xy": blob((places.xy - origin).astype(np.float32)),
-        "ids": blob("\n".join(map(str, places.points.ids)).encode()),
+    arrays = {
+        "xy": blob((locations.xy - origin).astype(np.float32)),
+        "ids": blob("\n".join(map(str, locations.points.ids)).encode()),
         "spot_of": blob(_spot_of(contents)),
         "shown": blob(_shown(contents).astype(np.uint8)),
         "measured_order": blob(order.astype(np.int32)),
     }
     if measured is not None:
-        found["spots"] = blob((measured.spots.xy - origin).astype(np.float32))
+        arrays["spots"] = blob((measured.spots.xy - origin).astype(np.float32))
         if measured.depth is not None:
-            found["depth"] = blob(measured.depth.astype(np.float32))
+            arrays["depth"] = blob(measured.depth.astype(np.float32))
     for index, labels in enumerate(contents.labels):
-        found[f"labels-{index}"] = blob((labels.codes + 1).astype(np.uint8))
-    return found
+        arrays[f"labels-{index}"] = blob((labels.codes + 1).astype(np.uint8))
+    return arrays
 
 
 def _shown(contents: Contents) -> Array:
-    """Tell which places are worth a look: on tissue, measured, or surrounded by spots.
+    """Return the mask of locations on tissue: in the tissue mask, measured, or surrounded by spots.
 
-    Where spots were measured all around, a hole in the mask is a pale patch more often than a hole.
+    Among measured spots, a hole in the tissue mask is more often pale tissue than a hole.
     """
     from scipy.spatial import cKDTree
 
-    places = contents.prediction.locations
-    found: Array = np.asarray(places.in_tissue | places.observed)
+    locations = contents.prediction.locations
+    shown: Array = np.asarray(locations.in_tissue | locations.observed)
     if contents.measured is None:
-        return found
+        return shown
     near = cKDTree(contents.measured.spots.xy).query_ball_point(
-        places.xy, _AROUND_PITCHES * contents.pitch_um, return_length=True
+        locations.xy, _AROUND_PITCHES * contents.pitch_um, return_length=True
     )
-    return np.asarray(found | (near >= _AROUND))
+    return np.asarray(shown | (near >= _AROUND))
 
 
 def _spot_of(contents: Contents) -> Array:
-    """Return the row of the measured spot that a place is, −1 for places between."""
+    """Return the row of the measured spot at each location, −1 for locations between spots."""
     ids = contents.prediction.locations.points.ids
     if contents.measured is None:
         return np.full(len(ids), -1, dtype=np.int32)
@@ -259,7 +260,7 @@ def _spot_of(contents: Contents) -> Array:
 
 
 def _colours(name: str) -> str:
-    """Return 256 colours of a map, as bytes of red, green, blue in base64."""
+    """Return the 256 colours of a colour map, as bytes of red, green, blue in base64."""
     from matplotlib import colormaps
 
     rgb = np.rint(255 * colormaps[name](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)

@@ -1,0 +1,202 @@
+"""The parts of the panel about accuracy: correlations, contribution of the image, intervals and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from histosge._runtime.types import Array
+from histosge.prediction.factored import FactoredPrediction
+
+from .contents import Contents
+from .part import Part, decimal, thousands
+
+__all__ = [
+    "accuracy_part",
+    "calibration",
+    "histology_part",
+    "intervals_part",
+    "left_out",
+    "measured_accuracy",
+    "scores_part",
+]
+
+_SCORES = {"PCC": "pcc", "skill score": "skill", "MSE": "mse"}
+# correlations that the text counts: a useful map, and one hardly better than the mean of the gene
+GOOD, _POOR = 0.5, 0.15
+
+
+def left_out(contents: Contents) -> str:
+    """Return what r_loo refers to: spots of this section, or whole sections."""
+    return "in sections left out" if contents.image_only else "at spots left out"
+
+
+def measured_accuracy(contents: Contents) -> Array:
+    """Return r_loo of all genes for which it was measured."""
+    prediction = contents.prediction
+    if not isinstance(prediction, FactoredPrediction):
+        return np.empty(0)
+    r_loo = np.asarray(prediction.basis.r_loo)
+    return np.asarray(r_loo[np.isfinite(r_loo)])
+
+
+def accuracy_part(contents: Contents) -> Part:
+    """Return how accurately genes are predicted, and what a map does not show."""
+    r_loo = measured_accuracy(contents)
+    if len(r_loo):
+        paragraphs = [_correlations(contents, r_loo)]
+        if contents.image_only:
+            paragraphs.append(
+                "This section was not among them. Expect less where its tissue, stain or scanner differs."
+            )
+    elif contents.image_only:
+        paragraphs = [
+            "The accuracy on this section is unknown, because it has no measurements to compare with. `histosge "
+            "evaluate "
+            "--split sections` on the measured sections predicts each of them from the others; `histosge run` "
+            "with two "
+            "or more `--with` does so itself."
+        ]
+    else:
+        paragraphs = [
+            "The accuracy of each gene was not measured in this run. `histosge evaluate` measures it."
+        ]
+    average = "measured sections" if contents.image_only else "surrounding spots"
+    after = [
+        "A smooth map is no evidence of accuracy: where the model has no information, it predicts the mean of "
+        f"the {average}.",
+        "Predicted locations are not independent samples. Do not run significance tests on them. Nor are they "
+        "cells: at "
+        "cells, too, values are estimates from spots.",
+    ]
+    return Part("Accuracy", paragraphs, "accuracy-chart" if len(r_loo) else "", after)
+
+
+def _correlations(contents: Contents, r_loo: Array) -> str:
+    good, poor = int((r_loo >= GOOD).sum()), int((r_loo < _POOR).sum())
+    how = (
+        "Each measured section was left out and predicted from its image by a fit of the others."
+        if contents.image_only
+        else "Spots were left out of the fit and predicted from the others (leave-one-out correlation, r_loo)."
+    )
+    return (
+        f"{how} Of {thousands(len(r_loo))} genes, {thousands(good)} reach a correlation r of {GOOD:g} or more "
+        "with the "
+        f"measurement; {thousands(poor)} stay below {_POOR:g}, where a map is hardly better than the mean of the "
+        "gene. "
+        "The noise of the measurement also lowers r."
+    )
+
+
+def histology_part(contents: Contents) -> Part | None:
+    """Return the contribution of the image, for fits that compared models with and without it."""
+    fit = contents.record.get("fit") or {}
+    r_loo = fit.get("r_loo_factors") or {}
+    if contents.image_only or "image_weight" not in fit or "fitted" not in r_loo:
+        return None
+    title = "Contribution of the image"
+    if fit["image_weight"] == 0:
+        text = "None: the marginal likelihood gave the image a weight of 0. The prediction is interpolation."
+        return Part(title, (text,))
+    histology, auxiliary = (float(fit.get(f"weight_of_{name}", 0.0)) for name in ("histology", "auxiliary"))
+    others = f" and {auxiliary:.0%} to auxiliary sections" if auxiliary else ""
+    weights = (
+        f"Averaged over genes, {histology:.0%} of the variance of the prediction is attributed to "
+        f"histology{others}; the "
+        "rest is interpolation by position. The shares of each gene are beside it. The kernel weight of the "
+        "image, chosen "
+        f"by the marginal likelihood, is {fit['image_weight']:.0%}."
+    )
+    rows = [("predicted from", "mean r_loo"), ("position and image", decimal(r_loo["fitted"]))]
+    rows += [
+        (words, decimal(r_loo[name]))
+        for name, words in (("positions", "position only"), ("shuffled_image", "shuffled image"))
+        if name in r_loo
+    ]
+    control = (
+        "r_loo is the correlation at spots left out of the fit. If shuffled images scored as well as real ones, "
+        "the "
+        "image would add no information."
+    )
+    return Part(title, (weights, control), table=rows)
+
+
+def calibration(contents: Contents) -> dict[str, list[float]] | None:
+    """Return nominal levels and coverage of the intervals, from ``calibration`` of the fit, or ``None``."""
+    recorded = (contents.record.get("fit") or {}).get("calibration")
+    if not isinstance(recorded, Mapping) or "levels" not in recorded or "coverage" not in recorded:
+        return None
+    names = [name for name in ("levels", "coverage", "raw") if recorded.get(name) is not None]
+    curves = {name: [float(value) for value in recorded[name]] for name in names}
+    complete = len({len(values) for values in curves.values()}) == 1 and curves["levels"]
+    return curves if complete else None
+
+
+def intervals_part(contents: Contents) -> Part:
+    """Return whether intervals have their nominal coverage."""
+    title = "Are the uncertainty intervals reliable?"
+    prediction = contents.prediction
+    sd = prediction.score_sd if isinstance(prediction, FactoredPrediction) else prediction.sd
+    if sd is None:
+        return Part(title, ("This model estimates no uncertainty.",))
+    if contents.image_only:
+        return Part(title, (_coverage_of_sections(contents),))
+    curves = calibration(contents)
+    if curves is None:
+        return Part(
+            title, ("The model estimates its uncertainty. Its coverage was not measured in this run.",)
+        )
+    coverage = dict(zip(curves["levels"], curves["coverage"], strict=True))
+    level = min(coverage, key=lambda value: abs(value - 0.9))
+    text = (
+        f"Intervals with a nominal level of {level:.0%} contained {coverage[level]:.0%} of the values left out. "
+        "On the "
+        "dashed line coverage equals the nominal level; below it, intervals are too narrow. The uncertainty "
+        "layer shows "
+        "where intervals are wide."
+    )
+    return Part(title, (text,), "calibration-chart")
+
+
+def _coverage_of_sections(contents: Contents) -> str:
+    text = "The model estimates its uncertainty. Its coverage was measured on other sections, not on this one"
+    coverage = (contents.record.get("leave_one_section_out") or {}).get("coverage")
+    if coverage is None:
+        return f"{text}."
+    return (
+        f"{text}: when each was left out, intervals with a nominal level of 90 % contained {coverage:.0%} of its "
+        "values. "
+        "For genes with less, intervals were widened until they contained 90 % there."
+    )
+
+
+def scores_part(contents: Contents) -> Part | None:
+    """Return the table of an evaluation, the best model first."""
+    rows = [row for row in (contents.scores or {}).get("rows", ()) if row.get("set") == "test"]
+    if not rows:
+        return None
+    rows.sort(key=lambda row: -(row.get("pcc") or 0.0))
+    several = len({(row["section"], row["split"]) for row in rows}) > 1
+    header = ("model", *_SCORES)
+    table: list[tuple[str, ...]] = [(*header, "section, split") if several else header]
+    for row in rows:
+        name = " ".join(str(row[key]) for key in ("model", "preset") if row.get(key))
+        cells = (name, *(decimal(row.get(key)) for key in _SCORES.values()))
+        table.append((*cells, f"{row['section']}, {row['split']}") if several else cells)
+    which = "" if several else f" ({rows[0]['section']}, {rows[0]['split']})"
+    text = (
+        f"Scores at test spots, which no step of the fit used{which}. PCC: mean correlation over genes. Skill "
+        "score: "
+        "1 − MSE / MSE of kriging; 0 for kriging, negative for worse models. MSE: mean squared error."
+    )
+    return Part("Scores against baselines", (text,), table=table, summary=_summaries(rows))
+
+
+def _summaries(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return the summaries of the models of a table, from their cards."""
+    from histosge.models import MODELS
+
+    names = dict.fromkeys(str(row["model"]) for row in rows)
+    return [(name, MODELS[name].card.summary) for name in names if name in MODELS]
