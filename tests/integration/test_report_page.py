@@ -1,5 +1,4 @@
-"""What the report shows, in a real browser, opened from disk: what one sees and points at is what the files "
-"hold."""
+"""The report in a real browser, opened from disk, shows the values of the files."""
 
 from __future__ import annotations
 
@@ -299,8 +298,7 @@ def test_without_image_the_ground_is_plain(browser: Any, tmp_path: Path) -> None
 
 
 def test_a_matrix_is_shown_as_exactly_as_the_page_says(browser: Any, tmp_path: Path) -> None:
-    """Models that are not factored: values of ``prediction.h5ad``, measured ones included, no unknown layer "
-    "offered."""
+    """Models without factors show the values of ``prediction.h5ad``; layers without data are disabled."""
     whole = replace(PREDICTION, score_sd=None).whole()
     h5ad.write(tmp_path / "prediction.h5ad", SECTION, whole)
     (tmp_path / "run.json").write_text(json.dumps(record(SECTION)))
