@@ -110,7 +110,7 @@ class Opened:
         return found
 
     def choose(self, gene: str) -> None:
-        self.page.evaluate("(gene) => histosge.update({ row: histosge.section.genes.indexOf(gene) })", gene)
+        self.page.evaluate("(gene) => histosge.update({ row: histosge.genes.indexOf(gene) })", gene)
 
     def painted(self, layer: str = "main") -> np.ndarray:
         text = self.page.evaluate(f"document.querySelector('#layer-{layer} canvas').toDataURL()")

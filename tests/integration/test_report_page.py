@@ -166,10 +166,10 @@ def test_values_under_the_pointer_are_those_of_the_file(report: Opened, report_f
         assert float(exact.get_attribute("data-location")) == row
         assert abs(float(exact.get_attribute("data-predicted")) - mean[row]) <= mean_error
         assert abs(float(exact.get_attribute("data-sd")) - sd[row]) <= sd_error
-        value, sd = (float(word) for word in values["predicted"].split(" ± "))
+        value, written_sd = (float(word) for word in values["predicted"].split(" ± "))
         # what is written has three digits
         assert abs(value - mean[row]) <= mean_error + 0.0005
-        assert abs(sd - sd[row]) <= sd_error + 0.0005
+        assert abs(written_sd - sd[row]) <= sd_error + 0.0005
         assert abs(float(values["one measurement"].strip("± ")) - noisy[row]) <= sd_error + 0.0006
         x, y = (float(word.replace("\u202f", "")) for word in values["x, y"].removesuffix(" µm").split(", "))
         assert np.abs(np.array([x, y]) - held.locations.xy[row]).max() <= 2
