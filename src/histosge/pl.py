@@ -68,28 +68,44 @@ def enhance(
     ------
     UsageError
         For a gene that was not measured or not predicted (near misses are offered), or none at all.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> section = hs.synthetic(columns=8, rows=8, genes=12).section
+    >>> kriging = hs.Recipe("kriging", genes="all")
+    >>> figure = hs.pl.enhance(section, genes="ZONE1", recipe=kriging, upsample=[2])
+    >>> figure.savefig("enhanced.png")
     """
     section = section_of(data)
     genes = GeneChoice.parse(genes).names if genes else ()
     refuse_unknown(genes, section.genes, f"section '{section.name}'")
     if predictions is None:
         recipe = recipe or Recipe()
-        result = fit(section, recipe, compute=compute)
-        if absent := [gene for gene in genes if gene not in set(result.panel.names)]:
-            raise UsageError(
-                f"'{absent[0]}' was measured, but is not among the {len(result.panel)} genes that the recipe fits "
-                f"('{recipe.genes}'). Fit all: recipe=hs.Recipe(genes='all')."
-            )
-        mask = tissue_of(section)
-        targets = [(f"×{factor}", upsampled(section, factor, mask=mask)) for factor in upsample]
-        predictions = [
-            (label, predict(result, section, locations, compute=compute)) for label, locations in targets
-        ]
+        predictions = _predictions(section, recipe, genes, upsample=upsample, compute=compute)
     for label, prediction in predictions:
         refuse_unknown(genes, prediction.genes, f"the prediction {label}")
     scores = None if recipe is None else score_genes(section, recipe, genes, compute=compute)
     figure = maps.marker_maps(section, predictions, genes)
     return captioned(figure, captions(section, predictions, genes, scores))
+
+
+def _predictions(
+    section: Section, recipe: Recipe, genes: Sequence[str], *, upsample: Sequence[int], compute: Compute
+) -> list[tuple[str, Prediction]]:
+    """Fit a recipe to all spots, and predict at several upsampling factors."""
+    result = fit(section, recipe, compute=compute)
+    if absent := [gene for gene in genes if gene not in set(result.panel.names)]:
+        raise UsageError(
+            f"'{absent[0]}' was measured, but is not among the {len(result.panel)} genes that the recipe fits "
+            f"('{recipe.genes}'). Fit all: recipe=hs.Recipe(genes='all')."
+        )
+    # the tissue is found once for all factors
+    mask = tissue_of(section)
+    return [
+        (f"×{factor}", predict(result, section, upsampled(section, factor, mask=mask), compute=compute))
+        for factor in upsample
+    ]
 
 
 def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> Figure:
@@ -126,12 +142,24 @@ def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> 
 
 
 def overview(data: Measured) -> Figure:
-    """Draw the spots and the tissue's outline on the image, to see whether they belong together."""
+    """Draw the spots and the tissue's outline on the image, to see whether they match.
+
+    Parameters
+    ----------
+    data
+        A section, or an AnnData with raw counts.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> section = hs.synthetic(columns=8, rows=8, genes=12).section
+    >>> hs.pl.overview(section).savefig("section.png")
+    """
     section = section_of(data)
     return maps.section_overview(section, mask=tissue_of(section))
 
 
-def report(folder: Path, data: Measured | None = None, *, gene: str | None = None) -> Path:
+def report(folder: str | Path, data: Measured | None = None, *, gene: str | None = None) -> Path:
     """Write ``report.html`` into the folder of a run, and return its path.
 
     Parameters
@@ -143,7 +171,7 @@ def report(folder: Path, data: Measured | None = None, *, gene: str | None = Non
     gene
         The gene to open with.
     """
-    return write_report(folder, section=None if data is None else section_of(data), first=gene)
+    return write_report(Path(folder), section=None if data is None else section_of(data), first=gene)
 
 
 def _columns(data: Measured, keys: Sequence[str], ids: Array) -> dict[str, Array]:
