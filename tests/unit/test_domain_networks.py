@@ -52,7 +52,7 @@ def test_stmask_convolves_as_kipf_and_welling_do() -> None:
     graph = graph / (degree[:, None] * degree[None]).sqrt()
     first = network.convolutions[0]
     expected = graph @ values @ first.lin.weight.T + first.bias
-    assert torch.allclose(first(values, network._graph(len(xy))), expected, atol=1e-5)
+    assert torch.allclose(first(values, network._full_graph(len(xy))), expected, atol=1e-5)
     torch.manual_seed(0)
     loss = network.train().feature_loss(values) + 1.3 * network.relation_loss(values)
     assert torch.isfinite(loss)

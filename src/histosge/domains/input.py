@@ -61,7 +61,9 @@ class DomainInput:
         panel = select(section, genes)
         values = log_cp10k(section.counts, columns=panel.columns).toarray()
         spots = section.spots
-        return cls(section.name, spots.ids, spots.xy, values, f"measured, {len(panel)} genes")
+        return cls(
+            section.name, spots.ids, spots.xy, values=values, description=f"measured, {len(panel)} genes"
+        )
 
     @classmethod
     def predicted(cls, section: Section, prediction: Prediction) -> DomainInput:
@@ -69,4 +71,4 @@ class DomainInput:
         points = prediction.locations.points
         values = np.asarray(prediction.mean, dtype=np.float64)
         description = f"predicted, {len(prediction.genes)} genes"
-        return cls(section.name, points.ids, points.xy, values, description)
+        return cls(section.name, points.ids, points.xy, values=values, description=description)

@@ -59,6 +59,7 @@ class KMeans:
         from sklearn.cluster import KMeans as Clusterer
 
         refuse_unusable(self.card, values, xy_um, clusters)
+        # components of small variance are noise of single genes and add to all distances
         reduced = principal_components(values, self.components) if self.components else values
         return numbered_by_size(
             Clusterer(clusters, n_init=self.starts, random_state=seed).fit_predict(reduced)

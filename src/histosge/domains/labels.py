@@ -20,5 +20,6 @@ def numbered_by_size(labels: Array) -> Int[np.ndarray, " n"]:
     """
     _, first, code, size = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     rank = np.empty(len(size), dtype=np.intp)
+    # lexsort's last key decides first: size, then first row
     rank[np.lexsort((first, -size))] = np.arange(len(size))
     return np.asarray(rank[np.asarray(code).ravel()])

@@ -88,10 +88,13 @@ class Leiden:
 
         number = min(self.neighbours, len(values) - 1)
         near = kneighbors_graph(principal_components(values, self.components), number, include_self=False)
+        # neighbours in either direction: nearness among profiles is not symmetric
         near = near + near.T
         near.data[:] = 1.0
+        # shared nearest neighbours (Jarvis & Patrick 1973): near @ near counts common neighbours of each pair
         shared = near.multiply(near @ near)
         joined = (shared + near).tocoo()
+        # an undirected graph has each edge once
         upper = joined.row < joined.col
         graph = igraph.Graph(len(values), np.stack([joined.row[upper], joined.col[upper]], axis=1))
         graph.es["weight"] = joined.data[upper]
@@ -101,6 +104,7 @@ class Leiden:
 def _communities(graph: igraph.Graph, resolution: float, seed: int) -> Array:
     import igraph
 
+    # igraph has one generator for the whole process: it is set and reset
     igraph.set_random_number_generator(random.Random(seed))
     try:
         communities = graph.community_leiden("modularity", "weight", resolution, n_iterations=5)
@@ -114,13 +118,16 @@ def _at_number(graph: igraph.Graph, clusters: int, seed: int) -> Array:
     low, high = _LOWEST, _HIGHEST
     numbers = set()
     for _ in range(_BISECTIONS):
+        # the geometric mean: resolutions are spaced by factors
         middle = (low * high) ** 0.5
         labels = _communities(graph, middle, seed)
         number = len(np.unique(labels))
         numbers.add(number)
         if number == clusters:
             return labels
+        # more resolution, more communities
         low, high = (middle, high) if number < clusters else (low, middle)
+    # the smaller of two equally near numbers
     nearest = min(numbers, key=lambda number: (abs(number - clusters), number))
     raise UsageError(
         f"Leiden finds no {clusters} communities here at any resolution, but {nearest}. "

@@ -37,6 +37,7 @@ def tied_mixture(values: Float[np.ndarray, "n d"], clusters: int, *, seed: int =
     values = np.asarray(values, dtype=np.float64)
     best, likelihood = None, -np.inf
     for labels in _starts(values, clusters, seed):
+        # EM starts from the moments of a hard clustering and converges to a local maximum of the likelihood
         weights, means, precision = _moments(values, labels, clusters)
         model = GaussianMixture(
             clusters,
@@ -48,6 +49,7 @@ def tied_mixture(values: Float[np.ndarray, "n d"], clusters: int, *, seed: int =
             precisions_init=precision,
             random_state=seed,
         ).fit(values)
+        # the log-likelihood per row, comparable between starts
         if model.lower_bound_ > likelihood:
             best, likelihood = model, float(model.lower_bound_)
     return np.asarray(best.predict(values)) if best is not None else np.zeros(len(values), dtype=np.intp)
@@ -58,6 +60,7 @@ def _starts(values: Array, clusters: int, seed: int) -> list[Array]:
     from sklearn.cluster import KMeans
 
     rng = np.random.default_rng(seed)
+    # in whitened coordinates elongated groups of one covariance are round, as Ward's criterion expects
     white = _whitened(values)
     starts = [_tree(values, clusters, np.arange(len(values))), _tree(white, clusters, np.arange(len(values)))]
     for start in range(_SUBSAMPLE_STARTS):
@@ -84,6 +87,7 @@ def _tree(values: Array, clusters: int, rows: Array) -> Array:
 def _whitened(values: Array) -> Array:
     """Return the values rotated and scaled to unit covariance."""
     left, size, _ = np.linalg.svd(values - values.mean(axis=0), full_matrices=False)
+    # directions without variance would be rounding errors scaled up
     return np.asarray(left[:, size > 1e-9 * size[0]] * len(values) ** 0.5)
 
 

@@ -44,6 +44,7 @@ def edges_within(xy_um: Float[np.ndarray, "n 2"], radius_um: float) -> Int[np.nd
     """
     pairs = cKDTree(xy_um).query_pairs(radius_um, output_type="ndarray").T.astype(np.int64)
     loops = np.arange(len(xy_um))
+    # networks sum over sorted edges without a copy per edge
     return _ordered(np.concatenate([pairs, pairs[::-1], np.stack([loops, loops])], axis=1))
 
 

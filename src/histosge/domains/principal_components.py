@@ -15,6 +15,7 @@ def principal_components(
     """Return the first principal components, at most ``number`` of them."""
     from sklearn.decomposition import PCA
 
+    # there are no more components than locations or genes
     number = min(number, *values.shape)
     return np.asarray(PCA(number, random_state=seed).fit_transform(np.asarray(values, dtype=np.float64)))
 

@@ -126,8 +126,10 @@ def find_domains(
         raise UsageError("Expected at least one of `seeds`, got none.")
     messages = []
     if clusters is None and truth is not None:
+        # locations without annotation are no domain
         clusters = len(set(truth) - {""})
         messages.append(Message("info", f"{clusters} domains, as many as are annotated."))
+    # measured once: every method scales its graph by the same distance
     pitch_um = neighbour_distance_um(input_.xy_um) if len(input_) > 1 else 1.0
     if method.card.uses_position:
         messages += _unconnected(input_, pitch_um)
@@ -138,11 +140,19 @@ def find_domains(
         for seed in seeds
     ]
     annotated = None if truth is None else tuple(truth)
-    return Domains(input_, method, tuple(seeds), np.stack(labels), annotated, tuple(messages))
+    return Domains(
+        input_,
+        method,
+        seeds=tuple(seeds),
+        labels=np.stack(labels),
+        truth=annotated,
+        messages=tuple(messages),
+    )
 
 
 def _unconnected(input_: DomainInput, pitch_um: float) -> list[Message]:
     """Warn where the neighbourhood graph has several parts: only expression relates them to each other."""
+    # graph methods smooth within a component and not across components
     sizes = component_sizes(edges_within(input_.xy_um, _RADIUS * pitch_um), len(input_))
     if sizes[0] >= (1 - _OUTSIDE_SHARE) * len(input_):
         return []

@@ -110,6 +110,7 @@ class STAGATE:
 
         edges = torch.tensor(edges_within(xy_um, self.radius * pitch_um), device=runtime.device)
         inputs = torch.tensor(self._axes(values), dtype=torch.float32, device=runtime.device)
+        # seeded after the graph is built, right before the first weights are drawn
         seed_everything(seed)
         network = self.network(edges, inputs.shape[1])
 
@@ -133,6 +134,7 @@ class STAGATE:
             return values
         from sklearn.utils.extmath import randomized_svd
 
+        # the Frobenius norm of the residual is invariant to rotations of the genes
         left, size, _ = randomized_svd(np.asarray(values, np.float64), self.axes, n_iter=4, random_state=0)
         return np.asarray(left * size)
 

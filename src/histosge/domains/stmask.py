@@ -104,6 +104,7 @@ class STMask:
 
         refuse_unusable(self.card, values, xy_um, clusters)
         embedding = self.embed(values, xy_um, seed=seed, runtime=runtime)
+        # as published, K-means clusters components of the embedding
         reduced = principal_components(embedding, self.components)
         clustering = KMeans(clusters, n_init=self.starts, random_state=seed, **_KMEANS)
         return numbered_by_size(clustering.fit_predict(reduced))
@@ -120,6 +121,7 @@ class STMask:
         import torch
 
         edges = torch.tensor(nearest_edges(xy_um, self.neighbours), device=runtime.device)
+        # differs from common practice, as published: raw CP10k are standardised, without a logarithm
         features = standardised(values if self.logarithm else _linear(values))
         features = principal_components(features, self.inputs)
         inputs = torch.tensor(features, dtype=torch.float32, device=runtime.device)

@@ -130,11 +130,11 @@ def _from_prediction(adata: Any, name: str, values: str | None) -> DomainSource:
     matrix = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float64)
     provenance = json.loads(adata.uns["histosge"]["provenance_json"])
     domain_input = DomainInput(
-        str(provenance.get("section", {}).get("name", name)),
-        adata.obs_names.to_numpy(dtype=str)[rows],
-        np.asarray(adata.obsm["spatial_um"], dtype=np.float64)[rows],
-        matrix,
-        f"{values or 'predicted'}, {matrix.shape[1]} genes",
+        name=str(provenance.get("section", {}).get("name", name)),
+        ids=adata.obs_names.to_numpy(dtype=str)[rows],
+        xy_um=np.asarray(adata.obsm["spatial_um"], dtype=np.float64)[rows],
+        values=matrix,
+        description=f"{values or 'predicted'}, {matrix.shape[1]} genes",
     )
     return DomainSource(domain_input, _stored_image(adata))
 
@@ -153,6 +153,7 @@ def _read_h5ad(path: Path) -> AnnData:
 def _thumbnail(section: Section) -> Backdrop | None:
     if section.slide is None:
         return None
+    # a map has some thousand pixels; no more are read from the slide
     mpp = max(section.slide.mpp, max(section.slide.size_um) / _IMAGE_PX)
     return Backdrop(section.slide.thumbnail(mpp), mpp)
 

@@ -169,6 +169,7 @@ def _table(domains: Domains) -> DataFrame:
 def _write_h5ad(domains: Domains, table: DataFrame, record: DomainsRecord, path: Path) -> None:
     from anndata import AnnData
 
+    # categories: numbers of domains have no order
     obs = table.drop(columns=["x_um", "y_um"]).astype(str).astype("category")
     adata = AnnData(obs=obs, obsm={"spatial_um": np.array(domains.input.xy_um)})
     adata.uns["domains"] = {"method": record.method, "record_json": json.dumps(record.as_dict())}

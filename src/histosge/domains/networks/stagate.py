@@ -28,12 +28,14 @@ class STAGATENetwork(nn.Module):
         self.attending = nn.Parameter(nn.init.xavier_uniform_(torch.empty(hidden, 1)))
         self.attended = nn.Parameter(nn.init.xavier_uniform_(torch.empty(hidden, 1)))
         self.edges = edges
+        # edges are in the order of their receiving location: where each one's edges start
         self.starts = torch.bincount(edges[1]).cumsum(0).roll(1)
         self.starts[0] = 0
 
     def attention(self, hidden: Tensor) -> Tensor:
         """Return one weight an edge; those of the edges to a location sum to 1."""
         source, target = self.edges
+        # sigmoid of v_sᵀ h_i + v_rᵀ h_j, then softmax over neighbours (Dong & Zhang 2022)
         score = (hidden @ self.attending)[target, 0] + (hidden @ self.attended)[source, 0]
         weight: Tensor = softmax(torch.sigmoid(score), target, num_nodes=len(hidden))
         return weight
@@ -47,6 +49,7 @@ class STAGATENetwork(nn.Module):
         """Return the Frobenius norm of the reconstruction error of ``values``."""
         hidden = values @ self.first
         weight = self.attention(hidden)
+        # the decoder has the transposed weights and the encoder's attention: no parameters of its own
         latent = elu(self._averaged(hidden, weight)) @ self.second
         decoded = elu(self._averaged(latent @ self.second.T, weight)) @ self.first.T
         residual: Tensor = torch.linalg.norm(values - decoded)

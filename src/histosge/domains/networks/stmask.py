@@ -51,12 +51,13 @@ class STMaskNetwork(nn.Module):
             nn.ReLU(),
             nn.Linear(_CLASSIFIER_WIDTH, 1),
         )
+        # a dropped self-loop would be no relation of two locations; normalisation adds the loops again
         self.edges = remove_self_loops(edges)[0]
         self.graph: Tensor | None = None
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the embedding, n × the second width."""
-        return self._encode(values, self._graph(len(values)))
+        return self._encode(values, self._full_graph(len(values)))
 
     def feature_loss(self, values: Tensor) -> Tensor:
         """Return (1 − cosine)² of reconstructed and true features, over the masked locations.
@@ -64,8 +65,9 @@ class STMaskNetwork(nn.Module):
         As published, the mask adds a token, which starts as zero, to the features and does not hide them; the embedding
         of the masked locations is what the decoder does not receive.
         """
-        graph = self._graph(len(values))
+        graph = self._full_graph(len(values))
         chosen = torch.randperm(len(values), device=values.device)[: max(1, int(self.masked * len(values)))]
+        # 1 at the masked locations
         mask = torch.zeros(len(values), 1, device=values.device)
         mask[chosen] = 1.0
         latent = self.bridge(self._encode(values + mask * self.token, graph)) * (1 - mask)
@@ -80,9 +82,11 @@ class STMaskNetwork(nn.Module):
         if kept.all():
             # of a few edges none may be dropped; the mean over none is not a number
             kept[0] = False
+        # the encoder does not receive the edges that it is to recognise
         embedding = self._encode(values, _normalised(to_undirected(self.edges[:, kept], num_nodes=n), n))
         true = self.edges[:, ~kept]
         false = torch.randint(0, n, (2, true.shape[1]), device=values.device)
+        # the product of two embeddings is symmetric in the pair
         true_score, false_score = (
             self.classifier(embedding[pair[0]] * embedding[pair[1]]) for pair in (true, false)
         )
@@ -93,7 +97,8 @@ class STMaskNetwork(nn.Module):
             values = activate(norm(convolve(values, graph)))
         return values
 
-    def _graph(self, n: int) -> Tensor:
+    def _full_graph(self, n: int) -> Tensor:
+        # the same in every epoch
         if self.graph is None:
             self.graph = _normalised(self.edges, n)
         return self.graph

@@ -35,6 +35,7 @@ class FeedForward(FeatureSystem):
         Widths of the hidden layers.
     """
 
+    # the paper does not say whether it has positions; without them it is an image model
     position: bool = False
     relu: bool = False
     hidden: tuple[int, ...] = (1024, 2048, 2048)
@@ -92,6 +93,7 @@ class GAT(FeatureSystem):
         Whether values are cut at 0 inside the network.
     """
 
+    # all locations in one graph, so that neighbours on the tissue are neighbours in the graph
     window_size: int = 0
     neighbours: int = 6
     heads: int = 4

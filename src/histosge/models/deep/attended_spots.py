@@ -56,6 +56,7 @@ class AttendedSpots:
 
         device = self.spots.xy.device
         if self.neighbours is None:
+            # all pairs: b × m distances fit memory for the thousands of spots of a section
             distance = torch.cdist(torch.as_tensor(np.array(xy), device=device), self.spots.xy)
             return Attended(self.spots, None, distance < _SAME_LOCATION, distance)
         chosen, distances = _nearest(self.tree, xy, self.neighbours)
@@ -75,6 +76,7 @@ class AttendedSpots:
 
 def _nearest(tree: cKDTree, xy: Array, number: int) -> tuple[Array, Array]:
     """Return the rows and distances of the nearest spots, without one at the location itself."""
+    # one more than needed, in case the nearest is the location itself
     distance, row = tree.query(xy, k=number + 1)
     itself = distance[:, :1] < _SAME_LOCATION
     distance = np.where(itself, distance[:, 1:], distance[:, :-1])

@@ -65,6 +65,7 @@ def _halved(xy_um: Array, rows: Array, size: int) -> list[Array]:
         return [rows] if len(rows) else []
     axis = int(np.ptp(xy_um[rows], axis=0).argmax())
     ordered = rows[np.argsort(xy_um[rows, axis], kind="stable")]
+    # half of the rows, not half of the extent, so that windows are equally large
     half = len(rows) // 2
     return _halved(xy_um, ordered[:half], size) + _halved(xy_um, ordered[half:], size)
 
@@ -100,6 +101,7 @@ class Batching:
 
     def batches(self, rows: Array, rng: np.random.Generator) -> list[Array]:
         """Return the shuffled batches of an epoch of independent spots."""
+        # every epoch has other batches, which are drawn from the epoch's generator
         shuffled = rng.permutation(rows)
         starts = list(range(0, len(shuffled), self.size))
         if len(starts) > 1 and len(shuffled) - starts[-1] < self.min_size:
@@ -108,6 +110,7 @@ class Batching:
 
     def window_batches(self, windows: list[Array], rng: np.random.Generator) -> Iterator[Array]:
         """Yield the shuffled batches of an epoch of windows, each of ``size`` windows."""
+        # windows stay whole: only their order changes
         order = rng.permutation(len(windows))
         for start in range(0, len(order), self.size):
             yield np.concatenate([windows[index] for index in order[start : start + self.size]])
@@ -136,6 +139,7 @@ def refuse_too_large(
     UsageError
         With a batch that would fit.
     """
+    # a small batch is always tried: there is nothing smaller to advise
     free = free_memory_bytes(device)
     if free is None or batch <= _MEASURED_SPOTS:
         return

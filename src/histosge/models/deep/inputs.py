@@ -112,6 +112,7 @@ class NetworkInputs:
         features = None if self.features is None else tensor(self.features)
         patches = None
         if self.patches is not None:
+            # 8 bits on the way to the device, a quarter of 32-bit floats
             images = torch.as_tensor(np.array(self.patches[rows]), device=device)
             patches = images.permute(0, 3, 1, 2).float()
         return Batch(tensor(self.lattice_xy), tensor(self.xy), features, patches)
@@ -154,6 +155,7 @@ class InputScaling:
         plain = cls(xy_um.mean(axis=0), median_spacing_um(xy_um))
         if not needs.features or not standardise:
             return plain
+        # measured on the joined columns: pixels in the thousands would dominate features near 1
         features = plain.features(inputs, needs, join_position=join_position)
         return replace(plain, columns=Columns.of(features))
 
@@ -173,6 +175,7 @@ class InputScaling:
                 )
             patches = np.asarray(inputs.patches[np.arange(len(inputs))])
         features = self.features(inputs, needs, join_position=join_position) if needs.features else None
+        # NaN where there is no lattice; the system refuses it where its network reads it
         lattice_xy = np.asarray(inputs.locations.lattice_xy, dtype=np.float32)
         return NetworkInputs(lattice_xy, self._xy(inputs).astype(np.float32), features, patches)
 
@@ -185,6 +188,7 @@ class InputScaling:
         parts = [np.asarray(inputs.features[np.arange(len(inputs))])]
         parts += [self._xy(inputs)] if join_position else []
         parts += [inputs.colour] if needs.colour and inputs.colour is not None else []
+        # the paper's 1029 columns: 1024 features, 2 positions, 3 colours
         joined = np.concatenate(parts, axis=1)
         return np.asarray(joined if self.columns is None else self.columns.apply(joined), dtype=np.float32)
 

@@ -62,11 +62,13 @@ class DeepPredictor:
 
         attended = None if self.training is None else self.model.attended_spots(self.training, self.device)
         for part in rows_together(self.model, np.arange(len(inputs)), inputs.separated_xy_um):
+            # blocks are ascending; the network does not depend on the order inside a window
             rows = np.sort(part)
             read = self.model.network_inputs(self.scaling, inputs.take(rows))
             batch = attending(read.batch(np.arange(len(rows)), self.device), attended, read.xy)
             with torch.no_grad():
                 outputs = self.model.outputs(self.network, batch)
+            # decoding is on the CPU in 32 bits, also after bf16
             mean = self.targets.decode(outputs.float().cpu().numpy())
             yield rows, np.maximum(mean, 0) if self.model.clips_predictions else mean, None
 

@@ -51,6 +51,7 @@ class DeepSystem(SystemDefinition, Model):
             standardise=self.scales_features,
             join_position=self.joins_position,
         )
+        # training spots and later locations go through the same function and units
         inputs = self.network_inputs(scaling, samples.inputs)
         targets = self.targets_of(samples.expression)
         encoded = targets.encode(samples.expression)
@@ -64,6 +65,7 @@ class DeepSystem(SystemDefinition, Model):
         summary = _summary(history, inputs.columns, network, seed) | (
             {"initialisation": initialisation} if initialisation else {}
         )
+        # a predictor keeps the training spots only where locations attend to them
         training = inputs if task.attended is not None else None
         return DeepPredictor(
             self,

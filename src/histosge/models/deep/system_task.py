@@ -65,6 +65,7 @@ class SystemTask:
         import torch
 
         total = len(inputs)
+        # a generator of its own: the division does not depend on what the network has drawn
         order = np.random.default_rng([seed, total]).permutation(total)
         # two validation spots at least, where there are any: one has no variance
         number = min(max(round(model.validation * total), 2), total - 2) if model.validation else 0
@@ -107,6 +108,7 @@ class SystemTask:
             return None
         total = 0.0
         for part in rows_together(self.model, rows, self.inputs.xy[rows]):
+            # the outputs of prediction, not of training: without augmentation
             outputs = self.model.outputs(self.network, self._batch(part))
             total += float(((outputs - self._targets(part)) ** 2).mean()) * len(part)
         return total / len(rows)

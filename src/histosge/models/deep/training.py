@@ -142,6 +142,7 @@ class TrainingHistory:
 
     def with_epoch(self, training: float, validation: float | None, *, keep_best: bool) -> TrainingHistory:
         """Return the history with one epoch more."""
+        # without patience the last epoch is taken, whatever its validation loss
         losses = (*self.training, training)
         checks = self.validation if validation is None else (*self.validation, validation)
         better = validation is None or not keep_best or validation < min(self.validation, default=math.inf)
@@ -179,6 +180,7 @@ def train(task: TrainingTask, config: TrainingConfig, *, seed: int, runtime: Run
     import torch
 
     network = task.network
+    # frozen layers have no moments in the optimiser, and none in the checkpoint
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     state = _State(_optimiser(parameters, config))
     _read_checkpoint(network, state, runtime)
@@ -186,11 +188,13 @@ def train(task: TrainingTask, config: TrainingConfig, *, seed: int, runtime: Run
     while not state.history.is_finished(config):
         epoch = len(state.history.training)
         loss = _epoch(task, state.optimiser, config, epoch=epoch, seed=seed, runtime=runtime)
+        # validation loss without dropout and with the running means of batch normalisation
         network.eval()
         with torch.no_grad(), _autocast(runtime):
             validation = task.validation()
         state.history = state.history.with_epoch(loss, validation, keep_best=config.patience is not None)
         if config.patience is not None and state.history.best_epoch == epoch + 1:
+            # a copy: the optimiser changes the weights in place
             state.best = {name: value.detach().clone() for name, value in network.state_dict().items()}
         if runtime.progress is not None:
             finished = state.history.is_finished(config)
@@ -227,6 +231,7 @@ def _epoch(
     """Take one step per batch and return the mean loss."""
     import torch
 
+    # of the epoch's own, so that a resumed training draws the same numbers
     rng = np.random.default_rng([seed, epoch])
     seed_everything(int(rng.integers(2**31)))
     for group in optimiser.param_groups:
@@ -241,6 +246,7 @@ def _epoch(
         if config.clip is not None:
             torch.nn.utils.clip_grad_norm_(task.network.parameters(), config.clip)
         optimiser.step()
+        # weighted by spots: the last batch may be smaller
         total, number = total + float(loss.detach()) * len(batch), number + len(batch)
     if not math.isfinite(total):
         raise DataError(
@@ -283,6 +289,7 @@ def _read_checkpoint(network: torch.nn.Module, state: _State, runtime: Runtime) 
     if path is None or not path.exists():
         return
     try:
+        # weights_only: a checkpoint from elsewhere cannot run code
         content = torch.load(path, map_location=runtime.device, weights_only=True)
         network.load_state_dict(content["network"])
         state.optimiser.load_state_dict(content["optimiser"])

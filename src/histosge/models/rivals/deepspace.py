@@ -76,12 +76,14 @@ class DeepSpaCE(BackboneSystem):
         if not self.unit_targets:
             return Targets.of(expression, "raw")
         extent = np.ptp(expression, axis=0)
+        # a constant gene keeps its unit: its range is 0
         return Targets(expression.min(axis=0), np.where(extent > 0, extent, 1.0))
 
     def initialise(self, network: Any, inputs: NetworkInputs, targets: Float[np.ndarray, "n t"]) -> str:
         """Load weights; freeze all but the last layer where that is an option."""
         initialisation = BackboneSystem.initialise(self, network, inputs, targets)
         if self.last_layer:
+            # the head is part of the body, so that it is enabled again
             network.body.requires_grad_(False)
             network.head.requires_grad_(True)
         return initialisation

@@ -37,6 +37,7 @@ class HisToGene(PatchSystem):
         A fault of both sources: pixels from 0 to 255 go into a linear layer unscaled.
     """
 
+    # the original attends over the whole section, n² in memory; windows of 200 spots fit any device
     window_size: int = 200
     positions: int = 128
     position: Literal["tables", "interpolated"] = "tables"

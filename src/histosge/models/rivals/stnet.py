@@ -87,6 +87,7 @@ class STNet(BackboneSystem):
 
         trained = batch.with_patches(randomly_oriented(batch.images)) if self.augment else batch
         squares: torch.Tensor = (network(trained) - targets) ** 2
+        # the sum over spots, divided by genes, makes steps grow with the batch (original)
         return squares.mean() if self.loss_kind == "mean" else squares.sum() / targets.shape[1]
 
     def outputs(self, network: Any, batch: Batch) -> torch.Tensor:
@@ -95,6 +96,7 @@ class STNet(BackboneSystem):
 
         from histosge.models.deep.networks.augmentation import oriented
 
+        # tissue has no preferred orientation, so that the mean of eight outputs has less variance
         orientations = range(8) if self.averaged else range(1)
         outputs = [network(batch.with_patches(oriented(batch.images, k))) for k in orientations]
         return torch.stack(outputs).mean(0)

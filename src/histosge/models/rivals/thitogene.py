@@ -43,6 +43,7 @@ class THItoGene(PatchSystem):
         A fault of the original: pixels from 0 to 255 go into the network unscaled.
     """
 
+    # the original attends over the whole section, n² in memory; windows of 200 spots fit any device
     window_size: int = 200
     positions: int = 128
     depth: int = 4

@@ -145,6 +145,7 @@ def _weights_file(backbone: str, weights: str | None, initialisation: str) -> Pa
 
 def _load(network: BackboneNetwork, backbone: str, path: Path) -> None:
     """Load weights into everything but the last layer; every name and shape must agree."""
+    # names and shapes are compared first: load_state_dict(strict=False) alone would leave silently random layers
     expected = network.body.state_dict()
     head = {id(value) for value in network.head.parameters()}
     last = {name for name, value in network.body.named_parameters() if id(value) in head}
@@ -154,6 +155,7 @@ def _load(network: BackboneNetwork, backbone: str, path: Path) -> None:
         for name, value in expected.items()
         if name in state and name not in last and state[name].numel() == value.numel()
     }
+    # counters of batches are missing in older files and do not enter predictions
     counters = {name for name in expected if name.endswith("num_batches_tracked")}
     missing = sorted(set(expected) - set(loaded) - last - counters)
     if missing:

@@ -19,6 +19,7 @@ def nearest_edges(xy: Tensor, neighbours: int) -> Tensor:
     # on the CPU in double precision: equal distances on a lattice must break ties in the same way everywhere
     distance = torch.cdist(xy.double().cpu(), xy.double().cpu())
     distance.fill_diagonal_(float("inf"))
+    # rounded, because distances that are equal on the lattice differ in their last bits
     near = distance.round(decimals=6).argsort(dim=1, stable=True)[:, :number]
     attending = torch.arange(n).repeat_interleave(number)
     return torch.stack([near.flatten(), attending]).to(xy.device)
@@ -41,6 +42,7 @@ class GraphAttention(nn.Module):
         super().__init__()
         kind = _PublishedAxis if published_axis else GATConv
         shared: dict[str, Any] = {"negative_slope": slope, "dropout": dropout, "bias": False}
+        # the published layer attends to neighbours only
         shared["add_self_loops"] = False
         self.multi_head = kind(width, hidden, heads=heads, **shared)
         self.single_head = kind(heads * hidden, out, heads=1, concat=False, **shared)
@@ -48,6 +50,7 @@ class GraphAttention(nn.Module):
 
     def forward(self, tokens: Tensor, edges: Tensor) -> Tensor:
         """Return n × out."""
+        # concatenated heads, Veličković et al. 2018, eq. 5; a single last head in place of their mean, eq. 6
         hidden = nn.functional.elu(self.multi_head(self.dropout(tokens), edges))
         output: Tensor = nn.functional.elu(self.single_head(self.dropout(hidden), edges))
         return output
@@ -70,8 +73,10 @@ class _PublishedAxis(GATConv):
         dim_size: int | None,
     ) -> Tensor:
         """Return the weight of each edge."""
+        # LeakyReLU(a_lᵀ W h_i + a_rᵀ W h_j), Veličković et al. 2018, eq. 3
         score = alpha_j if alpha_i is None else alpha_j + alpha_i
         score = nn.functional.leaky_relu(score, self.negative_slope)
+        # the fault: eq. 3 sums over the neighbours of i, here the sum is over those that attend to j
         weights = softmax(score, self._attended, num_nodes=dim_size)
         return nn.functional.dropout(weights, p=self.dropout, training=self.training)
 
@@ -80,6 +85,7 @@ class _PublishedAxis(GATConv):
         self._attended = edge_index[0]
         output: Tensor = super().forward(x, edge_index)
         ones = torch.ones(edge_index.shape[1], device=x.device)
+        # PyTorch Geometric has no entry for an empty row; its uniform softmax is added here
         unattended = scatter(ones, edge_index[0], dim=0, dim_size=len(x)) == 0
         values = self.lin(x).unflatten(-1, (self.heads, self.out_channels))
         uniform = (values * unattended[:, None, None]).sum(0) / len(x)

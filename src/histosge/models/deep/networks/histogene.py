@@ -37,6 +37,7 @@ class HisToGeneNetwork(nn.Module):
     def __init__(self, shape: HisToGeneShape) -> None:
         super().__init__()
         self.divisor = 1.0 if shape.raw else 255.0
+        # a patch is one token: no convolution, as published
         self.project = nn.Linear(3 * shape.px**2, shape.width)
         self.position = (Interpolated if shape.interpolated else Tables)(shape.width, shape.positions)
         self.dropout = nn.Dropout(shape.dropout)

@@ -20,7 +20,7 @@ class HisToSGEShape:
 
     Parameters
     ----------
-    inputs, genes
+    inputs, outputs
         Columns of the inputs and of the outputs.
     width
         Of a token; ``None`` takes the inputs unprojected, as published.
@@ -45,7 +45,7 @@ class HisToSGEShape:
     """
 
     inputs: int
-    genes: int
+    outputs: int
     width: int | None = None
     heads: int = 4
     head_width: int = 64
@@ -86,6 +86,7 @@ class HisToSGENetwork(nn.Module):
 
     def __init__(self, shape: HisToSGEShape) -> None:
         super().__init__()
+        # differs from the paper: a token may be narrower than the 1029 inputs, too many for half a section of spots
         width = shape.width or shape.inputs
         self.project = nn.Identity() if shape.width is None else nn.Linear(shape.inputs, width)
         self.position = _POSITIONS[shape.position](width, shape.table_size)
@@ -101,7 +102,7 @@ class HisToSGENetwork(nn.Module):
             nn.ReLU(),
             nn.LayerNorm(shape.hidden),
             nn.Dropout(shape.dropout),
-            nn.Linear(shape.hidden, shape.genes),
+            nn.Linear(shape.hidden, shape.outputs),
         )
         self.relu = shape.relu
         self.dropout = nn.Dropout(shape.dropout)
@@ -136,6 +137,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.head_width, self.shared = heads, head_width, shared
         inner = heads * head_width
+        # the paper's V = Q = K is a single projection; the released code has three
         self.project = nn.Linear(width, inner * (1 if shared else 3), bias=False)
         self.out = nn.Linear(inner, width)
         # heads start at different rates: the first decreases within a pitch, the last hardly at all
@@ -159,11 +161,15 @@ class Attention(nn.Module):
         if context.chosen is not None:
             keys, values, own = keys[context.chosen], values[context.chosen], "b"
         scale = 1 / math.sqrt(self.head_width)
+        # softmax(Q Kᵀ / √d) V, Vaswani et al. 2017, eq. 1
         scores = torch.einsum(f"bhw,{own}mhw->bhm", query, keys) * scale
         if self.decrease is not None and context.distance is not None:
+            # differs from the paper: a penalty that grows linearly with distance; softplus keeps its rate positive
             scores = scores - nn.functional.softplus(self.decrease)[:, None] * context.distance[:, None]
         if context.hidden is not None:
+            # a score of −∞ becomes a weight of 0
             scores = scores.masked_fill(context.hidden[:, None], -math.inf)
+        # the location itself is one more key, so that a location without neighbours still has an output
         own_score = (query * own_key).sum(-1, keepdim=True) * scale
         weights = torch.softmax(torch.cat([own_score, scores], dim=-1), dim=-1)
         mixed = torch.einsum(f"bhm,{own}mhw->bhw", weights[..., 1:], values)
@@ -186,6 +192,7 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor, context: Context) -> Tensor:
         """Return b × width."""
+        # pre-norm: gradients pass the residual connection without a normalisation (Xiong et al. 2020)
         normed = self.norm_attention(tokens)
         attended = normed if context.tokens is tokens else self.norm_attention(context.tokens)
         tokens = tokens + self.attention(normed, replace(context, tokens=attended))
@@ -219,6 +226,7 @@ class Tables(nn.Module):
         Differs from the published code, which reads a negative column from the end of its table.
         """
         last = self.column.num_embeddings - 1
+        # Visium columns advance by half steps of this index, which share an entry
         column, row = batch.lattice_xy.trunc().long().clamp(0, last).unbind(-1)
         encoding: Tensor = self.column(column) + self.row(row)
         return encoding
@@ -246,10 +254,13 @@ class Fourier(nn.Module):
 
     def __init__(self, width: int, size: int) -> None:
         super().__init__()
+        # below 4 pitches a wave alternates between neighbouring spots, and the half fitted cannot determine it
         wavelengths = 2.0 ** torch.arange(2, 9)
+        # four directions, since a wave along either axis alone prefers that axis
         angles = torch.tensor([0.0, math.pi / 4, math.pi / 2, 3 * math.pi / 4])
         directions = torch.stack([angles.cos(), angles.sin()])
         waves = (2 * math.pi / wavelengths)[:, None, None] * directions.T[None]
+        # not a parameter: the waves are constants, only their linear map is learnt
         self.register_buffer("waves", waves.reshape(-1, 2).T.contiguous(), persistent=False)
         self.project = nn.Linear(2 * len(wavelengths) * len(angles), width)
 

@@ -21,6 +21,7 @@ class STAGENetwork(nn.Module):
     def __init__(self, genes: int, inputs: int, *, encodes_features: bool, decodes_features: bool) -> None:
         super().__init__()
         self.encodes_features, self.decodes_features = encodes_features, decodes_features
+        # differs from STAGE: STAGE_Plus encodes image features in place of expression
         encoded = inputs if encodes_features else genes
         self.encoder = _perceptron(encoded, (*_HIDDEN, 2))
         self.decoder = _perceptron(2, (*_HIDDEN[::-1], genes))
@@ -45,6 +46,7 @@ class STAGENetwork(nn.Module):
         latent = torch.relu(self.encoder(batch.vectors if self.encodes_features else expression))
         position = self.coordinates(batch)
         decoded = torch.relu(self.decoder(latent))
+        # the decoder reads the latent space, so that reconstruction and position are trained together
         latent_loss = (latent - position).abs().mean() + 0.1 * sliced_wasserstein(latent, position)
         error = decoded - expression
         return 0.1 * latent_loss + 0.01 * ((error**2).mean() + 0.1 * error.abs().mean())
@@ -53,7 +55,9 @@ class STAGENetwork(nn.Module):
 def sliced_wasserstein(left: Tensor, right: Tensor, directions: int = 1000) -> Tensor:
     """Return the mean squared distance of sorted projections onto fresh random directions."""
     axes = torch.randn(left.shape[1], directions, device=left.device)
+    # unit vectors: projections onto them are lengths
     axes = axes / axes.norm(dim=0, keepdim=True)
+    # in one dimension the optimal transport pairs sorted values (Bonneel et al. 2015)
     difference = (left @ axes).sort(dim=0).values - (right @ axes).sort(dim=0).values
     mean: Tensor = (difference**2).mean()
     return mean

@@ -47,11 +47,13 @@ class THItoGeneNetwork(nn.Module):
         super().__init__()
         self.divisor = 1.0 if shape.raw else 255.0
         self.neighbours, self.graph_in_um = shape.neighbours, shape.graph_in_um
+        # 112 → 28 pixels here, then 28 → 24 → 22 → 20 → 9 by the convolutions
         self.dynamic = DynamicConvolution()
         self.convolutions = _convolutions()
         self.capsules = Capsules()
         out = self.capsules.out
         self.column, self.row = nn.Embedding(shape.positions, out), nn.Embedding(shape.positions, out)
+        # 20 capsules of the patch and one each of column and row: 1408
         width = (self.capsules.number + 2) * out
         self.dropout = nn.Dropout(shape.dropout)
         self.blocks = nn.Sequential(
@@ -83,6 +85,7 @@ class THItoGeneNetwork(nn.Module):
         """Return genes of a window of locations that attend to each other."""
         features = self.convolutions(torch.relu(self.dynamic(batch.images / self.divisor)))
         capsules = self.capsules(features)
+        # positions beyond the tables take the nearest entry
         lattice = batch.lattice_xy.trunc().long().clamp(0, self.column.num_embeddings - 1)
         position = [self.column(lattice[:, 0]), self.row(lattice[:, 1])]
         tokens = torch.cat([capsules.flatten(1), *position], dim=1)
@@ -97,6 +100,7 @@ class DynamicConvolution(nn.Module):
     def __init__(self, channels: int = 3, filters: int = 16, size: int = 4, kernels: int = 4) -> None:
         super().__init__()
         self.size, self.filters = size, filters
+        # the published reduction by 16 would leave less than one channel of three
         reduced = max(int(channels * 0.0625), 16)
         self.weight = nn.Parameter(torch.empty(kernels, filters, channels, size, size))
         for kernel in self.weight:
@@ -117,9 +121,11 @@ class DynamicConvolution(nn.Module):
         """Return b × filters × h / size × w / size."""
         b, channels, height, width = patches.shape
         context = self.squeeze(patches)
+        # four attentions multiply the kernels: over pixels, kernels, input channels and filters (Li et al. 2022)
         pixels = torch.sigmoid(self.of_pixels(context)).view(b, 1, 1, 1, self.size, self.size)
         kernels = torch.softmax(self.of_kernels(context), dim=1).view(b, -1, 1, 1, 1, 1)
         weight = (kernels * pixels * self.weight).sum(dim=1)
+        # input channels are scaled before the convolution, which is the same as scaling the kernel
         scaled = patches * torch.sigmoid(self.of_channels(context))[:, :, None, None]
         # one group per patch: each is convolved with its own kernel
         grouped = nn.functional.conv2d(
@@ -141,6 +147,7 @@ class Capsules(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         channels = self.primary * self.size
+        # a kernel as large as the map: each capsule entry is one number
         self.depthwise = nn.Conv2d(channels, channels, 9, groups=channels)
         self.weight = nn.Parameter(torch.empty(self.number, self.primary, self.size, self.out))
         nn.init.kaiming_normal_(self.weight)
@@ -149,11 +156,13 @@ class Capsules(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return b × 20 × 64 from b × 128 × 9 × 9."""
         primary = squash(self.depthwise(features).flatten(1).unflatten(1, (self.primary, self.size)))
+        # each primary capsule j predicts each output capsule k by its own matrix
         votes = torch.einsum("bjd,kjde->bkje", primary, self.weight)
         return squash(((self.couplings(votes) + self.bias) * votes).sum(dim=2))
 
     def couplings(self, votes: Tensor) -> Tensor:
         """Return the weight of inputs for outputs, b × 20 × 16 × 1; over outputs the weights add up to 1."""
+        # agreement of a vote with the sum of all votes, scaled as in attention (Mazzia et al. 2021)
         agreement = (votes * votes.sum(dim=2, keepdim=True)).sum(dim=-1, keepdim=True)
         return torch.softmax(agreement / math.sqrt(self.out), dim=1)
 
@@ -161,6 +170,7 @@ class Capsules(nn.Module):
 def squash(capsules: Tensor) -> Tensor:
     """Return capsules of the same direction and a length below 1."""
     length = capsules.norm(dim=-1, keepdim=True)
+    # the length becomes 1 − exp(−length), which is near 0 for short capsules and never above 1
     squashed: Tensor = (1 - 1 / (torch.exp(length) + _EPSILON)) * capsules / (length + _EPSILON)
     return squashed
 

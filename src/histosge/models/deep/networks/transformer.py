@@ -18,6 +18,7 @@ class TransformerBlock(nn.Module):
         inner = heads * head_width
         self.heads = heads
         self.norm = nn.LayerNorm(width)
+        # query, key and value in one projection
         self.project = nn.Linear(width, 3 * inner, bias=False)
         self.out = nn.Sequential(nn.Linear(inner, width), nn.Dropout(dropout))
         self.feed = nn.Sequential(
