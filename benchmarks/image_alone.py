@@ -18,8 +18,9 @@ from divided_section import arguments_of
 
 import histosge as hs
 from histosge._runtime.names import positions
-from histosge.figures import maps
+from histosge.figures.marker_maps import marker_maps
 from histosge.figures.markers import choose_predicted_markers
+from histosge.figures.png import save_png
 from histosge.metrics.intervals import coverage
 from histosge.metrics.pearson import pearson
 from histosge.section.expression import log_cp10k
@@ -58,7 +59,7 @@ def draw(section: hs.Section, others: list[hs.Section], path: Path) -> None:
     locations = hs.grid(section, 50.0, mask=tissue_of(section))
     prediction = hs.predict_from_image(fit, section, locations)
     genes = choose_predicted_markers(prediction, 2, r_loo=np.array(accuracy.r))
-    maps.save(maps.marker_maps(section, [("from the image alone", prediction)], genes), path)
+    save_png(marker_maps(section, [("from the image alone", prediction)], genes), path)
 
 
 def main() -> None:

@@ -24,9 +24,10 @@ from histosge._runtime.names import positions
 from histosge.domains.annotation import read_annotation
 from histosge.evaluation.plan_file import parse_recipe
 from histosge.evaluation.study import Study, choose_genes, encode_study, gather_samples
-from histosge.figures.domains import Panel, agreement_bars, domain_maps
-from histosge.figures.maps import save
-from histosge.figures.recovery import Recovery, recovery_maps
+from histosge.figures.agreement_bars import agreement_bars
+from histosge.figures.domain_maps import Panel, domain_maps
+from histosge.figures.png import save_png
+from histosge.figures.recovery_maps import Recovery, recovery_maps
 from histosge.metrics.pearson import pearson
 from histosge.models import predict
 from histosge.section.expression import log_cp10k
@@ -86,7 +87,7 @@ def draw_domains(folder: Path, base: Path, out: Path) -> list[Path]:
     table: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         table[row["method"]][row["source"]].append(row["ari"])
-    paths = [save(agreement_bars(table), out / "agreement.png")]
+    paths = [save_png(agreement_bars(table), out / "agreement.png")]
     for name in sorted({row["section"] for row in rows}):
         section = hs.read(base / name)
         spots = map_locations(section)
@@ -96,7 +97,7 @@ def draw_domains(folder: Path, base: Path, out: Path) -> list[Path]:
             if row["section"] == name and "error" not in row:
                 title = f"{row['method']} on {row['source']}, seed {row['seed']}: ARI {row['ari']:.2f}"
                 panels.append(Panel(title, spots.xy_um, np.asarray(row["labels"]).astype(str)))
-        paths.append(save(domain_maps(panels, spots.image), out / f"domains-{name}.png"))
+        paths.append(save_png(domain_maps(panels, spots.image), out / f"domains-{name}.png"))
     return paths
 
 
@@ -108,11 +109,11 @@ def draw(plan: dict[str, Any], base: Path, figures: list[str], out: Path) -> lis
     if "recovery" in figures:
         recipes = list(map(parse_recipe, plan["models"]))
         maps = recovery_maps(recovery(section, genes, recipes, plan["seed"]))
-        paths.append(save(maps, out / "recovery.png"))
+        paths.append(save_png(maps, out / "recovery.png"))
     if "enhancement" in figures:
         recipe = parse_recipe(plan["recipe"])
         maps = hs.pl.enhance(section, genes=genes, recipe=recipe, upsample=plan["upsample"])
-        paths.append(save(maps, out / "enhancement.png"))
+        paths.append(save_png(maps, out / "enhancement.png"))
     if "domains" in figures:
         paths += draw_domains(Path(plan["domains"]), path.parent, out)
     return paths

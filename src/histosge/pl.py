@@ -12,9 +12,10 @@ from ._anndata import Measured, section_of
 from ._runtime.types import Array
 from .errors import DataError, UsageError
 from .evaluation.captions import captions, score_genes
-from .figures import domains as pictures
-from .figures import maps
-from .figures.captioned import captioned
+from .figures.captions import with_captions
+from .figures.domain_maps import Panel, domain_maps
+from .figures.marker_maps import marker_maps
+from .figures.section_overview import section_overview
 from .prediction.prediction import Prediction
 from .report import write as write_report
 from .section.genes import GeneChoice, Genes, refuse_unknown
@@ -86,8 +87,8 @@ def enhance(
     for label, prediction in predictions:
         refuse_unknown(genes, prediction.genes, f"the prediction {label}")
     scores = None if recipe is None else score_genes(section, recipe, genes, compute=compute)
-    figure = maps.marker_maps(section, predictions, genes)
-    return captioned(figure, captions(section, predictions, genes, scores))
+    figure = marker_maps(section, predictions, genes)
+    return with_captions(figure, captions(section, predictions, genes, scores))
 
 
 def _predictions(
@@ -137,8 +138,8 @@ def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> 
             raise DataError(
                 f"Expected a domain for each of {len(background.ids)} locations, got {len(labels)} of '{title}'."
             )
-    panels = [pictures.Panel(title, background.xy_um, labels) for title, labels in labels_by_title.items()]
-    return pictures.domain_maps(panels, background.image)
+    panels = [Panel(title, background.xy_um, labels) for title, labels in labels_by_title.items()]
+    return domain_maps(panels, background.image)
 
 
 def overview(data: Measured) -> Figure:
@@ -156,7 +157,7 @@ def overview(data: Measured) -> Figure:
     >>> hs.pl.overview(section).savefig("section.png")
     """
     section = section_of(data)
-    return maps.section_overview(section, mask=tissue_of(section))
+    return section_overview(section, mask=tissue_of(section))
 
 
 def report(folder: str | Path, data: Measured | None = None, *, gene: str | None = None) -> Path:

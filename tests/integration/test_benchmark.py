@@ -126,10 +126,10 @@ def test_the_split_is_written(evaluated: tuple[Path, dict[str, Any]]) -> None:
 
 def test_figures_show_the_numbers_of_the_table(evaluated: tuple[Path, dict[str, Any]]) -> None:
     """Means over seeds and genes in the figures equal the summary; memorisation is left out."""
-    from histosge.figures.scores import _by_gene
+    from histosge.figures.score_charts import correlation_table
 
     out, content = evaluated
-    means = _by_gene(pd.read_parquet(out / "scores.parquet")).mean()
+    means = correlation_table(pd.read_parquet(out / "scores.parquet")).mean()
     assert len(means) == len(BASELINE_ROWS) + 2 - 1
     for model in ("kriging", "ridge", "mean"):
         assert means[model] == pytest.approx(score_row(content, model, "test")["pcc"], abs=1e-12)

@@ -86,7 +86,7 @@ def captions(
     genes: Sequence[str],
     scores: Mapping[str, GeneScore] | None,
 ) -> list[list[str]]:
-    """Return a caption for each panel of :func:`histosge.figures.maps.marker_maps`, row by row.
+    """Return a caption for each panel of :func:`histosge.figures.marker_maps.marker_maps`, row by row.
 
     Moran's I is over the six nearest locations. Predicted locations are nearer to each other than spots, so Moran's I
     of the prediction at the spots alone, where there are any, is the number to compare with the measured one.

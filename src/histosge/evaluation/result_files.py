@@ -12,8 +12,8 @@ import numpy as np
 
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.provenance import environment
-from histosge.figures.maps import save
-from histosge.figures.scores import against_kriging, share_of_ceiling, violins
+from histosge.figures.png import save_png
+from histosge.figures.score_charts import against_kriging, share_of_ceiling, violins
 
 from .plan import Plan, Trial
 from .planned_studies import study_of
@@ -56,7 +56,7 @@ def _draw(frame: pd.DataFrame, folder: Path) -> list[Path]:
     for (section, split), part in frame.groupby(["section", "split"], observed=True, sort=False):
         for draw in (violins, against_kriging, share_of_ceiling):
             path = folder / _file_name(f"{section}_{split}_{draw.__name__}.png")
-            save(draw(part), path)
+            save_png(draw(part), path)
             paths.append(path)
     return paths
 

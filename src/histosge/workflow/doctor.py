@@ -14,7 +14,8 @@ from histosge._runtime.provenance import environment
 from histosge.encoders import ENCODERS
 from histosge.encoders.weights import is_cached
 from histosge.errors import DataError
-from histosge.figures import maps
+from histosge.figures.png import save_png
+from histosge.figures.section_overview import section_overview
 from histosge.io.readers import read
 from histosge.section import alignment
 from histosge.section.section import Section
@@ -85,8 +86,8 @@ def doctor(
             section = read(section, image=image, mpp=mpp, trust_alignment=True)
         checks += _section(section)
         if out is not None:
-            overview = maps.section_overview(section, mask=tissue_of(section))
-            figure = maps.save(overview, Path(out) / "section.png")
+            overview = section_overview(section, mask=tissue_of(section))
+            figure = save_png(overview, Path(out) / "section.png")
             checks.append(Check("figure", "ok", f"spots on the image: {figure}"))
     return (*checks, *_installation(), *_encoders())
 

@@ -12,7 +12,7 @@ import numpy as np
 from histosge._runtime.types import Array, Float
 from histosge.domains import DomainInput
 from histosge.errors import DataError, UsageError
-from histosge.figures.domains import Backdrop
+from histosge.figures.domain_maps import Backdrop
 from histosge.section.genes import Genes
 from histosge.section.section import Section
 

@@ -15,8 +15,8 @@ from histosge._runtime.messages import Message
 from histosge._runtime.provenance import environment
 from histosge._runtime.types import Array
 from histosge.domains import Agreement, Domains
-from histosge.figures import domains as figures
-from histosge.figures.maps import save
+from histosge.figures.domain_maps import Backdrop, Panel, domain_maps
+from histosge.figures.png import save_png
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -91,7 +91,7 @@ def write_domains(
     domains: Domains,
     out: Path,
     *,
-    image: figures.Backdrop | None = None,
+    image: Backdrop | None = None,
     stages: Mapping[str, Mapping[str, float]] | None = None,
 ) -> DomainsRecord:
     """Write ``domains.tsv``, ``domains.h5ad``, ``domains.png`` and ``domains.json``; return what the last one holds.
@@ -118,7 +118,7 @@ def write_domains(
     with atomic_path(out / "domains.tsv") as draft:
         table.to_csv(draft, sep="\t", index_label="location")
     _write_h5ad(domains, table, record, out / "domains.h5ad")
-    save(figures.domain_maps(_panels(domains), image), out / "domains.png")
+    save_png(domain_maps(_panels(domains), image), out / "domains.png")
     with atomic_path(out / "domains.json") as draft:
         draft.write_text(json.dumps(record.as_dict(), indent=2) + "\n")
     return record
@@ -142,16 +142,16 @@ def _record(domains: Domains, stages: Mapping[str, Mapping[str, float]]) -> Doma
     )
 
 
-def _panels(domains: Domains) -> list[figures.Panel]:
+def _panels(domains: Domains) -> list[Panel]:
     """Return the annotation, where there is one, and the domains of every seed."""
     agreement, xy_um = domains.agreement, domains.input.xy_um
     panels = []
     if domains.truth is not None:
-        panels.append(figures.Panel("annotated", xy_um, np.asarray(domains.truth)))
+        panels.append(Panel("annotated", xy_um, np.asarray(domains.truth)))
     for index, (seed, labels) in enumerate(zip(domains.seeds, domains.labels, strict=True)):
         score = "" if agreement is None else f", ARI {agreement.ari[index]:.2f}"
         title = f"{domains.method.card.name}, seed {seed}{score}"
-        panels.append(figures.Panel(title, xy_um, labels.astype(str)))
+        panels.append(Panel(title, xy_um, labels.astype(str)))
     return panels
 
 

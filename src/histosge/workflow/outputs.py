@@ -11,7 +11,9 @@ import numpy as np
 from histosge._runtime.names import positions
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
-from histosge.figures import maps
+from histosge.figures.marker_maps import marker_maps
+from histosge.figures.png import save_png
+from histosge.figures.section_overview import section_overview
 from histosge.io.writers import WRITERS, WriteOptions, factors, h5ad
 from histosge.models.base import Block
 from histosge.prediction.prediction import Prediction
@@ -128,12 +130,12 @@ def _draw(prediction: SectionPrediction, shown: Prediction, folder: Path) -> lis
     """Draw the section, and the genes to show, measured beside predicted, over the H&E image."""
     task = prediction.task
     figures = {
-        "section.png": maps.section_overview(task.section, mask=task.mask),
-        "markers.png": maps.marker_maps(
+        "section.png": section_overview(task.section, mask=task.mask),
+        "markers.png": marker_maps(
             task.section,
             [(task.target.label, shown)],
             prediction.genes_shown,
-            learnt_from=prediction.auxiliary,
+            auxiliary=prediction.auxiliary,
         ),
     }
-    return [maps.save(figure, folder / name) for name, figure in figures.items()]
+    return [save_png(figure, folder / name) for name, figure in figures.items()]

@@ -1,4 +1,4 @@
-"""Pictures of scores: how genes are spread, who gains over interpolation, how near the ceiling is."""
+"""Charts of scores: the distribution over genes, the gain over kriging, the distance to the noise ceiling."""
 
 from __future__ import annotations
 
@@ -10,30 +10,34 @@ from histosge._runtime.types import Array
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["against_kriging", "share_of_ceiling", "violins"]
+__all__ = ["against_kriging", "correlation_table", "share_of_ceiling", "violins"]
 
 _DPI = 130
-# Okabe & Ito's colours are told apart by everybody
+# of Okabe & Ito's palette for colour-vision deficiency
 _BLUE, _ORANGE, _GREY = "#0072B2", "#E69F00", "#888888"
 _REFERENCE = "kriging"
-_CHECKS = ("memorisation",)
+# a baseline that only checks the scores; its bar would suggest a competitor
+_NOT_DRAWN = ("memorisation",)
 
 
-def violins(frame: pd.DataFrame) -> Figure:
-    """Draw how the correlations of genes on test spots are spread, one violin a model, best mean on top.
+def violins(frame: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
+    """Draw the distribution of the genes' correlations at test spots, one violin a model, best mean on top.
 
     Parameters
     ----------
     frame
-        The tidy table of one section and split.
+        The tidy table of scores of one section and split.
+    ax
+        Axes to draw on; ``None`` makes a figure.
     """
-    table = _by_gene(frame)
+    table = correlation_table(frame)
     names = _ranked(table)
-    figure, axes = _page(0.36 * len(names) + 1.2)
+    axes = _new_axes(0.36 * len(names) + 1.2) if ax is None else ax
     if names:
-        parts = axes.violinplot(
+        parts: dict[str, Any] = axes.violinplot(
             [table[name].to_numpy() for name in names],
             orientation="horizontal",
             showextrema=False,
@@ -46,16 +50,24 @@ def violins(frame: pd.DataFrame) -> Figure:
     axes.set_yticks(np.arange(1, len(names) + 1), names)
     axes.axvline(0, color=_GREY, lw=0.8)
     axes.set_xlabel("PCC over test spots, one value a gene and seed (bar: mean; undefined counts 0)")
-    return figure
+    return _figure_of(axes)
 
 
-def share_of_ceiling(frame: pd.DataFrame) -> Figure:
-    """Draw each model's mean correlation beside the one that noise allows."""
-    table = _by_gene(frame)
+def share_of_ceiling(frame: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
+    """Draw each model's mean correlation at test spots as a bar, with the noise ceiling as a line.
+
+    Parameters
+    ----------
+    frame
+        The tidy table of scores of one section and split.
+    ax
+        Axes to draw on; ``None`` makes a figure.
+    """
+    table = correlation_table(frame)
     names = _ranked(table)
-    about = frame[(frame["model"] == "") & (frame["metric"] == "ceiling")]
-    ceiling = float(about["value"].mean())
-    figure, axes = _page(0.3 * len(names) + 1.2)
+    rows = frame[(frame["model"] == "") & (frame["metric"] == "ceiling")]
+    ceiling = float(rows["value"].mean())
+    axes = _new_axes(0.3 * len(names) + 1.2) if ax is None else ax
     colours = [_ORANGE if _plain(name) == _REFERENCE else _BLUE for name in names]
     axes.barh(np.arange(len(names)), [table[name].mean() for name in names], color=colours)
     axes.axvline(ceiling, color="k", ls="--", lw=1)
@@ -64,19 +76,27 @@ def share_of_ceiling(frame: pd.DataFrame) -> Figure:
     axes.set_xlim(right=1.25 * ceiling)
     axes.set_yticks(np.arange(len(names)), names)
     axes.set_xlabel("mean PCC over test spots")
-    return figure
+    return _figure_of(axes)
 
 
 def against_kriging(frame: pd.DataFrame) -> Figure:
-    """Draw each gene's correlation by a model against that by kriging; above the diagonal the model gains."""
-    table = _by_gene(frame)
+    """Draw each gene's correlation by a model against that by kriging, one panel a model.
+
+    Points above the diagonal are genes that the model predicts better than kriging does.
+
+    Parameters
+    ----------
+    frame
+        The tidy table of scores of one section and split.
+    """
+    table = correlation_table(frame)
     reference = next((name for name in table.columns if _plain(name) == _REFERENCE), None)
     names = [name for name in reversed(_ranked(table)) if name != reference][:9]
     if reference is None or not names:
-        figure, axes = _page(2.0)
+        axes = _new_axes(2.0)
         axes.set_axis_off()
-        axes.text(0.5, 0.5, "no interpolation to compare with", ha="center")
-        return figure
+        axes.text(0.5, 0.5, "no scores of kriging to compare with", ha="center")
+        return _figure_of(axes)
     return _scatters(table, names, reference)
 
 
@@ -101,22 +121,25 @@ def _scatters(table: pd.DataFrame, names: list[str], reference: str) -> Figure:
     return figure
 
 
-def _page(height_in: float) -> tuple[Figure, Any]:
+def _new_axes(height_in: float) -> Axes:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, height_in), dpi=_DPI, layout="constrained")
-    axes = figure.subplots()
+    axes = Figure(figsize=(7.5, height_in), dpi=_DPI, layout="constrained").subplots()
     axes.tick_params(labelsize=8)
     axes.xaxis.label.set_fontsize(9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    return figure, axes
+    return axes
 
 
-def _by_gene(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return (seed, gene) × models: correlation over test spots, undefined as 0; seeds have genes of their own."""
+def _figure_of(axes: Axes) -> Figure:
+    return axes.figure  # type: ignore[return-value]
+
+
+def correlation_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return (seed, gene) × models: correlation at test spots, undefined as 0; each seed has its own genes."""
     mine = frame[(frame["metric"] == "pcc") & (frame["set"] == "test") & (frame["model"] != "")]
-    mine = mine[~mine["model"].isin(_CHECKS)]
+    mine = mine[~mine["model"].isin(_NOT_DRAWN)]
     labels = [_label(*words) for words in zip(mine["model"], mine["preset"], mine["encoder"], strict=True)]
     mine = mine.assign(label=labels, value=mine["value"].fillna(0.0), gene=mine["gene"].astype(str))
     return mine.pivot_table(index=["seed", "gene"], columns="label", values="value").fillna(0.0)

@@ -1,4 +1,4 @@
-"""Figures with a line of numbers under each panel."""
+"""Captions under the panels of a figure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["captioned"]
+__all__ = ["with_captions"]
 
-_WARNING = (
-    "Smoothness (Moran's I) is no evidence: it rises with any smoothing and with nearer places. What a model knows is "
-    "the held-out r."
+_CAPTION = (
+    "Moran's I is no measure of accuracy: it rises with any smoothing and with denser locations. Accuracy is the "
+    "correlation r at test spots."
 )
 
 
-def captioned(figure: Figure, lines: Sequence[Sequence[str]]) -> Figure:
-    """Write ``lines[row][column]`` under the panels of a grid, and below all what they do not say.
+def with_captions(figure: Figure, lines: Sequence[Sequence[str]]) -> Figure:
+    """Write ``lines[row][column]`` under the panels of a grid, and below all what the numbers mean.
 
     Parameters
     ----------
@@ -29,5 +29,5 @@ def captioned(figure: Figure, lines: Sequence[Sequence[str]]) -> Figure:
     flat = [line for row in lines for line in row]
     for panel, line in zip(figure.axes, flat, strict=False):
         panel.set_xlabel(line, fontsize=7.5)
-    figure.supxlabel(_WARNING, fontsize=7.5)
+    figure.supxlabel(_CAPTION, fontsize=7.5)
     return figure

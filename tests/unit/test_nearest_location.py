@@ -1,0 +1,81 @@
+"""Each pixel of a map has the value of its nearest location, and none where no location is near."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial import Delaunay, distance_matrix
+
+from histosge.datasets import synthetic
+from histosge.figures.nearest_location import nearest_location_map
+from histosge.section.locations import Locations, cells, grid, upsampled
+
+SECTION = synthetic(columns=12, rows=12, genes=12).section
+CORNERS = np.array([SECTION.spots.xy.min(0) - 100, SECTION.spots.xy.max(0) + 100])
+
+
+def all_on_tissue(locations: Locations) -> Locations:
+    return replace(locations, in_tissue=np.ones(len(locations), dtype=bool))
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4, 7])
+@pytest.mark.parametrize("lattice", ["hexagonal", "square"])
+def test_upsampled_lattices_are_painted_without_gaps(factor: int, lattice: str) -> None:
+    """Inside the section every pixel belongs to its nearest location, at any upsampling factor."""
+    section = synthetic(columns=10, rows=10, genes=6, lattice=lattice).section  # type: ignore[arg-type]
+    locations = all_on_tissue(upsampled(section, factor))
+    middle = np.median(section.spots.xy, axis=0)
+    # three pitches around the middle, where no spot is missing
+    corners = np.array([middle - 1.5 * section.pitch_um, middle + 1.5 * section.pitch_um])
+    near = np.linalg.norm(section.spots.xy - middle, axis=1) < 2.5 * section.pitch_um
+    assert near.sum() > 12
+    painted = nearest_location_map(locations, corners).row
+    assert (painted >= 0).all()
+    rows, columns = np.random.default_rng(0).integers(0, min(painted.shape), (2, 200))
+    step = (corners[1] - corners[0]) / painted.shape[::-1]
+    centres = corners[0] + (np.column_stack([columns, rows]) + 0.5) * step
+    nearest = distance_matrix(centres, locations.xy).argmin(axis=1)
+    assert (painted[rows, columns] == nearest).mean() > 0.99
+
+
+def test_nothing_is_painted_far_from_all_locations_nor_off_tissue() -> None:
+    """Beyond a pitch nothing is painted; locations off tissue are left out, unless spots surround them."""
+    locations = upsampled(SECTION, 4)
+    off_tissue = replace(locations, in_tissue=np.zeros(len(locations), dtype=bool))
+    result = nearest_location_map(off_tissue, CORNERS)
+    hull = Delaunay(SECTION.spots.xy)
+    # well inside: a location on the very border has spots on one side only
+    middle = SECTION.spots.xy.mean(axis=0)
+    inside = np.flatnonzero(hull.find_simplex(middle + 1.2 * (locations.xy - middle)) >= 0)
+    assert len(SECTION) < result.number < len(locations)
+    assert (hull.find_simplex(locations.xy[result.drawn]) >= 0).mean() > 0.97
+    # at the border of the hull some locations have spots on one side only
+    assert np.isin(inside, result.drawn).mean() > 0.9
+    wide = np.array([CORNERS[0] - 5000, CORNERS[1] + 5000])
+    painted = nearest_location_map(all_on_tissue(locations), wide)
+    step = (wide[1] - wide[0]) / painted.row.shape[::-1]
+    rows, columns = np.nonzero(painted.row >= 0)
+    centres = wide[0] + (np.column_stack([columns, rows]) + 0.5) * step
+    assert distance_matrix(centres, locations.xy).min(axis=1).max() < SECTION.pitch_um
+
+
+def test_values_are_painted_at_their_locations() -> None:
+    """Values equal to the x of their location are painted at that x."""
+    locations = all_on_tissue(grid(SECTION, 40.0))
+    result = nearest_location_map(locations, CORNERS)
+    image = result.paint(locations.xy[:, 0])
+    left, right, _, _ = result.extent
+    x = left + (np.arange(image.shape[1]) + 0.5) * (right - left) / image.shape[1]
+    difference = np.abs(image - x)
+    assert np.nanmax(difference) < 60.0
+    assert np.isnan(image).any()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_few_locations_can_be_drawn(number: int) -> None:
+    """One cell, two cells, three cells in a row."""
+    xy_um = SECTION.spots.xy[:1] + np.arange(number)[:, None] * np.array([[30.0, 0.0]])
+    locations = cells(SECTION, xy_um, np.array([f"c{index}" for index in range(number)]))
+    assert (nearest_location_map(all_on_tissue(locations), CORNERS).row >= 0).any()
