@@ -16,12 +16,12 @@ __all__ = ["DomainCard", "Method", "Runtime", "refuse_unusable"]
 
 @dataclass(frozen=True, slots=True)
 class DomainCard:
-    """What a user must know of a domain method.
+    """Name, summary and properties of a domain method.
 
     Parameters
     ----------
     name
-        As given to ``--method``.
+        As in ``histosge domains --method``.
     summary
         One sentence.
     citation
@@ -96,7 +96,7 @@ def refuse_unusable(
     Raises
     ------
     UsageError, DataError
-        As :meth:`Method.assign` says.
+        As :meth:`Method.assign` raises them.
     """
     n = len(values)
     if len(xy_um) != n:

@@ -28,14 +28,14 @@ class FeedForward(FeatureSystem):
     Parameters
     ----------
     position
-        Whether HisToSGE's tables of positions are added to the features. The paper does not say whether it does.
+        Whether HisToSGE's tables of positions are added to the features. The paper leaves this open.
     relu
         Whether values are cut at 0 inside the network.
     hidden
         Widths of the hidden layers.
     """
 
-    # the paper does not say whether it has positions; without them it is an image model
+    # the paper leaves open whether it has positions; without them it is an image model
     position: bool = False
     relu: bool = False
     hidden: tuple[int, ...] = (1024, 2048, 2048)
@@ -56,7 +56,7 @@ class FeedForward(FeatureSystem):
 
     @property
     def uses_position(self) -> bool:
-        """As the option ``position`` says."""
+        """Whether tables of positions are added: the option ``position``."""
         return self.position
 
     def build_network(self, inputs: int, outputs: int) -> Any:

@@ -45,7 +45,7 @@ class HisToSGE(FeatureSystem):
     width
         Of a token; ``None``: that of the inputs, as published.
     position
-        Positional encoding. ``"tables"``: learnt, indexed by the integer part of the lattice position (published;
+        Positional encoding. ``"tables"``: trained, indexed by the integer part of the lattice position (published;
         half steps share the entry of whole ones). ``"interpolated"``: the same, interpolated between entries.
         ``"fourier"``: continuous. ``"none"``.
     table_size
@@ -72,7 +72,7 @@ class HisToSGE(FeatureSystem):
         Published 0.
     output
         ``"relu"`` (code): cut at 0 inside the network, where a gene that falls below 0 has no gradient any more.
-        ``"linear"``: as the network gives it. ``"clipped"``: linear in training, cut at 0 in predictions.
+        ``"linear"``: without a bound. ``"clipped"``: linear in training, cut at 0 in predictions.
     targets
         ``"raw"``, ``"centred"`` or ``"standardised"`` expression, per gene.
     factors
@@ -234,7 +234,7 @@ class HisToSGE(FeatureSystem):
 
     @property
     def joins_position(self) -> bool:
-        """As the option ``join_position`` says."""
+        """The option ``join_position``."""
         return self.join_position
 
     @property
@@ -244,11 +244,11 @@ class HisToSGE(FeatureSystem):
 
     @property
     def clips_predictions(self) -> bool:
-        """As the option ``output`` says."""
+        """Whether the option ``output`` is ``"clipped"``."""
         return self.output == "clipped"
 
     def targets_of(self, expression: Float[np.ndarray, "n g"]) -> Targets:
-        """Return genes or factors, as the options ``targets`` and ``factors`` say."""
+        """Return genes or factors, after the options ``targets`` and ``factors``."""
         return Targets.of(expression, self.targets, self.factors)
 
     def attended_spots(self, inputs: NetworkInputs, device: str) -> AttendedSpots | None:

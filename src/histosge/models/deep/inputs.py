@@ -180,7 +180,7 @@ class InputScaling:
         return NetworkInputs(lattice_xy, self._xy(inputs).astype(np.float32), features, patches)
 
     def features(self, inputs: Inputs, needs: Needs, *, join_position: bool) -> Float[np.ndarray, "n d"]:
-        """Return image features, joined by position and mean colour where the model wants them, standardised."""
+        """Return image features, with position and mean colour where the model joins them, standardised."""
         if inputs.features is None or (needs.colour and inputs.colour is None):
             raise UsageError(
                 "The model reads features of the tissue image, and got none. Read the section with its `image`."

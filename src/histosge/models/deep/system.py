@@ -30,7 +30,31 @@ _MIN_SPOTS = 4
 
 @dataclass(frozen=True, slots=True)
 class DeepSystem(SystemDefinition, Model):
-    """A deep system as a :class:`~histosge.models.base.Model`."""
+    """A deep system as a :class:`~histosge.models.base.Model`; the base class of all of them.
+
+    Examples
+    --------
+    A new system is a network and what differs from the defaults:
+
+    >>> from dataclasses import dataclass
+    >>> from histosge.models import ModelCard
+    >>> @dataclass(frozen=True, slots=True)
+    ... class Plane(DeepSystem):
+    ...     epochs: int = 5
+    ...     batch: int = 32
+    ...     card = ModelCard("plane", "Expression linear in position.", "", uses_position=True, deep=True)
+    ...
+    ...     def build_network(self, inputs, outputs):
+    ...         import torch
+    ...
+    ...         class Network(torch.nn.Linear):
+    ...             def forward(self, batch):
+    ...                 return super().forward(batch.xy)
+    ...
+    ...         return Network(2, outputs)
+    >>> Plane(epochs=1).uses_image
+    False
+    """
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> DeepPredictor:
         """Train the network.
@@ -127,7 +151,7 @@ class FeatureSystem(DeepSystem):
 
     @property
     def scales_features(self) -> bool:
-        """As the option ``standardise`` says."""
+        """The option ``standardise``."""
         return self.standardise
 
 

@@ -257,7 +257,7 @@ def _epoch(
 
 
 def _autocast(runtime: Runtime) -> Any:
-    """Return the context in which networks compute: bf16 where asked for."""
+    """Return the context of arithmetic: bf16 where the runtime has this precision."""
     import torch
 
     device = runtime.device.split(":")[0]

@@ -39,7 +39,7 @@ class HisToSGEShape:
     table_size
         Rows of the tables.
     distance_bias
-        Whether attention decreases with distance, at a learnt rate.
+        Whether attention decreases with distance, at a rate that is trained.
     dropout
         Share of the units of tokens and head that training drops.
     """
@@ -214,7 +214,7 @@ class AttentionOnly(nn.Module):
 
 
 class Tables(nn.Module):
-    """Two learnt tables, one of columns and one of rows, indexed by the integer part of the lattice position."""
+    """Two trained tables, one of columns and one of rows, indexed by the integer part of the lattice position."""
 
     def __init__(self, width: int, size: int) -> None:
         super().__init__()
@@ -260,7 +260,7 @@ class Fourier(nn.Module):
         angles = torch.tensor([0.0, math.pi / 4, math.pi / 2, 3 * math.pi / 4])
         directions = torch.stack([angles.cos(), angles.sin()])
         waves = (2 * math.pi / wavelengths)[:, None, None] * directions.T[None]
-        # not a parameter: the waves are constants, only their linear map is learnt
+        # not a parameter: the waves are constants, only their linear map is trained
         self.register_buffer("waves", waves.reshape(-1, 2).T.contiguous(), persistent=False)
         self.project = nn.Linear(2 * len(wavelengths) * len(angles), width)
 
