@@ -132,7 +132,7 @@ def test_evaluations_can_fit_auxiliary_sections(room: Path, tmp_path: Path) -> N
     assert result.exit_code == 0, result.stderr
     content = json.loads(result.stdout)
     assert {row["split"] for row in content["rows"]} == {"random:0.5+auxiliary"}
-    assert content["leaks_declared"] == []
+    assert content["declared_leaks"] == []
     scored = [row for row in content["rows"] if (row["model"], row["set"]) == ("cokriging", "test")]
     assert len(scored) == 3
     assert all(np.isfinite(row["mse"]) and row["pcc"] > 0.1 for row in scored)
@@ -142,12 +142,12 @@ def test_evaluations_can_fit_auxiliary_sections(room: Path, tmp_path: Path) -> N
 
 
 def test_splits_of_whole_sections_fit_the_others(room: Path, tmp_path: Path) -> None:
-    """``sections`` fits the others anyhow; asking for it twice is refused by name."""
+    """``sections`` fits the others already; asking for it twice is refused by name."""
     sections = [room / name for name in ("one", "two")]
     words = ("--models", "cokriging", "--seeds", 1, "--genes", "hvg:12", "--json", "--out", tmp_path)
     result = call("evaluate", *sections, "--split", "sections+auxiliary", *words)
     assert result.exit_code == 2
-    assert "leave '+auxiliary' out" in result.stdout
+    assert "Remove '+auxiliary'" in result.stdout
     result = call("evaluate", *sections, "--split", "sections", *words)
     assert result.exit_code == 0, result.stderr
     rows = json.loads(result.stdout)["rows"]

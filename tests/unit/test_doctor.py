@@ -29,7 +29,7 @@ def test_a_path_is_read_and_the_spots_are_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "section.png").stat().st_size > 0
 
 
-def test_absent_weights_are_one_line() -> None:
+def test_absent_weights_are_folded_into_a_line() -> None:
     """However many encoders lack weights, one line names them."""
     checks = hs.doctor()
     assert len([check for check in checks if check.name in ("encoders", "weights")]) <= 2

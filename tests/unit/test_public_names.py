@@ -47,7 +47,7 @@ def test_values_survive_a_pickle() -> None:
     assert result.stdout.decode().strip() == "ridge"
 
 
-def test_errors_have_one_parent() -> None:
+def test_errors_have_a_common_parent() -> None:
     """Every error of the package can be caught as ``HistosgeError``, under its public name."""
     for name in ("UsageError", "DataError", "OutputError", "WeightsError"):
         assert issubclass(getattr(hs, name), hs.HistosgeError)
