@@ -1,4 +1,4 @@
-"""Cokriging against independent implementations: scikit-learn, dense algebra, refits, chance."""
+"""Cokriging agrees with scikit-learn, dense algebra, refits and random sampling."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.metrics.ceiling import noise_ceiling
 from histosge.models import predict
-from histosge.models.cokriging import eigensolver as _spectrum
-from histosge.models.cokriging.block_covariance import averaged, matern
-from histosge.models.cokriging.eigensolver import Spectrum
+from histosge.models.cokriging import eigensolver as _eigensolver
+from histosge.models.cokriging.block_covariance import block_covariance, matern
+from histosge.models.cokriging.eigensolver import Eigendecomposition
 from histosge.models.cokriging.model import Cokriging
-from histosge.models.cokriging.standardise import principal, reliability
-from histosge.prediction.calibration import calibration_factor
+from histosge.models.cokriging.standardise import reliability
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import select
 from histosge.section.inputs import Inputs, Samples
@@ -31,17 +30,17 @@ from histosge.workflow.recipe import Recipe
 
 TISSUE = synthetic(columns=10, rows=10, genes=12)
 SECTION = TISSUE.section
-PLACES = upsampled(SECTION, 3)
+LOCATIONS = upsampled(SECTION, 3)
 EXPRESSION = log_cp10k(SECTION.counts).toarray()
 DEPTH = np.asarray(SECTION.counts.sum(axis=1)).ravel()
 XY = SECTION.spots.xy
 KERNEL = 0.5 * (Matern(150.0, nu=1.5)(XY) + Matern(700.0, nu=1.5)(XY))
 
 
-def only(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:
-    """Let the noise be one thing alone, and keep every direction."""
-    monkeypatch.setattr(_spectrum, "RATIOS", np.array([ratio]))
-    monkeypatch.setattr(_spectrum, "_LEAST_POWER", 1e-12)
+def one_ratio(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:
+    """Restrict the noise-to-signal ratio to one value, and keep every eigenvector."""
+    monkeypatch.setattr(_eigensolver, "NOISE_RATIOS", np.array([ratio]))
+    monkeypatch.setattr(_eigensolver, "_LEAST_EIGENVALUE", 1e-12)
 
 
 @pytest.mark.parametrize("gene", [0, 3, 5])
@@ -49,80 +48,82 @@ def only(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:
 def test_one_gene_on_positions_is_a_gaussian_process(
     monkeypatch: pytest.MonkeyPatch, gene: int, ratio: float
 ) -> None:
-    """With one factor, points for spots and one ratio of noise, mean and deviation are scikit-learn's."""
-    only(monkeypatch, ratio)
+    """With one factor, point support and one noise-to-signal ratio, mean and sd are scikit-learn's."""
+    one_ratio(monkeypatch, ratio)
     values = EXPRESSION[:, [gene]]
     samples = Samples(Inputs(at_spots(SECTION)), values, SECTION.genes[[gene]], DEPTH)
     model = Cokriging(
         image=False, factors=1, gene_weight=0.0, support=False, ranges_pitches=(1.5, 7.0), winsorise_sd=None
     )
-    found = model.fit(samples).factored(Inputs(PLACES))
+    result = model.fit(samples).factored(Inputs(LOCATIONS))
     centred = values[:, 0] - values.mean()
     variance = centred @ np.linalg.solve(KERNEL + ratio * np.eye(len(XY)), centred) / len(XY)
     signal = ConstantKernel(variance / 2) * Matern(150.0, nu=1.5)
     signal = signal + ConstantKernel(variance / 2) * Matern(700.0, nu=1.5)
     process = GaussianProcessRegressor(signal, alpha=variance * ratio, optimizer=None).fit(XY, centred)
-    mean, sd = process.predict(PLACES.xy, return_std=True)
+    mean, sd = process.predict(LOCATIONS.xy, return_std=True)
     name = str(SECTION.genes[gene])
-    assert np.allclose(found.gene(name), np.maximum(mean + values.mean(), 0), atol=1e-4)
-    ours = np.asarray(found.gene_sd(name)) / found.basis.calibration_factor[0]
+    assert np.allclose(result.gene(name), np.maximum(mean + values.mean(), 0), atol=1e-4)
+    ours = np.asarray(result.gene_sd(name)) / result.basis.calibration_factor[0]
     assert np.allclose(ours, sd, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("ratio", [0.03, 0.5, 20.0])
-def test_a_spectrum_is_dense_algebra(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:
-    """Evidence, scale, fits and left-out answers equal those of whole matrices and of refits without each spot."""
-    only(monkeypatch, ratio)
+def test_the_posterior_is_that_of_dense_algebra(monkeypatch: pytest.MonkeyPatch, ratio: float) -> None:
+    """Likelihood, variances, means and leave-one-out predictions equal dense algebra and refits without each spot."""
+    one_ratio(monkeypatch, ratio)
     targets = EXPRESSION[:, :4]
-    answers = Spectrum.exact(KERNEL).answer(targets)
+    posterior = Eigendecomposition.exact(KERNEL).posterior(targets)
     n, noisy = len(XY), KERNEL + ratio * np.eye(len(XY))
     centred = targets - targets.mean(axis=0)
     variance = np.einsum("nq,nq->q", centred, np.linalg.solve(noisy, centred)) / n
-    assert np.allclose(answers.variance, variance)
-    assert np.allclose(answers.noise, ratio * variance)
-    evidence = -0.5 * (n * np.log(variance) + np.linalg.slogdet(noisy)[1])
-    assert np.allclose(answers.evidence, evidence)
-    spectrum = Spectrum.exact(KERNEL)
+    assert np.allclose(posterior.signal_variance, variance)
+    assert np.allclose(posterior.noise_variance, ratio * variance)
+    log_likelihood = -0.5 * (n * np.log(variance) + np.linalg.slogdet(noisy)[1])
+    assert np.allclose(posterior.log_marginal_likelihood, log_likelihood)
+    eigen = Eigendecomposition.exact(KERNEL)
     fitted = KERNEL @ np.linalg.solve(noisy, centred)
-    assert np.allclose(KERNEL @ spectrum.dual @ answers.along, fitted, atol=1e-7)
+    assert np.allclose(KERNEL @ eigen.dual @ posterior.projections, fitted, atol=1e-7)
     for spot in (0, 17, n - 1):
         others = np.delete(np.arange(n), spot)
         row = KERNEL[spot, others]
         inverse = np.linalg.inv(noisy[np.ix_(others, others)])
-        assert np.allclose(answers.left_out[spot], targets.mean(axis=0) + row @ inverse @ centred[others])
-        assert np.allclose(answers.left_out_variance[spot], variance * (1.0 - row @ inverse @ row), atol=1e-8)
+        assert np.allclose(posterior.left_out[spot], targets.mean(axis=0) + row @ inverse @ centred[others])
+        assert np.allclose(
+            posterior.left_out_variance[spot], variance * (1.0 - row @ inverse @ row), atol=1e-8
+        )
 
 
-def test_answers_are_averaged_by_their_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over several ratios of noise, a fit is the mean of single fits, each weighted by its likelihood."""
+def test_posteriors_are_averaged_by_their_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over several noise-to-signal ratios, the posterior is the mean of the single ones, weighted by likelihood."""
     targets = EXPRESSION[:, :4]
     ratios = np.array([0.1, 0.5, 3.0])
-    monkeypatch.setattr(_spectrum, "RATIOS", ratios)
-    together = Spectrum.exact(KERNEL).answer(targets)
+    monkeypatch.setattr(_eigensolver, "NOISE_RATIOS", ratios)
+    together = Eigendecomposition.exact(KERNEL).posterior(targets)
     single = []
     for ratio in ratios:
-        monkeypatch.setattr(_spectrum, "RATIOS", np.array([ratio]))
-        single.append(Spectrum.exact(KERNEL).answer(targets))
-    weight = np.exp([part.evidence - together.evidence for part in single])
+        monkeypatch.setattr(_eigensolver, "NOISE_RATIOS", np.array([ratio]))
+        single.append(Eigendecomposition.exact(KERNEL).posterior(targets))
+    weight = np.exp([part.log_marginal_likelihood - together.log_marginal_likelihood for part in single])
     weight /= weight.sum(axis=0)
-    for name in ("along", "kept", "variance", "noise"):
+    for name in ("projections", "variance_reduction", "signal_variance", "noise_variance"):
         expected = sum(w * getattr(part, name) for w, part in zip(weight, single, strict=True))
         assert np.allclose(getattr(together, name), expected), name
 
 
-def test_all_spots_as_landmarks_are_exact() -> None:
-    """A spectrum carried by every spot answers as the exact one, and by half of them nearly so."""
+def test_all_spots_as_inducing_points_are_exact() -> None:
+    """The process carried by every spot is the exact one, and by half of the spots it is nearly the same."""
     targets = EXPRESSION[:, :4]
-    exact = Spectrum.exact(KERNEL)
-    best = exact.answer(targets)
+    exact = Eigendecomposition.exact(KERNEL)
+    best = exact.posterior(targets)
     scale = targets.std()
     for every, closeness in ((1, 1e-3), (2, 0.15)):
         rows = np.arange(0, len(XY), every)
-        sparse = Spectrum.sparse(KERNEL[:, rows], KERNEL[np.ix_(rows, rows)])
-        answers = sparse.answer(targets)
-        away = KERNEL[:, rows] @ sparse.dual @ answers.along - KERNEL @ exact.dual @ best.along
+        sparse = Eigendecomposition.nystrom(KERNEL[:, rows], KERNEL[np.ix_(rows, rows)])
+        posterior = sparse.posterior(targets)
+        away = KERNEL[:, rows] @ sparse.dual @ posterior.projections - KERNEL @ exact.dual @ best.projections
         assert np.sqrt((away**2).mean()) < closeness * scale
-        assert np.sqrt(((answers.left_out - best.left_out) ** 2).mean()) < closeness * scale
+        assert np.sqrt(((posterior.left_out - best.left_out) ** 2).mean()) < closeness * scale
 
 
 @pytest.mark.parametrize(
@@ -139,24 +140,24 @@ def test_the_covariance_of_disks_is_a_mean_over_pairs_of_points(
         return np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
 
     distance = np.linalg.norm(inside(sizes[0]) + np.array([apart, 0.0]) - inside(sizes[1]), axis=1)
-    by_chance = (matern(distance, 80.0).mean() + matern(distance, 300.0).mean()) / 2
-    assert averaged(np.array([apart]), (80.0, 300.0), sizes)[0] == pytest.approx(by_chance, abs=3e-3)
+    sampled = (matern(distance, 80.0).mean() + matern(distance, 300.0).mean()) / 2
+    assert block_covariance(np.array([apart]), (80.0, 300.0), sizes)[0] == pytest.approx(sampled, abs=3e-3)
 
 
-def test_a_disk_of_no_width_is_a_point() -> None:
-    """At diameter 0 the covariance is the kernel; at next to nothing it nearly is."""
+def test_a_disk_of_diameter_zero_is_a_point() -> None:
+    """At diameter 0 the block covariance is the kernel, and at a tiny diameter it is nearly the kernel."""
     distance = np.linspace(0, 900, 200)
     theirs = Matern(120.0, nu=1.5)(distance[:, None], np.zeros((1, 1)))[:, 0]
-    assert np.allclose(averaged(distance, (120.0,), (0.0, 0.0)), theirs, atol=1e-5)
-    assert np.allclose(averaged(distance, (120.0,), (1e-3, 0.0)), theirs, atol=1e-4)
+    assert np.allclose(block_covariance(distance, (120.0,), (0.0, 0.0)), theirs, atol=1e-5)
+    assert np.allclose(block_covariance(distance, (120.0,), (1e-3, 0.0)), theirs, atol=1e-4)
 
 
-def test_disks_and_points_together_have_a_covariance() -> None:
+def test_the_covariance_of_disks_and_points_is_positive() -> None:
     """The matrix of spots and of points between them has no negative eigenvalue, and is symmetric."""
-    points = PLACES.xy[len(XY) :]
+    points = LOCATIONS.xy[len(XY) :]
 
     def block(left: Array, right: Array, sizes: tuple[float, float]) -> Array:
-        return averaged(np.linalg.norm(left[:, None] - right[None], axis=2), (150.0, 500.0), sizes)
+        return block_covariance(np.linalg.norm(left[:, None] - right[None], axis=2), (150.0, 500.0), sizes)
 
     across = block(XY, points, (90.0, 0.0))
     whole = np.block([[block(XY, XY, (90.0, 90.0)), across], [across.T, block(points, points, (0.0, 0.0))]])
@@ -164,58 +165,35 @@ def test_disks_and_points_together_have_a_covariance() -> None:
     assert np.linalg.eigvalsh(whole)[0] > -1e-4
 
 
-@pytest.mark.parametrize("shape", [(40, 12), (12, 40)])
-def test_principal_directions_are_those_of_numpy(shape: tuple[int, int]) -> None:
-    """Rows equal the singular vectors of NumPy up to their sign, tall or wide, and hold the share asked for."""
-    matrix = np.random.default_rng(0).normal(size=shape) * np.linspace(3, 0.5, shape[1])
-    _, size, vectors = np.linalg.svd(matrix, full_matrices=False)
-    found = principal(matrix, 5)
-    assert np.allclose(np.abs(np.sum(found * vectors[:5], axis=1)), 1.0)
-    held = np.cumsum(size**2) / (size**2).sum()
-    assert len(principal(matrix, 99, 0.8)) == int(np.searchsorted(held, 0.8)) + 1
-
-
-def test_reliability_is_the_square_of_the_ceiling() -> None:
-    """Of a gene it is the ceiling of the metrics squared, and how far the truth follows what was measured."""
+def test_reliability_is_the_squared_noise_ceiling() -> None:
+    """It is the squared noise ceiling of the metrics, and the squared correlation of truth and measurement."""
     tissue = synthetic(columns=24, rows=24, genes=24, seed=1)
     section = tissue.section
     values = log_cp10k(section.counts).toarray()
     depth = np.asarray(section.counts.sum(axis=1)).ravel()
-    found = reliability(values, depth, np.zeros(len(values), dtype=np.intp))
-    assert np.allclose(found, noise_ceiling(section.counts, np.arange(24)) ** 2, atol=0.12)
+    result = reliability(values, depth)
+    assert np.allclose(result, noise_ceiling(section.counts, np.arange(24)) ** 2, atol=0.12)
     truth = tissue.truth(section.spots.xy)
     real = np.array([np.corrcoef(truth[:, g], values[:, g])[0, 1] ** 2 for g in range(24)])
-    assert np.corrcoef(found, real)[0, 1] > 0.95
-    assert np.abs(found - real).mean() < 0.1
-
-
-def test_the_conformal_factor_is_the_smallest_that_covers() -> None:
-    """No smaller factor has nine in ten and one of the spots left out inside its interval."""
-    rng = np.random.default_rng(0)
-    error, sd = rng.standard_t(3, size=(99, 5)), rng.uniform(0.5, 2.0, (99, 5))
-    factor, table = calibration_factor(error, sd)
-    for gene in range(5):
-        score = np.abs(error[:, gene]) / (sd[:, gene] * 1.6448536269514722)
-        covering = [size for size in np.sort(score) if (score <= size).sum() >= 0.9 * (99 + 1)]
-        assert factor[gene] == pytest.approx(covering[0])
-    assert table["coverage"][table["levels"].index(0.9)] == pytest.approx(90 / 99, abs=1e-9)
+    assert np.corrcoef(result, real)[0, 1] > 0.95
+    assert np.abs(result - real).mean() < 0.1
 
 
 def test_intervals_cover_new_measurements() -> None:
-    """Nine in ten measurements at spots never seen lie in the 90 % interval, whatever the model believes."""
+    """Nine in ten measurements at test spots lie in the 90 % interval."""
     tissue = synthetic(columns=22, rows=22, genes=48, seed=3)
     section = tissue.section
     values, depth = log_cp10k(section.counts).toarray(), np.asarray(section.counts.sum(axis=1)).ravel()
     samples = Samples(Inputs(at_spots(section)), values, section.genes, depth)
     order = np.random.default_rng(0).permutation(len(section))
-    kept, out = np.sort(order[::2]), np.sort(order[1::2])
-    found = predict(Cokriging(image=False).fit(samples.take(kept)), samples.inputs.take(out))
-    inside = np.abs(values[out] - found.mean) < 1.645 * np.asarray(found.sd)
+    training, test = np.sort(order[::2]), np.sort(order[1::2])
+    result = predict(Cokriging(image=False).fit(samples.take(training)), samples.inputs.take(test))
+    inside = np.abs(values[test] - result.mean) < 1.645 * np.asarray(result.sd)
     assert 0.86 < inside.mean() < 0.94
 
 
-def test_knowing_that_spots_are_disks_sharpens_what_lies_between() -> None:
-    """Where wide spots blur the tissue, predictions as of disks are nearer the truth than as of points.
+def test_block_support_sharpens_predictions_between_spots() -> None:
+    """Where wide spots blur the tissue, block support is nearer the truth than point support.
 
     Both are nearer than a cubic interpolation, which follows the noise.
     """
@@ -225,25 +203,25 @@ def test_knowing_that_spots_are_disks_sharpens_what_lies_between() -> None:
     section = tissue.section
     values, depth = log_cp10k(section.counts).toarray(), np.asarray(section.counts.sum(axis=1)).ravel()
     samples = Samples(Inputs(at_spots(section)), values, section.genes, depth)
-    places = grid(section, 25.0)
-    cubic = griddata(section.spots.xy, values, places.xy, method="cubic")
-    places, cubic = places.take(inside := np.isfinite(cubic[:, 0])), cubic[inside]
-    truth = tissue.truth(places.xy)
+    locations = grid(section, 25.0)
+    cubic = griddata(section.spots.xy, values, locations.xy, method="cubic")
+    locations, cubic = locations.take(inside := np.isfinite(cubic[:, 0])), cubic[inside]
+    truth = tissue.truth(locations.xy)
     as_disks, as_points = (
-        predict(Cokriging(image=False, support=support).fit(samples), Inputs(places)).mean
+        predict(Cokriging(image=False, support=support).fit(samples), Inputs(locations)).mean
         for support in (True, False)
     )
-    errors = [float(((found - truth) ** 2).mean()) for found in (as_disks, as_points, cubic)]
+    errors = [float(((result - truth) ** 2).mean()) for result in (as_disks, as_points, cubic)]
     assert errors[0] < 0.95 * errors[1]
     assert errors[1] < 0.5 * errors[2]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("diameter_um", [55.0, 95.0])
-def test_disks_sharpen_with_the_image_too(diameter_um: float, seed: int) -> None:
-    """With the image on, predictions at a quarter of the pitch are nearer the truth as of disks than as of points.
+def test_block_support_sharpens_with_the_image_too(diameter_um: float, seed: int) -> None:
+    """With the image, at a quarter of the pitch, block support is nearer the truth than point support.
 
-    And the kernel of the image's windows is what makes them so: without it both are further off.
+    The short-range kernel makes the difference: without it both are further off.
     """
     tissue = synthetic(16, 20, genes=60, seed=seed, support="disk", diameter_um=diameter_um)
     section, model, compute = tissue.section, Cokriging(), Compute()
@@ -253,12 +231,14 @@ def test_disks_sharpen_with_the_image_too(diameter_um: float, seed: int) -> None
         select(section, "all"),
         encode(section, at_spots(section), needs=model.needs, encoder=encoder, compute=compute),
     )
-    places = grid(section, section.pitch_um / 4)
-    around = cKDTree(section.spots.xy).query_ball_point(places.xy, 1.5 * section.pitch_um, return_length=True)
-    places = places.take(np.flatnonzero(around >= 6))
-    inputs = encode(section, places, needs=model.needs, encoder=encoder, compute=compute)
+    locations = grid(section, section.pitch_um / 4)
+    around = cKDTree(section.spots.xy).query_ball_point(
+        locations.xy, 1.5 * section.pitch_um, return_length=True
+    )
+    locations = locations.take(np.flatnonzero(around >= 6))
+    inputs = encode(section, locations, needs=model.needs, encoder=encoder, compute=compute)
     columns = [int(np.flatnonzero(section.genes == gene)[0]) for gene in samples.genes]
-    truth = tissue.truth(places.xy)[:, columns]
+    truth = tissue.truth(locations.xy)[:, columns]
     disks, points, plain = (
         float(((predict(Cokriging(**options).fit(samples), inputs).mean - truth) ** 2).mean())
         for options in ({}, {"support": False}, {"short_range_um": None})
@@ -267,11 +247,11 @@ def test_disks_sharpen_with_the_image_too(diameter_um: float, seed: int) -> None
     assert points < 0.9 * plain
 
 
-def test_a_measured_spot_is_as_wide_as_it_is() -> None:
-    """On a refined lattice spots are predicted as when asked for alone; places between them are narrower."""
+def test_a_measured_spot_keeps_its_diameter() -> None:
+    """On an upsampled lattice spots are predicted as they are alone; locations between them are smaller disks."""
     samples = Samples(Inputs(at_spots(SECTION)), EXPRESSION, SECTION.genes, DEPTH)
     predictor = Cokriging(image=False).fit(samples)
-    alone, among = predict(predictor, samples.inputs), predict(predictor, Inputs(PLACES))
+    alone, among = predict(predictor, samples.inputs), predict(predictor, Inputs(LOCATIONS))
     assert np.allclose(among.mean[: len(XY)], alone.mean, atol=1e-5)
-    mere = Inputs(replace(PLACES, observed=np.zeros(len(PLACES), dtype=bool)))
+    mere = Inputs(replace(LOCATIONS, observed=np.zeros(len(LOCATIONS), dtype=bool)))
     assert np.abs(predict(predictor, mere).mean[: len(XY)] - alone.mean).max() > 1e-4

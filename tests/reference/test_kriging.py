@@ -12,7 +12,7 @@ from histosge.models import predict
 from histosge.models.baselines.idw import IDW
 from histosge.models.baselines.kriging import Kriging, matern
 from histosge.models.baselines.ridge import Ridge
-from histosge.models.evidence_ridge import _RATIOS, Shrinkage
+from histosge.prediction.evidence_ridge import _NOISE_RATIOS, EvidenceRidge
 from histosge.section.expression import log_cp10k
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.locations import at_spots, upsampled
@@ -34,8 +34,8 @@ def test_the_kernel_is_scikit_learns() -> None:
 def test_kriging_is_a_gaussian_process(gene: int) -> None:
     """At the noise found by marginal likelihood, mean and spread equal those of scikit-learn's process."""
     predictor = Kriging().fit(SAMPLES)
-    shrinkage = predictor.shrinkage
-    ratio, variance = _RATIOS[shrinkage.choice[gene]], shrinkage.variance[gene]
+    ridge = predictor.shrinkage
+    ratio, variance = ridge.noise_ratios[gene], ridge.signal_variance[gene]
     ranges = predictor.field.ranges_um
     signal = sum(
         (ConstantKernel(variance / 2) * Matern(length, nu=1.5) for length in ranges[1:]),
@@ -59,7 +59,7 @@ def test_the_noise_is_the_most_likely_one(gene: int) -> None:
     xy = SECTION.spots.xy
     kernel = matern(xy, xy, predictor.field.ranges_um)
     likelihood = []
-    for ratio in _RATIOS:
+    for ratio in _NOISE_RATIOS:
         covariance = kernel + ratio * np.eye(len(xy))
         scale = values @ np.linalg.solve(covariance, values) / len(xy)
         likelihood.append(-len(xy) * np.log(scale) - np.linalg.slogdet(covariance)[1])
@@ -83,11 +83,11 @@ def test_ridge_is_scikit_learns() -> None:
     features = rng.normal(size=(80, 6))
     values = features @ rng.normal(size=(6, 3)) + rng.normal(size=(80, 3))
     features = features - features.mean(axis=0)
-    fitted = Shrinkage.fit(features, values)
+    fitted = EvidenceRidge.fit(features, values)
     for gene in range(3):
-        theirs = Theirs(alpha=_RATIOS[fitted.choice[gene]], fit_intercept=False)
+        theirs = Theirs(alpha=fitted.noise_ratios[gene], fit_intercept=False)
         theirs.fit(features, values[:, gene] - values[:, gene].mean())
-        assert np.allclose(fitted.turn @ fitted.weights[:, gene], theirs.coef_, atol=1e-6)
+        assert np.allclose(fitted.coefficients[:, gene], theirs.coef_, atol=1e-6)
     assert Ridge().needs.features
 
 

@@ -32,9 +32,9 @@ def st(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def fitted() -> CokrigingPredictor:
-    """Cokriging, fitted to half of the spots."""
-    from cokriging_samples import KEPT, SAMPLES
+    """A cokriging fitted to half of the spots."""
+    from cokriging_samples import SAMPLES, TRAINING
 
     from histosge.models.cokriging.model import Cokriging
 
-    return Cokriging().fit(SAMPLES.take(KEPT), seed=4)
+    return Cokriging().fit(SAMPLES.take(TRAINING), seed=4)

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from histosge._runtime.parallel import map_parts
 from histosge.datasets import synthetic
-from histosge.models import blocks as _pieces
+from histosge.models import blocks as _blocks
 from histosge.models.blocks import runs
 from histosge.models.cokriging.model import Cokriging
 from histosge.section.expression import log_cp10k
@@ -21,8 +21,8 @@ SECTION = synthetic(columns=10, rows=10, genes=12).section
 def test_answers_come_in_the_order_of_the_parts() -> None:
     """What was made of each part stands where the part stood, and all of them are made."""
     values = np.random.default_rng(0).normal(size=1000)
-    found = map_parts(lambda part: values[part].sum(), runs(1000, 7))
-    assert found == [values[start : start + 7].sum() for start in range(0, 1000, 7)]
+    result = map_parts(lambda part: values[part].sum(), runs(1000, 7))
+    assert result == [values[start : start + 7].sum() for start in range(0, 1000, 7)]
 
 
 def test_what_goes_wrong_in_a_part_is_raised() -> None:
@@ -37,16 +37,16 @@ def test_what_goes_wrong_in_a_part_is_raised() -> None:
 
 def test_maps_have_the_same_bits_on_one_core_and_on_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fields of one fit at places, in many pieces, are bit for bit the same whatever the number of threads."""
-    monkeypatch.setattr(_pieces, "_BYTES", 1 << 14)
+    monkeypatch.setattr(_blocks, "_BYTES", 1 << 14)
     expression, depth = log_cp10k(SECTION.counts).toarray(), np.asarray(SECTION.counts.sum(axis=1)).ravel()
     predictor = Cokriging(image=False).fit(
         Samples(Inputs(at_spots(SECTION)), expression, SECTION.genes, depth)
     )
-    places = Inputs(upsampled(SECTION, 4))
-    assert len(list(_pieces.pieces(len(places), len(predictor.inducing_points)))) > 10
+    locations = Inputs(upsampled(SECTION, 4))
+    assert len(list(_blocks.pieces(len(locations), len(predictor.inducing_points)))) > 10
     maps = []
     for cores in (1, 2):
         with threadpool_limits(cores, user_api="blas"):
-            maps.append(predictor.factored(places))
+            maps.append(predictor.factored(locations))
     assert np.array_equal(maps[0].scores, maps[1].scores)
     assert np.array_equal(maps[0].score_sd, maps[1].score_sd)

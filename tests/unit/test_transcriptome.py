@@ -13,8 +13,9 @@ from sklearn.linear_model import Ridge
 
 from histosge.datasets import synthetic
 from histosge.errors import DataError
+from histosge.prediction.evidence_ridge import RidgeDesign
 from histosge.prediction.factored import Basis, FactoredPrediction
-from histosge.prediction.unfitted_genes import _PENALTIES, _Ridge, extend, regress
+from histosge.prediction.unfitted_genes import NOISE_RATIOS, extend, regress
 from histosge.section.expression import log_cp10k
 from histosge.section.locations import upsampled
 
@@ -100,15 +101,14 @@ def test_leaving_out_is_what_refitting_says() -> None:
     rng = np.random.default_rng(2)
     scores = rng.normal(size=(40, 5)) @ rng.normal(size=(5, 5))
     values = np.abs(scores @ rng.normal(size=(5, 8)) + rng.uniform(-5, 5, (40, 8)))
-    solver = _Ridge.on(scores, None)
+    design = RidgeDesign.of(scores, unit="column", intercept=True)
     centred = values - values.mean(axis=0)
-    chosen = solver._penalties((centred**2).sum(axis=0), solver.left.T @ centred)
-    _, expected, beyond = solver._fitted(centred)
-    error = centred - expected
+    fit = design.fit(centred, NOISE_RATIOS)
+    error = centred - fit.left_out
     assert (np.abs(error) < 3 * np.sqrt((error**2).mean(axis=0))).all()
     found = regress(np.arange(8).astype(str), sparse.csr_matrix(values), scores)
-    assert len(set(chosen)) > 1
-    for gene, penalty in enumerate(_PENALTIES[chosen] * float(np.mean(solver.singular**2))):
+    assert len(set(fit.choice)) > 1
+    for gene, penalty in enumerate(NOISE_RATIOS[fit.choice] * float(np.mean(design.singular**2))):
         if not np.isfinite(penalty):
             assert not found.loadings[gene].any()
             continue
@@ -121,7 +121,6 @@ def test_leaving_out_is_what_refitting_says() -> None:
             model = Ridge(alpha=penalty).fit(scores[rest], values[rest, gene])
             prediction = model.predict(scores[[spot]])[0]
             assert error[spot, gene] == pytest.approx(values[spot, gene] - prediction, abs=1e-8)
-            assert beyond[spot, gene] == pytest.approx(prediction - values[rest, gene].mean(), abs=1e-8)
 
 
 def test_wild_measurements_do_less_harm_to_loadings() -> None:
@@ -143,9 +142,9 @@ def test_the_penalty_is_the_best_of_the_marginal_likelihood() -> None:
     scores -= scores.mean(axis=0)
     values = scores @ rng.normal(0, [[0.05], [0.05], [1], [0.3]], (4, 6)) + rng.normal(size=(30, 6))
     values -= values.mean(axis=0)
-    solver = _Ridge.on(scores, None)
-    chosen = solver._penalties((values**2).sum(axis=0), solver.left.T @ values)
-    unit = float(np.mean(solver.singular**2))
+    design = RidgeDesign.of(scores, unit="column", intercept=True)
+    chosen = design.fit(values, NOISE_RATIOS).choice
+    unit = float(np.mean(design.singular**2))
 
     def minus_log_likelihood(y: np.ndarray, penalty: float) -> float:
         # centred: one dimension is gone, and with it the constant vector
@@ -156,7 +155,7 @@ def test_the_penalty_is_the_best_of_the_marginal_likelihood() -> None:
         return float(29 * np.log(noise) + np.linalg.slogdet(cover)[1])
 
     for gene in range(6):
-        likelihoods = [minus_log_likelihood(values[:, gene], penalty) for penalty in _PENALTIES]
+        likelihoods = [minus_log_likelihood(values[:, gene], penalty) for penalty in NOISE_RATIOS]
         assert likelihoods[chosen[gene]] == pytest.approx(min(likelihoods), abs=1e-6)
 
 

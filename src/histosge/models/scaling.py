@@ -1,4 +1,4 @@
-"""Bringing columns to a common scale, learnt on the spots fitted and on nothing else."""
+"""Bring columns to a common scale, measured on the training spots and on nothing else."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Literal
 import numpy as np
 
 from histosge._runtime.types import Array, Float
+from histosge.prediction.principal_components import principal_axes
 
 __all__ = ["Columns", "Targets"]
 
-# columns that vary less are constant
+# columns of smaller standard deviation are constant
 _FLAT = 1e-8
-# a feature further off than this many deviations at a new place has left what was learnt
-_FAR = 6.0
+# at new locations a feature further off than so many standard deviations is outside the range of the training spots
+_LIMIT_SD = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +25,7 @@ class Columns:
     Parameters
     ----------
     mean, scale
-        One a column.
+        One per column.
     """
 
     mean: Float[np.ndarray, " d"]
@@ -32,25 +33,26 @@ class Columns:
 
     @classmethod
     def of(cls, values: Float[np.ndarray, "n d"]) -> Columns:
-        """Measure them; constant columns keep scale 1."""
+        """Measure them; constant columns have scale 1."""
         scale = values.std(axis=0, dtype=np.float64)
         return cls(values.mean(axis=0, dtype=np.float64), np.where(scale > _FLAT, scale, 1.0))
 
     def apply(self, values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        """Return standardised values, at most six deviations off."""
-        return np.asarray(np.clip((values - self.mean) / self.scale, -_FAR, _FAR), dtype=np.float32)
+        """Return standardised values, clipped at six standard deviations."""
+        standard = (values - self.mean) / self.scale
+        return np.asarray(np.clip(standard, -_LIMIT_SD, _LIMIT_SD), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """What a network learns to answer in place of raw expression, and the way back.
+    """From expression to the targets of a network, and back.
 
     Parameters
     ----------
     mean, scale
-        One a gene.
+        One per gene.
     loadings
-        k × g: the network answers k factors of standardised expression; ``None``: it answers every gene.
+        k × g: the targets are k factors of standardised expression; ``None``: they are the genes.
     """
 
     mean: Float[np.ndarray, " g"]
@@ -64,7 +66,17 @@ class Targets:
         kind: Literal["raw", "centred", "standardised"],
         factors: int | None = None,
     ) -> Targets:
-        """Learn them from the spots fitted."""
+        """Measure them on the training spots.
+
+        Parameters
+        ----------
+        expression
+            log1p(CP10k).
+        kind
+            What is done to each gene.
+        factors
+            Number of principal components to predict in place of the genes.
+        """
         genes = expression.shape[1]
         mean = np.zeros(genes) if kind == "raw" else expression.mean(axis=0)
         scale = np.ones(genes)
@@ -73,27 +85,24 @@ class Targets:
             scale = np.where(deviation > _FLAT, deviation, 1.0)
         if factors is None:
             return cls(mean, scale)
-        _, _, loadings = np.linalg.svd((expression - mean) / scale, full_matrices=False)
-        # the largest entry of each factor is positive: the sign of a singular vector means nothing
-        peak = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=1)[:, None], axis=1)
-        return cls(mean, scale, (loadings * np.sign(peak))[:factors])
+        return cls(mean, scale, principal_axes((expression - mean) / scale, factors, exact=True))
 
     @property
     def width(self) -> int:
-        """Numbers the network answers."""
+        """Number of targets."""
         return len(self.mean) if self.loadings is None else len(self.loadings)
 
     def encode(self, expression: Float[np.ndarray, "n g"]) -> Float[np.ndarray, "n t"]:
-        """Return what the network is to answer."""
+        """Return the targets of expression."""
         standard = (expression - self.mean) / self.scale
         return np.asarray(standard if self.loadings is None else standard @ self.loadings.T, dtype=np.float32)
 
-    def decode(self, answers: Float[np.ndarray, "n t"]) -> Float[np.ndarray, "n g"]:
-        """Return expression."""
-        standard = answers if self.loadings is None else answers @ self.loadings.astype(np.float32)
+    def decode(self, targets: Float[np.ndarray, "n t"]) -> Float[np.ndarray, "n g"]:
+        """Return the expression of targets."""
+        standard = targets if self.loadings is None else targets @ self.loadings.astype(np.float32)
         return np.asarray(standard * self.scale + self.mean, dtype=np.float32)
 
     def arrays(self) -> dict[str, Array]:
         """Return the fitted arrays by name."""
-        held = {"targets.mean": self.mean, "targets.scale": self.scale}
-        return held if self.loadings is None else held | {"targets.loadings": self.loadings}
+        arrays = {"targets.mean": self.mean, "targets.scale": self.scale}
+        return arrays if self.loadings is None else arrays | {"targets.loadings": self.loadings}

@@ -8,7 +8,7 @@ import numpy as np
 
 from histosge._runtime.types import Array
 from histosge.metrics.pearson import pearson
-from histosge.prediction.calibration import calibration_factor
+from histosge.prediction.calibration import calibration_factor, coverage
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import GenePanel
@@ -64,11 +64,13 @@ def section_accuracy(
     r = tuple(float(value) for value in np.mean(correlations, axis=0))
     if not errors:
         return SectionAccuracy(len(sections), r, None, (1.0,) * len(r))
-    factor, table = calibration_factor(np.concatenate(errors), np.concatenate(sds))
-    coverage = table["raw"][table["levels"].index(_LEVEL)]
+    error, sd = np.concatenate(errors), np.concatenate(sds)
+    factor = calibration_factor(error, sd)
+    table = coverage(error, sd, factor)
+    covered = table["raw"][table["levels"].index(_LEVEL)]
     # intervals are widened where sections differ, and never narrowed: there are few sections to learn that from
     widened = tuple(float(value) for value in np.maximum(factor, 1.0))
-    return SectionAccuracy(len(sections), r, coverage, widened)
+    return SectionAccuracy(len(sections), r, covered, widened)
 
 
 def _predicted_from_others(

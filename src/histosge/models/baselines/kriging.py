@@ -13,8 +13,8 @@ from histosge.errors import UsageError
 from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
-from histosge.models.cokriging.inducing_points import spread_out
-from histosge.models.evidence_ridge import Shrinkage
+from histosge.models.cokriging.inducing_points import farthest_points
+from histosge.prediction.evidence_ridge import EvidenceRidge
 from histosge.section.inputs import Inputs, Samples
 
 __all__ = ["ENTRIES", "Kriging"]
@@ -75,12 +75,12 @@ class Kriging(Model):
         if len(xy_um) < 3:
             raise UsageError(f"Expected at least 3 spots to fit, got {len(xy_um)}.")
         pitch_um = median_spacing_um(xy_um)
-        chosen = xy_um if len(xy_um) <= self.landmarks else xy_um[spread_out(xy_um, self.landmarks)]
+        chosen = xy_um if len(xy_um) <= self.landmarks else xy_um[farthest_points(xy_um, self.landmarks)]
         ranges = tuple(pitch_um * length for length in self.ranges_pitches)
         kernel = matern(chosen, chosen, ranges)
         kernel[np.diag_indices(len(kernel))] += _JITTER
         field = Field(chosen, cholesky(kernel, lower=True), ranges)
-        shrinkage = Shrinkage.fit(field.features(xy_um), samples.expression)
+        shrinkage = EvidenceRidge.fit(field.features(xy_um), samples.expression)
         return KrigingPredictor(samples.genes, field, shrinkage)
 
     def restore(
@@ -88,7 +88,7 @@ class Kriging(Model):
     ) -> KrigingPredictor:
         """Rebuild the predictor."""
         field = Field(arrays["landmarks_um"], arrays["root"], tuple(arrays["ranges_um"].tolist()))
-        return KrigingPredictor(genes, field, Shrinkage.from_arrays(arrays))
+        return KrigingPredictor(genes, field, EvidenceRidge.from_arrays(arrays))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +137,7 @@ class KrigingPredictor:
 
     genes: Array
     field: Field
-    shrinkage: Shrinkage
+    shrinkage: EvidenceRidge
 
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         """Interpolate; values below 0 are cut."""

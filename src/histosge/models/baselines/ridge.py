@@ -11,8 +11,8 @@ import numpy as np
 from histosge._runtime.types import Array
 from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces
-from histosge.models.evidence_ridge import Shrinkage
 from histosge.models.scaling import Columns
+from histosge.prediction.evidence_ridge import EvidenceRidge
 from histosge.section.inputs import Inputs, Samples
 
 __all__ = ["ENTRIES", "Ridge"]
@@ -44,7 +44,7 @@ class Ridge(Model):
         """
         features = features_of(samples.inputs, np.arange(len(samples)))
         columns = Columns.of(features)
-        shrinkage = Shrinkage.fit(columns.apply(features).astype(np.float64), samples.expression)
+        shrinkage = EvidenceRidge.fit(columns.apply(features).astype(np.float64), samples.expression)
         return RidgePredictor(samples.genes, columns, shrinkage)
 
     def restore(
@@ -52,7 +52,7 @@ class Ridge(Model):
     ) -> RidgePredictor:
         """Rebuild the predictor."""
         columns = Columns(arrays["columns.mean"], arrays["columns.scale"])
-        return RidgePredictor(genes, columns, Shrinkage.from_arrays(arrays))
+        return RidgePredictor(genes, columns, EvidenceRidge.from_arrays(arrays))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,7 @@ class RidgePredictor:
 
     genes: Array
     columns: Columns
-    shrinkage: Shrinkage
+    shrinkage: EvidenceRidge
 
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         """Multiply; values below 0 are cut."""

@@ -1,4 +1,4 @@
-"""What tissue looks like at a place, in the coordinates in which a covariance compares places."""
+"""Image features in the coordinates in which the covariance compares locations."""
 
 from __future__ import annotations
 
@@ -11,138 +11,151 @@ import numpy as np
 from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
 from histosge.models.scaling import Columns
+from histosge.prediction.evidence_ridge import RidgeDesign
+from histosge.prediction.principal_components import principal_axes
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["Appearance", "Look"]
+__all__ = ["FeatureTransform", "ImageFeatures"]
 
 # principal components of the features: more carry noise, fewer lose stains
 _COMPONENTS = 40
-# widths of the surroundings that are averaged, in pitches: the next spots, and those after them
-_SURROUNDINGS_PITCHES = (0.8, 1.6)
-# places that tell how a section is stained
-_TELLING = 10
+# Gaussian widths of the neighbourhood averages, in pitches: the next spots, and the spots after them
+_WIDTHS_PITCHES = (0.8, 1.6)
 # beyond this many widths a neighbour has no weight
-_REACH = 4.0
-# factors that the image is asked to guess
-_GUESSED = 12
-# noise over signal variance of the guess
-_RATIOS = np.geomspace(1e-3, 1e4, 22)
-# places at once, while surroundings are averaged
-_AT_ONCE = 2048
+_REACH_WIDTHS = 4.0
+# locations that determine the staining of a section; fewer say nothing of its mean and spread
+_LEAST_LOCATIONS = 10
+# factors that are predicted by the stacked ridge regression: later ones are noise to the image
+_STACKED_FACTORS = 12
+# noise-to-signal ratios of the stacked ridge regression
+_NOISE_RATIOS = np.geomspace(1e-3, 1e4, 22)
+# standardised features further off are a fold or a pen mark, not a reason to extrapolate
+_LIMIT_SD = 5.0
+# locations whose neighbourhoods are averaged at a time
+_BLOCK = 2048
+# µm; a spot this near is the location itself
+_SAME_UM = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """What places look like.
+class ImageFeatures:
+    """Image features of some locations, as the kernels compare them.
 
     Parameters
     ----------
-    own
-        Principal components of the features at the place.
-    around
-        The same with averages over the fitted spots around it.
-    guess
-        What ridge regression makes of ``around``: the factors of expression that the image suggests.
+    components
+        Principal components of the patch's features.
+    neighbourhood
+        The components, and their averages over the spots around each location (Eq. 7 of docs/method.md).
+    stacked
+        Factors of expression predicted from ``neighbourhood`` by ridge regression (Eq. 8; a stacked feature).
     """
 
-    own: Float[np.ndarray, "n p"]
-    around: Float[np.ndarray, "n q"]
-    guess: Float[np.ndarray, "n h"]
+    components: Float[np.ndarray, "n p"]
+    neighbourhood: Float[np.ndarray, "n q"]
+    stacked: Float[np.ndarray, "n h"]
 
-    def take(self, rows: Array) -> Look:
-        """Return those at ``rows``."""
-        return Look(self.own[rows], self.around[rows], self.guess[rows])
+    def take(self, rows: Array) -> ImageFeatures:
+        """Return the features at ``rows``."""
+        return ImageFeatures(self.components[rows], self.neighbourhood[rows], self.stacked[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Appearance:
-    """How features become looks; learnt on the fitted spots.
+class FeatureTransform:
+    """From encoder features to :class:`ImageFeatures`, fitted to the training spots.
 
-    Sections are stained apart: each that was fitted is brought to mean 0 and variance 1 by itself, others by what
-    holds for all.
+    Sections differ in staining: each fitted section is standardised by itself, any other by the mean and standard
+    deviation over all.
 
     Parameters
     ----------
     means, scales
-        Of the features, one row a section, and a last row for any other, which also stands in for sections of which
-        no spot was fitted.
-    turn
-        From standardised features to principal components.
-    spots_um, spot_sections, own
-        Positions and sections of the spots that may be averaged around a place: those fitted, and those that were
-        only seen; and their components.
+        Of the features: one row for each section and a last row for any other section, which also stands in for
+        sections without training spots.
+    axes
+        d × p: from standardised features to principal components.
+    spots_um, spot_sections, spot_components
+        Positions, sections and components of the spots that neighbourhoods average: the training spots, and those of
+        a section that the transform was adapted to.
     widths_um
-        Of the surroundings.
-    stretch
-        One a width: brings averages, which vary less, to the variance of what is averaged.
-    weights
-        From ``around`` to the guess.
+        Gaussian widths of the averages.
+    gains
+        One per width: averages vary less than components, and are brought to the same variance.
+    coefficients
+        q × h: from ``neighbourhood`` to ``stacked``.
     """
 
     means: Float[np.ndarray, "s d"]
     scales: Float[np.ndarray, "s d"]
-    turn: Float[np.ndarray, "d p"]
+    axes: Float[np.ndarray, "d p"]
     spots_um: Float[np.ndarray, "n 2"]
     spot_sections: Int[np.ndarray, " n"]
-    own: Float[np.ndarray, "n p"]
+    spot_components: Float[np.ndarray, "n p"]
     widths_um: Float[np.ndarray, " w"]
-    stretch: Float[np.ndarray, " w"]
-    weights: Float[np.ndarray, "q h"]
+    gains: Float[np.ndarray, " w"]
+    coefficients: Float[np.ndarray, "q h"]
 
     @classmethod
     def fit(
         cls,
         features: Float[np.ndarray, "n d"],
-        sections: Array,
+        sections: Int[np.ndarray, " n"],
         xy_um: Float[np.ndarray, "n 2"],
+        *,
         pitch_um: float,
         factors: Float[np.ndarray, "n k"],
-    ) -> tuple[Appearance, Look]:
-        """Learn from the fitted spots, and return also what they look like.
+    ) -> tuple[FeatureTransform, ImageFeatures]:
+        """Fit to the training spots, and return also their image features.
 
-        Their guesses are those of a regression that left the spot out, as those of new places are.
+        Their stacked features are leave-one-out predictions, so that they are as uncertain as at new locations.
 
         Parameters
         ----------
         features
-            Encoder features; those that are not finite count as average.
+            Encoder features; values that are not finite count as the mean.
         sections
-            Index of the section of each spot, 0 … s − 1.
+            Index of the section of each spot.
         xy_um, pitch_um
-            Positions, and the distance of neighbours.
+            Positions, and the median distance of neighbouring spots.
         factors
-            Of expression; the first ones are guessed.
+            Of expression; the first ones are predicted for the stacked features.
         """
-        columns = [Columns.of(_finite(features))] * (int(sections.max()) + 2)
-        for index in np.unique(sections):
-            columns[index] = Columns.of(_finite(features[sections == index]))
-        means, scales = (np.array([getattr(part, name) for part in columns]) for name in ("mean", "scale"))
+        means, scales = _staining(features, sections)
         standard = _standardised(features, means[sections], scales[sections])
-        _, size, turn = np.linalg.svd(standard, full_matrices=False)
-        kept = min(_COMPONENTS, int((size > 1e-8 * max(size[0], 1e-300)).sum()) or 1)
-        widths_um = pitch_um * np.array(_SURROUNDINGS_PITCHES)
-        own = standard @ turn[:kept].T
-        empty = np.zeros(((len(widths_um) + 1) * kept, 0))
-        found = cls(
-            means, scales, turn[:kept].T, xy_um, sections, own, widths_um, np.ones(len(widths_um)), empty
+        axes = principal_axes(standard, _COMPONENTS, exact=True).T
+        components, widths_um = standard @ axes, pitch_um * np.array(_WIDTHS_PITCHES)
+        no_coefficients = np.zeros(((len(widths_um) + 1) * axes.shape[1], 0))
+        transform = cls(
+            means,
+            scales,
+            axes,
+            spots_um=xy_um,
+            spot_sections=sections,
+            spot_components=components,
+            widths_um=widths_um,
+            gains=np.ones(len(widths_um)),
+            coefficients=no_coefficients,
         )
-        around = found._around(own, sections, xy_um)
-        found = replace(found, stretch=_stretches(around, kept))
-        around = found._around(own, sections, xy_um)
-        weights, left_out = _ridge(around, factors[:, :_GUESSED])
-        return replace(found, weights=weights), Look(own, around, left_out)
+        averages = transform._neighbourhood(components, sections, xy_um)
+        transform = replace(transform, gains=_gains(averages, axes.shape[1]))
+        neighbourhood = transform._neighbourhood(components, sections, xy_um)
+        targets = factors[:, :_STACKED_FACTORS]
+        design = RidgeDesign.of(neighbourhood, unit="row", intercept=False)
+        ridge = design.fit(targets - targets.mean(axis=0), _NOISE_RATIOS)
+        transform = replace(transform, coefficients=ridge.coefficients)
+        return transform, ImageFeatures(components, neighbourhood, ridge.left_out)
 
     def adapted_to(
         self, features: Float[np.ndarray, "b d"], section: int, xy_um: Float[np.ndarray, "b 2"]
-    ) -> Appearance:
-        """Return the same, acquainted with a section of which no spot was fitted: with its staining and surroundings.
+    ) -> FeatureTransform:
+        """Return the transform with the staining and the neighbourhoods of a section without training spots.
 
         Parameters
         ----------
         features, xy_um
-            At places all over that section; where they are few, its staining is taken to be that of the others.
+            At locations all over that section; fewer than ten leave the staining at that of the other sections.
         section
             Its index.
         """
@@ -152,77 +165,91 @@ class Appearance:
             else rows.copy()
             for rows in (self.means, self.scales)
         )
-        if len(features) >= _TELLING:
+        if len(features) >= _LEAST_LOCATIONS:
             columns = Columns.of(_finite(features))
             means[section], scales[section] = columns.mean, columns.scale
-        own = _standardised(features, means[section], scales[section]) @ self.turn
+        components = _standardised(features, means[section], scales[section]) @ self.axes
+        index = np.full(len(xy_um), section, dtype=np.intp)
         return replace(
             self,
             means=means,
             scales=scales,
             spots_um=np.vstack([self.spots_um, xy_um]),
-            spot_sections=np.concatenate([self.spot_sections, np.full(len(xy_um), section, dtype=np.intp)]),
-            own=np.vstack([self.own, own]),
+            spot_sections=np.concatenate([self.spot_sections, index]),
+            spot_components=np.vstack([self.spot_components, components]),
         )
 
-    def look(
-        self, features: Float[np.ndarray, "b d"], sections: Array, xy_um: Float[np.ndarray, "b 2"]
-    ) -> Look:
-        """Return what places look like.
+    def transform(
+        self,
+        features: Float[np.ndarray, "b d"],
+        sections: Int[np.ndarray, " b"],
+        xy_um: Float[np.ndarray, "b 2"],
+    ) -> ImageFeatures:
+        """Return the image features of locations.
 
         Parameters
         ----------
         features, xy_um
-            At the places.
+            At the locations.
         sections
-            Index of the section of each; any index that was not fitted means another section.
+            Index of the section of each; an index that was not fitted means another section.
         """
-        row = np.where(sections < len(self.means) - 1, sections, len(self.means) - 1)
-        own = _standardised(features, self.means[row], self.scales[row]) @ self.turn
-        around = self._around(own, sections, xy_um)
-        return Look(own, around, around @ self.weights)
+        row = np.minimum(sections, len(self.means) - 1)
+        components = _standardised(features, self.means[row], self.scales[row]) @ self.axes
+        neighbourhood = self._neighbourhood(components, sections, xy_um)
+        return ImageFeatures(components, neighbourhood, neighbourhood @ self.coefficients)
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays by name."""
-        return {f"appearance.{item.name}": getattr(self, item.name) for item in fields(self)}
+        return {f"feature_transform.{item.name}": getattr(self, item.name) for item in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Appearance:
-        """Return what :meth:`arrays` was made of."""
-        return cls(*(arrays[f"appearance.{item.name}"] for item in fields(cls)))
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> FeatureTransform:
+        """Return the transform whose :meth:`arrays` these are."""
+        return cls(**{item.name: arrays[f"feature_transform.{item.name}"] for item in fields(cls)})
 
-    def _around(self, own: Array, sections: Array, xy_um: Array) -> Array:
-        """Return the components at places, and averages of them and of the fitted spots of their section around."""
-        blocks = [own, *(np.empty_like(own) for _ in self.widths_um)]
+    def _neighbourhood(self, components: Array, sections: Array, xy_um: Array) -> Array:
+        """Return components and their averages over neighbouring spots of the same section (Eq. 7).
+
+        A location counts once, with weight 1, whether it is a spot or not. Without neighbours, as in a section
+        without spots, the average is the location's own components.
+        """
+        blocks = [components, *(np.empty_like(components) for _ in self.widths_um)]
         for index in np.unique(sections):
             rows, spots = np.flatnonzero(sections == index), np.flatnonzero(self.spot_sections == index)
-            for block, width_um, stretch in zip(blocks[1:], self.widths_um, self.stretch, strict=True):
-                for part in runs(len(rows), _AT_ONCE):
+            for block, width_um, gain in zip(blocks[1:], self.widths_um, self.gains, strict=True):
+                for part in runs(len(rows), _BLOCK):
                     some = rows[part]
-                    weights = _weights(xy_um[some], self.spots_um[spots], float(width_um))
+                    weights = _gaussian_weights(xy_um[some], self.spots_um[spots], float(width_um))
                     total = 1.0 + np.asarray(weights.sum(axis=1))
-                    # where there is nothing around, as in a section of which no spot was fitted, nothing was averaged
-                    average = (own[some] + weights @ self.own[spots]) / total
-                    block[some] = average * np.where(total > 1, stretch, 1.0)
+                    average = (components[some] + weights @ self.spot_components[spots]) / total
+                    block[some] = average * np.where(total > 1, gain, 1.0)
         return np.concatenate(blocks, axis=1)
 
 
-def _weights(xy_um: Array, spots_um: Array, width_um: float) -> sparse.csr_matrix:
-    """Return Gaussian weights of spots around locations; a spot at the location itself has none."""
+def _staining(features: Array, sections: Array) -> tuple[Array, Array]:
+    """Return means and scales of the features: a row for each section, and a last row over all."""
+    columns = [Columns.of(_finite(features))] * (int(sections.max()) + 2)
+    for index in np.unique(sections):
+        columns[index] = Columns.of(_finite(features[sections == index]))
+    return np.array([part.mean for part in columns]), np.array([part.scale for part in columns])
+
+
+def _gaussian_weights(xy_um: Array, spots_um: Array, width_um: float) -> sparse.csr_matrix:
+    """Return Gaussian weights of spots around locations; a spot at the location itself has weight 0."""
     from scipy import sparse
     from scipy.spatial import cKDTree
 
     near = cKDTree(xy_um).sparse_distance_matrix(
-        cKDTree(spots_um), _REACH * width_um, output_type="coo_matrix"
+        cKDTree(spots_um), _REACH_WIDTHS * width_um, output_type="coo_matrix"
     )
-    # the location itself is counted once, whether it is a fitted spot or not
-    other = near.data > 1e-6
+    other = near.data > _SAME_UM
     weight = np.exp(-0.5 * (near.data[other] / width_um) ** 2)
     return sparse.csr_matrix((weight, (near.row[other], near.col[other])), shape=(len(xy_um), len(spots_um)))
 
 
 def _finite(features: Array) -> Array:
-    """Return features without holes: what is not finite becomes the mean of its column."""
+    """Return features with the mean of the column where a value is not finite."""
     features = np.asarray(features, dtype=np.float64)
     if np.isfinite(features).all():
         return features
@@ -233,35 +260,12 @@ def _finite(features: Array) -> Array:
 
 
 def _standardised(features: Array, means: Array, scales: Array) -> Array:
-    found = (np.asarray(features, dtype=np.float64) - means) / scales
-    # further off than any window of the same tissue: a fold or a pen mark, not a reason to extrapolate
-    return np.clip(np.where(np.isfinite(found), found, 0.0), -5.0, 5.0)
+    standard = (np.asarray(features, dtype=np.float64) - means) / scales
+    return np.clip(np.where(np.isfinite(standard), standard, 0.0), -_LIMIT_SD, _LIMIT_SD)
 
 
-def _stretches(around: Array, kept: int) -> Array:
-    """Return for each width by how much averages must grow to vary as the components do."""
-    power = [float((around[:, start : start + kept] ** 2).sum()) for start in range(0, around.shape[1], kept)]
+def _gains(averages: Array, components: int) -> Array:
+    """Return for each width the factor that gives its averages the variance of the components."""
+    starts = range(0, averages.shape[1], components)
+    power = [float((averages[:, start : start + components] ** 2).sum()) for start in starts]
     return np.sqrt(power[0] / np.maximum(power[1:], 1e-300)) if power[0] > 0 else np.ones(len(power) - 1)
-
-
-def _ridge(inputs: Array, targets: Array) -> tuple[Array, Array]:
-    """Return the weights of ridge regressions, penalty by marginal likelihood, and left-out predictions."""
-    n = len(inputs)
-    targets = targets - targets.mean(axis=0)
-    left, size, right = np.linalg.svd(inputs, full_matrices=False)
-    keep = size > 1e-8 * max(size[0], 1e-300)
-    left, size, right = left[:, keep], size[keep], right[keep]
-    # the scale of the penalty follows that of the inputs
-    power = size**2 / max(float((size**2).sum()) / n, 1e-300)
-    along = left.T @ targets
-    rest = np.maximum((targets**2).sum(axis=0) - (along**2).sum(axis=0), 0.0)
-    surprise = []
-    for ratio in _RATIOS:
-        scale = ((along**2 / (power[:, None] + ratio)).sum(axis=0) + rest / ratio) / n
-        determinant = np.log(power + ratio).sum() + (n - len(power)) * np.log(ratio)
-        surprise.append(n * np.log(np.maximum(scale, 1e-300)) + determinant)
-    ratio = _RATIOS[np.argmin(surprise, axis=0)]
-    share = power[:, None] / (power[:, None] + ratio)
-    fitted, leverage = left @ (share * along), left**2 @ share
-    left_out = (fitted - leverage * targets) / np.maximum(1 - leverage, 1e-6)
-    return right.T @ (share * along / size[:, None]), left_out

@@ -1,4 +1,4 @@
-"""Few places that stand for many."""
+"""Choose a few locations that represent many."""
 
 from __future__ import annotations
 
@@ -6,18 +6,41 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 
-__all__ = ["evenly", "spread_out"]
+__all__ = ["evenly", "farthest_points"]
 
 
 def evenly(total: int, most: int) -> Array:
-    """Return at most ``most`` rows of ``total``, evenly through their order."""
+    """Return at most ``most`` of ``total`` row numbers, in even steps from the first to the last.
+
+    Examples
+    --------
+    >>> evenly(9, 3).tolist()
+    [0, 4, 8]
+    """
     return np.unique(np.linspace(0, total - 1, min(most, total)).round().astype(np.intp))
 
 
-def spread_out(xy_um: Float[np.ndarray, "n 2"], number: int) -> Array:
-    """Return ascending rows of places spread evenly: each the furthest from all before it."""
-    distance = np.linalg.norm(xy_um - xy_um.mean(axis=0), axis=1)
-    chosen = [int(distance.argmin())]
+def farthest_points(xy_um: Float[np.ndarray, "n 2"], number: int) -> Array:
+    """Return ascending rows of locations that cover the section evenly.
+
+    Farthest-point selection: the first is nearest to the centre, each further one is the farthest from all before it.
+    Its time grows with ``number`` × n.
+
+    Parameters
+    ----------
+    xy_um
+        Positions in µm, with sections laid side by side (:func:`histosge.section.inputs.separated`).
+    number
+        Locations to choose, at most n.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> farthest_points(np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0], [21.0, 0.0]]), 3).tolist()
+    [0, 1, 3]
+    """
+    from_centre = np.linalg.norm(xy_um - xy_um.mean(axis=0), axis=1)
+    chosen = [int(from_centre.argmin())]
     gap = np.linalg.norm(xy_um - xy_um[chosen[0]], axis=1)
     for _ in range(number - 1):
         chosen.append(int(gap.argmax()))

@@ -1,4 +1,4 @@
-"""How alike expression is at two places: by where they are, and by what they look like."""
+"""Covariance of expression between locations: kernels of position and kernels of image features."""
 
 from __future__ import annotations
 
@@ -12,204 +12,221 @@ from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
 from histosge.section.inputs import separated
 
-from .block_covariance import averaged
-from .image_features import Look
+from .block_covariance import block_covariance
+from .image_features import ImageFeatures
 from .inducing_points import evenly
 
-__all__ = ["Covariance", "Sites"]
+__all__ = ["Covariance", "KernelInputs"]
 
-# weights of the image's kernels: likeness and slope of what is seen at the place, of what is around it, and likeness
-# of the guess, which knows what matters and counts twice; beside them that of what the image gets wrong
-_IMAGE_WEIGHTS = {"own": 1.0, "own_slope": 1.0, "around": 1.0, "around_slope": 1.0, "guess": 2.0}
-_WINDOW_WEIGHT = 1.0
-_SQUARE_SAMPLE = 512
-# single precision tells places so far apart to 0.01 µm
-_NEAR_UM = 1e5
-# pairs of places, and of looks, compared at once: they stay in the processor's cache
-_PAIRS, _PAIRS_OF_LOOKS = 1 << 15, 1 << 18
+# relative weights of the image kernels, (RBF, linear) for each kind of feature. The stacked feature counts twice: it
+# is the only one that was fitted to expression. Its linear kernel would repeat the ridge regression.
+_IMAGE_WEIGHTS = {"components": (1.0, 1.0), "neighbourhood": (1.0, 1.0), "stacked": (2.0, 0.0)}
+# of the short-range kernel beside them: errors of the image features are correlated within one patch width
+_SHORT_RANGE_WEIGHT = 1.0
+# spots from which the scales of the image kernels are measured
+_SCALE_SAMPLE = 512
+# within so many µm single precision resolves positions to 0.01 µm
+_SINGLE_PRECISION_UM = 1e5
+# pairs compared at a time, by distance and by image features: they stay in the processor's cache
+_DISTANCE_PAIRS, _FEATURE_PAIRS = 1 << 15, 1 << 18
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sites:
-    """Places a covariance compares.
+class KernelInputs:
+    """Locations as the covariance compares them.
 
     Parameters
     ----------
     xy_um
-        Positions.
+        Positions in µm.
     section_index
-        Index of the section of each.
+        Index of the section of each; positions of different sections do not covary.
     diameter_um
-        What a value is the average over; 0 is a point.
-    look
-        What is seen there; ``None`` where nothing is.
+        Diameter of the disk that a value is the average over; 0 is a point.
+    image_features
+        Their image features; ``None`` where there is no image.
     """
 
     xy_um: Float[np.ndarray, "n 2"]
     section_index: Int[np.ndarray, " n"]
     diameter_um: float
-    look: Look | None
+    image_features: ImageFeatures | None
 
     def __len__(self) -> int:
         return len(self.xy_um)
-
-    def take(self, rows: Array) -> Sites:
-        """Return those at ``rows``."""
-        look = None if self.look is None else self.look.take(rows)
-        return Sites(self.xy_um[rows], self.section_index[rows], self.diameter_um, look)
 
     @property
     def separated_xy_um(self) -> Float[np.ndarray, "n 2"]:
         """Positions with the sections laid side by side, for neighbour searches."""
         return separated(self.xy_um, self.section_index)
 
+    def take(self, rows: Array) -> KernelInputs:
+        """Return the locations at ``rows``."""
+        features = None if self.image_features is None else self.image_features.take(rows)
+        return KernelInputs(self.xy_um[rows], self.section_index[rows], self.diameter_um, features)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Covariance:
-    """A sum of position kernels and image kernels, of variance about 1 at a point.
+    """A sum of position kernels and image kernels with a variance of about 1 at a point (Eq. 4 of docs/method.md).
 
     Parameters
     ----------
     ranges_um
-        Of the Matérn-3/2 kernels of position, which share their part evenly.
-    share
-        Part of the image, 0 … 1.
-    squares
-        Of each of own, around, guess: the median squared distance of fitted spots, and their mean square; what
-        distances and products are measured by.
+        Ranges of the Matérn-3/2 kernels of position, which have equal weights.
+    image_weight
+        Share of the prior variance of all image kernels together, 0 … 1.
+    scales
+        For each kind of image feature the median squared distance of training spots, which is the unit of the RBF
+        kernel, and their mean square, which is the unit of the linear kernel.
     short_range_um
-        Range of a further Matérn-3/2 kernel of position, a part of the image's: what a look says wrongly it says
-        wrongly all over a window, so that a measured spot corrects the places right beside it. ``None``: there is none.
+        Range of a further Matérn-3/2 kernel of position, weighted as one of the image kernels: it corrects errors of
+        the image features near a measured spot. ``None``: there is none.
     """
 
     ranges_um: tuple[float, ...]
-    share: float
-    squares: Mapping[str, tuple[float, float]]
+    image_weight: float
+    scales: Mapping[str, tuple[float, float]]
     short_range_um: float | None = None
 
     @classmethod
     def of(
-        cls, sites: Sites, ranges_um: tuple[float, ...], share: float, short_range_um: float | None = None
+        cls,
+        spots: KernelInputs,
+        ranges_um: tuple[float, ...],
+        *,
+        image_weight: float,
+        short_range_um: float | None = None,
     ) -> Covariance:
-        """Measure the spread of looks."""
-        look = sites.look
-        names = () if look is None else ("own", "around", "guess")
-        squares = {name: _squares(getattr(look, name)) for name in names}
-        return cls(ranges_um, share if names else 0.0, squares, short_range_um)
+        """Measure the scales of the image features on the training spots."""
+        features = spots.image_features
+        kinds = () if features is None else tuple(_IMAGE_WEIGHTS)
+        scales = {kind: _scales(getattr(features, kind)) for kind in kinds}
+        return cls(ranges_um, image_weight if kinds else 0.0, scales, short_range_um)
 
     @property
     def _unit(self) -> float:
-        """Variance of an image kernel of weight 1."""
-        return self.share / (sum(_IMAGE_WEIGHTS.values()) + (_WINDOW_WEIGHT if self.short_range_um else 0.0))
+        """Prior variance of an image kernel of weight 1."""
+        total = sum(rbf + linear for rbf, linear in _IMAGE_WEIGHTS.values())
+        return self.image_weight / (total + (_SHORT_RANGE_WEIGHT if self.short_range_um else 0.0))
 
     @property
-    def _distance_parts(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Ranges and weights of the kernels of position."""
-        weights = ((1 - self.share) / len(self.ranges_um),) * len(self.ranges_um)
-        if not self.short_range_um or not self.share:
+    def _position_kernels(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Ranges and weights of all kernels of position."""
+        weights = ((1 - self.image_weight) / len(self.ranges_um),) * len(self.ranges_um)
+        if not self.short_range_um or not self.image_weight:
             return self.ranges_um, weights
-        return (*self.ranges_um, self.short_range_um), (*weights, _WINDOW_WEIGHT * self._unit)
+        return (*self.ranges_um, self.short_range_um), (*weights, _SHORT_RANGE_WEIGHT * self._unit)
 
     def __call__(
-        self, left: Sites, right: Sites, kind: type[np.floating[Any]] = np.float64
+        self, left: KernelInputs, right: KernelInputs, dtype: type[np.floating[Any]] = np.float64
     ) -> Float[np.ndarray, "n m"]:
         """Return the covariance of all pairs, in a precision."""
-        found = self.position(left, right, kind)
-        if self.share > 0:
-            found += self.image(left, right)
-        return found
+        covariance = self.position(left, right, dtype)
+        if self.image_weight > 0:
+            covariance += self.image(left, right)
+        return covariance
 
     def position(
-        self, left: Sites, right: Sites, kind: type[np.floating[Any]] = np.float64
+        self, left: KernelInputs, right: KernelInputs, dtype: type[np.floating[Any]] = np.float64
     ) -> Float[np.ndarray, "n m"]:
-        """Return the part that distance explains."""
-        found = np.empty((len(left), len(right)), dtype=kind)
-        lengths, weights = self._distance_parts
-        sizes = (left.diameter_um, right.diameter_um)
-        for part in runs(len(left), max(1, _PAIRS // max(len(right), 1))):
-            distance = _distances(left.xy_um[part], right.xy_um, kind)
-            found[part] = averaged(distance, lengths, sizes, weights)
-            # positions of different sections have nothing to do with each other
-            found[part][left.section_index[part, None] != right.section_index[None, :]] = 0.0
-        return found
+        """Return the part of the kernels of position, which is 0 between sections."""
+        covariance = np.empty((len(left), len(right)), dtype=dtype)
+        ranges, weights = self._position_kernels
+        diameters = (left.diameter_um, right.diameter_um)
+        for part in runs(len(left), max(1, _DISTANCE_PAIRS // max(len(right), 1))):
+            distance = _distances(left.xy_um[part], right.xy_um, dtype)
+            covariance[part] = block_covariance(distance, ranges, diameters, weights)
+            other_section = left.section_index[part, None] != right.section_index[None, :]
+            covariance[part][other_section] = 0.0
+        return covariance
 
-    def image(self, left: Sites, right: Sites) -> Float[np.ndarray, "n m"]:
-        """Return the part that what is seen explains, in single precision: looks are rough numbers."""
-        found = np.zeros((len(left), len(right)), dtype=np.float32)
-        if self.share <= 0.0 or left.look is None or right.look is None:
-            return found
-        unit = self._unit
-        for name, (median, mean) in self.squares.items():
-            one, two = (getattr(look, name).astype(np.float32) for look in (left.look, right.look))
-            likeness, slope = _IMAGE_WEIGHTS[name], _IMAGE_WEIGHTS.get(f"{name}_slope", 0.0)
-            _add(found, one, two, (median, likeness * unit), slope * unit / mean)
-        return found
+    def image(self, left: KernelInputs, right: KernelInputs) -> Float[np.ndarray, "n m"]:
+        """Return the part of the image kernels (Eq. 6 of docs/method.md), within and between sections.
 
-    def variance(self, sites: Sites) -> Float[np.ndarray, " n"]:
-        """Return the variance of each place before anything was measured."""
-        sizes = (sites.diameter_um, sites.diameter_um)
-        lengths, weights = self._distance_parts
-        found = np.full(len(sites), float(averaged(np.zeros(1), lengths, sizes, weights)[0]))
-        if self.share > 0 and sites.look is not None:
-            unit = self._unit
-            for name, (_, mean) in self.squares.items():
-                found += unit * _IMAGE_WEIGHTS[name]
-                values = getattr(sites.look, name)
-                found += unit * _IMAGE_WEIGHTS.get(f"{name}_slope", 0.0) / mean * (values**2).sum(axis=1)
-        return found
+        In single precision: image features are not known to more digits.
+        """
+        covariance = np.zeros((len(left), len(right)), dtype=np.float32)
+        features = (left.image_features, right.image_features)
+        if self.image_weight <= 0.0 or features[0] is None or features[1] is None:
+            return covariance
+        for kind, (median, mean) in self.scales.items():
+            left_values, right_values = (getattr(part, kind).astype(np.float32) for part in features)
+            rbf, linear = _IMAGE_WEIGHTS[kind]
+            _add_image_kernels(
+                covariance,
+                left_values,
+                right_values,
+                rbf=(median, rbf * self._unit),
+                linear_weight=linear * self._unit / mean,
+            )
+        return covariance
+
+    def variance(self, inputs: KernelInputs) -> Float[np.ndarray, " n"]:
+        """Return the prior variance of each location."""
+        ranges, weights = self._position_kernels
+        diameters = (inputs.diameter_um, inputs.diameter_um)
+        variance = np.full(len(inputs), float(block_covariance(np.zeros(1), ranges, diameters, weights)[0]))
+        if self.image_weight > 0 and inputs.image_features is not None:
+            for kind, (_, mean) in self.scales.items():
+                rbf, linear = _IMAGE_WEIGHTS[kind]
+                values = getattr(inputs.image_features, kind)
+                variance += self._unit * rbf
+                variance += self._unit * linear / mean * (values**2).sum(axis=1)
+        return variance
 
 
-def _add(found: Array, left: Array, right: Array, likeness: tuple[float, float], slope: float) -> None:
-    """Add the kernels of one part of the looks.
+def _add_image_kernels(
+    covariance: Array, left: Array, right: Array, *, rbf: tuple[float, float], linear_weight: float
+) -> None:
+    """Add the RBF and the linear kernel of one kind of image feature, in place.
 
     Parameters
     ----------
-    found
-        What is added to.
+    covariance
+        The sum so far.
     left, right
-        The part, at the places of the rows and of the columns.
-    likeness
-        The squared distance of one unit, and the weight.
-    slope
-        The weight.
+        The features at the locations of the rows and of the columns.
+    rbf
+        Squared distance of one unit, and weight, of the RBF kernel.
+    linear_weight
+        Weight of the linear kernel.
     """
-    if not likeness[1] > 0:
+    unit, weight = rbf
+    if not weight > 0:
         return
-    scale, most = np.float32(2 / likeness[0]), np.float32(np.log(likeness[1]))
-    left, weight = scale * left, np.float32(slope / scale)
-    far, near = most - (left**2).sum(axis=1) / (2 * scale), 0.5 * scale * (right**2).sum(axis=1)
-    for part in runs(len(left), max(1, _PAIRS_OF_LOOKS // max(len(right), 1))):
+    # exp(−|a − b|²/unit) = exp((2 a·b − |a|² − |b|²)/unit): one matrix product serves both kernels
+    scale, log_weight = np.float32(2 / unit), np.float32(np.log(weight))
+    left, linear = scale * left, np.float32(linear_weight / scale)
+    of_left = log_weight - (left**2).sum(axis=1) / (2 * scale)
+    of_right = 0.5 * scale * (right**2).sum(axis=1)
+    for part in runs(len(left), max(1, _FEATURE_PAIRS // max(len(right), 1))):
         product = left[part] @ right.T
-        alike = product + far[part, None]
-        alike -= near
-        np.exp(np.minimum(alike, most, out=alike), out=alike)
-        if slope:
-            product *= weight
-            alike += product
-        found[part] += alike
+        kernel = product + of_left[part, None]
+        kernel -= of_right
+        np.exp(np.minimum(kernel, log_weight, out=kernel), out=kernel)
+        if linear:
+            product *= linear
+            kernel += product
+        covariance[part] += kernel
 
 
-def _distances(left: Array, right: Array, kind: type[np.floating[Any]]) -> Array:
-    """Return distances of all pairs, in a precision."""
-    # reckoned from one of them, near ones keep their digits in single precision; those of several sections do not
-    exact = kind if np.ptp(left[:, 0]) < _NEAR_UM else np.float64
-    one, two = ((xy - left[0]).astype(exact).T.copy() for xy in (left, right))
-    found, other = (np.subtract.outer(one[axis], two[axis]) for axis in (0, 1))
-    found *= found
+def _distances(left: Array, right: Array, dtype: type[np.floating[Any]]) -> Array:
+    """Return the distances of all pairs, in a precision."""
+    # measured from the first location, near ones keep their digits in single precision
+    exact = dtype if np.ptp(left[:, 0]) < _SINGLE_PRECISION_UM else np.float64
+    left_axes, right_axes = ((xy - left[0]).astype(exact).T.copy() for xy in (left, right))
+    squares, other = (np.subtract.outer(left_axes[axis], right_axes[axis]) for axis in (0, 1))
+    squares *= squares
     other *= other
-    found += other
-    return np.asarray(np.sqrt(found, out=found), dtype=kind)
+    squares += other
+    return np.asarray(np.sqrt(squares, out=squares), dtype=dtype)
 
 
-def _squared(left: Array, right: Array) -> Array:
-    """Return squared distances of all pairs."""
-    squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None, :]
-    return np.asarray(np.maximum(squares - 2 * (left @ right.T), 0.0))
-
-
-def _squares(values: Array) -> tuple[float, float]:
-    """Return the median squared distance, on a few hundred spots, and the mean square."""
-    some = values[evenly(len(values), _SQUARE_SAMPLE)]
-    median = float(np.median(_squared(some, some)))
+def _scales(values: Array) -> tuple[float, float]:
+    """Return the median squared distance, on a few hundred spots, and the mean square; 1 where they are 0."""
+    sample = values[evenly(len(values), _SCALE_SAMPLE)]
+    norms = (sample**2).sum(axis=1)
+    median = float(np.median(np.maximum(norms[:, None] + norms[None, :] - 2 * (sample @ sample.T), 0.0)))
     mean = float((values**2).sum(axis=1).mean())
     return (median if median > 0 else 1.0), (mean if mean > 0 else 1.0)

@@ -1,4 +1,4 @@
-"""Factor cokriging with histology: one Gaussian process a factor, on where places are and what they look like."""
+"""Factor cokriging with histology: one Gaussian process per factor, on position and image features."""
 
 from __future__ import annotations
 
@@ -14,74 +14,76 @@ from histosge.errors import DataError, UsageError, refuse_nonpositive
 from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces, runs
-from histosge.prediction.attribution import Attribution
 from histosge.prediction.factored import Basis
+from histosge.prediction.principal_components import principal_axes
 from histosge.prediction.winsorise import WINSORISE_SD, winsorised
 from histosge.section.inputs import Samples
 
-from .eigensolver import Spectrum, precision
-from .image_features import Appearance
-from .inducing_points import evenly, spread_out
-from .kernels import Covariance, Sites
-from .model_selection import choose
-from .posterior import Fields, basis_of
-from .predictor import CokrigingPredictor, sources_of
-from .standardise import Standard, principal
+from .eigensolver import Eigendecomposition, precision
+from .image_features import FeatureTransform
+from .inducing_points import evenly, farthest_points
+from .kernels import Covariance, KernelInputs
+from .model_selection import select_image_weight
+from .posterior import FactorPosterior, basis_of
+from .predictor import CokrigingPredictor, attribution_of
+from .standardise import Standardisation
 
 __all__ = ["ENTRIES", "Cokriging"]
 
-# a range shorter than this many distances of landmarks is lost between them
+# a range shorter than this many distances between inducing points is not resolved
 _RESOLVED = 1.5
-# short and long range in pitches, where nothing else is said: sections of few spots cannot show slow changes
-_FEW, _FEW_RANGES, _MANY_RANGES = 1000, (2.0, 8.0), (3.0, 12.0)
-# spots of a section that tell its pitch, and what its patterns are made of
-_TELLING = 10
-_GENES_AT_ONCE = 256
+# short and long range in pitches where the options leave them open: few spots do not show slow changes
+_FEW_SPOTS, _FEW_RANGES, _MANY_RANGES = 1000, (2.0, 8.0), (3.0, 12.0)
+# training spots of the section to predict that determine its pitch and the attribution; fewer: those of all sections
+_LEAST_SPOTS = 10
+_GENES_PER_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Cokriging(Model):
-    """Factors of expression, each kriged with a covariance of position and appearance.
+    """Factors of expression, each kriged with a covariance of position and image features.
 
-    Genes are standardised and weighted by reliability; their principal components are the factors. Each is a Gaussian
-    process whose covariance sums Matérn kernels of position, and kernels of the image's features: at the place, in
-    its surroundings, and of the factors that a ridge regression guesses from them. The image's part is chosen by the
-    evidence of all factors together; where the image says nothing it is 0. A share of each prediction is kriged gene
-    by gene with the same covariance, for what the factors miss. All of it stays a product of fields and loadings.
+    Equations are those of docs/method.md. Genes are standardised and weighted by reliability (Eq. 1 and 2); their
+    principal components are the factors (Eq. 3). Each factor is a Gaussian process whose covariance sums Matérn
+    kernels of position and kernels of the image features (Eq. 4 to 8): of the patch, of its neighbourhood, and of the
+    factors that a ridge regression predicts from them. The image weight is the one of highest marginal likelihood of
+    all factors together (Eq. 10); it is 0 where the image adds nothing. A part of each prediction is kriged gene by
+    gene with the same covariance, because the factors do not carry everything. The result is a product of factor
+    scores and loadings all the same (Eq. 15).
 
-    Several sections: position kernels act within each, image kernels across; factors are shared; every section has
-    its own gene means and its own staining. Ranges, noise and skill are those of the first section, the one predicted,
-    where enough of it is fitted.
+    Several sections: position kernels act within a section, image kernels also between sections; the factors are
+    shared; every section has its own gene means and its own staining. Ranges, noise and r_loo are those of the first
+    section, the one to predict, where enough of its spots are fitted.
 
     Parameters
     ----------
     image
-        Whether to look at the tissue image; without it this is factor cokriging on positions.
+        Whether to use the image; without it this is factor cokriging on positions.
     factors
-        At most this many; noise factors are shrunk to nothing, so that more cost time alone.
+        At most this many. Factors of noise are shrunk to nothing, so that more cost time only.
     gene_weight
-        Part of each prediction that is kriged gene by gene.
+        Weight of the gene-specific component.
     winsorise_sd
-        Measurements further than this many standard deviations from what all other spots say are taken to be only so
-        far from it (three: the usual rule); ``None`` believes each as it is.
+        Measurements further than this many standard deviations from their leave-one-out prediction are moved to that
+        distance (three: the usual rule); ``None`` leaves them as they are.
     output_factors
-        At most this many fields carry the prediction.
+        At most this many factors carry the prediction.
     ranges_pitches
-        Of the position kernels; ``None`` takes 2 and 8 below 1000 spots, 3 and 12 above.
+        Ranges of the position kernels; ``None`` takes 2 and 8 below 1000 spots, 3 and 12 above.
     image_weights
-        Among which the evidence chooses the image's part of the covariance.
+        Candidates for the share of the image kernels in the prior variance.
     short_range_um
-        Range of a kernel of position inside the image's part: what looks say wrongly they say wrongly all over a
-        window, and beside a measured spot it is corrected. The finest windows are 55 µm wide; from 30 to 50 the error
-        between spots of a synthetic tissue is the same to 2 %. ``None`` leaves it out.
+        Range of the short-range kernel among the image kernels. Errors of the image features are correlated within one
+        patch width, and this kernel corrects them near a measured spot. The smallest patches are 55 µm wide; from 30 to
+        50 µm the error between the spots of a synthetic tissue is the same to 2 %. ``None`` leaves the kernel out.
     support
-        Whether a spot is the disk it is (predictions of smaller places are then less blurred than the spots) or a
-        point.
+        Whether a spot is a disk (block support), so that predictions of smaller locations are less blurred than the
+        spots, or a point.
     exact
-        Up to this many spots the process is exact; time grows with their cube. Where it is further sections that make
-        more, theirs are thinned to leave the first one exact.
+        Up to this many spots the process is exact; its time grows with their cube. Auxiliary sections are thinned to
+        keep the first section exact.
     inducing_points
-        Above, this many of the spots, spread evenly, carry it; ranges are then no shorter than these resolve.
+        Above, the process is carried by this many spots, spread evenly; ranges are then no shorter than they resolve.
     """
 
     image: bool = True
@@ -98,13 +100,13 @@ class Cokriging(Model):
 
     card: ClassVar[ModelCard] = ModelCard(
         "cokriging",
-        "Factors of expression, kriged on position and appearance; knows how sure it is, and what the image added.",
+        "Factors of expression, kriged on position and image features; "
+        "gives calibrated uncertainty and the contribution of the image.",
         "rasmussen2006",
         uses_position=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # few lines would do it: half image whatever the evidence, spots as points, no averaging gene by gene, outliers
-        # believed
+        # the shortest version: half image without selection, spots as points, factors only, outliers as they are
         "plain": {
             "gene_weight": 0.0,
             "image_weights": (0.5,),
@@ -112,7 +114,7 @@ class Cokriging(Model):
             "support": False,
             "short_range_um": None,
         },
-        # histology switched off, for comparison
+        # without histology, for comparison
         "positions": {"image": False},
     }
 
@@ -120,7 +122,7 @@ class Cokriging(Model):
         refuse_nonpositive(self, "factors", "output_factors", "exact", "inducing_points")
         if not 0 <= self.gene_weight <= 1:
             raise UsageError(f"`gene_weight` must be from 0 to 1, got {self.gene_weight}.")
-        if not self.image_weights or not all(0 <= share <= 1 for share in self.image_weights):
+        if not self.image_weights or not all(0 <= weight <= 1 for weight in self.image_weights):
             raise UsageError(f"`image_weights` must be numbers from 0 to 1, got {self.image_weights}.")
         if self.winsorise_sd is not None and not self.winsorise_sd > 0:
             raise UsageError(f"`winsorise_sd` must be above 0, or none, got {self.winsorise_sd}.")
@@ -131,62 +133,54 @@ class Cokriging(Model):
 
     @property
     def needs(self) -> Needs:
-        """Features, unless the image is switched off."""
+        """Image features, unless the image is switched off."""
         return Needs(features=self.image)
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> CokrigingPredictor:
-        """Learn from what was measured; deterministic but for ``seed``, which deals molecules and shuffles images.
+        """Fit to the training spots; deterministic but for ``seed``, which splits counts and shuffles images.
 
         Raises
         ------
         UsageError
-            For fewer than 3 spots or no genes, and without features where the image is to be looked at.
+            For fewer than 3 spots or no genes, and for no features where the image is used.
         DataError
             For expression or depths that are not finite.
         """
-        _refuse(samples)
-        sections = samples.inputs.section_index
-        standard = Standard.fit(samples.expression, samples.depth, sections, seed)
-        values = standard.encode(samples.expression, sections)
-        loadings = principal(values, min(self.factors, len(samples) - 1))
-        factors = values @ loadings.T
-        sites, appearance, pitch_um = self._sites(samples, factors)
-        ranges_um = tuple(pitch_um * length for length in self._ranges(sections))
-        short_range_um = self.short_range_um and max(self.short_range_um, pitch_um * self._resolved(sections))
-        shares = self.image_weights if self.image else (0.0,)
-        evidence = choose(sites, factors, ranges_um, shares, seed, short_range_um)
-        told = evidence.summary(values, loadings)
-        kept = self._kept(sections)
-        if len(kept) < len(samples):
-            samples, sites = samples.take(kept), sites.take(kept)
-            values, factors = values[kept], factors[kept]
-        covariance = Covariance.of(sites, ranges_um, evidence.share, short_range_um)
-        few = len(samples) <= max(self.exact, self.inducing_points)
-        inducing_points = (
-            sites if few else sites.take(spread_out(sites.separated_xy_um, self.inducing_points))
-        )
-        spectrum = _spectrum(covariance, sites, inducing_points, runtime.device)
+        _refuse_unusable(samples)
+        setup = self._select_covariance(samples, seed)
+        values, loadings, spots = setup.values, setup.loadings, setup.spots
+        inducing = self._inducing_points(spots)
+        eigen = _decomposed(setup.covariance, spots, inducing, device=runtime.device)
         if self.winsorise_sd is not None:
-            values = _pulled_in(values, spectrum.answer(factors).left_out, loadings, self.winsorise_sd)
-            loadings = principal(values, len(loadings))
-        own, lenders = _sides(samples.inputs.section_index)
-        found, lent = Fields.solve(
-            spectrum,
+            values = _winsorised(values, loadings, eigen, self.winsorise_sd)
+            loadings = principal_axes(values, len(loadings))
+        posterior, auxiliary_dual = FactorPosterior.solve(
+            eigen,
             values,
             loadings,
             gene_weight=self.gene_weight,
             most=self.output_factors,
-            lenders=lenders,
+            auxiliary_spots=np.flatnonzero(spots.section_index != 0),
         )
-        basis, calibration = basis_of(found, samples, standard)
-        sources = sources_of(found.dual, lent, covariance, sites.take(own), inducing_points)
-        basis = replace(basis, attribution=sources)
-        told |= _learnt(basis, sources) | {
-            "output_factors": len(found.variance),
-            "inducing_points": len(inducing_points),
-            "calibration": calibration,
-        }
-        return CokrigingPredictor(basis, standard, found, appearance, covariance, inducing_points, told)
+        attribution = attribution_of(
+            posterior.dual,
+            auxiliary_dual,
+            covariance=setup.covariance,
+            spots=spots.take(_target_rows(spots.section_index)),
+            inducing_points=inducing,
+        )
+        basis, calibration = basis_of(posterior, setup.samples, setup.standardisation)
+        basis = replace(basis, attribution=attribution)
+        sizes = {"output_factors": len(posterior.prior_variance), "inducing_points": len(inducing)}
+        return CokrigingPredictor(
+            basis,
+            setup.standardisation,
+            posterior,
+            feature_transform=setup.feature_transform,
+            covariance=setup.covariance,
+            inducing_points=inducing,
+            fit_summary=setup.summary | _averages(basis) | sizes | {"calibration": calibration},
+        )
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
@@ -194,79 +188,111 @@ class Cokriging(Model):
         """Rebuild the predictor."""
         return CokrigingPredictor.restored(genes, arrays, summary)
 
-    def _kept(self, sections: Array) -> Array:
-        """Return the spots that are kriged: all, or of other sections as many as leave the first one exact."""
-        own, others = np.flatnonzero(sections == 0), np.flatnonzero(sections != 0)
-        room = self.exact - len(own)
-        if not len(own) or room <= 0 or len(others) <= room:
-            return np.arange(len(sections))
-        return np.concatenate([own, others[evenly(len(others), room)]])
+    def _select_covariance(self, samples: Samples, seed: int) -> _Setup:
+        """Standardise, find the factors and the image features, and choose the covariance."""
+        sections = samples.inputs.section_index
+        standardisation = Standardisation.fit(samples.expression, samples.depth, sections=sections, seed=seed)
+        values = standardisation.transform(samples.expression, sections)
+        loadings = principal_axes(values, min(self.factors, len(samples) - 1))
+        factors = values @ loadings.T
+        spots, feature_transform, pitch_um = self._kernel_inputs(samples, factors)
+        ranges_um, short_range_um = self._ranges_um(sections, pitch_um)
+        selection = select_image_weight(
+            spots,
+            factors,
+            ranges_um=ranges_um,
+            image_weights=self.image_weights if self.image else (0.0,),
+            seed=seed,
+            short_range_um=short_range_um,
+        )
+        summary = selection.summary(values, loadings)
+        rows = self._kriged_rows(sections)
+        if len(rows) < len(samples):
+            samples, spots, values = samples.take(rows), spots.take(rows), values[rows]
+        covariance = Covariance.of(
+            spots, ranges_um, image_weight=selection.image_weight, short_range_um=short_range_um
+        )
+        return _Setup(
+            samples,
+            standardisation,
+            values=values,
+            loadings=loadings,
+            spots=spots,
+            feature_transform=feature_transform,
+            covariance=covariance,
+            summary=summary,
+        )
 
-    def _ranges(self, sections: Array) -> tuple[float, ...]:
-        """Return the ranges of the position kernels in pitches."""
-        if self.ranges_pitches is not None:
-            return self.ranges_pitches
-        # further sections show no slower changes
-        ranges = _FEW_RANGES if np.bincount(sections).max() <= _FEW else _MANY_RANGES
-        stretch = max(1.0, self._resolved(sections) / ranges[0])
-        return tuple(length * stretch for length in ranges)
-
-    def _resolved(self, sections: Array) -> float:
-        """Return the shortest range, in pitches, that the landmarks resolve; 0 where all spots are."""
-        spots = len(self._kept(sections))
-        few = spots <= max(self.exact, self.inducing_points)
-        return 0.0 if few else _RESOLVED * (spots / self.inducing_points) ** 0.5
-
-    def _sites(self, samples: Samples, factors: Array) -> tuple[Sites, Appearance | None, float]:
-        """Return the fitted spots as the covariance compares them, how looks are made, and their pitch."""
+    def _kernel_inputs(
+        self, samples: Samples, factors: Array
+    ) -> tuple[KernelInputs, FeatureTransform | None, float]:
+        """Return the training spots as the covariance compares them, the transform of features, and the pitch."""
         inputs = samples.inputs
         xy_um, sections = np.array(inputs.locations.xy), inputs.section_index
-        # that of the section that is predicted, where enough of it is fitted to tell
         first = sections == 0
-        pitch_um = _pitch(xy_um[first] if first.sum() >= _TELLING else inputs.separated_xy_um)
+        pitch_um = _pitch_um(xy_um[first] if first.sum() >= _LEAST_SPOTS else inputs.separated_xy_um)
         diameter_um = min(float(inputs.locations.points.diameter_um), pitch_um) if self.support else 0.0
         if not self.image:
-            return Sites(xy_um, sections, diameter_um, None), None, pitch_um
+            return KernelInputs(xy_um, sections, diameter_um, None), None, pitch_um
         features = features_of(inputs, np.arange(len(samples)))
-        appearance, look = Appearance.fit(features, sections, xy_um, pitch_um, factors)
-        return Sites(xy_um, sections, diameter_um, look), appearance, pitch_um
-
-
-def _sides(sections: Array) -> tuple[Array, Array]:
-    """Return the spots of the section predicted, of all where too few of it are fitted, and those of other sections."""
-    own = np.flatnonzero(sections == 0)
-    return (own if len(own) >= _TELLING else np.arange(len(sections))), np.flatnonzero(sections != 0)
-
-
-def _pulled_in(values: Array, left_out: Array, loadings: Array, most: float) -> Array:
-    """Return expression no further from what left-out factors say, a few genes at a time."""
-    found = np.empty_like(values)
-
-    def pull(genes: slice) -> None:
-        found[:, genes] = winsorised(values[:, genes], left_out @ loadings[:, genes], most)
-
-    map_parts(pull, runs(values.shape[1], _GENES_AT_ONCE))
-    return found
-
-
-def _learnt(basis: Basis, sources: Attribution) -> dict[str, Any]:
-    """Return means over genes of what they are made of and of how well they are known."""
-    _, histology, auxiliary = sources.shares(basis.loadings).mean(axis=0)
-    return {
-        "weight_of_histology": float(histology),
-        "weight_of_auxiliary": float(auxiliary),
-        "r_loo": float(basis.r_loo.mean()),
-    }
-
-
-def _refuse(samples: Samples) -> None:
-    """Say in a sentence why there is nothing to fit."""
-    if len(samples) < 3:
-        raise UsageError(
-            f"Expected at least 3 spots to fit, got {len(samples)}. A mean of fewer says as much."
+        transform, image_features = FeatureTransform.fit(
+            features, sections, xy_um, pitch_um=pitch_um, factors=factors
         )
+        return KernelInputs(xy_um, sections, diameter_um, image_features), transform, pitch_um
+
+    def _ranges_um(self, sections: Array, pitch_um: float) -> tuple[tuple[float, ...], float | None]:
+        """Return the ranges of the position kernels and of the short-range kernel, in µm."""
+        ranges, resolved = self.ranges_pitches, self._resolved_pitches(sections)
+        if ranges is None:
+            # auxiliary sections do not show slower changes than the largest section
+            ranges = _FEW_RANGES if np.bincount(sections).max() <= _FEW_SPOTS else _MANY_RANGES
+            widening = max(1.0, resolved / ranges[0])
+            ranges = tuple(length * widening for length in ranges)
+        short_range_um = self.short_range_um and max(self.short_range_um, pitch_um * resolved)
+        return tuple(pitch_um * length for length in ranges), short_range_um
+
+    def _is_exact(self, spots: int) -> bool:
+        return spots <= max(self.exact, self.inducing_points)
+
+    def _resolved_pitches(self, sections: Array) -> float:
+        """Return the shortest range, in pitches, that the inducing points resolve; 0 where all spots carry it."""
+        spots = len(self._kriged_rows(sections))
+        return 0.0 if self._is_exact(spots) else _RESOLVED * (spots / self.inducing_points) ** 0.5
+
+    def _kriged_rows(self, sections: Array) -> Array:
+        """Return the spots to krige: all, or of auxiliary sections as many as leave the first one exact."""
+        target, auxiliary = np.flatnonzero(sections == 0), np.flatnonzero(sections != 0)
+        room = self.exact - len(target)
+        if not len(target) or room <= 0 or len(auxiliary) <= room:
+            return np.arange(len(sections))
+        return np.concatenate([target, auxiliary[evenly(len(auxiliary), room)]])
+
+    def _inducing_points(self, spots: KernelInputs) -> KernelInputs:
+        """Return the spots that carry the process: all where it is exact."""
+        if self._is_exact(len(spots)):
+            return spots
+        return spots.take(farthest_points(spots.separated_xy_um, self.inducing_points))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Setup:
+    """Everything that is settled before the covariance is decomposed."""
+
+    samples: Samples
+    standardisation: Standardisation
+    values: Array
+    loadings: Array
+    spots: KernelInputs
+    feature_transform: FeatureTransform | None
+    covariance: Covariance
+    summary: dict[str, Any]
+
+
+def _refuse_unusable(samples: Samples) -> None:
+    if len(samples) < 3:
+        raise UsageError(f"Expected at least 3 spots to fit, got {len(samples)}. Fit more spots.")
     if not len(samples.genes):
-        raise UsageError("Expected at least one gene to fit, got none. Choose others with --genes.")
+        raise UsageError("Expected at least one gene to fit, got none. Choose other `genes`.")
     for name in ("expression", "depth"):
         values = getattr(samples, name)
         if not np.isfinite(values).all():
@@ -276,26 +302,56 @@ def _refuse(samples: Samples) -> None:
             )
 
 
-def _spectrum(covariance: Covariance, sites: Sites, inducing_points: Sites, device: str) -> Spectrum:
-    """Return the directions of the covariance of the fitted spots, whether landmarks carry it or all of them."""
-    kind = precision(len(sites))
-    across = np.empty((len(sites), len(inducing_points)), dtype=kind)
+def _pitch_um(xy_um: Array) -> float:
+    """Return the median distance to the nearest location elsewhere; 1 where all spots are at one location."""
+    positions = np.unique(xy_um, axis=0)
+    return median_spacing_um(positions) if len(positions) > 1 else 1.0
+
+
+def _target_rows(sections: Array) -> Array:
+    """Return the spots of the section to predict; all spots where too few of it are fitted."""
+    target = np.flatnonzero(sections == 0)
+    return target if len(target) >= _LEAST_SPOTS else np.arange(len(sections))
+
+
+def _decomposed(
+    covariance: Covariance, spots: KernelInputs, inducing: KernelInputs, *, device: str
+) -> Eigendecomposition:
+    """Return the eigendecomposition of the covariance of the spots, exact or carried by inducing points."""
+    dtype = precision(len(spots))
+    matrix = np.empty((len(spots), len(inducing)), dtype=dtype)
 
     def compare(rows: Array) -> None:
-        across[rows] = covariance(sites.take(rows), inducing_points, kind)
+        matrix[rows] = covariance(spots.take(rows), inducing, dtype)
 
-    map_parts(compare, pieces(len(sites), len(inducing_points)))
-    if inducing_points is sites:
-        return Spectrum.exact(across, device)
-    return Spectrum.sparse(across, covariance(inducing_points, inducing_points), device)
+    map_parts(compare, pieces(len(spots), len(inducing)))
+    if inducing is spots:
+        return Eigendecomposition.exact(matrix, device)
+    return Eigendecomposition.nystrom(matrix, covariance(inducing, inducing), device)
 
 
-def _pitch(xy_um: Array) -> float:
-    """Return the median distance to the nearest other place; spots at one and the same place have none."""
-    places = np.unique(xy_um, axis=0)
-    if len(places) < 2:
-        return 1.0
-    return median_spacing_um(places)
+def _winsorised(values: Array, loadings: Array, eigen: Eigendecomposition, most_sd: float) -> Array:
+    """Return expression winsorised around its leave-one-out prediction by the factors, some genes at a time."""
+    left_out = eigen.posterior(values @ loadings.T).left_out
+    result = np.empty_like(values)
+
+    def winsorise(genes: slice) -> None:
+        result[:, genes] = winsorised(values[:, genes], left_out @ loadings[:, genes], most_sd)
+
+    map_parts(winsorise, runs(values.shape[1], _GENES_PER_BLOCK))
+    return result
+
+
+def _averages(basis: Basis) -> dict[str, float]:
+    """Return means over genes of the variance attribution and of r_loo."""
+    if basis.attribution is None:
+        return {"r_loo": float(basis.r_loo.mean())}
+    _, histology, auxiliary = basis.attribution.shares(basis.loadings).mean(axis=0)
+    return {
+        "weight_of_histology": float(histology),
+        "weight_of_auxiliary": float(auxiliary),
+        "r_loo": float(basis.r_loo.mean()),
+    }
 
 
 ENTRIES = (Cokriging,)

@@ -1,7 +1,8 @@
-"""How much the image says: evidence for its part of the covariance, and what remains of it when it is shuffled."""
+"""Choose the weight of the image in the covariance by marginal likelihood, and test it against shuffled images."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,131 +10,145 @@ import numpy as np
 
 from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array, Float
-from histosge.prediction.calibration import skill
+from histosge.metrics.pearson import pearson
 
-from .eigensolver import Answers, Spectrum, precision
-from .kernels import Covariance, Sites
+from .eigensolver import Eigendecomposition, Posterior, precision
+from .kernels import Covariance, KernelInputs
 
-__all__ = ["Evidence", "choose"]
+__all__ = ["Selection", "select_image_weight"]
 
-# spots that evidence is weighed on: it grows with them, the ranking does not change
-_ASKED = 1000
-# where there are many times more, whole neighbourhoods are asked: spots far from all others say nothing of ranges
-_CROWDED, _NEIGHBOURHOODS = 5000, 4
+# spots of the marginal likelihood: it grows with them, and the ranking of the weights stays the same
+_SPOTS = 1000
+# above so many spots whole neighbourhoods are taken: isolated spots do not determine ranges
+_MANY_SPOTS, _NEIGHBOURHOODS = 5000, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """Which part of the covariance is the image's, and why.
+class Selection:
+    """The chosen image weight and what it was chosen by.
 
     Parameters
     ----------
-    share
-        The part with the highest evidence.
-    logs
-        Log evidence of each part that was asked for, less that of the best.
-    answers
-        Left-out predictions of the factors on the spots asked: with the chosen part, without the image, and with
-        images dealt to other spots.
+    image_weight
+        The candidate of highest marginal likelihood.
+    log_marginal_likelihood
+        Of all factors together, for each candidate, less that of the best.
+    left_out
+        Leave-one-out predictions of the factors on the sampled spots: with the chosen weight (``fitted``), without the
+        image (``positions``), and with the images of other spots (``shuffled_image``, the control).
     rows
-        Those spots.
+        The sampled spots.
     """
 
-    share: float
-    logs: dict[float, float]
-    answers: dict[str, Float[np.ndarray, "a f"]]
+    image_weight: float
+    log_marginal_likelihood: Mapping[float, float]
+    left_out: Mapping[str, Float[np.ndarray, "a f"]]
     rows: Array
 
     def summary(self, values: Float[np.ndarray, "n g"], loadings: Float[np.ndarray, "f g"]) -> dict[str, Any]:
-        """Return plain values: the evidence, and mean left-out correlation over genes of each answer."""
+        """Return plain values: the log likelihoods, and the mean leave-one-out correlation over genes of each fit."""
         measured = values[self.rows]
-        found = {
-            name: float(skill(measured, answer @ loadings).mean()) for name, answer in self.answers.items()
+        r_loo = {
+            name: float(np.nan_to_num(pearson(measured, prediction @ loadings)).mean())
+            for name, prediction in self.left_out.items()
         }
+        likelihoods = {f"{weight:g}": round(log, 2) for weight, log in self.log_marginal_likelihood.items()}
         return {
-            "image_weight": self.share,
-            "log_marginal_likelihood": {f"{share:g}": round(log, 2) for share, log in self.logs.items()},
-            "r_loo_factors": found,
+            "image_weight": self.image_weight,
+            "log_marginal_likelihood": likelihoods,
+            "r_loo_factors": r_loo,
         }
 
 
-def choose(
-    sites: Sites,
+def select_image_weight(
+    spots: KernelInputs,
     factors: Float[np.ndarray, "n f"],
+    *,
     ranges_um: tuple[float, ...],
-    shares: tuple[float, ...],
+    image_weights: tuple[float, ...],
     seed: int,
     short_range_um: float | None = None,
-) -> Evidence:
-    """Weigh the image's part of the covariance by the evidence of all factors together.
+) -> Selection:
+    """Choose the image weight by the marginal likelihood of all factors together (Eq. 10 and 11 of docs/method.md).
 
     Parameters
     ----------
-    sites
-        The fitted spots.
+    spots
+        The training spots.
     factors
         Their factors.
-    ranges_um
-        Of the position kernels.
-    shares
-        To choose among.
+    ranges_um, short_range_um
+        Of the covariance.
+    image_weights
+        The candidates.
     seed
-        Chooses the spots asked where there are many, and shuffles the images.
-    short_range_um
-        Of the covariance, see there.
+        Samples the spots where there are many, and shuffles the images.
     """
     rng = np.random.default_rng(seed)
-    rows = _asked(sites.separated_xy_um, rng)
-    asked, measured = sites.take(rows), factors[rows]
-    if asked.look is None:
-        shares = (0.0,)
-    kernels = _Kernels.of(asked, ranges_um, short_range_um)
-    answers = map_parts(lambda share: kernels.answers(measured, share), shares)
-    found = dict(zip(shares, answers, strict=True))
-    logs = {share: float(answers.evidence.sum()) for share, answers in found.items()}
-    best = max(logs, key=lambda share: logs[share])
-    told = {"fitted": found[best].left_out}
-    if best > 0 and asked.look is not None:
-        alone = found.get(0.0) or kernels.answers(measured, 0.0)
-        told["positions"] = alone.left_out
-        told["shuffled_image"] = kernels.shuffled(rng).answers(measured, best).left_out
-    return Evidence(best, {share: log - logs[best] for share, log in logs.items()}, told, rows)
+    rows = _sampled(spots.separated_xy_um, rng)
+    sample, measured = spots.take(rows), factors[rows]
+    if sample.image_features is None:
+        image_weights = (0.0,)
+    kernels = _Kernels.of(sample, ranges_um, short_range_um)
+    posteriors = dict(
+        zip(
+            image_weights,
+            map_parts(lambda weight: kernels.posterior(measured, weight), image_weights),
+            strict=True,
+        )
+    )
+    logs = {weight: float(fit.log_marginal_likelihood.sum()) for weight, fit in posteriors.items()}
+    best = max(logs, key=lambda weight: logs[weight])
+    left_out = {"fitted": posteriors[best].left_out}
+    if best > 0 and sample.image_features is not None:
+        positions = posteriors.get(0.0) or kernels.posterior(measured, 0.0)
+        left_out["positions"] = positions.left_out
+        left_out["shuffled_image"] = kernels.shuffled(rng).posterior(measured, best).left_out
+    return Selection(best, {weight: log - logs[best] for weight, log in logs.items()}, left_out, rows)
 
 
-def _asked(xy_um: Array, rng: np.random.Generator) -> Array:
-    """Return the rows of the spots asked."""
+def _sampled(xy_um: Array, rng: np.random.Generator) -> Array:
+    """Return the rows of the sampled spots."""
     order = rng.permutation(len(xy_um))
-    if len(xy_um) <= _CROWDED:
-        return np.sort(order[:_ASKED])
+    if len(xy_um) <= _MANY_SPOTS:
+        return np.sort(order[:_SPOTS])
     from scipy.spatial import cKDTree
 
     centres = xy_um[order[:_NEIGHBOURHOODS]]
-    return np.unique(cKDTree(xy_um).query(centres, k=_ASKED // _NEIGHBOURHOODS)[1])
+    return np.unique(cKDTree(xy_um).query(centres, k=_SPOTS // _NEIGHBOURHOODS)[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kernels:
-    """Parts of the covariance of the spots asked: by position without an image, and by image and window without it."""
+    """Parts of the covariance of the sampled spots, each for a weight of 1.
+
+    ``position`` is the covariance without image; ``image`` and ``short_range`` are the parts of one with image alone.
+    """
 
     position: Float[np.ndarray, "a a"]
     image: Float[np.ndarray, "a a"]
-    window: Float[np.ndarray, "a a"]
+    short_range: Float[np.ndarray, "a a"]
 
     @classmethod
-    def of(cls, sites: Sites, ranges_um: tuple[float, ...], short_range_um: float | None) -> _Kernels:
-        alone, seen = (Covariance.of(sites, ranges_um, share, short_range_um) for share in (0.0, 1.0))
-        kind = precision(len(sites))
+    def of(cls, spots: KernelInputs, ranges_um: tuple[float, ...], short_range_um: float | None) -> _Kernels:
+        without, alone = (
+            Covariance.of(spots, ranges_um, image_weight=weight, short_range_um=short_range_um)
+            for weight in (0.0, 1.0)
+        )
+        dtype = precision(len(spots))
         return cls(
-            alone.position(sites, sites, kind), seen.image(sites, sites), seen.position(sites, sites, kind)
+            without.position(spots, spots, dtype),
+            alone.image(spots, spots),
+            alone.position(spots, spots, dtype),
         )
 
-    def answers(self, factors: Array, share: float) -> Answers:
-        """Return what the factors say where the image has a share of the covariance."""
-        mixed = (1 - share) * self.position
-        mixed += share * (self.image + self.window)
-        return Spectrum.exact(mixed).answer(factors)
+    def posterior(self, factors: Array, image_weight: float) -> Posterior:
+        """Return the posterior of the factors with an image weight."""
+        covariance = (1 - image_weight) * self.position
+        covariance += image_weight * (self.image + self.short_range)
+        return Eigendecomposition.exact(covariance).posterior(factors)
 
     def shuffled(self, rng: np.random.Generator) -> _Kernels:
-        """Return the same with each image dealt to another spot."""
+        """Return the kernels with the image of another spot at each spot."""
         order = rng.permutation(len(self.image))
-        return _Kernels(self.position, self.image[np.ix_(order, order)], self.window)
+        return _Kernels(self.position, self.image[np.ix_(order, order)], self.short_range)

@@ -1,4 +1,4 @@
-"""A fitted cokriging, ready to be asked about any place."""
+"""A fitted cokriging: predict at any location of any section."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from histosge.prediction.attribution import Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.inputs import Inputs
 
-from .image_features import Appearance, Look
+from .image_features import FeatureTransform, ImageFeatures
 from .inducing_points import evenly
-from .kernels import Covariance, Sites
-from .posterior import Fields
-from .standardise import Standard
+from .kernels import Covariance, KernelInputs
+from .posterior import FactorPosterior
+from .standardise import Standardisation
 
-__all__ = ["CokrigingPredictor", "sources_of"]
+__all__ = ["CokrigingPredictor", "attribution_of"]
 
-# spots on which the parts of a prediction are compared
-_COMPARED = 1024
-_LOOK = ("own", "around", "guess")
+# training spots on which the components of a prediction are compared
+_ATTRIBUTION_SPOTS = 1024
+_FEATURES = ("components", "neighbourhood", "stacked")
 _BASIS = ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CokrigingPredictor:
-    """Fields, loadings, and what compares a new place with the landmarks.
+    """Posterior of the output factors, and the covariance of a new location with the inducing points.
 
     Parameters
     ----------
     basis
-        Genes in terms of fields, and where these come from; its offset is that of the first section.
-    standard
-        The gene means of each section.
-    fields
-        What kriging found.
-    appearance
-        How places are looked at; ``None`` for cokriging on positions.
+        The genes in terms of output factors; its offset is that of the first section.
+    standardisation
+        Gene means of each section.
+    posterior
+        Of the output factors.
+    feature_transform
+        From encoder features to image features; ``None`` for cokriging on positions.
     covariance, inducing_points
-        What a place is compared by, and with.
-    told
-        Plain values that were learnt.
+        Covariance function, and the locations that carry the process.
+    fit_summary
+        Plain values of the fit.
     """
 
     basis: Basis
-    standard: Standard
-    fields: Fields
-    appearance: Appearance | None
+    standardisation: Standardisation
+    posterior: FactorPosterior
+    feature_transform: FeatureTransform | None
     covariance: Covariance
-    inducing_points: Sites
-    told: Mapping[str, Any]
+    inducing_points: KernelInputs
+    fit_summary: Mapping[str, Any]
 
     @property
     def genes(self) -> Array:
@@ -65,176 +65,182 @@ class CokrigingPredictor:
         return self.basis.genes
 
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
-        """Predict piece by piece: means, and standard deviations of what a measurement would show."""
-        loadings, calibration_factor = self.basis.loadings, self.basis.calibration_factor
+        """Predict piece by piece: means, and standard deviations of a measurement (Eq. 16 of docs/method.md)."""
+        loadings, factor = self.basis.loadings, self.basis.calibration_factor
         for rows in pieces(len(inputs), max(len(self.genes), len(self.inducing_points))):
-            mean, sd = self._at(inputs, rows)
-            offset = self.standard.means[self._section(inputs.section_index[rows])]
-            variance = sd**2 @ (loadings**2).T + self.basis.noise_sd**2
-            expected = np.maximum(offset + mean @ loadings.T, 0.0)
-            yield (
-                rows,
-                expected.astype(np.float32),
-                (np.sqrt(variance) * calibration_factor).astype(np.float32),
-            )
+            scores, score_sd = self._predict_scores(inputs, rows)
+            offset = self.standardisation.means[self.standardisation.row_of(inputs.section_index[rows])]
+            variance = score_sd**2 @ (loadings**2).T + self.basis.noise_sd**2
+            mean = np.maximum(offset + scores @ loadings.T, 0.0)
+            yield rows, mean.astype(np.float32), (np.sqrt(variance) * factor).astype(np.float32)
 
     def factored(self, inputs: Inputs) -> FactoredPrediction:
-        """Predict at all places of one section, kept as factors.
+        """Predict factor scores at all locations of one section.
 
         Raises
         ------
         DataError
-            When the places belong to several sections, whose genes have different means.
+            When the locations belong to several sections, whose genes have different means.
         """
-        sections = np.unique(self._section(inputs.section_index))
+        sections = np.unique(self.standardisation.row_of(inputs.section_index))
         if len(sections) > 1:
-            raise DataError(f"Expected places of one section, got {len(sections)}. Predict each by itself.")
-        mean = np.empty((len(inputs), len(self.fields.variance)), dtype=np.float32)
-        sd = np.empty_like(mean)
+            raise DataError(
+                f"Expected locations of one section, got {len(sections)}. Predict each by itself."
+            )
+        scores = np.empty((len(inputs), len(self.posterior.prior_variance)), dtype=np.float32)
+        score_sd = np.empty_like(scores)
 
-        def answer(rows: Array) -> None:
-            mean[rows], sd[rows] = self._at(inputs, rows)
+        def predict_rows(rows: Array) -> None:
+            scores[rows], score_sd[rows] = self._predict_scores(inputs, rows)
 
-        map_parts(answer, pieces(len(inputs), len(self.inducing_points)))
-        offset = self.standard.means[sections[0]] if len(sections) else self.basis.offset
-        return FactoredPrediction(inputs.locations, replace(self.basis, offset=offset), mean, sd)
+        map_parts(predict_rows, pieces(len(inputs), len(self.inducing_points)))
+        offset = self.standardisation.means[sections[0]] if len(sections) else self.basis.offset
+        return FactoredPrediction(inputs.locations, replace(self.basis, offset=offset), scores, score_sd)
 
     def adapted_to(self, inputs: Inputs) -> CokrigingPredictor:
-        """Return the same, having looked at places all over a section of which no spot was fitted.
+        """Return the predictor with the staining and neighbourhoods of a section without training spots.
 
-        Genes' skill is not known there: it is that at left-out spots whose neighbours were fitted.
+        Its r_loo is unknown (NaN): the estimate is of spots whose neighbours were fitted.
+
+        Parameters
+        ----------
+        inputs
+            Locations all over that section, with its index.
 
         Raises
         ------
         DataError
-            When the places belong to several sections.
+            When the locations belong to several sections.
         """
-        if self.appearance is None or not len(inputs):
+        if self.feature_transform is None or not len(inputs):
             return self
         sections = np.unique(inputs.section_index)
         if len(sections) > 1:
-            raise DataError(f"Expected places of one section, got {len(sections)}. Show each by itself.")
-        features = np.asarray(features_of(inputs, np.arange(len(inputs))), dtype=np.float64)
-        xy_um = np.array(inputs.locations.xy)
+            raise DataError(
+                f"Expected locations of one section, got {len(sections)}. Adapt to each by itself."
+            )
+        features = features_of(inputs, np.arange(len(inputs)))
         attribution = None if self.basis.attribution is None else self.basis.attribution.as_auxiliary()
+        unknown = np.full(len(self.basis), np.nan)
         return replace(
             self,
-            basis=replace(self.basis, attribution=attribution, r_loo=np.full(len(self.basis), np.nan)),
-            appearance=self.appearance.adapted_to(features, int(sections[0]), xy_um),
+            basis=replace(self.basis, attribution=attribution, r_loo=unknown),
+            feature_transform=self.feature_transform.adapted_to(
+                features, int(sections[0]), np.array(inputs.locations.xy)
+            ),
         )
 
     def left_out_scores(self) -> tuple[Float[np.ndarray, "s k"], Float[np.ndarray, "s k"]]:
-        """Return mean and standard deviation of each field at each fitted spot, predicted from all others."""
-        return self.fields.left_out, np.sqrt(self.fields.left_out_variance)
+        """Return the leave-one-out mean and standard deviation of each factor score at each training spot."""
+        return self.posterior.left_out, np.sqrt(self.posterior.left_out_variance)
 
     def arrays(self) -> dict[str, Array]:
-        """Return all that was fitted."""
-        found = self.standard.arrays() | self.fields.arrays()
-        found |= {f"basis.{name}": getattr(self.basis, name) for name in _BASIS}
+        """Return all fitted arrays."""
+        arrays = self.standardisation.arrays() | self.posterior.arrays()
+        arrays |= {f"basis.{name}": getattr(self.basis, name) for name in _BASIS}
         if self.basis.attribution is not None:
-            found["basis.attribution"] = self.basis.attribution.forms
-        found["inducing_points.xy_um"] = self.inducing_points.xy_um
-        found["inducing_points.section_index"] = self.inducing_points.section_index
-        if self.appearance is not None and self.inducing_points.look is not None:
-            found |= self.appearance.arrays()
-            found |= {f"landmarks.{name}": getattr(self.inducing_points.look, name) for name in _LOOK}
-        return found
+            arrays["basis.attribution"] = self.basis.attribution.forms
+        arrays["inducing_points.xy_um"] = self.inducing_points.xy_um
+        arrays["inducing_points.section_index"] = self.inducing_points.section_index
+        features = self.inducing_points.image_features
+        if self.feature_transform is not None and features is not None:
+            arrays |= self.feature_transform.arrays()
+            arrays |= {f"inducing_points.{name}": getattr(features, name) for name in _FEATURES}
+        return arrays
 
     def summary(self) -> dict[str, Any]:
-        """Return the covariance, and what was learnt of the image's worth."""
+        """Return the parameters of the covariance and the plain values of the fit."""
         covariance = {
             "ranges_um": list(self.covariance.ranges_um),
-            "share": self.covariance.share,
-            "squares": {name: list(pair) for name, pair in self.covariance.squares.items()},
+            "image_weight": self.covariance.image_weight,
+            "scales": {name: list(pair) for name, pair in self.covariance.scales.items()},
             "short_range_um": self.covariance.short_range_um,
             "diameter_um": self.inducing_points.diameter_um,
         }
-        return {"covariance": covariance, **self.told}
+        return {"covariance": covariance, **self.fit_summary}
 
     @classmethod
     def restored(
         cls, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> CokrigingPredictor:
-        """Rebuild the predictor from what it told."""
+        """Rebuild the predictor from its :meth:`arrays` and its :meth:`summary`."""
         held = summary["covariance"]
-        squares = {name: (pair[0], pair[1]) for name, pair in held["squares"].items()}
-        covariance = Covariance(tuple(held["ranges_um"]), held["share"], squares, held["short_range_um"])
-        looks = f"landmarks.{_LOOK[0]}" in arrays
-        look = Look(*(arrays[f"landmarks.{name}"] for name in _LOOK)) if looks else None
-        basis = [arrays[f"basis.{name}"] for name in _BASIS]
+        scales = {name: (pair[0], pair[1]) for name, pair in held["scales"].items()}
+        with_image = f"inducing_points.{_FEATURES[0]}" in arrays
+        features = (
+            ImageFeatures(*(arrays[f"inducing_points.{name}"] for name in _FEATURES)) if with_image else None
+        )
         attribution = Attribution(arrays["basis.attribution"]) if "basis.attribution" in arrays else None
         return cls(
-            Basis(genes, *basis, attribution=attribution),
-            Standard.from_arrays(arrays),
-            Fields.from_arrays(arrays),
-            Appearance.from_arrays(arrays) if looks else None,
-            covariance,
-            Sites(
+            Basis(genes, *(arrays[f"basis.{name}"] for name in _BASIS), attribution=attribution),
+            Standardisation.from_arrays(arrays),
+            FactorPosterior.from_arrays(arrays),
+            feature_transform=FeatureTransform.from_arrays(arrays) if with_image else None,
+            covariance=Covariance(
+                tuple(held["ranges_um"]), held["image_weight"], scales, held["short_range_um"]
+            ),
+            inducing_points=KernelInputs(
                 arrays["inducing_points.xy_um"],
                 arrays["inducing_points.section_index"],
                 held["diameter_um"],
-                look,
+                features,
             ),
-            {name: value for name, value in summary.items() if name != "covariance"},
+            fit_summary={name: value for name, value in summary.items() if name != "covariance"},
         )
 
-    def _section(self, index: Array) -> Array:
-        """Return rows of the section means: the last is for sections that were not fitted."""
-        last = len(self.standard.means) - 1
-        return np.asarray(np.where(index < last, index, last))
-
-    def _at(self, inputs: Inputs, rows: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation of each field."""
+    def _predict_scores(self, inputs: Inputs, rows: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation of each factor score at some locations."""
         xy_um, sections = inputs.locations.xy[rows], inputs.section_index[rows]
-        look = None
-        if self.appearance is not None and self.covariance.share > 0:
-            look = self.appearance.look(features_of(inputs, rows), sections, xy_um)
-        diameters_um, kind = self._diameters(inputs, rows), self.fields.dual.dtype.type
-        if len(sizes := np.unique(diameters_um)) == 1:
-            sites = Sites(xy_um, sections, float(sizes[0]), look)
-            covariance = self.covariance(sites, self.inducing_points, kind)
-            return self.fields.at(covariance, self.covariance.variance(sites))
-        covariance, prior = np.empty((len(rows), len(self.inducing_points)), dtype=kind), np.empty(len(rows))
-        for size in sizes:
-            part = np.flatnonzero(diameters_um == size)
-            sites = Sites(xy_um[part], sections[part], float(size), None if look is None else look.take(part))
-            covariance[part] = self.covariance(sites, self.inducing_points, kind)
-            prior[part] = self.covariance.variance(sites)
-        return self.fields.at(covariance, prior)
+        features = None
+        if self.feature_transform is not None and self.covariance.image_weight > 0:
+            features = self.feature_transform.transform(features_of(inputs, rows), sections, xy_um)
+        diameters_um, dtype = self._diameters_um(inputs, rows), self.posterior.dual.dtype.type
+        covariance, prior = np.empty((len(rows), len(self.inducing_points)), dtype=dtype), np.empty(len(rows))
+        # one pass for each support: measured spots, and locations between them
+        for diameter_um in np.unique(diameters_um):
+            part = np.flatnonzero(diameters_um == diameter_um)
+            some = None if features is None else features.take(part)
+            locations = KernelInputs(xy_um[part], sections[part], float(diameter_um), some)
+            covariance[part] = self.covariance(locations, self.inducing_points, dtype)
+            prior[part] = self.covariance.variance(locations)
+        return self.posterior.predict(covariance, prior)
 
-    def _diameters(self, inputs: Inputs, rows: Array) -> Array:
-        """Return what each place is the average over.
+    def _diameters_um(self, inputs: Inputs, rows: Array) -> Array:
+        """Return the diameter of the disk that each location is the average over.
 
-        A measured spot is the spot it is. Any other place is as wide as what was asked for says (a refined lattice
-        shares a spot's area, a grid's place has that of its cell, a cell is a point), and never wider than a spot.
+        A measured spot has its own diameter. Any other location has the diameter of the target (an upsampled lattice
+        divides a spot's area, a location of a grid has that of its cell, a cell is a point), at most that of a spot.
         """
         spot_um = self.inducing_points.diameter_um
-        place_um = min(float(inputs.locations.points.diameter_um), spot_um)
-        return np.where(inputs.locations.observed[rows], spot_um, place_um)
+        target_um = min(float(inputs.locations.points.diameter_um), spot_um)
+        return np.where(inputs.locations.observed[rows], spot_um, target_um)
 
 
-def sources_of(
+def attribution_of(
     dual: Float[np.ndarray, "m k"],
-    lent: Float[np.ndarray, "m k"],
+    auxiliary_dual: Float[np.ndarray, "m k"],
+    *,
     covariance: Covariance,
-    spots: Sites,
-    inducing_points: Sites,
+    spots: KernelInputs,
+    inducing_points: KernelInputs,
 ) -> Attribution:
-    """Return where the fields come from, at some of the spots.
+    """Attribute the variance of each output factor to position, histology and auxiliary sections (Eq. 19).
 
-    A field at a place is a sum of covariances with landmarks times ``dual``, which is linear in what was measured. It
-    is split by whose measurements these are, and those of the own section by kernel: position, image.
+    A factor score is a sum of covariances with the inducing points times ``dual``, which is linear in the
+    measurements. It is split by the section of the measurements, and for the section's own by kernel.
 
     Parameters
     ----------
-    dual, lent
-        Of the fields, and the part of it that is owed to measurements of other sections.
+    dual, auxiliary_dual
+        Of the output factors, and the part that measurements of auxiliary sections contribute.
     covariance
-        What places are compared by.
-    spots, inducing_points
-        Fitted spots of the section predicted, and what places are compared with.
+        The fitted covariance.
+    spots
+        Training spots of the section to predict; a thousand of them are compared.
+    inducing_points
+        Locations that carry the process.
     """
-    some = spots.take(evenly(len(spots), _COMPARED))
+    some = spots.take(evenly(len(spots), _ATTRIBUTION_SPOTS))
     position, image = covariance.position(some, inducing_points), covariance.image(some, inducing_points)
-    own = dual - lent
-    return Attribution.of(np.stack([position @ own, image @ own, (position + image) @ lent]))
+    own = dual - auxiliary_dual
+    return Attribution.of(np.stack([position @ own, image @ own, (position + image) @ auxiliary_dual]))
