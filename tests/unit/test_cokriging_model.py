@@ -243,7 +243,7 @@ def test_constant_genes_are_predicted_with_certainty() -> None:
         (lambda: SAMPLES.take(np.arange(2)), UsageError, "at least 3 spots to fit, got 2"),
         (lambda: samples_of(expression=np.ones((N, 0))), UsageError, "at least one gene"),
         (lambda: samples_of(features=None), UsageError, "`image`"),
-        (lambda: samples_of(features=np.ones((N, 0))), UsageError, "at least one feature"),
+        (lambda: samples_of(features=np.ones((N, 0))), UsageError, "at least one image feature"),
         (
             lambda: samples_of(expression=changed(EXPRESSION, lambda y: y[0].fill(np.nan))),
             DataError,

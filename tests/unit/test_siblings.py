@@ -15,7 +15,6 @@ from histosge.errors import UsageError
 from histosge.metrics.pearson import pearson
 from histosge.models.base import predict
 from histosge.models.cokriging.model import Cokriging
-from histosge.models.cokriging.standardise import reliability
 from histosge.section.inputs import concatenated
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import SectionGroup
@@ -164,18 +163,6 @@ def test_intervals_and_skill_are_those_of_the_target() -> None:
     alone, beside = (fit(first, RECIPE, auxiliary=others).predictor for others in ((), (noise,)))
     told = [float(each.summary()["r_loo"]) for each in (alone, beside)]
     assert told[1] > 0.8 * told[0]
-
-
-def test_what_sections_differ_in_is_not_reliable() -> None:
-    """A gene that is noise in each of two large sections is unreliable, by whatever their means differ."""
-    rng = np.random.default_rng(0)
-    sections = np.repeat([0, 1], 6000)
-    depth = np.full(12000, 1000.0)
-    signal = rng.gamma(2.0, 10.0, 12000)
-    counts = rng.poisson(np.column_stack([np.where(sections == 0, 5.0, 50.0), signal]))
-    found = reliability(np.log1p(counts * 1e4 / depth[:, None]), depth, sections)
-    assert found[0] < 0.1
-    assert found[1] > 0.7
 
 
 def test_large_siblings_are_thinned_before_the_target_is() -> None:

@@ -1,4 +1,4 @@
-"""Where a predicted pattern comes from: position, what the tissue looks like, spots of other sections."""
+"""Variance attribution: how much of a prediction comes from position, histology and auxiliary sections."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ from histosge.errors import DataError
 
 __all__ = ["ORIGINS", "Attribution"]
 
-#: what a prediction is a sum of: measurements of the section, by position and by its image, and those of its siblings
+#: components of a prediction: measurements of the section through position kernels, the same measurements through
+#: image kernels, and measurements of auxiliary sections
 ORIGINS = ("position", "histology", "auxiliary")
-# variance of a pattern below which there is none, in squared log1p(CP10k)
-_LEAST = 1e-12
+# variance of a gene's prediction below which it does not vary, in squared log1p(CP10k)
+_LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attribution:
-    """Covariances of the parts of each field with the whole of each other one; any gene's shares follow from them.
+    """Covariances of the components of each factor with the whole of each other; the shares of any gene follow.
 
-    A field is a sum of three parts, of :data:`ORIGINS`. A gene is a sum of fields, so that its parts and their
-    covariances with the whole are quadratic in its loadings, whether it was fitted or not.
+    A factor score is a sum of three components, :data:`ORIGINS`. A gene is a sum of factors, so that the covariance of
+    its components with the whole is quadratic in its loadings, whether the gene was fitted or not (Eq. 19 of
+    docs/method.md).
 
     Parameters
     ----------
     forms
-        One symmetric matrix of fields × fields for each origin; their sum is the covariance of the fields.
+        One symmetric matrix of factors × factors for each component; their sum is the covariance of the factors.
+
+    Raises
+    ------
+    DataError
+        For arrays of another shape.
     """
 
     forms: Float[np.ndarray, "o k k"]
@@ -39,29 +46,29 @@ class Attribution:
         object.__setattr__(self, "forms", frozen(self.forms))
 
     @classmethod
-    def of(cls, parts: Float[np.ndarray, "3 n k"]) -> Attribution:
-        """Compare the parts of each field at some places, in the order of :data:`ORIGINS`, with the whole."""
-        parts = parts - parts.mean(axis=1, keepdims=True)
-        whole = parts.sum(axis=0)
-        forms = np.stack([whole.T @ part for part in parts]) / max(len(whole), 1)
+    def of(cls, components: Float[np.ndarray, "3 n k"]) -> Attribution:
+        """Measure the covariances at some locations, with the components in the order of :data:`ORIGINS`."""
+        components = components - components.mean(axis=1, keepdims=True)
+        whole = components.sum(axis=0)
+        forms = np.stack([whole.T @ component for component in components]) / max(len(whole), 1)
         return cls((forms + forms.transpose(0, 2, 1)) / 2)
 
     def shares(self, loadings: Float[np.ndarray, "g k"]) -> Float[np.ndarray, "g 3"]:
-        """Return what share of each gene's pattern comes from each of :data:`ORIGINS`.
+        """Return the share of each component in the variance of each gene's prediction.
 
-        The share is the covariance of the part with the whole over the variance of the whole. The three add up to 1.
-        A part that runs against the whole counts as 0, and the others make up the 1; a gene without a pattern has
-        three shares of 0.
+        A share is the covariance of the component with the whole over the variance of the whole; the three add up to
+        1. A component of negative covariance has share 0, and the others add up to 1. A gene whose prediction does
+        not vary has three shares of 0.
         """
         weights = np.asarray(loadings, dtype=np.float64)
-        with_whole = np.column_stack([((weights @ form) * weights).sum(axis=1) for form in self.forms])
-        varies = with_whole.sum(axis=1, keepdims=True) > _LEAST
-        kept: Array = np.maximum(with_whole, 0.0)
-        total = kept.sum(axis=1, keepdims=True)
-        return np.asarray(np.divide(kept, total, out=np.zeros_like(kept), where=varies))
+        covariances = np.column_stack([((weights @ form) * weights).sum(axis=1) for form in self.forms])
+        varies = covariances.sum(axis=1, keepdims=True) > _LEAST_VARIANCE
+        positive: Array = np.maximum(covariances, 0.0)
+        total = positive.sum(axis=1, keepdims=True)
+        return np.asarray(np.divide(positive, total, out=np.zeros_like(positive), where=varies))
 
     def as_auxiliary(self) -> Attribution:
-        """Return the sources at places of a section of which no spot was fitted: all is the other sections'."""
+        """Return the attribution in a section without training spots, where everything is of auxiliary sections."""
         forms = np.zeros_like(self.forms)
         forms[ORIGINS.index("auxiliary")] = self.forms.sum(axis=0)
         return Attribution(forms)

@@ -1,4 +1,4 @@
-"""A prediction kept as factors: fields over places times loadings over genes."""
+"""A prediction kept as factors: factor scores of locations times loadings of genes."""
 
 from __future__ import annotations
 
@@ -18,30 +18,35 @@ from .prediction import Prediction
 
 __all__ = ["Basis", "FactoredPrediction"]
 
-# of a block of places × genes made on the way out
+# bytes of a block of locations × genes that is multiplied out at a time
 _BLOCK_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Basis:
-    """How each gene is made of factors: ``offset + loadings · scores``, cut at 0, in log1p(CP10k).
+    """The genes in terms of factors: ``max(0, offset + loadings · scores)``, in log1p(CP10k).
 
     Parameters
     ----------
     genes
-        Names, one a row.
+        Names, one per row.
     offset
-        Value of each gene where all fields are 0.
+        Value of each gene where all factor scores are 0.
     loadings
         Weight of each factor in each gene.
     noise_sd
-        Standard deviation of one measurement around what the factors say.
+        Standard deviation of one measurement around its expectation; its square is the nugget.
     calibration_factor
-        Factor on all standard deviations that makes intervals cover what they promise; 1 where uncalibrated.
+        Conformal factor on all standard deviations; 1 where uncalibrated.
     r_loo
-        Correlation of each gene with what was measured, at spots left out of the fit; NaN where unknown.
+        Leave-one-out correlation of each gene with its measurement; NaN where unknown.
     attribution
-        Where the fields come from; ``None`` where unknown.
+        Variance attribution of the factors; ``None`` where unknown.
+
+    Raises
+    ------
+    DataError
+        For gene names that repeat, and parts of different lengths.
     """
 
     genes: Array
@@ -51,7 +56,7 @@ class Basis:
     calibration_factor: Float[np.ndarray, " g"]
     r_loo: Float[np.ndarray, " g"]
     attribution: Attribution | None = field(default=None, kw_only=True)
-    # rows in the order of their names, to find genes in no time
+    # rows in the order of their names, for a binary search
     _order: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,25 +83,25 @@ class Basis:
 
     @property
     def shares(self) -> Float[np.ndarray, "g 3"] | None:
-        """Share of each gene's pattern from position, histology and siblings; ``None`` where unknown."""
+        """Shares of position, histology and auxiliary sections in each gene's variance; ``None`` where unknown."""
         return None if self.attribution is None else self.attribution.shares(self.loadings)
 
     def columns(self, genes: Sequence[str]) -> Array:
-        """Return where genes are.
+        """Return the rows of genes.
 
         Raises
         ------
         UsageError
-            For a gene that is not there; near misses are offered.
+            For an unknown gene; the message offers similar names.
         """
-        wanted = np.asarray(genes, dtype=str)
-        if not len(self) and len(wanted):
-            raise UsageError(f"'{wanted[0]}' is not among the genes predicted, of which there are none.")
-        place = np.searchsorted(self.genes, wanted, sorter=self._order)
-        rows = self._order[np.minimum(place, len(self) - 1)]
-        known = self.genes[rows] == wanted
+        names = np.asarray(genes, dtype=str)
+        if not len(self) and len(names):
+            raise UsageError(f"'{names[0]}' is not among the genes predicted, of which there are none.")
+        position = np.searchsorted(self.genes, names, sorter=self._order)
+        rows = self._order[np.minimum(position, len(self) - 1)]
+        known = self.genes[rows] == names
         if not known.all():
-            absent = str(wanted[~known][0])
+            absent = str(names[~known][0])
             raise UsageError(
                 f"'{absent}' is not among the {len(self)} genes predicted.{near_misses(absent, self.genes)}"
             )
@@ -110,20 +115,25 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FactoredPrediction:
-    """Expression of any number of genes at any number of places, in the memory of the factors alone.
+    """Expression of any number of genes at any number of locations, in the memory of the factors alone.
 
     Parameters
     ----------
     locations
-        Where.
+        Locations of the rows.
     basis
-        How genes are made of factors.
+        The genes in terms of factors.
     scores
-        Mean of each factor at each place.
+        Mean factor scores, n × k.
     score_sd
-        Standard deviation of each factor at each place (factors are independent), or ``None``.
+        Standard deviations of the factor scores, n × k; the factors are independent. ``None`` where unknown.
     provenance
-        What made it: plain values only.
+        What made the prediction: plain values, written into every file.
+
+    Raises
+    ------
+    DataError
+        When shapes disagree.
     """
 
     locations: Locations
@@ -148,27 +158,27 @@ class FactoredPrediction:
         return self.basis.genes
 
     def gene(self, name: str) -> Float[np.ndarray, " n"]:
-        """Return one gene everywhere, computed now.
+        """Return one gene at all locations.
 
         Raises
         ------
         UsageError
-            For an unknown gene; near misses are offered.
+            For an unknown gene; the message offers similar names.
         """
         return self._mean(self.basis.columns([name]), slice(None))[:, 0]
 
     def gene_sd(self, name: str, *, observation: bool = False) -> Float[np.ndarray, " n"] | None:
-        """Return the standard deviation of one gene everywhere, or ``None`` where it is unknown.
+        """Return the standard deviation of one gene at all locations, or ``None`` where it is unknown.
 
         Parameters
         ----------
         name
             The gene.
         observation
-            Of what a measurement would show (with its noise), instead of what is there.
+            Of a new measurement, with its noise, instead of the expression itself.
         """
-        found = self._spread(self.basis.columns([name]), slice(None), observation=observation)
-        return None if found is None else found[:, 0]
+        sd = self._sd(self.basis.columns([name]), slice(None), observation=observation)
+        return None if sd is None else sd[:, 0]
 
     def only(self, genes: Sequence[str]) -> FactoredPrediction:
         """Return the prediction of these genes, in this order.
@@ -176,79 +186,77 @@ class FactoredPrediction:
         Raises
         ------
         UsageError
-            For an unknown gene; near misses are offered.
+            For an unknown gene; the message offers similar names.
         """
         return replace(self, basis=self.basis.take(self.basis.columns(genes)))
 
     def means(self, index: Array) -> Float[np.ndarray, "n g"]:
-        """Return the means of the genes at ``index`` everywhere, computed now."""
+        """Return the means of the genes at ``index``, at all locations."""
         return self._mean(index, slice(None))
 
     def take(self, index: Any) -> FactoredPrediction:
-        """Return the prediction at the places ``index``."""
+        """Return the prediction at the locations ``index``."""
         sd = None if self.score_sd is None else self.score_sd[index]
         return replace(self, locations=self.locations.take(index), scores=self.scores[index], score_sd=sd)
 
     def blocks(
         self, genes: Sequence[str] | None = None, *, observation: bool = False
     ) -> Iterator[tuple[Array, Array, Array | None]]:
-        """Yield (rows, means, standard deviations) of the genes wanted, all by default, in bounded memory."""
+        """Yield rows, means and standard deviations of some genes, by default all, in bounded memory."""
         columns = np.arange(len(self.basis)) if genes is None else self.basis.columns(genes)
         step = max(1, _BLOCK_BYTES // (4 * max(len(columns), 1)))
         for start in range(0, len(self), step):
             rows = np.arange(start, min(start + step, len(self)))
-            yield rows, self._mean(columns, rows), self._spread(columns, rows, observation=observation)
+            yield rows, self._mean(columns, rows), self._sd(columns, rows, observation=observation)
 
     def whole(self, genes: Sequence[str] | None = None, *, observation: bool = False) -> Prediction:
-        """Return the genes wanted, all by default, as a matrix in memory."""
+        """Return some genes, by default all, as a matrix in memory."""
         parts = list(self.blocks(genes, observation=observation))
         names = self.genes if genes is None else np.asarray(genes, dtype=str)
         mean = np.concatenate([part[1] for part in parts])
-        spreads = [part[2] for part in parts if part[2] is not None]
-        sd = np.concatenate(spreads) if spreads else None
+        sds = [part[2] for part in parts if part[2] is not None]
+        sd = np.concatenate(sds) if sds else None
         return Prediction(self.locations, names, mean, sd, self.provenance)
 
     def draws(
         self, number: int, genes: Sequence[str], *, seed: int = 0, observation: bool = False
     ) -> Iterator[Float[np.ndarray, "n g"]]:
-        """Yield draws of what expression may be, given what is known of the fields.
+        """Yield draws from the posterior of the expression.
 
-        Each draw moves every factor at every place by its standard deviation, *independently of the places around it*:
-        one place's genes belong together, neighbouring places' errors do not. Quantities of one place at a time
-        (intervals, the chance that a gene exceeds another) are right; averages over regions seem surer than they are.
+        Each draw moves every factor score at every location by its standard deviation, *independently of the other
+        locations*. Genes of one location vary together; errors of neighbouring locations do not. Quantities of one
+        location are right (intervals, the probability that one gene exceeds another); averages over regions seem more
+        certain than they are.
 
         Parameters
         ----------
         number
-            How many.
+            Number of draws.
         genes
-            Which; the same seed draws the same fields whichever genes are asked for.
+            Gene names; the same seed draws the same factor scores for any genes.
         seed
-            Of the draws; each has a generator of its own, so that the first ten are the first ten of a hundred.
+            Of the draws. Each has a generator of its own, so that the first ten are the first ten of a hundred.
         observation
             Add the noise of a measurement.
 
         Raises
         ------
         UsageError
-            For unknown genes, or where it is not known how sure the fields are.
+            For unknown genes, or where the standard deviations of the factor scores are unknown.
         """
         if self.score_sd is None:
-            raise UsageError(
-                "There is nothing to draw from: the standard deviations of the fields are not known."
-            )
+            raise UsageError("Cannot draw: the standard deviations of the factor scores are unknown.")
         columns, basis = self.basis.columns(genes), self.basis
         for draw in range(number):
             rng = np.random.default_rng([seed, draw])
-            # factors away from their means, as far as calibration says
-            away = rng.standard_normal(self.scores.shape, dtype=np.float32) * self.score_sd
-            moved = away @ basis.loadings[columns].T
+            deviation = rng.standard_normal(self.scores.shape, dtype=np.float32) * self.score_sd
+            moved = deviation @ basis.loadings[columns].T
             if observation:
                 noise = rng.standard_normal(moved.shape, dtype=np.float32)
                 moved = moved + noise * basis.noise_sd[columns]
-            middle = basis.offset[columns] + self.scores @ basis.loadings[columns].T
+            mean = basis.offset[columns] + self.scores @ basis.loadings[columns].T
             yield np.asarray(
-                np.maximum(middle + moved * basis.calibration_factor[columns], 0.0), dtype=np.float32
+                np.maximum(mean + moved * basis.calibration_factor[columns], 0.0), dtype=np.float32
             )
 
     def _mean(self, columns: Array, rows: Any) -> Array:
@@ -256,7 +264,7 @@ class FactoredPrediction:
         mean = basis.offset[columns] + self.scores[rows] @ basis.loadings[columns].T
         return np.asarray(np.maximum(mean, 0.0), dtype=np.float32)
 
-    def _spread(self, columns: Array, rows: Any, *, observation: bool) -> Array | None:
+    def _sd(self, columns: Array, rows: Any, *, observation: bool) -> Array | None:
         if self.score_sd is None:
             return None
         basis = self.basis

@@ -1,4 +1,4 @@
-"""A prediction: expression at places, with how sure the model is and where it came from."""
+"""A prediction: expression at locations, with standard deviations and metadata."""
 
 from __future__ import annotations
 
@@ -23,15 +23,20 @@ class Prediction:
     Parameters
     ----------
     locations
-        Where.
+        Locations of the rows.
     genes
-        Gene names, one a column.
+        Gene names, one per column.
     mean
-        The predicted values, n × g.
+        Predicted expression, n × g.
     sd
-        Standard deviation of each, n × g, from models that know it; ``None`` from those that do not.
+        Predictive standard deviations, n × g; ``None`` from models that have none.
     provenance
-        What made it: plain values only, written into every file.
+        What made the prediction: plain values, written into every file.
+
+    Raises
+    ------
+    DataError
+        When shapes disagree.
     """
 
     locations: Locations
@@ -53,16 +58,16 @@ class Prediction:
         return len(self.locations)
 
     def columns(self, genes: Sequence[str] | Array) -> Int[np.ndarray, " g"]:
-        """Return the columns of ``mean`` that hold ``genes``, in their order.
+        """Return the columns of ``mean`` that hold ``genes``, in the order of ``genes``.
 
         Raises
         ------
         UsageError
-            For a gene that was not predicted; near misses are offered.
+            For a gene that was not predicted; the message offers similar names.
         """
         return positions_or_refuse(genes, self.genes, "genes predicted")
 
     def take(self, index: Any) -> Prediction:
-        """Return the prediction at the places ``index``."""
+        """Return the prediction at the locations ``index``."""
         sd = None if self.sd is None else self.sd[index]
         return Prediction(self.locations.take(index), self.genes, self.mean[index], sd, self.provenance)

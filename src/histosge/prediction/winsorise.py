@@ -1,4 +1,4 @@
-"""Measurements that nothing else bears out, pulled in."""
+"""Winsorise outlying measurements around their leave-one-out predictions."""
 
 from __future__ import annotations
 
@@ -8,29 +8,37 @@ from histosge._runtime.types import Float
 
 __all__ = ["WINSORISE_SD", "winsorised"]
 
-# the usual rule; further out it is rarely the tissue, and nearer it often is
+# the usual rule; errors further out are rarely a pattern of the tissue, and nearer ones often are
 WINSORISE_SD = 3.0
 
 
 def winsorised(
-    values: Float[np.ndarray, "n g"], expected: Float[np.ndarray, "n g"], most: float = WINSORISE_SD
+    values: Float[np.ndarray, "n g"], expected: Float[np.ndarray, "n g"], most_sd: float = WINSORISE_SD
 ) -> Float[np.ndarray, "n g"]:
-    """Return measurements, centred, no further from what is expected of them than ``most`` standard deviations.
+    """Return centred measurements, at most ``most_sd`` root mean square errors from their prediction.
 
-    One step of an M-estimator by pseudo-values (Huber & Ronchetti 2009, chapter 7): a molecule or two of a rare gene in
-    a spot of few molecules is many deviations from the mean, and a linear predictor believes it in proportion. What
-    the neighbours and the look of the place bear out stays as it is, however far from the mean.
+    Eq. 14 of docs/method.md. One step of an M-estimator by pseudo-values (Huber & Ronchetti 2009, chapter 7): one or
+    two counts of a rare gene at a spot of few counts are many standard deviations from the mean, and a linear
+    predictor follows them in proportion. A value that the other spots and the image predict stays as it is, however
+    far from the mean.
 
     Parameters
     ----------
     values
-        Of each gene, a column.
+        Centred measurements, one column per gene.
     expected
-        What all *other* spots say of each: predictions that have seen the value would excuse it.
-    most
-        Root mean square errors of a gene.
+        Leave-one-out predictions; fitted values would follow the outlier.
+    most_sd
+        Limit, in root mean square errors of the gene.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = np.array([[10.0], [-1.0], [1.0], [-1.0], [1.0], [0.0]])
+    >>> winsorised(values, np.zeros((6, 1)), 1.5).ravel().round(2).tolist()
+    [5.2, -2.04, -0.04, -2.04, -0.04, -1.04]
     """
     error = values - expected
-    reach = most * np.sqrt((error**2).mean(axis=0))
-    found = expected + np.clip(error, -reach, reach, out=error)
-    return np.asarray(found - found.mean(axis=0))
+    limit = most_sd * np.sqrt((error**2).mean(axis=0))
+    result = expected + np.clip(error, -limit, limit, out=error)
+    return np.asarray(result - result.mean(axis=0))
