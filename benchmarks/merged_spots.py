@@ -7,7 +7,8 @@ would have counted them, √7 pitches from the next; the spots themselves, 55 µ
 divides all molecules at random into two halves first: one is measured, the other is the truth, so that no noise of the
 first is in the second. A merged spot has the image features of its middle. ``r`` is the correlation over all spots,
 mean over genes. ``inside`` is the same after the mean of each hexagon was subtracted from both sides: what the
-merged spot does not contain. ``nearest`` and ``cubic`` interpolate. ``no short range`` is cokriging without ``short_range_um``.
+merged spot does not contain. ``nearest`` and ``cubic`` interpolate. ``no short range`` is
+cokriging without ``short_range_um``.
 """
 
 from __future__ import annotations
