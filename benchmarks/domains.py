@@ -44,7 +44,7 @@ def recovered(section: hs.Section, source: str, seed: int, arguments: argparse.N
     return np.load(path)
 
 
-def row(path: Path, source: str, name: str, seed: int, arguments: argparse.Namespace) -> Row:
+def row(path: Path, source: str, name: str, *, seed: int, arguments: argparse.Namespace) -> Row:
     """Return the agreement of one method on one source with the annotation of a section."""
     section = hs.read(path)
     annotation = read_annotation(path / "layers.tsv", section.spots.ids)
@@ -83,11 +83,11 @@ def label(source: str, epochs: int | None) -> str:
     return f"{source} ({epochs} epochs)" if is_shortened(source, epochs) else source
 
 
-def stored_row(path: Path, source: str, name: str, seed: int, arguments: argparse.Namespace) -> Row:
+def stored_row(path: Path, source: str, name: str, *, seed: int, arguments: argparse.Namespace) -> Row:
     """Return a row that is in the output folder, computed and written where it is missing."""
     file = arguments.out / f"{path.name}-{label(source, arguments.epochs)}-{name}-{seed}.json"
     if not file.exists():
-        file.write_text(json.dumps(row(path, source, name, seed, arguments)))
+        file.write_text(json.dumps(row(path, source, name, seed=seed, arguments=arguments)))
     content: Row = json.loads(file.read_text())
     return content
 
@@ -116,7 +116,7 @@ def main() -> None:
     rows = []
     for seed, path in product(arguments.seeds, arguments.sections):
         for source, name in product(arguments.sources, arguments.methods):
-            rows.append(stored_row(path, source, name, seed, arguments))
+            rows.append(stored_row(path, source, name, seed=seed, arguments=arguments))
             print(json.dumps({key: rows[-1][key] for key in rows[-1] if key != "labels"}), flush=True)
     print_table(rows)
 

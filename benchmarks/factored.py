@@ -47,7 +47,18 @@ def random_section(genes: int, spots: int, rng: np.random.Generator) -> Section:
     noise = rng.integers(0, 6, image.shape, dtype=np.uint8)
     slide = SlideImage.from_array(image + noise, side * 100.0 / 2000)
     counts = sparse.csr_matrix(sparse.vstack(rows), dtype=np.float64)
-    return Section("random", counts, names, names, points, lattice_xy, None, SYNTHETIC, 0.5, slide)
+    return Section(
+        "random",
+        counts,
+        names,
+        names,
+        spots=points,
+        lattice_xy=lattice_xy,
+        lattice=None,
+        platform=SYNTHETIC,
+        mpp=0.5,
+        slide=slide,
+    )
 
 
 def square_grid(section: Section, n: int) -> Locations:
@@ -58,11 +69,11 @@ def square_grid(section: Section, n: int) -> Locations:
     ids = np.char.add(np.char.add("grid_", row), np.char.add("_", column))
     return Locations(
         Points(index * SPACING_UM, ids, SPACING_UM),
-        np.full((n, 2), np.nan),
-        np.arange(n) * len(section) // n,
-        np.full(n, -1),
-        np.zeros(n, bool),
-        np.ones(n, bool),
+        lattice_xy=np.full((n, 2), np.nan),
+        parent=np.arange(n) * len(section) // n,
+        subspot=np.full(n, -1),
+        observed=np.zeros(n, bool),
+        in_tissue=np.ones(n, bool),
     )
 
 
@@ -72,10 +83,10 @@ def random_prediction(section: Section, n: int, k: int, rng: np.random.Generator
     ones = np.ones(g, np.float32)
     loadings = rng.normal(0, 0.3, (g, k)).astype(np.float32)
     r_loo = rng.uniform(-0.1, 0.9, g).astype(np.float32)
-    basis = Basis(section.genes, ones, loadings, 0.5 * ones, ones, r_loo)
+    basis = Basis(section.genes, ones, loadings, noise_sd=0.5 * ones, calibration_factor=ones, r_loo=r_loo)
     scores = rng.normal(size=(n, k)).astype(np.float32)
     score_sd = rng.uniform(0.05, 1, (n, k)).astype(np.float32)
-    return FactoredPrediction(square_grid(section, n), basis, scores, score_sd, {"seed": 0})
+    return FactoredPrediction(square_grid(section, n), basis, scores, score_sd)
 
 
 def timed(label: str, work: Callable[[], T], repeats: int = 1) -> T:

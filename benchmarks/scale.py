@@ -43,11 +43,11 @@ def random_bins(bins: int, genes: int, seed: int) -> Samples:
     features = factors @ rng.normal(0, 1, (8, 60)) + rng.normal(0, 1.0, (len(xy), 60))
     locations = hs.Locations(
         Points(xy, np.arange(len(xy)).astype(str), _BIN_UM),
-        xy / _BIN_UM,
-        np.arange(len(xy)),
-        np.zeros(len(xy), dtype=np.intp),
-        np.ones(len(xy), bool),
-        np.ones(len(xy), bool),
+        lattice_xy=xy / _BIN_UM,
+        parent=np.arange(len(xy)),
+        subspot=np.zeros(len(xy), dtype=np.intp),
+        observed=np.ones(len(xy), bool),
+        in_tissue=np.ones(len(xy), bool),
     )
     names = np.array([f"g{index}" for index in range(genes)])
     expression = np.log1p(counts / total[:, None] * 1e4)

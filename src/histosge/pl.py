@@ -88,7 +88,7 @@ def enhance(
         refuse_unknown(genes, prediction.genes, f"the prediction {label}")
     scores = None if recipe is None else score_genes(section, recipe, genes, compute=compute)
     figure = marker_maps(section, predictions, genes)
-    return with_captions(figure, captions(section, predictions, genes, scores))
+    return with_captions(figure, captions(section, predictions, genes, scores=scores))
 
 
 def _predictions(

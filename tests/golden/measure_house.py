@@ -119,7 +119,7 @@ def of_scores(path: Path, label: str, out: Path) -> dict[str, Any]:
     from histosge.workflow.recipe import Recipe
 
     models = (Recipe("cokriging"), Recipe("cokriging", "positions"))
-    plan = Plan((SectionSpec(path, label),), models, ("random:0.5",), (0,), ("texture",), GENES)
+    plan = Plan((SectionSpec(path, label),), models, seeds=(0,), genes=GENES)
     benchmark(plan, out)
     frame = pd.read_parquet(out / "scores.parquet")
     found: dict[str, Any] = {}

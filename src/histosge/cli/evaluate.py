@@ -65,14 +65,14 @@ def evaluate(
         raise UsageError("`image` and `mpp` belong to one section; for several, write a plan.")
     plan = Plan(
         tuple(
-            SectionSpec(path, _name(path, sections), image, mpp, patient)
+            SectionSpec(path, _name(path, sections), image=image, mpp=mpp, patient=patient)
             for path, patient in zip(sections, _patients(patients, len(sections)), strict=True)
         ),
         _recipes(models, presets, assignments(set_)),
-        (split,),
-        seeds_of(seeds),
-        words(encoder),
-        genes,
+        splits=(split,),
+        seeds=seeds_of(seeds),
+        encoders=words(encoder),
+        genes=genes,
         auxiliary=auxiliary,
     )
     run_plan(plan, out, compute_options.compute(weights, progress), jobs, as_json=reply_options.json)

@@ -100,7 +100,7 @@ def audit(
     changed_samples = pipeline.gather_samples(changed_study, panel, changed_inputs)
     leaks += _differences(samples, changed_samples)
     # both fits get the same samples: a difference has reached the model around them
-    if _fit_differs((study, changed_study), model, samples, pipeline):
+    if _fit_differs((study, changed_study), model, samples=samples, pipeline=pipeline):
         message = (
             f"The fit of '{model.card.name}' depends on test spots although they are not among its samples. Check "
             "early stopping, hyper-parameters and graphs."
@@ -165,7 +165,7 @@ def _differences(samples: Samples, changed: Samples) -> list[Leak]:
     return leaks
 
 
-def _fit_differs(studies: tuple[Study, Study], model: Model, samples: Samples, pipeline: Pipeline) -> bool:
+def _fit_differs(studies: tuple[Study, Study], model: Model, *, samples: Samples, pipeline: Pipeline) -> bool:
     """Return whether the fit to a few of the samples differs between two studies."""
     short = _shortened(model)
     number = _SPOTS if short is model else _SPOTS_OF_NETWORKS
@@ -217,6 +217,7 @@ def _duplicated_spots(study: Study) -> tuple[Leak, ...]:
 def _count_hashes(section: Section, columns: Array, rows: Array) -> list[str]:
     """Return a hash of the counts of some genes for each spot that has enough of them."""
     counts = sparse.csr_matrix(section.counts[rows])[:, columns].tocsr()
+    # a canonical form, so that equal counts have equal hashes
     counts.eliminate_zeros()
     counts.sort_indices()
     hashes = []

@@ -110,18 +110,22 @@ def _run(
 
     if jobs == 1:
         for done, (trial, folder) in enumerate(trials, start=1):
-            _run_and_write(plan, trial, compute, folder)
+            _run_and_write(plan, trial, compute=compute, folder=folder)
             report(done)
         return
     # a process forked from one that has run PyTorch hangs
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_run_and_write, plan, trial, compute, folder) for trial, folder in trials]
+        futures = [
+            pool.submit(_run_and_write, plan, trial, compute=compute, folder=folder)
+            for trial, folder in trials
+        ]
         for done, future in enumerate(futures, start=1):
+            # in the plan's order: the first error is that of the first trial that failed
             future.result()
             report(done)
 
 
-def _run_and_write(plan: Plan, trial: Trial, compute: Compute, folder: Path) -> None:
+def _run_and_write(plan: Plan, trial: Trial, *, compute: Compute, folder: Path) -> None:
     # two trials of a plan can have one key: the second is done by then
     if not is_done(folder):
         write_trial(run_trial(plan, trial, compute), folder)

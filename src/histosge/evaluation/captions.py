@@ -61,6 +61,7 @@ def score_genes(
     >>> bool(0 <= scores[gene].coverage <= 1)
     True
     """
+    # the shown genes need not be among those that the recipe chooses
     study = Study.of(section, genes=str(recipe.genes), seed=seed)
     panel = _joined(section, choose_genes(study), genes)
     inputs = encode_study(study, recipe, compute)
@@ -84,6 +85,7 @@ def captions(
     section: Section,
     predictions: Sequence[tuple[str, Prediction]],
     genes: Sequence[str],
+    *,
     scores: Mapping[str, GeneScore] | None,
 ) -> list[list[str]]:
     """Return a caption for each panel of :func:`histosge.figures.marker_maps.marker_maps`, row by row.
@@ -120,5 +122,6 @@ def _score_caption(score: GeneScore | None) -> str:
 
 def _joined(section: Section, panel: GenePanel, genes: Sequence[str]) -> GenePanel:
     """Return the panel with further genes of the section."""
+    # ascending, as choosing genes returns them
     columns: Array = np.union1d(panel.columns, positions(genes, section.genes))
     return GenePanel(section.genes[columns], columns, panel.spec, panel.missing)

@@ -73,13 +73,14 @@ def evaluate(
     plan = Plan(
         sections if _is_sequence(sections) else (sections,),  # type: ignore[arg-type]
         _listed(models),
-        tuple(str(word) for word in _listed(split)),
-        seeds_of(seeds),
-        tuple(str(word) for word in _listed(encoder)),
-        genes,
+        splits=tuple(str(word) for word in _listed(split)),
+        seeds=seeds_of(seeds),
+        encoders=tuple(str(word) for word in _listed(encoder)),
+        genes=genes,
     )
     if out is not None:
         return benchmark(plan, out, compute=compute)
+    # trials are written even so: the image features are shared through the folder
     with TemporaryDirectory() as folder:
         return collect(plan, list(plan.trials()), run_trials(plan, Path(folder), compute=compute))
 
@@ -105,6 +106,7 @@ def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _is_sequence(value: object) -> bool:
+    # a section has a length and rows, but it is one section
     return isinstance(value, Sequence) and not isinstance(value, (str, Section))
 
 

@@ -155,6 +155,7 @@ class Plan:
     @property
     def recipes(self) -> tuple[Recipe, ...]:
         """The baselines and the models, each once."""
+        # baselines first, so that a model that is also a baseline keeps its position
         unique: dict[tuple[str, str], Recipe] = {}
         for recipe in (*(BASELINES if self.baselines else ()), *self.models):
             assert isinstance(recipe, Recipe)

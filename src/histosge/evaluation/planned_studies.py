@@ -34,7 +34,11 @@ def section_of(spec: SectionSpec) -> Section:
 
 def study_of(plan: Plan, trial: Trial) -> Study:
     """Return the study of a trial; trials of one section, split and seed share it."""
-    return _study(plan.specs, *trial.division, str(plan.genes), plan.hvg_scope)
+    # plain values instead of the plan: the cache needs hashable arguments
+    section, split, seed = trial.division
+    return _study(
+        plan.specs, section, split=split, seed=seed, genes=str(plan.genes), hvg_scope=plan.hvg_scope
+    )
 
 
 def panel_of(plan: Plan, trial: Trial) -> GenePanel:
@@ -70,6 +74,7 @@ def refuse_equal_names(plan: Plan) -> None:
 def _study(
     specs: tuple[SectionSpec, ...],
     section: int,
+    *,
     split: str,
     seed: int,
     genes: str,
@@ -83,7 +88,17 @@ def _study(
         auxiliary = tuple(map(section_of, _auxiliary(specs, spec, split)))
     if split in WHOLE_SECTION:
         rows = np.arange(len(target))
-        return Study(target, rows[:0], rows, split, auxiliary, genes, hvg_scope, seed)
+        # no spot of the target is fitted: all of them are test spots
+        return Study(
+            target,
+            training=rows[:0],
+            test=rows,
+            split=split,
+            auxiliary=auxiliary,
+            genes=genes,
+            hvg_scope=hvg_scope,
+            seed=seed,
+        )
     study = Study.of(target, within, genes=genes, seed=seed)
     name = study.split + split.removeprefix(within)
     return replace(study, split=name, auxiliary=auxiliary, hvg_scope=hvg_scope)
@@ -102,6 +117,7 @@ def _auxiliary(specs: tuple[SectionSpec, ...], spec: SectionSpec, split: str) ->
     UsageError
         When there is none, or a patient is missing.
     """
+    # specs are compared, not sections: a plan may hold one path twice under two names
     others = tuple(other for other in specs if other != spec)
     if split == "patients":
         if not all(section.patient for section in specs):

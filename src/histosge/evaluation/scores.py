@@ -22,6 +22,7 @@ __all__ = ["COLUMNS", "KEYS", "ScoreRow", "score", "summary", "tidy"]
 COLUMNS = ("section", "split", "set", "model", "preset", "encoder", "seed", "gene", "metric", "value")
 # columns that identify a row of the summary; seeds are averaged
 KEYS = ("section", "split", "model", "preset", "encoder", "set")
+# published tables report the mean of the best 50 genes too
 _TOP = 50
 _TERCILES = ("low", "middle", "high")
 
@@ -123,6 +124,7 @@ def _over_seeds(seeds: Sequence[Mapping[str, float]]) -> dict[str, float | None]
     scores: dict[str, float | None] = {}
     for name in names:
         values = np.array([seed.get(name, np.nan) for seed in seeds])
+        # a score that is undefined for one seed is the mean of the others
         values = values[np.isfinite(values)]
         scores[name] = float(values.mean()) if len(values) else None
         if len(values) > 1:
@@ -189,6 +191,7 @@ def _against_ceiling(pcc: pd.Series[float], statistics: pd.DataFrame) -> dict[st
     ceiling = statistics["ceiling"].to_numpy()
     scores = {"ceiling": float(ceiling.mean())}
     scores["of_ceiling"] = float(with_zeros.sum() / max(ceiling.sum(), 1e-9))
+    # ties are broken by position, so that terciles are of equal size
     rank = statistics["expression"].rank(method="first").to_numpy() - 1
     tercile = np.minimum((3 * rank / len(rank)).astype(int), 2)
     for index, name in enumerate(_TERCILES):

@@ -68,6 +68,7 @@ class Study:
         cls, section: Section, split: str = "random:0.5", *, genes: str = "hvg:1000", seed: int = 0
     ) -> Study:
         """Divide a section as :func:`histosge.section.splits.parse` says."""
+        # the same seed for split and fit: a seed is one repetition of the whole study
         division = splits.parse(split, section, seed)
         return cls(section, division.training, division.test, division.name, genes=genes, seed=seed)
 
@@ -106,6 +107,7 @@ def choose_genes(study: Study) -> GenePanel:
 
     They are chosen on the training spots of the target; without training spots, on the auxiliary sections.
     """
+    # the paper chooses genes on all spots; the audit reports that
     rows = study.training if study.hvg_scope == "training" else None
     return study.pool.choose(study.genes, rows=rows)
 
@@ -117,6 +119,7 @@ def encode_study(study: Study, recipe: Recipe, compute: Compute = Compute()) -> 
     """
     needs = recipe.build().needs
     encoder = encoder_for(study.target, recipe, needs=needs, compute=compute)
+    # sparse zeros keep the shape of the counts
     sections = [_without_counts(section) for section in (study.target, *study.auxiliary)]
     return encode_spots(sections, needs=needs, encoder=encoder, compute=compute)
 

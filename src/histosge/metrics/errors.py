@@ -22,6 +22,7 @@ def mse(truth: Float[np.ndarray, "n g"], prediction: Float[np.ndarray, "n g"]) -
     >>> mse(np.array([[0.0], [2.0]]), np.array([[1.0], [5.0]])).tolist()
     [5.0]
     """
+    # float64: sums over thousands of spots lose digits in float32
     error = truth.astype(np.float64) - prediction
     return np.asarray(np.einsum("ng,ng->g", error, error) / len(error))
 

@@ -14,6 +14,7 @@ from .base import Comparison, Metric, MetricCard
 
 __all__ = ["ENTRIES", "coverage", "crps", "width"]
 
+# nominal levels of the central intervals, %
 _LEVELS = (50, 80, 90, 95)
 _TERCILES = ("low", "middle", "high")
 
@@ -68,6 +69,7 @@ def crps(
     """
     from scipy.special import ndtr
 
+    # a standard deviation of 0 would divide by 0; the score is then the absolute error
     scale = np.maximum(sd, 1e-12)
     z = (truth - prediction) / scale
     density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
@@ -105,6 +107,7 @@ def _coverage_of_tercile(
     if sd is None or values is None:
         return None
     rows = _in_tercile(values, tercile)
+    # on a lattice many distances are equal: a tercile may be empty
     if not rows.any():
         return None
     return coverage(comparison.truth[rows], comparison.prediction[rows], sd[rows], 0.9)
@@ -127,9 +130,11 @@ def _distance(comparison: Comparison) -> Array | None:
 
 
 def _coverage_metric(
-    name: str, summary: str, target: float, compute: Callable[[Comparison], Array | None]
+    name: str, summary: str, *, target: float, compute: Callable[[Comparison], Array | None]
 ) -> Metric:
-    card = MetricCard(name, summary, "target", (0.0, 1.0), "gneiting2007", ("test",), target)
+    card = MetricCard(
+        name, summary, "target", (0.0, 1.0), citation="gneiting2007", sets=("test",), target=target
+    )
     return Metric(card, compute)
 
 
@@ -138,8 +143,8 @@ ENTRIES = (
         _coverage_metric(
             f"coverage{level}",
             f"Fraction of values inside the {level} % interval.",
-            level / 100,
-            partial(_coverage, level=level),
+            target=level / 100,
+            compute=partial(_coverage, level=level),
         )
         for level in _LEVELS
     ),
@@ -147,8 +152,8 @@ ENTRIES = (
         _coverage_metric(
             f"coverage90_{name}_{tercile}",
             f"Fraction of values inside the 90 % interval, in the {tercile} tercile of spots by {name}.",
-            0.9,
-            partial(_coverage_of_tercile, stratify_by=stratify_by, tercile=index),
+            target=0.9,
+            compute=partial(_coverage_of_tercile, stratify_by=stratify_by, tercile=index),
         )
         for name, stratify_by in (("depth", _depth), ("distance", _distance))
         for index, tercile in enumerate(_TERCILES)
@@ -159,8 +164,8 @@ ENTRIES = (
             "Mean width of the 90 % interval.",
             "lower",
             (0.0, math.inf),
-            "gneiting2007",
-            ("test",),
+            citation="gneiting2007",
+            sets=("test",),
         ),
         _width,
     ),
@@ -170,8 +175,8 @@ ENTRIES = (
             "Continuous ranked probability score.",
             "lower",
             (0.0, math.inf),
-            "gneiting2007",
-            ("test",),
+            citation="gneiting2007",
+            sets=("test",),
         ),
         _crps,
     ),

@@ -31,6 +31,7 @@ def morans_i(values: Float[np.ndarray, "n g"], xy_um: Float[np.ndarray, "n 2"]) 
     >>> bool(gradient > 0.9), bool(abs(noise) < 0.1)
     (True, True)
     """
+    # with rows of the weights summing to 1, I is the regression of the neighbours' mean on the value
     centred = values - values.mean(axis=0)
     lagged = neighbour_means(xy_um) @ centred
     return np.asarray((centred * lagged).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-12))
@@ -70,9 +71,9 @@ ENTRIES = (
             "Moran's I of the prediction minus that of the truth: above 0 where the prediction is smoother.",
             "target",
             (-2.5, 2.5),
-            "moran1950",
-            ("test",),
-            0.0,
+            citation="moran1950",
+            sets=("test",),
+            target=0.0,
         ),
         _moran_shift,
     ),

@@ -48,7 +48,7 @@ ENTRIES = (
             "Pearson's correlation over spots; undefined for a constant prediction, and then counted as 0.",
             "higher",
             (-1.0, 1.0),
-            "pearson1895",
+            citation="pearson1895",
         ),
         lambda comparison: pearson(comparison.truth, comparison.prediction),
     ),

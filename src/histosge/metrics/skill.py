@@ -22,6 +22,7 @@ def skill_score(
     >>> skill_score(np.array([0.5, 2.0]), np.array([1.0, 1.0])).tolist()
     [0.5, -1.0]
     """
+    # a gene without any count at the spots has no error by either model
     defined = mse_kriging > 0
     ratio = np.divide(mse, mse_kriging, out=np.full(len(mse), np.nan), where=defined)
     return np.asarray(1 - ratio)
