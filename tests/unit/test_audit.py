@@ -155,7 +155,7 @@ def stopped_early(study: Study, model: Any, samples: Samples, runtime: Runtime) 
     errors = [float(((predict(fitted, test).mean - truth) ** 2).mean()) for fitted in fits]
     best = fits[int(np.argmin(errors))]
     # early stopping usually stores its validation curve
-    return replace(best, learnt={**best.summary(), "loss_validation": errors})
+    return replace(best, fit_summary={**best.summary(), "loss_validation": errors})
 
 
 def tuned(study: Study, model: Any, samples: Samples, runtime: Runtime) -> Predictor:

@@ -130,8 +130,6 @@ class Plan:
     auxiliary: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sections", tuple(map(_spec, self.sections)))
-        object.__setattr__(self, "models", tuple(map(_recipe, self.models)))
         object.__setattr__(self, "genes", GeneChoice.text(self.genes))
         for name in ("sections", "splits", "seeds", "encoders"):
             if not getattr(self, name):
@@ -150,15 +148,14 @@ class Plan:
     @property
     def specs(self) -> tuple[SectionSpec, ...]:
         """The sections."""
-        return tuple(self.sections)  # type: ignore[arg-type]
+        return tuple(map(_spec, self.sections))
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
         """The baselines and the models, each once."""
         # baselines first, so that a model that is also a baseline keeps its position
         unique: dict[tuple[str, str], Recipe] = {}
-        for recipe in (*(BASELINES if self.baselines else ()), *self.models):
-            assert isinstance(recipe, Recipe)
+        for recipe in (*(BASELINES if self.baselines else ()), *map(_recipe, self.models)):
             unique.setdefault((recipe.model, recipe.variant), recipe)
         return tuple(unique.values())
 
