@@ -21,9 +21,9 @@ from histosge.io.writers import spatialdata as store_writer
 from histosge.prediction.prediction import Prediction
 
 SECTION = hs.synthetic(columns=10, rows=10, genes=12).section
-PLACES = hs.upsampled(SECTION, 4)
-MEAN = np.random.default_rng(0).gamma(2.0, 1.0, (len(PLACES), 12)).astype(np.float32)
-PREDICTION = Prediction(PLACES, SECTION.genes, MEAN, None, {"seed": 0})
+LOCATIONS = hs.upsampled(SECTION, 4)
+MEAN = np.random.default_rng(0).gamma(2.0, 1.0, (len(LOCATIONS), 12)).astype(np.float32)
+PREDICTION = Prediction(LOCATIONS, SECTION.genes, MEAN, None, {"seed": 0})
 GENES = ["TUMOUR1", "ZONE1"]
 # what QuPath 0.4 and later read of a feature (qupath-core, QuPathTypeAdapters)
 KNOWN_PROPERTIES = {"objectType", "name", "color", "classification", "isLocked", "measurements", "metadata"}
@@ -57,11 +57,11 @@ def test_features_are_what_qupath_reads(qupath: Path) -> None:
         assert list(properties["measurements"]) == GENES
         assert all(isinstance(value, float) for value in properties["measurements"].values())
     classes = [feature["properties"]["classification"]["name"] for feature in content["features"]]
-    assert classes.count("measured spot") == int(PLACES.observed.sum()) == len(SECTION)
+    assert classes.count("measured spot") == int(LOCATIONS.observed.sum()) == len(SECTION)
 
 
 def test_objects_keep_their_identity(qupath: Path, tmp_path: Path) -> None:
-    """Each place has its own id, the same in every export; cells that came with ids from QuPath keep them."""
+    """Each location has its own id, the same in every export; cells that came with ids from QuPath keep them."""
     ids = [feature["id"] for feature in json.loads(qupath.read_text())["features"]]
     assert len(set(ids)) == len(ids)
     few = geojson.write(
@@ -69,8 +69,8 @@ def test_objects_keep_their_identity(qupath: Path, tmp_path: Path) -> None:
     )
     assert [feature["id"] for feature in json.loads(few.read_text())["features"]] == [ids[7], ids[3]]
     cells = np.array(["49069bbb-a0ac-4343-96fe-15af45c30634", "cell_1"])
-    places = hs.cells(SECTION, SECTION.spots.xy[:2], cells)
-    prediction = Prediction(places, SECTION.genes, MEAN[:2])
+    locations = hs.cells(SECTION, SECTION.spots.xy[:2], cells)
+    prediction = Prediction(locations, SECTION.genes, MEAN[:2])
     path = geojson.write(tmp_path / "cells.geojson", SECTION, prediction, WriteOptions(("ZONE1",)))
     first, second = json.loads(path.read_text())["features"]
     assert first["id"] == cells[0]
@@ -83,24 +83,24 @@ def test_geometries_are_closed_disks_in_pixels(qupath: Path) -> None:
     import shapely
 
     frame = geopandas.read_file(qupath)
-    assert len(frame) == len(PLACES)
+    assert len(frame) == len(LOCATIONS)
     assert frame.geometry.is_valid.all()
     assert frame.geometry.exterior.is_closed.all()
     assert shapely.is_ccw(frame.geometry.exterior).all()
     assert all(feature["geometry"]["isEllipse"] for feature in json.loads(qupath.read_text())["features"])
     box = frame.geometry.bounds.to_numpy()
-    diameter_px = PLACES.points.diameter_um / SECTION.mpp
+    diameter_px = LOCATIONS.points.diameter_um / SECTION.mpp
     assert np.allclose(box[:, 2:] - box[:, :2], diameter_px, atol=0.02)
-    assert np.allclose((box[:, 2:] + box[:, :2]) / 2, PLACES.xy / SECTION.mpp, atol=0.02)
+    assert np.allclose((box[:, 2:] + box[:, :2]) / 2, LOCATIONS.xy / SECTION.mpp, atol=0.02)
 
 
 def test_our_own_readers_take_what_was_written_for_qupath(qupath: Path) -> None:
-    """What went out as detections comes back as cells, or regions, at the same places in µm."""
+    """What went out as detections comes back as cells, or regions, at the same locations in µm."""
     ids, xy_um = read_cells(qupath, SECTION.mpp)
-    assert len(ids) == len(PLACES)
-    assert np.allclose(xy_um, PLACES.xy, atol=0.01)
+    assert len(ids) == len(LOCATIONS)
+    assert np.allclose(xy_um, LOCATIONS.xy, atol=0.01)
     names = [region.name for region in read_polygons(qupath, mpp=SECTION.mpp)]
-    assert names == [str(name) for name in PLACES.points.ids]
+    assert names == [str(name) for name in LOCATIONS.points.ids]
 
 
 @pytest.mark.parametrize(("system", "unit_um"), [("global", 1.0), ("fullres_px", SECTION.mpp)])
@@ -111,8 +111,8 @@ def test_spatialdata_has_everything_in_both_frames(store: Path, system: str, uni
     data = spatialdata.read_zarr(store)
     circles = spatialdata.transform(data["locations"], to_coordinate_system=system)
     xy = np.column_stack([circles.geometry.x, circles.geometry.y])
-    assert np.allclose(xy * unit_um, PLACES.xy)
-    assert np.allclose(circles["radius"] * 2 * unit_um, PLACES.points.diameter_um)
+    assert np.allclose(xy * unit_um, LOCATIONS.xy)
+    assert np.allclose(circles["radius"] * 2 * unit_um, LOCATIONS.points.diameter_um)
     assert SECTION.slide is not None
     extent: dict[str, Any] = spatialdata.get_extent(data["image"], coordinate_system=system)
     size_um = np.array([extent["x"][1], extent["y"][1]]) * unit_um
@@ -128,24 +128,24 @@ def test_spatialdata_queries_and_joins(store: Path) -> None:
     part = data.query.bounding_box(
         axes=("x", "y"), min_coordinate=low, max_coordinate=high, target_coordinate_system="global"
     )
-    inside = ((PLACES.xy > low) & (PLACES.xy < high)).all(axis=1)
-    assert set(PLACES.points.ids[inside]) <= set(part["table"].obs["location_id"])
+    inside = ((LOCATIONS.xy > low) & (LOCATIONS.xy < high)).all(axis=1)
+    assert set(LOCATIONS.points.ids[inside]) <= set(part["table"].obs["location_id"])
     # circles that only touch the box are cut out too, so there may be a rim
     assert inside.sum() <= len(part["locations"]) == part["table"].n_obs < 2 * inside.sum()
     values = spatialdata.get_values("ZONE1", element_name="locations", sdata=data, table_name="table")
     column = int(np.flatnonzero(SECTION.genes == "ZONE1")[0])
-    assert np.array_equal(values.loc[PLACES.points.ids, "ZONE1"].to_numpy(), MEAN[:, column])
+    assert np.array_equal(values.loc[LOCATIONS.points.ids, "ZONE1"].to_numpy(), MEAN[:, column])
 
 
 def test_two_frames_do_not_mislead_the_reader(store: Path, tmp_path: Path) -> None:
-    """`histosge.read` finds the places of such a store in µm, not in the other frame's pixels."""
+    """`histosge.read` finds the locations of such a store in µm, not in the other frame's pixels."""
     import spatialdata
 
     data = spatialdata.read_zarr(store)
     data["table"].X = np.rint(100 * np.asarray(data["table"].X))
     data.write(tmp_path / "counts.zarr")
     found = hs.read(tmp_path / "counts.zarr", mpp=1.0)
-    assert np.allclose(found.spots.xy, PLACES.xy, atol=0.01)
+    assert np.allclose(found.spots.xy, LOCATIONS.xy, atol=0.01)
     assert found.slide is not None
     assert np.allclose(found.slide.size_um, SECTION.slide.size_um if SECTION.slide else 0, atol=2.0)
 
@@ -164,29 +164,29 @@ for name in ("image", "locations"):
     until = time.monotonic() + 60
     while viewer.get_layer(name) is None and time.monotonic() < until:
         QApplication.processEvents()
-places, image = viewer.get_layer("locations"), viewer.get_layer("image")
-rows_and_columns = np.array([places.data_to_world(point) for point in places.data])
-table = places.metadata["adata"]
+locations, image = viewer.get_layer("locations"), viewer.get_layer("image")
+rows_and_columns = np.array([locations.data_to_world(point) for point in locations.data])
+table = locations.metadata["adata"]
 np.savez(sys.argv[2], xy=rows_and_columns[:, ::-1], far=image.extent.world[1][::-1], rows=table.n_obs)
 """
 
 
 @pytest.mark.skipif(find_spec("napari_spatialdata") is None, reason="pip install 'histosge[napari]'")
 def test_napari_shows_the_store(store: Path, tmp_path: Path) -> None:
-    """napari-spatialdata makes layers of image and places, in µm, the table with them."""
+    """napari-spatialdata makes layers of image and locations, in µm, the table with them."""
     environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
     command = [sys.executable, "-c", _NAPARI, str(store), str(tmp_path / "seen.npz")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert (tmp_path / "seen.npz").exists(), done.stderr[-2000:]
     seen = np.load(tmp_path / "seen.npz")
-    assert np.allclose(seen["xy"], PLACES.xy)
+    assert np.allclose(seen["xy"], LOCATIONS.xy)
     assert SECTION.slide is not None
     assert np.allclose(seen["far"], SECTION.slide.size_um, atol=10.0)
-    assert seen["rows"] == len(PLACES)
+    assert seen["rows"] == len(LOCATIONS)
 
 
 def test_squidpy_draws_each_place_on_its_tissue(tmp_path: Path) -> None:
-    """`spatial_scatter` puts one circle a place, as wide as the place, on the picture of the tissue there."""
+    """`spatial_scatter` puts one circle a location, as wide as the location, on the picture of the tissue there."""
     import anndata
     import matplotlib
     import squidpy
@@ -195,27 +195,27 @@ def test_squidpy_draws_each_place_on_its_tissue(tmp_path: Path) -> None:
     adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
     axes = squidpy.pl.spatial_scatter(adata, color="ZONE1", return_ax=True)
     (circles,) = axes.collections
-    assert len(circles.get_paths()) == len(PLACES)
+    assert len(circles.get_paths()) == len(LOCATIONS)
     boxes = np.array([path.get_extents().get_points() for path in circles.get_paths()])
     picture = np.asarray(axes.images[0].get_array())
     assert SECTION.slide is not None
     shown_um = SECTION.slide.size_um[0] / picture.shape[1]
-    assert np.allclose(boxes.mean(axis=1) * shown_um, PLACES.xy, atol=0.5)
-    assert np.allclose(np.ptp(boxes, axis=1) * shown_um, PLACES.points.diameter_um, atol=0.5)
-    column, row = (boxes.mean(axis=1)[PLACES.in_tissue]).astype(int).T
+    assert np.allclose(boxes.mean(axis=1) * shown_um, LOCATIONS.xy, atol=0.5)
+    assert np.allclose(np.ptp(boxes, axis=1) * shown_um, LOCATIONS.points.diameter_um, atol=0.5)
+    column, row = (boxes.mean(axis=1)[LOCATIONS.in_tissue]).astype(int).T
     assert picture[row, column].mean() < 0.9 * picture[0, 0].mean()
 
 
 def test_squidpy_builds_graphs_of_the_places(tmp_path: Path) -> None:
-    """`spatial_neighbors` by radius links each place to those half a pitch away, as a k-d tree counts them."""
+    """`spatial_neighbors` by radius links each location to those half a pitch away, as a k-d tree counts them."""
     import anndata
     import squidpy
     from scipy.spatial import cKDTree
 
     adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
     squidpy.gr.spatial_neighbors(adata, spatial_key="spatial_um", coord_type="generic", radius=60.0)
-    tree = cKDTree(PLACES.xy)
-    expected = np.array([len(found) - 1 for found in tree.query_ball_point(PLACES.xy, 60.0)])
+    tree = cKDTree(LOCATIONS.xy)
+    expected = np.array([len(found) - 1 for found in tree.query_ball_point(LOCATIONS.xy, 60.0)])
     assert np.array_equal(np.diff(adata.obsp["spatial_connectivities"].indptr), expected)
     squidpy.gr.spatial_neighbors(adata, n_neighs=6, coord_type="generic")
     assert (np.diff(adata.obsp["spatial_connectivities"].indptr) == 6).all()

@@ -154,10 +154,10 @@ def edited(**columns: Any) -> Callable[[Path], None]:
         {"array_row": 5, "array_col": 5},
         {"array_row": 4},
     ],
-    ids=["one place", "a line", "one site", "one row"],
+    ids=["one location", "a line", "one site", "one row"],
 )
 def test_spots_that_span_no_area_are_refused(outs: Path, columns: dict[str, int]) -> None:
-    """All at one place or on one line, in pixels or on the array: refused, and at once."""
+    """All at one location or on one line, in pixels or on the array: refused, and at once."""
     edited(**columns)(outs)
     with pytest.raises(DataError, match="spread over an area"):
         read(outs)

@@ -19,8 +19,8 @@ from histosge.prediction.prediction import Prediction
 from histosge.section.locations import upsampled
 
 SECTION = synthetic(columns=10, rows=10, genes=30).section
-PLACES = upsampled(SECTION, 4)
-MEAN = np.random.default_rng(0).normal(size=(len(PLACES), 30)).astype(np.float32)
+LOCATIONS = upsampled(SECTION, 4)
+MEAN = np.random.default_rng(0).normal(size=(len(LOCATIONS), 30)).astype(np.float32)
 
 
 @contextmanager
@@ -37,10 +37,10 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.2, 0.5, 0.9, 0.99])
 def test_a_prediction_that_does_not_fit_leaves_the_one_before(tmp_path: Path, share: float) -> None:
     """At whatever byte the space ends, HDF5's closing included."""
-    path = h5ad.write(tmp_path / "p.h5ad", SECTION, Prediction(PLACES, SECTION.genes, MEAN))
+    path = h5ad.write(tmp_path / "p.h5ad", SECTION, Prediction(LOCATIONS, SECTION.genes, MEAN))
     before = path.read_bytes()
     with no_file_larger_than(int(share * len(before))), pytest.raises(OutputError, match="disk is full"):
-        h5ad.write(path, SECTION, Prediction(PLACES, SECTION.genes, MEAN))
+        h5ad.write(path, SECTION, Prediction(LOCATIONS, SECTION.genes, MEAN))
     assert path.read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == ["p.h5ad"]
 

@@ -31,7 +31,9 @@ def test_the_published_network_has_constant_genes_and_does_not_predict_test_spot
     encoder = encoder_for(section, histosge.Recipe(), needs=model.needs, compute=histosge.Compute())
     split = random(len(section), seed=0)
     panel = select(section, rows=split.training)
-    samples = samples_of(section, panel, encode(section, at_spots(section), needs=model.needs, encoder=encoder))
+    samples = samples_of(
+        section, panel, encode(section, at_spots(section), needs=model.needs, encoder=encoder)
+    )
     assert samples.inputs.features is not None
     features = np.asarray(samples.inputs.features[np.arange(len(samples))])
     features = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)

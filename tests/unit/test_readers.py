@@ -22,7 +22,7 @@ from histosge.section.section import Section
 
 
 def same(section: Section) -> None:
-    """The section is the one that was written: counts, names, places, scale."""
+    """The section is the one that was written: counts, names, locations, scale."""
     order = np.argsort(section.spots.ids)
     known = np.argsort(TRUTH.spots.ids)
     assert np.array_equal(section.spots.ids[order], TRUTH.spots.ids[known])

@@ -168,7 +168,10 @@ def test_intervals_and_skill_are_those_of_the_target() -> None:
 def test_large_siblings_are_thinned_before_the_target_is() -> None:
     """Where all spots are too many for an exact fit, all spots of the target are kriged, and some others."""
     first, second = tissue(0).section, tissue(1).section
-    pool, model = SectionGroup.of(first, [second]), Cokriging(image=False, exact=len(first) + 20, inducing_points=10)
+    pool, model = (
+        SectionGroup.of(first, [second]),
+        Cokriging(image=False, exact=len(first) + 20, inducing_points=10),
+    )
     inputs = concatenated([_places(first), _places(second)])  # type: ignore[list-item]
     predictor = model.fit(pool.gather(pool.choose("all"), inputs))
     assert predictor.summary()["inducing_points"] == len(first) + 20
