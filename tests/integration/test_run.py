@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import histosge as hs
 from histosge.cli import commands
 from histosge.datasets.synthetic import synthetic, write_legacy_st, write_spaceranger
+from histosge.io.writers.h5ad import provenance
 from histosge.models.cokriging.predictor import CokrigingPredictor
 from histosge.section.inputs import Inputs
 
@@ -63,6 +64,20 @@ def test_run_writes_predictions_figures_and_the_record(results: tuple[Path, dict
     assert json.loads((out / "run.json").read_text()) == record
     assert record["encoder"]["licence"]
     assert record["recipe"]["seed"] == 0
+
+
+def test_the_record_has_a_key_for_everything_that_made_the_result(
+    results: tuple[Path, dict[str, Any]],
+) -> None:
+    """What identifies the result, which all files hold too; then what was written, noticed and spent."""
+    record = results[1]
+    identity = {"section", "basis", "leave_one_section_out", "auxiliary", "recipe", "model", "fit", "fit_key"}
+    identity |= {"encoder", "target", "locations", "device", "precision"}
+    cost = {"environment", "stages", "seconds", "peak_memory_bytes"}
+    assert set(record) == identity | cost | {"genes", "genes_shown", "messages", "files"}
+    assert set(record["model"]) == {"name", "config", "uses_image", "uses_position"}
+    assert record["locations"] == 4 * record["section"]["spots"]
+    assert set(provenance(results[0] / "prediction.h5ad")) == identity
 
 
 def test_the_prediction_says_which_locations_were_measured(

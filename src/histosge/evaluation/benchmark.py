@@ -38,7 +38,7 @@ def benchmark(
         Receives ``scores.parquet`` (the tidy table), ``scores.json`` (the summary), ``scores.md``, ``costs.json``,
         ``figures/``, ``splits/`` (training and test spots), and ``trials/``, which a later run reuses.
     compute
-        Device, precision and threads.
+        Device, precision and progress.
     jobs
         Number of processes; each needs the memory of one.
 

@@ -52,7 +52,7 @@ def evaluate(
         Folder for tables, figures and finished trials, see :func:`~histosge.evaluation.benchmark.benchmark`; ``None``
         writes nothing.
     compute
-        Device, precision and threads.
+        Device, precision and progress.
 
     Raises
     ------

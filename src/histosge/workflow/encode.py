@@ -109,7 +109,7 @@ def encode(
         inputs = replace(inputs, colour=np.asarray(rows[:], dtype=np.float64))
     if needs.patch_px is not None:
         slide = slide_of(section, "the network of image patches")
-        patches = Patches(slide, locations.xy, crop_um, needs.patch_px, order)
+        patches = Patches(slide, locations.xy, size_um=crop_um, px=needs.patch_px, channel_order=order)
         inputs = replace(inputs, patches=patches)
     return inputs
 

@@ -67,7 +67,9 @@ class FittedSection:
     def as_auxiliary(self) -> AuxiliarySection:
         """Return its description as one of the sections that another one is predicted from."""
         # all fitted genes are predicted there, so none is missing and none is left over
-        return AuxiliarySection(self.name, self.fingerprint, self.spots, len(self.gene_ids), 0, 0)
+        return AuxiliarySection(
+            self.name, self.fingerprint, spots=self.spots, genes=len(self.gene_ids), missing=0, further=0
+        )
 
     @property
     def ids(self) -> Array:

@@ -81,12 +81,13 @@ def write_prediction(prediction: SectionPrediction, out: Path) -> tuple[Predicti
     h5ad.stream(
         written[0],
         task.section,
-        task.locations,
-        prediction.genes,
-        blocks,
+        locations=task.locations,
+        genes=prediction.genes,
+        blocks=blocks,
         provenance=prediction.provenance,
     )
-    return Prediction(task.locations, np.asarray(genes), mean, None, prediction.provenance), written
+    shown = Prediction(task.locations, np.asarray(genes), mean, provenance=prediction.provenance)
+    return shown, written
 
 
 def write_further(

@@ -79,7 +79,7 @@ def fit_to_folder(
     with job.stage("encode") as reporting:
         plan = FitPlan.of(section, recipe, auxiliary=auxiliary, compute=reporting)
         spots = job.spots(plan, reporting)
-    return FitResult(job.fit(plan, spots), job.fits, stages.costs, stages.seconds)
+    return FitResult(job.fit(plan, spots), job.fits, stages=stages.costs, seconds=stages.seconds)
 
 
 def encode_to_folder(
@@ -111,4 +111,4 @@ def encode_to_folder(
         encode(section, at_spots(section), needs=needs, encoder=encoder, compute=reporting)
         inputs = encode(section, task.locations, needs=needs, encoder=encoder, compute=reporting)
     dim = 0 if inputs.features is None else inputs.features.shape[1]
-    return EncodeResult(len(task.locations), dim, store, stages.costs, stages.seconds)
+    return EncodeResult(len(task.locations), dim, store=store, stages=stages.costs, seconds=stages.seconds)
