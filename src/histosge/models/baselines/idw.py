@@ -1,35 +1,47 @@
-"""Inverse distance weighting: the nearest spots, the nearer the heavier."""
+"""Inverse distance weighting of the nearest spots."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from histosge._runtime.types import Array, Float
+from histosge._runtime.types import Array
 from histosge.errors import UsageError
-from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
-from histosge.models.blocks import pieces
-from histosge.section.inputs import Inputs, Samples
+from histosge.models.base import ModelCard
 
-__all__ = ["ENTRIES", "IDW", "WeighingPredictor"]
+from .regression import Regression, SklearnModel
 
-# squared distance, in squared pitches, below which a place is the spot itself
-_SAME = 1e-12
+if TYPE_CHECKING:
+    from sklearn.neighbors import KNeighborsRegressor
+
+__all__ = ["ENTRIES", "IDW"]
+
+# µm below which a location is the spot itself, whose own weight is then practically 1
+_SAME_UM = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class IDW(Model):
-    """Shepard's method (1968).
+class IDW(Regression):
+    """Average the nearest spots with weights that fall with distance (Shepard 1968).
 
     Parameters
     ----------
     neighbours
-        Spots averaged over.
+        Number of spots averaged; 18 are the two nearest rings of a hexagonal lattice.
     power
-        Weights are distance to the minus ``power``.
+        Weights are distance to the power of ``-power``; 2 is Shepard's.
+
+    Raises
+    ------
+    UsageError
+        For fewer than one neighbour or a power that is not positive.
+
+    Examples
+    --------
+    >>> IDW(neighbours=6).power
+    2.0
     """
 
     neighbours: int = 18
@@ -46,55 +58,17 @@ class IDW(Model):
             )
 
     @property
-    def needs(self) -> Needs:
-        """Positions alone."""
-        return Needs()
+    def adapter(self) -> SklearnModel:
+        """Neighbours by position."""
+        return SklearnModel(self._regressor, inputs="positions")
 
-    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> WeighingPredictor:
-        """Remember the spots."""
-        return WeighingPredictor(
-            samples.genes, samples.inputs.separated_xy_um, samples.expression, self.neighbours, self.power
-        )
+    def _regressor(self, spots: int, columns: int, genes: int) -> KNeighborsRegressor:
+        from sklearn.neighbors import KNeighborsRegressor
 
-    def restore(
-        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
-    ) -> WeighingPredictor:
-        """Rebuild the predictor."""
-        return WeighingPredictor(genes, arrays["xy_um"], arrays["expression"], self.neighbours, self.power)
+        return KNeighborsRegressor(min(self.neighbours, spots), weights=self._weights)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WeighingPredictor:
-    """The spots, and how many of them count how much."""
-
-    genes: Array
-    xy_um: Float[np.ndarray, "n 2"]
-    expression: Float[np.ndarray, "n g"]
-    neighbours: int
-    power: float
-
-    def blocks(self, inputs: Inputs) -> Iterator[Block]:
-        """Average the nearest spots; at a spot its own value."""
-        from scipy.spatial import cKDTree
-
-        tree = cKDTree(self.xy_um)
-        number = min(self.neighbours, len(self.xy_um))
-        for rows in pieces(len(inputs), len(self.genes)):
-            distance, near = tree.query(inputs.separated_xy_um[rows], k=range(1, number + 1))
-            weights = np.maximum(distance, _SAME) ** -self.power
-            weights /= weights.sum(axis=1, keepdims=True)
-            mean = np.zeros((len(rows), len(self.genes)))
-            for column in range(number):
-                mean += weights[:, column, None] * self.expression[near[:, column]]
-            yield rows, mean.astype(np.float32), None
-
-    def arrays(self) -> dict[str, Array]:
-        """Return the spots."""
-        return {"xy_um": self.xy_um, "expression": self.expression}
-
-    def summary(self) -> dict[str, Any]:
-        """Nothing else was learnt."""
-        return {}
+    def _weights(self, distance: Array) -> Array:
+        return np.asarray(np.maximum(distance, _SAME_UM) ** -self.power)
 
 
 ENTRIES = (IDW,)

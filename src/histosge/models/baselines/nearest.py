@@ -1,42 +1,37 @@
-"""The nearest spot: what a reader of a spot map does by eye."""
+"""The nearest spot: what a map of spots shows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from histosge._runtime.types import Array
-from histosge.models.base import Model, ModelCard, Needs, Runtime
-from histosge.section.inputs import Samples
+from histosge.models.base import ModelCard
 
-from .idw import WeighingPredictor
+from .regression import Regression, SklearnModel
 
 __all__ = ["ENTRIES", "Nearest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest(Model):
-    """Answers what was measured at the nearest spot."""
+class Nearest(Regression):
+    """Predict the measurement at the nearest spot.
+
+    Examples
+    --------
+    >>> Nearest().uses_image, Nearest().uses_position
+    (False, True)
+    """
 
     card: ClassVar[ModelCard] = ModelCard(
-        "nearest", "What was measured at the nearest spot.", "", uses_position=True
+        "nearest", "Measurement at the nearest spot.", "", uses_position=True
     )
 
     @property
-    def needs(self) -> Needs:
-        """Positions alone."""
-        return Needs()
+    def adapter(self) -> SklearnModel:
+        """One neighbour by position."""
+        from sklearn.neighbors import KNeighborsRegressor
 
-    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> WeighingPredictor:
-        """Remember the spots."""
-        return WeighingPredictor(samples.genes, samples.inputs.separated_xy_um, samples.expression, 1, 1.0)
-
-    def restore(
-        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
-    ) -> WeighingPredictor:
-        """Rebuild the predictor."""
-        return WeighingPredictor(genes, arrays["xy_um"], arrays["expression"], 1, 1.0)
+        return SklearnModel(KNeighborsRegressor(1), inputs="positions")
 
 
 ENTRIES = (Nearest,)

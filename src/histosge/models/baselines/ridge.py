@@ -1,83 +1,65 @@
-"""Ridge regression on image features: how far straight lines from the picture go."""
+"""Ridge regression on image features: the accuracy of a linear model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from histosge._runtime.types import Array
-from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
-from histosge.models.blocks import features_of, pieces
-from histosge.models.scaling import Columns
+from histosge._runtime.types import Float
+from histosge.models.base import ModelCard
 from histosge.prediction.evidence_ridge import EvidenceRidge
-from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["ENTRIES", "Ridge"]
+from .regression import Regression, SklearnModel
+
+__all__ = ["ENTRIES", "MarginalLikelihoodRidge", "Ridge"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ridge(Model):
-    """Ridge regression (Hoerl & Kennard 1970) on standardised features, the penalty by marginal likelihood per gene."""
+class Ridge(Regression):
+    """Ridge regression (Hoerl & Kennard 1970) on image features; the penalty of each gene by marginal likelihood.
+
+    Examples
+    --------
+    >>> Ridge().uses_image, Ridge().uses_position
+    (True, False)
+    """
 
     card: ClassVar[ModelCard] = ModelCard(
         "ridge",
-        "Linear in the image features, shrunk as each gene's noise demands.",
+        "Linear in the image features; the penalty of each gene by marginal likelihood.",
         "hoerl1970",
         uses_position=False,
     )
 
     @property
-    def needs(self) -> Needs:
-        """Features."""
-        return Needs(features=True)
-
-    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> RidgePredictor:
-        """Solve.
-
-        Raises
-        ------
-        UsageError
-            Without features.
-        """
-        features = features_of(samples.inputs, np.arange(len(samples)))
-        columns = Columns.of(features)
-        shrinkage = EvidenceRidge.fit(columns.apply(features).astype(np.float64), samples.expression)
-        return RidgePredictor(samples.genes, columns, shrinkage)
-
-    def restore(
-        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
-    ) -> RidgePredictor:
-        """Rebuild the predictor."""
-        columns = Columns(arrays["columns.mean"], arrays["columns.scale"])
-        return RidgePredictor(genes, columns, EvidenceRidge.from_arrays(arrays))
+    def adapter(self) -> SklearnModel:
+        """Ridge regression on image features."""
+        return SklearnModel(
+            lambda spots, columns, genes: MarginalLikelihoodRidge(), inputs="features", sd="regressor"
+        )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RidgePredictor:
-    """Scales and weights."""
+class MarginalLikelihoodRidge:
+    """Ridge regression with scikit-learn's methods; see :class:`histosge.prediction.evidence_ridge.EvidenceRidge`.
 
-    genes: Array
-    columns: Columns
-    shrinkage: EvidenceRidge
+    scikit-learn's ``BayesianRidge`` predicts one output; here all genes share one eigendecomposition.
+    """
 
-    def blocks(self, inputs: Inputs) -> Iterator[Block]:
-        """Multiply; values below 0 are cut."""
-        for rows in pieces(len(inputs), len(self.genes)):
-            features = self.columns.apply(features_of(inputs, rows)).astype(np.float64)
-            mean, sd = self.shrinkage.predict(features)
-            yield rows, np.maximum(mean, 0), sd
+    def fit(
+        self, features: Float[np.ndarray, "n d"], expression: Float[np.ndarray, "n g"]
+    ) -> MarginalLikelihoodRidge:
+        """Fit weights and penalties."""
+        self.ridge = EvidenceRidge.fit(features, expression)
+        return self
 
-    def arrays(self) -> dict[str, Array]:
-        """Return scales and weights."""
-        own = {"columns.mean": self.columns.mean, "columns.scale": self.columns.scale}
-        return own | self.shrinkage.arrays()
-
-    def summary(self) -> dict[str, Any]:
-        """Nothing else was learnt."""
-        return {}
+    def predict(
+        self, features: Float[np.ndarray, "b d"], return_std: bool = False
+    ) -> Float[np.ndarray, "b g"] | tuple[Float[np.ndarray, "b g"], Float[np.ndarray, "b g"]]:
+        """Return means and, if asked for, standard deviations of a measurement."""
+        mean, sd = self.ridge.predict(features)
+        return (mean, sd) if return_std else mean
 
 
 ENTRIES = (Ridge,)
