@@ -61,7 +61,7 @@ def test_parts_have_their_published_size() -> None:
         ("feedforward", {"batch": 1}, "2 or more"),
         ("gat", {"neighbours": 0}, "1 or more"),
         ("pca-ridge", {"components": 0}, "1 or more"),
-        ("boosting", {"rate": 0.0}, "above 0"),
+        ("boosting", {"learning_rate": 0.0}, "above 0"),
     ],
 )
 def test_impossible_options_are_refused(name: str, options: dict[str, Any], sentence: str) -> None:

@@ -19,12 +19,12 @@ from histosge.models.baselines.regression import SklearnModel
 from histosge.section.genes import select
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.locations import at_spots
-from histosge.section.multi_section import measure
+from histosge.section.multi_section import samples_of
 
 SECTION = synthetic(columns=8, rows=8, genes=12).section
 FEATURES = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
 INPUTS = Inputs(at_spots(SECTION), features=FEATURES)
-SAMPLES: Samples = measure(SECTION, select(SECTION, "all"), INPUTS)
+SAMPLES: Samples = samples_of(SECTION, select(SECTION, "all"), INPUTS)
 
 
 @pytest.mark.parametrize(

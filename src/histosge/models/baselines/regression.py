@@ -48,12 +48,12 @@ class SklearnModel(Model):
     >>> from histosge.models import predict
     >>> from histosge.section.genes import select
     >>> from histosge.section.inputs import Inputs
-    >>> from histosge.section.multi_section import measure
+    >>> from histosge.section.multi_section import samples_of
     >>> from sklearn.neighbors import KNeighborsRegressor
     >>> section = hs.synthetic(columns=8, rows=8, genes=12).section
     >>> spots = Inputs(hs.at_spots(section))
     >>> model = SklearnModel(KNeighborsRegressor(4), inputs="positions")
-    >>> predictor = model.fit(measure(section, select(section, "all"), spots))
+    >>> predictor = model.fit(samples_of(section, select(section, "all"), spots))
     >>> predict(predictor, spots).mean.shape
     (64, 12)
     """
