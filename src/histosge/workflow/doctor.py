@@ -141,13 +141,15 @@ def _needed() -> set[str]:
 
 def _encoders() -> Iterator[Check]:
     """Which encoders could run now: one line for those that can, one for those that cannot."""
-    ready, absent = [], []
+    ready: list[str] = []
+    absent: dict[bool, list[str]] = {False: [], True: []}
     for name, entry in ENCODERS.items():
         if entry.card.source is None or is_cached(entry.card):
             ready.append(name)
         else:
-            absent.append(f"{name} (ask for access first)" if entry.card.gated else name)
+            absent[entry.card.gated].append(name)
     yield Check("encoders", "ok", f"ready: {', '.join(ready)}")
-    if absent:
-        finding = f"no weights on this computer: {', '.join(absent)}; see `histosge list encoders`"
-        yield Check("weights", "note", finding)
+    parts = [", ".join(absent[False])] if absent[False] else []
+    parts += [f"after asking for access: {', '.join(absent[True])}"] if absent[True] else []
+    if parts:
+        yield Check("weights", "note", f"downloaded at their first use: {'; '.join(parts)}")
