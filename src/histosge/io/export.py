@@ -119,6 +119,7 @@ def export(
     """
     writer = WRITERS[to]
     _refuse_counts(writer, conserve)
+    # refuse before anything is read
     writer.require()
     path = _factors_file(Path(source))
     section, prediction = factors.section(path), factors.read(path)
@@ -170,6 +171,7 @@ def _genes(
     choice = GeneChoice.parse(genes)
     if choice.file is not None:
         panel = select(section, choice)
+        # the file also has one column for the counts of all other genes, which is no gene
         return tuple(str(name) for name in panel.names if name != OTHERS), panel.missing
     return tuple(choice.among(prediction.genes, "the run")), ()
 
@@ -177,6 +179,7 @@ def _genes(
 def _conserved(section: Section, prediction: FactoredPrediction, kind: str, seed: int) -> ConservedCounts:
     """Return the sums of the counts with and without a location."""
     counts = section.counts[:, section.columns(prediction.genes)]
+    # spots outside the predicted area are the parent of no location
     covered = np.isin(np.arange(len(section)), prediction.locations.parent)
     sums = np.asarray(counts.sum(axis=1)).ravel()
     return ConservedCounts(

@@ -51,6 +51,7 @@ def pack(prediction: FactoredPrediction | Prediction) -> Packed:
 
 def _factors(prediction: FactoredPrediction) -> Packed:
     basis, scores = prediction.basis, np.asarray(prediction.scores, dtype=np.float64)
+    # one step a gene: its largest loading has the largest 16-bit code
     largest = np.maximum(np.abs(basis.loadings).max(axis=1, initial=0.0), 1e-12).astype(np.float64)
     step = (largest / 32767).astype(np.float32)
     loadings = np.rint(basis.loadings / step[:, None].astype(np.float64)).astype(np.int16)

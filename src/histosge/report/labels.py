@@ -112,6 +112,7 @@ def _labels(
     import pandas as pd
 
     words = pd.Series(np.asarray(column, dtype=object), index=ids).reindex(own)
+    # locations missing from the table have no label
     words = words.where(words.notna(), None)
     names = sorted({str(word) for word in words if word is not None and str(word)}, key=_natural)
     if not 1 < len(names) <= _MAX_LABELS:

@@ -134,6 +134,7 @@ def _spans(stored: Array) -> Sequence[tuple[int, int]]:
 
 def _encoded(matrix: sparse.csc_matrix, columns: Array, step: float) -> bytes:
     part = matrix[:, columns]
+    # gaps between spots are small numbers, which take one byte
     gaps = np.diff(part.indices, prepend=0)
     # the first gap of each gene counts from spot 0
     starts = part.indptr[:-1][np.diff(part.indptr) > 0]

@@ -100,5 +100,5 @@ def _sharpness(contents: Contents, image: Pyramid | None) -> str:
         return f"{shown}, reduced from {contents.slide.mpp:.2f} to fit into the page"
     own = contents.record["section"].get("image_mpp")
     if own is not None and contents.slide.mpp > 1.01 * float(own):
-        return f"{shown}, the copy in the folder; the run used {own:.2f}. Give --section for the image itself"
+        return f"{shown}, the copy in the folder; the run used {own:.2f}. `histosge report --section` shows that image"
     return f"{shown}, the resolution of the section's image"

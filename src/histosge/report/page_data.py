@@ -132,6 +132,7 @@ def _frame(contents: Contents, image: Pyramid | None) -> dict[str, Any]:
     xy = contents.prediction.locations.xy
     if contents.measured is not None:
         xy = np.vstack([xy, contents.measured.spots.xy])
+    # half-covered tiles at the border stay visible
     margin = contents.pitch_um + _MARGIN * float(np.ptp(xy, axis=0).max())
     low, high = xy.min(axis=0) - margin, xy.max(axis=0) + margin
     origin = low if image is None else np.zeros(2)
@@ -175,11 +176,13 @@ def _reach(xy_um: Array, spacing_um: float) -> float:
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     sides = (np.linalg.norm(side, axis=1) for side in (a, b, a - b))
     area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2
+    # circumradius of a triangle: product of the sides over four times the area
     radius = np.prod(list(sides), axis=0) / (4 * np.maximum(area, 1e-9))
     # larger triangles lie across bays and along the border
     inner = radius[radius < _MAX_REACH * spacing_um]
     if not len(inner):
         return _REACH * spacing_um
+    # a little more, so that rounding leaves no seam
     return 1.03 * float(min(np.quantile(inner, 0.98), _USUAL_REACH * np.median(inner)))
 
 

@@ -152,7 +152,7 @@ def _messages(contents: Contents) -> list[dict[str, str]]:
         text = f"The encoder {encoder['name']} has the licence {encoder['licence']}. Check what it permits."
         messages.append({"level": "warning", "text": text})
     if contents.measured is None and not contents.image_only:
-        text = "The folder has no measured values. Give --section to show measured beside predicted values."
+        text = "The folder has no measured values. `histosge report --section` shows measured beside predicted values."
         messages.append({"level": "warning", "text": text})
     if contents.slide is None:
         messages.append({"level": "info", "text": "There is no image: locations are on a plain background."})

@@ -68,6 +68,7 @@ def pyramid(slide: SlideImage, *, budget_bytes: int = 20_000_000) -> Pyramid:
     mpp = slide.mpp * max(1.0, math.sqrt(pixels / affordable))
     picture = _picture(slide.thumbnail(mpp))
     levels = [_level(picture)]
+    # the coarsest level is a single tile
     while max(picture.size) > TILE_PX:
         picture = picture.reduce(2)
         levels.append(_level(picture))

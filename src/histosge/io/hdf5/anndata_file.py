@@ -15,6 +15,7 @@ from .sink import Sink, hdf5_file
 
 __all__ = ["PACKED", "clear_layout", "clear_reading", "created"]
 
+# HDF5's cache of chunks, so that a chunk is compressed once
 _CACHE_BYTES = 1 << 24
 # higher levels take three times as long and save a few per cent of space
 PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}

@@ -14,6 +14,7 @@ from .anndata_file import PACKED
 
 __all__ = ["put"]
 
+# values of a chunk of the growing datasets
 _CHUNK = 1 << 16
 
 
@@ -44,6 +45,7 @@ def put(
         part: matrix.create_dataset(part, (0,), maxshape=(None,), dtype=kind, chunks=(_CHUNK,), **PACKED)
         for part, kind in (("data", dtype), ("indices", "i4"))
     }
+    # indptr is small; it is kept in memory and written last
     ends = [np.zeros(1, dtype=np.int64)]
     for block in blocks:
         start = int(ends[-1][-1])

@@ -42,6 +42,7 @@ class Rows:
         self._name = name
         self._shape = shape
         self._step = max(1, _CHUNK_BYTES // (4 * max(shape[1], 1)))
+        # HDF5 has no chunks of size 0
         chunks = None if 0 in shape else (min(self._step, shape[0]), shape[1])
         packing = {} if chunks is None else packing
         self._matrix = group.create_dataset(name, shape, dtype="f4", chunks=chunks, **packing)
@@ -99,6 +100,7 @@ class Rows:
             )
         if self._early is None:
             return
+        # row r of the waiting file starts at byte 4 · width · r
         width = self._shape[1]
         self._early.seek(4 * width * self._written)
         for start in range(self._written, self._shape[0], self._step):

@@ -78,7 +78,9 @@ def obs(section: Section, locations: Locations) -> DataFrame:
 
     barcodes = pd.Index(section.spots.ids.astype(object))
     # without measured spots no location has a parent
-    parent = np.asarray(locations.parent, dtype=np.intp) if section.has_counts else np.full(len(locations), -1)
+    parent = (
+        np.asarray(locations.parent, dtype=np.intp) if section.has_counts else np.full(len(locations), -1)
+    )
     return pd.DataFrame(
         {
             "observed": np.array(locations.observed),
@@ -104,6 +106,7 @@ def locations(obs: DataFrame, xy_um: Array, layout: Mapping[str, Any]) -> Locati
     layout
         ``uns["histosge"]["layout"]``, as :func:`describe` returns it.
     """
+    # categories may have been removed or reordered by other tools: names are mapped, not codes
     row_of = {str(name): row for row, name in enumerate(layout["spots"])}
     observed, parent, subspot, in_tissue, column, row = (obs[name] for name in _COLUMNS)
     parent = parent.astype("category")
@@ -128,9 +131,11 @@ def var(section: Section, genes: Array) -> DataFrame:
 
 def measured(section: Section, locations: Locations, genes: Array) -> sparse.csr_matrix:
     """Return measured log1p(CP10k), locations × genes; rows of locations that were not measured are empty."""
+    # normalised by the depth over all genes, whichever are written
     values = log_cp10k(section.counts, columns=section.columns(genes)).tocsr()
     values = values[locations.parent[locations.observed]].astype(np.float32)
     values.sort_indices()
+    # a CSR matrix with empty rows between: only the ends of the rows change, not the values
     stored = np.zeros(len(locations), dtype=np.int64)
     stored[locations.observed] = np.diff(values.indptr)
     ends = np.concatenate([[0], np.cumsum(stored)])
@@ -150,6 +155,7 @@ def spatial(section: Section, locations: Locations) -> dict[str, Any]:
         "metadata": {"software": "histosge", "platform": section.platform.name},
     }
     if section.slide is not None:
+        # never sharper than the slide itself
         mpp = max(section.slide.mpp, max(section.slide.size_um) / _HIRES_PX)
         image = section.slide.thumbnail(mpp)
         content["images"]["hires"] = image

@@ -25,6 +25,7 @@ __all__ = ["SectionParts", "assemble", "match_barcodes", "unique_genes"]
 
 # a nominal 55 µm Visium spot is 65–70 µm wide in scalefactors_json.json
 _SPOT_UM = (40.0, 85.0)
+# relative difference of two values of µm per pixel that is reported
 _SCALE_TOLERANCE = 0.1
 
 
@@ -182,10 +183,12 @@ def _without_empty_spots(parts: SectionParts) -> SectionParts:
     totals = np.asarray(parts.counts.sum(axis=1)).ravel()
     if not np.isfinite(totals).all():
         raise DataError(f"Expected counts in '{parts.name}', got NaN or infinity. Give the raw matrix.")
+    # log1p(CP10k) is undefined without counts
     empty = totals == 0
     if empty.any():
         text = f"{int(empty.sum())} of {len(empty)} spots have no counts and were dropped."
         parts = parts.take(~empty, Message("warning", text))
+    # three spots are the fewest that define a lattice
     if len(parts.barcodes) < 3:
         raise DataError(
             f"Expected a section of spots with counts, got {len(parts.barcodes)} in '{parts.name}'. "

@@ -17,9 +17,11 @@ from histosge.images.slide import SlideImage
 
 __all__ = ["ImageCandidate", "choose_image"]
 
+# relative difference of sizes within which an image is the small image itself
 _SAME_SIZE = 0.01
 # sizes and scale factors are rounded
 _OTHER_SIZE = 0.03
+# relative difference of two values of µm per pixel that is reported
 _SCALE_TOLERANCE = 0.1
 # diameter of a spot, px, below which the image shows colour but no texture
 _COARSE_SPOT_PX = 8

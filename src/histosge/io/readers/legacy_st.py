@@ -97,6 +97,7 @@ def _platform(xy_px: Array, lattice_xy: Array) -> Any:
     """
     if len(xy_px) < 3:
         return LEGACY_ST
+    # area of the unit cell: 1 on a full array, 2 where every second position is printed
     area = abs(np.linalg.det(Lattice.fit(xy_px, lattice_xy).basis))
     return replace(LEGACY_ST, pitch_um=200.0 / 2**0.5) if round(area) == 2 else LEGACY_ST
 

@@ -65,6 +65,7 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
         factors.get("microns_per_pixel"),
         (*matrix.messages, *messages, *matching, *_without_scale(folder / "spatial", factors)),
     )
+    # the raw matrix and some positions files also have spots off tissue
     on_tissue = positions.in_tissue[spot_rows]
     if not on_tissue.any():
         raise DataError(

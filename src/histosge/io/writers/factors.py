@@ -96,14 +96,15 @@ def read(path: Path) -> FactoredPrediction:
     DataError
         When it is truncated, or was not written by histosge.
     """
+    # the measured counts, most of the file, are not read
     with clear_reading(path, NAME):
-        held = _held(path, ("obs", "var", "obsm", "varm/loadings", "uns/histosge", "uns/attribution"))
+        elements = _elements(path, ("obs", "var", "obsm", "varm/loadings", "uns/histosge", "uns/attribution"))
     with clear_layout(path):
-        obsm, about = held["obsm"], held["uns/histosge"]
+        obsm, about = elements["obsm"], elements["uns/histosge"]
         sd = obsm.get("factor_score_sd")
         return FactoredPrediction(
-            layout.locations(held["obs"], obsm["spatial_um"], about["layout"]),
-            _basis(held["var"], held["varm/loadings"], held.get("uns/attribution")),
+            layout.locations(elements["obs"], obsm["spatial_um"], about["layout"]),
+            _basis(elements["var"], elements["varm/loadings"], elements.get("uns/attribution")),
             np.asarray(obsm["factor_scores"]),
             None if sd is None else np.asarray(sd, dtype=np.float32),
             json.loads(about["provenance_json"]),
@@ -123,12 +124,12 @@ def section(path: Path) -> Section:
         When it is truncated, or was not written by histosge.
     """
     with clear_reading(path, NAME):
-        held = _held(path, ("uns/measured", "uns/spatial"))
+        elements = _elements(path, ("uns/measured", "uns/spatial"))
     with clear_layout(path):
-        return measured.unpacked(held["uns/measured"], held["uns/spatial"])
+        return measured.unpacked(elements["uns/measured"], elements["uns/spatial"])
 
 
-def _held(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+def _elements(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     """Read some elements of the file; what it lacks is missing here too."""
     import h5py
     from anndata.io import read_elem
@@ -155,6 +156,7 @@ def _parts(section: Section, prediction: FactoredPrediction) -> dict[str, Any]:
     legend = metadata["layout"]["about"]
     metadata["layout"]["about"] = {key: legend[key] for key in legend if key.startswith("obs")} | _ABOUT
     parts = layout.parts(section, locations, metadata)
+    # scores need the digits that loadings multiply; three digits of a standard deviation are enough
     parts["obsm"]["factor_scores"] = np.asarray(prediction.scores, dtype=np.float32)
     if prediction.score_sd is not None:
         parts["obsm"]["factor_score_sd"] = np.asarray(prediction.score_sd, dtype=np.float16)

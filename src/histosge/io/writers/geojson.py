@@ -19,6 +19,7 @@ from .base import AnyPrediction, WriteOptions, Writer
 
 __all__ = ["ENTRIES", "write"]
 
+# corners of a circle for programs without ellipses; the box of QuPath's ellipse is exact with any multiple of four
 _CORNERS = 12
 _CIRCLE = np.column_stack(
     [
@@ -98,6 +99,7 @@ def _identifier(section: Section, location: str) -> str:
     try:
         return str(UUID(location))
     except ValueError:
+        # version 5: the same names give the same UUID on every machine
         return str(uuid5(NAMESPACE_URL, f"histosge/{section.name}/{location}"))
 
 

@@ -112,6 +112,7 @@ def stream(
     parts = _parts(section, locations, np.asarray(genes, dtype=str), provenance)
     with atomic_path(path) as draft, ExitStack() as stack:
         file, sink = stack.enter_context(created(draft, parts))
+        # rows that arrive out of order wait in a file of the same temporary folder
         matrices = []
         for name in ("X", "layers/sd")[: 1 + has_sd]:
             waiting = draft.parent / f"{name.split('/')[-1]}.waiting"
@@ -119,6 +120,7 @@ def stream(
         for rows, *values in blocks:
             for matrix, part in zip(matrices, _matrices(values, has_sd), strict=True):
                 matrix.put(rows, part)
+            # a full disk ends the prediction at this block, not after the last one
             sink.check()
         for matrix in matrices:
             matrix.finish()
@@ -179,6 +181,7 @@ def _append_counts(path: Path, section: Section, prediction: AnyPrediction, opti
     kind = options.conserve or "real"
     shape = (len(prediction), len(prediction.genes))
     blocks = count_allocation.blocks(prediction, section, kind=kind, seed=options.seed, partial=True)
+    # gene by gene, so that neither counts nor predictions of all genes are in memory
     with h5py.File(path, "r+") as file:
         columns.put(file["layers"], _COUNTS, shape, blocks, "f8" if kind == "real" else "i4")
 
@@ -224,6 +227,7 @@ def _blocks(prediction: AnyPrediction) -> Iterator[Block]:
         yield from prediction.blocks(observation=True)
         return
     n, g = prediction.mean.shape
+    # a block has at least one row, however many genes there are
     step = max(1, _BLOCK_BYTES // (4 * max(g, 1)))
     for start in range(0, n, step):
         rows = np.arange(start, min(start + step, n))

@@ -21,11 +21,13 @@ from .base import AnyPrediction, WriteOptions, Writer
 
 __all__ = ["ENTRIES", "WRITER", "write"]
 
+# side of a chunk: about 1 MB of float32, one request for a viewer
 _CHUNK_PX = 512
 # the smallest image of the pyramid
 _SMALL_PX = 64
 # viewers show the first few channels over one another; these colours add up to white
 _COLOURS = ("FF00FF", "00FFFF", "FFFF00", "00FF00", "FF0000", "0000FF")
+# channels that viewers show when they open the image
 _SHOWN = 1
 # the contrast ends at this quantile: one location in two hundred is brighter
 _BRIGHT = 0.995
@@ -106,6 +108,7 @@ def _sizes(raster: Raster) -> list[tuple[int, int]]:
 
 def _array(group: Any, name: str, shape: tuple[int, ...], dtype: str) -> Any:
     chunks = (*(1 for _ in shape[:-2]), *(min(_CHUNK_PX, side) for side in shape[-2:]))
+    # NGFF 0.4 separates the indices of a chunk by slashes
     nested = {"name": "v2", "separator": "/"}
     return group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, chunk_key_encoding=nested)
 
@@ -191,6 +194,7 @@ def _write_labels(root: Any, raster: Raster) -> None:
     image = (raster.row + 1).astype(np.uint32)
     for level, size in enumerate(_sizes(raster)):
         _array(group, str(level), size, "u4")[:] = image
+        # labels cannot be averaged
         image = image[::2, ::2]
     _describe(group, raster, _LABELS, {}, channels=False)
     write_label_metadata(labels, _LABELS, fmt=FormatV04(), source={"image": "../../"})

@@ -105,6 +105,7 @@ def _matrices(prediction: AnyPrediction) -> tuple[Any, Any]:
     rows = [min(step, len(prediction) - start) for start in range(0, len(prediction), step)]
     chunks = (tuple(rows), (len(prediction.genes),))
 
+    # dask calls this once for each chunk while the store is written
     def piece(name: str, block_info: Any = None) -> Array:
         start, stop = block_info[None]["array-location"][0]
         return np.asarray(getattr(prediction.take(slice(start, stop)).whole(observation=True), name))
@@ -133,6 +134,7 @@ def _image(section: Section) -> Any:
         dims=("c", "y", "x"),
         c_coords=["r", "g", "b"],
         transformations=_frames(section, width_um / pixels.shape[2], height_um / pixels.shape[1]),
+        # small images need no pyramid
         scale_factors=[2, 2] if min(pixels.shape[1:]) > 512 else None,
     )
 
