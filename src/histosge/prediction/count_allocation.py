@@ -1,4 +1,4 @@
-"""Sub-spot values that add up to what was measured: each spot's counts shared out among its places."""
+"""Allocate the counts of each spot to the locations inside it: sub-spot counts that add up to the measurement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .prediction import Prediction
 __all__ = ["Kind", "blocks", "conserve"]
 
 Kind: TypeAlias = Literal["real", "rounded", "drawn"]
-# of the places × genes worked on at a time
+# locations × genes computed at a time
 _BLOCK = 1 << 20
 
 
@@ -33,38 +33,39 @@ def conserve(
     seed: int = 0,
     partial: bool = False,
 ) -> sparse.csr_matrix:
-    """Share each spot's counts out among its places, in proportion to what is predicted there.
+    """Allocate each spot's counts to its locations, in proportion to the predicted expression there.
 
-    A spot's places are those that name it as their parent, whatever made them: a refinement, a grid, cells. Their
-    values are never negative, and add up to the spot's counts, gene by gene. Where nothing is predicted at any place
-    of a spot, but something was measured, the places share alike.
+    The locations of a spot are those that name it as their parent: an upsampled lattice, a grid, cells. Their values
+    are never negative and add up to the spot's counts, gene by gene. Where a gene was measured at a spot and is
+    predicted at none of its locations, they receive equal parts.
 
     Parameters
     ----------
     prediction
-        log1p(CP10k), which is turned back into rates.
+        Expression in log1p(CP10k), which is converted to rates.
     section
-        What was measured.
+        The measured section.
     kind
         ``"real"``: fractions of counts; sums agree to the last digits of double precision. ``"rounded"``: whole counts
-        by largest remainder; of equal remainders the earlier id's goes first. ``"drawn"``: whole counts at random
-        (multinomial), each count going to one of the places by their rates: what a finer measurement might have shown.
+        by largest remainder; of equal remainders the one with the earlier id is first. ``"drawn"``: random whole counts
+        (multinomial): every count is assigned to one location with probability in proportion to the rates, as a finer
+        measurement might have counted it.
     seed
-        Of the draw. A gene's draw does not depend on which others there are, nor on the order of places.
+        Of the draw. The draw of a gene depends neither on the other genes nor on the order of the locations.
     partial
-        Leave out spots that no place belongs to; otherwise they are an error.
+        Leave out spots without locations; otherwise they are an error.
 
     Returns
     -------
-    A CSR matrix, places × genes: float64, or int64 where counts are whole.
+    A CSR matrix, locations × genes: float64, or int64 for whole counts.
 
     Raises
     ------
     UsageError
         For an unknown kind.
     DataError
-        For places whose parent is no spot, spots with counts but no place, genes that were not measured, predictions
-        that are not finite.
+        For locations whose parent is no spot, spots with counts but without locations, genes that were not measured,
+        predictions that are not finite.
 
     Examples
     --------
@@ -72,10 +73,10 @@ def conserve(
     >>> from histosge import Prediction, upsampled
     >>> from histosge.datasets import synthetic
     >>> section = synthetic(columns=8, rows=8, genes=12).section
-    >>> places = upsampled(section, 4)
-    >>> flat = Prediction(places, section.genes, np.ones((len(places), 12), dtype=np.float32))
-    >>> shared = conserve(flat, section, kind="rounded")
-    >>> int(shared.sum()) == int(section.counts.sum())
+    >>> locations = upsampled(section, 4)
+    >>> flat = Prediction(locations, section.genes, np.ones((len(locations), 12), dtype=np.float32))
+    >>> counts = conserve(flat, section, kind="rounded")
+    >>> int(counts.sum()) == int(section.counts.sum())
     True
     """
     parts = list(blocks(prediction, section, kind=kind, seed=seed, partial=partial))
@@ -92,29 +93,28 @@ def blocks(
     seed: int = 0,
     partial: bool = False,
 ) -> Iterator[sparse.csc_matrix]:
-    """Yield what :func:`conserve` returns as pieces of some genes each, in their order and in bounded memory."""
+    """Yield the result of :func:`conserve` as blocks of some genes each, in their order and in bounded memory."""
     if kind not in get_args(Kind):
         raise UsageError(f"Expected counts real, rounded or drawn, got '{kind}'.")
     counts = sparse.csc_matrix(section.counts[:, section.columns(prediction.genes)])
-    sharing = _Sharing.among(prediction, section)
+    partition = _Partition.of(prediction, section)
     if not partial:
-        sharing.require_a_place_for(section, counts)
+        partition.refuse_lost_counts(section, counts)
     step = max(1, _BLOCK // max(len(prediction), 1))
     for start in range(0, len(prediction.genes), step):
         columns = np.arange(start, min(start + step, len(prediction.genes)))
         mean = _mean(prediction, columns)
         if not np.isfinite(mean).all():
             raise DataError("Expected finite predictions, got NaN or infinity. Predict again.")
-        shares = sharing.shares(counts[:, columns], mean)
+        shares = partition.shares(counts[:, columns], mean)
         if kind == "real":
             values = shares.total * shares.weight
         elif kind == "rounded":
             values = _largest_remainders(shares)
         else:
             values = _drawn(shares, prediction.genes[columns], seed)
-        at = (shares.place, shares.gene)
         shape = (len(prediction), len(columns))
-        block = sparse.csc_matrix((values, at), shape=shape)
+        block = sparse.csc_matrix((values, (shares.location, shares.gene)), shape=shape)
         block.eliminate_zeros()
         block.sort_indices()
         yield block
@@ -122,59 +122,59 @@ def blocks(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shares:
-    """One row for each place of each measured value, in runs of one value's places."""
+    """One row for each location of each measured value; rows of one value follow each other."""
 
-    place: Array
+    location: Array
     gene: Array
-    # which measured value; its count; the part of it that is the place's own by its rate
+    # number of the measured value, its count, and the part of it that the location receives
     run: Array
     total: Array
     weight: Array
-    # where each run starts
+    # first row of each measured value
     first: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sharing:
-    """Which places each spot shares its counts among, both in the order of their ids."""
+class _Partition:
+    """The locations of each spot, spots and locations in the order of their ids."""
 
-    # rows of places, spot after spot; where each spot's begin, and how many they are
-    places: Array
+    # rows of locations, spot after spot; the first and the number of each spot
+    locations: Array
     start: Array
     number: Array
     # position of each spot in the order of ids
     rank: Array
 
     @classmethod
-    def among(cls, prediction: Prediction | FactoredPrediction, section: Section) -> _Sharing:
+    def of(cls, prediction: Prediction | FactoredPrediction, section: Section) -> _Partition:
         parent = prediction.locations.parent
         if len(parent) and (parent.min() < 0 or parent.max() >= len(section)):
+            wrong = parent.max() if parent.max() >= len(section) else parent.min()
             raise DataError(
-                f"Expected parents among the {len(section)} spots of '{section.name}', got row "
-                f"{parent.max() if parent.max() >= len(section) else parent.min()}. Give the section that the places "
-                "were made from."
+                f"Expected parents among the {len(section)} spots of '{section.name}', got row {wrong}. Give the "
+                "section that the locations were made from."
             )
         rank = np.empty(len(section), dtype=np.intp)
         rank[np.argsort(section.spots.ids)] = np.arange(len(section))
-        places = np.lexsort((prediction.locations.points.ids, rank[parent]))
+        locations = np.lexsort((prediction.locations.points.ids, rank[parent]))
         number = np.bincount(parent, minlength=len(section))
         in_order = np.argsort(rank)
         start = np.empty(len(section), dtype=np.intp)
         start[in_order] = np.cumsum(number[in_order]) - number[in_order]
-        return cls(places, start, number, rank)
+        return cls(locations, start, number, rank)
 
-    def require_a_place_for(self, section: Section, counts: sparse.csc_matrix) -> None:
-        """Refuse spots whose counts would go nowhere."""
+    def refuse_lost_counts(self, section: Section, counts: sparse.csc_matrix) -> None:
+        """Refuse spots with counts that have no location."""
         lost = (self.number == 0) & (np.asarray(counts.sum(axis=1)).ravel() > 0)
         if lost.any():
             raise DataError(
-                f"Expected a place for each spot's counts, got none for {int(lost.sum())} of {len(section)} spots, "
-                f"'{section.spots.ids[lost][0]}' among them. Predict at places around all spots, or leave these out "
-                "(partial)."
+                f"Expected a location for each spot's counts, got none for {int(lost.sum())} of {len(section)} spots, "
+                f"'{section.spots.ids[lost][0]}' among them. Predict at locations around all spots, or leave these out "
+                "with `partial`."
             )
 
     def shares(self, counts: sparse.csc_matrix, mean: Array) -> _Shares:
-        """Return the places of each measured value, and how they share it."""
+        """Return the locations of each measured value, and the part that each receives."""
         entry = sparse.coo_matrix(counts)
         kept = (self.number[entry.row] > 0) & (entry.data > 0)
         spot, gene, count = entry.row[kept], entry.col[kept], entry.data[kept]
@@ -183,14 +183,14 @@ class _Sharing:
         number = self.number[spot]
         run = np.repeat(np.arange(len(spot)), number)
         first = np.cumsum(number) - number
-        place = self.places[np.repeat(self.start[spot] - first, number) + np.arange(len(run))]
+        location = self.locations[np.repeat(self.start[spot] - first, number) + np.arange(len(run))]
         gene = gene[run]
-        # more than all counts of a place no gene can have
-        rate = np.expm1(np.clip(mean[place, gene].astype(np.float64), 0.0, np.log1p(TARGET_SUM)))
+        # a gene cannot have more than all counts of a location
+        rate = np.expm1(np.clip(mean[location, gene].astype(np.float64), 0.0, np.log1p(TARGET_SUM)))
         sums = np.add.reduceat(rate, first) if len(first) else rate
-        alike = 1.0 / number[run]
-        weight = np.divide(rate, sums[run], out=alike, where=sums[run] > 0)
-        return _Shares(place, gene, run, count[run], weight, first)
+        equal = 1.0 / number[run]
+        weight = np.divide(rate, sums[run], out=equal, where=sums[run] > 0)
+        return _Shares(location, gene, run, total=count[run], weight=weight, first=first)
 
 
 def _mean(prediction: Prediction | FactoredPrediction, columns: Array) -> Array:
@@ -200,7 +200,7 @@ def _mean(prediction: Prediction | FactoredPrediction, columns: Array) -> Array:
 
 
 def _largest_remainders(shares: _Shares) -> Array:
-    """Return whole counts: each place's own, rounded down, and what is left over to the largest remainders."""
+    """Return whole counts: each part rounded down, and the counts left over to the largest remainders."""
     exact = shares.total * shares.weight
     whole = np.floor(exact)
     if not len(shares.first):
@@ -214,25 +214,29 @@ def _largest_remainders(shares: _Shares) -> Array:
 
 
 def _drawn(shares: _Shares, genes: Array, seed: int) -> Array:
-    """Return whole counts drawn: each count falls on a point of its run, where places are as long as their weight."""
+    """Return multinomial counts by inversion: every count is a random point on a line of intervals.
+
+    The locations of a measured value are consecutive intervals as long as their weights, and a count belongs to the
+    interval that its point falls into.
+    """
     if not len(shares.first):
         return np.zeros(0, dtype=np.int64)
     counts = shares.total[shares.first].astype(np.int64)
     gene = shares.gene[shares.first]
-    falls = np.bincount(gene, weights=counts, minlength=len(genes)).astype(np.int64)
-    # a generator a gene: its draw is the same in whatever company
-    names = [zlib.crc32(str(name).encode()) for name in genes]
-    where = [
-        np.random.default_rng([seed, name]).random(number) for name, number in zip(names, falls, strict=True)
+    per_gene = np.bincount(gene, weights=counts, minlength=len(genes)).astype(np.int64)
+    # one generator per gene, so that its draw does not depend on the other genes
+    keys = [zlib.crc32(str(name).encode()) for name in genes]
+    uniform = [
+        np.random.default_rng([seed, key]).random(number) for key, number in zip(keys, per_gene, strict=True)
     ]
     run = np.repeat(np.arange(len(counts)), counts)
     ends = np.cumsum(shares.weight)
     before = (ends[shares.first] - shares.weight[shares.first])[run]
     last = np.append(shares.first[1:], len(ends))[run] - 1
     length = ends[last] - before
-    point = before + np.concatenate(where) * length
-    # places of no weight have no length, and nothing falls on them; rounding must not change that at the end
-    heavy = np.where(shares.weight > 0, np.arange(len(ends)), -1)
-    last_heavy = np.maximum.reduceat(heavy, shares.first)[run]
-    hit = np.clip(np.searchsorted(ends, point, side="right"), shares.first[run], last_heavy)
+    point = before + np.concatenate(uniform) * length
+    # a location of weight 0 has an interval of length 0; rounding must not assign a count to it at the end
+    positive = np.where(shares.weight > 0, np.arange(len(ends)), -1)
+    last_positive = np.maximum.reduceat(positive, shares.first)[run]
+    hit = np.clip(np.searchsorted(ends, point, side="right"), shares.first[run], last_positive)
     return np.asarray(np.bincount(hit, minlength=len(ends)))
