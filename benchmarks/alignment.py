@@ -12,7 +12,7 @@ from divided_section import arguments_of
 
 import histosge as hs
 from histosge.images.slide import SlideImage
-from histosge.section.alignment import check
+from histosge.section.alignment import check_alignment
 
 
 def refused_orientations(section: hs.Section) -> int:
@@ -24,7 +24,7 @@ def refused_orientations(section: hs.Section) -> int:
         rotated = np.rot90(image, orientation % 4)
         rotated = rotated[:, ::-1] if orientation >= 4 else rotated
         slide = SlideImage.from_array(np.ascontiguousarray(rotated), mpp)
-        refused += check(replace(section, slide=slide)).problem is not None
+        refused += check_alignment(replace(section, slide=slide)).problem is not None
     return refused
 
 
@@ -33,7 +33,7 @@ def main() -> None:
         section = hs.read(path, trust_alignment=True)
         if section.slide is None:
             continue
-        alignment = check(section)
+        alignment = check_alignment(section)
         print(
             f"{section.name:16s} {alignment.summary}; refused: {alignment.problem is not None}; "
             f"{refused_orientations(section)} of 7 wrong orientations refused"

@@ -18,7 +18,7 @@ from histosge._runtime.types import Array
 from histosge.encoders import load_encoder
 from histosge.encoders.embed import embed
 from histosge.figures.markers import choose_markers
-from histosge.section.alignment import check
+from histosge.section.alignment import check_alignment
 
 GOLDEN = Path(__file__).with_name("summaries.json")
 
@@ -42,7 +42,7 @@ def found() -> dict[str, object]:
         "texture": numbers_of(embed(section.slide, section.spots.xy, load_encoder("texture"))[:]),
         "grid": len(hs.grid(section, 40.0)),
         "markers": list(choose_markers(section, section.genes)),
-        "alignment": round(check(section).lead or 0.0, 2),
+        "alignment": round(check_alignment(section).margin or 0.0, 2),
     }
     for model in ("kriging", "ridge", "idw"):
         fitted = hs.fit(section, hs.Recipe(model=model, genes="all"))

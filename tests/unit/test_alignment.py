@@ -1,4 +1,4 @@
-"""Images that do not match their coordinates are found out; those that do are left in peace."""
+"""Images that do not match their coordinates are refused; images that match are accepted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.errors import DataError
 from histosge.images.slide import SlideImage
-from histosge.section.alignment import _TURNS, check, refuse_misfit
+from histosge.section.alignment import ORIENTATIONS, check_alignment, refuse_misaligned
 from histosge.section.section import Section
 
 REAL = [
@@ -28,7 +28,7 @@ REAL = [
     "mob/MOB2",
 ]
 REAL += ["mouse_brain_dg"]
-# what happened to the image, in the order of the alignment's own names for it
+# each wrong orientation of the image, in the order of ORIENTATIONS
 TURNS: list[Callable[[Array], Array]] = [
     lambda image: image[:, ::-1],
     lambda image: image[::-1],
@@ -49,44 +49,44 @@ def turned(section: Section, turn: Callable[[Array], Array]) -> Section:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_matching_image_is_accepted(seed: int) -> None:
-    """Synthetic sections fit their own image, without remark."""
+    """Synthetic sections fit their own image, without a message."""
     section = synthetic(seed=seed).section
-    assert refuse_misfit(section) is section
-    found = check(section)
-    assert found.on_image == 1
-    assert found.on_tissue > 0.95
-    assert found.lead is not None
-    assert found.lead > 0
+    assert refuse_misaligned(section) is section
+    alignment = check_alignment(section)
+    assert alignment.on_image == 1
+    assert alignment.on_tissue > 0.95
+    assert alignment.margin is not None
+    assert alignment.margin > 0
 
 
 @pytest.mark.parametrize("turn", range(7))
 @pytest.mark.parametrize("seed", range(2))
-def test_a_turned_image_is_found_out_and_named(seed: int, turn: int) -> None:
-    """Each of the seven mirror images and rotations is refused, and the sentence says which it is."""
+def test_an_image_in_a_wrong_orientation_is_refused_and_named(seed: int, turn: int) -> None:
+    """Each of the seven mirror images and rotations is refused, and the message names it."""
     section = turned(synthetic(seed=seed).section, TURNS[turn])
     with pytest.raises(DataError, match="seems to be") as caught:
-        refuse_misfit(section)
-    assert _TURNS[turn + 1] in str(caught.value)
+        refuse_misaligned(section)
+    assert ORIENTATIONS[turn + 1] in str(caught.value)
 
 
-def test_a_smaller_copy_in_place_of_the_full_image_is_named() -> None:
-    """The hires image given as full-resolution: coordinates reach far beyond it."""
+def test_a_smaller_copy_of_the_full_image_is_named() -> None:
+    """The hires image given as full-resolution image: coordinates reach far beyond it."""
     section = synthetic().section
     assert section.slide is not None
     small = SlideImage.from_array(section.slide.thumbnail(8.0), section.slide.mpp)
     with pytest.raises(DataError, match="smaller copy"):
-        refuse_misfit(replace(section, slide=small))
+        refuse_misaligned(replace(section, slide=small))
 
 
-def test_a_full_image_in_place_of_the_small_one_is_named() -> None:
+def test_a_full_image_read_as_hires_is_named() -> None:
     """The full-resolution image given as hires would be larger than any glass slide."""
     section = synthetic().section
     assert section.slide is not None
     with pytest.raises(DataError, match="glass slide"):
-        refuse_misfit(replace(section, slide=replace(section.slide, mpp=60.0)))
+        refuse_misaligned(replace(section, slide=replace(section.slide, mpp=60.0)))
 
 
-def test_spots_beside_the_tissue_are_found_out() -> None:
+def test_spots_beside_the_tissue_are_refused() -> None:
     """All spots on empty glass: image and coordinates do not belong together."""
     section = synthetic().section
     assert section.slide is not None
@@ -94,28 +94,28 @@ def test_spots_beside_the_tissue_are_found_out() -> None:
     blank = np.full((image.shape[0], 2 * image.shape[1], 3), 242, dtype=np.uint8)
     blank[:, image.shape[1] :] = image
     with pytest.raises(DataError, match=r"on tissue|seems to be"):
-        refuse_misfit(replace(section, slide=SlideImage.from_array(blank, 4.0)))
+        refuse_misaligned(replace(section, slide=SlideImage.from_array(blank, 4.0)))
 
 
-def test_a_section_without_image_has_nothing_to_compare() -> None:
-    """It passes, and asking for the comparison itself is an error."""
+def test_a_section_without_image_is_not_checked() -> None:
+    """It is returned as it is; comparing it is an error."""
     section = replace(synthetic(columns=6, rows=6, genes=6).section, slide=None)
-    assert refuse_misfit(section) is section
+    assert refuse_misaligned(section) is section
     with pytest.raises(DataError, match="no image"):
-        check(section)
+        check_alignment(section)
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", REAL)
 def test_real_sections_are_accepted(real_data: Path, name: str) -> None:
-    """Not one of the real sections is refused."""
+    """No real section is refused."""
     assert histosge.read(real_data / name).slide is not None
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", REAL)
 def test_real_sections_turned_are_refused(real_data: Path, name: str) -> None:
-    """All seven wrong positions of each real section's image are found out."""
+    """All seven wrong orientations of each real section's image are refused."""
     section = histosge.read(real_data / name)
     for turn in TURNS:
-        assert check(turned(section, turn)).problem is not None
+        assert check_alignment(turned(section, turn)).problem is not None

@@ -27,7 +27,7 @@ from histosge.datasets.synthetic import write_legacy_st, write_spaceranger
 from histosge.errors import DataError, HistosgeError, UsageError
 from histosge.images.slide import SlideImage, open_slide
 from histosge.io.readers.spaceranger import read_scalefactors
-from histosge.section.alignment import refuse_misfit
+from histosge.section.alignment import refuse_misaligned
 from histosge.section.section import Section
 
 TRUTH = synthetic(columns=14, rows=14, genes=30).section
@@ -132,7 +132,7 @@ def test_coordinates_of_a_smaller_copy_are_suspected() -> None:
     blank = np.full((3 * image.shape[0], 3 * image.shape[1], 3), 242, dtype=np.uint8)
     blank[image.shape[0] : 2 * image.shape[0], image.shape[1] : 2 * image.shape[1]] = image
     with pytest.raises(DataError, match="smaller copy"):
-        refuse_misfit(replace(section, slide=SlideImage.from_array(blank, 4.0)))
+        refuse_misaligned(replace(section, slide=SlideImage.from_array(blank, 4.0)))
 
 
 # --- Space Ranger folders -------------------------------------------------------------------------------------

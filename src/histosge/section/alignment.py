@@ -1,8 +1,8 @@
-"""Whether an image and the coordinates on it belong together: the commonest mishap of the field, found before it costs.
+"""Check that an image and the coordinates on it belong together, before anything is fitted.
 
-Three questions. Do the spots lie on the image, and is the image of a possible size? Do they lie on tissue? Would they
-fit better if the image were mirrored or turned? The last is answered by tissue and by expression: where the image is
-the right way round, its colours explain more of the main patterns of expression than in any other position.
+Three checks. The spots lie on the image, and the image has a possible size. The spots lie on tissue. The spots fit the
+image better as it is than mirrored or rotated: then more spots lie on tissue, and the image's colours explain more of
+the main components of expression.
 """
 
 from __future__ import annotations
@@ -20,82 +20,91 @@ from histosge.images.tissue import TissueMask
 from .expression import depth, log_cp10k
 from .section import Section
 
-__all__ = ["Alignment", "check", "refuse_misfit"]
+__all__ = ["ORIENTATIONS", "Alignment", "check_alignment", "refuse_misaligned"]
 
 # a glass slide is 25 × 75 mm; scans of several sections on one are still no larger
 _SLIDE_UM = (30_000.0, 80_000.0)
-_MOST_OUTSIDE = 0.05
+_MAX_OUTSIDE = 0.05
 # real sections have 0.9 and more; pale tissue (fat, the edges of tumours) can be missed by the mask
-_LEAST_ON_TISSUE, _FEW_ON_TISSUE = 0.3, 0.7
-# by how much a turned image must fit better to be believed: on the real sections measured, the right way round led
-# by 0.17 to 0.82 (benchmarks/alignment.py); where nearly all spots lie on tissue, by more
-_LEAD, _LEAD_ON_TISSUE = 0.15, 0.25
+_MIN_ON_TISSUE, _WARN_ON_TISSUE = 0.3, 0.7
+# margin by which another orientation must fit better to be reported: on real sections the correct orientation had
+# margins of 0.17 to 0.82 (benchmarks/alignment.py), and larger ones where nearly all spots lie on tissue
+_MARGIN, _MARGIN_ON_TISSUE = 0.15, 0.25
 _NEARLY_ALL = 0.97
 # of 255; the palest tissue differs from glass by more
-_LEAST_CONTRAST = 8.0
-# spots that reach no further are probably those of a smaller image
+_MIN_CONTRAST = 8.0
+# spots that fill less of the image probably have coordinates of a smaller copy of it
 _CORNER = 0.6
-# expression says nothing with fewer spots
-_FEW_SPOTS = 100
+# with fewer spots the cross-validated share of variance is too noisy to compare orientations
+_MIN_SPOTS = 100
 _SAMPLE = 1000
-_PATTERNS, _GENES, _FOLDS = 5, 500, 5
+_COMPONENTS, _GENES, _FOLDS = 5, 500, 5
 _MPP = 16.0
+# scales of the colour features: a spot, and its surroundings
 _BLURS_UM = (30.0, 120.0)
+# ridge penalty a spot, on standardised features
 _PENALTY = 0.01
 
-_TURNS = (
+#: orientations that are compared, the image as it is first
+ORIENTATIONS = (
     "as it is",
     "mirrored left to right",
     "upside down",
-    "turned by 180°",
+    "rotated by 180°",
     "transposed (x and y swapped)",
-    "turned by 90° clockwise",
-    "turned by 90° counter-clockwise",
+    "rotated by 90° clockwise",
+    "rotated by 90° counter-clockwise",
     "mirrored across its other diagonal",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """What was found.
+    """Result of the checks.
 
     Parameters
     ----------
     on_image, on_tissue
-        Share of the spots.
-    lead
-        By how much the image fits better as it is than in the best other position (score: share of spots on tissue,
-        plus twice the cross-validated share of variance of expression explained by colour). ``None`` where nothing
-        was compared.
-    rival
-        That other position.
+        Share of the spots on the image, and on tissue.
+    margin
+        By how much the image fits better as it is than in the best other orientation (score: share of spots on tissue,
+        plus twice the cross-validated share of variance of expression explained by colour). ``None`` where
+        orientations were not compared.
+    alternative
+        The best other orientation, one of :data:`ORIENTATIONS`.
     problem
         A sentence, where image and coordinates do not belong together.
     """
 
     on_image: float
     on_tissue: float
-    lead: float | None = None
-    rival: str | None = None
+    margin: float | None = None
+    alternative: str | None = None
     problem: str | None = None
 
     @property
     def summary(self) -> str:
-        """One line for people."""
+        """The result in one line."""
         text = f"{self.on_image:.0%} of the spots lie on the image, {self.on_tissue:.0%} on tissue"
-        if self.lead is None:
+        if self.margin is None:
             return text
-        side = "fits better" if self.lead >= 0 else "fits worse"
-        return f"{text}; as it is the image {side} than {self.rival} (by {abs(self.lead):.2f})"
+        comparison = "fits better" if self.margin >= 0 else "fits worse"
+        return f"{text}; as it is the image {comparison} than {self.alternative} (by {abs(self.margin):.2f})"
 
 
-def check(section: Section) -> Alignment:
+def check_alignment(section: Section) -> Alignment:
     """Compare a section's image and coordinates; takes about a second.
 
     Raises
     ------
     DataError
         For a section without image.
+
+    Examples
+    --------
+    >>> from histosge.datasets import synthetic
+    >>> check_alignment(synthetic().section).problem is None
+    True
     """
     slide = section.slide
     if slide is None:
@@ -107,25 +116,27 @@ def check(section: Section) -> Alignment:
         return Alignment(on_image, 0.0, problem=problem)
     mask = TissueMask.from_slide(slide)
     on_tissue = float(mask.contains(xy_um).mean())
-    lead, rival = _lead(section, slide, mask)
-    wrong_way = lead is not None and lead < -(_LEAD if on_tissue < _NEARLY_ALL else _LEAD_ON_TISSUE)
-    if wrong_way:
+    margin, alternative = _compared_orientations(section, slide, mask)
+    needed = _MARGIN if on_tissue < _NEARLY_ALL else _MARGIN_ON_TISSUE
+    if margin is not None and margin < -needed:
         problem = (
-            f"The image seems to be {rival}: that way {section.name}'s spots would fit tissue and expression better "
-            f"(by {-(lead or 0):.2f}). Turn it back, or give the image that the coordinates were made on. If it is "
-            f"right as it is, go on with --trust-alignment.{_corner(section, slide)}"
+            f"The image seems to be {alternative}: in that orientation {section.name}'s spots fit tissue and "
+            f"expression better (by {-margin:.2f}). Turn it back, or give the image that the coordinates were made "
+            f"on. If it is correct as it is, set `trust_alignment`.{_smaller_copy(section, slide)}"
         )
-    elif on_tissue < _LEAST_ON_TISSUE:
+    elif on_tissue < _MIN_ON_TISSUE:
         problem = (
             f"Only {on_tissue:.0%} of the spots lie on tissue in the image. Image and coordinates do not belong "
-            "together: check --image and --mpp, and look with `histosge doctor`. If they do, go on with "
-            f"--trust-alignment.{_corner(section, slide)}"
+            "together: check `image` and `mpp`, and inspect the section with `histosge doctor`. If they belong "
+            f"together, set `trust_alignment`.{_smaller_copy(section, slide)}"
         )
-    return Alignment(on_image, on_tissue, lead, rival, problem)
+    return Alignment(on_image, on_tissue, margin=margin, alternative=alternative, problem=problem)
 
 
-def refuse_misfit(section: Section) -> Section:
-    """Return the section, with a warning where the fit is doubtful; without image there is nothing to compare.
+def refuse_misaligned(section: Section) -> Section:
+    """Return the section, with a warning where some spots lie off the image or off tissue.
+
+    A section without image is returned as it is; of a section without counts only the size of the image is checked.
 
     Raises
     ------
@@ -138,14 +149,14 @@ def refuse_misfit(section: Section) -> Section:
         if (problem := _impossible_size(section.slide)) is not None:
             raise DataError(problem)
         return section
-    found = check(section)
-    if found.problem is not None:
-        raise DataError(found.problem)
-    if found.on_tissue < _FEW_ON_TISSUE:
-        text = f"Only {found.on_tissue:.0%} of the spots lie on tissue in the image. Look with `histosge doctor`."
+    alignment = check_alignment(section)
+    if alignment.problem is not None:
+        raise DataError(alignment.problem)
+    if alignment.on_tissue < _WARN_ON_TISSUE:
+        text = f"Only {alignment.on_tissue:.0%} of the spots lie on tissue in the image. Inspect it: `histosge doctor`."
         section = section.with_messages(Message("warning", text))
-    if found.on_image < 1:
-        text = f"{1 - found.on_image:.1%} of the spots lie outside of the image."
+    if alignment.on_image < 1:
+        text = f"{1 - alignment.on_image:.1%} of the spots lie outside of the image."
         section = section.with_messages(Message("warning", text))
     return section
 
@@ -156,34 +167,34 @@ def _impossible_size(slide: SlideImage) -> str | None:
         return None
     return (
         f"At {slide.mpp:.3g} µm per pixel the image would be {slide.size_um[0] / 1000:.0f} × "
-        f"{slide.size_um[1] / 1000:.0f} mm large; a glass slide is 25 × 75 mm. The full-resolution image stands where "
-        "the hires or lowres image is expected, or --mpp is wrong. Give it with --image, or correct --mpp."
+        f"{slide.size_um[1] / 1000:.0f} mm large; a glass slide is 25 × 75 mm. The full-resolution image was given in "
+        "place of the hires or lowres image, or `mpp` is wrong. Give it as `image`, or correct `mpp`."
     )
 
 
 def _outside(section: Section, slide: SlideImage, on_image: float) -> str | None:
-    """Say that spots lie beyond the image, and what that suggests."""
-    if 1 - on_image <= _MOST_OUTSIDE:
+    """Return a sentence where too many spots lie outside of the image, with the probable cause."""
+    if 1 - on_image <= _MAX_OUTSIDE:
         return None
     reach = section.spots.xy.max(0) / np.array(slide.size_um)
     width, height = (size / slide.mpp for size in slide.size_um)
     text = f"{1 - on_image:.0%} of the spots lie outside of the image ({width:.0f} × {height:.0f} px). "
     if (section.spots.xy[:, ::-1] < np.array(slide.size_um)).all() and section.spots.xy.min() >= 0:
         return (
-            f"{text}With x and y swapped all of them would lie on it: the image is turned by 90°, or the columns of "
+            f"{text}With x and y swapped all of them would lie on it: the image is rotated by 90°, or the columns of "
             "the positions are swapped. Turn it back, or give the image that the coordinates were made on."
         )
-    sd = np.ptp(section.spots.xy, axis=0) / np.array(slide.size_um)
-    if sd.max() > 1 and section.spots.xy.min() >= 0:
+    extent = np.ptp(section.spots.xy, axis=0) / np.array(slide.size_um)
+    if extent.max() > 1 and section.spots.xy.min() >= 0:
         return (
             f"{text}They reach {reach.max():.1f} times as far: this is a smaller copy (hires or lowres) of the image "
-            "that the coordinates were made on. Give the full-resolution image with --image, or leave --image out."
+            "that the coordinates were made on. Give the full-resolution image as `image`, or leave `image` out."
         )
-    return f"{text}Image and coordinates do not belong together; check --image and --mpp."
+    return f"{text}Image and coordinates do not belong together; check `image` and `mpp`."
 
 
-def _corner(section: Section, slide: SlideImage) -> str:
-    """Say that the spots fill only a corner of the image, as they do where they count larger pixels."""
+def _smaller_copy(section: Section, slide: SlideImage) -> str:
+    """Return a sentence where the spots fill only a corner of the image, as with coordinates of a smaller copy."""
     reach = float((section.spots.xy.max(0) / np.array(slide.size_um)).max())
     if reach > _CORNER:
         return ""
@@ -194,57 +205,59 @@ def _corner(section: Section, slide: SlideImage) -> str:
 
 
 def _blank(slide: SlideImage) -> str | None:
-    """Say that nothing can be seen."""
+    """Return a sentence where the image has no contrast."""
     thumbnail = slide.thumbnail(max(_MPP, slide.mpp)).astype(np.float32)
     darkest, brightest = np.percentile(thumbnail, (0.5, 99.5))
-    if brightest - darkest >= _LEAST_CONTRAST:
+    if brightest - darkest >= _MIN_CONTRAST:
         return None
     return (
-        f"The image is of one colour (pixels from {darkest:.0f} to {brightest:.0f} of 255); nothing can be seen on it. "
-        "Check --image; 16-bit pixels that use a part of their range must be stretched to 8 bits first."
+        f"The image is of one colour (pixels from {darkest:.0f} to {brightest:.0f} of 255). "
+        "Check `image`; 16-bit pixels that use a part of their range must be stretched to 8 bits first."
     )
 
 
-def _lead(section: Section, slide: SlideImage, mask: TissueMask) -> tuple[float | None, str | None]:
-    """Return by how much the image fits better as it is than in the best other position, and that position."""
+def _compared_orientations(
+    section: Section, slide: SlideImage, mask: TissueMask
+) -> tuple[float | None, str | None]:
+    """Return by how much the image fits better as it is than in the best other orientation, and that orientation."""
     rows = np.arange(len(section))
     if len(rows) > _SAMPLE:
         rows = np.sort(np.random.default_rng(0).permutation(rows)[:_SAMPLE])
-    if len(rows) < _FEW_SPOTS:
+    if len(rows) < _MIN_SPOTS:
         return None, None
-    patterns = _patterns(section.take(rows))
+    components = _expression_components(section.take(rows))
     colours, mpp = _colours(slide)
     folds = np.random.default_rng(0).integers(0, _FOLDS, len(rows))
     scores = []
-    for xy_um in _turned(section.spots.xy[rows], slide.size_um):
-        explained = _explained(_sampled(colours, xy_um / mpp - 0.5), patterns, folds)
+    for xy_um in _oriented(section.spots.xy[rows], slide.size_um):
+        explained = _explained_variance(_sampled(colours, xy_um / mpp - 0.5), components, folds)
         scores.append(float(mask.contains(xy_um).mean()) + 2 * explained)
-    rival = int(np.argmax(scores[1:])) + 1
-    return scores[0] - scores[rival], _TURNS[rival]
+    best = int(np.argmax(scores[1:])) + 1
+    return scores[0] - scores[best], ORIENTATIONS[best]
 
 
-def _turned(xy_um: Array, size_um: tuple[float, float]) -> list[Array]:
-    """Return where the spots would lie if the image were as :data:`_TURNS` says."""
+def _oriented(xy_um: Array, size_um: tuple[float, float]) -> list[Array]:
+    """Return the positions of the spots on the image in each of :data:`ORIENTATIONS`."""
     (x, y), (width, height) = xy_um.T, size_um
     pairs = [(x, y), (width - x, y), (x, height - y), (width - x, height - y)]
     pairs += [(y, x), (width - y, x), (y, height - x), (width - y, height - x)]
     return [np.column_stack(pair) for pair in pairs]
 
 
-def _patterns(section: Section) -> Float[np.ndarray, "n k"]:
-    """Return the main patterns of expression and of depth, standardised."""
+def _expression_components(section: Section) -> Float[np.ndarray, "n k"]:
+    """Return the first principal components of expression and the log depth, standardised."""
     counts = section.counts
     mean = np.asarray(counts.mean(axis=0)).ravel()
     variance = np.asarray(counts.multiply(counts).mean(axis=0)).ravel() - mean**2
     genes = np.sort(np.argsort(-variance, kind="stable")[:_GENES])
     expression = log_cp10k(counts, columns=genes).toarray()
     left, _, _ = np.linalg.svd(expression - expression.mean(axis=0), full_matrices=False)
-    patterns = np.column_stack([left[:, :_PATTERNS], np.log(depth(counts))])
-    return np.asarray((patterns - patterns.mean(axis=0)) / np.maximum(patterns.std(axis=0), 1e-9))
+    components = np.column_stack([left[:, :_COMPONENTS], np.log(depth(counts))])
+    return np.asarray((components - components.mean(axis=0)) / np.maximum(components.std(axis=0), 1e-9))
 
 
 def _colours(slide: SlideImage) -> tuple[Float[np.ndarray, "h w c"], float]:
-    """Return optical densities and how they vary, blurred to spots and to their surroundings."""
+    """Return optical densities and their local standard deviation, blurred to spots and to their surroundings."""
     from scipy.ndimage import gaussian_filter
 
     mpp = max(_MPP, slide.mpp)
@@ -260,7 +273,7 @@ def _colours(slide: SlideImage) -> tuple[Float[np.ndarray, "h w c"], float]:
 
 
 def _sampled(planes: Array, xy_px: Array) -> Array:
-    """Return the planes' values at positions, with their squares, standardised."""
+    """Return the values of the planes at positions, with their squares, standardised."""
     height, width = planes.shape[:2]
     column = np.clip(np.rint(xy_px[:, 0]).astype(int), 0, width - 1)
     row = np.clip(np.rint(xy_px[:, 1]).astype(int), 0, height - 1)
@@ -270,13 +283,14 @@ def _sampled(planes: Array, xy_px: Array) -> Array:
     return np.asarray((values - values.mean(axis=0)) / (values.std(axis=0) + 1e-6))
 
 
-def _explained(features: Array, patterns: Array, folds: Array) -> float:
-    """Return the share of variance that ridge regression explains in spots it was not fitted to."""
-    predicted = np.zeros_like(patterns)
+def _explained_variance(features: Array, components: Array, folds: Array) -> float:
+    """Return the cross-validated share of variance that ridge regression on the features explains."""
+    predicted = np.zeros_like(components)
     for fold in range(_FOLDS):
-        fitted, out = folds != fold, folds == fold
-        mean = patterns[fitted].mean(axis=0)
-        normal = features[fitted].T @ features[fitted] + _PENALTY * fitted.sum() * np.eye(features.shape[1])
-        weights = np.linalg.solve(normal, features[fitted].T @ (patterns[fitted] - mean))
-        predicted[out] = features[out] @ weights + mean
-    return float(1 - ((patterns - predicted) ** 2).sum() / max(float((patterns**2).sum()), 1e-12))
+        training, test = folds != fold, folds == fold
+        mean = components[training].mean(axis=0)
+        normal = features[training].T @ features[training]
+        normal += _PENALTY * training.sum() * np.eye(features.shape[1])
+        weights = np.linalg.solve(normal, features[training].T @ (components[training] - mean))
+        predicted[test] = features[test] @ weights + mean
+    return float(1 - ((components - predicted) ** 2).sum() / max(float((components**2).sum()), 1e-12))

@@ -108,11 +108,11 @@ def _section(section: Section) -> Iterator[Check]:
     finding += "; too coarse for cell texture" if coarse else ""
     yield Check("image", "note" if coarse else "ok", finding)
     try:
-        alignment.refuse_misfit(section)
+        alignment.refuse_misaligned(section)
     except DataError as error:
         yield Check("alignment", "bad", str(error))
     else:
-        yield Check("alignment", "ok", alignment.check(section).summary)
+        yield Check("alignment", "ok", alignment.check_alignment(section).summary)
 
 
 def _installation() -> Iterator[Check]:

@@ -77,9 +77,9 @@ def read(
     )
     section = entry.read(path, options)
     if not trust_alignment:
-        from histosge.section.alignment import refuse_misfit
+        from histosge.section.alignment import refuse_misaligned
 
-        section = refuse_misfit(section)
+        section = refuse_misaligned(section)
     emit(section.messages)
     return section
 
