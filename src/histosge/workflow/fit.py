@@ -160,6 +160,7 @@ class FitPlan:
         path = folder / self.key
         if not saving.is_saved(path):
             return None
+        # `predict` takes the fit that was asked for last
         self.metadata.write(folder)
         return self._fit(*saving.load(path))
 

@@ -56,6 +56,7 @@ def section_accuracy(
     correlations, errors, sds = [], [], []
     for left_out, section in enumerate(sections):
         measured = log_cp10k(section.counts, columns=columns[left_out]).toarray()
+        # counts of the section left out are read here alone, to compare with
         prediction = _predicted_from_others(sections, columns, left_out, fit=fit, compute=compute)
         correlations.append(np.nan_to_num(pearson(measured, prediction.mean.astype(np.float64))))
         if prediction.sd is not None:

@@ -32,6 +32,7 @@ def provenance_of(
     compute
         Device and precision.
     """
+    # no times and no paths: two runs of the same give the same files to the byte
     encoder, model = fitted.encoder, fitted.model
     accuracy = fitted.accuracy
     return {
@@ -60,6 +61,7 @@ def provenance_of(
 
 def _section(section: Section) -> dict[str, Any]:
     """Return what identifies a section; one without counts has no spots and no genes."""
+    # the samples and genes of a section without counts are those of the fit, not its own
     measured = section.has_counts
     return {
         "name": section.name,

@@ -56,6 +56,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.patch_um is not None and not self.patch_um > 0:
             raise UsageError(f"`patch_um` must be positive, got {self.patch_um}.")
+        # text identifies a choice in hashes and in JSON; a list of names and the same names with commas are equal
         object.__setattr__(self, "genes", GeneChoice.text(self.genes))
 
     @classmethod

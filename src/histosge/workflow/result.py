@@ -105,6 +105,7 @@ class RunResult:
             stages=stages.costs,
             seconds=stages.seconds,
         )
+        # last of all files: where it is, the run is complete
         with atomic_path(out / "run.json") as draft:
             draft.write_text(json.dumps(result.as_dict(), indent=2) + "\n")
         return result
@@ -173,5 +174,6 @@ def _content_hash(path: Path) -> str:
     """Return a hash of the content of a file, or of all files of a folder."""
     if path.is_file():
         return fingerprint_file(path)
+    # a format may be a folder of many files, such as zarr
     files = sorted(item for item in path.rglob("*") if item.is_file())
     return fingerprint([(str(item.relative_to(path)), fingerprint_file(item)) for item in files])

@@ -99,6 +99,7 @@ def _run_image_only(
         )
     # before hours of fitting, not after
     refuse_without_image(recipe.build(), section)
+    # with one section none can be left out
     if len(auxiliary) > 1:
         job.stages.add("leave_one_section_out", before="predict")
     task = job.locate(section, target, pitch_um=auxiliary[0].pitch_um)

@@ -72,6 +72,7 @@ def load_fit_of_others(section: Section, folder: str | Path, *, compute: Compute
     held = FitMetadata.read(folder)
     model = held.recipe.build()
     refuse_without_image(model, section)
+    # patches as wide as in the fit, whatever the scale of the new image
     encoder = encoder_for(section, held.recipe, needs=model.needs, compute=compute, mpp=held.section.mpp)
     key = held.key(encoder)
     if not saving.is_saved(folder / key):
@@ -80,6 +81,7 @@ def load_fit_of_others(section: Section, folder: str | Path, *, compute: Compute
             "`weights`, or fit again."
         )
     model, predictor = saving.load(folder / key)
+    # columns count from 0: the new section gets the fitted genes in the order of the panel
     panel = GenePanel(predictor.genes, np.arange(len(predictor.genes)), held.recipe.genes_text)
     return Fit(held, model, predictor, encoder=encoder, panel=panel, key=key)
 

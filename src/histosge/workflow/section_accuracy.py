@@ -38,6 +38,7 @@ class SectionAccuracy:
 
     def applied_to(self, basis: Basis) -> Basis:
         """Return the basis with these correlations, and with standard deviations widened by the factors."""
+        # float32, as the columns of factors.h5ad
         r, factor = (np.array(part, dtype=np.float32) for part in (self.r, self.calibration_factor))
         return replace(basis, r_loo=r, calibration_factor=basis.calibration_factor * factor)
 

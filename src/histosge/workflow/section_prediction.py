@@ -106,6 +106,7 @@ def predict_section(
         For a gene to show that was not fitted.
     """
     _refuse_unfitted(show, fitted)
+    # refused before predicting; predicted once for files, figures and formats
     inputs = fitted.inputs(inputs)
     predictor, factored = fitted.predictor, None
     if isinstance(predictor, FactoredPredictor):

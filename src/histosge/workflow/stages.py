@@ -56,6 +56,7 @@ class Stages:
             if self._progress is None:
                 yield None
                 return
+            # encoders name themselves "image features · texture": the stage is named once
             report, label = self._progress, self._label(name)
             stage = f"{_LABELS.get(name, name)} · "
             report(0, 1, label)

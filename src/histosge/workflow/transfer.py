@@ -84,6 +84,7 @@ class Transfer:
 
     def inputs(self, inputs: Inputs) -> Inputs:
         """Return the inputs of locations in the new section, marked as those of no fitted section."""
+        # fitted sections are 0, 1, …: the next index is that of none, so no spot counts as a neighbour
         return in_section(inputs, len(self.auxiliary))
 
     def completed(self, basis: Basis, section: Section) -> Basis:
@@ -128,6 +129,7 @@ def sampled_at(section: Section, pitch_um: float, *, mask: TissueMask) -> Sectio
     """Return a section without counts, sampled at the pitch of a fitted section; one with a lattice keeps it."""
     if section.lattice is not None or section.slide is None:
         return section
+    # features averaged over neighbours mean the same where neighbours are equally far
     sampled = section_of_image(section.slide, section.name, spacing_um=pitch_um, mask=mask)
     return sampled.with_messages(*section.messages)
 
