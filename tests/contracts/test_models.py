@@ -314,7 +314,7 @@ def test_bf16_learns_nearly_the_same(kind: tuple[str, str | None]) -> None:
         ("histosge", None, {"validation": 0.0}, "patience"),
         ("histosge", None, {"crop_um": 50.0, "crop_px": 50}, "one of"),
         ("idw", None, {"neighbours": 0}, "positive"),
-        ("kriging", None, {"landmarks": 1}, "2 or more"),
+        ("kriging", None, {"inducing_points": 1}, "2 or more"),
     ],
 )
 def test_wrong_words_are_answered_with_the_right_ones(

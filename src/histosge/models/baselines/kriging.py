@@ -1,4 +1,4 @@
-"""Kriging: Gaussian-process interpolation on positions alone. Simple, and ahead of most published models."""
+"""Kriging: Gaussian-process interpolation by position alone. Simple, and more accurate than most published models."""
 
 from __future__ import annotations
 
@@ -17,33 +17,44 @@ from histosge.models.cokriging.inducing_points import farthest_points
 from histosge.prediction.evidence_ridge import EvidenceRidge
 from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["ENTRIES", "Kriging"]
+__all__ = ["ENTRIES", "Kriging", "KrigingPredictor", "NystromFeatures", "matern32"]
 
-# on the diagonal of the landmarks' kernel, against rounding
+# added to the diagonal of the kernel matrix of the inducing points, which rounding can make indefinite
 _JITTER = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Kriging(Model):
-    """Two Matérn-3/2 kernels of different range, equally weighted, and noise per gene by marginal likelihood.
+    """Two Matérn-3/2 kernels of equal weight, and the noise of each gene by marginal likelihood.
 
-    Above ``landmarks`` spots the kernel is carried by that many of them, spread evenly (Nyström; Quiñonero-Candela &
-    Rasmussen 2005); what they do not carry is added to the spread.
+    With more spots than ``inducing_points`` the process is approximated by so many of them, spread evenly (Nyström;
+    Quiñonero-Candela & Rasmussen 2005). The prior variance that they do not explain is added to the predictive
+    variance.
 
     Parameters
     ----------
     ranges_pitches
-        Length scales in pitches.
-    landmarks
-        Most spots that carry the kernel; time grows with their cube, memory with their square.
+        Ranges of the kernels, in pitches: a short and a long one.
+    inducing_points
+        Largest number of spots that represent the process; time grows with its cube, memory with its square.
+
+    Raises
+    ------
+    UsageError
+        For a range that is not positive, or fewer than two inducing points.
+
+    Examples
+    --------
+    >>> Kriging(inducing_points=500).ranges_pitches
+    (2.0, 8.0)
     """
 
     ranges_pitches: tuple[float, ...] = (2.0, 8.0)
-    landmarks: int = 2000
+    inducing_points: int = 2000
 
     card: ClassVar[ModelCard] = ModelCard(
         "kriging",
-        "Gaussian process on positions, no image; knows how sure it is.",
+        "Gaussian process on positions, without the image; gives a standard deviation.",
         "rasmussen2006",
         uses_position=True,
     )
@@ -53,8 +64,8 @@ class Kriging(Model):
             raise UsageError(
                 f"`ranges_pitches` must be positive numbers, got {self.ranges_pitches}. Try 2 and 8."
             )
-        if self.landmarks < 2:
-            raise UsageError(f"`landmarks` must be 2 or more, got {self.landmarks}. Try 2000.")
+        if self.inducing_points < 2:
+            raise UsageError(f"`inducing_points` must be 2 or more, got {self.inducing_points}. Try 2000.")
 
     @property
     def needs(self) -> Needs:
@@ -62,99 +73,130 @@ class Kriging(Model):
         return Needs()
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> KrigingPredictor:
-        """Choose landmarks, find each gene's noise.
+        """Choose the inducing points and fit the noise of each gene.
 
         Raises
         ------
         UsageError
             For fewer than 3 spots.
         """
-        from scipy.linalg import cholesky
-
         xy_um = samples.inputs.separated_xy_um
         if len(xy_um) < 3:
             raise UsageError(f"Expected at least 3 spots to fit, got {len(xy_um)}.")
+        points_um = xy_um
+        if len(xy_um) > self.inducing_points:
+            points_um = xy_um[farthest_points(xy_um, self.inducing_points)]
         pitch_um = median_spacing_um(xy_um)
-        chosen = xy_um if len(xy_um) <= self.landmarks else xy_um[farthest_points(xy_um, self.landmarks)]
-        ranges = tuple(pitch_um * length for length in self.ranges_pitches)
-        kernel = matern(chosen, chosen, ranges)
-        kernel[np.diag_indices(len(kernel))] += _JITTER
-        field = Field(chosen, cholesky(kernel, lower=True), ranges)
-        shrinkage = EvidenceRidge.fit(field.features(xy_um), samples.expression)
-        return KrigingPredictor(samples.genes, field, shrinkage)
+        ranges_um = tuple(pitch_um * length for length in self.ranges_pitches)
+        process = NystromFeatures.of(points_um, ranges_um)
+        ridge = EvidenceRidge.fit(process.features(xy_um), samples.expression)
+        return KrigingPredictor(samples.genes, process, ridge)
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
     ) -> KrigingPredictor:
         """Rebuild the predictor."""
-        field = Field(arrays["landmarks_um"], arrays["root"], tuple(arrays["ranges_um"].tolist()))
-        return KrigingPredictor(genes, field, EvidenceRidge.from_arrays(arrays))
+        ranges_um = tuple(arrays["ranges_um"].tolist())
+        process = NystromFeatures(arrays["inducing_points_um"], arrays["cholesky"], ranges_um)
+        return KrigingPredictor(genes, process, EvidenceRidge.from_arrays(arrays))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Field:
-    """A Gaussian process as features: φ(x)·φ(x') is the kernel, as far as the landmarks carry it.
+class NystromFeatures:
+    """Features φ whose product φ(x)·φ(x') is the Nyström approximation of the kernel.
+
+    φ(x) = L⁻¹ k(x) with k(x) the covariances with the inducing points and L Lᵀ their kernel matrix (Rasmussen &
+    Williams 2006, section 8.1). At the inducing points themselves the kernel is exact.
 
     Parameters
     ----------
-    landmarks_um
-        Places.
-    root
-        Lower Cholesky factor of their kernel.
+    inducing_points_um
+        Positions, µm.
+    cholesky
+        L, lower triangular.
     ranges_um
-        Length scales.
+        Ranges of the Matérn-3/2 kernels, µm.
     """
 
-    landmarks_um: Float[np.ndarray, "m 2"]
-    root: Float[np.ndarray, "m m"]
+    inducing_points_um: Float[np.ndarray, "m 2"]
+    cholesky: Float[np.ndarray, "m m"]
     ranges_um: tuple[float, ...]
 
+    @classmethod
+    def of(
+        cls, inducing_points_um: Float[np.ndarray, "m 2"], ranges_um: tuple[float, ...]
+    ) -> NystromFeatures:
+        """Factorise the kernel matrix of the inducing points."""
+        from scipy.linalg import cholesky
+
+        kernel = matern32(inducing_points_um, inducing_points_um, ranges_um)
+        kernel[np.diag_indices(len(kernel))] += _JITTER
+        return cls(inducing_points_um, cholesky(kernel, lower=True), ranges_um)
+
     def features(self, xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n m"]:
-        """Return φ."""
+        """Return φ at positions."""
         from scipy.linalg import solve_triangular
 
-        kernel = matern(xy_um, self.landmarks_um, self.ranges_um)
-        return np.asarray(solve_triangular(self.root, kernel.T, lower=True, check_finite=False).T)
+        kernel = matern32(xy_um, self.inducing_points_um, self.ranges_um)
+        return np.asarray(solve_triangular(self.cholesky, kernel.T, lower=True, check_finite=False).T)
 
 
-def matern(
+def matern32(
     left_um: Float[np.ndarray, "n 2"], right_um: Float[np.ndarray, "m 2"], ranges_um: tuple[float, ...]
 ) -> Float[np.ndarray, "n m"]:
-    """Return the mean of Matérn-3/2 kernels of several ranges."""
+    """Return the mean of Matérn-3/2 kernels of several ranges (Rasmussen & Williams 2006, equation 4.17).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(matern32(np.zeros((1, 2)), np.zeros((1, 2)), (100.0, 400.0))[0, 0])
+    1.0
+    """
     from scipy.spatial.distance import cdist
 
-    distance = cdist(left_um, right_um)
-    kernel = np.zeros_like(distance)
-    for length in ranges_um:
-        scaled = distance * (3**0.5 / length)
+    distance_um = cdist(left_um, right_um)
+    kernel = np.zeros_like(distance_um)
+    for range_um in ranges_um:
+        scaled = distance_um * (3**0.5 / range_um)
         kernel += (1 + scaled) * np.exp(-scaled)
     return np.asarray(kernel / len(ranges_um))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KrigingPredictor:
-    """The field and each gene's weights on it."""
+    """A fitted Gaussian process.
+
+    Parameters
+    ----------
+    genes
+        Names of the genes.
+    process
+        Features that stand for the kernel.
+    ridge
+        Weights of the features and noise, by gene: with these features, ridge regression is kriging.
+    """
 
     genes: Array
-    field: Field
-    shrinkage: EvidenceRidge
+    process: NystromFeatures
+    ridge: EvidenceRidge
 
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         """Interpolate; values below 0 are cut."""
-        for rows in pieces(len(inputs), max(len(self.genes), len(self.field.landmarks_um))):
-            features = self.field.features(inputs.separated_xy_um[rows])
-            beyond = np.maximum(1.0 - (features**2).sum(axis=1), 0.0)
-            mean, sd = self.shrinkage.predict(features, beyond)
+        for rows in pieces(len(inputs), max(len(self.genes), len(self.process.inducing_points_um))):
+            features = self.process.features(inputs.separated_xy_um[rows])
+            # prior variance 1 less what the inducing points explain
+            unexplained = np.maximum(1.0 - (features**2).sum(axis=1), 0.0)
+            mean, sd = self.ridge.predict(features, unexplained)
             yield rows, np.maximum(mean, 0), sd
 
     def arrays(self) -> dict[str, Array]:
-        """Return landmarks and weights."""
-        own = {"landmarks_um": self.field.landmarks_um, "root": self.field.root}
-        return own | {"ranges_um": np.array(self.field.ranges_um)} | self.shrinkage.arrays()
+        """Return inducing points and weights."""
+        own = {"inducing_points_um": self.process.inducing_points_um, "cholesky": self.process.cholesky}
+        return own | {"ranges_um": np.array(self.process.ranges_um)} | self.ridge.arrays()
 
     def summary(self) -> dict[str, Any]:
-        """Return how many landmarks carry the field."""
-        return {"landmarks": len(self.field.landmarks_um)}
+        """Return the number of inducing points."""
+        return {"inducing_points": len(self.process.inducing_points_um)}
 
 
 ENTRIES = (Kriging,)

@@ -1,4 +1,7 @@
-"""The memoriser: no skill at all, and 0.71 by the published protocol. A check of benchmarks, not a model to use."""
+"""The memorisation baseline: a model without any predictive value, to calibrate what a score means.
+
+By the published protocol, which scores training and test spots together, it reaches correlations of about 0.7.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,25 @@ from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.section.inputs import Inputs, Samples
 
-__all__ = ["ENTRIES", "Memorisation"]
+__all__ = ["ENTRIES", "Memorisation", "MemorisationPredictor"]
 
-# nearer than this is the spot itself, µm
+# a location nearer to a spot than this is that spot, µm
 _SAME_UM = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Memorisation(Model):
-    """Answers what was measured at the spots fitted and each gene's mean everywhere else."""
+    """Return the measurement at training spots and the mean of each gene at all other locations.
+
+    Examples
+    --------
+    >>> Memorisation().uses_image
+    False
+    """
 
     card: ClassVar[ModelCard] = ModelCard(
         "memorisation",
-        "What was measured at spots fitted, the mean elsewhere: shows what a score is worth.",
+        "Measurements at training spots, the mean everywhere else: calibrates what a score means.",
         "",
         uses_position=True,
     )
@@ -35,41 +44,49 @@ class Memorisation(Model):
         """Positions alone."""
         return Needs()
 
-    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> MemoriserPredictor:
-        """Remember."""
-        return MemoriserPredictor(samples.genes, samples.inputs.separated_xy_um, samples.expression)
+    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> MemorisationPredictor:
+        """Store the training spots."""
+        return MemorisationPredictor(samples.genes, samples.inputs.separated_xy_um, samples.expression)
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
-    ) -> MemoriserPredictor:
+    ) -> MemorisationPredictor:
         """Rebuild the predictor."""
-        return MemoriserPredictor(genes, arrays["xy_um"], arrays["expression"])
+        return MemorisationPredictor(genes, arrays["xy_um"], arrays["expression"])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MemoriserPredictor:
-    """The spots."""
+class MemorisationPredictor:
+    """The training spots.
+
+    Parameters
+    ----------
+    genes
+        Names of the genes.
+    xy_um, expression
+        Positions and measurements.
+    """
 
     genes: Array
     xy_um: Float[np.ndarray, "n 2"]
     expression: Float[np.ndarray, "n g"]
 
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
-        """Look places up."""
+        """Find the spot at each location, if there is one."""
         from scipy.spatial import cKDTree
 
         tree, mean = cKDTree(self.xy_um), self.expression.mean(axis=0)
         for rows in pieces(len(inputs), len(self.genes)):
-            distance, near = tree.query(inputs.separated_xy_um[rows])
-            known = (distance < _SAME_UM)[:, None]
-            yield rows, np.where(known, self.expression[near], mean).astype(np.float32), None
+            distance_um, nearest = tree.query(inputs.separated_xy_um[rows])
+            at_spot = (distance_um < _SAME_UM)[:, None]
+            yield rows, np.where(at_spot, self.expression[nearest], mean).astype(np.float32), None
 
     def arrays(self) -> dict[str, Array]:
-        """Return the spots."""
+        """Return the training spots."""
         return {"xy_um": self.xy_um, "expression": self.expression}
 
     def summary(self) -> dict[str, Any]:
-        """Nothing else was learnt."""
+        """Return nothing: the arrays are all."""
         return {}
 
 
