@@ -105,7 +105,7 @@ def test_a_file_that_changed_is_refused(server: str, served: Path, tmp_path: Pat
     """What arrives with another hash than the first time is not put in place."""
     known = dataset(server, served)
     (tmp_path / LOCK).write_text(json.dumps({known.files[0].url: "0" * 64}))
-    with pytest.raises(DataError, match="no longer the file that was fetched first"):
+    with pytest.raises(DataError, match="not the file that was fetched first"):
         fetch(known, tmp_path)
     assert not list((tmp_path / "toy").rglob("*.h5"))
 
@@ -163,8 +163,8 @@ def test_the_papers_data_are_listed() -> None:
     assert {"mouse-brain", "mouse-brain-fluorescence", "bc1", "bc2"} < set(names)
     assert sum(PUBLIC[name].spots for name in names if name.startswith("dlpfc/")) == 47_681
     assert PUBLIC["mouse-brain"].spots == 2702
-    assert "2903" in PUBLIC["mouse-brain"].note
-    assert "3798" in PUBLIC["bc1"].note
+    assert "2903" in PUBLIC["mouse-brain"].caveat
+    assert "3798" in PUBLIC["bc1"].caveat
     assert all(remote.url.startswith("https://") for name in names for remote in PUBLIC[name].files)
 
 

@@ -46,7 +46,7 @@ def datasets(
         dataset.name: fetch(dataset, folder, image=image, progress=progress)
         for dataset in dict.fromkeys(chosen)
     }
-    lines = [f"{path}  {PUBLIC[name].note}".rstrip() for name, path in paths.items()]
+    lines = [f"{path}  {PUBLIC[name].caveat}".rstrip() for name, path in paths.items()]
     print_result({name: str(path) for name, path in paths.items()}, as_json=reply_options.json, lines=lines)
 
 

@@ -88,10 +88,10 @@ def _datasets() -> Table:
     from histosge.datasets.public import PUBLIC
 
     rows: list[tuple[str, ...]] = [
-        (name, dataset.title, str(dataset.spots), dataset.patient, dataset.licence, dataset.note)
+        (name, dataset.title, str(dataset.spots), dataset.patient, dataset.licence, dataset.caveat)
         for name, dataset in PUBLIC.items()
     ]
-    return ("name", "section", "spots", "donor", "licence", "note"), rows
+    return ("name", "section", "spots", "donor", "licence", "caveat"), rows
 
 
 def _domains() -> Table:

@@ -1,4 +1,4 @@
-"""Sections to try things on."""
+"""Data sets: a synthetic section whose truth is known, and the public sections of the HisToSGE paper."""
 
 from __future__ import annotations
 

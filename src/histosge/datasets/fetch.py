@@ -1,4 +1,4 @@
-"""Fetching public data: every file is hashed at its first arrival and must stay the same ever after."""
+"""Fetch public data sets; the SHA-256 of each file is recorded at its first download and checked afterwards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .public import PublicDataset, Remote
 __all__ = ["LOCK", "default_folder", "fetch"]
 
 LOCK = "datasets.lock.json"
-_PATIENCE_S = 60.0
+_TIMEOUT_S = 60.0
 
 
 def default_folder() -> Path:
@@ -38,8 +38,19 @@ def fetch(
     """Fetch a data set into ``folder`` and return its own folder there, a Space Ranger one.
 
     Files that are there already are not fetched again. The SHA-256 of each file is written into
-    ``folder/datasets.lock.json`` when it first arrives; a file that arrives with another one later is refused. Keep
-    that file beside a paper, and everybody has the same data.
+    ``folder/datasets.lock.json`` at its first download; a file with another hash is refused afterwards. Publish that
+    file with a paper, so that readers get the same data.
+
+    Parameters
+    ----------
+    dataset
+        Entry of :data:`histosge.datasets.public.PUBLIC`.
+    folder
+        Where data sets are kept.
+    image
+        Whether to fetch the full-resolution image too.
+    progress
+        Called with (done, total, text) for every file.
 
     Raises
     ------
@@ -49,20 +60,20 @@ def fetch(
         When the disk is full.
     """
     home = writable_folder(folder) / dataset.name
-    wanted = [remote for remote in dataset.files if image or not remote.image]
-    for done, remote in enumerate(wanted):
+    remotes = [remote for remote in dataset.files if image or not remote.image]
+    for done, remote in enumerate(remotes):
         if progress is not None:
-            progress(done, len(wanted), f"fetching {dataset.name}")
-        if not _is_there(home, remote):
-            _arrive(remote, home, folder / LOCK)
+            progress(done, len(remotes), f"fetching {dataset.name}")
+        if not _is_present(home, remote):
+            _fetch_file(remote, home, folder / LOCK)
     if progress is not None:
-        progress(len(wanted), len(wanted), f"fetching {dataset.name}")
+        progress(len(remotes), len(remotes), f"fetching {dataset.name}")
     if dataset.layers:
         _write_layers(home / dataset.layers, dataset.name.rpartition("/")[2], home / "layers.tsv")
     return home
 
 
-def _is_there(home: Path, remote: Remote) -> bool:
+def _is_present(home: Path, remote: Remote) -> bool:
     return (home / _unpacked(remote)).exists()
 
 
@@ -70,32 +81,32 @@ def _unpacked(remote: Remote) -> str:
     return remote.path.removesuffix(".tar.gz")
 
 
-def _arrive(remote: Remote, home: Path, lock: Path) -> None:
-    """Fetch one file, check or pin its hash, put it where it belongs."""
-    with output_errors(home), tempfile.TemporaryDirectory(prefix=".fetch-", dir=lock.parent) as room:
-        arrived = _downloaded(remote, Path(room))
-        _pin(remote, _sha256(arrived), lock)
+def _fetch_file(remote: Remote, home: Path, lock: Path) -> None:
+    """Fetch one file, check or record its hash, and move it to its folder."""
+    with output_errors(home), tempfile.TemporaryDirectory(prefix=".fetch-", dir=lock.parent) as folder:
+        download = _downloaded(remote, Path(folder))
+        _pin(remote, _sha256(download), lock)
         target = home / _unpacked(remote)
         if remote.path.endswith(".tar.gz"):
-            _unpack(arrived, target)
+            _unpack(download, target)
         else:
             with atomic_path(target) as draft:
-                shutil.move(arrived, draft)
+                shutil.move(download, draft)
 
 
-def _downloaded(remote: Remote, room: Path) -> Path:
+def _downloaded(remote: Remote, folder: Path) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
     try:
         name = remote.path.rpartition("/")[2]
-        loader = pooch.HTTPDownloader(timeout=_PATIENCE_S)
-        return Path(pooch.retrieve(remote.url, known_hash=None, fname=name, path=room, downloader=loader))
+        loader = pooch.HTTPDownloader(timeout=_TIMEOUT_S)
+        return Path(pooch.retrieve(remote.url, known_hash=None, fname=name, path=folder, downloader=loader))
     except OSError as error:
         # requests' own errors are OSErrors too
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         raise DataError(
-            f"'{remote.url}' could not be fetched ({reason}). Check the network, or fetch it by other means to "
+            f"'{remote.url}' could not be fetched ({reason}). Check the network, or fetch it another way to "
             f"'{remote.path}' in the data set's folder."
         ) from error
 
@@ -106,25 +117,25 @@ def _sha256(path: Path) -> str:
     return str(pooch.file_hash(str(path), alg="sha256"))
 
 
-def _pin(remote: Remote, found: str, lock: Path) -> None:
-    """Compare with the hash at the first arrival, or remember it."""
+def _pin(remote: Remote, sha256: str, lock: Path) -> None:
+    """Compare the hash with that of the first download, or record it."""
     try:
         pinned: dict[str, str] = json.loads(lock.read_text(encoding="utf-8")) if lock.exists() else {}
     except ValueError as error:
         raise DataError(f"The lock file '{lock}' is damaged. Delete it to pin files anew.") from error
     known = pinned.get(remote.url)
-    if known is not None and known != found:
+    if known is not None and known != sha256:
         raise DataError(
-            f"'{remote.url}' is no longer the file that was fetched first: expected SHA-256 {known}, got {found}. "
+            f"'{remote.url}' is not the file that was fetched first: expected SHA-256 {known}, got {sha256}. "
             f"Remove its line from '{lock}' to accept the new one."
         )
     if known is None:
         with atomic_path(lock) as draft:
-            draft.write_text(json.dumps(pinned | {remote.url: found}, indent=1, sort_keys=True) + "\n")
+            draft.write_text(json.dumps(pinned | {remote.url: sha256}, indent=1, sort_keys=True) + "\n")
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Unpack an archive that holds the folder ``target``; members that lead elsewhere are refused by Python."""
+    """Unpack an archive that holds the folder ``target``; members outside it are refused by Python."""
     try:
         with atomic_path(target) as draft, tarfile.open(archive) as content:
             content.extractall(draft.parent, filter="data")

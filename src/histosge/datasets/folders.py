@@ -1,4 +1,4 @@
-"""Sections written the way instruments write them, so that readers and users have something to read."""
+"""Write sections in the layouts of Space Ranger and legacy ST."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def write_spaceranger(section: Section, folder: Path) -> Path:
         For a section without lattice or a path that cannot be written.
     """
     if section.lattice is None:
-        raise UsageError(
-            f"Section '{section.name}' is on no lattice; Space Ranger's folder has room for none other."
-        )
+        raise UsageError(f"Section '{section.name}' has no lattice, which Space Ranger's layout requires.")
     with atomic_path(folder) as draft:
         spatial = draft / "spatial"
         spatial.mkdir(parents=True)

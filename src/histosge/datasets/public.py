@@ -1,4 +1,4 @@
-"""The data sets of the HisToSGE paper: where they are, and what must be known of them."""
+"""The data sets of the HisToSGE paper: their addresses, terms and caveats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from histosge._runtime.registry import Registry
 __all__ = ["ENTRIES", "PUBLIC", "PublicDataset", "Remote"]
 
 _DLPFC_COUNTS = "https://spatial-dlpfc.s3.us-east-2.amazonaws.com"
-_DLPFC_PLACES = "https://raw.githubusercontent.com/LieberInstitute/HumanPilot/master/10X"
+_DLPFC_POSITIONS = "https://raw.githubusercontent.com/LieberInstitute/HumanPilot/master/10X"
 _TENX = "https://cf.10xgenomics.com/samples/spatial-exp"
 # three donors, two pairs of neighbouring sections each; spots in tissue
 _DLPFC = {
@@ -65,8 +65,8 @@ class PublicDataset:
         What to fetch; together a Space Ranger folder that :func:`histosge.read` reads.
     licence, citation
         The source's terms; a key in ``references.bib`` or empty.
-    note
-        What a careful user must know.
+    caveat
+        What a user must know before relying on it.
     layers
         The path of a table barcode, section, layer for several sections, of which this one's rows are kept.
     """
@@ -78,17 +78,17 @@ class PublicDataset:
     licence: str
     citation: str = ""
     patient: str = ""
-    note: str = ""
+    caveat: str = ""
     layers: str = ""
 
 
 def _dlpfc(section: str, patient: str, spots: int) -> PublicDataset:
     images = f"{_DLPFC_COUNTS}/images/{section}"
-    note = ""
+    caveat = ""
     if section == "151673":
-        note = "The section of most published figures."
+        caveat = "The section of most published figures."
     if section == "151510":
-        note = "40 spots are not annotated; the truth file of other distributions has one row fewer than the matrix."
+        caveat = "40 spots are not annotated; the truth file of other distributions has one row fewer than the matrix."
     return PublicDataset(
         f"dlpfc/{section}",
         f"Human dorsolateral prefrontal cortex, section {section}",
@@ -98,23 +98,23 @@ def _dlpfc(section: str, patient: str, spots: int) -> PublicDataset:
                 f"{_DLPFC_COUNTS}/h5/{section}_filtered_feature_bc_matrix.h5", "filtered_feature_bc_matrix.h5"
             ),
             Remote(
-                f"{_DLPFC_PLACES}/{section}/tissue_positions_list.txt", "spatial/tissue_positions_list.csv"
+                f"{_DLPFC_POSITIONS}/{section}/tissue_positions_list.txt", "spatial/tissue_positions_list.csv"
             ),
-            Remote(f"{_DLPFC_PLACES}/{section}/scalefactors_json.json", "spatial/scalefactors_json.json"),
+            Remote(f"{_DLPFC_POSITIONS}/{section}/scalefactors_json.json", "spatial/scalefactors_json.json"),
             Remote(f"{images}_tissue_hires_image.png", "spatial/tissue_hires_image.png"),
             Remote(f"{images}_tissue_lowres_image.png", "spatial/tissue_lowres_image.png"),
-            Remote(f"{_DLPFC_PLACES}/barcode_level_layer_map.tsv", "barcode_level_layer_map.tsv"),
+            Remote(f"{_DLPFC_POSITIONS}/barcode_level_layer_map.tsv", "barcode_level_layer_map.tsv"),
             Remote(f"{images}_full_image.tif", "image.tif", image=True),
         ),
         "as published with Maynard et al. 2021",
         "maynard2021",
         patient,
-        note,
+        caveat,
         "barcode_level_layer_map.tsv",
     )
 
 
-def _tenx(name: str, title: str, spots: int, version: str, sample: str, note: str) -> PublicDataset:
+def _tenx(name: str, title: str, spots: int, version: str, sample: str, caveat: str) -> PublicDataset:
     base = f"{_TENX}/{version}/{sample}/{sample}"
     return PublicDataset(
         name,
@@ -126,7 +126,7 @@ def _tenx(name: str, title: str, spots: int, version: str, sample: str, note: st
             Remote(f"{base}_image.tif", "image.tif", image=True),
         ),
         "CC BY 4.0 (10x Genomics)",
-        note=note,
+        caveat=caveat,
     )
 
 

@@ -1,4 +1,4 @@
-"""A picture that looks like haematoxylin and eosin, of a tissue that is given as numbers."""
+"""An image of haematoxylin and eosin, drawn from the composition of a synthetic tissue."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["stained"]
 # stain vectors of Ruifrok & Johnston (2001): optical density of red, green, blue
 _HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
 _EOSIN = np.array([0.07, 0.99, 0.11])
-# tumour, stroma, immune cells: share of the sites that hold a nucleus, how dark it is, eosin around it
+# tumour, stroma, immune cells: share of the grid positions with a nucleus, its darkness, the eosin around it
 _NUCLEI = np.array([0.50, 0.12, 0.85])
 _DARKNESS = np.array([0.9, 0.7, 1.3])
 _PINK = np.array([0.20, 0.32, 0.12])
-# nuclei are set on a jittered grid this wide: they hardly overlap
-_SITE_UM = 10.0
+# step of the jittered grid of nuclei, so that they hardly overlap
+_GRID_UM = 10.0
 _NUCLEUS_UM = 3.0
 _PAPER = np.array([243.0, 241.0, 244.0])
 
@@ -45,24 +45,24 @@ def stained(
     mpp
         µm per pixel.
     rng
-        Places the nuclei.
+        Draws the positions of nuclei.
     """
     from scipy.ndimage import gaussian_filter
 
-    fine = [_enlarged(shares[..., index], size_px) for index in range(shares.shape[2])]
+    maps = [_enlarged(shares[..., index], size_px) for index in range(shares.shape[2])]
     crowding = np.exp(0.6 * _enlarged(density, size_px))
     tissue = gaussian_filter((_enlarged(inside.astype(float), size_px) > 0.5).astype(float), 2.0)
-    sites = _sites(size_px, mpp, rng)
-    chance = sum(share * weight for share, weight in zip(fine, _NUCLEI, strict=True)) * crowding * tissue
-    taken = rng.random(len(sites[0])) < np.clip(chance[sites], 0, 0.97)
-    darkness = sum(share * weight for share, weight in zip(fine, _DARKNESS, strict=True))
+    positions = _grid_positions(size_px, mpp, rng)
+    chance = sum(share * weight for share, weight in zip(maps, _NUCLEI, strict=True)) * crowding * tissue
+    taken = rng.random(len(positions[0])) < np.clip(chance[positions], 0, 0.97)
+    darkness = sum(share * weight for share, weight in zip(maps, _DARKNESS, strict=True))
     dots = np.zeros(size_px[::-1])
-    where = tuple(part[taken] for part in sites)
+    where = tuple(part[taken] for part in positions)
     dots[where] = darkness[where] * rng.uniform(0.7, 1.3, taken.sum())
     sigma = _NUCLEUS_UM / mpp
     nuclei = gaussian_filter(dots, sigma) * 2 * np.pi * sigma**2
-    fibres = 1 + 0.35 * fine[1] * _fibres(size_px, rng)
-    eosin = sum(share * weight for share, weight in zip(fine, _PINK, strict=True)) * fibres
+    fibres = 1 + 0.35 * maps[1] * _fibres(size_px, rng)
+    eosin = sum(share * weight for share, weight in zip(maps, _PINK, strict=True)) * fibres
     blue = 0.55 * np.minimum(nuclei, 1.6) + 0.05
     optical = tissue[..., None] * (blue[..., None] * _HAEMATOXYLIN + eosin[..., None] * _EOSIN)
     image = _PAPER * 10.0**-optical + rng.normal(0, 2.0, (*size_px[::-1], 1))
@@ -70,15 +70,15 @@ def stained(
 
 
 def _enlarged(coarse: Array, size_px: tuple[int, int]) -> Array:
-    """Return a coarse picture at the size of the image."""
+    """Return a coarse grid at the size of the image."""
     from PIL import Image
 
     return np.asarray(Image.fromarray(coarse.astype(np.float32)).resize(size_px, Image.Resampling.BICUBIC))
 
 
-def _sites(size_px: tuple[int, int], mpp: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return rows and columns of the pixels at which a nucleus may be."""
-    step = _SITE_UM / mpp
+def _grid_positions(size_px: tuple[int, int], mpp: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return rows and columns of the pixels that may hold a nucleus."""
+    step = _GRID_UM / mpp
     columns, rows = np.meshgrid(np.arange(step / 2, size_px[0], step), np.arange(step / 2, size_px[1], step))
     jitter = rng.uniform(-0.4 * step, 0.4 * step, (2, *columns.shape))
     row = np.clip(rows + jitter[0], 0, size_px[1] - 1).astype(int).ravel()

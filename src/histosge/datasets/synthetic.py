@@ -29,8 +29,8 @@ _COMPARTMENTS = 3
 _SCAN_MPP, _IMAGE_MPP = 0.5, 2.0
 _MARGIN_PITCHES = 1.5
 _MEAN_DEPTH = 4000.0
-# of a disk over which rates are averaged
-_PLACES = 37
+# points of a disk over which rates are averaged
+_DISK_POINTS = 37
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +93,7 @@ class Synthetic:
         xy_um
             Where.
         diameter_um
-            Of the disks whose mean rates are asked for; 0 is the place itself.
+            Of the disks whose mean rates are asked for; 0 is the point itself.
         """
         rates = _mean_rates(self, np.asarray(xy_um, dtype=np.float64), diameter_um)
         return np.asarray(np.log1p(1e4 * rates))
@@ -165,7 +165,7 @@ def synthetic(
     platform = SYNTHETIC if lattice == "hexagonal" else LEGACY_ST
     if diameter_um is not None:
         platform = replace(platform, diameter_um=diameter_um)
-    lattice_xy, xy_um = _sites(columns, rows, platform)
+    lattice_xy, xy_um = _array_positions(columns, rows, platform)
     size_um = xy_um.max(0) + _MARGIN_PITCHES * _pitch(platform)
     waves = [Waves.draw(rng, length) for length in (350.0, 350.0, 350.0, 900.0, 90.0)]
     compartments, zone, nuclei = tuple(waves[:_COMPARTMENTS]), waves[3], waves[4]
@@ -191,7 +191,7 @@ def _pitch(platform: Platform) -> float:
     return platform.pitch_um or 100.0
 
 
-def _sites(columns: int, rows: int, platform: Platform) -> tuple[Array, Array]:
+def _array_positions(columns: int, rows: int, platform: Platform) -> tuple[Array, Array]:
     """Return (column, row) and µm of all spots of the array."""
     column, row = (
         part.ravel().astype(np.float64) for part in np.meshgrid(np.arange(columns), np.arange(rows))
@@ -212,7 +212,7 @@ def _inside(xy_um: Array, size_um: Array, outline: Waves) -> Array:
 
 
 def _shares(compartments: tuple[Waves, ...], xy_um: Array) -> Array:
-    """Return how much each compartment holds of each place; borders are some 50 µm wide."""
+    """Return the share of each compartment at each location; borders are some 50 µm wide."""
     strength = np.exp(4.0 * np.column_stack([waves(xy_um) for waves in compartments]))
     return np.asarray(strength / strength.sum(axis=1, keepdims=True))
 
@@ -229,7 +229,7 @@ def _drawn_genes(genes: int, rng: np.random.Generator) -> tuple[Array, Array]:
 
 
 def _rates(tissue: Synthetic, xy_um: Array) -> Array:
-    """Return each gene's share of the counts at each place."""
+    """Return each gene's share of the counts at each location."""
     shares = _shares(tissue.compartments, xy_um)
     drivers = np.column_stack([shares, tissue.zone(xy_um), tissue.nuclei(xy_um)])
     rates = np.exp(tissue.level + drivers @ tissue.loadings)
@@ -237,12 +237,12 @@ def _rates(tissue: Synthetic, xy_um: Array) -> Array:
 
 
 def _mean_rates(tissue: Synthetic, xy_um: Array, diameter_um: float) -> Array:
-    """Return rates averaged over disks: places of a sunflower, each of the same area."""
+    """Return rates averaged over disks, at points of a sunflower pattern, which stand for equal areas (Vogel 1979)."""
     if diameter_um <= 0:
         return _rates(tissue, xy_um)
-    turn = np.arange(_PLACES) * np.pi * (3 - 5**0.5)
-    radius = diameter_um / 2 * np.sqrt((np.arange(_PLACES) + 0.5) / _PLACES)
-    steps = np.column_stack([radius * np.cos(turn), radius * np.sin(turn)])
+    angle = np.arange(_DISK_POINTS) * np.pi * (3 - 5**0.5)
+    radius = diameter_um / 2 * np.sqrt((np.arange(_DISK_POINTS) + 0.5) / _DISK_POINTS)
+    steps = np.column_stack([radius * np.cos(angle), radius * np.sin(angle)])
     return np.asarray(np.mean([_rates(tissue, xy_um + step) for step in steps], axis=0))
 
 

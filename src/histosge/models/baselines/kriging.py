@@ -13,6 +13,7 @@ from histosge.errors import UsageError
 from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
+from histosge.models.cokriging.block_covariance import matern
 from histosge.models.cokriging.inducing_points import farthest_points
 from histosge.prediction.evidence_ridge import EvidenceRidge
 from histosge.section.inputs import Inputs, Samples
@@ -144,7 +145,7 @@ class NystromFeatures:
 def matern32(
     left_um: Float[np.ndarray, "n 2"], right_um: Float[np.ndarray, "m 2"], ranges_um: tuple[float, ...]
 ) -> Float[np.ndarray, "n m"]:
-    """Return the mean of Matérn-3/2 kernels of several ranges (Rasmussen & Williams 2006, equation 4.17).
+    """Return the mean of Matérn-3/2 kernels of several ranges.
 
     Examples
     --------
@@ -157,8 +158,7 @@ def matern32(
     distance_um = cdist(left_um, right_um)
     kernel = np.zeros_like(distance_um)
     for range_um in ranges_um:
-        scaled = distance_um * (3**0.5 / range_um)
-        kernel += (1 + scaled) * np.exp(-scaled)
+        kernel += matern(distance_um, range_um)
     return np.asarray(kernel / len(ranges_um))
 
 
