@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,13 @@ _SINGLE: Mapping[str, type[Any]] = {
     "baselines": bool,
     "auxiliary": bool,
 }
-_SECTION_KEYS = ("image", "mpp", "name", "path", "patient")
+_SECTION_TYPES: Mapping[str, type[Any] | tuple[type[Any], ...]] = {
+    "image": str,
+    "mpp": (int, float),
+    "name": str,
+    "path": str,
+    "patient": str,
+}
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -108,10 +114,16 @@ def _checked(item: Any, kind: type[Any], name: str) -> Any:
 def _section(item: Any, base: Path) -> SectionSpec:
     """Read a path, or a table with a path and what reading needs."""
     values = {"path": item} if isinstance(item, str) else item
-    if not isinstance(values, Mapping) or "path" not in values or not set(values) <= set(_SECTION_KEYS):
+    if not isinstance(values, Mapping) or "path" not in values or not _has_section_types(values):
         raise UsageError(
-            f"A section in a plan is a path, or a table of {', '.join(_SECTION_KEYS)}; got {item!r}."
+            f"A section in a plan is a path, or a table of {', '.join(_SECTION_TYPES)}; got {item!r}."
         )
-    values = dict(values)
-    spec = SectionSpec(base / values.pop("path"), **values)
-    return spec if spec.image is None else replace(spec, image=base / spec.image)
+    paths = {name: base / values[name] for name in ("path", "image") if name in values}
+    further = {name: value for name, value in values.items() if name not in paths}
+    return SectionSpec(paths["path"], image=paths.get("image"), **further)
+
+
+def _has_section_types(values: Mapping[str, Any]) -> bool:
+    return set(values) <= set(_SECTION_TYPES) and all(
+        isinstance(value, _SECTION_TYPES[name]) for name, value in values.items()
+    )

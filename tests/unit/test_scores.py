@@ -1,0 +1,123 @@
+"""Scores of an evaluation: the tidy table, its summary, and the tables for readers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from histosge.datasets import synthetic
+from histosge.evaluation.captions import captions, score_genes
+from histosge.evaluation.plan import Plan
+from histosge.evaluation.result import EvaluationResult
+from histosge.evaluation.scores import score, summary, tidy
+from histosge.evaluation.tables import COLUMNS, markdown, model_label, table_rows
+from histosge.metrics import Comparison
+from histosge.section.locations import at_spots
+from histosge.workflow.fit import fit
+from histosge.workflow.predict import predict
+from histosge.workflow.recipe import Recipe
+
+GENES = np.array(["A", "B", "C"])
+
+
+def labels(model: str, seed: int = 0, split: str = "random:0.5") -> dict[str, object]:
+    return {"section": "S", "split": split, "model": model, "preset": "", "encoder": "", "seed": seed}
+
+
+def frame() -> pd.DataFrame:
+    """Two models on three genes: kriging, and a model with half its error and one undefined correlation."""
+    rng = np.random.default_rng(0)
+    statistics = {("pooled", "ceiling"): np.array([0.8, 0.4, 0.4]), ("pooled", "expression"): np.arange(3.0)}
+    parts = [tidy(statistics, GENES, labels(""))]
+    mse = rng.uniform(1, 2, 3)
+    parts.append(tidy({("test", "mse"): mse, ("test", "pcc"): np.full(3, 0.2)}, GENES, labels("kriging")))
+    pcc = np.array([0.4, np.nan, 0.2])
+    parts.append(tidy({("test", "mse"): mse / 2, ("test", "pcc"): pcc}, GENES, labels("model")))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_the_summary_is_what_its_docstring_says() -> None:
+    """Undefined correlations count 0 or are dropped; skill is against kriging; the ceiling is a fraction reached."""
+    kriging, model = summary(frame())
+    assert (kriging.model, model.model) == ("kriging", "model")
+    assert kriging["skill"] == 0
+    assert model["skill"] == pytest.approx(0.5)
+    assert model["skill_positive"] == 1
+    assert model["pcc"] == pytest.approx(0.2)
+    assert model["pcc_defined"] == pytest.approx(0.3)
+    assert model["pcc_undefined"] == pytest.approx(1 / 3)
+    assert model["of_ceiling"] == pytest.approx(0.6 / 1.6)
+    assert [model[f"pcc_{tercile}"] for tercile in ("low", "middle", "high")] == pytest.approx([0.4, 0, 0.2])
+    assert "pcc_sd" not in model.values
+
+
+def test_seeds_are_averaged_with_their_standard_deviation() -> None:
+    """A row is the mean over seeds; a score that is undefined in one seed is that of the others."""
+    parts = [
+        tidy({("test", "mse"): np.full(3, value)}, GENES, labels("mean", seed))
+        for seed, value in enumerate((1.0, 3.0))
+    ]
+    (row,) = summary(pd.concat(parts, ignore_index=True))
+    assert (row.seeds, row["mse"], row["mse_sd"]) == (2, 2.0, pytest.approx(2**0.5))
+
+
+def test_sets_are_scored_apart() -> None:
+    """Each score set uses its own rows, an empty one has no scores, and slow metrics use test spots alone."""
+    truth = np.random.default_rng(0).gamma(2.0, 1.0, (20, 3))
+    comparison = Comparison(truth, truth + np.where(np.arange(20) < 10, 0.0, 1.0)[:, None])
+    rows = np.arange(20)
+    values = score(comparison, {"test": rows[10:], "training": rows[:10], "pooled": rows})
+    assert values["training", "mse"].tolist() == [0, 0, 0]
+    assert values["test", "mse"].tolist() == [1, 1, 1]
+    assert values["pooled", "mse"].tolist() == [0.5, 0.5, 0.5]
+    assert ("test", "spearman") in values
+    assert ("training", "spearman") not in values
+    assert {name for name, _ in score(comparison, {"test": rows, "training": rows[:0], "pooled": rows})} == {
+        "test",
+        "pooled",
+    }
+
+
+def test_the_best_model_comes_first_in_a_table() -> None:
+    """Rows are sorted by the correlation at test spots; scores that are missing are dashes."""
+    scores = frame()
+    result = EvaluationResult(Plan(["S"], description="A note."), scores, summary(scores), ())
+    rows = table_rows(result, "S", "random:0.5")
+    assert [row[0] for row in rows] == ["kriging", "model"]
+    assert all(len(row) == len(COLUMNS) for row in rows)
+    assert rows[1][COLUMNS.index("undefined")] == "33 %"
+    assert rows[1][COLUMNS.index("PCC pooled")] == "–"
+    assert markdown(result).startswith("> A note.")
+    assert list(result.to_frame()["model"]) == ["kriging", "model"]
+
+
+def test_a_row_names_what_differs_from_the_default() -> None:
+    """Preset, encoder and initialisation follow the model in brackets; the default encoder is left out."""
+    assert model_label(("ridge", "", "texture"), {}) == "ridge"
+    label = model_label(("stnet", "paper", "uni"), {"stnet paper": "random initialisation"})
+    assert label == "stnet (paper, uni, random initialisation)"
+
+
+def test_captions_give_scores_at_test_spots() -> None:
+    """Each panel has Moran's I; the first has correlation and coverage where the recipe was scored."""
+    section = synthetic(columns=10, rows=10, genes=12).section
+    recipe, genes = Recipe(genes="all"), [str(section.genes[0])]
+    prediction = predict(fit(section, recipe), section, at_spots(section))
+    scores = score_genes(section, recipe, genes)
+    ((score_text, measured, predicted),) = captions(section, [("", prediction)], genes, scores=scores)
+    assert f"r {scores[genes[0]].pcc:.2f}" in score_text
+    assert "90 % interval covers" in score_text
+    assert measured.startswith("Moran's I")
+    assert "at the spots" in predicted
+    ((score_text, *_),) = captions(section, [("", prediction)], genes, scores=None)
+    assert score_text == "test spots: not computed"
+
+
+def test_a_model_without_intervals_has_no_coverage() -> None:
+    """Memorisation predicts the mean at test spots: r is undefined there, and it has no interval."""
+    section = synthetic(columns=10, rows=10, genes=12).section
+    gene = str(section.genes[0])
+    score = score_genes(section, Recipe("memorisation", genes="all"), [gene])[gene]
+    assert np.isnan(score.pcc)
+    assert score.coverage is None
