@@ -119,7 +119,7 @@ def _section(item: Any, base: Path) -> SectionSpec:
             f"A section in a plan is a path, or a table of {', '.join(_SECTION_TYPES)}; got {item!r}."
         )
     paths = {name: base / values[name] for name in ("path", "image") if name in values}
-    further = {name: value for name, value in values.items() if name not in paths}
+    further: dict[str, Any] = {name: value for name, value in values.items() if name not in paths}
     return SectionSpec(paths["path"], image=paths.get("image"), **further)
 
 
