@@ -1,4 +1,4 @@
-"""Pieces of work side by side: in order, and the same on any number of cores."""
+"""Parts of a computation on several cores: in order, and the same bits on any number of cores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from histosge._runtime.parallel import map_parts
 from histosge.datasets import synthetic
-from histosge.models import blocks as _blocks
+from histosge.models import blocks
 from histosge.models.blocks import runs
 from histosge.models.cokriging.model import Cokriging
 from histosge.section.expression import log_cp10k
@@ -18,14 +18,14 @@ from histosge.section.locations import at_spots, upsampled
 SECTION = synthetic(columns=10, rows=10, genes=12).section
 
 
-def test_answers_come_in_the_order_of_the_parts() -> None:
-    """What was made of each part stands where the part stood, and all of them are made."""
+def test_results_are_in_the_order_of_the_parts() -> None:
+    """The result of each part stands at the position of the part, and none is missing."""
     values = np.random.default_rng(0).normal(size=1000)
-    result = map_parts(lambda part: values[part].sum(), runs(1000, 7))
-    assert result == [values[start : start + 7].sum() for start in range(0, 1000, 7)]
+    sums = map_parts(lambda part: values[part].sum(), runs(1000, 7))
+    assert sums == [values[start : start + 7].sum() for start in range(0, 1000, 7)]
 
 
-def test_what_goes_wrong_in_a_part_is_raised() -> None:
+def test_an_error_in_a_part_is_raised() -> None:
     """An error of one part reaches the caller."""
 
     def work(part: slice) -> None:
@@ -36,14 +36,13 @@ def test_what_goes_wrong_in_a_part_is_raised() -> None:
 
 
 def test_maps_have_the_same_bits_on_one_core_and_on_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fields of one fit at places, in many pieces, are bit for bit the same whatever the number of threads."""
-    monkeypatch.setattr(_blocks, "_BYTES", 1 << 14)
+    """Factor scores of one fit, in many blocks, are the same bits on any number of cores."""
+    monkeypatch.setattr(blocks, "_BYTES", 1 << 14)
     expression, depth = log_cp10k(SECTION.counts).toarray(), np.asarray(SECTION.counts.sum(axis=1)).ravel()
-    predictor = Cokriging(image=False).fit(
-        Samples(Inputs(at_spots(SECTION)), expression, SECTION.genes, depth)
-    )
+    samples = Samples(Inputs(at_spots(SECTION)), expression, SECTION.genes, depth)
+    predictor = Cokriging(image=False).fit(samples)
     locations = Inputs(upsampled(SECTION, 4))
-    assert len(list(_blocks.pieces(len(locations), len(predictor.inducing_points)))) > 10
+    assert len(list(blocks.pieces(len(locations), len(predictor.inducing_points)))) > 10
     maps = []
     for cores in (1, 2):
         with threadpool_limits(cores, user_api="blas"):
