@@ -1,4 +1,4 @@
-"""Splits: disjoint, repeatable, and what their names say."""
+"""Splits are disjoint, repeatable, and as their names say."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ N = len(SECTION)
 @pytest.mark.parametrize(
     "word", ["random:0.5", "random:0.9", "published", "blocks:4", "blocks:3:2", "sublattice:3"]
 )
-def test_no_spot_is_both_fitted_and_scored(word: str) -> None:
-    """Rows are disjoint, ascending and of the section; the same seed gives the same ones."""
+def test_no_spot_is_both_training_and_test_spot(word: str) -> None:
+    """Rows are disjoint and ascending; the same seed gives the same split."""
     split = parse(word, SECTION, seed=3)
     assert not set(split.training) & set(split.test)
     for rows in (split.training, split.test):
@@ -29,17 +29,17 @@ def test_no_spot_is_both_fitted_and_scored(word: str) -> None:
     assert np.array_equal(split.training, again.training)
 
 
-def test_random_retains_the_share_asked_for_and_seeds_differ() -> None:
+def test_a_random_split_has_its_share_of_training_spots() -> None:
     """Half is half; another seed is another half; every spot is in one of the two."""
-    one, two = random(N, seed=0), random(N, seed=1)
-    assert len(one.training) == round(N / 2)
-    assert len(one.training) + len(one.test) == N
-    assert not np.array_equal(one.training, two.training)
+    first, second = random(N, seed=0), random(N, seed=1)
+    assert len(first.training) == round(N / 2)
+    assert len(first.training) + len(first.test) == N
+    assert not np.array_equal(first.training, second.training)
     assert len(random(N, fraction=0.8).training) == round(0.8 * N)
 
 
-def test_the_published_half_is_the_published_one() -> None:
-    """Of the 3460 spots of section 151676 the released code retains 1730, the first being 0, 1, 2, 4, 6."""
+def test_the_published_split_is_that_of_the_released_code() -> None:
+    """Of the 3460 spots of section 151676 the released code trains on 1730, the first being 0, 1, 2, 4, 6."""
     split = published(3460)
     assert len(split.training) == 1730
     assert split.training[:5].tolist() == [0, 1, 2, 4, 6]
@@ -48,7 +48,7 @@ def test_the_published_half_is_the_published_one() -> None:
 
 
 def test_blocks_are_contiguous_and_guarded() -> None:
-    """Removed spots come in squares of the width asked for; nothing fitted lies within the guard band."""
+    """Test spots come in squares of the chosen width; no training spot lies within the guard band."""
     from scipy.spatial import cKDTree
 
     xy = SECTION.spots.xy
@@ -56,7 +56,7 @@ def test_blocks_are_contiguous_and_guarded() -> None:
     assert len(split.training) + len(split.test) < N
     gap = cKDTree(xy[split.test]).query(xy[split.training])[0]
     assert gap.min() > 150
-    # most neighbours of a removed spot are removed too, unlike in a random split
+    # most neighbours of a test spot are test spots too, unlike in a random split
     near = cKDTree(xy).query(xy[split.test], k=7)[1][:, 1:]
     assert np.isin(near, split.test).mean() > 0.6
     scattered = random(N, fraction=1 - len(split.test) / N)
@@ -65,8 +65,8 @@ def test_blocks_are_contiguous_and_guarded() -> None:
 
 
 @pytest.mark.parametrize("index", [3, 4, 7])
-def test_a_sublattice_is_evenly_spread(index: int) -> None:
-    """One spot of ``index`` is retained, all at the distance that a self-similar sublattice has: √index pitches."""
+def test_a_sublattice_is_even(index: int) -> None:
+    """One spot of ``index`` is a training spot; training spots are √index pitches apart."""
     from scipy.spatial import cKDTree
 
     a, b = (part.ravel() for part in np.meshgrid(np.arange(42), np.arange(42)))
@@ -97,13 +97,13 @@ def test_a_sublattice_is_evenly_spread(index: int) -> None:
         ("random:0.5:1:2", "Expected `split`"),
     ],
 )
-def test_splits_that_make_no_sense_are_refused(word: str, sentence: str) -> None:
-    """In one sentence."""
+def test_invalid_splits_are_refused(word: str, sentence: str) -> None:
+    """The message names what is expected."""
     with pytest.raises(UsageError, match=sentence):
         parse(word, SECTION)
 
 
-def test_overlapping_halves_cannot_be_made() -> None:
-    """The type refuses a spot that is both."""
+def test_overlapping_splits_are_refused() -> None:
+    """A spot is either a training or a test spot."""
     with pytest.raises(UsageError, match="both training and test spots"):
         Split("bad", np.array([0, 1]), np.array([1, 2]))

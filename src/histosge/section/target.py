@@ -54,14 +54,14 @@ class Target:
 
     upsample: int | None = None
     spacing_um: float | None = None
-    regions: Path | None = None
-    cells: Path | None = None
+    regions: Path | str | None = None
+    cells: Path | str | None = None
     boundary: str = "translate"
     table: str = "maximin"
 
     def __post_init__(self) -> None:
         for name in ("regions", "cells"):
-            if isinstance(path := getattr(self, name), str):
+            if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
         chosen = [name for name in ("upsample", "spacing_um", "cells") if getattr(self, name) is not None]
         if len(chosen) != 1:
@@ -102,7 +102,7 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
         When the target cannot be met: no lattice to upsample, polygons or cells off the image.
     """
     if target.cells is not None:
-        ids, centroids_um = polygons.read_cells(target.cells, section.mpp)
+        ids, centroids_um = polygons.read_cells(Path(target.cells), section.mpp)
         return locations.cells(section, centroids_um, ids)
     if target.upsample is not None:
         return locations.upsampled(
@@ -111,5 +111,5 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
     spacing_um = target.spacing_um or 0.0
     if target.regions is None:
         return locations.grid(section, spacing_um, mask=mask)
-    regions = polygons.read_polygons(target.regions, mpp=section.mpp)
+    regions = polygons.read_polygons(Path(target.regions), mpp=section.mpp)
     return locations.within(section, regions, spacing_um)

@@ -1,4 +1,4 @@
-"""Points and sections check themselves once, and stay as they are."""
+"""Sections check themselves once, and cannot be changed."""
 
 from __future__ import annotations
 
@@ -27,17 +27,6 @@ def section(**changes: Any) -> Section:
     return Section(**(fields | changes))
 
 
-def test_points_refuse_what_is_not_a_set_of_places() -> None:
-    """Positions are finite, ids unique, and there is one id a position."""
-    for xy, ids, words in [
-        ([[0.0, np.nan]], ["a"], "finite"),
-        ([[0.0, 0.0], [1.0, 1.0]], ["a", "a"], "unique"),
-        ([[0.0, 0.0]], ["a", "b"], "n ids"),
-    ]:
-        with pytest.raises(DataError, match=words):
-            Points(np.array(xy), np.array(ids))
-
-
 def test_a_section_is_frozen_all_the_way_down() -> None:
     """Neither its arrays nor its counts can be written to."""
     toy = section()
@@ -50,14 +39,14 @@ def test_a_section_is_frozen_all_the_way_down() -> None:
     ("value", "words"), [(np.nan, "NaN"), (-1.0, "0 or more"), (0.5, "fractions"), (np.inf, "infinity")]
 )
 def test_a_section_takes_raw_counts_only(value: float, words: str) -> None:
-    """What is not a count is refused with the reason."""
+    """Values that are no counts are refused with the reason."""
     counts = np.ones((N_SPOTS, N_GENES))
     counts[1, 1] = value
     with pytest.raises(DataError, match=words):
         section(counts=sparse.csr_matrix(counts))
 
 
-def test_a_section_whose_parts_disagree_is_refused() -> None:
+def test_a_section_whose_parts_differ_in_length_is_refused() -> None:
     """Counts, genes and spots must agree in number; gene names must be unique; the scale positive."""
     with pytest.raises(DataError, match="4 spots × 3 genes"):
         section(counts=sparse.csr_matrix((N_SPOTS, N_GENES + 1)))
@@ -68,7 +57,7 @@ def test_a_section_whose_parts_disagree_is_refused() -> None:
 
 
 def test_taking_spots_keeps_rows_together() -> None:
-    """Row i of everything is spot i, before and after."""
+    """Row i of counts, spots and lattice positions is the same spot."""
     toy = section()
     part = toy.take(np.array([2, 0]))
     assert list(part.spots.ids) == ["s2", "s0"]
@@ -77,7 +66,7 @@ def test_taking_spots_keeps_rows_together() -> None:
 
 
 def test_the_fingerprint_of_a_section_follows_its_content() -> None:
-    """The same content has the same fingerprint; a changed count, place or scale another one."""
+    """The same content has the same fingerprint; a changed count, position or scale another one."""
     toy = section()
     counts = toy.counts.toarray()
     counts[0, 0] += 1
@@ -91,5 +80,5 @@ def test_the_fingerprint_of_a_section_follows_its_content() -> None:
 
 
 def test_without_a_lattice_the_pitch_is_the_distance_to_the_nearest_spot() -> None:
-    """Irregular places have a pitch too."""
+    """Irregular positions have a pitch too."""
     assert section().pitch_um == 100.0
