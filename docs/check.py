@@ -79,7 +79,11 @@ def commands(page: Path) -> Iterator[str]:
 def files(page: Path) -> Iterator[str]:
     """Yield scripts, plans and modules that do not exist."""
     for name in re.findall(r"[\w./]+/\w+\.(?:py|toml)\b", page.read_text(encoding="utf-8")):
-        if "://" not in name and not (ROOT / name).exists() and not (ROOT / "src" / "histosge" / name).exists():
+        if (
+            "://" not in name
+            and not (ROOT / name).exists()
+            and not (ROOT / "src" / "histosge" / name).exists()
+        ):
             yield f"no such file: {name}"
 
 

@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import histosge as hs
@@ -89,26 +89,24 @@ def api() -> str:
 
 def _public(name: str) -> tuple[str, str, str]:
     value = getattr(hs, name)
-    kind = (
-        "exception"
-        if inspect.isclass(value) and issubclass(value, Exception)
-        else "class"
-        if inspect.isclass(value)
-        else "module"
-        if inspect.ismodule(value)
-        else "function"
-        if callable(value)
-        else "value"
-    )
-    text = inspect.getdoc(value if kind != "value" else type(value)) or ""
-    first = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text.partition("\n\n")[0].replace("\n", " "))
-    return (
-        f"`hs.{name}`",
-        kind,
-        ("Version of the installed package." if isinstance(value, str) else first)
-        .replace("``", "`")
-        .replace("|", "\\|"),
-    )
+    return f"`hs.{name}`", _kind(value), _summary(name, value).replace("``", "`").replace("|", "\\|")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "registry"
+    if inspect.isclass(value):
+        return "exception" if issubclass(value, Exception) else "class"
+    return "module" if inspect.ismodule(value) else "function" if callable(value) else "value"
+
+
+def _summary(name: str, value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"All {name.lower()} by name, those of other packages included."
+    if isinstance(value, str):
+        return "Version of the installed package."
+    first = (inspect.getdoc(value) or "").partition("\n\n")[0].replace("\n", " ")
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", first)
 
 
 # name of the table, as in `<!-- table: NAME -->` of a page
