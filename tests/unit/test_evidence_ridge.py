@@ -21,7 +21,9 @@ def test_the_likelihood_is_that_of_dense_algebra() -> None:
     ratios = np.array([0.1, 1.0, 30.0])
     projections = left.T @ TARGETS
     residual = (TARGETS**2).sum(axis=0) - (projections**2).sum(axis=0)
-    logs, variance = log_marginal_likelihood(singular**2, projections**2, residual, ratios, 40)
+    logs, variance = log_marginal_likelihood(
+        singular**2, projections**2, residual=residual, noise_ratios=ratios, n=40
+    )
     for row, ratio in enumerate(ratios):
         covariance = FEATURES @ FEATURES.T + ratio * np.eye(40)
         expected = np.einsum("ng,ng->g", TARGETS, np.linalg.solve(covariance, TARGETS)) / 40
@@ -32,7 +34,11 @@ def test_the_likelihood_is_that_of_dense_algebra() -> None:
 def test_an_infinite_ratio_is_the_limit() -> None:
     """No signal has the likelihood that ever larger ratios approach."""
     logs, variance = log_marginal_likelihood(
-        np.array([2.0, 1.0]), np.ones((2, 3)), np.full(3, 5.0), np.array([1e9, np.inf]), 20
+        np.array([2.0, 1.0]),
+        np.ones((2, 3)),
+        residual=np.full(3, 5.0),
+        noise_ratios=np.array([1e9, np.inf]),
+        n=20,
     )
     assert np.allclose(logs[0], logs[1], atol=1e-5)
     assert not variance[1].any()

@@ -39,6 +39,7 @@ class Columns:
 
     def apply(self, values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         """Return standardised values, clipped at six standard deviations."""
+        # single precision, because networks and trees read it
         standard = (values - self.mean) / self.scale
         return np.asarray(np.clip(standard, -_LIMIT_SD, _LIMIT_SD), dtype=np.float32)
 

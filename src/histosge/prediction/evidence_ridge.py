@@ -31,6 +31,7 @@ _TINY = 1e-300
 def log_marginal_likelihood(
     eigenvalues: Float[np.ndarray, " r"],
     squares: Float[np.ndarray, "r g"],
+    *,
     residual: Float[np.ndarray, " g"],
     noise_ratios: Float[np.ndarray, " l"],
     n: int,
@@ -130,7 +131,7 @@ class RidgeDesign:
         scale = float((singular**2).sum()) / (n if unit == "row" else max(len(singular), 1))
         keep = singular > _LEAST_SINGULAR * max(singular[0], _TINY)
         left, singular, right = left[:, keep], singular[keep], right[keep]
-        return cls(left, singular, right, singular**2 / max(scale, _TINY), intercept)
+        return cls(left, singular, right, eigenvalues=singular**2 / max(scale, _TINY), intercept=intercept)
 
     def fit(self, targets: Float[np.ndarray, "n g"], noise_ratios: Float[np.ndarray, " l"]) -> RidgeFit:
         """Regress centred targets, each with the noise-to-signal ratio of highest marginal likelihood.
@@ -151,7 +152,9 @@ class RidgeDesign:
         residual = np.maximum((targets**2).sum(axis=0) - squares.sum(axis=0), 0.0)
         # the projection on the constant vector is 0 where the columns were centred
         degrees = max(n - self.intercept, 1)
-        logs, _ = log_marginal_likelihood(self.eigenvalues, squares, residual, noise_ratios, degrees)
+        logs, _ = log_marginal_likelihood(
+            self.eigenvalues, squares, residual=residual, noise_ratios=noise_ratios, n=degrees
+        )
         choice = logs.argmax(axis=0)
         shrinkage = self.eigenvalues[:, None] / (self.eigenvalues[:, None] + noise_ratios[choice])
         fitted = self.left @ (shrinkage * projections)
@@ -201,12 +204,21 @@ class EvidenceRidge:
         eigenvalues, eigenvectors = eigenvalues[keep], eigenvectors[:, keep]
         projections = (features @ eigenvectors).T @ centred / np.sqrt(eigenvalues)[:, None]
         residual = np.maximum((centred**2).sum(axis=0) - (projections**2).sum(axis=0), 0.0)
-        logs, _ = log_marginal_likelihood(eigenvalues, projections**2, residual, _NOISE_RATIOS, n)
+        logs, _ = log_marginal_likelihood(
+            eigenvalues, projections**2, residual=residual, noise_ratios=_NOISE_RATIOS, n=n
+        )
         choice = logs.argmax(axis=0)
         ratio = _NOISE_RATIOS[choice]
         shrunk = np.sqrt(eigenvalues)[:, None] / (eigenvalues[:, None] + ratio)
         variance = (projections**2 / (eigenvalues[:, None] + ratio)).sum(axis=0) / n + residual / ratio / n
-        return cls(mean, eigenvectors, eigenvalues, shrunk * projections, choice, variance)
+        return cls(
+            mean,
+            eigenvectors,
+            eigenvalues,
+            weights=shrunk * projections,
+            choice=choice,
+            signal_variance=variance,
+        )
 
     @property
     def noise_ratios(self) -> Float[np.ndarray, " g"]:

@@ -204,6 +204,7 @@ class FactoredPrediction:
     ) -> Iterator[tuple[Array, Array, Array | None]]:
         """Yield rows, means and standard deviations of some genes, by default all, in bounded memory."""
         columns = np.arange(len(self.basis)) if genes is None else self.basis.columns(genes)
+        # 4 bytes for each number of a block in single precision
         step = max(1, _BLOCK_BYTES // (4 * max(len(columns), 1)))
         for start in range(0, len(self), step):
             rows = np.arange(start, min(start + step, len(self)))
@@ -216,7 +217,7 @@ class FactoredPrediction:
         mean = np.concatenate([part[1] for part in parts])
         sds = [part[2] for part in parts if part[2] is not None]
         sd = np.concatenate(sds) if sds else None
-        return Prediction(self.locations, names, mean, sd, self.provenance)
+        return Prediction(self.locations, names, mean, sd, provenance=self.provenance)
 
     def draws(
         self, number: int, genes: Sequence[str], *, seed: int = 0, observation: bool = False
@@ -261,6 +262,7 @@ class FactoredPrediction:
 
     def _mean(self, columns: Array, rows: Any) -> Array:
         basis = self.basis
+        # log1p of counts is never negative; a sum of factors can be
         mean = basis.offset[columns] + self.scores[rows] @ basis.loadings[columns].T
         return np.asarray(np.maximum(mean, 0.0), dtype=np.float32)
 
@@ -268,7 +270,7 @@ class FactoredPrediction:
         if self.score_sd is None:
             return None
         basis = self.basis
-        # sums of squares: single precision keeps six digits of them
+        # the factors are independent, so that their variances add; single precision keeps six digits of the sum
         squares = np.square(self.score_sd[rows], dtype=np.float32)
         variance = squares @ np.square(basis.loadings[columns], dtype=np.float32).T
         if observation:

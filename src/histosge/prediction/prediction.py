@@ -70,4 +70,5 @@ class Prediction:
     def take(self, index: Any) -> Prediction:
         """Return the prediction at the locations ``index``."""
         sd = None if self.sd is None else self.sd[index]
-        return Prediction(self.locations.take(index), self.genes, self.mean[index], sd, self.provenance)
+        locations = self.locations.take(index)
+        return Prediction(locations, self.genes, self.mean[index], sd, provenance=self.provenance)

@@ -46,6 +46,7 @@ def principal_axes(
     else:
         eigenvalues, axes, total = _from_products(matrix, most)
         least = _LEAST_FAST
+    # the tolerance keeps rounding of the sum from adding an axis at a share of 1
     enough = int(np.searchsorted(np.cumsum(eigenvalues), share * total * (1 - 1e-12))) + 1
     resolved = int((eigenvalues > least * max(eigenvalues[0], _TINY)).sum())
     axes = axes[: max(1, min(most, enough, resolved))]
@@ -57,11 +58,13 @@ def _from_products(matrix: Array, most: int) -> tuple[Array, Array, float]:
     """Return the largest eigenvalues of the matrix of products, their axes, and the sum of all eigenvalues."""
     from scipy.linalg import eigh
 
+    # both matrices of products have the same eigenvalues; the smaller one is faster to decompose
     wide = matrix.shape[1] > matrix.shape[0]
     products = np.asarray(matrix @ matrix.T if wide else matrix.T @ matrix, dtype=np.float64)
     last = len(products) - 1
     values, vectors = eigh(products, subset_by_index=(max(0, last + 1 - most), last), check_finite=False)
     values, axes = np.maximum(values[::-1], 0.0), vectors[:, ::-1].T
     if wide:
+        # from eigenvectors over spots to axes over genes
         axes = axes @ matrix / np.sqrt(np.maximum(values, _TINY))[:, None]
     return values, axes, float(np.trace(products))

@@ -192,6 +192,7 @@ def concatenated(parts: Sequence[Inputs]) -> Inputs:
         When image features, colour or patches are there for some sections only.
     """
     if len(parts) == 1:
+        # the same object, so that features on disk stay there
         return parts[0]
     held = [tuple(getattr(part, name) is not None for name in _IMAGE_FIELDS) for part in parts]
     if len(set(held)) > 1:
@@ -220,6 +221,7 @@ def _length(part: Any) -> int:
 
 
 def _concatenated_locations(parts: Sequence[Locations]) -> Locations:
+    # barcodes of different slides repeat; those of the section to predict stay as they are
     ids = [
         part.points.ids
         if index == 0
@@ -227,6 +229,7 @@ def _concatenated_locations(parts: Sequence[Locations]) -> Locations:
         for index, part in enumerate(parts)
     ]
     xy = np.concatenate([part.xy for part in parts])
+    # the diameter is that of the section to predict: it is the support of the predictions
     points = replace(parts[0].points, xy=xy, ids=np.concatenate(ids))
     columns = ([getattr(part, name) for part in parts] for name in _LOCATION_FIELDS)
     return Locations(points, *map(np.concatenate, columns))
@@ -249,6 +252,7 @@ class _PatchesInARow:
         rows = np.arange(len(self))[index]
         patches = np.empty((len(rows), self.px, self.px, 3), dtype=np.uint8)
         start = 0
+        # each slide is read once, whatever the order of the rows
         for part in self.parts:
             mask = (rows >= start) & (rows < start + len(part))
             patches[mask] = part[rows[mask] - start]

@@ -190,8 +190,13 @@ class Eigendecomposition:
         )
         residual = np.maximum(total - inside, 0.0)
         logs, variances = log_marginal_likelihood(
-            self.eigenvalues, projections**2, residual, NOISE_RATIOS, len(self.eigenvectors)
+            self.eigenvalues,
+            projections**2,
+            residual=residual,
+            noise_ratios=NOISE_RATIOS,
+            n=len(self.eigenvectors),
         )
+        # relative to the best, so that the exponential neither overflows nor vanishes
         best = logs.max(axis=0)
         weight = np.exp(logs - best)
         log_likelihood = best + np.log(weight.mean(axis=0))

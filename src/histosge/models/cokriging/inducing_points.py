@@ -39,9 +39,11 @@ def farthest_points(xy_um: Float[np.ndarray, "n 2"], number: int) -> Array:
     >>> farthest_points(np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0], [21.0, 0.0]]), 3).tolist()
     [0, 1, 3]
     """
+    # from the centre, so that the choice does not depend on the order of the locations
     from_centre = np.linalg.norm(xy_um - xy_um.mean(axis=0), axis=1)
     chosen = [int(from_centre.argmin())]
     gap = np.linalg.norm(xy_um - xy_um[chosen[0]], axis=1)
+    # the distance to the nearest chosen location is updated, not computed again: O(n) for each choice
     for _ in range(number - 1):
         chosen.append(int(gap.argmax()))
         np.minimum(gap, np.linalg.norm(xy_um - xy_um[chosen[-1]], axis=1), out=gap)

@@ -152,6 +152,7 @@ class Cokriging(Model):
         inducing = self._inducing_points(spots)
         eigen = _decomposed(setup.covariance, spots, inducing, device=runtime.device)
         if self.winsorise_sd is not None:
+            # outliers moved the factors too, which are computed again without them
             values = _winsorised(values, loadings, eigen, self.winsorise_sd)
             loadings = principal_axes(values, len(loadings))
         posterior, auxiliary_dual = FactorPosterior.solve(
@@ -206,6 +207,7 @@ class Cokriging(Model):
             short_range_um=short_range_um,
         )
         summary = selection.summary(values, loadings)
+        # means, factors and the image weight are estimated from all spots; only the matrix is limited
         rows = self._kriged_rows(sections)
         if len(rows) < len(samples):
             samples, spots, values = samples.take(rows), spots.take(rows), values[rows]
@@ -229,8 +231,10 @@ class Cokriging(Model):
         """Return the training spots as the covariance compares them, the transform of features, and the pitch."""
         inputs = samples.inputs
         xy_um, sections = np.array(inputs.locations.xy), inputs.section_index
+        # the pitch of the section to predict: auxiliary sections may be of another platform
         first = sections == 0
         pitch_um = _pitch_um(xy_um[first] if first.sum() >= _LEAST_SPOTS else inputs.separated_xy_um)
+        # disks that are wider than the pitch would overlap
         diameter_um = min(float(inputs.locations.points.diameter_um), pitch_um) if self.support else 0.0
         if not self.image:
             return KernelInputs(xy_um, sections, diameter_um, None), None, pitch_um
@@ -325,6 +329,7 @@ def _decomposed(
         matrix[rows] = covariance(spots.take(rows), inducing, dtype)
 
     map_parts(compare, pieces(len(spots), len(inducing)))
+    # the same object where the process is exact
     if inducing is spots:
         return Eigendecomposition.exact(matrix, device)
     return Eigendecomposition.nystrom(matrix, covariance(inducing, inducing), device)

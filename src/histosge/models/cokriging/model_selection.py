@@ -88,7 +88,9 @@ def select_image_weight(
     rows = _sampled(spots.separated_xy_um, rng)
     sample, measured = spots.take(rows), factors[rows]
     if sample.image_features is None:
+        # without features there is nothing to choose
         image_weights = (0.0,)
+    # the kernels do not depend on the weight: they are computed once, and mixed for each candidate
     kernels = _Kernels.of(sample, ranges_um, short_range_um)
     posteriors = dict(
         zip(
@@ -101,6 +103,7 @@ def select_image_weight(
     best = max(logs, key=lambda weight: logs[weight])
     left_out = {"fitted": posteriors[best].left_out}
     if best > 0 and sample.image_features is not None:
+        # the control: features of another spot carry no information on this one
         positions = posteriors.get(0.0) or kernels.posterior(measured, 0.0)
         left_out["positions"] = positions.left_out
         left_out["shuffled_image"] = kernels.shuffled(rng).posterior(measured, best).left_out
@@ -144,6 +147,7 @@ class _Kernels:
 
     def posterior(self, factors: Array, image_weight: float) -> Posterior:
         """Return the posterior of the factors with an image weight."""
+        # the short-range kernel is a kernel of position with the weight of an image kernel
         covariance = (1 - image_weight) * self.position
         covariance += image_weight * (self.image + self.short_range)
         return Eigendecomposition.exact(covariance).posterior(factors)

@@ -104,8 +104,10 @@ class FactorPosterior:
         if gene_weight > 0:
             map_parts(add_genes, runs(values.shape[1], max(_LEAST_GENES, _BLOCK // len(values))))
         projections, left_out, *auxiliary = sums
+        # weighted by the root of the eigenvalues, sums of squares of projections are those of the posterior mean
         root = np.sqrt(eigen.eigenvalues).astype(projections.dtype)
         axes = principal_axes(root[:, None] * projections, most, share=_SHARE)
+        # variances are those of the output factors kriged as targets of their own: factors are taken as independent
         uncertainty = eigen.posterior(values @ axes.T)
         along = min(_VARIANCE_EIGENVECTORS, len(eigen.eigenvalues))
         to_factors = axes.T.astype(projections.dtype)
@@ -175,6 +177,7 @@ def basis_of(
 
     def calibrate(genes: slice) -> tuple[int, dict[str, list[float]]]:
         measured, means = samples.expression[rows, genes], standardisation.means[sections[rows], genes]
+        # cut at 0 as predictions are, so that errors are those of the predictions
         expected = np.maximum(means + left_out @ loadings[genes].T, 0.0)
         error, signal_variance = measured - expected, left_out_variance @ (loadings[genes] ** 2).T
         squared = (error**2).mean(axis=0)
@@ -186,5 +189,12 @@ def basis_of(
         return len(noise), coverage(error, sd, factor[genes])
 
     tables = map_parts(calibrate, runs(len(noise_sd), max(_LEAST_GENES, _BLOCK // len(rows))))
-    basis = Basis(samples.genes, standardisation.means[0], loadings, noise_sd, factor, r_loo)
+    basis = Basis(
+        samples.genes,
+        standardisation.means[0],
+        loadings=loadings,
+        noise_sd=noise_sd,
+        calibration_factor=factor,
+        r_loo=r_loo,
+    )
     return basis, pooled_coverage(tables)

@@ -70,6 +70,7 @@ class CokrigingPredictor:
         for rows in pieces(len(inputs), max(len(self.genes), len(self.inducing_points))):
             scores, score_sd = self._predict_scores(inputs, rows)
             offset = self.standardisation.means[self.standardisation.row_of(inputs.section_index[rows])]
+            # variances of independent factors, and the noise of one measurement
             variance = score_sd**2 @ (loadings**2).T + self.basis.noise_sd**2
             mean = np.maximum(offset + scores @ loadings.T, 0.0)
             yield rows, mean.astype(np.float32), (np.sqrt(variance) * factor).astype(np.float32)
@@ -93,6 +94,7 @@ class CokrigingPredictor:
         def predict_rows(rows: Array) -> None:
             scores[rows], score_sd[rows] = self._predict_scores(inputs, rows)
 
+        # blocks write to rows of their own, so that threads do not depend on each other
         map_parts(predict_rows, pieces(len(inputs), len(self.inducing_points)))
         offset = self.standardisation.means[sections[0]] if len(sections) else self.basis.offset
         return FactoredPrediction(inputs.locations, replace(self.basis, offset=offset), scores, score_sd)
@@ -121,6 +123,7 @@ class CokrigingPredictor:
             )
         features = features_of(inputs, np.arange(len(inputs)))
         attribution = None if self.basis.attribution is None else self.basis.attribution.as_auxiliary()
+        # unknown, not 0: leave-one-section-out cross-validation can estimate it
         unknown = np.full(len(self.basis), np.nan)
         return replace(
             self,
@@ -192,11 +195,13 @@ class CokrigingPredictor:
         """Return mean and standard deviation of each factor score at some locations."""
         xy_um, sections = inputs.locations.xy[rows], inputs.section_index[rows]
         features = None
+        # at image weight 0 no kernel reads the features
         if self.feature_transform is not None and self.covariance.image_weight > 0:
             features = self.feature_transform.transform(features_of(inputs, rows), sections, xy_um)
         diameters_um, dtype = self._diameters_um(inputs, rows), self.posterior.dual.dtype.type
         covariance, prior = np.empty((len(rows), len(self.inducing_points)), dtype=dtype), np.empty(len(rows))
-        # one pass for each support: measured spots, and locations between them
+        # one pass for each support, measured spots and locations between them: a table of block covariances has one
+        # pair of diameters
         for diameter_um in np.unique(diameters_um):
             part = np.flatnonzero(diameters_um == diameter_um)
             some = None if features is None else features.take(part)
@@ -242,5 +247,6 @@ def attribution_of(
     """
     some = spots.take(evenly(len(spots), _ATTRIBUTION_SPOTS))
     position, image = covariance.position(some, inducing_points), covariance.image(some, inducing_points)
+    # measurements of the section itself, through either kind of kernel
     own = dual - auxiliary_dual
     return Attribution.of(np.stack([position @ own, image @ own, (position + image) @ auxiliary_dual]))
