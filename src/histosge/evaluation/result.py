@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["EvaluationResult", "collect"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EvaluationResult:
     """Scores of models on sections and splits.
 
@@ -40,6 +40,8 @@ class EvaluationResult:
     >>> from histosge.evaluation.evaluate import evaluate
     >>> section = hs.synthetic(columns=10, rows=10, genes=12).section
     >>> result = evaluate(section, "cokriging", seeds=1, genes="all")
+    >>> result
+    EvaluationResult(memorisation, mean, nearest, idw, kriging, ridge, cokriging on synthetic; 9 fits)
     >>> table = result.to_frame()
     >>> test = table[table["set"] == "test"].set_index("model")["pcc"]
     >>> bool(test["cokriging"] > test["mean"])
@@ -51,6 +53,11 @@ class EvaluationResult:
     rows: tuple[ScoreRow, ...]
     trials: tuple[TrialResult, ...]
     files: tuple[Path, ...] = ()
+
+    def __repr__(self) -> str:
+        models = ", ".join(dict.fromkeys(row.model for row in self.rows))
+        sections = ", ".join(dict.fromkeys(row.section for row in self.rows))
+        return f"EvaluationResult({models} on {sections}; {len(self.trials)} fits)"
 
     @property
     def leaks(self) -> tuple[str, ...]:
