@@ -102,7 +102,8 @@ def _kind(value: object) -> str:
 
 def _summary(name: str, value: object) -> str:
     if isinstance(value, Mapping):
-        return f"All {name.lower()} by name, those of other packages included."
+        kinds = "domain methods" if name == "DOMAINS" else name.lower()
+        return f"All {kinds} by name, those of other packages included."
     if isinstance(value, str):
         return "Version of the installed package."
     first = (inspect.getdoc(value) or "").partition("\n\n")[0].replace("\n", " ")
