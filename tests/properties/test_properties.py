@@ -1,4 +1,4 @@
-"""What holds for any data."""
+"""Properties that hold for any data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_expression_does_not_depend_on_depth(counts: sparse.csr_matrix, factor: 
 
 @settings(max_examples=40, deadline=None)
 @given(counts=counts_matrices, seed=st.integers(0, 99))
-def test_columns_can_be_asked_for_in_any_order(counts: sparse.csr_matrix, seed: int) -> None:
+def test_columns_of_the_expression_are_in_any_order(counts: sparse.csr_matrix, seed: int) -> None:
     """Some columns of the expression are those columns of all of it."""
     columns = np.random.default_rng(seed).permutation(15)[:6]
     assert np.allclose(log_cp10k(counts, columns=columns).toarray(), log_cp10k(counts).toarray()[:, columns])
@@ -62,24 +62,24 @@ def test_variable_genes_do_not_depend_on_the_order_of_spots(seed: int) -> None:
     hexagonal=st.booleans(),
     factor=st.integers(1, 8),
 )
-def test_any_lattice_is_found_and_refined(
+def test_any_lattice_is_fitted_and_upsampled(
     angle: float, pitch: float, mirrored: bool, hexagonal: bool, factor: int
 ) -> None:
-    """Turned, mirrored, scaled: the fit finds kind and pitch, and offsets never coincide modulo the lattice."""
+    """Rotated, mirrored, scaled: the fit has kind and pitch, and offsets never coincide modulo the lattice."""
     column, row = (part.ravel().astype(float) for part in np.meshgrid(np.arange(9), np.arange(8)))
-    site = np.column_stack([2 * column + row % 2, row]) if hexagonal else np.column_stack([column, row])
-    xy = site * ([0.5, 0.75**0.5] if hexagonal else [1.0, 1.0]) * pitch
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    xy = (xy * [-1, 1] if mirrored else xy) @ turn
-    lattice = Lattice.fit(xy, site)
+    lattice_xy = np.column_stack([2 * column + row % 2, row]) if hexagonal else np.column_stack([column, row])
+    xy = lattice_xy * ([0.5, 0.75**0.5] if hexagonal else [1.0, 1.0]) * pitch
+    rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    xy = (xy * [-1, 1] if mirrored else xy) @ rotation
+    lattice = Lattice.fit(xy, lattice_xy)
     assert lattice.kind == ("hexagonal" if hexagonal else "square")
     assert abs(lattice.pitch_um / pitch - 1) < 1e-6
     assert np.allclose(lattice.to_um(lattice.to_lattice(xy)), xy, atol=1e-6 * pitch)
     steps = offsets(lattice, factor)
     assert len(steps) == factor
     gaps = steps[:, None] - steps[None]
-    apart = np.abs(gaps - np.rint(gaps)).max(axis=2)
-    assert (apart[~np.eye(factor, dtype=bool)] > 1e-3).all()
+    distance = np.abs(gaps - np.rint(gaps)).max(axis=2)
+    assert (distance[~np.eye(factor, dtype=bool)] > 1e-3).all()
 
 
 @settings(max_examples=50, deadline=None)
@@ -96,7 +96,7 @@ def test_windows_are_a_partition(n: int, size: int, seed: int) -> None:
 @settings(max_examples=50, deadline=None)
 @given(n=st.integers(4, 400), fraction=st.floats(0.2, 0.8), seed=st.integers(0, 99))
 def test_splits_are_disjoint_and_repeatable(n: int, fraction: float, seed: int) -> None:
-    """A random split retains the share asked for, and the same seed splits alike."""
+    """A random split has its share of training spots, and the same seed gives the same split."""
     split = splits.random(n, fraction=fraction, seed=seed)
     assert len(split.training) == round(fraction * n)
     assert not set(split.training) & set(split.test)
@@ -104,33 +104,14 @@ def test_splits_are_disjoint_and_repeatable(n: int, fraction: float, seed: int) 
     assert np.array_equal(split.training, splits.random(n, fraction=fraction, seed=seed).training)
 
 
-def test_the_published_split_is_the_published_one() -> None:
-    """3460 spots: 1730 retained, the first of them 0, 1, 2, 4, 6."""
-    split = splits.published(3460)
-    assert len(split.training) == 1730
-    assert split.training[:5].tolist() == [0, 1, 2, 4, 6]
-
-
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 99), guard=st.floats(0, 2))
 def test_blocks_keep_their_distance(seed: int, guard: float) -> None:
-    """No retained spot is nearer to a removed one than the guard band."""
+    """No training spot is nearer to a test spot than the guard band."""
     xy = np.random.default_rng(seed).uniform(0, 40, (300, 2))
     split = splits.blocks(xy, width_um=8.0, guard_um=guard, seed=seed)
     gaps = np.linalg.norm(xy[split.training][:, None] - xy[split.test][None], axis=2)
     assert gaps.min() > guard
-
-
-def test_sublattices_have_their_index() -> None:
-    """One site in 3, 4 or 7 is retained, and they are as far apart as the index says."""
-    a, b = (part.ravel() for part in np.meshgrid(np.arange(21), np.arange(21)))
-    xy = np.column_stack([a + b / 2, b * 0.75**0.5])
-    for index in (3, 4, 7):
-        split = splits.sublattice(np.column_stack([a, b]).astype(float), index)
-        assert abs(len(split.training) / len(a) - 1 / index) < 0.03
-        kept = xy[split.training]
-        gaps = np.linalg.norm(kept[:, None] - kept[None], axis=2)
-        assert np.isclose(gaps[gaps > 0].min(), index**0.5)
 
 
 plain = st.recursive(
@@ -142,7 +123,7 @@ plain = st.recursive(
 
 @settings(max_examples=100, deadline=None)
 @given(value=plain)
-def test_fingerprints_tell_values_and_not_objects(value: object) -> None:
+def test_fingerprints_depend_on_values_and_not_on_objects(value: object) -> None:
     """Equal content, equal hash; wrapping a value changes it."""
     import copy
 

@@ -1,4 +1,4 @@
-"""The choice of genes is scanpy's."""
+"""Highly variable genes are those of scanpy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_variable_genes_are_scanpys() -> None:
 
 
 def test_three_genes_are_ranked_without_a_loess_curve() -> None:
-    """Too few genes for a local fit: a straight line takes its place."""
+    """Too few genes for a local fit: a straight line is fitted instead."""
     rng = np.random.default_rng(0)
     counts = sparse.csr_matrix(rng.poisson([1.0, 3.0, 20.0], (50, 3)).astype(float))
     for n in (1, 2, 3):
@@ -45,6 +45,6 @@ def test_variable_genes_of_real_sections_are_scanpys(real_data: Path, name: str)
     section = histosge.read(real_data / name, trust_alignment=True)
     floor = 10 if len(section) > 1000 else 3
     seen = np.flatnonzero(np.bincount(section.counts.indices, minlength=len(section.genes)) >= floor)
-    wanted = {str(section.genes[seen[index]]) for index in theirs(section.counts[:, seen], 500)}
+    expected = {str(section.genes[seen[index]]) for index in theirs(section.counts[:, seen], 500)}
     ours = {str(name) for name in select(section, "hvg:500").names}
-    assert len(ours & wanted) >= 495
+    assert len(ours & expected) >= 495

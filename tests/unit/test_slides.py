@@ -64,21 +64,21 @@ GRAYS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_window_is_the_pixels_that_lie_there(tmp_path: Path, name: str) -> None:
+def test_a_patch_has_the_pixels_of_its_position(tmp_path: Path, name: str) -> None:
     """Tiled or stripped, flat or pyramidal, 8 or 16 bits, with alpha or planar: the same pixels."""
     WRITERS[name](tmp_path / name)
     slide = open_slide(tmp_path / name, mpp=0.5)
     assert slide.size_um == (300.0, 240.0)
-    window = slide.read(np.array([100.0, 80.0]), 32.0, 64)
-    assert np.array_equal(window, IMAGE[128:192, 168:232])
+    patch = slide.read(np.array([100.0, 80.0]), 32.0, 64)
+    assert np.array_equal(patch, IMAGE[128:192, 168:232])
 
 
 @pytest.mark.parametrize("name", GRAYS)
 def test_gray_becomes_rgb(tmp_path: Path, name: str) -> None:
-    """RGB is the contract, whatever the file holds."""
+    """Every file is read as RGB."""
     GRAYS[name](tmp_path / name)
-    window = open_slide(tmp_path / name, mpp=0.5).read(np.array([100.0, 80.0]), 32.0, 64)
-    assert np.array_equal(window, np.repeat(GRAY[128:192, 168:232, None], 3, axis=2))
+    patch = open_slide(tmp_path / name, mpp=0.5).read(np.array([100.0, 80.0]), 32.0, 64)
+    assert np.array_equal(patch, np.repeat(GRAY[128:192, 168:232, None], 3, axis=2))
 
 
 @pytest.mark.parametrize("name", ["lossy.jpg", "lossy.tif"])
@@ -88,12 +88,12 @@ def test_lossy_files_are_nearly_the_pixels(tmp_path: Path, name: str) -> None:
         Image.fromarray(IMAGE).save(tmp_path / name, quality=95)
     else:
         tifffile.imwrite(tmp_path / name, IMAGE, photometric="rgb", tile=(128, 128), compression="jpeg")
-    window = open_slide(tmp_path / name, mpp=0.5).read(np.array([100.0, 80.0]), 32.0, 64).astype(int)
-    assert np.abs(window - IMAGE[128:192, 168:232]).mean() < 6
+    patch = open_slide(tmp_path / name, mpp=0.5).read(np.array([100.0, 80.0]), 32.0, 64).astype(int)
+    assert np.abs(patch - IMAGE[128:192, 168:232]).mean() < 6
 
 
 def test_the_scale_in_the_file_is_used(tmp_path: Path) -> None:
-    """OME's physical size is the scale where nobody gives another."""
+    """OME's physical size is the scale unless another one is passed."""
     ome(tmp_path / "p.ome.tif", IMAGE)
     assert open_slide(tmp_path / "p.ome.tif").mpp == pytest.approx(0.25)
     assert open_slide(tmp_path / "p.ome.tif", mpp=0.4).mpp == 0.4
@@ -101,31 +101,31 @@ def test_the_scale_in_the_file_is_used(tmp_path: Path) -> None:
 
 def test_finer_pixels_are_averaged() -> None:
     """At half the scale each pixel is the mean of the four it covers."""
-    window = MEMORY.read(np.array([100.0, 80.0]), 64.0, 64).astype(float)
+    patch = MEMORY.read(np.array([100.0, 80.0]), 64.0, 64).astype(float)
     covered = IMAGE[96:224, 136:264].reshape(64, 2, 64, 2, 3).mean((1, 3))
-    assert np.abs(window - covered).max() <= 1.0
+    assert np.abs(patch - covered).max() <= 1.0
 
 
 @pytest.mark.parametrize("centre", [(0.0, 0.0), (300.0, 240.0), (3.0, 120.0), (150.0, 239.0)])
-def test_the_image_goes_on_as_its_mirror_image(centre: tuple[float, float]) -> None:
-    """Beyond the edge a window equals that of the padded image."""
+def test_the_image_continues_as_its_mirror_image(centre: tuple[float, float]) -> None:
+    """Beyond the edge a patch equals that of the padded image."""
     padded = np.pad(IMAGE, ((64, 64), (64, 64), (0, 0)), mode="symmetric")
-    window = MEMORY.read(np.array(centre), 32.0, 64)
+    patch = MEMORY.read(np.array(centre), 32.0, 64)
     left, top = (round(2 * side) - 32 + 64 for side in centre)
-    assert np.array_equal(window, padded[top : top + 64, left : left + 64])
+    assert np.array_equal(patch, padded[top : top + 64, left : left + 64])
 
 
 def test_a_pyramid_reads_what_the_flat_image_reads(tmp_path: Path) -> None:
-    """Coarse windows come from coarse levels, and look the same."""
+    """Coarse patches are read from coarse levels, and are the same."""
     pyramid(tmp_path / "p.tif", IMAGE)
     tifffile.imwrite(tmp_path / "f.tif", IMAGE, photometric="rgb")
     for size_um in (64.0, 130.0):
-        windows = [
+        patches = [
             open_slide(tmp_path / name, mpp=0.5).read(np.array([150.0, 120.0]), size_um, 32).astype(int)
             for name in ("p.tif", "f.tif")
         ]
         # boxes that cut pixels are only nearly the area mean
-        assert np.abs(windows[0] - windows[1]).mean() < 8
+        assert np.abs(patches[0] - patches[1]).mean() < 8
 
 
 @settings(max_examples=60, deadline=None)
@@ -135,16 +135,16 @@ def test_a_pyramid_reads_what_the_flat_image_reads(tmp_path: Path) -> None:
     size_um=st.floats(0.6, 200),
     px=st.integers(1, 70),
 )
-def test_any_window_can_be_read(x: float, y: float, size_um: float, px: int) -> None:
-    """Whatever the place, the width and the sampling: px × px RGB; and many at once equal one by one."""
+def test_any_patch_can_be_read(x: float, y: float, size_um: float, px: int) -> None:
+    """At any position, width and sampling: px × px RGB; many at once equal one by one."""
     centres = np.array([[x, y], [150.0, 120.0]])
-    windows = MEMORY.read_many(centres, size_um, px)
-    assert windows.shape == (2, px, px, 3)
-    assert windows.dtype == np.uint8
-    assert np.array_equal(windows[0], MEMORY.read(centres[0], size_um, px))
+    patches = MEMORY.read_many(centres, size_um, px)
+    assert patches.shape == (2, px, px, 3)
+    assert patches.dtype == np.uint8
+    assert np.array_equal(patches[0], MEMORY.read(centres[0], size_um, px))
 
 
-def test_a_thumbnail_has_the_size_asked_for_and_the_same_mean() -> None:
+def test_a_thumbnail_has_its_size_and_the_same_mean() -> None:
     """Averaging keeps the mean colour; a thumbnail is never sharper than the image."""
     small = MEMORY.thumbnail(5.0)
     assert small.shape == (48, 60, 3)
@@ -152,7 +152,7 @@ def test_a_thumbnail_has_the_size_asked_for_and_the_same_mean() -> None:
     assert MEMORY.thumbnail(0.1).shape == IMAGE.shape
 
 
-def test_a_window_of_a_large_tiled_file_costs_little_memory(tmp_path: Path) -> None:
+def test_a_patch_of_a_large_tiled_file_needs_little_memory(tmp_path: Path) -> None:
     """Opening and reading a 300-megapixel file needs a small part of its size."""
     tile = RNG.integers(0, 255, (512, 512, 3), dtype=np.uint8)
     side = 34
@@ -166,17 +166,17 @@ def test_a_window_of_a_large_tiled_file_costs_little_memory(tmp_path: Path) -> N
         compression="zlib",
     )
     tracemalloc.start()
-    window = open_slide(tmp_path / "large.tif", mpp=1.0).read(
+    patch = open_slide(tmp_path / "large.tif", mpp=1.0).read(
         np.array([5120.0 + 256, 5120.0 + 256]), 256.0, 256
     )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert np.array_equal(window, tile[128:384, 128:384])
+    assert np.array_equal(patch, tile[128:384, 128:384])
     assert peak < 300e6 < 3 * (512 * side) ** 2
 
 
 def test_openslide_reads_the_same_pixels(tmp_path: Path) -> None:
-    """Slides that only OpenSlide knows (SVS, NDPI, MRXS) go through the same contract."""
+    """Scanner formats (SVS, NDPI, MRXS) are read through the same protocol."""
     from histosge.images.backends.openslide import OpenSlideBackend
 
     pyramid(tmp_path / "p.tif", IMAGE, compression="zlib")
@@ -197,7 +197,7 @@ def corrupt(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_corrupt_tile_is_a_sentence_where_it_is_read(tmp_path: Path) -> None:
+def test_a_corrupt_tile_is_refused_where_it_is_read(tmp_path: Path) -> None:
     """Other parts of the image can still be read; the bad tile is refused, never black."""
     corrupt(tmp_path / "c.tif")
     slide = open_slide(tmp_path / "c.tif", mpp=0.5)
@@ -219,14 +219,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_rgb_image_is_a_sentence(tmp_path: Path, name: str) -> None:
+def test_files_without_an_rgb_image_are_refused(tmp_path: Path, name: str) -> None:
     """Truncated, CMYK, 1-bit, floating-point or not an image at all."""
     BAD[name](tmp_path / name)
     with pytest.raises(DataError, match=name.replace(".", r"\.")):
         open_slide(tmp_path / name, mpp=0.5).read(np.array([150.0, 200.0]), 150.0, 64)
 
 
-def test_missing_files_and_scales_are_the_users_to_give(tmp_path: Path) -> None:
+def test_missing_files_and_scales_are_usage_errors(tmp_path: Path) -> None:
     """No file, no scale, an impossible scale: exit code 2."""
     with pytest.raises(UsageError, match="nothing"):
         open_slide(tmp_path / "nothing.tif", mpp=0.5)
@@ -238,7 +238,7 @@ def test_missing_files_and_scales_are_the_users_to_give(tmp_path: Path) -> None:
 
 
 def test_equal_images_have_equal_fingerprints() -> None:
-    """Content and scale decide; one pixel changed is another image."""
+    """Content and scale count; one changed pixel changes the fingerprint."""
     changed = IMAGE.copy()
     changed[200, 300, 1] ^= 1
     same, other = SlideImage.from_array(IMAGE.copy(), 0.5), SlideImage.from_array(changed, 0.5)

@@ -38,6 +38,6 @@ def test_offsets_have_the_separation_of_an_exhaustive_search(kind: str, factor: 
     [("paper_literal", 5), ("published_8fold", 4), ("published_4fold", 4), ("stage_4fold", 3)],
 )
 def test_published_offset_lists_have_fewer_locations_than_their_name(table: str, number: int) -> None:
-    """Offsets equal up to a lattice vector count once: five of the paper's 8-fold list, four of the code's, three of STAGE's."""
+    """Equivalent offsets count once: the paper's 8-fold list has five, the code's four, STAGE's three."""
     toy = section("hexagonal")
     assert len(upsampled(toy, 8, table=table)) == number * len(toy)
