@@ -1,4 +1,4 @@
-"""Check the documents: links, Python, commands, names of files, and tables that follow from the code.
+"""Check the documents: links, Python, public names, commands, names of files, and tables that follow from the code.
 
     python docs/check.py [--write]
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from tables import with_tables
 from typer.main import get_command
 
+import histosge as hs
 from histosge.cli import commands as all_commands
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +32,7 @@ def main() -> int:
     if "--write" in sys.argv:
         for page in pages:
             page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
-    checks = (links, python, commands, files, tables)
+    checks = (links, python, names, commands, files, tables)
     faults = [
         f"{page.relative_to(ROOT)}: {fault}" for page in pages for check in checks for fault in check(page)
     ]
@@ -59,6 +60,12 @@ def python(page: Path) -> Iterator[str]:
             ast.parse(block)
         except SyntaxError as error:
             yield str(error)
+
+
+def names(page: Path) -> Iterator[str]:
+    """Yield names of the package that are not public."""
+    for name in set(re.findall(r"\bhs\.(\w+)", page.read_text(encoding="utf-8"))) - set(hs.__all__):
+        yield f"no public name hs.{name}"
 
 
 def commands(page: Path) -> Iterator[str]:
