@@ -27,7 +27,7 @@ from factored_samples import (
 from histosge.errors import DataError, UsageError
 from histosge.io.layout.measured_section import OTHERS
 from histosge.io.writers import factors, h5ad
-from histosge.prediction.attribution import ORIGINS, Attribution
+from histosge.prediction.attribution import COMPONENTS, Attribution
 from histosge.section.expression import log_cp10k
 
 
@@ -52,7 +52,7 @@ def test_the_attribution_is_read_again(tmp_path: Path) -> None:
     basis = attributed(BASIS)
     path = factors.write(tmp_path / "factors.h5ad", SECTION, replace(FACTORED, basis=basis))
     var = anndata.read_h5ad(path).var
-    columns = var[[f"from_{name}" for name in ORIGINS]].to_numpy()
+    columns = var[[f"from_{name}" for name in COMPONENTS]].to_numpy()
     assert basis.shares is not None
     assert np.allclose(columns, basis.shares, atol=1e-6)
     assert np.allclose(columns.sum(axis=1), 1.0, atol=1e-6)

@@ -9,11 +9,11 @@ import numpy as np
 from histosge._runtime.types import Array, Float, frozen
 from histosge.errors import DataError
 
-__all__ = ["ORIGINS", "Attribution"]
+__all__ = ["COMPONENTS", "Attribution"]
 
 #: components of a prediction: measurements of the section through position kernels, the same measurements through
 #: image kernels, and measurements of auxiliary sections
-ORIGINS = ("position", "histology", "auxiliary")
+COMPONENTS = ("position", "histology", "auxiliary")
 # variance of a gene's prediction below which it does not vary, in squared log1p(CP10k)
 _LEAST_VARIANCE = 1e-12
 
@@ -22,7 +22,7 @@ _LEAST_VARIANCE = 1e-12
 class Attribution:
     """Covariances of the components of each factor with the whole of each other; the shares of any gene follow.
 
-    A factor score is a sum of three components, :data:`ORIGINS`. A gene is a sum of factors, so that the covariance of
+    A factor score is a sum of three components, :data:`COMPONENTS`. A gene is a sum of factors, so that the covariance of
     its components with the whole is quadratic in its loadings, whether the gene was fitted or not (Eq. 19 of
     docs/method.md).
 
@@ -41,13 +41,13 @@ class Attribution:
 
     def __post_init__(self) -> None:
         shape = np.shape(self.forms)
-        if len(shape) != 3 or shape[0] != len(ORIGINS) or shape[1] != shape[2]:
-            raise DataError(f"Expected {len(ORIGINS)} matrices of factors × factors, got {shape}.")
+        if len(shape) != 3 or shape[0] != len(COMPONENTS) or shape[1] != shape[2]:
+            raise DataError(f"Expected {len(COMPONENTS)} matrices of factors × factors, got {shape}.")
         object.__setattr__(self, "forms", frozen(self.forms))
 
     @classmethod
     def of(cls, components: Float[np.ndarray, "3 n k"]) -> Attribution:
-        """Measure the covariances at some locations, with the components in the order of :data:`ORIGINS`."""
+        """Measure the covariances at some locations, with the components in the order of :data:`COMPONENTS`."""
         components = components - components.mean(axis=1, keepdims=True)
         whole = components.sum(axis=0)
         forms = np.stack([whole.T @ component for component in components]) / max(len(whole), 1)
@@ -70,5 +70,5 @@ class Attribution:
     def as_auxiliary(self) -> Attribution:
         """Return the attribution in a section without training spots, where everything is of auxiliary sections."""
         forms = np.zeros_like(self.forms)
-        forms[ORIGINS.index("auxiliary")] = self.forms.sum(axis=0)
+        forms[COMPONENTS.index("auxiliary")] = self.forms.sum(axis=0)
         return Attribution(forms)

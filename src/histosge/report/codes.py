@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.types import Array
-from histosge.prediction.attribution import ORIGINS
+from histosge.prediction.attribution import COMPONENTS
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
 
@@ -64,7 +64,7 @@ def _factors(prediction: FactoredPrediction) -> Packed:
     about: dict[str, Any] = {"k": scores.shape[1], "scores": score_codes.about()}
     tables = {name: getattr(basis, name) for name in ("offset", "calibration_factor", "noise_sd", "r_loo")}
     if (shares := basis.shares) is not None:
-        tables |= {f"from_{name}": column for name, column in zip(ORIGINS, shares.T, strict=True)}
+        tables |= {f"from_{name}": column for name, column in zip(COMPONENTS, shares.T, strict=True)}
     tables["level"] = np.maximum(basis.offset + basis.loadings @ scores.mean(axis=0), 0)
     error_sd = None
     if prediction.score_sd is not None:

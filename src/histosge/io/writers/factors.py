@@ -14,7 +14,7 @@ from histosge.errors import DataError, UsageError
 from histosge.io.hdf5.anndata_file import clear_layout, clear_reading, created
 from histosge.io.layout import measured_section as measured
 from histosge.io.layout import prediction_table as layout
-from histosge.prediction.attribution import ORIGINS, Attribution
+from histosge.prediction.attribution import COMPONENTS, Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.section import Section
 
@@ -173,7 +173,7 @@ def _var(section: Section, basis: Basis) -> DataFrame:
     for name in _COLUMNS:
         frame[name] = np.asarray(getattr(basis, name), dtype=np.float32)
     if (shares := basis.shares) is not None:
-        for name, column in zip(ORIGINS, shares.T, strict=True):
+        for name, column in zip(COMPONENTS, shares.T, strict=True):
             frame[f"from_{name}"] = np.asarray(column, dtype=np.float32)
     return frame
 
