@@ -22,8 +22,8 @@ _LEAST_VARIANCE = 1e-12
 class Attribution:
     """Covariances of the components of each factor with the whole of each other; the shares of any gene follow.
 
-    A factor score is a sum of three components, :data:`COMPONENTS`. A gene is a sum of factors, so that the covariance of
-    its components with the whole is quadratic in its loadings, whether the gene was fitted or not (Eq. 19 of
+    A factor score is a sum of three components, :data:`COMPONENTS`. A gene is a sum of factors, so that the covariance
+    of its components with the whole is quadratic in its loadings, whether the gene was fitted or not (Eq. 19 of
     docs/method.md).
 
     Parameters
