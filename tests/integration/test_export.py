@@ -1,4 +1,4 @@
-"""From factors.h5ad alone, any genes reach other tools, and counts add up there."""
+"""Any genes of a run are written from its factors.h5ad alone, with counts that add up to those measured."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_h5ad_holds_the_genes_asked_for(run: Path, tmp_path: Path) -> None:
-    """Predicted, measured and how sure, in the order asked for, as if the matrix had been there from the start."""
+    """Predicted and measured values and standard deviations have the order of the genes."""
     result = export(run, tmp_path / "p.h5ad", genes="ZONE2,TUMOUR1")
     adata = anndata.read_h5ad(result.path)
     assert tuple(adata.var_names) == ("ZONE2", "TUMOUR1") == result.genes
@@ -66,7 +66,7 @@ def test_h5ad_holds_the_genes_asked_for(run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["real", "rounded", "drawn"])
 def test_conserved_counts_add_up_in_the_file(run: Path, tmp_path: Path, kind: Kind) -> None:
-    """The layer holds what conserve() returns, and sums to the counts that were measured."""
+    """The layer has the counts of conserve(), which sum to the measured ones."""
     counts = export(run, tmp_path / "p.h5ad", conserve=kind, seed=3).conserved
     adata = anndata.read_h5ad(tmp_path / "p.h5ad")
     layer = adata.layers["conserved"].toarray()
@@ -79,8 +79,8 @@ def test_conserved_counts_add_up_in_the_file(run: Path, tmp_path: Path, kind: Ki
     assert counts.counts_without_location == 0
 
 
-def test_spots_without_places_are_accounted_for(tmp_path: Path) -> None:
-    """Where locations cover a part of the tissue, what lies outside is counted and sentence."""
+def test_spots_without_a_location_are_reported(tmp_path: Path) -> None:
+    """Counts of spots without a location are reported."""
     part = predicted(LOCATIONS.take(LOCATIONS.xy[:, 0] < np.median(LOCATIONS.xy[:, 0])))
     factors.write(tmp_path / "factors.h5ad", SECTION, part)
     counts = export(tmp_path, tmp_path / "p.h5ad", conserve="rounded").conserved
@@ -93,7 +93,7 @@ def test_spots_without_places_are_accounted_for(tmp_path: Path) -> None:
 
 
 def test_spatialdata_is_multiplied_out_while_it_is_written(run: Path, tmp_path: Path) -> None:
-    """The table holds the matrix, made of pieces."""
+    """The table has the whole matrix, computed in chunks."""
     import spatialdata
 
     export(run, tmp_path / "p.zarr", to="spatialdata")
@@ -115,7 +115,7 @@ def test_geojson_has_the_measurements(run: Path, tmp_path: Path) -> None:
 
 
 def test_genes_come_from_files_too(run: Path, tmp_path: Path) -> None:
-    """One name a line; those that were not predicted are named, and others of the section are no genes."""
+    """A file has one name a line; names that were not predicted are reported."""
     (tmp_path / "genes.txt").write_text("ZONE1\nFLAT1\nNoSuch\n")
     result = export(run, tmp_path / "p.h5ad", genes=str(tmp_path / "genes.txt"))
     assert sorted(result.genes) == ["FLAT1", "ZONE1"]
@@ -131,17 +131,15 @@ def test_genes_come_from_files_too(run: Path, tmp_path: Path) -> None:
         ({"to": "geojson", "conserve": "real"}, "Choose h5ad"),
     ],
 )
-def test_what_cannot_be_exported_is_a_sentence(
-    run: Path, tmp_path: Path, options: dict, sentence: str
-) -> None:
+def test_wrong_options_are_refused(run: Path, tmp_path: Path, options: dict, sentence: str) -> None:
     """Unknown genes and formats, counts in files that have no location for them."""
     with pytest.raises(UsageError, match=sentence):
         export(run, tmp_path / "p", **options)
     assert not list(tmp_path.iterdir())
 
 
-def test_runs_without_factors_are_a_sentence(tmp_path: Path) -> None:
-    """Missing folders, folders of other models, kinds of counts that are none."""
+def test_runs_without_factors_are_refused(tmp_path: Path) -> None:
+    """Missing folders, folders without factors and unknown kinds of counts are refused."""
     with pytest.raises(UsageError, match="nothing at"):
         export(tmp_path / "nowhere", tmp_path / "p.h5ad")
     with pytest.raises(UsageError, match=r"has no factors\.h5ad"):
@@ -151,7 +149,7 @@ def test_runs_without_factors_are_a_sentence(tmp_path: Path) -> None:
 
 
 def test_the_command_exports(run: Path, tmp_path: Path) -> None:
-    """``histosge export``: lines for people, one JSON object for programs, sentences for mistakes."""
+    """``histosge export`` prints lines, or one JSON object, or one sentence for an error."""
     runner = CliRunner()
     out = str(tmp_path / "p.h5ad")
     result = runner.invoke(

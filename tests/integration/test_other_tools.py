@@ -1,4 +1,4 @@
-"""The tools people have open what is written, and find everything where it was."""
+"""QuPath, GeoPandas, SpatialData, napari and Squidpy read the written files with positions and values."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_features_are_what_qupath_reads(qupath: Path) -> None:
-    """A collection of detections: UUIDs, a class with a colour, a map of measurements, nothing QuPath does not know."""
+    """Features are detections with a UUID, a class and measurements, and no property unknown to QuPath."""
     content = json.loads(qupath.read_text())
     assert set(content) == {"type", "features"}
     assert content["type"] == "FeatureCollection"
@@ -61,7 +61,7 @@ def test_features_are_what_qupath_reads(qupath: Path) -> None:
 
 
 def test_objects_keep_their_identity(qupath: Path, tmp_path: Path) -> None:
-    """Each location has its own id, the same in every export; cells that came with ids from QuPath keep them."""
+    """Each location has the same UUID in every export; cells from QuPath keep theirs."""
     ids = [feature["id"] for feature in json.loads(qupath.read_text())["features"]]
     assert len(set(ids)) == len(ids)
     few = geojson.write(
@@ -78,7 +78,7 @@ def test_objects_keep_their_identity(qupath: Path, tmp_path: Path) -> None:
 
 
 def test_geometries_are_closed_disks_in_pixels(qupath: Path) -> None:
-    """GeoPandas finds valid, counter-clockwise, closed rings whose box is that of the disk QuPath makes of them."""
+    """GeoPandas reads valid, counter-clockwise, closed rings with the bounding box of the circle."""
     import geopandas
     import shapely
 
@@ -95,7 +95,7 @@ def test_geometries_are_closed_disks_in_pixels(qupath: Path) -> None:
 
 
 def test_our_own_readers_take_what_was_written_for_qupath(qupath: Path) -> None:
-    """What went out as detections comes back as cells, or regions, at the same locations in µm."""
+    """Our readers of cells and regions return the same positions in µm."""
     ids, xy_um = read_cells(qupath, SECTION.mpp)
     assert len(ids) == len(LOCATIONS)
     assert np.allclose(xy_um, LOCATIONS.xy, atol=0.01)
@@ -105,7 +105,7 @@ def test_our_own_readers_take_what_was_written_for_qupath(qupath: Path) -> None:
 
 @pytest.mark.parametrize(("system", "unit_um"), [("global", 1.0), ("fullres_px", SECTION.mpp)])
 def test_spatialdata_has_everything_in_both_frames(store: Path, system: str, unit_um: float) -> None:
-    """Circles and image lie where they were, in µm and in full-resolution pixels."""
+    """Circles and image have their positions in µm and in full-resolution pixels."""
     import spatialdata
 
     data = spatialdata.read_zarr(store)
@@ -120,7 +120,7 @@ def test_spatialdata_has_everything_in_both_frames(store: Path, system: str, uni
 
 
 def test_spatialdata_queries_and_joins(store: Path) -> None:
-    """Cutting out a box in µm takes the image, the circles and their rows of the table along."""
+    """A bounding-box query in µm returns the image, circles and rows of the table inside."""
     import spatialdata
 
     data = spatialdata.read_zarr(store)
@@ -138,7 +138,7 @@ def test_spatialdata_queries_and_joins(store: Path) -> None:
 
 
 def test_two_frames_do_not_mislead_the_reader(store: Path, tmp_path: Path) -> None:
-    """`histosge.read` finds the locations of such a store in µm, not in the other frame's pixels."""
+    """`histosge.read` returns the positions of such a store in µm, not in pixels."""
     import spatialdata
 
     data = spatialdata.read_zarr(store)
@@ -173,7 +173,7 @@ np.savez(sys.argv[2], xy=rows_and_columns[:, ::-1], far=image.extent.world[1][::
 
 @pytest.mark.skipif(find_spec("napari_spatialdata") is None, reason="pip install 'histosge[napari]'")
 def test_napari_shows_the_store(store: Path, tmp_path: Path) -> None:
-    """napari-spatialdata makes layers of image and locations, in µm, the table with them."""
+    """napari-spatialdata makes layers of image and locations in µm, with the table."""
     environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
     command = [sys.executable, "-c", _NAPARI, str(store), str(tmp_path / "seen.npz")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -185,8 +185,8 @@ def test_napari_shows_the_store(store: Path, tmp_path: Path) -> None:
     assert seen["rows"] == len(LOCATIONS)
 
 
-def test_squidpy_draws_each_place_on_its_tissue(tmp_path: Path) -> None:
-    """`spatial_scatter` puts one circle a location, as wide as the location, on the picture of the tissue there."""
+def test_squidpy_draws_each_location_on_its_tissue(tmp_path: Path) -> None:
+    """`spatial_scatter` draws one circle a location, of its diameter, at its position on the image."""
     import anndata
     import matplotlib
     import squidpy
@@ -206,8 +206,8 @@ def test_squidpy_draws_each_place_on_its_tissue(tmp_path: Path) -> None:
     assert picture[row, column].mean() < 0.9 * picture[0, 0].mean()
 
 
-def test_squidpy_builds_graphs_of_the_places(tmp_path: Path) -> None:
-    """`spatial_neighbors` by radius links each location to those half a pitch away, as a k-d tree counts them."""
+def test_squidpy_builds_graphs_of_the_locations(tmp_path: Path) -> None:
+    """`spatial_neighbors` by radius returns the neighbours that a k-d tree returns."""
     import anndata
     import squidpy
     from scipy.spatial import cKDTree

@@ -21,8 +21,8 @@ from histosge.report import write
 from histosge.section.expression import log_cp10k
 
 
-def test_it_opens_from_disk_in_silence(report: Opened) -> None:
-    """No message on the console, no request but the file itself; first paint well within two seconds."""
+def test_it_opens_from_disk_without_messages(report: Opened) -> None:
+    """The console has no message, the file is the only request, and the first paint takes less than two seconds."""
     report.page.keyboard.press("u")
     report.page.keyboard.press("c")
     report.page.wait_for_timeout(200)
@@ -33,7 +33,7 @@ def test_it_opens_from_disk_in_silence(report: Opened) -> None:
     assert paint < 2000
 
 
-def test_another_gene_makes_another_picture(report: Opened) -> None:
+def test_each_gene_has_its_own_picture(report: Opened) -> None:
     """Choosing a gene changes the pixels; choosing the first again brings them back."""
     report.choose("ZONE1")
     one = report.painted()
@@ -46,7 +46,7 @@ def test_another_gene_makes_another_picture(report: Opened) -> None:
 
 
 def test_colours_follow_the_values(report: Opened) -> None:
-    """In viridis more is greener: painted green rises with the prediction, as matplotlib's map says."""
+    """Painted colours are matplotlib's viridis of the predicted values."""
     from matplotlib import colormaps
 
     report.choose("STROMA1")
@@ -68,8 +68,8 @@ def legend_ends(report: Opened) -> tuple[float, float]:
     return float(ticks[0].strip("≤\u202f")), float(ticks[2].strip("≥\u202f"))
 
 
-def test_the_ends_of_the_legend_say_whether_values_lie_beyond(report: Opened) -> None:
-    """≤ and ≥ stand there where values lie beyond and take the end's colour, and nowhere else."""
+def test_the_ends_of_the_legend_mark_values_beyond(report: Opened) -> None:
+    """The ends are marked ≤ and ≥ only where values lie beyond them."""
     measured = log_cp10k(SECTION.counts).toarray()
     for column in (3, 20):
         gene, found = str(SECTION.genes[column]), {}
@@ -87,8 +87,8 @@ def test_the_ends_of_the_legend_say_whether_values_lie_beyond(report: Opened) ->
         assert found["measured"][1]
 
 
-def test_the_first_screen_says_what_was_measured_and_what_was_generated(report: Opened) -> None:
-    """Three lines and a way to the rest are in view when the page opens; they count what the run has."""
+def test_the_first_screen_states_what_was_measured_and_predicted(report: Opened) -> None:
+    """Three lines with the numbers of the run, and a button for details, are visible when the page opens."""
     terms = report.page.locator("#headline dt").all_inner_texts()
     measured, generated, checked = report.page.locator("#headline dd").all_inner_texts()
     assert terms == ["Measured", "Predicted", "Accuracy"]
@@ -107,7 +107,7 @@ def test_the_first_screen_says_what_was_measured_and_what_was_generated(report: 
 
 
 def test_no_word_of_a_chart_is_cut_off(report: Opened) -> None:
-    """All text of both drawings lies inside them, and none on another."""
+    """All text of both charts is inside them and does not overlap."""
     report.page.keyboard.press("i")
     for chart in ("#accuracy-chart", "#calibration-chart"):
         frame = report.box(f"{chart} svg")
@@ -121,15 +121,15 @@ def test_no_word_of_a_chart_is_cut_off(report: Opened) -> None:
 
 
 def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
-    """Tell whether two boxes share more than their rims."""
+    """Return whether two boxes overlap by more than their borders."""
     return all(
         one[start] + one[size] > other[start] + 1 and other[start] + other[size] > one[start] + 1
         for start, size in (("x", "width"), ("y", "height"))
     )
 
 
-def test_small_values_keep_a_digit_that_says_something(report: Opened) -> None:
-    """Three decimals, four below 0.01; a colour scale of a tiny range has as many as tell its ends apart."""
+def test_small_values_have_a_fourth_decimal(report: Opened) -> None:
+    """Numbers have three decimals, four below 0.01; a small colour range has as many as its ends need."""
     assert report.page.evaluate("[0, 0.0042, -0.0042, 0.01, 1.23456, NaN].map(number)") == [
         "0.000",
         "0.0042",
@@ -145,7 +145,7 @@ def test_small_values_keep_a_digit_that_says_something(report: Opened) -> None:
 
 
 def test_values_under_the_pointer_are_those_of_the_file(report: Opened, report_folder: Path) -> None:
-    """Mean, standard deviation, that of a measurement, and counts equal the file's to the precision stated."""
+    """Mean, standard deviations and counts equal those of the file to the stated precision."""
     held = factors.read(report_folder / "factors.h5ad")
     mean_error, sd_error = report.stated("predicted values"), report.stated("their sd")
     assert mean_error < 0.002
@@ -183,7 +183,7 @@ def test_values_under_the_pointer_are_those_of_the_file(report: Opened, report_f
 
 
 def test_the_measured_layer_is_the_measurement(report: Opened) -> None:
-    """Pressing m paints spots, of their true size, and nothing between them."""
+    """The key m paints spots in their true size, and nothing between them."""
     report.page.keyboard.press("m")
     report.choose("ZONE1")
     alpha = report.painted()[..., 3]
@@ -198,7 +198,7 @@ def test_the_measured_layer_is_the_measurement(report: Opened) -> None:
 
 
 def test_the_scale_bar_is_as_long_as_it_says(report: Opened) -> None:
-    """Its pixels, over the pixels of a known distance, are its micrometres; also after zooming."""
+    """The scale bar has the length that it states, also after zooming."""
     for _ in range(2):
         width = report.page.locator("#scale-line").bounding_box()["width"]
         (x0, _), (x1, _) = report.at(np.array([1000.0, 1000.0])), report.at(np.array([1100.0, 1000.0]))
@@ -210,8 +210,8 @@ def test_the_scale_bar_is_as_long_as_it_says(report: Opened) -> None:
         report.page.wait_for_timeout(800)
 
 
-def test_image_and_places_lie_on_each_other(report: Opened) -> None:
-    """A spot of the image is where its µm say: the page's pixel there has the colour that the slide has."""
+def test_image_and_locations_are_aligned(report: Opened) -> None:
+    """The colour of the page at a spot is the colour of the slide at its position in µm."""
     report.page.evaluate("histosge.update({ outline: false })")
     report.page.locator("#opacity").fill("0")
     report.page.wait_for_timeout(300)
@@ -229,7 +229,7 @@ def test_image_and_places_lie_on_each_other(report: Opened) -> None:
 
 
 def test_domains_are_painted_and_named(report: Opened) -> None:
-    """Two domains, two colours, split where the file splits them."""
+    """Two domains have two colours, at the locations of the file."""
     report.page.keyboard.press("d")
     report.page.wait_for_timeout(150)
     assert report.page.locator("#legend-main").inner_text().split() == ["in", "out"]
@@ -284,7 +284,7 @@ def test_the_variance_attribution_is_stated_or_unknown(report: Opened, browser: 
 
 
 def test_without_image_the_ground_is_plain(browser: Any, tmp_path: Path) -> None:
-    """A prediction without image opens all the same, locations where they are."""
+    """A prediction without image has its locations at their positions."""
     blind = replace(SECTION, slide=None)
     path = run_folder(tmp_path / "run", blind, PREDICTION)
     page = opened(browser, write(path))
@@ -318,8 +318,8 @@ def test_a_matrix_is_shown_as_exactly_as_the_page_says(browser: Any, tmp_path: P
     page.page.context.close()
 
 
-def test_dark_and_narrow(browser: Any, report_folder: Path) -> None:
-    """On a dark desktop the panel is dark; on a telephone nothing is wider than the screen."""
+def test_dark_and_narrow_screens(browser: Any, report_folder: Path) -> None:
+    """A dark desktop gives a dark page; on a telephone nothing is wider than the screen."""
     page = opened(
         browser, report_folder / "report.html", color_scheme="dark", viewport={"width": 390, "height": 800}
     )
@@ -336,7 +336,7 @@ def test_dark_and_narrow(browser: Any, report_folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.real
 def test_a_whole_transcriptome_fits(browser: Any, real_data: Path, tmp_path: Path) -> None:
-    """crc16, four locations a spot, all genes: written within 2 GB, at most 50 MB, and painted without a word."""
+    """All genes of crc16 at ×4 are written within 2 GB, into at most 50 MB, and painted without a message."""
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""What can be done with the report, in a real browser: search, keys, swipe, regions and their files."""
+"""Search, keys, swipe, regions and their files work in a real browser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from histosge.report import write
 
 
 def test_a_lasso_gives_the_mean_that_numpy_gives(report: Opened, tmp_path: Path) -> None:
-    """The region's mean and interval are numpy's over the locations inside; the files tell the same."""
+    """Mean and interval of a region are numpy's over the locations inside, also in the saved files."""
     import shapely
 
     report.choose("NUCLEI1")
@@ -80,7 +80,7 @@ def _check_border(report: Opened, drawn: np.ndarray, folder: Path) -> None:
 
 
 def test_the_swipe_shows_measured_left_and_predicted_right(report: Opened) -> None:
-    """Beside the divider the page looks as each layer alone does; dragging moves the border."""
+    """Each side of the divider shows its layer; dragging moves the divider."""
     report.choose("TUMOUR1")
     clips = {
         "left": {"x": 330, "y": 300, "width": 100, "height": 200},
@@ -110,7 +110,7 @@ def test_the_swipe_shows_measured_left_and_predicted_right(report: Opened) -> No
 
 
 def test_everything_can_be_done_with_keys(report: Opened) -> None:
-    """Search and choose, layers, zoom, move, region, panel: without a mouse."""
+    """Search, layers, zoom, pan, region and panel work without a mouse."""
     page = report.page
     page.keyboard.press("/")
     page.keyboard.type("immune3")
@@ -143,7 +143,7 @@ def test_everything_can_be_done_with_keys(report: Opened) -> None:
 
 
 def test_all_controls_have_names(report: Opened) -> None:
-    """Whoever listens to the page hears what each button, field and list is."""
+    """Every button, field and list has an accessible name."""
     nameless = report.page.evaluate(
         """[...document.querySelectorAll('button, input, select, [role]')].filter((element) => !(
           element.getAttribute('aria-label') || element.textContent.trim() || element.closest('label')
@@ -152,8 +152,8 @@ def test_all_controls_have_names(report: Opened) -> None:
     assert nameless == []
 
 
-def test_a_gene_that_is_not_there_is_answered_with_near_misses(report: Opened) -> None:
-    """The search says so in a sentence, and Enter keeps the gene shown."""
+def test_an_unknown_gene_has_near_misses(report: Opened) -> None:
+    """The search offers near misses, and Enter does not change the gene."""
     shown = report.page.locator("#gene-name").inner_text()
     report.page.locator("#search").fill("tumuor1")
     assert "Did you mean TUMOUR1" in report.page.locator("#no-gene").inner_text()
@@ -161,9 +161,7 @@ def test_a_gene_that_is_not_there_is_answered_with_near_misses(report: Opened) -
     assert report.page.locator("#gene-name").inner_text() == shown
 
 
-def test_ensembl_ids_are_found_in_any_version_and_told_to_who_types_a_symbol(
-    browser: Any, tmp_path: Path
-) -> None:
+def test_ensembl_ids_match_in_any_version(browser: Any, tmp_path: Path) -> None:
     """A section named by Ensembl ids says so to a symbol; an id finds its gene with another version or none."""
     ids = np.array([f"ENSG{number:011d}.{number % 4 + 1}" for number in range(len(SECTION.genes))])
     folder = run_folder(
@@ -185,7 +183,7 @@ def test_ensembl_ids_are_found_in_any_version_and_told_to_who_types_a_symbol(
 
 
 def test_opening_the_panel_keeps_the_whole_section_in_view(report: Opened) -> None:
-    """Who looks at all of it goes on doing so in a narrower window; who has zoomed in stays at the same location."""
+    """The whole section stays visible in a narrower window; a zoomed view keeps its centre."""
     page = report.page
 
     def middle() -> np.ndarray:
@@ -218,8 +216,8 @@ def test_opening_the_panel_keeps_the_whole_section_in_view(report: Opened) -> No
     assert not inside()
 
 
-def test_genes_are_sorted_by_skill_and_found_as_one_types(report: Opened) -> None:
-    """The best predicted comes first, the unknown last; what begins with the letters comes before what holds them."""
+def test_genes_are_sorted_by_accuracy_and_searched(report: Opened) -> None:
+    """Genes are sorted by accuracy, unknown last; names that start with the query come first."""
     page = report.page
     r_loo = PREDICTION.basis.r_loo
     names = page.locator(".gene .name").all_inner_texts()

@@ -99,7 +99,7 @@ def resized(rgb: Array, factor: float) -> Array:
         "black",
     ],
 )
-def test_only_the_image_that_the_coordinates_count_is_taken(
+def test_only_the_image_of_the_coordinates_is_accepted(
     outs: Path, tmp_path: Path, picture: Array, sentence: str | None
 ) -> None:
     """Smaller and larger copies, turned, cropped, mirrored and empty images are each called by their name."""
@@ -111,21 +111,21 @@ def test_only_the_image_that_the_coordinates_count_is_taken(
         read(outs, image=tmp_path / "given.png")
 
 
-def test_the_full_image_in_place_of_the_hires_one_is_found_out(outs: Path) -> None:
-    """The reverse slip: its size contradicts that of the lowres image and the two scale factors."""
+def test_a_full_resolution_image_named_hires_is_refused(outs: Path) -> None:
+    """A full-resolution image named hires disagrees with the lowres image and the scale factors."""
     Image.fromarray(FULL).save(outs / "spatial" / "tissue_hires_image.png")
     with pytest.raises(DataError, match="4 times as large"):
         read(outs)
 
 
-def test_an_image_of_another_size_can_be_insisted_on(outs: Path, tmp_path: Path) -> None:
+def test_an_image_of_another_size_is_accepted_on_request(outs: Path, tmp_path: Path) -> None:
     """With ``trust_alignment`` the image is used, with a warning."""
     Image.fromarray(resized(FULL, 2.0)).save(tmp_path / "given.png")
     assert "2 times as large" in warned(read(outs, image=tmp_path / "given.png", trust_alignment=True))
 
 
 def test_coordinates_of_a_smaller_copy_are_suspected() -> None:
-    """Hires pixels where full-resolution ones belong: the spots fill a corner of the image, off the tissue."""
+    """With hires pixels in place of full-resolution pixels, spots fill a corner of the image, off the tissue."""
     section = synthetic().section
     assert section.slide is not None
     image = section.slide.thumbnail(4.0)
@@ -157,14 +157,14 @@ def edited(**columns: Any) -> Callable[[Path], None]:
     ids=["one location", "a line", "one site", "one row"],
 )
 def test_spots_that_span_no_area_are_refused(outs: Path, columns: dict[str, int]) -> None:
-    """All at one location or on one line, in pixels or on the array: refused, and at once."""
+    """Spots at one point or on one line, in pixels or on the array, are refused."""
     edited(**columns)(outs)
     with pytest.raises(DataError, match="spread over an area"):
         read(outs)
 
 
 def test_swapped_columns_are_recognised(outs: Path) -> None:
-    """With x and y swapped spots fall off the image; the sentence says so."""
+    """With x and y swapped, spots lie outside the image, and the error says so."""
     path = outs / "spatial" / "tissue_positions.csv"
     table = pd.read_csv(path)
     names = {
@@ -186,7 +186,7 @@ def test_impossible_scale_factors_are_refused(outs: Path, value: str) -> None:
 
 
 def test_images_without_scale_factors_are_left_out_aloud(outs: Path) -> None:
-    """The section can be read, and says why it has no image."""
+    """The section is read, with a warning for its missing image."""
     (outs / "spatial" / "scalefactors_json.json").unlink()
     section = read(outs)
     assert section.slide is None
@@ -204,7 +204,7 @@ def test_impossible_scales_are_refused(outs: Path, mpp: float) -> None:
 @pytest.mark.parametrize("name", ["matrix.mtx.gz", "barcodes.tsv.gz", "features.tsv.gz"])
 @pytest.mark.parametrize("harm", ["cut", "bits", "gone"])
 def test_damaged_matrix_folders_are_refused(outs: Path, name: str, harm: str) -> None:
-    """Each file of the folder cut off, with flipped bits, or missing."""
+    """Each file of the folder is truncated, has flipped bits, or is missing."""
     (outs / "filtered_feature_bc_matrix.h5").unlink()
     folder = outs / "filtered_feature_bc_matrix"
     folder.mkdir()
@@ -275,7 +275,7 @@ HARM: dict[str, tuple[Callable[[anndata.AnnData], Any], str]] = {
 
 @pytest.mark.parametrize("harm", HARM)
 def test_unusable_anndata_are_refused(tmp_path: Path, harm: str) -> None:
-    """Columns, coordinates and images that cannot be what they are called."""
+    """Columns, coordinates and images of the wrong kind are refused."""
     change, sentence = HARM[harm]
     data = adata()
     change(data)
@@ -286,7 +286,7 @@ def test_unusable_anndata_are_refused(tmp_path: Path, harm: str) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_an_h5ad_with_flipped_bits_is_refused_or_read(tmp_path: Path, seed: int) -> None:
-    """Whatever bytes change, the answer is a section or a sentence."""
+    """Random changes of bytes give a section or an error of the package."""
     adata().write_h5ad(tmp_path / "a.h5ad")
     content = bytearray((tmp_path / "a.h5ad").read_bytes())
     for index in np.random.default_rng(seed).integers(0, len(content), 300):
@@ -307,7 +307,7 @@ def test_flags_as_text_are_understood(tmp_path: Path) -> None:
 
 
 def test_raw_may_hold_more_genes_than_x(tmp_path: Path) -> None:
-    """scanpy keeps all genes in ``raw`` and the variable ones in ``X``: the raw counts of the latter are taken."""
+    """With all genes in ``raw`` and variable ones in ``X``, the raw counts of the variable ones are read."""
     whole = adata()
     part = whole[:, 5:20].copy()
     part.raw = whole
@@ -322,7 +322,7 @@ def test_raw_may_hold_more_genes_than_x(tmp_path: Path) -> None:
 
 
 def test_a_stack_of_images_is_refused(tmp_path: Path) -> None:
-    """Five planes of one size are no brightfield image, and the first of them is not taken for one."""
+    """A stack of five planes of one size is refused."""
     tifffile.imwrite(tmp_path / "stack.tif", np.zeros((5, 64, 64), np.uint8), photometric="minisblack")
     with pytest.raises(DataError, match="stack of 5"):
         open_slide(tmp_path / "stack.tif", mpp=1.0)
@@ -364,7 +364,7 @@ def test_a_tiff_of_a_few_bytes_is_a_sentence(tmp_path: Path, size: int) -> None:
     "part", ["tables/table/zarr.json", "tables/table/X/data", "shapes/spots/shapes.parquet"]
 )
 def test_a_damaged_spatialdata_store_is_a_sentence(tmp_path: Path, part: str) -> None:
-    """A part of the store is gone."""
+    """A store without one of its parts is refused."""
     from spatialdata import SpatialData
     from spatialdata.models import ShapesModel, TableModel
     from spatialdata.transformations import Identity
@@ -386,7 +386,7 @@ def test_a_damaged_spatialdata_store_is_a_sentence(tmp_path: Path, part: str) ->
 
 
 def test_factors_are_read_as_written(outs: Path) -> None:
-    """The file's own numbers come back."""
+    """The scale factors of the file are returned."""
     written = json.loads((outs / "spatial" / "scalefactors_json.json").read_text())
     written["fiducial_diameter_fullres"] = 0.0
     assert read_scalefactors(outs / "spatial") == written

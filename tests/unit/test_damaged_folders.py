@@ -77,7 +77,7 @@ BAD: dict[str, tuple[Callable[[Path], Any], int, str]] = {
 
 @pytest.mark.parametrize("harm", BAD)
 def test_damaged_folders_are_refused_in_a_sentence(outs: Path, harm: str) -> None:
-    """Missing, truncated, contradictory or impossible parts: the right exit code, and what to do about it."""
+    """Missing, truncated or contradictory parts give an error with its exit code and a remedy."""
     change, exit_code, sentence = BAD[harm]
     change(outs)
     with pytest.raises(HistosgeError, match=sentence) as caught:
@@ -86,8 +86,8 @@ def test_damaged_folders_are_refused_in_a_sentence(outs: Path, harm: str) -> Non
     assert len(str(caught.value)) < 500
 
 
-def test_some_empty_spots_are_dropped_aloud(outs: Path) -> None:
-    """Spots without counts go, with a warning; genes without counts stay."""
+def test_empty_spots_are_dropped_with_a_warning(outs: Path) -> None:
+    """Spots without counts are dropped, with a warning; genes without counts stay."""
 
     def emptied(values: Any) -> Any:
         with h5py.File(outs / "filtered_feature_bc_matrix.h5") as file:
@@ -102,7 +102,7 @@ def test_some_empty_spots_are_dropped_aloud(outs: Path) -> None:
 
 
 def test_repeated_genes_are_numbered(outs: Path) -> None:
-    """Gene names that repeat are made unique as scanpy does, and it is said."""
+    """Repeated gene names are numbered as scanpy does, with a message."""
     matrix(outs, "features/name", lambda v: np.array([v[1], *v[1:]]))
     section = read(outs)
     assert section.genes[1] == f"{section.genes[0]}-1"
@@ -129,7 +129,7 @@ def test_images_of_the_wrong_kind_are_refused(
 
 
 def test_the_hires_image_given_as_full_resolution_is_recognised(outs: Path, tmp_path: Path) -> None:
-    """The commonest slip: the error names the small image and the size of the right one."""
+    """The error names the small image and the size of the full-resolution image."""
     shutil.copy(outs / "spatial" / "tissue_hires_image.png", tmp_path / "slide.png")
     with pytest.raises(DataError, match="is the hires image"):
         read(outs, image=tmp_path / "slide.png")
@@ -144,13 +144,13 @@ def test_the_hires_image_given_as_full_resolution_is_recognised(outs: Path, tmp_
     ],
 )
 def test_wrong_options_are_refused(outs: Path, options: dict[str, Any], sentence: str) -> None:
-    """A missing image, an impossible scale, an unknown reader."""
+    """A missing image, a negative scale and an unknown reader are refused."""
     with pytest.raises(UsageError, match=sentence):
         read(outs, **options)
 
 
 def test_other_folders_are_not_recognised(tmp_path: Path) -> None:
-    """An empty folder, a missing path and a file of something else."""
+    """An empty folder, a missing path and a file of another format are refused."""
     (tmp_path / "notes.txt").write_text("hello")
     for path in (tmp_path, tmp_path / "nothing", tmp_path / "notes.txt"):
         with pytest.raises(HistosgeError, match=r"Readers|found nothing"):
@@ -159,7 +159,7 @@ def test_other_folders_are_not_recognised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["counts.tsv.gz", "spots.tsv", "image.png"])
 def test_damaged_legacy_folders_are_refused(st: Path, name: str) -> None:
-    """Each of the three files, cut off."""
+    """Each of the three files, truncated, is refused."""
     cut(st / name, 300 if name != "spots.tsv" else 20)
     with pytest.raises(HistosgeError) as caught:
         read(st)

@@ -1,4 +1,4 @@
-"""Whatever is being written when the disk is full: one sentence, and what was there before stays."""
+"""A full disk ends in one sentence, and previous results stay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MEAN = np.random.default_rng(0).normal(size=(len(LOCATIONS), 30)).astype(np.floa
 
 @contextmanager
 def no_file_larger_than(size: int) -> Iterator[None]:
-    """Let the operating system refuse writes beyond ``size`` bytes, which is as real as a full disk."""
+    """Make the operating system refuse writes beyond ``size`` bytes, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -36,7 +36,7 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.2, 0.5, 0.9, 0.99])
 def test_a_prediction_that_does_not_fit_leaves_the_one_before(tmp_path: Path, share: float) -> None:
-    """At whatever byte the space ends, HDF5's closing included."""
+    """The previous file stays, at whatever byte the space ends, also while HDF5 closes the file."""
     path = h5ad.write(tmp_path / "p.h5ad", SECTION, Prediction(LOCATIONS, SECTION.genes, MEAN))
     before = path.read_bytes()
     with no_file_larger_than(int(share * len(before))), pytest.raises(OutputError, match="disk is full"):
@@ -46,7 +46,7 @@ def test_a_prediction_that_does_not_fit_leaves_the_one_before(tmp_path: Path, sh
 
 
 def test_features_that_do_not_fit_are_kept_as_far_as_they_go(tmp_path: Path) -> None:
-    """The chunk that fails is missing, those before are not."""
+    """The failed chunk is missing; earlier chunks are stored."""
     shelf = FeatureStore(tmp_path).shelf("k", (300, 40), chunk_rows=100, summary={})
     rows = np.ones((100, 40), dtype=np.float32)
     shelf.put(0, rows)
@@ -57,7 +57,7 @@ def test_features_that_do_not_fit_are_kept_as_far_as_they_go(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("size", [2_000, 60_000])
 def test_a_fit_that_does_not_fit_is_a_sentence(tmp_path: Path, size: int) -> None:
-    """The checkpoint of a network, and the fit itself."""
+    """The checkpoint of a network and the fit are refused with a sentence."""
     recipe = hs.Recipe(model="histosge", genes="all", options={"epochs": 2})
     with no_file_larger_than(size), pytest.raises(OutputError, match="disk is full"):
         hs.fit(SECTION, recipe, folder=tmp_path)

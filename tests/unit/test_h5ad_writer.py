@@ -27,7 +27,7 @@ def blocks(order: list[int], size: int = 50) -> Iterator[Block]:
 
 
 def test_a_prediction_comes_back(tmp_path: Path) -> None:
-    """Values, locations, provenance: reading returns what was written, the hundredth time too."""
+    """Reading returns the values, locations and provenance that were written."""
     result = h5ad.read(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
     assert np.array_equal(result.mean, PREDICTION.mean)
     assert np.allclose(np.asarray(result.sd), np.asarray(PREDICTION.sd))
@@ -37,8 +37,8 @@ def test_a_prediction_comes_back(tmp_path: Path) -> None:
     assert np.array_equal(result.locations.xy, LOCATIONS.xy)
 
 
-def test_measured_values_are_beside_the_predicted_ones_and_never_in_their_place(tmp_path: Path) -> None:
-    """X is the prediction everywhere; layers["measured"] what was measured, at measured spots and nowhere else."""
+def test_measured_values_are_a_layer(tmp_path: Path) -> None:
+    """X has the prediction everywhere; `layers["measured"]` has measured values at measured spots only."""
     adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
     assert np.array_equal(np.asarray(adata.X), MEAN)
     measured = adata.layers["measured"].toarray()
@@ -49,7 +49,7 @@ def test_measured_values_are_beside_the_predicted_ones_and_never_in_their_place(
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
 def test_blocks_may_come_in_any_order(tmp_path: Path, order: list[int]) -> None:
-    """Streaming writes the same file whatever the order of the blocks."""
+    """The file is the same for any order of the blocks."""
     pieces = list(blocks(list(range(len(LOCATIONS) // 50))))
     reordered = [pieces[index] for index in order] + pieces[3:]
     path = h5ad.stream(tmp_path / "p.h5ad", SECTION, LOCATIONS, SECTION.genes, reordered, provenance={})
@@ -59,7 +59,7 @@ def test_blocks_may_come_in_any_order(tmp_path: Path, order: list[int]) -> None:
 
 @pytest.mark.parametrize("fault", ["missing", "repeated", "nan"])
 def test_blocks_that_are_wrong_leave_no_file(tmp_path: Path, fault: str) -> None:
-    """Rows that are missing, repeated or not finite are refused, and nothing half-written stays."""
+    """Missing, repeated and infinite rows are refused, and no file is left."""
     pieces = list(blocks(list(range(len(LOCATIONS) // 50))))
     if fault == "missing":
         pieces.pop()
@@ -73,7 +73,7 @@ def test_blocks_that_are_wrong_leave_no_file(tmp_path: Path, fault: str) -> None
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
-    """When space runs out the sentence says so and the previous results stand."""
+    """A full disk is one sentence, and the previous file stays."""
     path = h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION)
     before = path.read_bytes()
 
@@ -88,7 +88,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_a_truncated_prediction_is_a_sentence(tmp_path: Path) -> None:
-    """Reading what was cut off, or is missing, or is something else."""
+    """Truncated, missing and other files are refused."""
     path = h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match="truncated"):
@@ -101,7 +101,7 @@ def test_a_truncated_prediction_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_scanpy_and_squidpy_work_on_it(tmp_path: Path) -> None:
-    """Clustering, spatial graphs, autocorrelation and plots over the image, as users do them."""
+    """Clustering, spatial graphs, autocorrelation and plots run on the file."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -116,7 +116,7 @@ def test_scanpy_and_squidpy_work_on_it(tmp_path: Path) -> None:
 
 
 def test_genes_of_another_section_are_refused(tmp_path: Path) -> None:
-    """A prediction and a section that do not belong together make no file."""
+    """A prediction with genes of another section is refused, and no file is left."""
     strange = replace(PREDICTION, genes=np.array([f"X{i}" for i in range(12)]))
     with pytest.raises(UsageError, match="X0"):
         h5ad.write(tmp_path / "p.h5ad", SECTION, strange)

@@ -70,7 +70,7 @@ def test_omezarr_opens_in_micrometres(tmp_path: Path) -> None:
     assert root.attrs["multiscales"][0]["version"] == "0.4"  # type: ignore[index,call-overload]
 
 
-def test_labels_tell_the_places(tmp_path: Path) -> None:
+def test_labels_are_rows_of_the_prediction(tmp_path: Path) -> None:
     """Label k is row k − 1 of the prediction, and every location of a lattice is seen."""
     omezarr.write(tmp_path / "p.zarr", SECTION, WHOLE, WriteOptions(("ZONE1",)))
     root = zarr.open_group(str(tmp_path / "p.zarr"), mode="r")
@@ -85,7 +85,7 @@ def test_labels_tell_the_places(tmp_path: Path) -> None:
     assert np.linalg.norm(middle - LOCATIONS.xy[40]) < raster.pixel_um
 
 
-def test_cells_and_single_places_make_images_too(tmp_path: Path) -> None:
+def test_cells_and_single_locations_make_images(tmp_path: Path) -> None:
     """Locations anywhere, one location alone, locations on a line."""
     rng = np.random.default_rng(0)
     xy = rng.uniform(0, 500, (80, 2))
@@ -102,7 +102,7 @@ def test_cells_and_single_places_make_images_too(tmp_path: Path) -> None:
         assert levels[0].max() == 1.0
 
 
-def test_bad_images_are_sentences(tmp_path: Path) -> None:
+def test_wrong_input_is_refused(tmp_path: Path) -> None:
     """No genes, unknown ones, NaN, locations too far apart for an image; and nothing half-written stays."""
     prediction = WHOLE.whole(["ZONE1"])
     with pytest.raises(UsageError, match="got none"):

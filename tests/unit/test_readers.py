@@ -1,4 +1,4 @@
-"""Every format is read the same way."""
+"""Sections of every format are read with their counts, positions and images."""
 
 from __future__ import annotations
 
@@ -96,16 +96,16 @@ def test_space_ranger_folders_of_all_versions_are_one_section(
     same(read(outs))
 
 
-def test_fewer_positions_than_counts_is_a_warning(outs: Path) -> None:
-    """Spots of the matrix without a position are dropped, and counted aloud."""
+def test_missing_positions_are_a_warning(outs: Path) -> None:
+    """Spots of the matrix without a position are dropped, with a warning that counts them."""
     positions(outs).iloc[4:].to_csv(outs / "spatial" / "tissue_positions.csv", index=False)
     with pytest.warns(histosge.errors.HistosgeWarning, match="4 barcodes"):
         section = histosge.read(outs)
     assert len(section) == len(TRUTH) - 4
 
 
-def test_the_reader_says_which_image_it_took(outs: Path) -> None:
-    """The full-resolution image where given, else hires, else lowres; with its µm per pixel."""
+def test_a_message_names_the_image_that_is_used(outs: Path) -> None:
+    """The image of `image`, else hires, else lowres, is used; a message has its µm per pixel."""
     said = [note.text for note in read(outs).messages]
     assert any("hires" in text and "2 µm per pixel" in text for text in said)
     full = outs.parent / "full.png"
@@ -120,7 +120,7 @@ def test_the_reader_says_which_image_it_took(outs: Path) -> None:
 
 
 def test_a_section_can_be_read_without_any_image(outs: Path) -> None:
-    """No image at all is a warning: models of position still work."""
+    """A section without image gives a warning; models of position can be fitted."""
     no_hires(outs)
     (outs / "spatial" / "tissue_lowres_image.png").unlink()
     section = read(outs)
@@ -129,7 +129,7 @@ def test_a_section_can_be_read_without_any_image(outs: Path) -> None:
 
 
 def test_legacy_folders_are_read(st: Path) -> None:
-    """Counts and spots meet by their array names; the scale comes from the 200 µm pitch."""
+    """Counts and spots are matched by array position; the scale follows from the 200 µm pitch."""
     section = read(st)
     assert abs(section.pitch_um - 200) < 1
     assert section.platform.name == "legacy_st"
@@ -151,13 +151,13 @@ def adata_of(section: Section) -> anndata.AnnData:
 
 
 def test_h5ad_as_scanpy_leaves_it_is_read(tmp_path: Path) -> None:
-    """obsm["spatial"], uns["spatial"] and raw counts make a section."""
+    """`obsm["spatial"]`, `uns["spatial"]` and raw counts are read."""
     adata_of(TRUTH).write_h5ad(tmp_path / "visium.h5ad")
     same(read(tmp_path / "visium.h5ad"))
 
 
 def test_h5ad_with_normalised_values_is_read_from_its_layer(tmp_path: Path) -> None:
-    """Where X was normalised, layers["counts"] is taken; without it the file is refused."""
+    """With a normalised X, `layers["counts"]` is read; without it the file is refused."""
     data = adata_of(TRUTH)
     data.layers["counts"] = data.X.copy()
     data.X = np.log1p(data.X.toarray() * 1.7)
@@ -205,7 +205,7 @@ def test_visium_hd_bins_are_read(tmp_path: Path) -> None:
 
 
 def test_spatialdata_stores_are_read(tmp_path: Path, outs: Path) -> None:
-    """What histosge writes as SpatialData it can read back, measured values as counts being another matter."""
+    """A store with a table, circles and an image is read."""
     from spatialdata import SpatialData
     from spatialdata.models import Image2DModel, ShapesModel, TableModel
     from spatialdata.transformations import Identity, Scale

@@ -70,7 +70,7 @@ RECORD: dict[str, Any] = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What a run with a factored prediction leaves."""
+    """Folder of a run with a prediction by factors."""
     factors.write(tmp_path / "factors.h5ad", SECTION, FACTORED)
     (tmp_path / "run.json").write_text(json.dumps(RECORD))
     return tmp_path
@@ -93,7 +93,7 @@ def numbers(stream: bytes) -> Iterator[int]:
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_codes_lie_within_half_a_step(bits: int) -> None:
-    """Turned back, no number is further off than ``error`` says; constant rows come back as they were."""
+    """Decoded numbers differ by at most ``error``; constant rows are exact."""
     rows = np.vstack([RNG.normal(0, 5, 200), np.full(200, 3.25), RNG.gamma(0.1, 1, 200)])
     codes = quantised(rows, bits)
     back = codes.low[:, None] + codes.step[:, None] * codes.codes
@@ -103,13 +103,13 @@ def test_codes_lie_within_half_a_step(bits: int) -> None:
 
 
 def test_integers_of_any_length_come_back() -> None:
-    """One to four bytes an integer, in order."""
+    """Integers of one to four bytes are decoded in order."""
     values = np.array([0, 1, 127, 128, 16383, 16384, 2**21 - 1, 2**21, 2**28 - 1, 5])
     assert list(numbers(varints(values))) == values.tolist()
 
 
 def test_counts_come_back_gene_by_gene() -> None:
-    """Chunks hold each gene's spots and counts exactly, in the order asked for."""
+    """Chunks have the exact spots and counts of each gene, in the order of the columns."""
     counts = sparse.random(50, 700, density=0.2, random_state=0, format="csc")
     counts.data = np.ceil(counts.data * 300)
     spots = Points(RNG.uniform(0, 100, (50, 2)), np.arange(50).astype(str), 5.0)
@@ -134,7 +134,7 @@ def test_counts_come_back_gene_by_gene() -> None:
 
 
 def test_a_budget_keeps_the_genes_most_wanted() -> None:
-    """What does not fit is left out from the end, and never half of it."""
+    """Chunks beyond the budget are left out whole, from the end."""
     held = Measured.of(SECTION, SECTION.genes)
     whole = chunks(held, np.arange(12), budget_bytes=10**9)
     assert chunks(held, np.arange(12), budget_bytes=len(whole[0].text) - 1) == []
@@ -142,7 +142,7 @@ def test_a_budget_keeps_the_genes_most_wanted() -> None:
 
 @pytest.mark.parametrize("many", [False, True])
 def test_factors_and_columns_are_as_exact_as_they_say(many: bool) -> None:
-    """Multiplied out from codes, means and standard deviations differ from the file's by no more than stated."""
+    """Decoded means and standard deviations differ from the file's by at most the stated errors."""
     prediction = FACTORED if not many else replace(FACTORED, score_sd=None).whole()
     packed = pack(prediction)
     n, g = len(LOCATIONS), 12
@@ -173,7 +173,7 @@ def test_factors_and_columns_are_as_exact_as_they_say(many: bool) -> None:
 
 
 def test_tiles_make_up_the_image() -> None:
-    """Put together, the sharpest tiles are the image; each level has half the pixels of the one before."""
+    """The tiles of the first level are the image; each level has half the pixels of the previous one."""
     y, x = np.mgrid[0:700, 0:1100]
     rgb = np.stack([x / 1100 * 255, y / 700 * 255, 128 + 0 * x], axis=2).astype(np.uint8)
     found = pyramid(SlideImage.from_array(rgb, 2.0))
@@ -192,8 +192,8 @@ def test_tiles_make_up_the_image() -> None:
     ]
 
 
-def test_an_image_too_large_is_made_coarser_and_says_so() -> None:
-    """The tiles stay near the budget, and ``mpp`` tells what was lost."""
+def test_a_large_image_is_reduced() -> None:
+    """The tiles stay near the budget, and ``mpp`` is the reduced resolution."""
     rgb = RNG.integers(0, 255, (1600, 1600, 3), dtype=np.uint8)
     found = pyramid(SlideImage.from_array(rgb, 1.0), budget_bytes=400_000)
     spent = sum(len(tile) for level in found.levels for tile in level.tiles)
@@ -202,7 +202,7 @@ def test_an_image_too_large_is_made_coarser_and_says_so() -> None:
 
 
 def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
-    """No address is loaded; the policy forbids it; names cannot break out of their location."""
+    """The page loads no address, its policy forbids it, and names are escaped."""
     text = write(folder).read_text()
     assert "default-src 'none'" in text
     assert not re.search(r"""(?:src|href)\s*=\s*["']?https?:""", text.split("<script")[0])
@@ -213,7 +213,7 @@ def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
     assert json.loads(about.group(1))["title"] == "</script>slice & dice"
 
 
-def test_the_page_says_what_it_is(folder: Path) -> None:
+def test_the_page_states_its_contents(folder: Path) -> None:
     """Measured and predicted values, r_loo, coverage, warnings and seed are in sentences."""
     text = write(folder).read_text()
     for words in (
@@ -262,7 +262,7 @@ def test_scores_stand_beside_the_baselines(folder: Path) -> None:
 
 
 def test_a_table_of_scores_says_what_each_model_is(folder: Path) -> None:
-    """Beside the names stand the words of the models' own cards."""
+    """The table lists the summaries of the models' cards."""
     row = {"section": "s", "split": "random:0.5", "set": "test", "pcc": 0.2, "skill": 0.1, "mse": 1.0}
     rows = [row | {"model": "idw", "preset": "neighbours=6"}, row | {"model": "somebody's"}]
     (folder / "scores.json").write_text(json.dumps({"rows": rows}))
@@ -272,7 +272,7 @@ def test_a_table_of_scores_says_what_each_model_is(folder: Path) -> None:
 
 
 def test_tiles_of_a_small_ragged_section_do_not_bulge() -> None:
-    """Where much of the pattern is border, a tile reaches no further than others do: to the corners of its square."""
+    """Tiles of a small irregular section reach to the corners of their square."""
     columns, rows = np.meshgrid(np.arange(12.0), np.arange(9.0))
     xy = 100 * np.column_stack([columns.ravel(), rows.ravel()])
     # a wedge, each row of it shifted a little, as spots of legacy arrays are
@@ -281,8 +281,8 @@ def test_tiles_of_a_small_ragged_section_do_not_bulge() -> None:
     assert 70 < _reach(xy, 98.0) < 92
 
 
-def test_labels_are_of_places_or_of_spots(folder: Path) -> None:
-    """A table naming all locations labels locations, one naming the spots labels spots; numbers sort as numbers."""
+def test_labels_are_of_locations_or_of_spots(folder: Path) -> None:
+    """A table with all locations labels locations, a table with the spots labels spots; numbers sort as numbers."""
     labels = np.arange(len(LOCATIONS)) % 11
     rows = "".join(f"{name}\t{label}\n" for name, label in zip(LOCATIONS.points.ids, labels, strict=True))
     (folder / "domains.tsv").write_text("location\tseed0\n" + rows)
@@ -300,7 +300,7 @@ def test_labels_are_of_places_or_of_spots(folder: Path) -> None:
 
 
 def test_a_matrix_makes_a_report_too(tmp_path: Path) -> None:
-    """A run of a model that is not factored is shown from ``prediction.h5ad``, measured values included."""
+    """The report of a model without factors has the values of ``prediction.h5ad``, measured ones included."""
     hs.run(SECTION, hs.Recipe(model="kriging", genes="all"), target=hs.Target(upsample=2), out=tmp_path)
     found = collect(tmp_path)
     assert found.measured is not None
@@ -312,7 +312,7 @@ def test_a_matrix_makes_a_report_too(tmp_path: Path) -> None:
 
 
 def test_a_matrix_too_large_keeps_the_genes_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Genes that a page has no room for are left out, those that were drawn last of all, and the page says so."""
+    """Genes beyond the room of the page are left out, except those of the figures, and the page says so."""
     from histosge.report import folder as folders
 
     h5ad.write(tmp_path / "prediction.h5ad", SECTION, replace(FACTORED, score_sd=None).whole())
@@ -324,7 +324,7 @@ def test_a_matrix_too_large_keeps_the_genes_shown(tmp_path: Path, monkeypatch: p
     assert "room for 5 of the 12 genes" in write(tmp_path).read_text()
 
 
-def test_no_run_no_report(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     """A folder without run, or without prediction, is refused in a sentence, and nothing is written."""
     with pytest.raises(UsageError, match="no run in"):
         write(tmp_path)
@@ -336,7 +336,7 @@ def test_no_run_no_report(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["factors.h5ad", "prediction.h5ad", "run.json", "scores.json"])
 def test_truncated_files_are_told(folder: Path, name: str) -> None:
-    """Half a file is damage, whichever it is; an old one lacks parts."""
+    """Each file, cut to half its length, is refused by name."""
     if name == "prediction.h5ad":
         (folder / "factors.h5ad").rename(folder / name)
     path = folder / name
@@ -347,7 +347,7 @@ def test_truncated_files_are_told(folder: Path, name: str) -> None:
 
 
 def test_a_prediction_of_another_version_is_told(folder: Path) -> None:
-    """A file that lacks a part is no prediction as this version writes it."""
+    """A file without one of its parts is refused by name."""
     import h5py
 
     with h5py.File(folder / "factors.h5ad", "a") as file:
@@ -357,7 +357,7 @@ def test_a_prediction_of_another_version_is_told(folder: Path) -> None:
 
 
 def test_another_section_and_an_unknown_gene_are_refused(folder: Path) -> None:
-    """The section must be the run's; a gene not there is answered with near misses."""
+    """A section of other data is refused; an unknown gene is refused with near misses."""
     other = synthetic(columns=8, rows=8, genes=12, seed=1).section
     with pytest.raises(UsageError, match="has other data"):
         write(folder, section=other)
@@ -366,5 +366,5 @@ def test_another_section_and_an_unknown_gene_are_refused(folder: Path) -> None:
 
 
 def test_blobs_are_little_endian() -> None:
-    """A page reads the same bytes whatever machine wrote them."""
+    """Arrays are little-endian whatever the byte order of the machine."""
     assert unpacked(blob(np.array([1, 256], dtype=">i4"))) == b"\x01\0\0\0\0\1\0\0"
