@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import histosge
 from histosge.datasets import synthetic
-from histosge.errors import UsageError
+from histosge.errors import HistosgeWarning, UsageError
 from histosge.section.genes import GeneChoice, select
+from histosge.section.target import Target
 
 SECTION = synthetic(columns=8, rows=8, genes=12).section
 NAMES = SECTION.genes[[5, 2]].tolist()
@@ -33,9 +35,10 @@ def test_a_file_lists_its_missing_names(tmp_path: Path) -> None:
         panel = select(SECTION, genes)
         assert panel.columns.tolist() == [2, 5]
         assert panel.missing == ("NOTHERE",)
-        assert "1 of the 3 names" in str(panel.warning)
-        assert "NOTHERE" in str(panel.warning)
-    assert select(SECTION, NAMES).warning is None
+        (message,) = panel.messages
+        assert "1 of the 3 names" in message.text
+        assert "NOTHERE" in message.text
+    assert select(SECTION, NAMES).messages == ()
 
 
 def test_all_and_variable_genes() -> None:
@@ -91,3 +94,13 @@ def test_a_choice_among_predicted_genes() -> None:
         GeneChoice.parse("D").among(available, "the run")
     with pytest.raises(UsageError, match="chosen at the fit"):
         GeneChoice.parse("hvg:2").among(available, "the run")
+
+
+def test_missing_names_are_reported_by_fit_and_run(tmp_path: Path) -> None:
+    """``fit`` warns, and the result of a run lists the names that are no genes."""
+    path = tmp_path / "genes.txt"
+    path.write_text(f"{NAMES[0]}\n{NAMES[1]}\nNOTHERE\n")
+    recipe = histosge.Recipe("mean", genes=path)
+    with pytest.warns(HistosgeWarning, match="NOTHERE"):
+        result = histosge.run(SECTION, recipe, target=Target(upsample=1), out=tmp_path / "out")
+    assert any("NOTHERE" in message.text for message in result.messages)

@@ -20,7 +20,7 @@ from .options import (
 )
 from .recipe import recipe_of
 from .run_summary import print_run
-from .screen import Progress
+from .screen import Progress, show_messages
 
 __all__ = ["run"]
 
@@ -61,4 +61,6 @@ def run(
         auxiliary=auxiliary,
         stages=stages,
     )
+    # those of the reader are printed already
+    show_messages(result.messages[len(section.messages) :])
     print_run(result, reply_options)

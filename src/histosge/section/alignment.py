@@ -167,8 +167,8 @@ def _impossible_size(slide: SlideImage) -> str | None:
         return None
     return (
         f"At {slide.mpp:.3g} µm per pixel the image would be {slide.size_um[0] / 1000:.0f} × "
-        f"{slide.size_um[1] / 1000:.0f} mm large; a glass slide is 25 × 75 mm. The full-resolution image was given in "
-        "place of the hires or lowres image, or `mpp` is wrong. Give it as `image`, or correct `mpp`."
+        f"{slide.size_um[1] / 1000:.0f} mm large; a glass slide is 25 × 75 mm. The full-resolution image was given "
+        "instead of the hires or lowres image, or `mpp` is wrong. Give it as `image`, or correct `mpp`."
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from histosge._runtime.messages import Message
 from histosge._runtime.names import near_misses, positions, positions_or_refuse
 from histosge._runtime.types import Array, Int, frozen
 from histosge.errors import UsageError
@@ -172,15 +173,16 @@ class GenePanel:
         return len(self.names)
 
     @property
-    def warning(self) -> str | None:
-        """A sentence that lists names of the user's file without a gene; ``None`` where all have one."""
+    def messages(self) -> tuple[Message, ...]:
+        """A warning that lists names of the user's file without a gene; empty where all have one."""
         if not self.missing:
-            return None
+            return ()
         names = ", ".join(self.missing[:_MOST_NAMED]) + (", …" if len(self.missing) > _MOST_NAMED else "")
         total = len(self.missing) + len(self)
-        return (
+        text = (
             f"{len(self.missing)} of the {total} names in '{self.spec}' are no genes of the section: {names}."
         )
+        return (Message("warning", text),)
 
 
 def select(section: Section, genes: Genes = "hvg:1000", *, rows: Array | None = None) -> GenePanel:

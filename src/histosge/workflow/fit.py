@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from histosge._runtime.messages import emit
 from histosge._runtime.types import Array
 from histosge.encoders.base import Encoder
 from histosge.errors import UsageError
@@ -132,6 +133,7 @@ class FitPlan:
         encoder = encoder_for(section, recipe, needs=model.needs, compute=compute)
         sections = SectionGroup.of(section, auxiliary)
         panel = sections.choose(recipe.genes_text)
+        emit(panel.messages)
         target = FittedSection.of(section, panel)
         metadata = FitMetadata(recipe, target, sections.auxiliary_summary())
         _refuse_repeated(metadata)

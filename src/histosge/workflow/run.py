@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from histosge._runtime.atomic_files import writable_folder
@@ -85,6 +86,7 @@ def _run_measured(
         plan = FitPlan.of(section, recipe, auxiliary=auxiliary, compute=compute)
         spots = job.spots(plan, compute)
         inputs = encode_task(task, plan, compute)
+    task = replace(task, section=task.section.with_messages(*plan.panel.messages))
     return job.finish(job.fit(plan, spots), task, inputs)
 
 
