@@ -129,7 +129,14 @@ def export(
     _refuse_size(writer, len(prediction), len(names))
     writer.write(Path(out), section, prediction, WriteOptions(names, conserve, seed))
     conserved = None if conserve is None else _conserved(section, prediction.only(names), conserve, seed)
-    return ExportResult(Path(out), to, len(prediction), names, missing, conserved)
+    return ExportResult(
+        path=Path(out),
+        format=to,
+        locations=len(prediction),
+        genes=names,
+        missing_genes=missing,
+        conserved=conserved,
+    )
 
 
 def _refuse_counts(writer: Writer, conserve: str | None) -> None:
@@ -183,5 +190,9 @@ def _conserved(section: Section, prediction: FactoredPrediction, kind: str, seed
     covered = np.isin(np.arange(len(section)), prediction.locations.parent)
     sums = np.asarray(counts.sum(axis=1)).ravel()
     return ConservedCounts(
-        kind, seed, int(sums[covered].sum()), int(sums[~covered].sum()), int((~covered).sum())
+        kind,
+        seed,
+        counts=int(sums[covered].sum()),
+        counts_without_location=int(sums[~covered].sum()),
+        spots_without_location=int((~covered).sum()),
     )

@@ -72,7 +72,13 @@ def _factors(prediction: FactoredPrediction) -> Packed:
         codes = quantised(sd.T, 16 if sd.size * 2 <= _FINE_SD_BYTES else 8, from_zero=True)
         blobs["score_sd"] = blob(codes.codes)
         about["score_sd"] = codes.about()
-        error_sd = _sd_error(weight, codes, step, sd, np.asarray(basis.calibration_factor, dtype=np.float64))
+        error_sd = _sd_error(
+            weight,
+            codes,
+            step=step,
+            sd=sd,
+            calibration_factor=np.asarray(basis.calibration_factor, dtype=np.float64),
+        )
     return _with_tables(Packed({"factors": about}, blobs, error, error_sd), tables)
 
 

@@ -97,15 +97,15 @@ def collect(folder: Path, *, section: Section | None = None) -> Contents:
     spots = points if measured is None else measured.spots
     pitch_um = float(record["section"].get("pitch_um") or 100.0)
     return Contents(
-        record,
-        files.prediction,
-        files.predicted,
-        measured,
-        slide,
-        mpp,
-        _outline(slide, spots, pitch_um),
-        labels_in(folder, points.ids, spots.ids),
-        folders.scores(folder),
+        record=record,
+        prediction=files.prediction,
+        predicted=files.predicted,
+        measured=measured,
+        slide=slide,
+        mpp=mpp,
+        outline=_outline(slide, spots, pitch_um),
+        labels=labels_in(folder, points.ids, spots.ids),
+        scores=folders.scores(folder),
     )
 
 

@@ -104,7 +104,9 @@ def read_files(folder: Path, record: Mapping[str, Any]) -> RunFiles:
     if path.is_file():
         prediction, section = factors.read(path), factors.section(path)
         measured = Measured.of(section, prediction.genes) if section.has_counts else None
-        return RunFiles(prediction, len(prediction.genes), measured, section.slide, section.mpp)
+        return RunFiles(
+            prediction, len(prediction.genes), measured=measured, slide=section.slide, mpp=section.mpp
+        )
     path = folder / "prediction.h5ad"
     if path.is_file():
         return _matrix(path, record)
@@ -141,7 +143,7 @@ def _matrix(path: Path, record: Mapping[str, Any]) -> RunFiles:
         mpp = float(metadata["mpp"])
         slide = _slide(uns.get("spatial", {}), mpp)
     measured = _measured(locations, genes[columns], values, _diameter(record["section"]))
-    return RunFiles(prediction, len(genes), measured, slide, mpp)
+    return RunFiles(prediction, len(genes), measured=measured, slide=slide, mpp=mpp)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def labels_in(folder: Path, locations: Array, spots: Array) -> tuple[Labels, ...
             name = (
                 f"{method}, seed {column[4:]}" if method and str(column).startswith("seed") else str(column)
             )
-            if (labels := _labels(name, of, table[column], ids, own)) is not None:
+            if (labels := _labels(name, of, column=table[column], ids=ids, own=own)) is not None:
                 result.append(labels)
     return tuple(result)
 

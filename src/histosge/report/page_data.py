@@ -104,7 +104,9 @@ def page_data(contents: Contents, *, first: str | None) -> PageData:
         levels = [(f"tiles-{row}", "\n".join(level.tiles)) for row, level in enumerate(image.levels)]
         blobs += levels[::-1]
     blobs += [(f"blob-measured.{row}", chunk.text) for row, chunk in enumerate(measured_chunks)]
-    return PageData(about, blobs, packed, image, sum(chunk.genes for chunk in measured_chunks))
+    return PageData(
+        about, blobs, packed=packed, image=image, measured_genes=sum(chunk.genes for chunk in measured_chunks)
+    )
 
 
 def _known(genes: Sequence[str], gene: str) -> str:

@@ -68,18 +68,20 @@ def unpacked(content: Mapping[str, Any], spatial: Mapping[str, Any]) -> Section:
     summary = json.loads(content["summary_json"])
     lattice = summary["lattice"]
     return Section(
-        summary["name"],
-        sparse.csr_matrix(content["counts"], dtype=np.float64),
-        np.asarray(content["genes"], dtype=str),
-        np.asarray(content["gene_ids"], dtype=str),
-        Points(
+        name=summary["name"],
+        counts=sparse.csr_matrix(content["counts"], dtype=np.float64),
+        genes=np.asarray(content["genes"], dtype=str),
+        gene_ids=np.asarray(content["gene_ids"], dtype=str),
+        spots=Points(
             np.asarray(content["spatial_um"]), np.asarray(content["spots"], dtype=str), summary["diameter_um"]
         ),
-        np.asarray(content["lattice_xy"]),
-        None if lattice is None else Lattice(**{key: _array(value) for key, value in lattice.items()}),
-        Platform(**summary["platform"]),
-        summary["mpp"],
-        _slide(spatial, summary["mpp"]),
+        lattice_xy=np.asarray(content["lattice_xy"]),
+        lattice=None
+        if lattice is None
+        else Lattice(**{key: _array(value) for key, value in lattice.items()}),
+        platform=Platform(**summary["platform"]),
+        mpp=summary["mpp"],
+        slide=_slide(spatial, summary["mpp"]),
     )
 
 

@@ -112,12 +112,12 @@ def locations(obs: DataFrame, xy_um: Array, layout: Mapping[str, Any]) -> Locati
     parent = parent.astype("category")
     row_of_category = np.array([*(row_of[str(name)] for name in parent.cat.categories), -1], dtype=np.intp)
     return Locations(
-        Points(np.asarray(xy_um), obs.index.to_numpy(), float(layout["location_diameter_um"])),
-        np.column_stack([column, row]).astype(np.float64),
-        row_of_category[parent.cat.codes],
-        subspot.to_numpy(dtype=np.intp),
-        observed.to_numpy(dtype=bool),
-        in_tissue.to_numpy(dtype=bool),
+        points=Points(np.asarray(xy_um), obs.index.to_numpy(), float(layout["location_diameter_um"])),
+        lattice_xy=np.column_stack([column, row]).astype(np.float64),
+        parent=row_of_category[parent.cat.codes],
+        subspot=subspot.to_numpy(dtype=np.intp),
+        observed=observed.to_numpy(dtype=bool),
+        in_tissue=in_tissue.to_numpy(dtype=bool),
     )
 
 

@@ -73,7 +73,12 @@ def read(
         raise UsageError(f"Expected a section, found nothing at '{path}'. Check the path.")
     entry = READERS[reader] if reader is not None else _detected(path)
     options = ReadOptions(
-        None if image is None else Path(image), mpp, name, bin_um, library_id, trust_alignment
+        image=None if image is None else Path(image),
+        mpp=mpp,
+        name=name,
+        bin_um=bin_um,
+        library_id=library_id,
+        trust_alignment=trust_alignment,
     )
     section = entry.read(path, options)
     if not trust_alignment:

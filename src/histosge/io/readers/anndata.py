@@ -72,7 +72,9 @@ def from_anndata(
     UsageError, DataError
         When positions, counts or scale cannot be found.
     """
-    return _section(adata, ReadOptions(image, mpp, None, None, library_id), library_id or "section")
+    return _section(
+        adata, ReadOptions(image, mpp, name=None, bin_um=None, library_id=library_id), library_id or "section"
+    )
 
 
 def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
@@ -138,18 +140,20 @@ def _parts(adata: AnnData, library: Mapping[str, Any], name: str) -> SectionPart
     id_column = next((column for column in _ID_COLUMNS if column in adata.var), None)
     counts, source = counts_of(adata)
     return SectionParts(
-        name,
-        VISIUM if has_array and _interlaced(lattice_xy) else Platform("unknown", None, None, "irregular"),
-        counts,
-        adata.obs_names.to_numpy(dtype=str),
-        genes,
-        genes if id_column is None else adata.var[id_column].astype(str).to_numpy(dtype=str),
-        np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2],
-        lattice_xy,
-        _images(library, factors),
-        _number(factors, "spot_diameter_fullres"),
-        _number(factors, "microns_per_pixel"),
-        _unscaled(library, factors),
+        name=name,
+        platform=VISIUM
+        if has_array and _interlaced(lattice_xy)
+        else Platform("unknown", None, None, "irregular"),
+        counts=counts,
+        barcodes=adata.obs_names.to_numpy(dtype=str),
+        genes=genes,
+        gene_ids=genes if id_column is None else adata.var[id_column].astype(str).to_numpy(dtype=str),
+        xy_px=np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2],
+        lattice_xy=lattice_xy,
+        images=_images(library, factors),
+        spot_px=_number(factors, "spot_diameter_fullres"),
+        file_mpp=_number(factors, "microns_per_pixel"),
+        messages=_unscaled(library, factors),
     ).with_message("info", f"Counts were taken from {source}.")
 
 

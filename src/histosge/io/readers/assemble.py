@@ -106,17 +106,17 @@ def assemble(parts: SectionParts, options: ReadOptions) -> Section:
     diameter_um = parts.platform.diameter_um or _diameter_um(parts, lattice, mpp)
     genes, gene_messages = unique_genes(parts.genes)
     return Section(
-        options.name or parts.name,
-        parts.counts,
-        genes,
-        parts.gene_ids,
-        Points(xy_um, parts.barcodes, diameter_um),
-        lattice_xy,
-        lattice,
-        parts.platform,
-        mpp,
-        slide,
-        (*parts.messages, *gene_messages, *messages),
+        name=options.name or parts.name,
+        counts=parts.counts,
+        genes=genes,
+        gene_ids=parts.gene_ids,
+        spots=Points(xy_um, parts.barcodes, diameter_um),
+        lattice_xy=lattice_xy,
+        lattice=lattice,
+        platform=parts.platform,
+        mpp=mpp,
+        slide=slide,
+        messages=(*parts.messages, *gene_messages, *messages),
     )
 
 

@@ -74,15 +74,15 @@ def read(path: Path, options: ReadOptions) -> Section:
     genes = counts.columns.astype(str).to_numpy(dtype=str)
     image = _first_of(path, _IMAGES, _IMAGE_SUFFIXES)
     parts = SectionParts(
-        path.name,
-        LEGACY_ST,
-        _matrix(counts, rows, counts_path),
-        barcodes[spot_rows],
-        genes,
-        genes,
-        xy_px,
-        lattice_xy,
-        (ImageCandidate("full", 1.0, image),) if image is not None else (),
+        name=path.name,
+        platform=LEGACY_ST,
+        counts=_matrix(counts, rows, counts_path),
+        barcodes=barcodes[spot_rows],
+        genes=genes,
+        gene_ids=genes,
+        xy_px=xy_px,
+        lattice_xy=lattice_xy,
+        images=(ImageCandidate("full", 1.0, image),) if image is not None else (),
         messages=messages,
     )
     parts = replace(parts, platform=_platform(xy_px, lattice_xy))
@@ -90,7 +90,7 @@ def read(path: Path, options: ReadOptions) -> Section:
 
 
 def _platform(xy_px: Array, lattice_xy: Array) -> Any:
-    """Return the platform with the pitch of the array at hand.
+    """Return the platform with the pitch of this array.
 
     200 µm separate spots of one row. On interlaced arrays, where only every second position is printed, the nearest
     neighbours lie diagonally between the rows, 200 / √2 µm away.

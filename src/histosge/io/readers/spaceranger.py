@@ -52,18 +52,18 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
         _suffixed(matrix, positions.barcodes).barcodes, positions.barcodes, f"'{name}'"
     )
     parts = SectionParts(
-        name,
-        platform,
-        matrix.counts[rows],
-        positions.barcodes[spot_rows],
-        matrix.genes,
-        matrix.gene_ids,
-        positions.xy_px[spot_rows],
-        positions.lattice_xy[spot_rows],
-        images_of(folder / "spatial", factors),
-        factors.get("spot_diameter_fullres"),
-        factors.get("microns_per_pixel"),
-        (*matrix.messages, *messages, *matching, *_without_scale(folder / "spatial", factors)),
+        name=name,
+        platform=platform,
+        counts=matrix.counts[rows],
+        barcodes=positions.barcodes[spot_rows],
+        genes=matrix.genes,
+        gene_ids=matrix.gene_ids,
+        xy_px=positions.xy_px[spot_rows],
+        lattice_xy=positions.lattice_xy[spot_rows],
+        images=images_of(folder / "spatial", factors),
+        spot_px=factors.get("spot_diameter_fullres"),
+        file_mpp=factors.get("microns_per_pixel"),
+        messages=(*matrix.messages, *messages, *matching, *_without_scale(folder / "spatial", factors)),
     )
     # the raw matrix and some positions files also have spots off tissue
     on_tissue = positions.in_tissue[spot_rows]

@@ -79,16 +79,16 @@ def read(path: Path, options: ReadOptions) -> Section:
     radius = float(np.median(shapes["radius"])) if "radius" in shapes else None
     interlaced = lattice_xy is not None and bool((lattice_xy.sum(1) % 2 == 0).all())
     parts = SectionParts(
-        path.stem,
-        VISIUM if interlaced else Platform("unknown", None, None, "square"),
-        counts,
-        table.obs_names.to_numpy(dtype=str),
-        genes,
-        table.var["gene_ids"].astype(str).to_numpy(dtype=str) if "gene_ids" in table.var else genes,
-        np.column_stack([centres.x, centres.y]),
-        lattice_xy,
-        _images(store, system),
-        None if radius is None else 2 * radius,
+        name=path.stem,
+        platform=VISIUM if interlaced else Platform("unknown", None, None, "square"),
+        counts=counts,
+        barcodes=table.obs_names.to_numpy(dtype=str),
+        genes=genes,
+        gene_ids=table.var["gene_ids"].astype(str).to_numpy(dtype=str) if "gene_ids" in table.var else genes,
+        xy_px=np.column_stack([centres.x, centres.y]),
+        lattice_xy=lattice_xy,
+        images=_images(store, system),
+        spot_px=None if radius is None else 2 * radius,
     )
     return assemble(
         parts.with_message("info", f"Table '{table_name}' of '{region}' in '{system}'; {source}."), options

@@ -74,8 +74,12 @@ def _read_h5(path: Path) -> Matrix:
         if "features" in group:
             features = group["features"]
             kinds = _text(features["feature_type"]) if "feature_type" in features else None
-            return _genes_only(counts, barcodes, _text(features["name"]), _text(features["id"]), kinds)
-        return _genes_only(counts, barcodes, _text(group["gene_names"]), _text(group["genes"]), None)
+            return _genes_only(
+                counts, barcodes, genes=_text(features["name"]), gene_ids=_text(features["id"]), kinds=kinds
+            )
+        return _genes_only(
+            counts, barcodes, genes=_text(group["gene_names"]), gene_ids=_text(group["genes"]), kinds=None
+        )
 
 
 def _read_folder(folder: Path) -> Matrix:
@@ -93,7 +97,7 @@ def _read_folder(folder: Path) -> Matrix:
     ids = np.array([feature[0] for feature in features])
     names = np.array([feature[1] if len(feature) > 1 else feature[0] for feature in features])
     kinds = np.array([feature[2] if len(feature) > 2 else _EXPRESSION for feature in features])
-    return _genes_only(counts, barcodes, names, ids, kinds)
+    return _genes_only(counts, barcodes, genes=names, gene_ids=ids, kinds=kinds)
 
 
 def _genes_only(
@@ -104,7 +108,7 @@ def _genes_only(
     keep = kinds == _EXPRESSION
     others = ", ".join(sorted(set(kinds[~keep].tolist())))
     message = Message("info", f"{int((~keep).sum())} features that are no genes ({others}) were left out.")
-    return Matrix(counts[:, keep], barcodes, genes[keep], gene_ids[keep], (message,))
+    return Matrix(counts[:, keep], barcodes, genes=genes[keep], gene_ids=gene_ids[keep], messages=(message,))
 
 
 def _text(dataset: Any) -> Array:

@@ -105,9 +105,9 @@ def read(path: Path) -> FactoredPrediction:
         return FactoredPrediction(
             layout.locations(elements["obs"], obsm["spatial_um"], about["layout"]),
             _basis(elements["var"], elements["varm/loadings"], elements.get("uns/attribution")),
-            np.asarray(obsm["factor_scores"]),
-            None if sd is None else np.asarray(sd, dtype=np.float32),
-            json.loads(about["provenance_json"]),
+            scores=np.asarray(obsm["factor_scores"]),
+            score_sd=None if sd is None else np.asarray(sd, dtype=np.float32),
+            provenance=json.loads(about["provenance_json"]),
         )
 
 
@@ -183,7 +183,13 @@ def _basis(var: DataFrame, loadings: Array, forms: Array | None) -> Basis:
     genes = var.index.to_numpy(dtype=str)
     attribution = None if forms is None else Attribution(np.asarray(forms))
     return Basis(
-        genes, offset, np.asarray(loadings), noise_sd, calibration_factor, r_loo, attribution=attribution
+        genes=genes,
+        offset=offset,
+        loadings=np.asarray(loadings),
+        noise_sd=noise_sd,
+        calibration_factor=calibration_factor,
+        r_loo=r_loo,
+        attribution=attribution,
     )
 
 

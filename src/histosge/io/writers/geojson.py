@@ -71,7 +71,9 @@ def write(
         stream.write('{"type": "FeatureCollection", "features": [\n')
         for row in range(len(prediction)):
             values = dict(zip(genes, prediction.mean[row].astype(float).round(_DIGITS).tolist(), strict=True))
-            feature = _feature(section, prediction, row, _geometry(xy_px[row], radius_px), values)
+            feature = _feature(
+                section, prediction, row=row, geometry=_geometry(xy_px[row], radius_px), values=values
+            )
             stream.write(("" if row == 0 else ",\n") + json.dumps(feature))
         stream.write("\n]}\n")
     return path

@@ -56,9 +56,9 @@ def write(
         stream(
             draft,
             section,
-            prediction.locations,
-            prediction.genes,
-            _blocks(prediction),
+            locations=prediction.locations,
+            genes=prediction.genes,
+            blocks=_blocks(prediction),
             provenance=prediction.provenance,
             has_sd=_has_sd(prediction),
         )
@@ -147,9 +147,9 @@ def read(path: Path) -> Prediction:
         return Prediction(
             layout.locations(adata.obs, adata.obsm["spatial_um"], about["layout"]),
             adata.var_names.to_numpy(dtype=str),
-            _dense(adata.X),
-            None if sd is None else _dense(sd),
-            json.loads(about["provenance_json"]),
+            mean=_dense(adata.X),
+            sd=None if sd is None else _dense(sd),
+            provenance=json.loads(about["provenance_json"]),
         )
 
 
@@ -183,7 +183,9 @@ def _append_counts(path: Path, section: Section, prediction: AnyPrediction, opti
     blocks = count_allocation.blocks(prediction, section, kind=kind, seed=options.seed, partial=True)
     # gene by gene, so that neither counts nor predictions of all genes are in memory
     with h5py.File(path, "r+") as file:
-        columns.put(file["layers"], _COUNTS, shape, blocks, "f8" if kind == "real" else "i4")
+        columns.put(
+            file["layers"], _COUNTS, shape=shape, blocks=blocks, dtype="f8" if kind == "real" else "i4"
+        )
 
 
 def _peek(blocks: Iterable[Block], has_sd: bool | None) -> tuple[bool, Iterator[Block]]:

@@ -28,10 +28,10 @@ async function update(change) {
   Object.assign(state, change);
   if ("row" in change) {
     const { row } = state;
-    const [values, sd, found] = await Promise.all([predicted(row), uncertainty(row), measured(row)]);
+    const [values, sd, observed] = await Promise.all([predicted(row), uncertainty(row), measured(row)]);
     // another gene was chosen while this one was being unpacked
     if (row !== state.row) return;
-    Object.assign(now, { gene: genes[row], row, predicted: values, sd, measured: found });
+    Object.assign(now, { gene: genes[row], row, predicted: values, sd, measured: observed });
   }
   paint();
   words();
@@ -64,9 +64,9 @@ function picture(kind) {
   const values = { predicted: now.predicted, uncertainty: now.sd, measured: now.measured && now.measured.values }[kind];
   if (!values) return null;
   const range = limitsOf(kind);
-  const found = bins(values, range);
+  const codes = bins(values, range);
   return { range, reach: extent(values), geometry: kind === "measured" ? spotsGeometry : locations,
-    colours: { bins: kind === "measured" ? found : onTissue(found), table: lookup(mapOf(kind), state.fade && kind !== "uncertainty") } };
+    colours: { bins: kind === "measured" ? codes : onTissue(codes), table: lookup(mapOf(kind), state.fade && kind !== "uncertainty") } };
 }
 
 function onTissue(codes) {
@@ -196,15 +196,15 @@ function regionCard() {
   const card = $("region");
   card.hidden = !lasso.ring;
   if (!lasso.ring) return;
-  const found = summary(lasso.ring, now);
-  card.dataset.mean = found.mean;
-  card.dataset.locations = found.locations.length;
-  const area = found.area_um2 >= 1e5 ? `${(found.area_um2 / 1e6).toFixed(2)} mm²` : `${many(Math.round(found.area_um2))} µm²`;
-  const rows = [["Locations", `${many(found.locations.length)} in ${area}`]];
-  if (found.locations.length) {
-    rows.push(["Predicted", number(found.mean)]);
-    if (found.low !== null) rows.push(["90 % interval", `${number(found.low)} – ${number(found.high)}`]);
-    rows.push(["Measured", found.measured === null ? "no spot inside" : `${number(found.measured)} over ${many(found.spots.length)} spots`]);
+  const region = summary(lasso.ring, now);
+  card.dataset.mean = region.mean;
+  card.dataset.locations = region.locations.length;
+  const area = region.area_um2 >= 1e5 ? `${(region.area_um2 / 1e6).toFixed(2)} mm²` : `${many(Math.round(region.area_um2))} µm²`;
+  const rows = [["Locations", `${many(region.locations.length)} in ${area}`]];
+  if (region.locations.length) {
+    rows.push(["Predicted", number(region.mean)]);
+    if (region.low !== null) rows.push(["90 % interval", `${number(region.low)} – ${number(region.high)}`]);
+    rows.push(["Measured", region.measured === null ? "no spot inside" : `${number(region.measured)} over ${many(region.spots.length)} spots`]);
   }
   $("region-gene").textContent = now.gene;
   $("region-summary").replaceChildren(...rows.flatMap(([term, text]) => {
@@ -216,11 +216,11 @@ function regionCard() {
 }
 
 async function save(kind) {
-  const found = summary(lasso.ring, now), name = `${about.title}_${now.gene}_region`.replace(/[^\w.-]+/g, "-");
+  const region = summary(lasso.ring, now), name = `${about.title}_${now.gene}_region`.replace(/[^\w.-]+/g, "-");
   if (kind === "csv") {
     if (!ids) ids = await lines("ids");
-    download(`${name}.csv`, csv(found, now, ids, spotOf, labelOf), "text/csv");
-  } else download(`${name}.geojson`, geojson(lasso.ring, found, now), "application/geo+json");
+    download(`${name}.csv`, csv(region, now, ids, spotOf, labelOf), "text/csv");
+  } else download(`${name}.geojson`, geojson(lasso.ring, region, now), "application/geo+json");
 }
 
 function readout(event) {

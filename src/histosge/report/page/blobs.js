@@ -1,4 +1,4 @@
-// What the page carries: facts as JSON, arrays as deflated base64, unpacked when they are first wanted.
+// The data of the page: metadata as JSON, arrays as deflated base64, which are unpacked at their first use.
 
 const about = JSON.parse(document.getElementById("about").textContent);
 const unpacked = new Map();
@@ -13,12 +13,12 @@ async function unpack(name) {
   return new Response(stream).arrayBuffer();
 }
 
-// Small ones stay; of the chunks only those used last.
+// Small arrays stay in memory; of the chunks only the most recently used.
 function buffer(name, { chunk = false } = {}) {
   if (unpacked.has(name)) {
-    const found = unpacked.get(name);
-    if (chunk) { unpacked.delete(name); unpacked.set(name, found); }
-    return found;
+    const content = unpacked.get(name);
+    if (chunk) { unpacked.delete(name); unpacked.set(name, content); }
+    return content;
   }
   const promise = unpack(name);
   unpacked.set(name, promise);
@@ -37,7 +37,7 @@ const codes = async (name, bits, options) => {
 };
 const lines = async (name) => new TextDecoder().decode(await buffer(name)).split("\n");
 
-// Seven bits a byte, low ones first.
+// Integers of seven bits a byte, low bits first.
 function varints(bytes, start, count) {
   const values = new Uint32Array(count);
   let at = start;

@@ -1,4 +1,4 @@
-// Numbers become colours: perceptually even maps that colour-blind people read, and a palette for domains.
+// Colours of numbers: perceptually uniform maps that suit colour-blind people, and a palette for domains.
 
 const ABSENT = 0;
 const maps = Object.fromEntries(Object.entries(about.maps).map(([name, text]) => {
@@ -6,7 +6,7 @@ const maps = Object.fromEntries(Object.entries(about.maps).map(([name, text]) =>
   return [name, Uint8Array.from(binary, (letter) => letter.charCodeAt(0))];
 }));
 
-// 256 packed colours; 0 is nothing. `fade` lets low values show the tissue.
+// 256 packed colours; 0 is transparent. With `fade` low values are transparent, too.
 function lookup(name, fade) {
   const source = maps[name], table = new Uint32Array(256);
   for (let bin = 1; bin < 256; bin++) {
@@ -27,7 +27,7 @@ function gradient(name, fade) {
   return `linear-gradient(to right, ${stops.join(",")})`;
 }
 
-// what most values lie between; the few beyond take the colour of the end
+// the range of most values; values outside have the colour of its end
 function limits(values, { low = 0.01, high = 0.99 } = {}) {
   const sample = [];
   const step = Math.max(1, Math.floor(values.length / 20000));
@@ -47,12 +47,12 @@ function extent(values) {
 }
 
 function bins(values, [low, high]) {
-  const found = new Uint8Array(values.length), scale = 254 / (high - low);
+  const codes = new Uint8Array(values.length), scale = 254 / (high - low);
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
-    found[i] = Number.isNaN(value) ? ABSENT : 1 + Math.max(0, Math.min(254, Math.round((value - low) * scale)));
+    codes[i] = Number.isNaN(value) ? ABSENT : 1 + Math.max(0, Math.min(254, Math.round((value - low) * scale)));
   }
-  return found;
+  return codes;
 }
 
 // Okabe & Ito, then Tol: colours that colour-blind people can distinguish

@@ -8,8 +8,8 @@ let tables = null;
 async function loadTables() {
   const [locationsXY, spotsXY] = await Promise.all([floats("xy"), about.spots ? floats("spots") : null]);
   const names = ["offset", "calibration_factor", "noise_sd", "r_loo", "level", ...ORIGINS.map((origin) => `from_${origin}`)];
-  const found = await Promise.all(names.map((name) => about.tables.includes(name) ? floats(name) : null));
-  tables = { locationsXY, spotsXY, ...Object.fromEntries(names.map((name, at) => [name, found[at]])) };
+  const arrays = await Promise.all(names.map((name) => about.tables.includes(name) ? floats(name) : null));
+  tables = { locationsXY, spotsXY, ...Object.fromEntries(names.map((name, at) => [name, arrays[at]])) };
 }
 
 const rLooOf = (row) => (tables.r_loo ? tables.r_loo[row] : NaN);
@@ -37,20 +37,20 @@ async function weights(row) {
   const { k } = about.factors;
   const loadings = new Int16Array(await buffer("loadings"));
   const steps = await floats("loading_step");
-  const found = new Float64Array(k);
-  for (let j = 0; j < k; j++) found[j] = loadings[row * k + j] * steps[row];
-  return found;
+  const result = new Float64Array(k);
+  for (let j = 0; j < k; j++) result[j] = loadings[row * k + j] * steps[row];
+  return result;
 }
 
 async function combine(row) {
   const { k, scores } = about.factors;
   const n = about.locations.n;
-  const [found, all] = await Promise.all([weights(row), codes("scores", scores.bits)]);
+  const [loadings, all] = await Promise.all([weights(row), codes("scores", scores.bits)]);
   let base = tables.offset[row];
-  for (let j = 0; j < k; j++) base += found[j] * scores.low[j];
+  for (let j = 0; j < k; j++) base += loadings[j] * scores.low[j];
   const values = new Float32Array(n).fill(base);
   for (let j = 0; j < k; j++) {
-    const weight = found[j] * scores.step[j], from = j * n;
+    const weight = loadings[j] * scores.step[j], from = j * n;
     if (weight !== 0) for (let i = 0; i < n; i++) values[i] += weight * all[from + i];
   }
   for (let i = 0; i < n; i++) if (values[i] < 0) values[i] = 0;
@@ -60,10 +60,10 @@ async function combine(row) {
 async function combineSd(row) {
   const { k, score_sd } = about.factors;
   const n = about.locations.n;
-  const [found, all] = await Promise.all([weights(row), codes("score_sd", score_sd.bits)]);
+  const [loadings, all] = await Promise.all([weights(row), codes("score_sd", score_sd.bits)]);
   const values = new Float32Array(n);
   for (let j = 0; j < k; j++) {
-    const weight = (found[j] * score_sd.step[j]) ** 2, from = j * n;
+    const weight = (loadings[j] * score_sd.step[j]) ** 2, from = j * n;
     for (let i = 0; i < n; i++) { const code = all[from + i]; values[i] += weight * code * code; }
   }
   for (let i = 0; i < n; i++) values[i] = Math.sqrt(values[i]) * tables.calibration_factor[row];
@@ -108,10 +108,10 @@ async function measured(row) {
 
 async function chunkTable() {
   const order = await integers("measured_order");
-  const found = new Map();
+  const table = new Map();
   let at = 0;
   about.measured.chunks.forEach((size, chunk) => {
-    for (let index = 0; index < size; index++) found.set(order[at++], { chunk, index });
+    for (let index = 0; index < size; index++) table.set(order[at++], { chunk, index });
   });
-  return found;
+  return table;
 }

@@ -47,11 +47,11 @@ class Layer {
     const started = performance.now();
     this.stamp();
     this.colour();
-    // milliseconds; slow pictures are moved along before they are drawn anew
+    // milliseconds; a slow picture is shifted first and drawn again later
     this.cost = performance.now() - started;
   }
 
-  // move the picture at hand along until there is time for a new one
+  // shift the current picture until there is time to draw it again
   follow(view) {
     if (!this.view) return;
     const grown = view.scale / this.view.scale;
@@ -63,7 +63,7 @@ class Layer {
     const { width, height } = this.canvas, { nearest, squares } = this;
     const { xy, radius } = this.geometry, { scale, x, y, ratio } = this.view;
     const grow = scale * ratio, left = x * ratio, top = y * ratio;
-    // tiles meet: their rims lie outside of the pattern
+    // adjacent tiles overlap a little, so that no seam shows
     this.radius = Math.max(radius * grow + (this.geometry.overlap || 0), 0.8);
     const reach = this.radius + 0.5, reach2 = reach * reach;
     nearest.fill(-1);

@@ -14,12 +14,12 @@ function inside(ring, x, y) {
 function within(ring, xy) {
   const xs = ring.map((corner) => corner[0]), ys = ring.map((corner) => corner[1]);
   const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const found = [];
+  const rows = [];
   for (let i = 0; i < xy.length / 2; i++) {
     const x = xy[2 * i], y = xy[2 * i + 1];
-    if (x >= left && x <= right && y >= top && y <= bottom && inside(ring, x, y)) found.push(i);
+    if (x >= left && x <= right && y >= top && y <= bottom && inside(ring, x, y)) rows.push(i);
   }
-  return found;
+  return rows;
 }
 
 function areaOf(ring) {
@@ -47,10 +47,10 @@ function summary(ring, now) {
   };
 }
 
-function csv(found, now, ids, spotOf, label) {
+function csv(region, now, ids, spotOf, label) {
   const rows = [["location", "x_um", "y_um", "x_px", "y_px", "gene", "predicted_log1p_cp10k", "sd", "measured_log1p_cp10k", "domain"]];
   const [x0, y0] = frame.origin;
-  for (const point of found.locations) {
+  for (const point of region.locations) {
     const x = tables.locationsXY[2 * point] + x0, y = tables.locationsXY[2 * point + 1] + y0, spot = spotOf[point];
     rows.push([ids[point], x.toFixed(2), y.toFixed(2), (x / frame.mpp).toFixed(2), (y / frame.mpp).toFixed(2), now.gene,
       now.predicted[point].toFixed(4), now.sd ? now.sd[point].toFixed(4) : "",
@@ -61,12 +61,12 @@ function csv(found, now, ids, spotOf, label) {
 }
 
 // As QuPath imports it: an annotation, in pixels of the full-resolution image.
-function geojson(ring, found, now) {
+function geojson(ring, region, now) {
   const [x0, y0] = frame.origin;
   const closed = [...ring, ring[0]].map(([x, y]) => [+((x + x0) / frame.mpp).toFixed(2), +((y + y0) / frame.mpp).toFixed(2)]);
-  const measurements = { locations: found.locations.length, "area µm²": +found.area_um2.toFixed(1),
-    [`${now.gene} mean log1p(CP10k)`]: +found.mean.toFixed(4) };
-  if (found.sd !== null) measurements[`${now.gene} sd`] = +found.sd.toFixed(4);
+  const measurements = { locations: region.locations.length, "area µm²": +region.area_um2.toFixed(1),
+    [`${now.gene} mean log1p(CP10k)`]: +region.mean.toFixed(4) };
+  if (region.sd !== null) measurements[`${now.gene} sd`] = +region.sd.toFixed(4);
   return JSON.stringify({ type: "FeatureCollection", features: [{
     type: "Feature", id: "region-1", geometry: { type: "Polygon", coordinates: [closed] },
     properties: { objectType: "annotation", name: `${about.title} region`, measurements },
