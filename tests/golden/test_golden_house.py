@@ -48,13 +48,17 @@ def measured_real(path: Path, name: str, folder: Path) -> dict[str, Any]:
 
 
 def same(now: Any, then: Any, where: str) -> None:
-    """Compare two trees of numbers; numbers to 1 in 1000, which other processors keep."""
+    """Compare two trees of numbers; numbers to 1 in 1000, which other processors keep.
+
+    Sums in networks depend on the number of threads, and a few epochs enlarge the difference: they are compared to 0.01.
+    """
+    network = any(f" {name} >" in f"{where} >" for name in measure_house.SMALL)
     if isinstance(then, dict):
         assert now.keys() == then.keys(), where
         for key, value in then.items():
             same(now[key], value, f"{where} > {key}")
     elif isinstance(then, list) and then and isinstance(then[0], float):
-        assert now == pytest.approx(then, rel=1e-3, abs=2e-3), where
+        assert now == pytest.approx(then, rel=1e-3, abs=1e-2 if network else 2e-3), where
     elif isinstance(then, float):
         assert now == pytest.approx(then, rel=1e-3, abs=1e-3), where
     else:
