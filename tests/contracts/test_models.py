@@ -25,9 +25,7 @@ from histosge.models import (
     build_model,
     predict,
     presets,
-)
-from histosge.models import (
-    saving as _artefact,
+    saving,
 )
 from histosge.section.genes import select
 from histosge.section.inputs import Inputs, Samples
@@ -101,7 +99,7 @@ def built(kind: tuple[str, str | None], **options: Any) -> Model:
 
 
 def together(kind: tuple[str, str | None]) -> bool:
-    """Whether places are predicted together with others asked for."""
+    """Whether locations are predicted together with others."""
     return built(kind).joint
 
 
@@ -113,12 +111,14 @@ def tissue() -> Synthetic:
 
 @cache
 def prepared(kind: tuple[str, str | None]) -> tuple[Samples, Inputs]:
-    """All spots of a small tissue measured, and some places between them."""
+    """All spots of a small tissue measured, and some locations between them."""
     section = synthetic(columns=9, rows=9, genes=18).section
-    places = upsampled(section, 3)
+    locations = upsampled(section, 3)
     model = built(kind)
     encoder = encoder_for(section, Recipe(), needs=model.needs, compute=histosge.Compute())
-    inputs = encode(section, places.take(np.arange(0, len(places), 2)), needs=model.needs, encoder=encoder)
+    inputs = encode(
+        section, locations.take(np.arange(0, len(locations), 2)), needs=model.needs, encoder=encoder
+    )
     return measured(section, model), inputs
 
 
@@ -147,7 +147,7 @@ def test_a_card_says_what_a_user_must_know(kind: tuple[str, str | None]) -> None
 
 @pytest.mark.parametrize("kind", KINDS, ids=label)
 def test_predictions_are_finite_and_complete(kind: tuple[str, str | None]) -> None:
-    """Every place is predicted once; values are finite, spreads positive; facts are fit for JSON."""
+    """Every location is predicted once; values are finite, spreads positive; facts are fit for JSON."""
     predictor, inputs = fitted(kind), prepared(kind)[1]
     seen = np.zeros(len(inputs), dtype=int)
     for rows, mean, sd in predictor.blocks(inputs):
@@ -172,8 +172,8 @@ def test_the_same_seed_gives_the_same_bits(kind: tuple[str, str | None]) -> None
 def test_a_fit_comes_back_from_disk(kind: tuple[str, str | None], tmp_path: Path) -> None:
     """What was saved predicts the same bits, in another process too: all state is in the files."""
     inputs = prepared(kind)[1]
-    _artefact.save(tmp_path / "fit", built(kind), fitted(kind))
-    model, predictor = _artefact.load(tmp_path / "fit")
+    saving.save(tmp_path / "fit", built(kind), fitted(kind))
+    model, predictor = saving.load(tmp_path / "fit")
     assert model == built(kind)
     before, after = predict(fitted(kind), inputs), predict(predictor, inputs)
     assert np.array_equal(before.mean, after.mean)
@@ -183,27 +183,27 @@ def test_a_fit_comes_back_from_disk(kind: tuple[str, str | None], tmp_path: Path
 def test_a_damaged_fit_is_a_sentence(tmp_path: Path) -> None:
     """A fit that was cut off is refused, and says what to delete."""
     kind = ("mean", None)
-    _artefact.save(tmp_path / "fit", built(kind), fitted(kind))
+    saving.save(tmp_path / "fit", built(kind), fitted(kind))
     path = tmp_path / "fit" / "arrays.safetensors"
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(DataError, match="Delete that folder"):
-        _artefact.load(tmp_path / "fit")
+        saving.load(tmp_path / "fit")
     with pytest.raises(UsageError, match="histosge fit"):
-        _artefact.load(tmp_path / "nothing")
+        saving.load(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("kind", LEARNING, ids=label)
 def test_a_model_that_learns_beats_the_mean_on_spots_not_seen(kind: tuple[str, str | None]) -> None:
-    """On removed spots of a tissue with known truth the error is below that of the gene mean."""
+    """At test spots of a tissue with known truth the error is below that of the gene mean."""
     model = built(kind, **QUICK.get(kind[0], {}))
     samples = measured(tissue().section, model)
     split = random(len(samples), seed=1)
     predictor = model.fit(samples.take(split.training))
-    found = predict(predictor, samples.inputs.take(split.test)).mean
+    predicted = predict(predictor, samples.inputs.take(split.test)).mean
     truth = tissue().truth(samples.inputs.locations.xy[split.test])
     columns = [int(np.flatnonzero(tissue().section.genes == gene)[0]) for gene in samples.genes]
     mean = samples.expression[split.training].mean(axis=0)
-    assert ((found - truth[:, columns]) ** 2).mean() < 0.9 * ((mean - truth[:, columns]) ** 2).mean()
+    assert ((predicted - truth[:, columns]) ** 2).mean() < 0.9 * ((mean - truth[:, columns]) ** 2).mean()
 
 
 @pytest.mark.parametrize("kind", [*OF_IMAGE, *OF_THE_IMAGE], ids=label)
@@ -220,17 +220,17 @@ def test_a_model_learns_the_pattern_and_loses_it_with_the_image(kind: tuple[str,
     inputs = samples.inputs.take(split.test)
     columns = [int(np.flatnonzero(section.genes == gene)[0]) for gene in samples.genes]
     truth = tissue().truth(inputs.locations.xy)[:, columns]
-    found = np.nan_to_num(pearson(truth, predict(predictor, inputs).mean)).mean()
-    assert found > 0.2
+    predicted = np.nan_to_num(pearson(truth, predict(predictor, inputs).mean)).mean()
+    assert predicted > 0.2
     if not model.uses_image:
         return
     left = np.nan_to_num(pearson(truth, predict(predictor, another_image(inputs)).mean)).mean()
     by_position = model.uses_position and kind not in OF_IMAGE
-    assert left < (0.75 if by_position else 0.5) * found
+    assert left < (0.75 if by_position else 0.5) * predicted
 
 
 def another_image(inputs: Inputs) -> Inputs:
-    """The same places, each with what is seen at another one."""
+    """The same locations, each with what is seen at another one."""
     shuffled = np.random.default_rng(0).permutation(len(inputs))
     if inputs.patches is not None:
         return replace(inputs, patches=inputs.patches.take(shuffled))
@@ -256,7 +256,7 @@ def test_a_model_depends_on_what_it_says(kind: tuple[str, str | None]) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not together(kind)], ids=label)
-def test_a_place_is_predicted_the_same_whatever_else_is_asked_for(kind: tuple[str, str | None]) -> None:
+def test_a_location_is_predicted_the_same_whatever_else_is_predicted(kind: tuple[str, str | None]) -> None:
     """Predictions do not depend on each other (the published windows do; see tests/unit/test_histosge.py)."""
     inputs = prepared(kind)[1]
     some = np.arange(5, len(inputs), 7)
@@ -296,8 +296,8 @@ def test_bf16_learns_nearly_the_same(kind: tuple[str, str | None]) -> None:
     """Autocast to bf16 changes predictions little."""
     samples, inputs = prepared(kind)
     short = built(kind).fit(samples, seed=3, runtime=Runtime(precision="bf16"))
-    one, two = predict(short, inputs).mean, predict(fitted(kind), inputs).mean
-    assert np.abs(one - two).mean() < 0.15 * two.std() + 0.05
+    bf16, fp32 = predict(short, inputs).mean, predict(fitted(kind), inputs).mean
+    assert np.abs(bf16 - fp32).mean() < 0.15 * fp32.std() + 0.05
 
 
 @pytest.mark.parametrize(

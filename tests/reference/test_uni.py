@@ -48,26 +48,26 @@ def weights(network: torch.nn.Module, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def windows() -> Array:
-    """Three windows of tissue, 112 µm wide."""
+def patches() -> Array:
+    """Three patches of tissue, 112 µm wide."""
     tissue = synthetic(columns=8, rows=8, genes=6).section
     assert tissue.slide is not None
     return tissue.slide.read_many(tissue.spots.xy[:3], 112.0, 224)
 
 
 def test_the_weights_are_loaded_strictly_and_the_output_is_the_networks(
-    network: torch.nn.Module, weights: Path, windows: Array
+    network: torch.nn.Module, weights: Path, patches: Array
 ) -> None:
     """1024 numbers a window, equal to those of the bare network on ImageNet-normalised pixels."""
     encoder = load_encoder("uni", Setup(weights=weights))
-    ours = encoder.encode([windows])
+    ours = encoder.encode([patches])
     assert ours.shape == (3, encoder.card.dim) == (3, 1024)
-    pixels = torch.from_numpy(windows.copy()).permute(0, 3, 1, 2).float() / 255
+    pixels = torch.from_numpy(patches.copy()).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (encoder.card.mean, encoder.card.std))
     with torch.inference_mode():
         theirs = network((pixels - mean) / std).numpy()
     assert np.allclose(ours, theirs, atol=1e-3 * np.abs(theirs).max())
-    assert np.array_equal(encoder.encode([windows]), ours)
+    assert np.array_equal(encoder.encode([patches]), ours)
 
 
 def test_normalisation_is_that_of_the_published_configuration(weights: Path) -> None:
@@ -78,11 +78,11 @@ def test_normalisation_is_that_of_the_published_configuration(weights: Path) -> 
     assert [(patch.px, patch.mpp) for patch in card.patches] == [(224, 0.5)]
 
 
-def test_bf16_is_close_to_fp32(weights: Path, windows: Array) -> None:
-    """Autocast changes directions of vectors by less than 2 %, and is told apart in the store."""
+def test_bf16_is_close_to_fp32(weights: Path, patches: Array) -> None:
+    """Autocast changes directions of vectors by less than 2 %, and has its own key in the store."""
     exact, fast = (load_encoder("uni", Setup(precision=p, weights=weights)) for p in ("fp32", "bf16"))  # type: ignore[arg-type]
-    one, two = exact.encode([windows]), fast.encode([windows])
-    cosine = (one * two).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(two, axis=1)
+    fp32, bf16 = exact.encode([patches]), fast.encode([patches])
+    cosine = (fp32 * bf16).sum(1) / np.linalg.norm(fp32, axis=1) / np.linalg.norm(bf16, axis=1)
     assert (cosine > 0.98).all()
     assert exact.fingerprint != fast.fingerprint
 

@@ -102,7 +102,7 @@ def test_files_are_fetched_once_and_pinned(server: str, served: Path, tmp_path: 
 
 
 def test_a_file_that_changed_is_refused(server: str, served: Path, tmp_path: Path) -> None:
-    """What arrives with another hash than the first time is not put in place."""
+    """A file with another hash than at its first download is refused."""
     known = dataset(server, served)
     (tmp_path / LOCK).write_text(json.dumps({known.files[0].url: "0" * 64}))
     with pytest.raises(DataError, match="not the file that was fetched first"):
@@ -138,7 +138,7 @@ def test_what_cannot_be_fetched_is_one_sentence(server: str, served: Path, tmp_p
     assert left <= {LOCK}
 
 
-def test_an_archive_cannot_write_elsewhere(server: str, served: Path, tmp_path: Path) -> None:
+def test_an_archive_cannot_write_outside_its_folder(server: str, served: Path, tmp_path: Path) -> None:
     """A member whose name leads out of the folder is refused."""
     with tarfile.open(served / "evil.tar.gz", "w:gz") as archive:
         archive.add(served / "layers.tsv", "../../evil.tsv")
@@ -181,9 +181,9 @@ def test_the_command_lists_and_fetches(
     assert wrong.exit_code == 2
     assert "bc1" in wrong.stderr
     monkeypatch.setattr("histosge.datasets.public.PUBLIC", {"toy/1": dataset(server, served), "toy/2": None})
-    answer = CliRunner().invoke(
+    reply = CliRunner().invoke(
         commands(), ["datasets", "toy/1", "--out", str(tmp_path), "--no-image", "--json"]
     )
-    assert answer.exit_code == 0, answer.stderr
-    assert json.loads(answer.stdout) == {"toy/1": str(tmp_path / "toy" / "1")}
+    assert reply.exit_code == 0, reply.stderr
+    assert json.loads(reply.stdout) == {"toy/1": str(tmp_path / "toy" / "1")}
     assert (tmp_path / "toy" / "1" / "spatial").is_dir()

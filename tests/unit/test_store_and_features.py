@@ -1,4 +1,4 @@
-"""Features: computed once, kept, found again, and made again where they were lost."""
+"""Features: computed once, kept, vectors again, and made again where they were lost."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from histosge.images.patches import Patches
 TISSUE = synthetic(columns=10, rows=10, genes=6).section
 assert TISSUE.slide is not None
 SLIDE = TISSUE.slide
-PLACES = np.random.default_rng(0).uniform(100, 900, (1200, 2))
+LOCATIONS_UM = np.random.default_rng(0).uniform(100, 900, (1200, 2))
 
 
 @dataclass(frozen=True)
 class Counting:
-    """The colour encoder, counting the windows it sees; fails after so many chunks."""
+    """The colour encoder, counting the patches it encodes; fails after so many chunks."""
 
     seen: list[int] = field(default_factory=list)
     fails_after: int = 99
@@ -40,12 +40,12 @@ class Counting:
     card: Any = CARD
     fingerprint: str = "counting"
 
-    def encode(self, windows: Any) -> Array:
+    def encode(self, patches: Any) -> Array:
         if len(self.seen) >= self.fails_after:
             raise KeyboardInterrupt
-        self.seen.append(len(windows[0]))
-        found: Array = load_encoder("colour").encode(windows)
-        return found if self.returns is None else self.returns(found)
+        self.seen.append(len(patches[0]))
+        vectors: Array = load_encoder("colour").encode(patches)
+        return vectors if self.returns is None else self.returns(vectors)
 
 
 def folder_of(store: Path) -> Path:
@@ -54,22 +54,22 @@ def folder_of(store: Path) -> Path:
 
 
 def test_features_are_those_of_the_encoder() -> None:
-    """With and without store, embedding is reading windows and encoding them."""
+    """With and without store, embedding reads patches and encodes them."""
     encoder = load_encoder("texture")
-    windows = [Patches(SLIDE, PLACES[:40], size.size_um, size.px)[:] for size in encoder.card.patches]
-    assert np.array_equal(embed(SLIDE, PLACES[:40], encoder), encoder.encode(windows))
+    patches = [Patches(SLIDE, LOCATIONS_UM[:40], size.size_um, size.px)[:] for size in encoder.card.patches]
+    assert np.array_equal(embed(SLIDE, LOCATIONS_UM[:40], encoder), encoder.encode(patches))
 
 
 def test_what_is_stored_is_not_computed_again(tmp_path: Path) -> None:
-    """The second time no window is looked at, and the values are the same bits."""
+    """The second time no patch is encoded, and the values are the same bits."""
     encoder, store = Counting(), FeatureStore(tmp_path)
-    first = embed(SLIDE, PLACES, encoder, store=store)[:]
+    first = embed(SLIDE, LOCATIONS_UM, encoder, store=store)[:]
     seen = sum(encoder.seen)
-    second = embed(SLIDE, PLACES, encoder, store=store)
-    assert sum(encoder.seen) == seen == len(PLACES)
+    second = embed(SLIDE, LOCATIONS_UM, encoder, store=store)
+    assert sum(encoder.seen) == seen == len(LOCATIONS_UM)
     assert np.array_equal(first, second[:])
     assert np.array_equal(second[np.array([700, 3, 3])], first[[700, 3, 3]])
-    assert np.array_equal(second[PLACES[:, 0] > 500], first[PLACES[:, 0] > 500])
+    assert np.array_equal(second[LOCATIONS_UM[:, 0] > 500], first[LOCATIONS_UM[:, 0] > 500])
     assert np.array_equal(second[10:20], first[10:20])
 
 
@@ -77,11 +77,11 @@ def test_an_interrupted_embedding_goes_on_chunk_by_chunk(tmp_path: Path) -> None
     """What was finished before the interruption is kept; only the rest is computed."""
     store = FeatureStore(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        embed(SLIDE, PLACES, Counting(fails_after=1), store=store)
+        embed(SLIDE, LOCATIONS_UM, Counting(fails_after=1), store=store)
     rest = Counting()
-    rows = embed(SLIDE, PLACES, rest, store=store)
-    assert sum(rest.seen) == len(PLACES) - 512
-    assert np.array_equal(rows[:], embed(SLIDE, PLACES, Counting()))
+    rows = embed(SLIDE, LOCATIONS_UM, rest, store=store)
+    assert sum(rest.seen) == len(LOCATIONS_UM) - 512
+    assert np.array_equal(rows[:], embed(SLIDE, LOCATIONS_UM, Counting()))
 
 
 def test_a_killed_embedding_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -95,35 +95,35 @@ from histosge.encoders import load_encoder
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
 slide = synthetic(columns=10, rows=10, genes=6).section.slide
-places = np.random.default_rng(1).uniform(100, 900, (4000, 2))
+xy_um = np.random.default_rng(1).uniform(100, 900, (4000, 2))
 def stop(done, total, text):
     if done >= 5 * 512:
         os.kill(os.getpid(), signal.SIGKILL)
-embed(slide, places, load_encoder("texture"), store=FeatureStore(Path(sys.argv[1])), progress=stop)
+embed(slide, xy_um, load_encoder("texture"), store=FeatureStore(Path(sys.argv[1])), progress=stop)
 """
     process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert process.returncode == -signal.SIGKILL
     journal = (folder_of(tmp_path) / "chunks.txt").read_text().splitlines()
     assert len([line for line in journal if line]) == 4
-    places = np.random.default_rng(1).uniform(100, 900, (4000, 2))
+    xy_um = np.random.default_rng(1).uniform(100, 900, (4000, 2))
     seen: list[int] = []
     rows = embed(
         SLIDE,
-        places,
+        xy_um,
         load_encoder("texture"),
         store=FeatureStore(tmp_path),
         progress=lambda d, t, _: seen.append(t),
     )
-    assert seen[0] == len(places) - 4 * 512
-    assert np.array_equal(rows[:600], embed(SLIDE, places[:600], load_encoder("texture")))
-    assert np.array_equal(rows[-600:], embed(SLIDE, places[-600:], load_encoder("texture")))
+    assert seen[0] == len(xy_um) - 4 * 512
+    assert np.array_equal(rows[:600], embed(SLIDE, xy_um[:600], load_encoder("texture")))
+    assert np.array_equal(rows[-600:], embed(SLIDE, xy_um[-600:], load_encoder("texture")))
 
 
 @pytest.mark.parametrize("harm", ["cut", "lost", "journal", "changed"])
 def test_damaged_chunks_are_made_again(tmp_path: Path, harm: str) -> None:
     """A chunk that was cut off, lost or changed, and a journal that was cut off, cost their chunks and nothing else."""
     store = FeatureStore(tmp_path)
-    whole = embed(SLIDE, PLACES, Counting(), store=store)[:]
+    whole = embed(SLIDE, LOCATIONS_UM, Counting(), store=store)[:]
     chunk = folder_of(tmp_path) / "features" / "c" / "1" / "0"
     journal = folder_of(tmp_path) / "chunks.txt"
     if harm == "cut":
@@ -135,25 +135,27 @@ def test_damaged_chunks_are_made_again(tmp_path: Path, harm: str) -> None:
     else:
         journal.write_text(journal.read_text()[:-20])
     again = Counting()
-    assert np.array_equal(embed(SLIDE, PLACES, again, store=store)[:], whole)
+    assert np.array_equal(embed(SLIDE, LOCATIONS_UM, again, store=store)[:], whole)
     assert len(again.seen) == 1
 
 
-def test_other_pixels_places_or_orders_are_other_features(tmp_path: Path) -> None:
-    """Nothing is mistaken for something else: image, places, encoder and channel order are all in the key."""
+def test_other_pixels_locations_or_orders_are_other_features(tmp_path: Path) -> None:
+    """The key holds all that determines features: image, locations, encoder and channel order."""
     store, encoder = FeatureStore(tmp_path), load_encoder("colour")
-    embed(SLIDE, PLACES[:9], encoder, store=store)
-    embed(SLIDE, PLACES[:9] + 1, encoder, store=store)
-    embed(SLIDE, PLACES[:9], encoder, store=store, channel_order="bgr")
-    embed(SLIDE, PLACES[:9], load_encoder("colour", patch_um=80.0), store=store)
-    embed(replace(SLIDE, mpp=SLIDE.mpp * 1.01), PLACES[:9], encoder, store=store)
+    embed(SLIDE, LOCATIONS_UM[:9], encoder, store=store)
+    embed(SLIDE, LOCATIONS_UM[:9] + 1, encoder, store=store)
+    embed(SLIDE, LOCATIONS_UM[:9], encoder, store=store, channel_order="bgr")
+    embed(SLIDE, LOCATIONS_UM[:9], load_encoder("colour", patch_um=80.0), store=store)
+    embed(replace(SLIDE, mpp=SLIDE.mpp * 1.01), LOCATIONS_UM[:9], encoder, store=store)
     assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_bgr_swaps_red_and_blue() -> None:
     """The published accident can be had on purpose."""
     encoder = load_encoder("colour")
-    right, swapped = (embed(SLIDE, PLACES[:9], encoder, channel_order=order)[:] for order in ("rgb", "bgr"))  # type: ignore[arg-type]
+    right, swapped = (
+        embed(SLIDE, LOCATIONS_UM[:9], encoder, channel_order=order)[:] for order in ("rgb", "bgr")
+    )  # type: ignore[arg-type]
     assert np.array_equal(right[:, ::-1], swapped)
 
 
@@ -174,11 +176,11 @@ def test_a_full_disk_is_a_sentence_and_keeps_what_was_written(
 
     monkeypatch.setattr(room, "_open", full)
     with pytest.raises(OutputError, match="disk is full"):
-        embed(SLIDE, PLACES, Counting(), store=store)
+        embed(SLIDE, LOCATIONS_UM, Counting(), store=store)
     monkeypatch.setattr(room, "_open", usual)
     rest = Counting()
-    embed(SLIDE, PLACES, rest, store=store)
-    assert sum(rest.seen) == len(PLACES) - 512
+    embed(SLIDE, LOCATIONS_UM, rest, store=store)
+    assert sum(rest.seen) == len(LOCATIONS_UM) - 512
 
 
 @pytest.mark.parametrize(
@@ -188,12 +190,12 @@ def test_a_full_disk_is_a_sentence_and_keeps_what_was_written(
 def test_an_encoder_that_breaks_its_word_is_refused(returns: Any, sentence: str) -> None:
     """Vectors of another shape, or not finite, never reach a model."""
     with pytest.raises(DataError, match=sentence):
-        embed(SLIDE, PLACES[:9], Counting(returns=returns))
+        embed(SLIDE, LOCATIONS_UM[:9], Counting(returns=returns))
 
 
 def test_a_store_deleted_under_way_is_a_sentence(tmp_path: Path) -> None:
     """Rows are read when asked for; if the folder is gone by then, the error names it."""
-    rows = embed(SLIDE, PLACES, Counting(), store=FeatureStore(tmp_path))
+    rows = embed(SLIDE, LOCATIONS_UM, Counting(), store=FeatureStore(tmp_path))
     shutil.rmtree(folder_of(tmp_path))
     with pytest.raises(DataError, match="Delete that folder"):
         rows[:]

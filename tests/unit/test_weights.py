@@ -59,7 +59,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     summary = Hub()
 
     class Handler(BaseHTTPRequestHandler):
-        def answer(self, *, body: bool) -> None:
+        def reply(self, *, body: bool) -> None:
             summary.asked.append(self.path)
             content = summary.files.get(self.path.rsplit("/", 1)[-1])
             if self.path != "/" and summary.status == 200 and content is None:
@@ -80,10 +80,10 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
                 self.wfile.write(content)
 
         def do_HEAD(self) -> None:
-            self.answer(body=False)
+            self.reply(body=False)
 
         def do_GET(self) -> None:
-            self.answer(body=True)
+            self.reply(body=True)
 
         def log_message(self, *args: object) -> None:
             pass
@@ -134,8 +134,8 @@ def test_a_folder_is_searched_for_the_published_name(tmp_path: Path, layout: str
     assert find_weights(CARD, FILES, tmp_path) == path
 
 
-def test_two_candidates_are_not_guessed_between(tmp_path: Path) -> None:
-    """A folder with two encoders' weights is refused, and the sentence names a file."""
+def test_several_candidates_are_refused(tmp_path: Path) -> None:
+    """A folder with two encoders' weights is refused, and the message names a file."""
     for name in ("uni", "uni2-h"):
         (tmp_path / name).mkdir()
         torch.save(state(), tmp_path / name / "pytorch_model.bin")
@@ -264,8 +264,8 @@ def test_the_hash_follows_the_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("offline")
-def test_offline_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a network the sentence comes within a second, tells where to ask, and nobody is called."""
+def test_offline_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network the message comes within a second, names the page, and no request is made."""
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: pytest.fail("called"))
     start = time.perf_counter()
     text = refusal(find_weights, CARD, FILES)
@@ -275,7 +275,7 @@ def test_offline_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ask for access" not in refusal(find_weights, FREE, FILES)
 
 
-def test_an_unknown_host_is_said_soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unknown_host_is_reported_soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A hub that cannot be reached costs one request, not the client's retries of half a minute."""
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -317,10 +317,8 @@ def test_a_failing_hub_is_reported_by_its_status(hub: Hub) -> None:
     assert "418" in refusal(find_weights, FREE, FILES)
 
 
-def test_a_download_is_kept_and_found_again(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """What was fetched once is used from this machine, without asking again, also offline."""
+def test_a_download_is_kept_and_reused(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A downloaded file is used again without a request, also offline."""
     torch.save(state(), tmp_path / "w.bin")
     hub.files["pytorch_model.bin"] = (tmp_path / "w.bin").read_bytes()
     assert not is_cached(FREE)

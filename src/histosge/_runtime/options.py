@@ -1,4 +1,4 @@
-"""A user's words for a model's options, checked against what the model has."""
+"""A user's words for a model's options, validated_options against what the model has."""
 
 from __future__ import annotations
 
@@ -10,30 +10,50 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from histosge.errors import UsageError
 
-__all__ = ["checked", "chosen_preset"]
+__all__ = ["preset_options", "validated_options"]
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", type(None): "none"}
+_TYPE_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a word",
+    type(None): "none",
+}
 
 
-def chosen_preset(kind: type[Any], preset: str | None) -> Mapping[str, Any]:
-    """Return a preset's options.
+def preset_options(kind: type[Any], preset: str | None) -> Mapping[str, Any]:
+    """Return the options of a preset; none where ``preset`` is ``None``.
+
+    Parameters
+    ----------
+    kind
+        Class of a configuration: a frozen dataclass with ``card`` and, perhaps, ``presets``.
+    preset
+        Name of the preset.
 
     Raises
     ------
     UsageError
-        When the model has no such preset.
+        When there is no such preset.
     """
-    known: Mapping[str, Mapping[str, Any]] = getattr(kind, "presets", {})
+    presets: Mapping[str, Mapping[str, Any]] = getattr(kind, "presets", {})
     if preset is None:
         return {}
-    if preset not in known:
-        has = f"It has {', '.join(known)}." if known else "It has none; leave `preset` out."
+    if preset not in presets:
+        has = f"It has {', '.join(presets)}." if presets else "It has none; leave `preset` out."
         raise UsageError(f"'{kind.card.name}' has no preset '{preset}'. {has}")
-    return known[preset]
+    return presets[preset]
 
 
-def checked(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as the model's fields want them: whole numbers where it wants decimal ones are fine.
+def validated_options(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options in the types of the fields: a whole number becomes a float, a list becomes a tuple.
+
+    Parameters
+    ----------
+    kind
+        Class of a configuration: a frozen dataclass with ``card``.
+    options
+        Values by name of the field.
 
     Raises
     ------
@@ -49,7 +69,7 @@ def checked(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
             hint = f"Did you mean {' or '.join(near)}?" if near else f"It has {', '.join(fields) or 'none'}."
             raise UsageError(f"'{kind.card.name}' has no option '{name}'. {hint}")
         allowed = _choices(hints[name])
-        values[name] = _fitting(value, allowed, f"Option '{name}' of '{kind.card.name}'")
+        values[name] = _converted(value, allowed, f"Option '{name}' of '{kind.card.name}'")
     return values
 
 
@@ -60,11 +80,12 @@ def _choices(hint: Any) -> list[Any]:
     return list(get_args(hint)) if get_origin(hint) is Literal else [hint]
 
 
-def _fitting(value: Any, allowed: list[Any], what: str) -> Any:
+def _converted(value: Any, allowed: list[Any], what: str) -> Any:
+    """Return a value in the first type that takes it."""
     for choice in allowed:
         if get_origin(choice) is tuple:
             if isinstance(value, (tuple, list)):
-                return tuple(_fitting(item, [get_args(choice)[0]], what) for item in value)
+                return tuple(_converted(item, [get_args(choice)[0]], what) for item in value)
         elif not isinstance(choice, type):
             if type(value) is type(choice) and value == choice:
                 return value
@@ -72,11 +93,11 @@ def _fitting(value: Any, allowed: list[Any], what: str) -> Any:
             return float(value)
         elif type(value) is choice:
             return value
-    raise UsageError(f"{what} takes {' or '.join(map(_word, allowed))}, got {value!r}.")
+    raise UsageError(f"{what} takes {' or '.join(map(_description, allowed))}, got {value!r}.")
 
 
-def _word(choice: Any) -> str:
-    """Return a type, or a single value, in words."""
+def _description(choice: Any) -> str:
+    """Describe a type, or a single value."""
     if get_origin(choice) is tuple:
         return "a list"
-    return _WORDS.get(choice, str(choice)) if isinstance(choice, type) else f"'{choice}'"
+    return _TYPE_NAMES.get(choice, str(choice)) if isinstance(choice, type) else f"'{choice}'"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from histosge._runtime.device import require_deep
-from histosge._runtime.options import checked, chosen_preset
+from histosge._runtime.options import preset_options, validated_options
 from histosge._runtime.registry import Registry
 
 from .base import DomainCard, Method, Runtime
@@ -55,5 +55,5 @@ def build_method(name: str, preset: str | None = None, **options: Any) -> Method
     kind = DOMAINS[name]
     if kind.card.deep:
         require_deep(f"The method '{name}'")
-    method: Method = kind(**checked(kind, {**chosen_preset(kind, preset), **options}))
+    method: Method = kind(**validated_options(kind, {**preset_options(kind, preset), **options}))
     return method

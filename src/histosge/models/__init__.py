@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from histosge._runtime.device import require_deep
-from histosge._runtime.options import checked, chosen_preset
+from histosge._runtime.options import preset_options, validated_options
 from histosge._runtime.registry import Registry
 
 from .base import Block, Crop, Model, ModelCard, Needs, Predictor, Runtime, predict
+from .baselines.regression import Regression, SklearnModel
 
 __all__ = [
     "MODELS",
@@ -22,7 +23,9 @@ __all__ = [
     "ModelCard",
     "Needs",
     "Predictor",
+    "Regression",
     "Runtime",
+    "SklearnModel",
     "build_model",
     "predict",
     "presets",
@@ -71,5 +74,5 @@ def build_model(name: str, preset: str | None = None, **options: Any) -> Model:
     kind = MODELS[name]
     if kind.card.deep:
         require_deep(f"The model '{name}'")
-    model: Model = kind(**checked(kind, {**chosen_preset(kind, preset), **options}))
+    model: Model = kind(**validated_options(kind, {**preset_options(kind, preset), **options}))
     return model

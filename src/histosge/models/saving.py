@@ -1,4 +1,4 @@
-"""A fit on disk: its configuration as JSON, its arrays as safetensors; nothing in it can run code."""
+"""Save and load fits: the configuration as JSON, the arrays as safetensors; nothing in a saved fit can run code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.atomic_files import atomic_path
-from histosge._runtime.options import checked
+from histosge._runtime.device import require_deep
+from histosge._runtime.options import validated_options
 from histosge.errors import DataError, UsageError
 
 from .base import Model, Predictor
@@ -18,12 +19,12 @@ from .base import Model, Predictor
 __all__ = ["is_saved", "load", "save"]
 
 _CONFIG, _ARRAYS = "config.json", "arrays.safetensors"
-# raised whenever older fits can no longer be read
+# raised when the format changes, so that older fits are refused
 _VERSION = 1
 
 
 def is_saved(folder: Path) -> bool:
-    """Tell whether a whole fit is in ``folder``."""
+    """Return whether ``folder`` holds a complete fit."""
     return (folder / _CONFIG).exists() and (folder / _ARRAYS).exists()
 
 
@@ -35,7 +36,7 @@ def save(folder: Path, model: Model, predictor: Predictor) -> None:
     OutputError
         When the disk is full.
     """
-    from safetensors.numpy import save as packed
+    from safetensors.numpy import save as serialise
 
     content = {
         "version": _VERSION,
@@ -46,19 +47,19 @@ def save(folder: Path, model: Model, predictor: Predictor) -> None:
     }
     with atomic_path(folder) as draft:
         draft.mkdir()
-        # safetensors' own writing has errors of its own class for a full disk
+        # written here: safetensors raises its own class of error for a full disk
         arrays = {name: np.ascontiguousarray(array) for name, array in predictor.arrays().items()}
-        (draft / _ARRAYS).write_bytes(packed(arrays))
+        (draft / _ARRAYS).write_bytes(serialise(arrays))
         (draft / _CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> tuple[Model, Predictor]:
-    """Return the model and the predictor that :func:`save` left in ``folder``.
+    """Return the model and the predictor that :func:`save` wrote into ``folder``.
 
     Raises
     ------
     UsageError
-        When there is none, or one of another version.
+        When there is none, one of another version, or a model that needs PyTorch where it is not installed.
     DataError
         When it is damaged.
     """
@@ -77,7 +78,9 @@ def load(folder: Path) -> tuple[Model, Predictor]:
                 f"The fit in '{folder}' is of another version. Delete that folder and fit again."
             )
         kind = MODELS[content["model"]]
-        model: Model = kind(**checked(kind, content["options"]))
+        if kind.card.deep:
+            require_deep(f"The model '{kind.card.name}'")
+        model: Model = kind(**validated_options(kind, content["options"]))
         return model, model.restore(np.array(content["genes"], dtype=str), arrays, content["summary"])
     except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError, OSError) as error:
         raise DataError(
