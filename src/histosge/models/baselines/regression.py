@@ -218,7 +218,7 @@ class Regression(Model):
     @property
     @abstractmethod
     def adapter(self) -> SklearnModel:
-        """The regressor and what it reads."""
+        """Return the regressor and what it reads."""
 
     @property
     def needs(self) -> Needs:
