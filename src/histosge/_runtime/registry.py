@@ -78,7 +78,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._entries
 
     def _add(self, point: EntryPoint, entries: dict[str, T]) -> None:
-        """Add the entries of a plug-in, or the sentence that says why there are none."""
+        """Add the entries of a plug-in, or the reason why it has none."""
         try:
             loaded = point.load()
             for entry in loaded if isinstance(loaded, tuple) else (loaded,):

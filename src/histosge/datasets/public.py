@@ -58,7 +58,7 @@ class PublicDataset:
     title
         What it is.
     spots
-        In tissue, as the paper or its source says.
+        In tissue, according to the paper or the source.
     patient
         Donor, where sections share one; empty otherwise.
     files

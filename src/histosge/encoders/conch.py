@@ -26,12 +26,12 @@ _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True, slots=True)
 class PackagedNetwork:
-    """How to make an encoder whose architecture only its authors' package knows; calling it makes it.
+    """An encoder whose architecture is defined in its authors' package; calling it loads it.
 
     Parameters
     ----------
     card
-        The facts.
+        Describes the encoder.
     package
         What must be importable.
     install

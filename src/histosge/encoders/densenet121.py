@@ -11,7 +11,7 @@ from .weights import Module, State, Tensor
 
 __all__ = ["DENSENET121", "ENTRIES"]
 
-# torchvision's own file, older than its code, writes norm.1 where the code says norm1
+# torchvision's own file, older than its code, has norm.1 where the code has norm1
 _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)\.")
 
 

@@ -60,7 +60,7 @@ def embed(
     Raises
     ------
     DataError
-        For a damaged image, and for an encoder whose vectors are not what its card says.
+        For a damaged image, and for an encoder whose vectors differ from its card.
     OutputError
         When the store's disk is full; what was written stays, and the next call goes on from there.
     """
@@ -114,7 +114,7 @@ def _read(sources: list[Patches], rows: slice) -> list[Array]:
 
 
 def _checked(encoder: Encoder, vectors: Array, n: int) -> Array:
-    """Refuse vectors that are not what the card says."""
+    """Refuse vectors of another shape than the card's, and vectors that are not finite."""
     if vectors.shape != (n, encoder.card.dim):
         raise DataError(
             f"Encoder '{encoder.card.name}' must return an array of shape {(n, encoder.card.dim)}, "

@@ -142,7 +142,7 @@ class NetworkEncoder:
         UsageError
             When there is not one batch of square patches.
         WeightsError
-            When the network's vectors are not as long as the card says.
+            When the network's vectors have another length than the card's.
         """
         if len(patches) != 1 or patches[0].shape[1] != patches[0].shape[2]:
             shapes = [batch.shape for batch in patches]

@@ -117,7 +117,7 @@ def entry(name: str) -> EncoderEntry:
 
 
 def _config(architecture: str) -> Any:
-    """Return what timm knows of an architecture's default or tagged weights."""
+    """Return timm's metadata of an architecture's default or tagged weights."""
     require_deep(f"The encoder '{PREFIX}{architecture}'")
     import timm
 

@@ -31,7 +31,7 @@ else:
     # run-time type checkers must not import torch
     Tensor = Any
 
-# a torch.nn.Module, whose attributes no type checker knows
+# a torch.nn.Module, whose attributes are unknown to type checkers
 Module: TypeAlias = Any
 
 __all__ = [
@@ -98,7 +98,7 @@ def find_weights(card: EncoderCard, files: tuple[str, ...], local: Path | None =
 
 
 def is_cached(card: EncoderCard) -> bool:
-    """Tell whether the hub's weights of ``card`` are on this machine; never asks the network."""
+    """Return whether the hub's weights of ``card`` are on this computer; makes no request."""
     return _cached(card, PUBLISHED) is not None
 
 
