@@ -96,9 +96,9 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
     assert np.allclose(var.loc[moving, "from_auxiliary"], 1.0)
     assert moving.any()
     page = (out / "report.html").read_text()
-    assert "<dd>nothing of this section but its image</dd>" in page
-    assert "Measured: nothing of this section." in page
-    assert "learnt on the sections one, two" in page
+    assert "<dd>H&amp;E image only</dd>" in page
+    assert "Measured: nothing in this section." in page
+    assert "by a model fitted to the sections one, two" in page
     assert "spots measured" not in page.split("<script")[0]
     kept = factors.section(out / "factors.h5ad")
     assert not kept.has_counts
@@ -118,7 +118,7 @@ def test_genes_say_how_they_fare_in_sections_left_out(out: Path, room: Path, tmp
     assert skill[~flat].mean() > 0.4
     assert skill[flat].abs().max() < 0.25
     page = (out / "report.html").read_text()
-    assert "Each section learnt from was left out and predicted from its image" in page
+    assert "Each measured section was left out and predicted from its image" in page
     assert "This section was not among them." in page
     words = ("--mpp", MPP, "--fit", out, "--spacing-um", 100, "--no-figures", "--out", tmp_path)
     result = call("predict", room / "third.png", *words)
@@ -140,10 +140,10 @@ def test_the_report_takes_the_image_itself(out: Path, room: Path) -> None:
     """``--section IMAGE`` adds its own resolution; another image is refused."""
     result = call("report", out, "--section", room / "third.png", "--mpp", MPP)
     assert result.exit_code == 0, result.output
-    assert "Measured: nothing of this section." in (out / "report.html").read_text()
+    assert "Measured: nothing in this section." in (out / "report.html").read_text()
     result = call("report", out, "--section", room / "third.png", "--mpp", 2 * MPP)
     assert result.exit_code == 2
-    assert "from other data or another image" in output_of(result)
+    assert "other data or another image than section" in output_of(result)
 
 
 def test_reading_the_files_again_gives_the_locations(out: Path) -> None:
@@ -186,7 +186,7 @@ def test_models_without_factors_predict_an_image_too(room: Path, tmp_path: Path)
     assert np.isfinite(np.asarray(adata.X)).all()
     assert np.asarray(adata.X).std(axis=0).max() > 0.05
     assert call("report", tmp_path).exit_code == 0
-    assert "Measured: nothing of this section." in (tmp_path / "report.html").read_text()
+    assert "Measured: nothing in this section." in (tmp_path / "report.html").read_text()
     cells = tmp_path / "cells.csv"
     cells.write_text("id,x_um,y_um\na,500,500\nb,620,510\n")
     result = call("run", room / "third.png", *words, "--cells", cells, "--out", tmp_path)
