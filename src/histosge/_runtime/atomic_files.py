@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ __all__ = ["atomic_path", "output_errors", "writable_folder"]
 # no space on the device, none left of a user's quota, a file larger than the system allows
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+# a folder that other threads still fill is removed again after a pause
+_ATTEMPTS, _PAUSE_S = 40, 0.05
 _NO_PATH = (errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
@@ -56,8 +59,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
         try:
             yield draft
             _exchange(draft, path, room / "previous")
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
+        except BaseException:
+            _remove_while_written(room)
+            raise
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _remove_while_written(folder: Path) -> None:
+    """Remove a folder in which threads of a failed write may still create files, as those of zarr do."""
+    absent = 0
+    for _ in range(_ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        # such a thread may also create the folder again
+        absent = 0 if folder.exists() else absent + 1
+        if absent > 2:
+            return
+        time.sleep(_PAUSE_S)
 
 
 def _exchange(draft: Path, path: Path, previous: Path) -> None:
