@@ -118,6 +118,7 @@ def matched_numbers(panel: Panel, reference: Panel) -> dict[str, int]:
     overlap = np.array(
         [[((panel.labels == a) & (nearest == b)).sum() for b in reference_names] for a in names]
     )
+    # the assignment minimises cost, so overlaps are negated
     left, right = linear_sum_assignment(-overlap)
     number = {names[a]: int(b) for a, b in zip(left, right, strict=True)}
     free = iter(k for k in range(len(names) + len(reference_names)) if k not in set(number.values()))

@@ -74,6 +74,7 @@ def nearest_location_map(locations: Locations, corners: Float[np.ndarray, "2 2"]
     columns, rows = (max(1, round(float(side) / pixel)) for side in (width, height))
     x, y = np.meshgrid((np.arange(columns) + 0.5) / columns * width, (np.arange(rows) + 0.5) / rows * height)
     centres = np.column_stack([x.ravel(), y.ravel()]) + corners[0]
+    # at least one pixel: a single location must stay visible
     distance, nearest = cKDTree(xy_um).query(centres)
     near = distance <= max(_circumradius(xy_um), pixel)
     row = np.where(near, drawn[np.minimum(nearest, len(drawn) - 1)], -1)

@@ -97,6 +97,14 @@ class Lattice:
         DataError
             For fewer than 3 spots, spots on a line, or spots further than a quarter of the pitch from their lattice
             points (root mean square): positions and lattice do not belong together.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> xy_um = np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [100.0, 100.0]])
+        >>> lattice = Lattice.fit(xy_um, xy_um / 100)
+        >>> lattice.kind, round(lattice.pitch_um)
+        ('square', 100)
         """
         if len(xy_um) < 3:
             raise DataError(f"Expected at least 3 spots to fit a lattice, got {len(xy_um)}.")
@@ -106,6 +114,7 @@ class Lattice:
             )
         if lattice_xy is None:
             lattice_xy = lattice_indices(xy_um)
+        # affine least squares: xy = origin + lattice_xy · step
         design = np.column_stack([np.ones(len(xy_um)), lattice_xy])
         coefficients, _, rank, _ = np.linalg.lstsq(design, xy_um, rcond=None)
         if rank < 3 or _flat(coefficients[1:]):
@@ -154,10 +163,13 @@ def lattice_indices(xy_um: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]
         raise DataError(
             "Expected spots at different positions, got several at the same. Check their positions."
         )
+    # 1.3: neighbours of the hexagonal and the square lattice, but not the diagonal (1.41)
     pairs = tree.query_pairs(1.3 * reach, output_type="ndarray")
     vectors = xy_um[pairs[:, 1]] - xy_um[pairs[:, 0]]
+    # a vector and its opposite count as the same direction
     vectors[(vectors[:, 0] < -1e-9) | ((np.abs(vectors[:, 0]) <= 1e-9) & (vectors[:, 1] < 0))] *= -1
     first = _mode(vectors, reach)
+    # the second vector must not be parallel to the first
     sine = np.abs(vectors @ np.array([-first[1], first[0]])) / (reach * np.linalg.norm(first))
     if not (sine > 0.5).any():
         raise DataError("Expected spots spread over an area, got spots on a line. Check their positions.")
@@ -171,6 +183,7 @@ def _mode(vectors: Array, reach: float) -> Array:
     from scipy.spatial import cKDTree
 
     tree = cKDTree(vectors)
+    # a subset of the centres is enough to locate the densest cluster
     sample = vectors[:: max(1, len(vectors) // 500)]
     clusters = tree.query_ball_point(sample, 0.2 * reach)
     largest = max(clusters, key=len)
@@ -185,6 +198,7 @@ def _primitive_vectors(lattice_xy: Array) -> Array:
     Visium occupies every second column of each row: differences are spanned by (2, 0) and (1, 1), not by (1, 0).
     """
     differences = np.unique(np.rint(lattice_xy - lattice_xy[0]).astype(np.int64), axis=0)
+    # rows of the Hermite normal form: `low` lies along a row, `high` leads to another row
     low, high = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)  # high: the one with a y component
     for difference in differences:
         vector = difference
@@ -206,6 +220,7 @@ def _reduced(basis: Array, step_um: Array) -> Array:
     a, b = basis
     while True:
         a_um, b_um = a @ step_um, b @ step_um
+        # the relative tolerance ends the loop for vectors of equal length
         if b_um @ b_um < a_um @ a_um - 1e-9 * (a_um @ a_um):
             a, b = b, a
             continue

@@ -48,6 +48,7 @@ class Polygon:
         import shapely
 
         shape = shapely.Polygon(self.exterior, self.holes)
+        # outlines drawn by hand may cross themselves
         return np.asarray(shapely.contains_xy(shapely.make_valid(shape), xy_um[:, 0], xy_um[:, 1]))
 
 
@@ -128,6 +129,7 @@ def _table_cells(path: Path, mpp: float) -> tuple[Array, Array]:
         raise UsageError(f"Expected a file of cells, got none at '{path}'.") from error
     except (ValueError, csv.Error) as error:
         raise DataError(f"'{path}' is no table of cells ({error}).") from error
+    # columns in µm are preferred: pixels depend on the image they were counted on
     for columns, scale in [(pair, 1.0) for pair in _COLUMNS_UM] + [(pair, mpp) for pair in _COLUMNS_PX]:
         if set(columns) <= set(table.columns):
             named = [name for name in _ID_COLUMNS if name in table.columns]

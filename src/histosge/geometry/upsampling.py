@@ -135,6 +135,7 @@ def distinct_offsets(fractions: Float[np.ndarray, "m 2"]) -> Float[np.ndarray, "
 
 def separation_um(fractions: Float[np.ndarray, "m 2"], basis_um: Float[np.ndarray, "2 2"]) -> float:
     """Return the smallest distance between any two locations of the upsampled lattice, in µm."""
+    # the nearest translate of an offset lies in the same or in an adjacent cell
     cells = np.array(list(product((-1, 0, 1), repeat=2)))
     between = (fractions[:, None, None] - fractions[None, :, None] + cells).reshape(-1, 2) @ basis_um
     lengths = np.linalg.norm(between, axis=1)
@@ -152,8 +153,10 @@ def maximin_offsets(basis_um: Float[np.ndarray, "2 2"], factor: int) -> Float[np
         for q in range(p):
             step = np.array([[1 / p, q / factor], [0, p / factor]])
             points = [np.array(ij) @ step for ij in product(range(p), range(factor // p))]
+            # the shortest of the offsets that are equal up to a lattice vector
             fractions = np.array([point - np.rint(point) for point in points])
             distance = separation_um(fractions, basis_um)
+            # strictly larger: of equally good lattices the first is taken, on every platform
             if distance > largest + 1e-9:
                 best, largest = fractions[1:], distance
     return best
@@ -167,6 +170,7 @@ def _fractions(polar: tuple[tuple[float, float], ...], basis_um: Array) -> Array
     """Turn (r / R, degrees) into fractions of a and b; R is the length of a, 0° its direction, b on the + side."""
     along = basis_um[0] / np.linalg.norm(basis_um[0])
     across = np.array([-along[1], along[0]])
+    # angles count towards b, also on a mirrored lattice
     across = across if across @ basis_um[1] > 0 else -across
     radius, angle = np.array(polar).T[0] * np.linalg.norm(basis_um[0]), np.radians(np.array(polar).T[1])
     xy_um = (radius * np.cos(angle))[:, None] * along + (radius * np.sin(angle))[:, None] * across

@@ -31,6 +31,20 @@ class SlideImage:
         The pixels: a file format, or an array in memory.
     mpp
         µm per pixel of level 0 of this image.
+
+    Raises
+    ------
+    UsageError
+        For a scale that is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> slide = SlideImage.from_array(np.full((100, 200, 3), 240, dtype=np.uint8), mpp=0.5)
+    >>> slide.size_um
+    (100.0, 50.0)
+    >>> slide.read(np.array([50.0, 25.0]), size_um=16.0, px=8).shape
+    (8, 8, 3)
     """
 
     backend: Backend
@@ -87,6 +101,7 @@ class SlideImage:
         mpp = max(mpp, self.mpp)
         level, scale = self._level(mpp)
         width, height = (max(1, round(side / mpp)) for side in self.size_um)
+        # a whole level of a slide does not fit into memory
         step = max(1, int(_BLOCK_PX * scale / mpp))
         image = np.empty((height, width, 3), dtype=np.uint8)
         for top in range(0, height, step):
@@ -113,9 +128,11 @@ class SlideImage:
 
         left, top = (int(side) for side in np.floor(corner_px))
         right, bottom = (int(side) for side in np.ceil(corner_px + extent_px - 1e-9))
+        # whole pixels that cover the rectangle; `box` then cuts fractions of the outer ones
         pixels = self._mirrored(level, (left, max(right, left + 1)), (top, max(bottom, top + 1)))
         x, y = corner_px[0] - left, corner_px[1] - top
         box = (x, y, min(x + extent_px[0], pixels.shape[1]), min(y + extent_px[1], pixels.shape[0]))
+        # averaging when shrinking avoids aliasing; interpolation when enlarging avoids blocks
         shrinks = extent_px[0] >= out_px[0]
         method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
         return np.asarray(Image.fromarray(pixels).resize(out_px, method, box=box))
@@ -163,5 +180,6 @@ def _factor(ratio: float) -> float:
 
 def _mirror(span: tuple[int, int], length: int) -> Int[np.ndarray, " m"]:
     """Return the indices of a span of a row of ``length`` pixels that is continued by its mirror image."""
+    # the image and its mirror image repeat with period 2 · length
     position = np.arange(*span) % (2 * length)
     return np.asarray(np.where(position < length, position, 2 * length - 1 - position))

@@ -41,6 +41,14 @@ class TissueMask:
         µm per pixel of the mask.
     origin_um
         Position of the mask's upper left corner.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spots = Points(np.array([[0.0, 0.0], [100.0, 0.0]]), np.array(["A", "B"]))
+    >>> mask = TissueMask.from_points(spots, pitch_um=100.0)
+    >>> mask.contains(np.array([[50.0, 0.0], [300.0, 0.0]])).tolist()
+    [True, False]
     """
 
     mask: Bool[np.ndarray, "h w"]
@@ -74,6 +82,7 @@ class TissueMask:
         """Return the borders of the tissue as closed polygons in µm."""
         from skimage.measure import find_contours
 
+        # a border of background closes the outlines of tissue at the edge of the image
         padded = np.pad(self.mask.astype(np.float32), 1)
         # find_contours returns (row, column) of pixel centres
         return [
@@ -111,6 +120,7 @@ class TissueMask:
 
         if not len(points):
             raise DataError("Expected at least one spot to mark tissue, got none.")
+        # eight pixels a pitch resolve the disks around spots
         reach, mpp = _POINT_MASK_REACH * pitch_um, pitch_um / 8
         low = points.xy.min(0) - 2 * reach
         width, height = np.ceil((points.xy.max(0) + 2 * reach - low) / mpp).astype(int)
@@ -145,6 +155,7 @@ def _threshold(density: Array) -> float:
     cut = float(threshold_otsu(capped))
     below, above = capped[capped <= cut], capped[capped > cut]
     everywhere = below.mean() > 2 * _FAINTEST_DENSITY or above.mean() - below.mean() < _LEAST_CONTRAST
+    # Otsu's threshold lies too high where dense and pale tissue differ; halfway to the background keeps the pale one
     halfway = float(below.mean() + cut) / 2
     return _FAINTEST_DENSITY if everywhere else max(_FAINTEST_DENSITY, min(cut, halfway + 0.01))
 

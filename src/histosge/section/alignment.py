@@ -221,6 +221,7 @@ def _compared_orientations(
 ) -> tuple[float | None, str | None]:
     """Return by how much the image fits better as it is than in the best other orientation, and that orientation."""
     rows = np.arange(len(section))
+    # a sample keeps the check at about a second for any section
     if len(rows) > _SAMPLE:
         rows = np.sort(np.random.default_rng(0).permutation(rows)[:_SAMPLE])
     if len(rows) < _MIN_SPOTS:
@@ -238,6 +239,7 @@ def _compared_orientations(
 
 def _oriented(xy_um: Array, size_um: tuple[float, float]) -> list[Array]:
     """Return the positions of the spots on the image in each of :data:`ORIENTATIONS`."""
+    # the eight symmetries of a rectangle (dihedral group D4)
     (x, y), (width, height) = xy_um.T, size_um
     pairs = [(x, y), (width - x, y), (x, height - y), (width - x, height - y)]
     pairs += [(y, x), (width - y, x), (y, height - x), (width - y, height - x)]
@@ -261,12 +263,14 @@ def _colours(slide: SlideImage) -> tuple[Float[np.ndarray, "h w c"], float]:
     from scipy.ndimage import gaussian_filter
 
     mpp = max(_MPP, slide.mpp)
+    # optical density is linear in the amount of stain (Beer–Lambert law)
     density = -np.log10(np.clip(slide.thumbnail(mpp).astype(np.float32) / 255, 1 / 255, 1))
     grey = density.mean(axis=2)
     planes = []
     for blur_um in _BLURS_UM:
         sigma = blur_um / mpp
         planes += [gaussian_filter(density[..., channel], sigma) for channel in range(3)]
+        # local variance = mean of squares − square of the mean
         variance = gaussian_filter(grey**2, sigma) - gaussian_filter(grey, sigma) ** 2
         planes.append(np.sqrt(np.maximum(variance, 0)))
     return np.stack(planes, axis=2), mpp
@@ -279,6 +283,7 @@ def _sampled(planes: Array, xy_px: Array) -> Array:
     row = np.clip(np.rint(xy_px[:, 1]).astype(int), 0, height - 1)
     values = planes[row, column].astype(np.float64)
     values = (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-6)
+    # squares let ridge regression follow components that peak at a medium stain
     values = np.column_stack([values, values**2])
     return np.asarray((values - values.mean(axis=0)) / (values.std(axis=0) + 1e-6))
 

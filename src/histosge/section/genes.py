@@ -87,6 +87,7 @@ class GeneChoice:
             return cls("variable", number=_number(text))
         if text == "all":
             return cls("all")
+        # an existing file is preferred to a gene of the same name
         if os.path.isfile(text) or ("," not in text and _is_path(text)):
             return cls("names", _names_in_file(Path(text)), file=Path(text))
         return _of_names(text.split(","))
@@ -250,6 +251,7 @@ def refuse_unknown(genes: Iterable[str], available: Iterable[str], where: str) -
 
 def _named(section: Section, choice: GeneChoice) -> GenePanel:
     """Return the panel of the chosen names; a name matches before an identifier does."""
+    # -1 marks a name that is not there
     columns = positions(choice.names, section.genes)
     by_id = positions(choice.names, section.gene_ids)
     columns = np.where(columns >= 0, columns, by_id)

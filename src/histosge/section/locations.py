@@ -318,6 +318,7 @@ def _between_spots(section: Section, lattice: Lattice, lattice_xy: Array) -> Arr
     to_ab = np.linalg.inv(lattice.basis)
     first = section.lattice_xy[0]
     measured = {tuple(ab) for ab in np.rint((section.lattice_xy - first) @ to_ab).astype(int)}
+    # rounding: a position on a corner or an edge must not need spots beyond it
     position = np.round((lattice_xy - first) @ to_ab, 6)
     low = np.floor(position).astype(int)
     u, v = (position - low).T
@@ -344,6 +345,7 @@ def _subspot_ids(barcodes: Array, number: Array) -> Array:
 def _grid_points(low: Array, high: Array, spacing_um: float, margin_um: float) -> Points:
     if not spacing_um > 0:
         raise UsageError(f"`spacing_um` must be positive, got {spacing_um:g}. A Visium pitch is 100; try 25.")
+    # multiples of the spacing in the image frame: the same grid for overlapping regions
     start = np.floor((low - margin_um) / spacing_um).astype(int)
     stop = np.ceil((high + margin_um) / spacing_um).astype(int)
     if np.prod((stop - start).astype(float)) > _MAX_LOCATIONS:

@@ -94,6 +94,7 @@ class Section:
         if not self.mpp > 0:
             raise DataError(f"Expected a positive µm per pixel, got {self.mpp}. Give it as `mpp`.")
         _check_counts(counts)
+        # sections are shared between fits and threads: their arrays are read-only
         for part in (counts.data, counts.indices, counts.indptr):
             part.flags.writeable = False
         object.__setattr__(self, "counts", counts)

@@ -111,6 +111,7 @@ def blocks(
     if not (width_um > 0 and guard_um >= 0 and 0 < fraction < 1):
         raise UsageError("Expected a positive width, a guard of 0 or more and a fraction between 0 and 1.")
     rng = np.random.default_rng(seed)
+    # a random origin: borders of blocks must not follow the lattice
     square = np.floor((xy_um - xy_um.min(0) + rng.uniform(0, width_um, 2)) / width_um).astype(int)
     _, block = np.unique(square, axis=0, return_inverse=True)
     block = np.asarray(block).ravel()

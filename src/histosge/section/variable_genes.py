@@ -57,6 +57,7 @@ def highly_variable(counts: sparse.csr_matrix, n_top: int) -> Int[np.ndarray, " 
     deviation[varies] = np.sqrt(10 ** _loess(np.log10(mean[varies]), np.log10(variance[varies])))
     score = np.zeros(len(mean))
     score[varies] = _clipped_variance(counts[:, varies], mean[varies], deviation[varies])
+    # the column number breaks ties, independent of the sorting algorithm
     order = np.lexsort((np.arange(len(score)), -score))[: min(n_top, len(varies))]
     return np.sort(order)
 
@@ -117,6 +118,7 @@ def _loess(x: Array, y: Array) -> Array:
 def _clipped_variance(counts: sparse.csr_matrix, mean: Array, deviation: Array) -> Array:
     """Return the variance of the standardised counts, each clipped at √n deviations above the mean."""
     n = counts.shape[0]
+    # Σ(min(x, c) − m)² = n·m² + Σx² − 2·m·Σx with clipped x: zeros of the sparse matrix need no visit
     ceiling = deviation * np.sqrt(n) + mean
     clipped = sparse.csc_matrix(counts, dtype=np.float64, copy=True)
     clipped.data = np.minimum(clipped.data, np.repeat(ceiling, np.diff(clipped.indptr)))

@@ -95,6 +95,7 @@ class TiffBackend:
         """Return rows × columns × samples of a rectangle of one page."""
         top, left, height, width = rectangle
         samples = int(page.samplesperpixel)
+        # uncompressed strips are read from the page cache of the operating system, without decoding
         if page.is_memmappable and not page.is_tiled and (samples == 1 or page.planarconfig == 1):
             return np.asarray(_mapped(page)[top : top + height, left : left + width])
         out = np.empty((height, width, samples), dtype=page.dtype)
@@ -102,6 +103,7 @@ class TiffBackend:
             (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
         )
         across, down = -(-page.imagewidth // wide), -(-page.imagelength // tall)
+        # planar configuration 2 stores the tiles of each colour one after another
         separate = page.planarconfig == 2 and samples > 1
         for row in range(top // tall, (top + height - 1) // tall + 1):
             for column in range(left // wide, (left + width - 1) // wide + 1):
