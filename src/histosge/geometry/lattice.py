@@ -124,7 +124,7 @@ class Lattice:
         residual = float(np.sqrt(((design @ coefficients - xy_um) ** 2).sum(1).mean()))
         basis = _reduced(_primitive_vectors(lattice_xy), coefficients[1:])
         fitted_kind = _kind(basis @ coefficients[1:])
-        fitted = cls(kind or fitted_kind, coefficients[0], coefficients[1:], basis, residual)
+        fitted = cls(kind or fitted_kind, coefficients[0], coefficients[1:], basis, residual_um=residual)
         if residual > _WORST_RESIDUAL * fitted.pitch_um:
             raise DataError(
                 f"The spots lie {residual:.0f} µm from their points on the array (pitch {fitted.pitch_um:.0f} µm). "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -58,4 +58,4 @@ class Patches:
 
     def take(self, index: Any) -> Patches:
         """Return the patches at ``index``."""
-        return Patches(self.slide, self.xy_um[index], self.size_um, self.px, self.channel_order)
+        return replace(self, xy_um=self.xy_um[index])

@@ -142,10 +142,10 @@ class SlideImage:
         height, width = self.backend.shapes[level]
         if x_range[0] >= 0 and y_range[0] >= 0 and x_range[1] <= width and y_range[1] <= height:
             x, y = x_range[0], y_range[0]
-            return np.ascontiguousarray(self.backend.read(level, x, y, x_range[1] - x, y_range[1] - y))
+            return np.ascontiguousarray(self.backend.read(level, (x, y), (x_range[1] - x, y_range[1] - y)))
         columns, rows = _mirror(x_range, width), _mirror(y_range, height)
         x, y = int(columns.min()), int(rows.min())
-        part = self.backend.read(level, x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1)
+        part = self.backend.read(level, (x, y), (int(columns.max()) - x + 1, int(rows.max()) - y + 1))
         return np.ascontiguousarray(part[rows - y][:, columns - x])
 
 

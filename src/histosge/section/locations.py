@@ -176,7 +176,9 @@ def upsampled(
         # sub-spots share the area of their spot
         diameter_um = diameter_um / len(fractions) ** 0.5
     points = Points(xy_um[keep], ids[keep], diameter_um)
-    return _with_tissue(section, points, lattice_xy[keep], (parent[keep], subspot[keep]), mask)
+    return _with_tissue(
+        section, points, lattice_xy[keep], parent=parent[keep], subspot=subspot[keep], mask=mask
+    )
 
 
 def grid(section: Section, spacing_um: float, *, mask: TissueMask | None = None) -> Locations:
@@ -377,14 +379,22 @@ def _off_lattice(section: Section, points: Points, mask: TissueMask | None) -> L
     if section.lattice is not None:
         lattice_xy = section.lattice.to_lattice(points.xy)
     parent = _nearest(section, points.xy)[1]
-    return _with_tissue(section, points, lattice_xy, (parent, np.full(len(points), -1)), mask)
+    subspot = np.full(len(points), -1)
+    return _with_tissue(section, points, lattice_xy, parent=parent, subspot=subspot, mask=mask)
 
 
 def _with_tissue(
-    section: Section, points: Points, lattice_xy: Array, origin: tuple[Array, Array], mask: TissueMask | None
+    section: Section,
+    points: Points,
+    lattice_xy: Array,
+    *,
+    parent: Array,
+    subspot: Array,
+    mask: TissueMask | None,
 ) -> Locations:
     """Return locations with whether they were measured and whether they are on tissue."""
     mask = mask or TissueMask.from_points(section.spots, section.pitch_um)
-    parent, subspot = origin
     observed = (subspot == 0) & section.has_counts
-    return Locations(points, lattice_xy, parent, subspot, observed, mask.contains(points.xy))
+    return Locations(
+        points, lattice_xy, parent, subspot=subspot, observed=observed, in_tissue=mask.contains(points.xy)
+    )

@@ -47,8 +47,9 @@ class ArrayBackend:
         if not self.fingerprint:
             object.__setattr__(self, "fingerprint", fingerprint(levels[0]))
 
-    def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
+    def read(self, level: int, corner: tuple[int, int], size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
         """Return a rectangle of ``level``."""
+        (left, top), (width, height) = corner, size
         return np.asarray(self._levels[level][top : top + height, left : left + width])
 
     def close(self) -> None:

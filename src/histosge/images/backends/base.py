@@ -38,8 +38,18 @@ class Backend(Protocol):
         """A hash that changes with the pixels; cheap, so of a large file its size and its ends."""
         ...
 
-    def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
-        """Return a rectangle of ``level`` in that level's own pixels; it lies wholly inside the level."""
+    def read(self, level: int, corner: tuple[int, int], size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+        """Return a rectangle of a level that lies wholly inside it.
+
+        Parameters
+        ----------
+        level
+            0 is the largest.
+        corner
+            Left and top, in pixels of the level.
+        size
+            Width and height, in pixels of the level.
+        """
         ...
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ __all__ = ["ENTRIES", "OpenSlideBackend", "detect"]
 
 
 def detect(path: Path) -> bool:
-    """Tell whether OpenSlide knows the scanner; plain TIFF is left to the TIFF reader."""
+    """Return whether OpenSlide has a reader for the scanner; plain TIFF is left to the TIFF backend."""
     import openslide
 
     vendor = openslide.OpenSlide.detect_format(str(path))
@@ -55,20 +55,20 @@ class OpenSlideBackend:
             ) from error
         shapes = tuple((height, width) for width, height in slide.level_dimensions)
         mpp = slide.properties.get(openslide.PROPERTY_NAME_MPP_X)
-        return cls(path, file_identity(path), shapes, float(mpp) if mpp else None, slide)
+        return cls(path, file_identity(path), shapes, mpp=float(mpp) if mpp else None, _slide=slide)
 
-    def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
+    def read(self, level: int, corner: tuple[int, int], size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
         """Return a rectangle of ``level``."""
         import openslide
 
         # OpenSlide wants the corner in level-0 pixels
         down = self._slide.level_downsamples[level]
-        corner = (round(left * down), round(top * down))
+        origin = (round(corner[0] * down), round(corner[1] * down))
         try:
-            pixels = np.asarray(self._slide.read_region(corner, level, (width, height)))
+            pixels = np.asarray(self._slide.read_region(origin, level, size))
         except openslide.OpenSlideError as error:
             raise DataError(
-                f"'{self.path}' is damaged at pixel {corner} ({error}). Copy it again."
+                f"'{self.path}' is damaged at pixel {origin} ({error}). Copy it again."
             ) from error
         return as_rgb(pixels, f"'{self.path}'")
 

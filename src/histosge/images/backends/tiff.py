@@ -73,12 +73,14 @@ class TiffBackend:
         shapes = tuple((int(pages[0].imagelength), int(pages[0].imagewidth)) for pages in levels)
         if min(min(shape) for shape in shapes) < 1:
             raise DataError(f"'{path}' is damaged: one of its images has no pixels. Copy it again.")
-        return cls(path, file_identity(path), shapes, _mpp(file, levels[0][0]), levels, file)
+        return cls(
+            path, file_identity(path), shapes, mpp=_mpp(file, levels[0][0]), _levels=levels, _file=file
+        )
 
-    def read(self, level: int, left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
+    def read(self, level: int, corner: tuple[int, int], size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
         """Return a rectangle of ``level``."""
         planes = [
-            self._rectangle(level, index, page, (top, left, height, width))
+            self._rectangle((level, index), page, corner, size)
             for index, page in enumerate(self._levels[level])
         ]
         pixels = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
@@ -91,9 +93,11 @@ class TiffBackend:
         self._tiles.clear()
         self._file.close()
 
-    def _rectangle(self, level: int, plane: int, page: Any, rectangle: tuple[int, int, int, int]) -> Array:
-        """Return rows × columns × samples of a rectangle of one page."""
-        top, left, height, width = rectangle
+    def _rectangle(
+        self, plane: tuple[int, int], page: Any, corner: tuple[int, int], size: tuple[int, int]
+    ) -> Array:
+        """Return rows × columns × samples of a rectangle of one page, ``plane`` being its level and colour."""
+        (left, top), (width, height) = corner, size
         samples = int(page.samplesperpixel)
         # uncompressed strips are read from the page cache of the operating system, without decoding
         if page.is_memmappable and not page.is_tiled and (samples == 1 or page.planarconfig == 1):
@@ -109,9 +113,7 @@ class TiffBackend:
             for column in range(left // wide, (left + width - 1) // wide + 1):
                 for sample in range(samples if separate else 1):
                     index = (sample * down + row) * across + column
-                    tile = self._tiles.get(
-                        (level, plane, index), partial(self._decode, page, index, (tall, wide))
-                    )
+                    tile = self._tiles.get((*plane, index), partial(self._decode, page, index, (tall, wide)))
                     into = slice(sample, sample + 1) if separate else slice(None)
                     _paste(out[..., into], tile, row * tall - top, column * wide - left)
         return out
