@@ -180,14 +180,23 @@ def test_a_fit_comes_back_from_disk(kind: tuple[str, str | None], tmp_path: Path
     assert before.sd is None or np.array_equal(before.sd, np.asarray(after.sd))
 
 
-def test_a_damaged_fit_is_a_sentence(tmp_path: Path) -> None:
-    """A fit that was cut off is refused, and says what to delete."""
+def test_a_damaged_fit_is_refused(tmp_path: Path) -> None:
+    """A fit that was cut off, or in which any bit was flipped, is refused; the message names what to delete."""
     kind = ("mean", None)
     saving.save(tmp_path / "fit", built(kind), fitted(kind))
-    path = tmp_path / "fit" / "arrays.safetensors"
-    path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(DataError, match="Delete that folder"):
-        saving.load(tmp_path / "fit")
+    for name in ("arrays.safetensors", "config.json"):
+        path = tmp_path / "fit" / name
+        whole = path.read_bytes()
+        flipped = [bytearray(whole) for _ in range(20)]
+        for index, content in enumerate(flipped):
+            content[index * (len(whole) - 1) // 19] ^= 1 << (index % 8)
+        for content in (b"", whole[:20], *flipped):
+            path.write_bytes(content)
+            with pytest.raises(
+                DataError, match=r"The fit in .* is damaged.* Delete that folder and fit again"
+            ):
+                saving.load(tmp_path / "fit")
+        path.write_bytes(whole)
     with pytest.raises(UsageError, match="histosge fit"):
         saving.load(tmp_path / "nothing")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .types import Array
 
-__all__ = ["fingerprint", "fingerprint_file"]
+__all__ = ["fingerprint", "fingerprint_file", "fingerprint_path"]
 
 _CHUNK = 1 << 20
 
@@ -41,6 +41,15 @@ def fingerprint_file(path: Path) -> str:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def fingerprint_path(path: Path) -> str:
+    """Return 32 hex digits of the content of a file, or of all files in a folder and their names."""
+    if path.is_file():
+        return fingerprint_file(path)
+    # a format may be a folder of many files, such as zarr
+    files = sorted(item for item in path.rglob("*") if item.is_file())
+    return fingerprint([(str(item.relative_to(path)), fingerprint_file(item)) for item in files])
 
 
 def _feed(digest: hashlib.blake2b, value: Any) -> None:

@@ -15,6 +15,9 @@ from histosge.section.section import Section
 __all__ = ["write_legacy_st", "write_spaceranger"]
 
 _HIRES_PX, _LOWRES_PX = 2000, 600
+_MATRIX, _SPATIAL = "filtered_feature_bc_matrix.h5", "spatial"
+# an attribute of the matrix by which a folder is known to be written here: it may be replaced, measured data may not
+_CREATOR = "histosge"
 
 
 def write_spaceranger(section: Section, folder: Path) -> Path:
@@ -23,14 +26,14 @@ def write_spaceranger(section: Section, folder: Path) -> Path:
     Raises
     ------
     UsageError
-        For a section without lattice or a path that cannot be written.
+        For a section without lattice, a path that cannot be written, or a folder with other content.
     """
     if section.lattice is None:
         raise UsageError(f"Section '{section.name}' has no lattice, which Space Ranger's layout requires.")
-    with atomic_path(folder) as draft:
-        spatial = draft / "spatial"
+    with atomic_path(folder, own=_is_own) as draft:
+        spatial = draft / _SPATIAL
         spatial.mkdir(parents=True)
-        _write_matrix(section, draft / "filtered_feature_bc_matrix.h5")
+        _write_matrix(section, draft / _MATRIX)
         lines = ["barcode,in_tissue,array_row,array_col,pxl_row_in_fullres,pxl_col_in_fullres"]
         xy_px = section.spots.xy / section.mpp
         for barcode, (column, row), (x, y) in zip(section.spots.ids, section.lattice_xy, xy_px, strict=True):
@@ -78,6 +81,19 @@ def write_legacy_st(section: Section, folder: Path) -> Path:
     return folder
 
 
+def _is_own(folder: Path) -> bool:
+    """Return whether a folder was written by :func:`write_spaceranger`, and nothing was added."""
+    import h5py
+
+    if {entry.name for entry in folder.iterdir()} != {_MATRIX, _SPATIAL}:
+        return False
+    try:
+        with h5py.File(folder / _MATRIX) as file:
+            return bool(file.attrs.get("creator") == _CREATOR)
+    except OSError:
+        return False
+
+
 def _write_matrix(section: Section, path: Path) -> None:
     """Write Space Ranger's HDF5 layout: genes by barcodes, in columns."""
     import h5py
@@ -86,6 +102,7 @@ def _write_matrix(section: Section, path: Path) -> None:
         # scanpy names the section after the first library
         file.attrs["library_ids"] = np.array([section.name], dtype="S")
         file.attrs["filetype"] = "matrix"
+        file.attrs["creator"] = _CREATOR
         group = file.create_group("matrix")
         group["data"] = section.counts.data.astype(np.int32)
         group["indices"] = section.counts.indices.astype(np.int64)

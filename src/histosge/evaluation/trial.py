@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.atomic_files import atomic_path, holds_only
 from histosge._runtime.hashing import fingerprint
 from histosge._runtime.provenance import Gauge
 from histosge._runtime.types import Array
@@ -108,7 +108,7 @@ def is_done(folder: Path) -> bool:
 
 def write_trial(result: TrialResult, folder: Path) -> None:
     """Write a trial's result into ``folder``, whole or not at all."""
-    with atomic_path(folder) as draft:
+    with atomic_path(folder, own=holds_only(_SCORES, _RECORD)) as draft:
         draft.mkdir()
         result.scores.to_parquet(draft / _SCORES, index=False)
         (draft / _RECORD).write_text(json.dumps(result.record, indent=2) + "\n", encoding="utf-8")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.atomic_files import atomic_path, holds_only
 from histosge._runtime.device import require_deep
+from histosge._runtime.hashing import fingerprint_file
 from histosge._runtime.options import validated_options
+from histosge._runtime.records import read_record, record_text
 from histosge.errors import DataError, UsageError
 
 from .base import Model, Predictor
@@ -20,7 +22,20 @@ __all__ = ["is_saved", "load", "save"]
 
 _CONFIG, _ARRAYS = "config.json", "arrays.safetensors"
 # raised when the format changes, so that older fits are refused
-_VERSION = 1
+_VERSION = 2
+_REMEDY = "Delete that folder and fit again."
+
+
+class _Config(msgspec.Struct, forbid_unknown_fields=True):
+    """Schema of the configuration file."""
+
+    version: int
+    model: str
+    options: dict[str, Any]
+    genes: list[str]
+    summary: dict[str, Any]
+    # of the file of arrays: a flipped bit in it would be another number, and no error
+    arrays: str
 
 
 def is_saved(folder: Path) -> bool:
@@ -45,12 +60,13 @@ def save(folder: Path, model: Model, predictor: Predictor) -> None:
         "genes": [str(gene) for gene in predictor.genes],
         "summary": dict(predictor.summary()),
     }
-    with atomic_path(folder) as draft:
+    with atomic_path(folder, own=holds_only(_CONFIG, _ARRAYS)) as draft:
         draft.mkdir()
         # written here: safetensors raises its own class of error for a full disk
         arrays = {name: np.ascontiguousarray(array) for name, array in predictor.arrays().items()}
         (draft / _ARRAYS).write_bytes(serialise(arrays))
-        (draft / _CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        content["arrays"] = fingerprint_file(draft / _ARRAYS)
+        (draft / _CONFIG).write_text(record_text(content), encoding="utf-8")
 
 
 def load(folder: Path) -> tuple[Model, Predictor]:
@@ -70,19 +86,27 @@ def load(folder: Path) -> tuple[Model, Predictor]:
 
     if not is_saved(folder):
         raise UsageError(f"Expected a fit in '{folder}', found none. Run `histosge fit` first.")
+    config = _config(folder)
     try:
-        content: dict[str, Any] = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        if fingerprint_file(folder / _ARRAYS) != config.arrays:
+            raise ValueError("the checksum of its arrays is that of other arrays")
         arrays = load_file(folder / _ARRAYS)
-        if content["version"] != _VERSION:
-            raise UsageError(
-                f"The fit in '{folder}' is of another version. Delete that folder and fit again."
-            )
-        kind = MODELS[content["model"]]
+        kind = MODELS[config.model]
         if kind.card.deep:
             require_deep(f"The model '{kind.card.name}'")
-        model: Model = kind(**validated_options(kind, content["options"]))
-        return model, model.restore(np.array(content["genes"], dtype=str), arrays, content["summary"])
+        model: Model = kind(**validated_options(kind, config.options))
+        return model, model.restore(np.array(config.genes, dtype=str), arrays, config.summary)
+    except PermissionError as error:
+        raise UsageError(f"No permission to read the fit in '{folder}'.") from error
     except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError, OSError) as error:
-        raise DataError(
-            f"The fit in '{folder}' is damaged ({error}). Delete that folder and fit again."
-        ) from error
+        raise DataError(f"The fit in '{folder}' is damaged ({error}). {_REMEDY}") from error
+
+
+def _config(folder: Path) -> _Config:
+    try:
+        config = read_record(folder / _CONFIG, _Config, remedy="")
+    except DataError as error:
+        raise DataError(f"The fit in '{folder}' is damaged: {str(error).strip()} {_REMEDY}") from error
+    if config.version != _VERSION:
+        raise UsageError(f"The fit in '{folder}' is of another version. {_REMEDY}")
+    return config

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.hashing import fingerprint
+from histosge._runtime.records import read_record, write_record
 from histosge._runtime.types import Array
 from histosge.encoders.base import Encoder
-from histosge.errors import DataError, UsageError
+from histosge.errors import UsageError
 from histosge.section.genes import GenePanel
 from histosge.section.multi_section import AuxiliarySection
 from histosge.section.section import Section
@@ -77,6 +77,26 @@ class FittedSection:
         return np.array(self.gene_ids, dtype=str)
 
 
+class _RecipeContent(msgspec.Struct, forbid_unknown_fields=True):
+    """Schema of a recipe in a file."""
+
+    model: str
+    preset: str | None
+    options: dict[str, Any]
+    encoder: str
+    patch_um: float | None
+    genes: str
+    seed: int
+
+
+class _Content(msgspec.Struct, forbid_unknown_fields=True):
+    """Schema of the file."""
+
+    recipe: _RecipeContent
+    section: FittedSection
+    auxiliary: tuple[AuxiliarySection, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class FitMetadata:
     """Recipe and sections of a fit.
@@ -101,8 +121,7 @@ class FitMetadata:
 
     def write(self, folder: Path) -> None:
         """Describe the latest fit in ``folder``: predicting later needs the predicted section alone."""
-        with atomic_path(folder / _NAME) as draft:
-            draft.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_record(folder / _NAME, asdict(self))
 
     @classmethod
     def read(cls, folder: Path) -> FitMetadata:
@@ -120,13 +139,10 @@ class FitMetadata:
             raise UsageError(
                 f"Expected a fit in '{folder}', got a folder without {_NAME}. Fit a section first."
             )
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            section = content["section"] | {"gene_ids": tuple(content["section"]["gene_ids"])}
-            auxiliary = tuple(AuxiliarySection(**part) for part in content["auxiliary"])
-            return cls(Recipe.from_dict(content["recipe"]), FittedSection(**section), auxiliary)
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"'{path}' is damaged. Fit the section again.") from error
+        content = read_record(path, _Content, remedy="Fit the section again.")
+        return cls(
+            Recipe.from_dict(msgspec.structs.asdict(content.recipe)), content.section, content.auxiliary
+        )
 
 
 def fit_key(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from histosge._runtime.atomic_files import atomic_path
-from histosge._runtime.hashing import fingerprint, fingerprint_file
+from histosge._runtime.hashing import fingerprint_path
 from histosge._runtime.messages import Message
 from histosge._runtime.provenance import environment, peak_memory_bytes
 
@@ -101,7 +101,7 @@ class RunResult:
             genes=tuple(str(name) for name in prediction.genes),
             genes_shown=prediction.genes_shown,
             messages=prediction.task.section.messages,
-            files={path.relative_to(out).as_posix(): _content_hash(path) for path in written},
+            files={path.relative_to(out).as_posix(): fingerprint_path(path) for path in written},
             stages=stages.costs,
             seconds=stages.seconds,
         )
@@ -168,12 +168,3 @@ class EncodeResult:
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain values."""
         return asdict(self) | {"store": str(self.store)}
-
-
-def _content_hash(path: Path) -> str:
-    """Return a hash of the content of a file, or of all files of a folder."""
-    if path.is_file():
-        return fingerprint_file(path)
-    # a format may be a folder of many files, such as zarr
-    files = sorted(item for item in path.rglob("*") if item.is_file())
-    return fingerprint([(str(item.relative_to(path)), fingerprint_file(item)) for item in files])

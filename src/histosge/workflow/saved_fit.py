@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from histosge._runtime.atomic_files import atomic_path
-from histosge.errors import DataError, UsageError
+from histosge._runtime.records import read_record, write_record
+from histosge.errors import UsageError
 from histosge.models import saving
 from histosge.section.genes import GenePanel, select
 from histosge.section.section import Section
@@ -88,8 +87,7 @@ def load_fit_of_others(section: Section, folder: str | Path, *, compute: Compute
 
 def write_accuracy(accuracy: SectionAccuracy, folder: Path, key: str) -> None:
     """Keep the accuracy of the fit ``key`` beside it."""
-    with atomic_path(_accuracy_path(folder, key)) as draft:
-        draft.write_text(json.dumps(accuracy.as_dict()) + "\n", encoding="utf-8")
+    write_record(_accuracy_path(folder, key), accuracy.as_dict())
 
 
 def read_accuracy(folder: Path, key: str) -> SectionAccuracy | None:
@@ -103,10 +101,7 @@ def read_accuracy(folder: Path, key: str) -> SectionAccuracy | None:
     path = _accuracy_path(folder, key)
     if not path.exists():
         return None
-    try:
-        return SectionAccuracy.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"'{path}' is damaged. Remove it, and run again.") from error
+    return read_record(path, SectionAccuracy, remedy="Delete it, and run again.")
 
 
 def _accuracy_path(folder: Path, key: str) -> Path:

@@ -49,9 +49,3 @@ class SectionAccuracy:
     def as_dict(self) -> dict[str, Any]:
         """Return all fields as plain values."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> SectionAccuracy:
-        """Return what :meth:`as_dict` described."""
-        r, factor = (tuple(map(float, content[name])) for name in ("r", "calibration_factor"))
-        return cls(int(content["sections"]), r, content["coverage"], factor)

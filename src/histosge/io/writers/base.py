@@ -81,6 +81,9 @@ class Writer:
         Name of the package that must be importable, if it is not one that histosge always needs.
     needs_extra
         The extra of histosge that installs ``package``: ``pip install 'histosge[EXTRA]'``.
+    recognises
+        Whether a file or folder was written by ``write``, and nothing was added: only such a one is replaced. ``None``
+        recognises nothing.
 
     Examples
     --------
@@ -99,6 +102,7 @@ class Writer:
     holds_counts: bool = False
     package: str | None = None
     needs_extra: str | None = None
+    recognises: Callable[[Path], bool] | None = None
 
     @property
     def suffix(self) -> str:

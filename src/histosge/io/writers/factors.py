@@ -19,6 +19,7 @@ from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.section import Section
 
 from .base import AnyPrediction, WriteOptions, Writer
+from .recognise import is_own_h5ad
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -201,5 +202,6 @@ ENTRIES = (
         kind="file",
         streams=True,
         write=write,
+        recognises=is_own_h5ad,
     ),
 )

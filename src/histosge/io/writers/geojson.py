@@ -16,6 +16,7 @@ from histosge.prediction.prediction import Prediction
 from histosge.section.section import Section
 
 from .base import AnyPrediction, WriteOptions, Writer
+from .recognise import is_own_geojson
 
 __all__ = ["ENTRIES", "write"]
 
@@ -121,6 +122,7 @@ ENTRIES = (
         kind="file",
         streams=False,
         write=write,
+        recognises=is_own_geojson,
         all_genes=False,
     ),
 )

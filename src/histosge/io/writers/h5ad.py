@@ -26,6 +26,7 @@ from histosge.section.locations import Locations
 from histosge.section.section import Section
 
 from .base import AnyPrediction, WriteOptions, Writer
+from .recognise import is_own_h5ad
 
 __all__ = ["ENTRIES", "provenance", "read", "stream", "write"]
 
@@ -249,6 +250,7 @@ ENTRIES = (
         kind="file",
         streams=True,
         write=write,
+        recognises=is_own_h5ad,
         holds_counts=True,
     ),
 )

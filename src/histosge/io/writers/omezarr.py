@@ -18,6 +18,7 @@ from histosge.prediction.factored import FactoredPrediction
 from histosge.section.section import Section
 
 from .base import AnyPrediction, WriteOptions, Writer
+from .recognise import is_own_omezarr
 
 __all__ = ["ENTRIES", "WRITER", "write"]
 
@@ -81,7 +82,7 @@ def write(
     raster = Raster.of(
         prediction.locations, spacing_um=layout.location_diameter_um(section, prediction.locations)
     )
-    with atomic_path(path) as draft:
+    with atomic_path(path, own=is_own_omezarr) as draft:
         root = zarr.open_group(str(draft), mode="w", zarr_format=2)
         channels = _fill(root, raster, genes, values)
         _describe(root, raster, section.name, {"name": section.name, "omero": _omero(section.name, channels)})
@@ -207,6 +208,7 @@ WRITER = Writer(
     kind="folder",
     streams=True,
     write=write,
+    recognises=is_own_omezarr,
     all_genes=False,
     package="ome_zarr",
     needs_extra="spatialdata",

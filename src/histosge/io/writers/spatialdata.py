@@ -15,6 +15,7 @@ from histosge.prediction.prediction import Prediction
 from histosge.section.section import Section
 
 from .base import AnyPrediction, WriteOptions, Writer
+from .recognise import is_own_spatialdata
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -67,7 +68,7 @@ def write(
     elements: dict[str, Any] = {_REGION: circles, "table": table}
     if section.slide is not None:
         elements[_IMAGE] = _image(section)
-    with atomic_path(path) as draft:
+    with atomic_path(path, own=is_own_spatialdata) as draft:
         spatialdata.SpatialData.init_from_elements(elements).write(draft)
     return path
 
@@ -156,6 +157,7 @@ WRITER = Writer(
     kind="folder",
     streams=True,
     write=write,
+    recognises=is_own_spatialdata,
     package="spatialdata",
     needs_extra="spatialdata",
 )

@@ -1,0 +1,72 @@
+"""Which files and folders were written by this program, by their content: others are never replaced."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+__all__ = ["is_own_geojson", "is_own_h5ad", "is_own_omezarr", "is_own_spatialdata"]
+
+# elements of our SpatialData stores by their kind; whatever else a store holds was added by its user
+_ELEMENTS = {
+    "images": {"image"},
+    "shapes": {"locations"},
+    "tables": {"table"},
+    "labels": set(),
+    "points": set(),
+}
+_METADATA = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata"}
+
+
+def is_own_h5ad(path: Path) -> bool:
+    """Return whether ``path`` is an h5ad with the layout of ``prediction.h5ad`` or ``factors.h5ad``."""
+    import h5py
+
+    if not path.is_file():
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return "uns/histosge/provenance_json" in file
+    except (OSError, RuntimeError, KeyError):
+        return False
+
+
+def is_own_geojson(path: Path) -> bool:
+    """Return whether the first feature of ``path`` is a detection as the writer names them."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            first, *rest = islice(stream, 2)
+        if first.rstrip("\n") != '{"type": "FeatureCollection", "features": [':
+            return False
+        # a prediction without locations has no feature
+        feature = json.loads(rest[0].strip().rstrip(",")) if rest and rest[0].strip() != "]}" else None
+    except (OSError, ValueError):
+        return False
+    if feature is None:
+        return True
+    properties = feature.get("properties", {}) if isinstance(feature, dict) else {}
+    names = ("measured spot", "predicted location")
+    return "measurements" in properties and (properties.get("classification") or {}).get("name") in names
+
+
+def is_own_omezarr(path: Path) -> bool:
+    """Return whether ``path`` is an image of predictions to which nothing was added."""
+    try:
+        attributes = json.loads((path / ".zattrs").read_text(encoding="utf-8"))
+        entries = {entry.name for entry in path.iterdir()} - _METADATA - {"labels"}
+    except (OSError, ValueError):
+        return False
+    return "histosge" in attributes and all(name.isdigit() for name in entries)
+
+
+def is_own_spatialdata(path: Path) -> bool:
+    """Return whether ``path`` is a store of predictions to which no element was added."""
+    if not (path / "tables" / "table" / "uns" / "histosge").is_dir():
+        return False
+    entries = {entry.name for entry in path.iterdir()} - _METADATA
+    return entries <= set(_ELEMENTS) and all(_holds(path / name, _ELEMENTS[name]) for name in entries)
+
+
+def _holds(folder: Path, names: set[str]) -> bool:
+    return folder.is_dir() and {entry.name for entry in folder.iterdir()} - _METADATA <= names
