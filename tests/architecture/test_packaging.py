@@ -42,3 +42,14 @@ def test_every_run_time_dependency_has_an_oldest_version() -> None:
     bounds = runpy.run_path(str(ROOT / ".ci" / "oldest.py"))["lower_bounds"]()
     names = {re.match(r"[\w.-]+", line).group(0) for line in PROJECT["project"]["dependencies"]}
     assert names <= bounds.keys()
+
+
+def test_every_reference_is_closed() -> None:
+    """Braces balance in every entry of references.bib, and keys are unique."""
+    text = (ROOT / "src" / "histosge" / "references.bib").read_text(encoding="utf-8")
+    entries = re.split(r"(?m)^(?=@)", text)[1:]
+    keys = [re.match(r"@\w+\{([^,]+),", entry).group(1) for entry in entries]
+    assert len(set(keys)) == len(keys)
+    assert [
+        key for key, entry in zip(keys, entries, strict=True) if entry.count("{") != entry.count("}")
+    ] == []
