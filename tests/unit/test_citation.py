@@ -7,7 +7,7 @@ import pytest
 import histosge as hs
 
 
-def test_the_paper_comes_first_and_each_entry_once() -> None:
+def test_the_paper_comes_first_and_entries_are_unique() -> None:
     """Without names only the paper behind the package; a name given twice adds one entry."""
     assert (
         hs.citation().startswith("@article{shi2024histosge")

@@ -37,7 +37,7 @@ def test_absent_weights_are_folded_into_a_line() -> None:
     assert "texture" in encoders.finding
 
 
-def test_limits_are_notes() -> None:
+def test_limits_are_no_errors() -> None:
     """A section without image, and an image too coarse for texture, are named and are no errors."""
     (image,) = [check for check in hs.doctor(replace(SECTION, slide=None)) if check.name == "image"]
     assert image.verdict == "note"
