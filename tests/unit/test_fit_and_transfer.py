@@ -95,6 +95,23 @@ def test_a_second_fit_of_the_same_is_loaded(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*")} == times
 
 
+def test_a_file_of_genes_that_changed_is_another_fit(tmp_path: Path) -> None:
+    """The names decide, not the file's: a changed file is fitted anew; equal names in another file are not."""
+    names, copy = tmp_path / "genes.txt", tmp_path / "copy.txt"
+    section = tissue(0)
+    keys = []
+    for chosen in (section.genes[:3], section.genes[3:5], section.genes[:3]):
+        names.write_text("\n".join(chosen))
+        fit = hs.fit(section, hs.Recipe(genes=names), folder=tmp_path / "fits")
+        assert fit.genes.tolist() == chosen.tolist()
+        keys.append(fit.key)
+    assert keys[0] == keys[2] != keys[1]
+    copy.write_text(names.read_text())
+    assert hs.fit(section, hs.Recipe(genes=copy), folder=tmp_path / "fits").key == keys[0]
+    copy.unlink()
+    assert hs.load_fit(section, tmp_path / "fits").genes.tolist() == section.genes[:3].tolist()
+
+
 def test_metadata_of_a_fit_are_read_as_they_were_written(tmp_path: Path) -> None:
     """Recipe and sections come back; no file and half a file are sentences."""
     with pytest.raises(UsageError, match="Fit a section first"):

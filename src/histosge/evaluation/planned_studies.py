@@ -11,7 +11,7 @@ import numpy as np
 
 from histosge.errors import UsageError
 from histosge.io.readers import read
-from histosge.section.genes import GenePanel
+from histosge.section.genes import GeneChoice, GenePanel
 from histosge.section.section import Section
 
 from .plan import AUXILIARY_SUFFIX, WHOLE_SECTION, Plan, SectionSpec, Trial
@@ -37,7 +37,7 @@ def study_of(plan: Plan, trial: Trial) -> Study:
     # plain values instead of the plan: the cache needs hashable arguments
     section, split, seed = trial.division
     return _study(
-        plan.specs, section, split=split, seed=seed, genes=str(plan.genes), hvg_scope=plan.hvg_scope
+        plan.specs, section, split=split, seed=seed, genes=GeneChoice.parse(plan.genes), hvg_scope=plan.hvg_scope
     )
 
 
@@ -77,7 +77,7 @@ def _study(
     *,
     split: str,
     seed: int,
-    genes: str,
+    genes: GeneChoice,
     hvg_scope: Literal["training", "all"],
 ) -> Study:
     spec = specs[section]

@@ -12,7 +12,7 @@ from scipy import sparse
 from histosge._runtime.types import Int
 from histosge.models.base import Model, Predictor, Runtime
 from histosge.section import splits
-from histosge.section.genes import GenePanel
+from histosge.section.genes import GenePanel, Genes
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.multi_section import SectionGroup
 from histosge.section.section import Section
@@ -59,13 +59,13 @@ class Study:
     test: Int[np.ndarray, " t"]
     split: str
     auxiliary: tuple[Section, ...] = ()
-    genes: str = "hvg:1000"
+    genes: Genes = "hvg:1000"
     hvg_scope: Literal["training", "all"] = "training"
     seed: int = 0
 
     @classmethod
     def of(
-        cls, section: Section, split: str = "random:0.5", *, genes: str = "hvg:1000", seed: int = 0
+        cls, section: Section, split: str = "random:0.5", *, genes: Genes = "hvg:1000", seed: int = 0
     ) -> Study:
         """Divide a section as :func:`histosge.section.splits.parse` says."""
         # the same seed for split and fit: a seed is one repetition of the whole study

@@ -21,7 +21,7 @@ from histosge.metrics.ceiling import noise_ceiling
 from histosge.models.base import AdaptivePredictor, Model, Predictor, predict
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import depth, log_cp10k
-from histosge.section.genes import GenePanel
+from histosge.section.genes import GeneChoice, GenePanel
 from histosge.section.inputs import Inputs
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
@@ -89,7 +89,8 @@ def trial_key(plan: Plan, trial: Trial) -> str:
         _VERSION,
         [_fingerprint(section) for section in (study.target, *study.auxiliary)],
         study.target.name,
-        [study.split, plan.genes, plan.hvg_scope, trial.encoder, recipe.seed],
+        # a choice with its names: a file of them may change under its name
+        [study.split, GeneChoice.parse(plan.genes), plan.hvg_scope, trial.encoder, recipe.seed],
         [recipe.model, recipe.variant],
         recipe.build(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ class FitMetadata:
 
     def key(self, encoder: Encoder | None) -> str:
         """Return the hash of all that decides a fit: equal keys, equal fits."""
-        return fit_key(self.recipe, self.section.fingerprint, encoder, self.auxiliary)
+        return fit_key(self, self.section.fingerprint, encoder)
 
     def write(self, folder: Path) -> None:
         """Describe the latest fit in ``folder``: predicting later needs the predicted section alone."""
@@ -145,10 +145,11 @@ class FitMetadata:
         )
 
 
-def fit_key(
-    recipe: Recipe, section: str, encoder: Encoder | None, auxiliary: tuple[AuxiliarySection, ...]
-) -> str:
+def fit_key(fit: FitMetadata, section: str, encoder: Encoder | None) -> str:
     """Return the hash of all that decides a fit; ``section`` is the fingerprint of the first section."""
+    # the genes themselves instead of how they were chosen: a file of names may change under its name
+    recipe, genes = replace(fit.recipe, genes=""), list(fit.section.gene_ids)
     # device and precision are left out: they do not decide what is fitted
-    parts: list[Any] = [recipe, section, None if encoder is None else encoder.fingerprint]
-    return fingerprint(*parts, *([[other.fingerprint for other in auxiliary]] if auxiliary else []))
+    parts: list[Any] = [recipe, genes, section, None if encoder is None else encoder.fingerprint]
+    auxiliary = [other.fingerprint for other in fit.auxiliary]
+    return fingerprint(*parts, *([auxiliary] if auxiliary else []))

@@ -9,7 +9,7 @@ import numpy as np
 from histosge._runtime.records import read_record, write_record
 from histosge.errors import UsageError
 from histosge.models import saving
-from histosge.section.genes import GenePanel, select
+from histosge.section.genes import GenePanel
 from histosge.section.section import Section
 
 from .compute import Compute
@@ -43,18 +43,15 @@ def load_fit(section: Section, folder: str | Path, *, compute: Compute = Compute
     held = FitMetadata.read(folder)
     needs = held.recipe.build().needs
     encoder = encoder_for(section, held.recipe, needs=needs, compute=compute)
-    key = fit_key(held.recipe, section.fingerprint, encoder, held.auxiliary)
+    key = fit_key(held, section.fingerprint, encoder)
     if not saving.is_saved(folder / key):
         raise UsageError(
             f"The fit in '{folder}' belongs to other data, another image or other weights than those given. "
             "Give the section it was fitted to, or fit this one."
         )
     model, predictor = saving.load(folder / key)
-    if held.auxiliary:
-        # the genes that all sections have are those that were fitted
-        panel = GenePanel(predictor.genes, section.columns(predictor.genes), held.recipe.genes_text)
-    else:
-        panel = select(section, held.recipe.genes_text)
+    # the fitted genes: a file of names may have changed or be gone
+    panel = GenePanel(predictor.genes, section.columns(predictor.genes), held.recipe.genes_text)
     metadata = FitMetadata(held.recipe, FittedSection.of(section, panel), held.auxiliary)
     return Fit(metadata, model, predictor, encoder=encoder, panel=panel, key=key)
 
