@@ -249,6 +249,34 @@ def test_only_changed_trials_run_again(folder: Path, tmp_path: Path) -> None:
     assert number_of_fits(models.replace("5", "6")) == 1
 
 
+@pytest.mark.parametrize("name", ["trial.json", "scores.parquet"])
+def test_damaged_trials_run_again(folder: Path, tmp_path: Path, name: str) -> None:
+    """A trial that was cut off, changed, emptied or lost a file is repeated, and the scores are as before."""
+    path = plan_file(folder, 'models = ["mean"]\nbaselines = false')
+    before = benchmark(path, tmp_path).scores
+    (file,) = tmp_path.glob(f"trials/*/{name}")
+    whole = file.read_bytes()
+    flipped = whole[:-5] + bytes([whole[-5] ^ 4]) + whole[-4:]
+    for content in (b"", whole[:50], flipped, b"[1, 2]", b'{"section": 1}', None):
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        pd.testing.assert_frame_equal(benchmark(path, tmp_path).scores, before)
+        assert [path.name for path in tmp_path.glob("trials/*")] == [file.parent.name]
+
+
+def test_a_changed_file_of_genes_is_scored_anew(folder: Path, tmp_path: Path) -> None:
+    """The second evaluation scores the genes that the file has then."""
+    names = tmp_path / "genes.txt"
+    section = hs.read(folder / "one")
+    for genes in (section.genes[:2], section.genes[3:6]):
+        names.write_text("\n".join(genes))
+        text = f"genes = '{names}'\nmodels = [\"mean\"]\nbaselines = false"
+        path = tmp_path / "plan.toml"
+        path.write_text(f"sections = ['{folder / 'one'}']\nseeds = [0]\n{text}\n")
+        assert set(benchmark(path, tmp_path / "out").scores.gene.astype(str)) == set(genes)
+
+
 def test_a_leak_stops_the_trial(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trial whose steps leak is an error."""
     plan = read_plan(plan_file(folder))

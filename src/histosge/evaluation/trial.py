@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from histosge._runtime.atomic_files import atomic_path, holds_only
-from histosge._runtime.hashing import fingerprint
+from histosge._runtime.hashing import fingerprint, fingerprint_file
 from histosge._runtime.provenance import Gauge
+from histosge._runtime.records import read_record, record_text
 from histosge._runtime.types import Array
 from histosge.errors import DataError
 from histosge.metrics import Comparison
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["TrialResult", "gene_statistics", "is_done", "read_trial", "run_trial", "trial_key", "write_trial"]
 
 # raised whenever scores of older versions may no longer be mixed with new ones
-_VERSION = 4
+_VERSION = 5
 _SCORES, _RECORD = "scores.parquet", "trial.json"
+_REMEDY = "Delete the folder of the trial and run the benchmark again."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,9 +104,30 @@ def _fingerprint(section: Section) -> str:
     return section.fingerprint
 
 
+class _Record(msgspec.Struct, forbid_unknown_fields=True):
+    """Schema of the file of everything but the scores."""
+
+    section: str
+    split: str
+    model: str
+    preset: str
+    encoder: str
+    seed: int
+    skipped: str
+    cost: dict[str, float]
+    summary: dict[str, Any]
+    leaks: tuple[str, ...]
+    # of the table of scores
+    scores: str
+
+
 def is_done(folder: Path) -> bool:
-    """Return whether ``folder`` has the result of a trial."""
-    return (folder / _RECORD).exists()
+    """Return whether ``folder`` has the result of a trial, as it was written; a damaged one is to be run again."""
+    try:
+        read_trial(folder)
+    except DataError:
+        return False
+    return True
 
 
 def write_trial(result: TrialResult, folder: Path) -> None:
@@ -112,16 +135,25 @@ def write_trial(result: TrialResult, folder: Path) -> None:
     with atomic_path(folder, own=holds_only(_SCORES, _RECORD)) as draft:
         draft.mkdir()
         result.scores.to_parquet(draft / _SCORES, index=False)
-        (draft / _RECORD).write_text(json.dumps(result.record, indent=2) + "\n", encoding="utf-8")
+        content = result.record | {"scores": fingerprint_file(draft / _SCORES)}
+        (draft / _RECORD).write_text(record_text(content), encoding="utf-8")
 
 
 def read_trial(folder: Path) -> TrialResult:
-    """Read what :func:`write_trial` wrote."""
+    """Read what :func:`write_trial` wrote.
+
+    Raises
+    ------
+    DataError
+        When it is missing or damaged.
+    """
     import pandas as pd
 
-    record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-    record["leaks"] = tuple(record["leaks"])
-    return TrialResult(**record, scores=pd.read_parquet(folder / _SCORES))
+    record = read_record(folder / _RECORD, _Record, remedy=_REMEDY)
+    path = folder / _SCORES
+    if not path.is_file() or fingerprint_file(path) != record.scores:
+        raise DataError(f"'{path}' is missing or damaged. {_REMEDY}")
+    return TrialResult(**msgspec.structs.asdict(record) | {"scores": pd.read_parquet(path)})
 
 
 def run_trial(
