@@ -26,7 +26,7 @@ def evaluate(
     models: Annotated[
         str,
         typer.Option(help="Separated by commas: histosge,ridge,histosge:published. Baselines always run."),
-    ] = "cokriging,histosge",
+    ] = "cokriging",
     presets: Annotated[
         str | None, typer.Option(help="Presets, separated by commas, for those models that have them.")
     ] = None,
