@@ -46,5 +46,5 @@ def test_genes_may_be_a_list() -> None:
 
 def test_a_patch_has_a_positive_width() -> None:
     """A width of 0 is refused by the name of the parameter."""
-    with pytest.raises(UsageError, match="`patch_um` must be positive"):
+    with pytest.raises(UsageError, match="`patch_um` must be above 0"):
         hs.Recipe(patch_um=0)

@@ -73,6 +73,9 @@ def atomic_path(path: Path, *, own: Callable[[Path], bool] | None = None) -> Ite
     OutputError
         When the disk is full.
     """
+    if path.name in ("", ".."):
+        # a file cannot be moved to the folder that is being worked in, nor to the one above it
+        raise UsageError(f"'{path}' is a folder, not the name of an output. Choose another `out`.")
     with output_errors(path):
         refuse_foreign_folder(path, own)
         _make_folder(path.parent)

@@ -19,4 +19,8 @@ def commands() -> Typer:
 
 def main() -> None:
     """Run the command line."""
-    commands()()
+    from .interruption import interruptible
+
+    # the imports of the commands take a second, in which Ctrl-C may be pressed
+    with interruptible():
+        commands()()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .command import command
+from .screen import print_text
 
 __all__ = ["cite"]
 
@@ -20,4 +21,4 @@ def cite(
     """Print the BibTeX of what was used."""
     from histosge.workflow.citation import citation
 
-    typer.echo(citation(names or ()))
+    print_text(citation(names or ()))

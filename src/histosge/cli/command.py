@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable
 from copy import copy
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+import typer
 from typer.core import TyperCommand
 from typer.models import OptionInfo
 
@@ -134,7 +136,26 @@ def _with_panel(annotation: Any, panel: str) -> Any:
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    if get_origin(annotation) is Annotated and _is_path(get_args(annotation)[0]):
+        kind, info = get_args(annotation)
+        info = copy(info)
+        info.parser = _path
+        if isinstance(info, OptionInfo):
+            info.metavar = info.metavar or "PATH"
+        annotation = Annotated[kind, info]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _is_path(kind: Any) -> bool:
+    """Whether a type is a path, an optional one or a list of them."""
+    return kind is Path or any(map(_is_path, get_args(kind)))
+
+
+def _path(text: str | Path) -> Path:
+    """Return a path as typed; an unset variable of a shell is empty, and is not the working directory."""
+    if str(text) == "":
+        raise typer.BadParameter("it is empty. Give a path; '.' is the working directory.")
+    return Path(text)
 
 
 def _translation(parameters: list[inspect.Parameter]) -> Callable[[str], str]:

@@ -10,17 +10,29 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from histosge._runtime.messages import Message
 from histosge.errors import HistosgeError
 
-__all__ = ["Progress", "errors_as_sentences", "print_result", "print_table", "progress_bars", "show_messages"]
+from .failures import sentence_of
+from .interruption import INTERRUPTED, printing, was_interrupted
+
+__all__ = [
+    "Progress",
+    "errors_as_sentences",
+    "print_result",
+    "print_table",
+    "print_text",
+    "progress_bars",
+    "show_messages",
+]
 
 
 @runtime_checkable
@@ -33,33 +45,44 @@ class Progress(Protocol):
 
 # columns of a table that goes into a file
 _PAGE = 132
+_INTERRUPTION = "Interrupted. The same command goes on where it stopped."
 
 
 def print_result(record: dict[str, Any], *, as_json: bool, lines: Sequence[str]) -> None:
     """Print the record as JSON, or some lines for people."""
-    if as_json:
-        sys.stdout.write(json.dumps(record, indent=2) + "\n")
-        return
-    console = Console(soft_wrap=True, highlight=False)
-    for line in lines:
-        console.print(line)
+    with printing():
+        if as_json:
+            sys.stdout.write(json.dumps(record, indent=2) + "\n")
+            return
+        console = Console(soft_wrap=True, highlight=False, emoji=False)
+        for line in lines:
+            # a path may hold square brackets, which are no markup
+            console.print(line, markup=False)
+
+
+def print_text(text: str) -> None:
+    """Print text as it is."""
+    with printing():
+        sys.stdout.write(f"{text}\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table."""
-    grid = Table(title=title, title_justify="left")
+    # names and paths may hold square brackets, which are no markup: a Text has none
+    grid = Table(title=Text(title), title_justify="left")
     for column in columns:
-        grid.add_column(column, overflow="fold")
+        grid.add_column(Text(column), overflow="fold")
     for row in rows:
-        grid.add_row(*row)
-    screen = Console()
-    # a file has no edge to wrap at
-    (screen if screen.is_terminal else Console(width=_PAGE)).print(grid)
+        grid.add_row(*map(Text, row))
+    screen = Console(emoji=False)
+    with printing():
+        # a file has no edge to wrap at
+        (screen if screen.is_terminal else Console(width=_PAGE, emoji=False)).print(grid)
 
 
 def show_messages(messages: Sequence[Message]) -> None:
     """Print what was noticed, on standard error."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     for message in messages:
         mark = "[yellow]warning:[/yellow] " if message.level == "warning" else "[dim]·[/dim] "
         console.print(mark, end="")
@@ -69,7 +92,13 @@ def show_messages(messages: Sequence[Message]) -> None:
 @contextmanager
 def progress_bars() -> Iterator[Any]:
     """Yield a ``progress(done, total, text)`` that draws one bar a stage on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # names of encoders and files may hold square brackets, which are no markup
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
 
@@ -104,18 +133,30 @@ def errors_as_sentences(*, as_json: bool, translate: Callable[[str], str] = str)
             as_json=as_json,
         )
     except KeyboardInterrupt:
-        _fail("Interrupted. The same command goes on where it stopped.", 130, as_json=as_json)
-    except Exception:
-        with tempfile.NamedTemporaryFile("w", prefix="histosge-", suffix=".log", delete=False) as log:
-            traceback.print_exc(file=log)
-        text = f"Something unexpected happened, which is a defect of histosge. The details are in {Path(log.name)}."
-        _fail(text, 1, as_json=as_json)
+        _fail(_INTERRUPTION, INTERRUPTED, as_json=as_json)
+    except Exception as error:
+        if was_interrupted():
+            _fail(_INTERRUPTION, INTERRUPTED, as_json=as_json)
+        text, exit_code = sentence_of(error) or (_defect(), 1)
+        _fail(text, exit_code, as_json=as_json)
 
 
-def _fail(text: str, exit_code: int, *, as_json: bool) -> None:
+def _defect() -> str:
+    """Write the traceback into a file that can be attached to a report, and return a sentence that names it."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="histosge-", suffix=".log", delete=False, errors="backslashreplace"
+    ) as log:
+        traceback.print_exc(file=log)
+    return (
+        f"Something unexpected happened, which is a defect of histosge. The details are in {Path(log.name)}."
+    )
+
+
+def _fail(text: str, exit_code: int, *, as_json: bool) -> NoReturn:
     if as_json:
-        sys.stdout.write(json.dumps({"error": text, "exit_code": exit_code}) + "\n")
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+        with printing():
+            sys.stdout.write(json.dumps({"error": text, "exit_code": exit_code}) + "\n")
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     console.print("[red]error:[/red] ", end="")
     console.print(text, markup=False)
     raise SystemExit(exit_code)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from histosge._runtime.seeds import seed_of_32_bits
 from histosge._runtime.types import Float, Int
 from histosge.errors import UsageError
 
@@ -62,7 +63,7 @@ class KMeans:
         # components of small variance are noise of single genes and add to all distances
         reduced = principal_components(values, self.components) if self.components else values
         return numbered_by_size(
-            Clusterer(clusters, n_init=self.starts, random_state=seed).fit_predict(reduced)
+            Clusterer(clusters, n_init=self.starts, random_state=seed_of_32_bits(seed)).fit_predict(reduced)
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from histosge._runtime.seeds import seed_of_32_bits
 from histosge._runtime.types import Array, Float, Int
 
 __all__ = ["tied_mixture"]
@@ -47,7 +48,7 @@ def tied_mixture(values: Float[np.ndarray, "n d"], clusters: int, *, seed: int =
             weights_init=weights,
             means_init=means,
             precisions_init=precision,
-            random_state=seed,
+            random_state=seed_of_32_bits(seed),
         ).fit(values)
         # the log-likelihood per row, comparable between starts
         if model.lower_bound_ > likelihood:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from histosge._runtime.seeds import seed_of_32_bits
 from histosge._runtime.types import Float
 
 __all__ = ["principal_components", "standardised"]
@@ -17,7 +18,9 @@ def principal_components(
 
     # there are no more components than locations or genes
     number = min(number, *values.shape)
-    return np.asarray(PCA(number, random_state=seed).fit_transform(np.asarray(values, dtype=np.float64)))
+    return np.asarray(
+        PCA(number, random_state=seed_of_32_bits(seed)).fit_transform(np.asarray(values, dtype=np.float64))
+    )
 
 
 def standardised(values: Float[np.ndarray, "n g"]) -> Float[np.ndarray, "n k"]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from histosge._runtime.messages import Message
+from histosge._runtime.seeds import refuse_seed
 from histosge._runtime.types import Int
 from histosge.errors import UsageError
 from histosge.metrics.labels import adjusted_rand, mutual_information
@@ -124,6 +125,8 @@ def find_domains(
     """
     if not seeds:
         raise UsageError("Expected at least one of `seeds`, got none.")
+    for seed in seeds:
+        refuse_seed(seed)
     messages = []
     if clusters is None and truth is not None:
         # locations without annotation are no domain

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from histosge._runtime.device import seed_everything
+from histosge._runtime.seeds import seed_of_32_bits
 from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError, refuse_nonpositive
 from histosge.models.deep.training import TrainingConfig
@@ -106,7 +107,7 @@ class STMask:
         embedding = self.embed(values, xy_um, seed=seed, runtime=runtime)
         # as published, K-means clusters components of the embedding
         reduced = principal_components(embedding, self.components)
-        clustering = KMeans(clusters, n_init=self.starts, random_state=seed, **_KMEANS)
+        clustering = KMeans(clusters, n_init=self.starts, random_state=seed_of_32_bits(seed), **_KMEANS)
         return numbered_by_size(clustering.fit_predict(reduced))
 
     def embed(

@@ -64,9 +64,7 @@ def embed(
     OutputError
         When the store's disk is full; what was written stays, and the next call goes on from there.
     """
-    sources = [
-        Patches(slide, xy_um, size.size_um, size.px, channel_order) for size in encoder.card.patches
-    ]
+    sources = [Patches(slide, xy_um, size.size_um, size.px, channel_order) for size in encoder.card.patches]
     chunk_rows = _ROWS_BUILT_IN if encoder.card.source is None else _ROWS_NETWORK
     if store is None:
         features = np.empty((len(xy_um), encoder.card.dim), dtype=np.float32)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from histosge._runtime.seeds import refuse_seed
 from histosge.errors import UsageError
 from histosge.section.genes import Genes
 from histosge.section.section import Section
@@ -17,6 +18,9 @@ from .plan import Plan, SectionSpec
 from .result import EvaluationResult, collect
 
 __all__ = ["evaluate", "seeds_of"]
+
+# a slip of the keyboard, and more memory than there is
+_MOST_SEEDS = 10_000
 
 
 def evaluate(
@@ -91,7 +95,7 @@ def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
     Raises
     ------
     UsageError
-        For a number below 1.
+        For a number below 1 or above 10000, and for a seed out of range.
 
     Examples
     --------
@@ -99,9 +103,11 @@ def seeds_of(seeds: int | Sequence[int]) -> tuple[int, ...]:
     (0, 1, 2)
     """
     if not isinstance(seeds, int):
+        for seed in seeds:
+            refuse_seed(seed)
         return tuple(seeds)
-    if seeds < 1:
-        raise UsageError(f"`seeds` must be 1 or more, got {seeds}.")
+    if not 1 <= seeds <= _MOST_SEEDS:
+        raise UsageError(f"`seeds` must be from 1 to {_MOST_SEEDS}, got {seeds}.")
     return tuple(range(seeds))
 
 

@@ -37,7 +37,12 @@ def study_of(plan: Plan, trial: Trial) -> Study:
     # plain values instead of the plan: the cache needs hashable arguments
     section, split, seed = trial.division
     return _study(
-        plan.specs, section, split=split, seed=seed, genes=GeneChoice.parse(plan.genes), hvg_scope=plan.hvg_scope
+        plan.specs,
+        section,
+        split=split,
+        seed=seed,
+        genes=GeneChoice.parse(plan.genes),
+        hvg_scope=plan.hvg_scope,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from histosge._runtime.seeds import refuse_seed
 from histosge.errors import UsageError
 from histosge.prediction.count_allocation import Kind
 from histosge.prediction.factored import FactoredPrediction
@@ -117,6 +118,7 @@ def export(
     >>> import histosge as hs
     >>> result = hs.export("results", "genes.ome.zarr", genes=["MBP"], to="omezarr")  # doctest: +SKIP
     """
+    refuse_seed(seed)
     writer = WRITERS[to]
     _refuse_counts(writer, conserve)
     # refuse before anything is read

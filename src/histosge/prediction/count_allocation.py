@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from scipy import sparse
 
+from histosge._runtime.seeds import refuse_seed
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.section.expression import TARGET_SUM
@@ -62,7 +63,7 @@ def conserve(
     Raises
     ------
     UsageError
-        For an unknown kind.
+        For an unknown kind, and a seed out of range.
     DataError
         For locations whose parent is no spot, spots with counts but without locations, genes that were not measured,
         predictions that are not finite.
@@ -79,6 +80,7 @@ def conserve(
     >>> int(counts.sum()) == int(section.counts.sum())
     True
     """
+    refuse_seed(seed)
     parts = list(blocks(prediction, section, kind=kind, seed=seed, partial=partial))
     if not parts:
         return sparse.csr_matrix((len(prediction), 0))

@@ -22,6 +22,9 @@ from histosge.images.slide import SlideImage
 
 __all__ = ["Section"]
 
+# what files of counts hold as 32-bit integers
+_MOST_MOLECULES = 2**31 - 1
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Section:
@@ -159,6 +162,11 @@ def _check_counts(counts: sparse.csr_matrix) -> None:
     data = counts.data
     if not np.isfinite(data).all():
         raise DataError("Expected finite counts, got NaN or infinity. Give the raw matrix.")
+    if data.size and data.max() > _MOST_MOLECULES:
+        raise DataError(
+            f"Expected counts of molecules up to {_MOST_MOLECULES}, got {data.max():g}. The file is damaged, or holds "
+            "other values; give the raw counts."
+        )
     if data.size and data.min() < 0:
         raise DataError(
             f"Expected raw counts of 0 or more, got {data.min():g}. The matrix seems to be scaled; give the raw counts."

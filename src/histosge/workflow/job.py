@@ -24,7 +24,7 @@ from .provenance import provenance_of
 from .result import RunResult
 from .saved_fit import read_accuracy, write_accuracy
 from .section_accuracy import SectionAccuracy
-from .section_prediction import Task, predict_section
+from .section_prediction import Task, predict_section, refuse_unfitted
 from .stages import Stages
 from .transfer import sampled_at, transfer, with_fitted_genes
 
@@ -72,6 +72,10 @@ class Job:
             if pitch_um is not None:
                 section = sampled_at(section, pitch_um, mask=mask)
             return Task(section, target, mask, locate(section, target, mask))
+
+    def refuse_unfitted(self, fitted: FitPlan | Fit) -> None:
+        """Refuse genes to show that are not fitted, before anything is computed or written."""
+        refuse_unfitted(self.outputs.genes, fitted.panel)
 
     def spots(self, plan: FitPlan, compute: Compute) -> Inputs | None:
         """Return the inputs of all spots to fit; ``None`` where the fit is saved already."""

@@ -8,12 +8,16 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from histosge._runtime.hashing import fingerprint
+from histosge._runtime.seeds import refuse_seed
 from histosge.errors import UsageError
 from histosge.models import build_model
 from histosge.models.base import Model
 from histosge.section.genes import GeneChoice, Genes
 
 __all__ = ["Recipe"]
+
+# no capture area of a platform is wider
+_WIDEST_UM = 11_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Recipe:
         ``hvg:1000`` (the 1000 most variable on the spots fitted), ``all``, names as a list or separated by commas, or a
         file of names; kept as text.
     seed
-        Seeds the fit.
+        Seeds the fit; from 0 to 2^63-1.
 
     Examples
     --------
@@ -54,8 +58,12 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.patch_um is not None and not self.patch_um > 0:
-            raise UsageError(f"`patch_um` must be positive, got {self.patch_um}.")
+        refuse_seed(self.seed)
+        if self.patch_um is not None and not 0 < self.patch_um <= _WIDEST_UM:
+            raise UsageError(
+                f"`patch_um` must be above 0 and at most {_WIDEST_UM:g} µm, the width of a section; "
+                f"got {self.patch_um:g}."
+            )
         # text identifies a choice in hashes and in JSON; a list of names and the same names with commas are equal
         object.__setattr__(self, "genes", GeneChoice.text(self.genes))
 

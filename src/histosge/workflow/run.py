@@ -81,9 +81,10 @@ def _run_measured(
 ) -> RunResult:
     """Fit a section, and predict it."""
     task = job.locate(section, target)
-    writable_folder(job.out)
     with job.stage("encode") as compute:
         plan = FitPlan.of(section, recipe, auxiliary=auxiliary, compute=compute)
+        job.refuse_unfitted(plan)
+        writable_folder(job.out)
         spots = job.spots(plan, compute)
         inputs = encode_task(task, plan, compute)
     task = replace(task, section=task.section.with_messages(*plan.panel.messages))
@@ -105,9 +106,10 @@ def _run_image_only(
     if len(auxiliary) > 1:
         job.stages.add("leave_one_section_out", before="predict")
     task = job.locate(section, target, pitch_um=auxiliary[0].pitch_um)
-    writable_folder(job.out)
     with job.stage("encode") as compute:
         plan = FitPlan.of(auxiliary[0], recipe, auxiliary=auxiliary[1:], compute=compute)
+        job.refuse_unfitted(plan)
+        writable_folder(job.out)
         spots = job.spots(plan, compute)
         inputs = SectionInputs.of(task, plan, compute)
     fit = job.fit(plan, spots)

@@ -16,6 +16,7 @@ from histosge.models.base import Block, FactoredPredictor
 from histosge.models.base import predict as predict_inputs
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
+from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs
 from histosge.section.locations import Locations
 from histosge.section.section import Section
@@ -23,7 +24,7 @@ from histosge.section.target import Target
 
 from .predict import Fitted
 
-__all__ = ["SectionPrediction", "Task", "predict_section"]
+__all__ = ["SectionPrediction", "Task", "predict_section", "refuse_unfitted"]
 
 # locations on which genes for figures are chosen, where nothing was measured
 _SAMPLE = 2000
@@ -105,7 +106,7 @@ def predict_section(
     UsageError
         For a gene to show that was not fitted.
     """
-    _refuse_unfitted(show, fitted)
+    refuse_unfitted(show, fitted.panel)
     # refused before predicting; predicted once for files, figures and formats
     inputs = fitted.inputs(inputs)
     predictor, factored = fitted.predictor, None
@@ -126,11 +127,18 @@ def predict_section(
     )
 
 
-def _refuse_unfitted(show: Sequence[str], fitted: Fitted) -> None:
-    absent = [gene for gene in show if gene not in set(fitted.panel.names)]
+def refuse_unfitted(show: Sequence[str], panel: GenePanel) -> None:
+    """Refuse genes to show that are not among those fitted.
+
+    Raises
+    ------
+    UsageError
+        For the first of them.
+    """
+    absent = [gene for gene in show if gene not in set(panel.names)]
     if absent:
         raise UsageError(
-            f"'{absent[0]}' is not among the {len(fitted.panel)} genes fitted. Add it to `genes`, or show another one."
+            f"'{absent[0]}' is not among the {len(panel)} genes fitted. Add it to `genes`, or show another one."
         )
 
 

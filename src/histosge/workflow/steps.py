@@ -46,6 +46,7 @@ def predict_to_folder(
     if not section.has_counts:
         return _predict_image_only(section, folder / "fit", target, job=job)
     fit = load_fit(section, folder / "fit", compute=job.compute)
+    job.refuse_unfitted(fit)
     task = job.locate(section, target)
     writable_folder(out)
     with job.stage("encode") as compute:
@@ -56,6 +57,7 @@ def predict_to_folder(
 def _predict_image_only(section: Section, fits: Path, target: Target | None, *, job: Job) -> RunResult:
     """Predict a section without counts with the latest fit in a folder."""
     fit = load_fit_of_others(section, fits, compute=job.compute)
+    job.refuse_unfitted(fit)
     task = job.locate(section, target, pitch_um=fit.metadata.section.pitch_um)
     writable_folder(job.out)
     with job.stage("encode") as compute:

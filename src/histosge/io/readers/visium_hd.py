@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from histosge.errors import UsageError
+from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import visium_hd
 from histosge.section.section import Section
 
@@ -32,8 +32,15 @@ def read(path: Path, options: ReadOptions) -> Section:
     ------
     UsageError
         When there are no bins of the size ``bin_um``.
+    DataError
+        When there are no bins at all.
     """
     bins = _bins(path)
+    if not bins:
+        raise DataError(
+            f"Expected folders square_*um with bins in '{path}', found none. Give the folder binned_outputs of Space "
+            "Ranger, or leave the format to be detected."
+        )
     size = options.bin_um or (_DEFAULT_UM if _DEFAULT_UM in bins else max(bins))
     if size not in bins:
         sizes = ", ".join(f"{size_um:g}" for size_um in sorted(bins))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from histosge._runtime.seeds import seed_of_32_bits
 from histosge._runtime.types import Array, Float
 from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces
@@ -123,7 +124,7 @@ class SklearnModel(Model):
         regressor = clone(self.regressor) if is_regressor else self.regressor(*shape)
         if hasattr(regressor, "get_params"):
             names = [name for name in regressor.get_params() if name.endswith("random_state")]
-            regressor.set_params(**dict.fromkeys(names, seed))
+            regressor.set_params(**dict.fromkeys(names, seed_of_32_bits(seed)))
         return regressor
 
 
