@@ -27,7 +27,15 @@ def doctor(
     """Check a section, whether its image matches its coordinates, the installation and the encoders' weights."""
     from histosge.workflow.doctor import doctor as check
 
-    checks = check(section, image=read_options.image, mpp=read_options.mpp, out=out)
+    checks = check(
+        section,
+        image=read_options.image,
+        mpp=read_options.mpp,
+        reader=read_options.reader,
+        bin_um=read_options.bin_um,
+        library_id=read_options.library_id,
+        out=out,
+    )
     if reply_options.json:
         print_result({"checks": [check.as_dict() for check in checks]}, as_json=True, lines=())
     else:

@@ -55,6 +55,9 @@ def doctor(
     *,
     image: str | Path | None = None,
     mpp: float | None = None,
+    reader: str | None = None,
+    bin_um: float | None = None,
+    library_id: str | None = None,
     out: str | Path | None = None,
 ) -> tuple[Check, ...]:
     """Check a section, then the installation.
@@ -63,7 +66,7 @@ def doctor(
     ----------
     section
         A section or its path; ``None`` checks the installation alone.
-    image, mpp
+    image, mpp, reader, bin_um, library_id
         As for :func:`histosge.read`. An image that does not match the coordinates is reported, not raised.
     out
         Folder for ``section.png``, the spots drawn on the image.
@@ -83,7 +86,15 @@ def doctor(
     checks: list[Check] = []
     if section is not None:
         if not isinstance(section, Section):
-            section = read(section, image=image, mpp=mpp, trust_alignment=True)
+            section = read(
+                section,
+                image=image,
+                mpp=mpp,
+                reader=reader,
+                bin_um=bin_um,
+                library_id=library_id,
+                trust_alignment=True,
+            )
         checks += _section(section)
         if out is not None:
             overview = section_overview(section, mask=tissue_of(section))

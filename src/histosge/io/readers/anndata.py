@@ -12,7 +12,7 @@ from scipy import sparse
 
 from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
-from histosge.errors import DataError, UsageError
+from histosge.errors import DataError
 from histosge.geometry.platforms import VISIUM, Platform
 from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.section.section import Section
@@ -20,6 +20,7 @@ from histosge.section.section import Section
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
 from .image_choice import ImageCandidate
+from .libraries import choose_library
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -78,8 +79,8 @@ def from_anndata(
 
 
 def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
+    adata, library = choose_library(adata, options.library_id)
     _refuse_unusable(adata)
-    adata, library = _library(adata, options.library_id)
     parts = _parts(adata, library, name)
     if parts.platform.pitch_um is None and parts.file_mpp is None and options.mpp is None:
         parts = _as_visium_if_hexagonal(parts)
@@ -194,26 +195,6 @@ def counts_of(adata: AnnData) -> tuple[sparse.csr_matrix, str]:
         f"Expected raw integer counts, got negative, fractional or missing values in {names}. Put the raw counts into "
         'layers["counts"].'
     )
-
-
-def _library(adata: AnnData, library_id: str | None) -> tuple[AnnData, dict[str, Any]]:
-    """Return the spots and the images of a library, by default of the only one."""
-    libraries = adata.uns.get("spatial", {})
-    libraries = libraries if isinstance(libraries, dict) else {}
-    if library_id is None and len(libraries) > 1:
-        raise UsageError(
-            f"The AnnData holds several libraries: {', '.join(libraries)}. Choose one with `library_id`."
-        )
-    if library_id is not None and library_id not in libraries:
-        raise UsageError(
-            f"There is no library '{library_id}' in the AnnData; it holds {', '.join(libraries) or 'none'}."
-        )
-    if not libraries:
-        return adata, {}
-    name = library_id or next(iter(libraries))
-    if len(libraries) > 1 and "library_id" in adata.obs:
-        adata = adata[adata.obs["library_id"].astype(str) == name]
-    return adata, dict(libraries[name])
 
 
 def _images(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[ImageCandidate, ...]:

@@ -10,7 +10,6 @@ import numpy as np
 from scipy import sparse
 
 from histosge._runtime.messages import Message
-from histosge._runtime.names import positions
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.lattice import Lattice
@@ -21,12 +20,14 @@ from histosge.section.section import Section
 from .base import ReadOptions
 from .image_choice import ImageCandidate, choose_image
 
-__all__ = ["SectionParts", "assemble", "match_barcodes", "unique_genes"]
+__all__ = ["SectionParts", "assemble", "unique_genes"]
 
 # a nominal 55 µm Visium spot is 65–70 µm wide in scalefactors_json.json
 _SPOT_UM = (40.0, 85.0)
 # relative difference of two values of µm per pixel that is reported
 _SCALE_TOLERANCE = 0.1
+# share of spots at the position of another spot above which several sections are mixed; cells may coincide
+_SHARED = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,10 +93,11 @@ def assemble(parts: SectionParts, options: ReadOptions) -> Section:
     UsageError
         When the scale is not in the file and `mpp` is missing.
     DataError
-        When no spot has counts, or the parts contradict each other.
+        When no spot has counts, spots share a position, or the parts contradict each other.
     """
     parts = _without_empty_spots(parts)
     lattice_px, parts = _lattice_px(parts)
+    _refuse_shared_positions(parts)
     mpp, parts = _scale(parts, lattice_px, options.mpp)
     slide, messages = choose_image(
         parts.images, options.image, mpp, parts.xy_px, trust_alignment=options.trust_alignment
@@ -118,29 +120,6 @@ def assemble(parts: SectionParts, options: ReadOptions) -> Section:
         slide=slide,
         messages=(*parts.messages, *gene_messages, *messages),
     )
-
-
-def match_barcodes(
-    matrix_barcodes: Array, position_barcodes: Array, what: str
-) -> tuple[Array, Array, tuple[Message, ...]]:
-    """Return the rows of the matrix and of the positions that share a barcode, in the matrix's order.
-
-    Raises
-    ------
-    DataError
-        For repeated barcodes, or without a shared one.
-    """
-    for barcodes, where in ((matrix_barcodes, "count matrix"), (position_barcodes, "positions file")):
-        _refuse_repeats(barcodes, where)
-    rows = positions(matrix_barcodes, position_barcodes)
-    if (rows < 0).all():
-        raise DataError(
-            f"The count matrix and the positions of {what} share no barcode (matrix: '{_first_of(matrix_barcodes)}', "
-            f"positions: '{_first_of(position_barcodes)}'). They belong to different sections."
-        )
-    lost = int((rows < 0).sum())
-    text = f"{lost} barcodes of the matrix have no position and were dropped."
-    return np.flatnonzero(rows >= 0), rows[rows >= 0], (Message("warning", text),) if lost else ()
 
 
 def unique_genes(genes: Array) -> tuple[Array, tuple[Message, ...]]:
@@ -166,19 +145,6 @@ def unique_genes(genes: Array) -> tuple[Array, tuple[Message, ...]]:
     return np.array(unique), (Message("info", text),)
 
 
-def _first_of(barcodes: Array) -> str:
-    return str(barcodes[0]) if len(barcodes) else "none"
-
-
-def _refuse_repeats(barcodes: Array, where: str) -> None:
-    names, counts = np.unique(barcodes, return_counts=True)
-    if (counts > 1).any():
-        raise DataError(
-            f"Barcode '{names[counts > 1][0]}' occurs more than once in the {where}. Aggregated runs must be split "
-            "into their sections first."
-        )
-
-
 def _without_empty_spots(parts: SectionParts) -> SectionParts:
     totals = np.asarray(parts.counts.sum(axis=1)).ravel()
     if not np.isfinite(totals).all():
@@ -196,6 +162,21 @@ def _without_empty_spots(parts: SectionParts) -> SectionParts:
             "counts is predicted from its image: give the image file itself."
         )
     return parts
+
+
+def _refuse_shared_positions(parts: SectionParts) -> None:
+    """Refuse sections on top of each other: two spots at one position of the array or of the image."""
+    for coordinates, what in ((parts.lattice_xy, "array position"), (parts.xy_px, "pixel")):
+        if coordinates is None or not np.isfinite(coordinates).all():
+            continue
+        _, first, counts = np.unique(coordinates, axis=0, return_index=True, return_counts=True)
+        shared = int(counts[counts > 1].sum())
+        if shared > _SHARED * len(coordinates):
+            raise DataError(
+                f"{shared} of {len(coordinates)} spots of '{parts.name}' share their {what} with another spot, as "
+                f"'{parts.barcodes[first[counts > 1][0]]}' does: several sections are on top of each other. Give one "
+                "section, for instance with `library_id`, or split them first."
+            )
 
 
 def _lattice_px(parts: SectionParts) -> tuple[Lattice | None, SectionParts]:

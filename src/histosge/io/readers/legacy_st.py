@@ -16,7 +16,8 @@ from histosge.geometry.lattice import Lattice
 from histosge.geometry.platforms import LEGACY_ST
 from histosge.section.section import Section
 
-from .assemble import SectionParts, assemble, match_barcodes
+from .assemble import SectionParts, assemble
+from .barcodes import match_barcodes
 from .base import Reader, ReadOptions
 from .image_choice import ImageCandidate
 

@@ -13,7 +13,8 @@ from histosge._runtime.messages import Message
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import Platform
 
-from .assemble import SectionParts, match_barcodes
+from .assemble import SectionParts
+from .barcodes import match_barcodes, refuse_aggregated, refuse_other_section
 from .image_choice import ImageCandidate
 from .tenx_matrix import Matrix, read_matrix
 from .tissue_positions import NAMES, read_positions
@@ -45,12 +46,21 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
     UsageError, DataError
         When parts are missing, damaged, or belong to different sections.
     """
-    matrix, messages = _matrix(folder)
+    matrix, messages, filtered = _matrix(folder)
     positions = read_positions(folder / "spatial")
     factors = read_scalefactors(folder / "spatial")
+    refuse_aggregated(matrix.barcodes, positions.barcodes)
     rows, spot_rows, matching = match_barcodes(
         _suffixed(matrix, positions.barcodes).barcodes, positions.barcodes, f"'{name}'"
     )
+    on_tissue = positions.in_tissue[spot_rows]
+    if not on_tissue.any():
+        raise DataError(
+            f"All {len(on_tissue)} spots of '{name}' are marked as off tissue. Check the positions file."
+        )
+    has_counts = np.isin(np.arange(len(positions.barcodes)), spot_rows)
+    lost = len(matrix.barcodes) - len(rows)
+    matching += refuse_other_section(has_counts, positions.in_tissue, lost, filtered=filtered)
     parts = SectionParts(
         name=name,
         platform=platform,
@@ -66,11 +76,6 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
         messages=(*matrix.messages, *messages, *matching, *_without_scale(folder / "spatial", factors)),
     )
     # the raw matrix and some positions files also have spots off tissue
-    on_tissue = positions.in_tissue[spot_rows]
-    if not on_tissue.any():
-        raise DataError(
-            f"All {len(on_tissue)} spots of '{name}' are marked as off tissue. Check the positions file."
-        )
     if on_tissue.all():
         return parts
     return parts.take(
@@ -130,16 +135,16 @@ def _without_scale(folder: Path, factors: dict[str, Any]) -> tuple[Message, ...]
     return (Message("warning", text),)
 
 
-def _matrix(folder: Path) -> tuple[Matrix, tuple[Message, ...]]:
-    """Read the filtered matrix; the raw one, which also holds spots off tissue, where there is no filtered one."""
+def _matrix(folder: Path) -> tuple[Matrix, tuple[Message, ...], bool]:
+    """Read the filtered matrix, or the raw one where there is none; return also whether it is filtered."""
     for names, filtered in ((_MATRICES, True), (_RAW_MATRICES, False)):
         for path in (folder / name for name in names):
             if path.exists():
                 message = Message("info", f"No filtered matrix in '{folder.name}'; the raw one is used.")
-                return read_matrix(path), () if filtered else (message,)
+                return read_matrix(path), () if filtered else (message,), filtered
     prefixed = sorted(folder.glob("*filtered_feature_bc_matrix*.h5"))
     if len(prefixed) == 1:
-        return read_matrix(prefixed[0]), ()
+        return read_matrix(prefixed[0]), (), True
     raise UsageError(f"Expected {' or '.join(_MATRICES)} in '{folder}', found none.")
 
 
