@@ -245,3 +245,79 @@ def test_equal_images_have_equal_fingerprints() -> None:
     assert same.fingerprint == MEMORY.fingerprint
     assert other.fingerprint != MEMORY.fingerprint
     assert SlideImage.from_array(IMAGE, 0.6).fingerprint != MEMORY.fingerprint
+
+
+def test_channels_of_fluorescence_are_refused(tmp_path: Path) -> None:
+    """Three or four channels of gray with names of stains are no RGB; three named by colours are."""
+    planes = np.moveaxis(np.dstack([IMAGE, GRAY]), 2, 0)
+    path = tmp_path / "channels.ome.tif"
+    for names in (["DAPI", "NeuN", "GFAP", "OLIG2"], ["DAPI", "NeuN", "GFAP"], ["1", "2", "3", "4"]):
+        metadata = {"axes": "CYX", "Channel": {"Name": names}}
+        pixels = np.ascontiguousarray(planes[: len(names)])
+        tifffile.imwrite(path, pixels, ome=True, photometric="minisblack", metadata=metadata)
+        with pytest.raises(DataError, match=f"{len(names)} channels of gray.*{names[0]}.*fluorescence"):
+            open_slide(path, mpp=0.5)
+    metadata = {"axes": "CYX", "Channel": {"Name": ["Red", "Green", "Blue"]}}
+    pixels = np.ascontiguousarray(planes[:3])
+    tifffile.imwrite(path, pixels, ome=True, photometric="minisblack", metadata=metadata)
+    assert np.array_equal(
+        open_slide(path, mpp=0.5).read(np.array([100.0, 80.0]), 32.0, 64), IMAGE[128:192, 168:232]
+    )
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_sixteen_bits_that_hold_fewer_are_refused(tmp_path: Path, bits: int) -> None:
+    """Pixels of a 10-, 12- or 14-bit camera use a small part of 16 bits: in a TIFF, a PNG and in memory."""
+    deep = (IMAGE.astype(np.uint16) * 257) >> (16 - bits)
+    tifffile.imwrite(tmp_path / "deep.tif", deep, photometric="rgb", tile=(128, 128))
+    Image.fromarray(np.ascontiguousarray(deep[..., 0])).save(tmp_path / "deep.png")
+    for name in ("deep.tif", "deep.png"):
+        with pytest.raises(DataError, match=f"{bits}-bit camera"):
+            open_slide(tmp_path / name, mpp=0.5)
+    with pytest.raises(DataError, match="small part"):
+        SlideImage.from_array(deep, 0.5)
+
+
+def test_resolutions_of_printers_and_slips_are_not_taken(tmp_path: Path) -> None:
+    """Whole dots per inch, and pixels that no scanner makes, leave the scale to the user; 2540 dots are 10 µm."""
+    path = tmp_path / "tagged.tif"
+    for resolution, unit in (
+        (600, "INCH"),
+        (1200, "INCH"),
+        (236.22, "CENTIMETER"),
+        (1e4 / 0.065, "CENTIMETER"),
+    ):
+        tifffile.imwrite(
+            path, IMAGE, photometric="rgb", resolution=(resolution, resolution), resolutionunit=unit
+        )
+        with pytest.raises(UsageError, match="mpp"):
+            open_slide(path)
+    for resolution, unit, mpp in (
+        (2540, "INCH", 10.0),
+        (50800, "INCH", 0.5),
+        (1e4 / 0.65, "CENTIMETER", 0.65),
+    ):
+        tifffile.imwrite(
+            path, IMAGE, photometric="rgb", resolution=(resolution, resolution), resolutionunit=unit
+        )
+        assert open_slide(path).mpp == pytest.approx(mpp, rel=1e-4)
+
+
+def test_the_largest_image_of_a_file_is_the_slide(tmp_path: Path) -> None:
+    """A label or an overview before the scan is passed over, and the scale is that of the scan."""
+    path = tmp_path / "label_first.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(IMAGE[:100, :120], photometric="rgb", metadata={"axes": "YXS", "PhysicalSizeX": 8.0})
+        tif.write(IMAGE, photometric="rgb", metadata={"axes": "YXS", "PhysicalSizeX": 0.5})
+    slide = open_slide(path)
+    assert slide.mpp == 0.5
+    assert np.array_equal(slide.read(np.array([100.0, 80.0]), 32.0, 64), IMAGE[128:192, 168:232])
+
+
+def test_colours_that_are_no_rgb_are_refused(tmp_path: Path) -> None:
+    """CIELAB pixels, and YCbCr pixels that no JPEG decoder converts, are refused."""
+    for photometric in ("cielab", "ycbcr"):
+        path = tmp_path / f"{photometric}.tif"
+        tifffile.imwrite(path, IMAGE, photometric=photometric)
+        with pytest.raises(DataError, match="Convert it to 8-bit RGB"):
+            open_slide(path, mpp=0.5)

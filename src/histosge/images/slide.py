@@ -169,7 +169,10 @@ def open_slide(path: Path, *, mpp: float | None = None) -> SlideImage:
     backend = open_backend(path)
     scale = backend.mpp if mpp is None else mpp
     if scale is None:
-        raise UsageError(f"'{path}' has no µm per pixel in its metadata. Give it as `mpp`.")
+        raise UsageError(
+            f"'{path}' has no µm per pixel of a slide scanner in its metadata (dots per inch are a printer's; pixels "
+            "under 0.1 µm are a slip between mm and cm). Give it as `mpp`."
+        )
     return SlideImage(backend, scale)
 
 

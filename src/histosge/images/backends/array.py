@@ -11,9 +11,11 @@ from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array, UInt8, frozen
 from histosge.errors import DataError
 
-__all__ = ["ArrayBackend", "as_rgb"]
+__all__ = ["ArrayBackend", "as_rgb", "refuse_narrow_range"]
 
 _SMALLEST_PX = 256
+# glass and pale tissue of a bright-field image are far brighter than a quarter of the range
+_LEAST_BRIGHTEST = 1 << 14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,20 +58,29 @@ class ArrayBackend:
         """Nothing to release."""
 
 
-def as_rgb(pixels: Array, origin: str) -> UInt8[np.ndarray, "h w 3"]:
+def as_rgb(pixels: Array, origin: str, *, whole: bool = True) -> UInt8[np.ndarray, "h w 3"]:
     """Return ``pixels`` (h × w, h × w × 1, 2, 3 or 4) as 8-bit RGB.
 
     Gray is repeated, alpha is laid on white, as slide viewers do. 16-bit values are divided by 257: the full range,
     whatever the brightest pixel, so that all patches of an image are scaled alike.
 
+    Parameters
+    ----------
+    pixels, origin
+        The pixels, and where they come from.
+    whole
+        Whether they are the whole image, whose range is then checked (:func:`refuse_narrow_range`).
+
     Raises
     ------
     DataError
-        For other kinds of pixels.
+        For other kinds of pixels, and for a whole 16-bit image that uses a small part of its range.
     """
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.dtype == np.uint16:
+        if whole and pixels.size:
+            refuse_narrow_range(int(pixels[..., :3].max()), origin)
         pixels = (pixels // 257).astype(np.uint8)
     if pixels.dtype != np.uint8 or pixels.ndim != 3:
         raise DataError(
@@ -85,6 +96,26 @@ def as_rgb(pixels: Array, origin: str) -> UInt8[np.ndarray, "h w 3"]:
         alpha = pixels[..., -1:].astype(np.uint16)
         colour = ((colour.astype(np.uint16) * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(colour, (*colour.shape[:2], 3)))
+
+
+def refuse_narrow_range(brightest: int, origin: str) -> None:
+    """Refuse 16-bit pixels that use a small part of their range: 10, 12 or 14 bits of a camera.
+
+    Divided by 257, 12 bits leave 16 levels of gray near black. The factor that restores them cannot be read from the
+    file: the brightest pixel of a section need not be white.
+
+    Raises
+    ------
+    DataError
+        When the brightest pixel is darker than a quarter of the range.
+    """
+    if brightest >= _LEAST_BRIGHTEST:
+        return
+    raise DataError(
+        f"Expected 16-bit pixels from 0 to 65535, got at most {brightest} in {origin}: they use a small part of their "
+        f"range, as those of a {max(8, int(brightest).bit_length())}-bit camera do. Stretch them to 8 bits and export "
+        "the image again."
+    )
 
 
 def _halved(rgb: Array) -> Array:

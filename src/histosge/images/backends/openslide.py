@@ -12,7 +12,7 @@ from histosge._runtime.types import UInt8
 from histosge.errors import DataError
 
 from .array import as_rgb
-from .base import Format
+from .base import Format, plausible_mpp
 from .identity import file_identity
 
 __all__ = ["ENTRIES", "OpenSlideBackend", "detect"]
@@ -54,8 +54,8 @@ class OpenSlideBackend:
                 f"OpenSlide cannot read '{path}' ({error}). Copy it and its companions again."
             ) from error
         shapes = tuple((height, width) for width, height in slide.level_dimensions)
-        mpp = slide.properties.get(openslide.PROPERTY_NAME_MPP_X)
-        return cls(path, file_identity(path), shapes, mpp=float(mpp) if mpp else None, _slide=slide)
+        mpp = _number(slide.properties.get(openslide.PROPERTY_NAME_MPP_X))
+        return cls(path, file_identity(path), shapes, mpp=plausible_mpp(mpp), _slide=slide)
 
     def read(self, level: int, corner: tuple[int, int], size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
         """Return a rectangle of ``level``."""
@@ -70,11 +70,19 @@ class OpenSlideBackend:
             raise DataError(
                 f"'{self.path}' is damaged at pixel {origin} ({error}). Copy it again."
             ) from error
-        return as_rgb(pixels, f"'{self.path}'")
+        return as_rgb(pixels, f"'{self.path}'", whole=False)
 
     def close(self) -> None:
         """Release the file."""
         self._slide.close()
+
+
+def _number(text: str | None) -> float | None:
+    """Return a property as a number, where it is one."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
 
 
 # before plain TIFF: the files of many scanners are TIFF with a private layout

@@ -17,8 +17,8 @@ import numpy as np
 from histosge._runtime.types import Array, UInt8
 from histosge.errors import DataError
 
-from .array import as_rgb
-from .base import Format
+from .array import as_rgb, refuse_narrow_range
+from .base import Format, plausible_mpp
 from .identity import file_identity
 from .tile_cache import TileCache
 
@@ -26,13 +26,31 @@ __all__ = ["ENTRIES", "TiffBackend", "detect"]
 
 # 192 MiB hold some 250 tiles of 512 px: a neighbourhood of patches, whatever the size of the slide
 _CACHE_BYTES = 192 << 20
-_CMYK, _PALETTE, _MASK = 5, 3, 4
-_MINISWHITE = 0
-_UNCOMPRESSED = 1
+# photometric interpretations of the TIFF 6.0 specification
+_MINISWHITE, _MINISBLACK, _YCBCR = 0, 1, 6
+_ODD_PIXELS = {
+    3: "palette",
+    4: "mask",
+    5: "CMYK",
+    8: "CIELAB",
+    9: "ICCLAB",
+    10: "ITULAB",
+    32803: "raw camera",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "raw camera",
+}
+# kinds of JPEG, whose YCbCr pixels are decoded to RGB
+_JPEG = (6, 7, 33007, 34892)
+# side and number (a side) of the squares from which the range of 16-bit pixels is taken
+_PROBE_PX, _PROBES = 128, 6
+# names that microscopes give to the channels of a bright-field image
+_COLOUR_NAMES = re.compile(
+    r"(r|g|b|red|green|blue|rgb|(c|ch|channel|image|sample)?[ _:-]*\d+([:_ -]\d+)*|.*bright.?field.*|tl.*|h ?& ?e)?",
+    re.IGNORECASE,
+)
 # what damaged directories make tifffile raise
 _DAMAGE = (ValueError, LookupError, ArithmeticError, OSError, TypeError, AttributeError, struct.error)
-# what microscopes and scanners make; outside of it a resolution tag is a printer's
-_PLAUSIBLE_MPP = (0.05, 50.0)
 
 
 def detect(path: Path) -> bool:
@@ -66,19 +84,32 @@ class TiffBackend:
 
         with _as_sentence(path):
             file = tifffile.TiffFile(path)
-            levels = _levels(file)
-        _refuse_stack(file, path)
+            series = _series(file)
+            levels = _levels(file, series)
+        _refuse_fluorescence(file, series, path)
+        _refuse_stack(series, path)
         for page in levels[0]:
             _refuse_odd_pixels(page, path)
         shapes = tuple((int(pages[0].imagelength), int(pages[0].imagewidth)) for pages in levels)
         if min(min(shape) for shape in shapes) < 1:
             raise DataError(f"'{path}' is damaged: one of its images has no pixels. Copy it again.")
-        return cls(
-            path, file_identity(path), shapes, mpp=_mpp(file, levels[0][0]), _levels=levels, _file=file
-        )
+        mpp = _mpp(file, series, levels[0][0])
+        backend = cls(path, file_identity(path), shapes, mpp=mpp, _levels=levels, _file=file)
+        if int(levels[0][0].bitspersample) == 16:
+            refuse_narrow_range(backend._brightest(), f"'{path}'")
+        return backend
 
     def read(self, level: int, corner: tuple[int, int], size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
         """Return a rectangle of ``level``."""
+        return as_rgb(self._pixels(level, corner, size), f"'{self.path}'", whole=False)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._tiles.clear()
+        self._file.close()
+
+    def _pixels(self, level: int, corner: tuple[int, int], size: tuple[int, int]) -> Array:
+        """Return a rectangle of ``level`` in the file's own bits and channels."""
         planes = [
             self._rectangle((level, index), page, corner, size)
             for index, page in enumerate(self._levels[level])
@@ -86,12 +117,17 @@ class TiffBackend:
         pixels = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
         if self._levels[level][0].photometric == _MINISWHITE:
             pixels = np.iinfo(pixels.dtype).max - pixels
-        return as_rgb(pixels, f"'{self.path}'")
+        return np.asarray(pixels)
 
-    def close(self) -> None:
-        """Release the file."""
-        self._tiles.clear()
-        self._file.close()
+    def _brightest(self) -> int:
+        """Return the brightest colour value in squares spread over the coarsest level."""
+        level = len(self.shapes) - 1
+        height, width = self.shapes[level]
+        size = min(_PROBE_PX, width), min(_PROBE_PX, height)
+        lefts = np.linspace(0, width - size[0], _PROBES).astype(int)
+        tops = np.linspace(0, height - size[1], _PROBES).astype(int)
+        corners = [(int(left), int(top)) for top in np.unique(tops) for left in np.unique(lefts)]
+        return max(int(self._pixels(level, corner, size)[..., :3].max()) for corner in corners)
 
     def _rectangle(
         self, plane: tuple[int, int], page: Any, corner: tuple[int, int], size: tuple[int, int]
@@ -153,15 +189,31 @@ def _as_sentence(path: Path) -> Iterator[None]:
         log.setLevel(level)
 
 
-def _levels(file: Any) -> tuple[tuple[Any, ...], ...]:
+def _series(file: Any) -> Any:
+    """Return the largest image of the file: scanners may write the label or an overview of the slide first."""
+
+    def area(series: Any) -> int:
+        sizes = dict(zip(series.axes, series.shape, strict=True))
+        return int(sizes.get("Y", 0)) * int(sizes.get("X", 0))
+
+    # the first of equally large ones
+    return max(file.series, key=area)
+
+
+def _position(file: Any, series: Any) -> int:
+    """Return the number of the image in the file's metadata."""
+    return next(number for number, other in enumerate(file.series) if other is series)
+
+
+def _levels(file: Any, series: Any) -> tuple[tuple[Any, ...], ...]:
     """Return the pages of each level, largest first; several pages where each colour is a page of its own."""
-    series = file.series[0]
     levels = [_planes(level) for level in series.levels]
     if len(levels) == 1 and len(levels[0]) == 1:
         # pyramids of plain pages, each flagged as a reduced copy of the first
         first = levels[0][0]
         ratio = first.imagewidth / first.imagelength
-        reduced = [page.aspage() for page in file.pages[1:] if int(page.aspage().subfiletype) & 1]
+        pages = [page.aspage() for page in file.pages]
+        reduced = [page for page in pages if int(page.subfiletype) & 1 and page.imagewidth < first.imagewidth]
         levels += [(page,) for page in reduced if abs(page.imagewidth / page.imagelength / ratio - 1) < 0.02]
     levels.sort(key=lambda pages: -int(pages[0].imagewidth))
     return tuple(levels)
@@ -179,9 +231,39 @@ def _planes(level: Any) -> tuple[Any, ...]:
     return tuple(pages[:colours])
 
 
-def _refuse_stack(file: Any, path: Path) -> None:
+def _refuse_fluorescence(file: Any, series: Any, path: Path) -> None:
+    """Refuse separate channels of gray that are no red, green and blue.
+
+    Channels of fluorescence have names of stains, or there are four of them: a fourth channel of gray is no
+    transparency.
+    """
+    page = series.pages[0].aspage()
+    channels = dict(zip(series.axes, series.shape, strict=True)).get("C", 1) * int(page.samplesperpixel)
+    if int(page.photometric) != _MINISBLACK or channels < 3:
+        return
+    names = _channel_names(file, series)
+    stains = len(set(names)) > 1 and not all(_COLOUR_NAMES.fullmatch(name.strip()) for name in names)
+    if channels == 3 and not stains:
+        return
+    raise DataError(
+        f"Expected a bright-field RGB image in '{path}', got {channels} channels of gray"
+        f"{' (' + ', '.join(names) + ')' if names else ''}, as of fluorescence. Export the H&E image as 8-bit RGB."
+    )
+
+
+def _channel_names(file: Any, series: Any) -> list[str]:
+    """Return the names of the channels in OME or ImageJ metadata; empty where they have none."""
+    if file.is_ome:
+        pixels = re.findall(r"<(?:\w+:)?Pixels\b.*?</(?:\w+:)?Pixels>", file.ome_metadata, re.DOTALL)
+        index = _position(file, series)
+        channels = re.findall(r"<(?:\w+:)?Channel\b[^>]*>", pixels[index]) if index < len(pixels) else []
+        return [found.group(1) for channel in channels if (found := re.search(r'\bName="([^"]*)"', channel))]
+    labels = (file.imagej_metadata or {}).get("Labels", []) if file.is_imagej else []
+    return [str(label) for label in labels]
+
+
+def _refuse_stack(series: Any, path: Path) -> None:
     """Refuse several images of one size: focal planes, time points, fluorescence channels."""
-    series = file.series[0]
     many = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if axis not in "YXSC"}
     if any(size > 1 for size in many.values()):
         number = int(np.prod(list(many.values())))
@@ -192,12 +274,13 @@ def _refuse_stack(file: Any, path: Path) -> None:
 
 
 def _refuse_odd_pixels(page: Any, path: Path) -> None:
-    kinds = {_CMYK: "CMYK", _PALETTE: "palette", _MASK: "mask"}
-    bits = int(page.bitspersample)
-    if int(page.photometric) in kinds or bits not in (8, 16) or page.dtype is None or page.dtype.kind != "u":
-        kind = kinds.get(
-            int(page.photometric), f"{bits}-bit {'float' if page.sampleformat == 3 else ''}".strip()
-        )
+    bits, photometric = int(page.bitspersample), int(page.photometric)
+    kind = _ODD_PIXELS.get(photometric)
+    if photometric == _YCBCR and int(page.compression) not in _JPEG:
+        kind = "YCbCr"
+    if bits not in (8, 16) or page.dtype is None or page.dtype.kind != "u":
+        kind = kind or f"{bits}-bit {'float' if page.sampleformat == 3 else ''}".strip()
+    if kind is not None:
         raise DataError(
             f"Expected 8- or 16-bit gray or RGB pixels in '{path}', got {kind}. Convert it to 8-bit RGB."
         )
@@ -222,17 +305,26 @@ def _paste(out: Array, tile: Array, top: int, left: int) -> None:
     out[y0:y1, x0:x1] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
 
 
-def _mpp(file: Any, page: Any) -> float | None:
-    """Return µm per pixel from OME metadata or resolution tags, where it is one that a microscope can have."""
-    mpp = _ome_mpp(file.ome_metadata) if file.is_ome else _tag_mpp(page)
-    return mpp if mpp is not None and _PLAUSIBLE_MPP[0] <= mpp <= _PLAUSIBLE_MPP[1] else None
+def _mpp(file: Any, series: Any, page: Any) -> float | None:
+    """Return µm per pixel from OME metadata or resolution tags, where it is one that a scanner can have."""
+    return plausible_mpp(
+        _ome_mpp(file.ome_metadata, _position(file, series)) if file.is_ome else _tag_mpp(page)
+    )
 
 
-def _ome_mpp(text: str) -> float | None:
-    size = re.search(r'PhysicalSizeX="([^"]+)"', text)
-    unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', text)
-    scale = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}.get(unit.group(1) if unit else "µm")
-    return float(size.group(1)) * scale if size and scale else None
+def _ome_mpp(text: str, index: int) -> float | None:
+    """Return µm per pixel of the image with this index."""
+    images = re.findall(r"<(?:\w+:)?Pixels\b[^>]*>", text)
+    image = images[index] if index < len(images) else text
+    size = re.search(r'PhysicalSizeX="([^"]+)"', image)
+    unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', image)
+    scale = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}.get(
+        unit.group(1) if unit else "µm"
+    )
+    try:
+        return float(size.group(1)) * scale if size and scale else None
+    except ValueError:
+        return None
 
 
 def _tag_mpp(page: Any) -> float | None:

@@ -15,6 +15,9 @@ from .base import Reader, ReadOptions
 
 __all__ = ["ENTRIES"]
 
+# programs that take mm for cm write a tenth of the scale; a section is seldom smaller than this
+_SMALLEST_MM = 1.0
+
 
 def detect(path: Path) -> bool:
     """Return whether the path is an image file, by its content."""
@@ -36,8 +39,17 @@ def read(path: Path, options: ReadOptions) -> Section:
             f"'{path}' is an image itself. Leave `image` out, or give the section it belongs to."
         )
     slide = open_slide(path, mpp=options.mpp)
+    width, height = (side / 1000 for side in slide.size_um)
+    if options.mpp is None and max(width, height) < _SMALLEST_MM:
+        raise UsageError(
+            f"By the scale in its metadata, {slide.mpp:.4g} µm per pixel, '{path}' is {width:.2g} × {height:.2g} mm "
+            "large; a section of tissue is larger. Give the scale as `mpp`."
+        )
     section = section_of_image(slide, options.name or path.stem)
-    text = f"Nothing was measured in '{section.name}': it is an image of {slide.mpp:.4g} µm per pixel."
+    text = (
+        f"Nothing was measured in '{section.name}': it is an image of {slide.mpp:.4g} µm per pixel, "
+        f"{width:.3g} × {height:.3g} mm large."
+    )
     return section.with_messages(Message("warning", text))
 
 
