@@ -16,6 +16,7 @@ from histosge.section.genes import GeneChoice, Genes, select
 from histosge.section.section import Section
 
 from .layout.measured_section import OTHERS
+from .own_files import read_run, refuse_foreign, refuse_inputs, refuse_mixture
 from .writers import WRITERS, WriteOptions, Writer, factors
 
 __all__ = ["ConservedCounts", "ExportResult", "export"]
@@ -123,13 +124,16 @@ def export(
     _refuse_counts(writer, conserve)
     # refuse before anything is read
     writer.require()
-    path = _factors_file(Path(source))
+    path, out = _factors_file(Path(source)), Path(out)
+    refuse_foreign(out)
+    refuse_inputs([out], [path, GeneChoice.parse(genes).file])
+    _refuse_mixture(path)
     section, prediction = factors.section(path), factors.read(path)
     if conserve is not None and not section.has_counts:
         raise UsageError(f"Section '{section.name}' has no measured counts that `conserve` could allocate.")
     names, missing = _genes(section, prediction, genes)
     _refuse_size(writer, len(prediction), len(names))
-    writer.write(Path(out), section, prediction, WriteOptions(names, conserve, seed))
+    writer.write(out, section, prediction, WriteOptions(names, conserve, seed))
     conserved = None if conserve is None else _conserved(section, prediction.only(names), conserve, seed)
     return ExportResult(
         path=Path(out),
@@ -171,6 +175,12 @@ def _factors_file(source: Path) -> Path:
             "prediction.h5ad of other models directly."
         )
     return path
+
+
+def _refuse_mixture(path: Path) -> None:
+    """Refuse factors that are not those of the run in their folder; a copy elsewhere has no run beside it."""
+    if (path.parent / "run.json").is_file():
+        refuse_mixture(path.parent, read_run(path.parent), path.name)
 
 
 def _genes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from histosge._runtime.atomic_files import atomic_path
+from histosge.io.own_files import refuse_foreign
 from histosge.section.section import Section
 
 from .contents import collect
@@ -40,8 +41,9 @@ def write(folder: Path, *, section: Section | None = None, first: str | None = N
     --------
     >>> write(Path("results"), first="EPCAM")  # doctest: +SKIP
     """
-    page = render(collect(folder, section=section), first=first)
     path = folder / "report.html"
+    refuse_foreign(path)
+    page = render(collect(folder, section=section), first=first)
     with atomic_path(path) as draft:
         draft.write_text(page, encoding="utf-8")
     return path

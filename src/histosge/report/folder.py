@@ -17,6 +17,7 @@ from histosge.errors import DataError, UsageError
 from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
 from histosge.io.layout import prediction_table as layout
+from histosge.io.own_files import read_run, refuse_mixture
 from histosge.io.writers import factors
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
@@ -69,13 +70,7 @@ def record(folder: Path) -> dict[str, Any]:
     DataError
         When the record is damaged.
     """
-    path = folder / "run.json"
-    if not path.is_file():
-        raise UsageError(f"There is no run in '{folder}': it has no run.json. Give the folder of a run.")
-    content = _json(path, "run")
-    if "section" not in content:
-        raise DataError(f"'{path}' is no record of a run. Run `histosge run` again.")
-    return content
+    return read_run(folder)
 
 
 def scores(folder: Path) -> dict[str, Any] | None:
@@ -100,8 +95,10 @@ def read_files(folder: Path, record: Mapping[str, Any]) -> RunFiles:
     DataError
         When it is damaged, or was not written by this version.
     """
-    path = folder / "factors.h5ad"
-    if path.is_file():
+    # one of another run is none of this run's
+    path = folder / factors.NAME
+    if path.is_file() and factors.NAME in record.get("files", {factors.NAME: ""}):
+        refuse_mixture(folder, record, path.name)
         prediction, section = factors.read(path), factors.section(path)
         measured = Measured.of(section, prediction.genes) if section.has_counts else None
         return RunFiles(
@@ -109,6 +106,7 @@ def read_files(folder: Path, record: Mapping[str, Any]) -> RunFiles:
         )
     path = folder / "prediction.h5ad"
     if path.is_file():
+        refuse_mixture(folder, record, path.name)
         return _matrix(path, record)
     raise UsageError(f"There is no prediction in '{folder}'. Give the folder of a run.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ class Section:
         The loaded image, or ``None``.
     messages
         Messages of the reader: the image used, its resolution, spots dropped.
+    sources
+        Files and folders that it was read from, which no output may overwrite; empty for a section made in memory.
 
     Raises
     ------
@@ -80,6 +83,7 @@ class Section:
     mpp: float
     slide: SlideImage | None = None
     messages: tuple[Message, ...] = field(default=())
+    sources: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         counts = self.counts.tocsr()

@@ -18,6 +18,7 @@ from .compute import Compute
 from .encode import encode
 from .fit import Fit, FitPlan
 from .leave_one_section_out import section_accuracy
+from .output_folder import refuse_overwriting, remove_outputs_of_earlier_runs
 from .outputs import Outputs, write_further, write_prediction
 from .predict import Fitted
 from .provenance import provenance_of
@@ -51,6 +52,10 @@ class Job:
     compute: Compute
     stages: Stages
     outputs: Outputs
+
+    def refuse_overwriting(self, section: Section, target: Target | None, *further: Section) -> None:
+        """Refuse a folder with inputs or files of others that this job would overwrite."""
+        refuse_overwriting(self.out, self.outputs, sections=(section, *further), target=target)
 
     @property
     def fits(self) -> Path:
@@ -114,6 +119,7 @@ class Job:
             shown, written = write_prediction(prediction, self.out)
         with self.stage("write"):
             written += write_further(prediction, shown, self.outputs, out=self.out)
+            written += remove_outputs_of_earlier_runs(self.out, provenance, written)
         return RunResult.of(prediction, written, out=self.out, stages=self.stages)
 
     def finish_transfer(

@@ -21,7 +21,12 @@ from histosge.section.genes import GeneChoice, Genes
 
 from .section_prediction import SectionPrediction
 
-__all__ = ["Outputs", "write_further", "write_prediction"]
+__all__ = ["FIGURES", "Outputs", "write_further", "write_prediction"]
+
+
+_SECTION_FIGURE, _MARKER_FIGURE = "section.png", "markers.png"
+#: names of the figures of a run in its folder
+FIGURES = (f"figures/{_SECTION_FIGURE}", f"figures/{_MARKER_FIGURE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +136,8 @@ def _draw(prediction: SectionPrediction, shown: Prediction, folder: Path) -> lis
     """Draw the section, and the genes to show, measured beside predicted, over the H&E image."""
     task = prediction.task
     figures = {
-        "section.png": section_overview(task.section, mask=task.mask),
-        "markers.png": marker_maps(
+        _SECTION_FIGURE: section_overview(task.section, mask=task.mask),
+        _MARKER_FIGURE: marker_maps(
             task.section,
             [(task.target.label, shown)],
             prediction.genes_shown,

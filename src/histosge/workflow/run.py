@@ -71,6 +71,7 @@ def run(
     stages = Stages(RUN_STAGES[1:], compute.progress) if stages is None else stages
     out = Path(out)
     job = Job(out, compute.with_store(out / "features"), stages, outputs)
+    job.refuse_overwriting(section, target, *auxiliary)
     if section.has_counts:
         return _run_measured(section, recipe, target, auxiliary=auxiliary, job=job)
     return _run_image_only(section, recipe, target, auxiliary=auxiliary, job=job)

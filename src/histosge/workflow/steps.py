@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,8 +42,8 @@ def predict_to_folder(
     folder, whichever section that was fitted to.
     """
     stages = Stages(PREDICT_STAGES[1:], compute.progress) if stages is None else stages
-    # features of the fit's own folder are reused
-    job = Job(out, compute.with_store(folder / "features"), stages, outputs)
+    job = Job(out, compute.with_store(_store(folder, out)), stages, outputs)
+    job.refuse_overwriting(section, target)
     if not section.has_counts:
         return _predict_image_only(section, folder / "fit", target, job=job)
     fit = load_fit(section, folder / "fit", compute=job.compute)
@@ -52,6 +53,15 @@ def predict_to_folder(
     with job.stage("encode") as compute:
         inputs = encode_task(task, fit, compute)
     return job.finish(fit, task, inputs)
+
+
+def _store(folder: Path, out: Path) -> Path:
+    """Return where features are kept: beside the fit, to be reused, unless it is a shared one that is only read."""
+    beside = folder / "features"
+    existing = beside if beside.exists() else folder
+    # each set of features is a folder in the store: all of them must take files
+    parts = [existing, *(path for path in beside.glob("*") if path.is_dir())]
+    return beside if all(os.access(path, os.W_OK) for path in parts) else out / "features"
 
 
 def _predict_image_only(section: Section, fits: Path, target: Target | None, *, job: Job) -> RunResult:

@@ -17,7 +17,7 @@ __all__ = ["file_identity"]
 
 # smaller files are hashed faster than a cache is worth
 _CACHED_BYTES = 64 << 20
-# a file that changes again within the resolution of a file system's clock looks the same
+# two changes within the resolution of a file system's clock leave the same times
 _CLOCK_S = 2.0
 _HASH = re.compile(r"[0-9a-f]{32}")
 

@@ -6,6 +6,7 @@ A reader is a :class:`Reader` in ``ENTRIES`` of a module in this folder, or an e
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from histosge._runtime.messages import emit
@@ -86,7 +87,13 @@ def read(
 
         section = refuse_misaligned(section)
     emit(section.messages)
-    return section
+    return replace(section, sources=_sources(section, path, options.image))
+
+
+def _sources(section: Section, path: Path, image: Path | None) -> tuple[Path, ...]:
+    """Return what a section was read from: the path, the image that the user gave, and the one that was found."""
+    loaded = None if section.slide is None else getattr(section.slide.backend, "path", None)
+    return tuple(dict.fromkeys(source for source in (path, image, loaded) if source is not None))
 
 
 def _detected(path: Path) -> Reader:

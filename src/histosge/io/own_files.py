@@ -1,0 +1,193 @@
+"""What may be replaced: files that this program wrote, unless they are an input of the same command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from histosge._runtime.hashing import fingerprint_path
+from histosge.errors import DataError, UsageError
+
+from .writers import WRITERS
+
+__all__ = [
+    "is_own",
+    "read_run",
+    "refuse_foreign",
+    "refuse_foreign_outputs",
+    "refuse_inputs",
+    "refuse_mixture",
+    "run_files",
+]
+
+RUN = "run.json"
+# bytes at the start of a file that are enough to recognise it
+_START = 1 << 16
+
+
+class _Run(msgspec.Struct):
+    """Schema of the parts of ``run.json`` that other commands read; it has more."""
+
+    section: dict[str, Any]
+    files: dict[str, str] = msgspec.field(default_factory=dict)
+    genes_shown: tuple[str, ...] = ()
+    fit: dict[str, Any] | None = None
+    recipe: dict[str, Any] | None = None
+    model: dict[str, Any] | None = None
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return ``run.json`` of a folder.
+
+    Raises
+    ------
+    UsageError
+        When the folder has no run.
+    DataError
+        When the record is damaged.
+    """
+    path = folder / RUN
+    if not path.is_file():
+        raise UsageError(f"There is no run in '{folder}': it has no {RUN}. Give the folder of a run.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        msgspec.convert(content, _Run)
+    except PermissionError as error:
+        raise UsageError(f"No permission to read '{path}'.") from error
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
+        raise DataError(f"'{path}' is damaged ({error}). Delete it and run `histosge run` again.") from error
+    return dict(content)
+
+
+def run_files(folder: Path) -> Mapping[str, str]:
+    """Return the files of the run in a folder with the hashes of their content; none without a readable record."""
+    try:
+        return dict(read_run(folder).get("files", {}))
+    except (UsageError, DataError):
+        return {}
+
+
+def refuse_mixture(folder: Path, record: Mapping[str, Any], needed: str) -> None:
+    """Refuse a folder whose files are not those of its run.
+
+    Parameters
+    ----------
+    folder, record
+        The folder of a run, and its ``run.json``.
+    needed
+        Name of the file that is to be read; others may have been deleted, but not replaced.
+
+    Raises
+    ------
+    DataError
+        When files were replaced or changed, or the needed one is another run's.
+    """
+    files: Mapping[str, str] = record.get("files") or {}
+    # records of a test or of another tool may have no list
+    if not files:
+        return
+    again = "Run `histosge run` again, or choose another folder."
+    if needed not in files:
+        raise DataError(
+            f"'{folder / needed}' is not a file of the run in that folder, as {RUN} lists them. {again}"
+        )
+    for name, content in files.items():
+        if (folder / name).exists() and fingerprint_path(folder / name) != content:
+            raise DataError(
+                f"'{folder / name}' is not the file that {RUN} lists: it was changed, or another run was interrupted "
+                f"there. {again}"
+            )
+
+
+def is_own(path: Path) -> bool:
+    """Return whether a file or folder was written by this program, and nothing was added to it."""
+    if path.is_dir():
+        return any(_recognised(path))
+    return any(test(path) for test in _BY_SUFFIX.get(path.suffix, ())) or any(_recognised(path))
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse to replace a file or folder that this program did not write.
+
+    Raises
+    ------
+    UsageError
+        For such a file, and a folder with any content of its own.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if path.is_dir() and (path / RUN).is_file():
+        raise UsageError(f"'{path}' is the folder of a run; choose another `out`.")
+    if path.name in run_files(path.parent):
+        raise UsageError(f"'{path}' belongs to the run in '{path.parent}'; choose another `out`.")
+    if not is_own(path):
+        raise _foreign(path)
+
+
+def refuse_foreign_outputs(paths: Iterable[Path], folder: Path) -> None:
+    """Refuse to replace outputs in the folder of a run that this program did not write.
+
+    Raises
+    ------
+    UsageError
+        For the first such file or folder.
+    """
+    files = run_files(folder)
+    for path in paths:
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())) or is_own(path):
+            continue
+        listed = files.get(path.relative_to(folder).as_posix())
+        if listed is None or fingerprint_path(path) != listed:
+            raise _foreign(path)
+
+
+def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None:
+    """Refuse outputs that are an input, or a folder with an input in it.
+
+    Raises
+    ------
+    UsageError
+        For the first such output.
+    """
+    sources = [source.resolve() for source in inputs if source is not None and source.exists()]
+    for output in outputs:
+        place = output.resolve()
+        if output.exists() and any(place == source or place in source.parents for source in sources):
+            raise UsageError(
+                f"'{output}' is an input that this command would overwrite; choose another `out`."
+            )
+
+
+def _foreign(path: Path) -> UsageError:
+    kind = "folder" if path.is_dir() else "file"
+    return UsageError(f"'{path}' is a {kind} that histosge did not write; choose another `out`.")
+
+
+def _recognised(path: Path) -> Iterable[bool]:
+    return (entry.recognises is not None and entry.recognises(path) for entry in WRITERS.values())
+
+
+def _has(*texts: bytes) -> Callable[[Path], bool]:
+    """Return a function that looks for one of some texts near the start of a file."""
+
+    def test(path: Path) -> bool:
+        try:
+            with path.open("rb") as stream:
+                start = stream.read(_START)
+        except OSError:
+            return False
+        return any(text in start for text in texts)
+
+    return test
+
+
+# tags that the writers of figures, pages and records leave
+_BY_SUFFIX: Mapping[str, tuple[Callable[[Path], bool], ...]] = {
+    ".png": (_has(b"Software\0histosge"),),
+    ".html": (_has(b'<meta name="generator" content="histosge'),),
+    ".json": (_has(b'"checksum"', b'"histosge"', b'"fingerprint"'),),
+}
