@@ -155,8 +155,8 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> Non
     """
     sources = [source.resolve() for source in inputs if source is not None and source.exists()]
     for output in outputs:
-        place = output.resolve()
-        if output.exists() and any(place == source or place in source.parents for source in sources):
+        resolved = output.resolve()
+        if output.exists() and any(resolved == source or resolved in source.parents for source in sources):
             raise UsageError(
                 f"'{output}' is an input that this command would overwrite; choose another `out`."
             )
@@ -172,7 +172,7 @@ def _recognised(path: Path) -> Iterable[bool]:
 
 
 def _has(*texts: bytes) -> Callable[[Path], bool]:
-    """Return a function that looks for one of some texts near the start of a file."""
+    """Return a function that finds one of some texts near the start of a file."""
 
     def test(path: Path) -> bool:
         try:
