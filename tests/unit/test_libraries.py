@@ -38,7 +38,7 @@ def test_the_column_whose_values_are_the_libraries_tells_the_spots_apart(column:
 
 def test_several_libraries_without_a_column_are_refused() -> None:
     """Where nothing tells the spots of the libraries apart, none is read."""
-    with pytest.raises(DataError, match="cannot be told apart"):
+    with pytest.raises(DataError, match="no column of obs"):
         from_anndata(two(None), library_id="B", mpp=0.5)
 
 

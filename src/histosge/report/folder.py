@@ -16,6 +16,7 @@ from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
+from histosge.io.hdf5.stored_matrix import checked
 from histosge.io.layout import prediction_table as layout
 from histosge.io.own_files import read_run, refuse_mixture
 from histosge.io.writers import factors
@@ -137,7 +138,7 @@ def _matrix(path: Path, record: Mapping[str, Any]) -> RunFiles:
         parts = [_columns(matrix, columns) for matrix in (file["X"], sd) if matrix is not None]
         prediction = Prediction(locations, genes[columns], parts[0], parts[1] if len(parts) > 1 else None)
         stored = file.get("layers/measured")
-        values = None if stored is None else read_elem(stored)[:, columns]
+        values = None if stored is None else checked(read_elem(stored), f"in '{path}'")[:, columns]
         mpp = float(metadata["mpp"])
         slide = _slide(uns.get("spatial", {}), mpp)
     measured = _measured(locations, genes[columns], values, _diameter(record["section"]))

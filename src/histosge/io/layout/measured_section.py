@@ -15,6 +15,7 @@ from histosge.geometry.lattice import Lattice
 from histosge.geometry.platforms import Platform
 from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
+from histosge.io.hdf5.stored_matrix import checked
 from histosge.section.section import Section
 
 __all__ = ["OTHERS", "packed", "unpacked"]
@@ -69,7 +70,7 @@ def unpacked(content: Mapping[str, Any], spatial: Mapping[str, Any]) -> Section:
     lattice = summary["lattice"]
     return Section(
         name=summary["name"],
-        counts=sparse.csr_matrix(content["counts"], dtype=np.float64),
+        counts=sparse.csr_matrix(checked(content["counts"], "of measured counts"), dtype=np.float64),
         genes=np.asarray(content["genes"], dtype=str),
         gene_ids=np.asarray(content["gene_ids"], dtype=str),
         spots=Points(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
 from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
@@ -17,6 +16,7 @@ from histosge.geometry.platforms import VISIUM, Platform
 from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.section.section import Section
 
+from .anndata_counts import counts_of, refuse_damaged
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
 from .image_choice import ImageCandidate
@@ -25,10 +25,9 @@ from .libraries import choose_library
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["ENTRIES", "counts_of", "from_anndata"]
+__all__ = ["ENTRIES", "from_anndata"]
 
 _ARRAY = ("array_col", "array_row")
-_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "id")
 
 
 def detect(path: Path) -> bool:
@@ -79,6 +78,7 @@ def from_anndata(
 
 
 def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
+    refuse_damaged(adata)
     adata, library = choose_library(adata, options.library_id)
     _refuse_unusable(adata)
     parts = _parts(adata, library, name)
@@ -137,25 +137,23 @@ def _parts(adata: AnnData, library: Mapping[str, Any], name: str) -> SectionPart
     has_array = all(column in adata.obs for column in _ARRAY)
     lattice_xy = adata.obs[list(_ARRAY)].to_numpy(dtype=np.float64) if has_array else None
     factors = dict(library.get("scalefactors", {}))
-    genes = adata.var_names.to_numpy(dtype=str)
-    id_column = next((column for column in _ID_COLUMNS if column in adata.var), None)
-    counts, source = counts_of(adata)
+    counts = counts_of(adata)
     return SectionParts(
         name=name,
         platform=VISIUM
         if has_array and _interlaced(lattice_xy)
         else Platform("unknown", None, None, "irregular"),
-        counts=counts,
+        counts=counts.counts,
         barcodes=adata.obs_names.to_numpy(dtype=str),
-        genes=genes,
-        gene_ids=genes if id_column is None else adata.var[id_column].astype(str).to_numpy(dtype=str),
+        genes=counts.genes,
+        gene_ids=counts.gene_ids,
         xy_px=np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2],
         lattice_xy=lattice_xy,
         images=_images(library, factors),
         spot_px=_number(factors, "spot_diameter_fullres"),
         file_mpp=_number(factors, "microns_per_pixel"),
-        messages=_unscaled(library, factors),
-    ).with_message("info", f"Counts were taken from {source}.")
+        messages=(*_unscaled(library, factors), *counts.messages),
+    )
 
 
 def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Message, ...]:
@@ -165,36 +163,6 @@ def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[M
         return ()
     text = f"The image '{left[0]}' cannot be used: there is no tissue_{left[0]}_scalef in uns[\"spatial\"]."
     return (Message("warning", text),)
-
-
-def counts_of(adata: AnnData) -> tuple[sparse.csr_matrix, str]:
-    """Return the raw counts of an AnnData and the name of their matrix: ``layers["counts"]``, ``raw`` or ``X``.
-
-    Raises
-    ------
-    DataError
-        When none of them holds counts.
-    """
-    matrices: list[tuple[str, Any]] = []
-    if "counts" in adata.layers:
-        matrices.append(('layers["counts"]', adata.layers["counts"]))
-    if adata.X is not None:
-        matrices.append(("X", adata.X))
-    if adata.raw is not None and adata.raw.var_names.is_unique:
-        # raw often holds more genes than X
-        columns = adata.raw.var_names.get_indexer(adata.var_names)
-        if (columns >= 0).all():
-            matrices.append(("raw", adata.raw.X[:, columns]))
-    for name, matrix in matrices:
-        counts = sparse.csr_matrix(matrix, dtype=np.float64)
-        data = counts.data
-        if np.isfinite(data).all() and (data >= 0).all() and np.array_equal(data, np.rint(data)):
-            return counts, name
-    names = " or ".join(name for name, _ in matrices) or "an empty AnnData"
-    raise DataError(
-        f"Expected raw integer counts, got negative, fractional or missing values in {names}. Put the raw counts into "
-        'layers["counts"].'
-    )
 
 
 def _images(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[ImageCandidate, ...]:

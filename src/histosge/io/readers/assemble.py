@@ -18,6 +18,7 @@ from histosge.geometry.points import Points
 from histosge.section.section import Section
 
 from .base import ReadOptions
+from .count_values import are_counts, kind_of_values
 from .image_choice import ImageCandidate, choose_image
 
 __all__ = ["SectionParts", "assemble", "unique_genes"]
@@ -149,6 +150,9 @@ def _without_empty_spots(parts: SectionParts) -> SectionParts:
     totals = np.asarray(parts.counts.sum(axis=1)).ravel()
     if not np.isfinite(totals).all():
         raise DataError(f"Expected counts in '{parts.name}', got NaN or infinity. Give the raw matrix.")
+    if not are_counts(parts.counts):
+        kind = kind_of_values(parts.counts)
+        raise DataError(f"Expected raw integer counts in '{parts.name}', got {kind}. Give the raw matrix.")
     # log1p(CP10k) is undefined without counts
     empty = totals == 0
     if empty.any():

@@ -65,7 +65,7 @@ def choose_library(adata: AnnData, library_id: str | None) -> tuple[AnnData, dic
         adata = adata[_rows_of(adata, name, names)]
     if name is not None and name in entries:
         return adata, dict(entries[name])
-    # one image for spots of several sections belongs to one of them, and nothing says to which
+    # one image for spots of several sections belongs to one of them, and nothing says which
     return adata, {} if len(names) > 1 else dict(next(iter(entries.values()), {}))
 
 
@@ -79,7 +79,7 @@ def _rows_of(adata: AnnData, name: str, names: list[str]) -> Array:
     if not masks:
         raise DataError(
             f"The AnnData holds several libraries ({', '.join(names)}), and no column of obs has their names as its "
-            "values: their spots cannot be told apart. Add obs['library_id'], or split the AnnData into sections."
+            "values: no spot can be assigned to its library. Add obs['library_id'], or split the AnnData into sections."
         )
     chosen = masks.get("library_id", next(iter(masks.values())))
     differing = [column for column, mask in masks.items() if not np.array_equal(mask, chosen)]

@@ -13,7 +13,7 @@ from histosge.geometry.platforms import VISIUM, Platform
 from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.section.section import Section
 
-from .anndata import counts_of
+from .anndata_counts import counts_of, refuse_damaged
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
 from .image_choice import ImageCandidate
@@ -74,25 +74,23 @@ def read(path: Path, options: ReadOptions) -> Section:
     centres = shapes.geometry.centroid
     has_array = "array_col" in table.obs and "array_row" in table.obs
     lattice_xy = table.obs[["array_col", "array_row"]].to_numpy(dtype=np.float64) if has_array else None
-    counts, source = counts_of(table)
-    genes = table.var_names.to_numpy(dtype=str)
+    counts = counts_of(table)
     radius = float(np.median(shapes["radius"])) if "radius" in shapes else None
     interlaced = lattice_xy is not None and bool((lattice_xy.sum(1) % 2 == 0).all())
     parts = SectionParts(
         name=path.stem,
         platform=VISIUM if interlaced else Platform("unknown", None, None, "square"),
-        counts=counts,
+        counts=counts.counts,
         barcodes=table.obs_names.to_numpy(dtype=str),
-        genes=genes,
-        gene_ids=table.var["gene_ids"].astype(str).to_numpy(dtype=str) if "gene_ids" in table.var else genes,
+        genes=counts.genes,
+        gene_ids=counts.gene_ids,
         xy_px=np.column_stack([centres.x, centres.y]),
         lattice_xy=lattice_xy,
         images=_images(store, system),
         spot_px=None if radius is None else 2 * radius,
+        messages=counts.messages,
     )
-    return assemble(
-        parts.with_message("info", f"Table '{table_name}' of '{region}' in '{system}'; {source}."), options
-    )
+    return assemble(parts.with_message("info", f"Table '{table_name}' of '{region}' in '{system}'."), options)
 
 
 def _opened(path: Path) -> Any:
@@ -112,6 +110,7 @@ def _table(store: Any, library_id: str | None) -> tuple[Any, str, str]:
 
     candidates = []
     for name, table in store.tables.items():
+        refuse_damaged(table)
         regions, region_key, _ = get_table_keys(table)
         for region in [regions] if isinstance(regions, str) else list(regions or []):
             if region in store.shapes:

@@ -16,6 +16,7 @@ from scipy import sparse
 from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
+from histosge.io.hdf5.stored_matrix import checked
 
 __all__ = ["Matrix", "read_matrix"]
 
@@ -69,7 +70,7 @@ def _read_h5(path: Path) -> Matrix:
         # stored gene by barcode in columns, which is barcode by gene in rows
         parts = (group["data"][:], group["indices"][:], group["indptr"][:])
         counts = sparse.csr_matrix(parts, shape=shape[::-1])
-        counts.check_format()
+        checked(counts, "in it")
         barcodes = _text(group["barcodes"])
         if "features" in group:
             features = group["features"]

@@ -1,0 +1,111 @@
+"""Counts of an AnnData are of all genes that it holds, and values that are no counts are called by their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from folders import TRUTH, read
+from scipy import sparse
+
+from histosge.errors import DataError, HistosgeWarning
+from histosge.io.readers import read as read_aloud
+from histosge.io.readers.anndata import from_anndata
+
+
+def whole() -> anndata.AnnData:
+    obs = pd.DataFrame(index=TRUTH.spots.ids)
+    obs["array_col"], obs["array_row"] = TRUTH.lattice_xy.T.astype(int)
+    adata = anndata.AnnData(TRUTH.counts.astype(np.float32), obs=obs, var=pd.DataFrame(index=TRUTH.genes))
+    adata.obsm["spatial"] = TRUTH.spots.xy / TRUTH.mpp
+    return adata
+
+
+@pytest.mark.parametrize("logarithms", [True, False])
+def test_raw_with_more_genes_is_read_with_all_of_them(logarithms: bool) -> None:
+    """Where X holds some of the genes of raw, as logarithms or as counts, all genes of raw are read."""
+    adata = whole()
+    adata.raw = adata.copy()
+    part = adata[:, :10].copy()
+    if logarithms:
+        part.X = part.X.log1p()
+    section = from_anndata(part)
+    assert len(section.genes) == len(TRUTH.genes)
+    assert (section.counts != TRUTH.counts).nnz == 0
+    assert any("10 of them" in message.text for message in section.messages)
+
+
+def test_depth_over_a_part_of_the_genes_is_said(tmp_path: Path) -> None:
+    """Counts of fewer genes than obs['total_counts'] was summed over are read with a warning."""
+    adata = whole()
+    adata.obs["total_counts"] = np.asarray(adata.X.sum(axis=1)).ravel()
+    adata[:, :10].copy().write_h5ad(tmp_path / "part.h5ad")
+    with pytest.warns(HistosgeWarning, match="depth of a spot is that of these genes only"):
+        read_aloud(tmp_path / "part.h5ad")
+
+
+def lognorm(x: sparse.csr_matrix) -> sparse.csr_matrix:
+    return normalised(x).log1p()
+
+
+def normalised(x: sparse.csr_matrix) -> sparse.csr_matrix:
+    return sparse.csr_matrix(sparse.diags(1e4 / np.asarray(x.sum(axis=1)).ravel()) @ x)
+
+
+def corrected(x: sparse.csr_matrix) -> sparse.csr_matrix:
+    x = x.copy()
+    x.data = x.data * np.random.default_rng(0).uniform(0.7, 1, len(x.data))
+    return x
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [(lognorm, "log-normalised"), (normalised, "got normalised"), (corrected, "ambient correction")],
+)
+def test_values_that_are_no_counts_are_refused_by_their_kind(
+    change: Callable[[sparse.csr_matrix], sparse.csr_matrix], kind: str
+) -> None:
+    """The error says whether values are log-normalised, normalised or corrected."""
+    adata = whole()
+    adata.X = change(sparse.csr_matrix(adata.X, dtype=np.float64))
+    with pytest.raises(DataError, match=kind):
+        from_anndata(adata)
+
+
+@pytest.mark.parametrize("value", [31, 524311, 1_500_000_000, -900_000_000])
+@pytest.mark.parametrize("part", ["X", "raw/X", "layers/counts"])
+def test_indices_out_of_range_are_refused(tmp_path: Path, part: str, value: int) -> None:
+    """Column indices that do not exist are an error, wherever counts are stored; SciPy would read foreign memory."""
+    adata = whole()
+    adata.layers["counts"] = adata.X.copy()
+    adata.raw = adata.copy()
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "r+") as file:
+        file[f"{part}/indices"][5] = value
+    with pytest.raises(DataError, match="damaged"):
+        read(tmp_path / "a.h5ad")
+
+
+def test_two_values_for_one_gene_are_refused(tmp_path: Path) -> None:
+    """An index that occurs twice in a row is an error, in h5ad and in 10x HDF5."""
+    adata = whole()
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "r+") as file:
+        indices = file["X/indices"]
+        indices[1] = indices[0]
+    with pytest.raises(DataError, match="two values"):
+        read(tmp_path / "a.h5ad")
+
+
+def test_two_values_in_a_10x_file_are_refused(outs: Path) -> None:
+    """The same in the matrix of Space Ranger."""
+    with h5py.File(outs / "filtered_feature_bc_matrix.h5", "r+") as file:
+        indices = file["matrix/indices"]
+        indices[1] = indices[0]
+    with pytest.raises(DataError, match="two values"):
+        read(outs)
