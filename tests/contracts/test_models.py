@@ -282,7 +282,7 @@ def test_a_model_can_be_fitted_to_few_spots(kind: tuple[str, str | None]) -> Non
 
 @pytest.mark.parametrize("kind", NETWORKS, ids=label)
 def test_an_interrupted_fit_goes_on_to_the_same_bits(kind: tuple[str, str | None], tmp_path: Path) -> None:
-    """Training stopped after any epoch and resumed equals training in one go."""
+    """Training stopped after any epoch and resumed equals training in one go; a damaged checkpoint is refused."""
     samples, inputs = prepared(kind)
 
     class StoppedError(Exception):
@@ -295,7 +295,14 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(kind: tuple[str, str | None
     runtime = Runtime(checkpoint=tmp_path)
     with pytest.raises(StoppedError):
         built(kind).fit(samples, seed=3, runtime=replace(runtime, progress=stop))
-    assert any(tmp_path.iterdir())
+    (state,) = tmp_path.iterdir()
+    whole = state.read_bytes()
+    flipped = whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :]
+    for content in (b"", whole[:100], flipped):
+        state.write_bytes(content)
+        with pytest.raises(DataError, match=r"is damaged .* Delete it to start again"):
+            built(kind).fit(samples, seed=3, runtime=runtime)
+    state.write_bytes(whole)
     resumed = built(kind).fit(samples, seed=3, runtime=runtime)
     assert np.array_equal(predict(resumed, inputs).mean, predict(fitted(kind), inputs).mean)
 

@@ -162,6 +162,53 @@ def test_a_run_replaces_no_file_of_another_program(room: Path) -> None:
         assert call(*words).exit_code == 0
 
 
+def test_domains_overwrite_no_input_and_nothing_of_another_program(room: Path) -> None:
+    """A section named like an output, and a table of the user's; their own outputs are replaced."""
+    user_h5ad(room / "data" / "domains.h5ad")
+    (room / "out").mkdir()
+    (room / "out" / "domains.tsv").write_text("spot\tlayer\n")
+    words = ("--method", "kmeans", "--clusters", "3", "--seeds", "1", "--genes", "all", "--out")
+    before = state(room)
+    for source, out, sentence in (
+        (room / "data" / "domains.h5ad", room / "data", "is an input"),
+        (room / "section", room / "out", "histosge did not write"),
+    ):
+        result = call("domains", source, *words, out)
+        assert result.exit_code == 2
+        assert sentence in result.output
+    assert state(room) == before
+    for _ in range(2):
+        result = call("domains", room / "section", *words, room / "domains")
+        assert result.exit_code == 0, result.output
+
+
+def test_scores_replace_their_own_tables_alone(room: Path) -> None:
+    """A table of the user's with the name of a result is refused before any trial; an evaluation can be repeated."""
+    words = (
+        "evaluate",
+        room / "section",
+        "--models",
+        "mean",
+        "--seeds",
+        "1",
+        "--genes",
+        "all",
+        "--out",
+        room / "out",
+    )
+    (room / "out").mkdir()
+    for name in ("scores.parquet", "scores.md"):
+        (room / "out" / name).write_text("the user's own")
+        result = call(*words)
+        assert result.exit_code == 2
+        assert "histosge did not write" in result.output
+        assert [path.name for path in (room / "out").iterdir()] == [name]
+        (room / "out" / name).unlink()
+    for _ in range(2):
+        result = call(*words)
+        assert result.exit_code == 0, result.output
+
+
 def test_outputs_of_another_model_are_removed(room: Path) -> None:
     """Factors, further formats, figures and the page of the run before do not stay beside another model's result."""
     out = room / "run"

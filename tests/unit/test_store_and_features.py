@@ -168,11 +168,11 @@ def test_a_full_disk_is_a_sentence_and_keeps_what_was_written(
 
     usual = room._open
 
-    def full(path: Path) -> Any:
+    def full(path: Path, shape: tuple[int, ...]) -> Any:
         calls.append(path)
         if len(calls) > 1:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return usual(path)
+        return usual(path, shape)
 
     monkeypatch.setattr(room, "_open", full)
     with pytest.raises(OutputError, match="disk is full"):
@@ -199,6 +199,17 @@ def test_a_store_deleted_under_way_is_a_sentence(tmp_path: Path) -> None:
     shutil.rmtree(folder_of(tmp_path))
     with pytest.raises(DataError, match="Delete that folder"):
         rows[:]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"zarr_format": 3, "node_type": "array"}', "shape"])
+def test_damaged_metadata_of_a_store_are_refused(tmp_path: Path, content: str) -> None:
+    """Metadata that were cut off, replaced or name another shape end with the folder to delete, not with a defect."""
+    store = FeatureStore(tmp_path)
+    embed(SLIDE, LOCATIONS_UM, Counting(), store=store)
+    path = folder_of(tmp_path) / "features" / "zarr.json"
+    path.write_text(path.read_text().replace("1200", "1100") if content == "shape" else content)
+    with pytest.raises(DataError, match=r"are damaged .* Delete that folder"):
+        embed(SLIDE, LOCATIONS_UM, Counting(), store=store)[:]
 
 
 def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:

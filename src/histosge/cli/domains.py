@@ -56,10 +56,11 @@ def domains(
     from histosge.domains import Runtime, build_method, find_domains
     from histosge.domains.annotation import read_annotation
     from histosge.workflow.domain_input import read_source
-    from histosge.workflow.domains import write_domains
+    from histosge.workflow.domains import refuse_overwriting, write_domains
 
     if seeds < 1:
         raise UsageError(f"`seeds` must be 1 or more, got {seeds}.")
+    refuse_overwriting(out, [input_, truth])
     watch = Stopwatch()
     configured = build_method(method, preset, **assignments(set_))
     with watch("read"):

@@ -18,6 +18,8 @@ __all__ = ["FeatureStore", "Shelf", "StoredRows"]
 
 _JOURNAL = "chunks.txt"
 _ARRAY = "features"
+# what zarr raises for metadata and chunks that were cut off or changed
+_DAMAGE = (ValueError, OSError, RuntimeError, KeyError, TypeError, AttributeError, IndexError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Shelf:
         """
         rows = np.ascontiguousarray(rows, dtype=np.float32)
         with output_errors(self.path):
-            _open(self.path)[self.rows_of(chunk)] = rows
+            _open(self.path, self.shape)[self.rows_of(chunk)] = rows
             with (self.path / _JOURNAL).open("a", encoding="ascii") as journal:
                 # the line break in front closes a line that a kill may have cut off
                 journal.write(f"\n{chunk} {fingerprint(rows)}\n")
@@ -139,8 +141,9 @@ class Shelf:
         if chunk not in written:
             return "never written"
         try:
-            return fingerprint(np.asarray(_open(self.path)[self.rows_of(chunk)], dtype=np.float32))
-        except (ValueError, OSError, RuntimeError):
+            array = _open(self.path, self.shape)
+            return fingerprint(np.asarray(array[self.rows_of(chunk)], dtype=np.float32))
+        except (*_DAMAGE, DataError):
             return "damaged"
 
 
@@ -171,16 +174,36 @@ class StoredRows:
             When the store was damaged since.
         """
         try:
-            array = _open(self.path)
+            array = _open(self.path, self.shape)
             rows = array[index] if isinstance(index, slice) else array.oindex[np.asarray(index)]
-        except (ValueError, OSError, RuntimeError) as error:
-            raise DataError(
-                f"The features in '{self.path}' are damaged ({error}). Delete that folder."
-            ) from error
+        except _DAMAGE as error:
+            raise _damaged(self.path, error) from error
         return np.asarray(rows, dtype=np.float32)
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, shape: tuple[int, ...]) -> Any:
+    """Open the array of a set of features.
+
+    Raises
+    ------
+    DataError
+        When its metadata are damaged, or those of an array of another shape.
+    """
     import zarr
 
-    return zarr.open_array(path / _ARRAY, mode="r+")
+    try:
+        array = zarr.open_array(path / _ARRAY, mode="r+")
+        if array.shape != shape:
+            raise ValueError(f"expected an array of shape {shape}, got {array.shape}")
+    except FileNotFoundError as error:
+        raise _damaged(path, error) from error
+    except OSError:
+        # a full disk, and what must not be read
+        raise
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+    return array
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(f"The features in '{path}' are damaged ({error}). Delete that folder.")

@@ -16,7 +16,7 @@ from .plan import Plan, Trial
 from .plan_file import read_plan
 from .planned_studies import refuse_equal_names, study_of
 from .result import EvaluationResult, collect
-from .result_files import write_result, write_splits
+from .result_files import refuse_overwriting, write_result, write_splits
 from .study import encode_study
 from .trial import TrialResult, is_done, read_trial, run_trial, trial_key, write_trial
 
@@ -59,6 +59,7 @@ def benchmark(
     ['scores.parquet', 'scores.json', 'scores.md']
     """
     plan, out = plan if isinstance(plan, Plan) else read_plan(plan), Path(out)
+    refuse_overwriting(plan, out)
     trials = list(plan.trials())
     results = run_trials(plan, out, compute=compute, jobs=jobs)
     write_splits(plan, trials, out / _SPLITS)

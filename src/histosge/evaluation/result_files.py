@@ -14,6 +14,7 @@ from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.provenance import environment
 from histosge.figures.png import save_png
 from histosge.figures.score_charts import against_kriging, share_of_ceiling, violins
+from histosge.io.own_files import refuse_foreign_outputs, refuse_inputs
 
 from .plan import Plan, Trial
 from .planned_studies import study_of
@@ -23,7 +24,23 @@ from .tables import markdown
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["write_result", "write_splits"]
+__all__ = ["refuse_overwriting", "write_result", "write_splits"]
+
+_FILES = ("scores.parquet", "scores.json", "scores.md", "costs.json")
+
+
+def refuse_overwriting(plan: Plan, out: Path) -> None:
+    """Refuse a folder in which tables would overwrite an input, or a file that this program did not write.
+
+    Raises
+    ------
+    UsageError
+        Before anything is computed or written.
+    """
+    paths = [out / name for name in _FILES]
+    inputs = [path for spec in plan.specs for path in (spec.source, spec.image) if isinstance(path, Path)]
+    refuse_inputs(paths, inputs)
+    refuse_foreign_outputs(paths, out)
 
 
 def write_result(result: EvaluationResult, out: Path) -> EvaluationResult:
@@ -34,7 +51,7 @@ def write_result(result: EvaluationResult, out: Path) -> EvaluationResult:
     _write_json(out / "costs.json", {"environment": environment(), "trials": result.costs()})
     with atomic_path(out / "scores.md") as draft:
         draft.write_text(markdown(result), encoding="utf-8")
-    tables = [out / name for name in ("scores.parquet", "scores.json", "scores.md", "costs.json")]
+    tables = [out / name for name in _FILES]
     return replace(result, files=(*tables, *_draw(result.scores, out / "figures")))
 
 

@@ -171,23 +171,41 @@ def _recognised(path: Path) -> Iterable[bool]:
     return (entry.recognises is not None and entry.recognises(path) for entry in WRITERS.values())
 
 
-def _has(*texts: bytes) -> Callable[[Path], bool]:
-    """Return a function that finds one of some texts near the start of a file."""
+def _has(*texts: bytes, every: bool = False, at_end: bool = False) -> Callable[[Path], bool]:
+    """Return a function that finds one of some texts, or every one, near the start of a file, or near its end."""
 
     def test(path: Path) -> bool:
         try:
             with path.open("rb") as stream:
-                start = stream.read(_START)
+                if at_end:
+                    stream.seek(max(0, path.stat().st_size - _START))
+                part = stream.read(_START)
         except OSError:
             return False
-        return any(text in start for text in texts)
+        return (all if every else any)(text in part for text in texts)
 
     return test
+
+
+def _is_domains(path: Path) -> bool:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return "uns/domains/record_json" in file
+    except (OSError, RuntimeError, KeyError):
+        return False
 
 
 # tags that the writers of figures, pages and records leave
 _BY_SUFFIX: Mapping[str, tuple[Callable[[Path], bool], ...]] = {
     ".png": (_has(b"Software\0histosge"),),
     ".html": (_has(b'<meta name="generator" content="histosge'),),
-    ".json": (_has(b'"checksum"', b'"histosge"', b'"fingerprint"'),),
+    ".json": (_has(b'"checksum"', b'"histosge"', b'"fingerprint"', b'"trials"', b'"rows"'),),
+    ".h5ad": (_is_domains,),
+    # domains, and the spots of a split
+    ".tsv": (_has(b"location\tx_um\ty_um"), _has(b"spot\tset\n")),
+    # scores: names of the columns are at the end, where Parquet keeps its schema
+    ".parquet": (_has(b"section", b"split", b"preset", b"encoder", every=True, at_end=True),),
+    ".md": (_has(b"| model | PCC test |"),),
 }

@@ -111,7 +111,7 @@ def from_adata(adata: AnnData, name: str, *, values: str | None, genes: Genes) -
         raise UsageError(f"'{name}' holds factors in place of genes. Give the {_PREDICTION} of the same run.")
     try:
         return _from_prediction(adata, name, values)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError(
             f"Expected a prediction as this version writes it in '{name}', got one without or with another {error}. "
             "Predict again with this version."

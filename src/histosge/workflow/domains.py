@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,12 @@ from histosge._runtime.types import Array
 from histosge.domains import Agreement, Domains
 from histosge.figures.domain_maps import Backdrop, Panel, domain_maps
 from histosge.figures.png import save_png
+from histosge.io.own_files import refuse_foreign_outputs, refuse_inputs
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["DomainsRecord", "write_domains"]
+__all__ = ["DomainsRecord", "refuse_overwriting", "write_domains"]
 
 _FILES = ("domains.tsv", "domains.h5ad", "domains.png")
 
@@ -85,6 +86,19 @@ class DomainsRecord:
 
     def _scores(self) -> dict[str, tuple[float, ...]]:
         return {} if self.scores is None else asdict(self.scores)
+
+
+def refuse_overwriting(out: Path, inputs: Iterable[Path | None]) -> None:
+    """Refuse a folder in which domains would overwrite an input, or a file that this program did not write.
+
+    Raises
+    ------
+    UsageError
+        Before anything is computed or written.
+    """
+    paths = [out / name for name in (*_FILES, "domains.json")]
+    refuse_inputs(paths, inputs)
+    refuse_foreign_outputs(paths, out)
 
 
 def write_domains(

@@ -59,7 +59,7 @@ def clear_layout(path: Path) -> Iterator[None]:
     """Turn a missing part into a sentence."""
     try:
         yield
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         raise DataError(
             f"'{path}' holds no prediction in the layout of this version (missing or different: {error}). "
             "Predict again with this version."

@@ -15,6 +15,7 @@ import numpy as np
 
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.device import seed_everything
+from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.models.base import Runtime
@@ -27,6 +28,8 @@ __all__ = ["TrainingConfig", "TrainingHistory", "TrainingTask", "train"]
 # an interrupted fit loses no more than this; the first epoch is written at once
 _CHECKPOINT_EVERY_S = 10.0
 _STATE = "state.pt"
+# of the checksum in front of a checkpoint
+_CHECKSUM_BYTES = 32
 
 
 @runtime_checkable
@@ -277,8 +280,10 @@ def _write_checkpoint(network: torch.nn.Module, state: _State, folder: Path) -> 
     # torch.save to a file raises no OSError when the disk is full; atomic_path's own writing does
     packed = io.BytesIO()
     torch.save(content, packed)
+    # a flipped bit in the weights would be another fit, and no error
+    whole = packed.getvalue()
     with atomic_path(folder / _STATE) as draft:
-        draft.write_bytes(packed.getbuffer())
+        draft.write_bytes(fingerprint(whole).encode() + whole)
 
 
 def _read_checkpoint(network: torch.nn.Module, state: _State, runtime: Runtime) -> None:
@@ -289,12 +294,16 @@ def _read_checkpoint(network: torch.nn.Module, state: _State, runtime: Runtime) 
     if path is None or not path.exists():
         return
     try:
+        whole = path.read_bytes()
+        checksum, packed = whole[:_CHECKSUM_BYTES], whole[_CHECKSUM_BYTES:]
+        if fingerprint(packed).encode() != checksum:
+            raise ValueError("its checksum is that of another content")
         # weights_only: a checkpoint from elsewhere cannot run code
-        content = torch.load(path, map_location=runtime.device, weights_only=True)
+        content = torch.load(io.BytesIO(packed), map_location=runtime.device, weights_only=True)
         network.load_state_dict(content["network"])
         state.optimiser.load_state_dict(content["optimiser"])
-    except (RuntimeError, KeyError, ValueError, OSError, EOFError) as error:
+        training, validation, best_epoch = json.loads(content["history"])
+        state.best = content["best"]
+    except (RuntimeError, KeyError, ValueError, TypeError, OSError, EOFError) as error:
         raise DataError(f"The checkpoint '{path}' is damaged ({error}). Delete it to start again.") from error
-    training, validation, best_epoch = json.loads(content["history"])
-    state.best = content["best"]
     state.history = TrainingHistory(tuple(training), tuple(validation), best_epoch)
