@@ -110,8 +110,8 @@ def test_regions_and_cells_of_another_image_are_refused() -> None:
     corners = np.array([[0.0, 0], [400, 0], [400, 400], [0, 400]])
     for toy in (section, replace(section, slide=None)):
         far = toy.spots.xy.max(0) + 1e5
-        with pytest.raises(UsageError, match="None of the regions"):
+        with pytest.raises(UsageError, match="100% of the regions"):
             within(toy, [Polygon("far", corners + far)], 50.0)
-        with pytest.raises(UsageError, match="None of the cells"):
+        with pytest.raises(UsageError, match="100% of the cells"):
             cells(toy, corners + far, np.array(["a", "b", "c", "d"]))
         assert len(within(toy, [Polygon("near", corners + toy.spots.xy.mean(0))], 50.0))

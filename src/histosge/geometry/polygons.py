@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from histosge._runtime.messages import Message, emit
 from histosge._runtime.types import Array, Bool, Float, frozen
 from histosge.errors import DataError, UsageError
 
+from .geojson import Shape, read_shapes
+
 __all__ = ["Polygon", "read_cells", "read_polygons"]
 
-# columns of a centroid in QuPath's measurement export, and common names
-_COLUMNS_UM = (("Centroid X µm", "Centroid Y µm"), ("x_um", "y_um"), ("Centroid X um", "Centroid Y um"))
+# columns of a centroid: in µm of the section, in full-resolution pixels, and in µm of QuPath's own pixel size
+_COLUMNS_UM = ("x_um", "y_um")
+_COLUMNS_QUPATH = (
+    ("Centroid X µm", "Centroid Y µm"),
+    ("Centroid X μm", "Centroid Y μm"),
+    ("Centroid X um", "Centroid Y um"),
+)
 _COLUMNS_PX = (("Centroid X px", "Centroid Y px"), ("x_px", "y_px"), ("x", "y"))
+# scales that differ by less displace no cell by more than its size
+_SAME_SCALE = 0.001
 _ID_COLUMNS = ("id", "Object ID", "cell_id", "Name")
 
 
@@ -47,7 +56,8 @@ class Polygon:
         """Return which positions lie inside."""
         import shapely
 
-        shape = shapely.Polygon(self.exterior, self.holes)
+        # holes of fewer than three corners have no area
+        shape = shapely.Polygon(self.exterior, [hole for hole in self.holes if len(hole) >= 3])
         # outlines drawn by hand may cross themselves
         return np.asarray(shapely.contains_xy(shapely.make_valid(shape), xy_um[:, 0], xy_um[:, 1]))
 
@@ -69,39 +79,45 @@ def read_polygons(path: Path, *, mpp: float) -> tuple[Polygon, ...]:
     DataError
         When it is no GeoJSON or holds no polygon.
     """
-    regions = []
-    for feature in _features(path):
-        name = str((feature.get("properties") or {}).get("name") or "")
-        for rings in _rings(feature, path):
-            border, *holes = (np.asarray(ring, dtype=np.float64)[:, :2] * mpp for ring in rings)
-            regions.append(Polygon(name, border, tuple(holes)))
-    if not regions:
+    shapes, left_out = read_shapes(path, points=False)
+    if not shapes:
+        counts = ", ".join(f"{number} {kind}" for kind, number in sorted(left_out.items())) or "none"
         raise DataError(
-            f"Expected polygons in '{path}', got none. Export annotations from QuPath as GeoJSON."
+            f"Expected polygons in '{path}', got {counts}. Export annotations from QuPath as GeoJSON."
         )
-    return tuple(regions)
+    _report_left_out(left_out, path)
+    return tuple(
+        Polygon(shape.name, border * mpp, tuple(hole * mpp for hole in holes))
+        for shape in shapes
+        for border, *holes in shape.polygons
+    )
 
 
-def read_cells(path: Path, mpp: float) -> tuple[Array, Float[np.ndarray, "n 2"]]:
+def read_cells(
+    path: Path, mpp: float, *, image_mpp: float | None = None
+) -> tuple[Array, Float[np.ndarray, "n 2"]]:
     """Read cells: ids and centroids in µm.
 
     Parameters
     ----------
     path
         GeoJSON of cell detections (polygons or points), or a table (.csv, .tsv, .txt) with centroids in µm
-        (``Centroid X µm``, ``x_um``) or full-resolution pixels (``Centroid X px``, ``x``).
+        (``x_um``), full-resolution pixels (``Centroid X px``, ``x``), or QuPath's µm (``Centroid X µm``).
     mpp
         µm per full-resolution pixel.
+    image_mpp
+        µm per full-resolution pixel of the image's metadata. QuPath's µm are pixels times this scale, which may differ
+        from ``mpp``, the scale by the spots.
 
     Raises
     ------
     UsageError
         When there is no such file.
     DataError
-        When it holds no cells.
+        When it holds no cells, or µm of QuPath without ``image_mpp``.
     """
     table = path.suffix.lower() in (".csv", ".tsv", ".txt")
-    ids, xy_um = _table_cells(path, mpp) if table else _geojson_cells(path, mpp)
+    ids, xy_um = _table_cells(path, mpp, image_mpp) if table else _geojson_cells(path, mpp)
     if not len(ids):
         raise DataError(f"Expected cells in '{path}', got none.")
     return ids, xy_um
@@ -109,18 +125,18 @@ def read_cells(path: Path, mpp: float) -> tuple[Array, Float[np.ndarray, "n 2"]]
 
 def _geojson_cells(path: Path, mpp: float) -> tuple[Array, Array]:
     ids, centroids = [], []
-    for number, feature in enumerate(_features(path)):
-        geometry = feature.get("geometry") or {}
-        if geometry.get("type") == "Point":
-            centroid = np.asarray(geometry["coordinates"][:2], dtype=np.float64)
-        else:
-            centroid = _centroid(next(_rings(feature, path)))
-        ids.append(str(feature.get("id") or f"cell_{number}"))
+    shapes, left_out = read_shapes(path, points=True)
+    for shape in shapes:
+        if (centroid := _centroid(shape)) is None:
+            left_out["polygon without area"] += 1
+            continue
+        ids.append(shape.id or f"cell_{shape.number}")
         centroids.append(centroid * mpp)
+    _report_left_out(left_out, path)
     return np.array(ids, dtype=str), np.array(centroids).reshape(-1, 2)
 
 
-def _table_cells(path: Path, mpp: float) -> tuple[Array, Array]:
+def _table_cells(path: Path, mpp: float, image_mpp: float | None) -> tuple[Array, Array]:
     import pandas as pd
 
     try:
@@ -129,15 +145,42 @@ def _table_cells(path: Path, mpp: float) -> tuple[Array, Array]:
         raise UsageError(f"Expected a file of cells, got none at '{path}'.") from error
     except (ValueError, csv.Error) as error:
         raise DataError(f"'{path}' is no table of cells ({error}).") from error
-    # columns in µm are preferred: pixels depend on the image they were counted on
-    for columns, scale in [(pair, 1.0) for pair in _COLUMNS_UM] + [(pair, mpp) for pair in _COLUMNS_PX]:
+    xy_um = _centroids_um(table, path, mpp=mpp, image_mpp=image_mpp)
+    named = [name for name in _ID_COLUMNS if name in table.columns]
+    ids = table[named[0]] if named else pd.Series([f"cell_{number}" for number in range(len(table))])
+    return ids.astype(str).to_numpy(dtype=str), xy_um
+
+
+def _centroids_um(table: Any, path: Path, *, mpp: float, image_mpp: float | None) -> Array:
+    """Return the centroids of a table in µm of the section.
+
+    Pixels are preferred to QuPath's µm: those are pixels times the pixel size that QuPath has for the image.
+    """
+    for columns, scale in [(_COLUMNS_UM, 1.0)] + [(pair, mpp) for pair in _COLUMNS_PX]:
         if set(columns) <= set(table.columns):
-            named = [name for name in _ID_COLUMNS if name in table.columns]
-            ids = table[named[0]] if named else pd.Series([f"cell_{number}" for number in range(len(table))])
-            return ids.astype(str).to_numpy(dtype=str), _numbers(table[list(columns)], path) * scale
-    raise DataError(
-        f"Expected columns x_um and y_um (or x and y in pixels) in '{path}', got {', '.join(table.columns)}."
-    )
+            return _numbers(table[list(columns)], path) * scale
+    for columns in _COLUMNS_QUPATH:
+        if set(columns) <= set(table.columns):
+            return _numbers(table[list(columns)], path) * _qupath_scale(path, mpp, image_mpp)
+    names = ", ".join(str(name) for name in table.columns)
+    raise DataError(f"Expected columns x_um and y_um (or x and y in pixels) in '{path}', got {names}.")
+
+
+def _qupath_scale(path: Path, mpp: float, image_mpp: float | None) -> float:
+    """Return µm of the section per µm of QuPath."""
+    if image_mpp is None:
+        raise DataError(
+            f"'{path}' has centroids in µm of QuPath: pixels times the pixel size that QuPath has for the image. That "
+            f"size is not known here, and by the spots it is {mpp:.4g} µm. Export the cells as GeoJSON, or with "
+            f"centroids in pixels. If the size in QuPath is {mpp:.4g} µm, rename the columns to x_um and y_um."
+        )
+    if abs(mpp / image_mpp - 1) > _SAME_SCALE:
+        text = (
+            f"Centroids in '{path}' were converted from QuPath's pixels of {image_mpp:.4g} µm, as the image's metadata "
+            f"say, to {mpp:.4g} µm, as the spots say."
+        )
+        emit([Message("warning", text)])
+    return mpp / image_mpp
 
 
 def _numbers(columns: Any, path: Path) -> Array:
@@ -151,35 +194,27 @@ def _numbers(columns: Any, path: Path) -> Array:
     return np.asarray(numbers)
 
 
-def _features(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the features of a collection, a list, or a single one."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"Expected a GeoJSON file, got none at '{path}'.") from error
-    except ValueError as error:
-        raise DataError(f"'{path}' is no GeoJSON ({error}). Export it from QuPath again.") from error
-    if isinstance(content, dict):
-        content = content.get("features", [content])
-    if not isinstance(content, list) or not all(isinstance(item, dict) for item in content):
-        raise DataError(f"Expected a list of features in '{path}'. Export it from QuPath as GeoJSON.")
-    yield from content
-
-
-def _rings(feature: Mapping[str, Any], path: Path) -> Iterator[list[Any]]:
-    """Yield the rings (border, holes) of each polygon of a feature."""
-    geometry = feature.get("geometry") or {}
-    kind, coordinates = geometry.get("type"), geometry.get("coordinates")
-    if kind == "Polygon" and coordinates:
-        yield coordinates
-    elif kind == "MultiPolygon" and coordinates:
-        yield from coordinates
-    else:
-        raise DataError(f"Expected polygons in '{path}', got {kind or 'a feature without geometry'}.")
-
-
-def _centroid(rings: list[Any]) -> Array:
+def _centroid(shape: Shape) -> Array | None:
+    """Return the centroid of all polygons of a shape, weighted by area; ``None`` where they have none."""
     import shapely
 
-    centre = shapely.Polygon(np.asarray(rings[0])[:, :2]).centroid
-    return np.array([centre.x, centre.y])
+    if shape.point is not None and not shape.polygons:
+        return shape.point
+    try:
+        pieces = [shapely.make_valid(shapely.Polygon(border, holes)) for border, *holes in shape.polygons]
+        centre = shapely.union_all(pieces).centroid
+    except (shapely.errors.GEOSException, ValueError):
+        return None
+    return None if centre.is_empty else np.array([centre.x, centre.y])
+
+
+def _report_left_out(left_out: Counter[str], path: Path) -> None:
+    if left_out:
+        counts = ", ".join(f"{number} {kind}" for kind, number in sorted(left_out.items()))
+        emit(
+            [
+                Message(
+                    "warning", f"'{path}' holds features that are no polygons, which were left out: {counts}."
+                )
+            ]
+        )

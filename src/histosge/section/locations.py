@@ -17,6 +17,7 @@ from histosge.geometry.polygons import Polygon
 from histosge.geometry.upsampling import offsets
 from histosge.images.tissue import TissueMask
 
+from .placement import refuse_off_section
 from .section import Section
 
 __all__ = ["Boundary", "Locations", "at_spots", "cells", "check_boundary", "grid", "upsampled", "within"]
@@ -27,8 +28,6 @@ Boundary: TypeAlias = Literal["translate", "symmetric", "inner"]
 _MAX_LOCATIONS = 5_000_000
 # grid locations further than one pitch from every spot are extrapolation and are left out
 _MAX_DISTANCE_PITCHES = 1.0
-# without an image, locations further than this from every spot belong to another section
-_SAME_SECTION_PITCHES = 20.0
 # longest offset, in pitches, that still belongs to a spot: the corner of its lattice cell, with 2 % tolerance
 _CELL_RADIUS = {"hexagonal": 3**-0.5 * 1.02, "square": 2**-0.5 * 1.02, "oblique": 2**-0.5 * 1.02}
 
@@ -226,7 +225,7 @@ def within(section: Section, polygons: Sequence[Polygon], spacing_um: float) -> 
     Raises
     ------
     UsageError
-        When no grid point lies inside, or the polygons lie off the image.
+        When no grid point lies inside, or a fifth of the polygons' area lies off the image.
     """
     corners = np.vstack([polygon.exterior for polygon in polygons])
     points = _grid_points(corners.min(0), corners.max(0), spacing_um, 0.0)
@@ -238,7 +237,7 @@ def within(section: Section, polygons: Sequence[Polygon], spacing_um: float) -> 
             f"No point of a {spacing_um:g} µm grid lies inside the regions. Use a smaller `spacing_um`."
         )
     points = points.take(inside)
-    _refuse_off_section(section, points, "regions")
+    refuse_off_section(section, points, "regions")
     return _off_lattice(section, points, None)
 
 
@@ -257,10 +256,10 @@ def cells(section: Section, centroids_um: Float[np.ndarray, "n 2"], ids: Array) 
     Raises
     ------
     UsageError
-        When they lie off the image.
+        When more than 5 % of them lie off the image.
     """
     points = Points(centroids_um, ids)
-    _refuse_off_section(section, points, "cells")
+    refuse_off_section(section, points, "cells")
     return _off_lattice(section, points, None)
 
 
@@ -274,20 +273,6 @@ def check_boundary(boundary: str) -> None:
     """
     if boundary not in get_args(Boundary):
         raise UsageError(f"Expected `boundary` translate, symmetric or inner, got '{boundary}'.")
-
-
-def _refuse_off_section(section: Section, points: Points, what: str) -> None:
-    """Refuse locations of another image or in another unit: none of them is on this section."""
-    if section.slide is not None:
-        on_section = section.slide.contains(points.xy)
-    else:
-        on_section = _nearest(section, points.xy)[0] <= _SAME_SECTION_PITCHES * section.pitch_um
-    if len(points) and not on_section.any():
-        x, y = points.xy.mean(axis=0) / 1000
-        raise UsageError(
-            f"None of the {what} lies on the section: they are around ({x:.1f}, {y:.1f}) mm. Coordinates must be those "
-            "of the full-resolution image: pixels in GeoJSON, pixels or µm in tables, as the columns say."
-        )
 
 
 def _lattice_of(section: Section) -> Lattice:

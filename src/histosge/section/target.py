@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from histosge._runtime.messages import emit
 from histosge.errors import UsageError
 from histosge.geometry import polygons
 from histosge.geometry.upsampling import check_offsets
@@ -13,7 +14,11 @@ from histosge.images.tissue import TissueMask
 from . import locations
 from .image_only import tissue_in
 from .locations import Locations
+from .placement import placement_messages
 from .section import Section
+
+# an image of nearly this scale is the full-resolution one
+_SAME_IMAGE = 0.01
 
 __all__ = ["Target", "locate", "tissue_of"]
 
@@ -102,8 +107,11 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
         When the target cannot be met: no lattice to upsample, polygons or cells off the image.
     """
     if target.cells is not None:
-        ids, centroids_um = polygons.read_cells(Path(target.cells), section.mpp)
-        return locations.cells(section, centroids_um, ids)
+        image_mpp = _metadata_mpp(section)
+        ids, centroids_um = polygons.read_cells(Path(target.cells), section.mpp, image_mpp=image_mpp)
+        result = locations.cells(section, centroids_um, ids)
+        emit(placement_messages(section, centroids_um, mask))
+        return result
     if target.upsample is not None:
         return locations.upsampled(
             section, target.upsample, boundary=target.boundary, table=target.table, mask=mask
@@ -113,3 +121,12 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
         return locations.grid(section, spacing_um, mask=mask)
     regions = polygons.read_polygons(Path(target.regions), mpp=section.mpp)
     return locations.within(section, regions, spacing_um)
+
+
+def _metadata_mpp(section: Section) -> float | None:
+    """Return µm per full-resolution pixel by the image's own metadata, as other programs use it."""
+    slide = section.slide
+    # of a smaller copy (hires, lowres) the metadata say nothing about full-resolution pixels
+    if slide is None or abs(slide.mpp / section.mpp - 1) > _SAME_IMAGE:
+        return None
+    return slide.backend.mpp

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from histosge._runtime.messages import Message, emit
+from histosge.errors import HistosgeWarning
 from histosge.models.base import FactoredPredictor
 from histosge.section.image_only import SAMPLING_UM
 from histosge.section.inputs import Inputs
@@ -76,7 +79,17 @@ class Job:
             mask = tissue_of(section)
             if pitch_um is not None:
                 section = sampled_at(section, pitch_um, mask=mask)
-            return Task(section, target, mask, locate(section, target, mask))
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", HistosgeWarning)
+                locations = locate(section, target, mask)
+            # kept with the section, so that every interface shows them and `run.json` holds them
+            messages = [
+                Message("warning", str(warning.message))
+                for warning in caught
+                if issubclass(warning.category, HistosgeWarning)
+            ]
+            emit(messages)
+            return Task(section.with_messages(*messages), target, mask, locations)
 
     def refuse_unfitted(self, fitted: FitPlan | Fit) -> None:
         """Refuse genes to show that are not fitted, before anything is computed or written."""
