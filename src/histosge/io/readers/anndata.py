@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.section.section import Section
 
 from .anndata_counts import counts_of, refuse_damaged
+from .anndata_positions import lattice_of, number_of, pixels_of
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
 from .image_choice import ImageCandidate
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRIES", "from_anndata"]
 
-_ARRAY = ("array_col", "array_row")
+
+# relative difference of a scale factor from 1 that rounding explains
+_FULL_SCALE = 0.01
 
 
 def detect(path: Path) -> bool:
@@ -81,7 +84,13 @@ def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
     refuse_damaged(adata)
     adata, library = choose_library(adata, options.library_id)
     _refuse_unusable(adata)
+    _, complete = lattice_of(adata)
+    without = adata.obs_names[~complete]
+    adata = adata if complete.all() else adata[complete]
     parts = _parts(adata, library, name)
+    if len(without):
+        text = f"{len(without)} spots without array_row or array_col were left out, as '{without[0]}'."
+        parts = parts.with_message("warning", text)
     if parts.platform.pitch_um is None and parts.file_mpp is None and options.mpp is None:
         parts = _as_visium_if_hexagonal(parts)
     elif parts.platform.pitch_um is None:
@@ -113,41 +122,27 @@ def _on_tissue(adata: AnnData) -> Array:
 
 
 def _refuse_unusable(adata: AnnData) -> None:
-    """Raise where positions or unique barcodes are missing."""
-    if "spatial" not in adata.obsm:
-        raise DataError('Expected positions in obsm["spatial"], found none. This AnnData is not spatial.')
+    """Raise where barcodes are not unique."""
     if adata.obs_names.duplicated().any():
         raise DataError(
             "Barcodes occur more than once in the AnnData. Make them unique, or split it into sections."
         )
-    try:
-        xy_px = np.asarray(adata.obsm["spatial"], dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise DataError(f'Expected numbers in obsm["spatial"], got something else ({error}).') from error
-    if xy_px.ndim != 2 or xy_px.shape[1] < 2:
-        raise DataError(
-            f'Expected x and y in obsm["spatial"], got an array of {xy_px.shape}. Give both columns.'
-        )
-    if not np.isfinite(xy_px).all():
-        raise DataError('Expected finite positions in obsm["spatial"], got NaN. Remove those spots first.')
 
 
 def _parts(adata: AnnData, library: Mapping[str, Any], name: str) -> SectionParts:
     """Return the parts of the AnnData, in its own units."""
-    has_array = all(column in adata.obs for column in _ARRAY)
-    lattice_xy = adata.obs[list(_ARRAY)].to_numpy(dtype=np.float64) if has_array else None
+    xy_px = pixels_of(adata)
+    lattice_xy, _ = lattice_of(adata)
     factors = dict(library.get("scalefactors", {}))
     counts = counts_of(adata)
     return SectionParts(
         name=name,
-        platform=VISIUM
-        if has_array and _interlaced(lattice_xy)
-        else Platform("unknown", None, None, "irregular"),
+        platform=VISIUM if _interlaced(lattice_xy) else Platform("unknown", None, None, "irregular"),
         counts=counts.counts,
         barcodes=adata.obs_names.to_numpy(dtype=str),
         genes=counts.genes,
         gene_ids=counts.gene_ids,
-        xy_px=np.asarray(adata.obsm["spatial"], dtype=np.float64)[:, :2],
+        xy_px=xy_px,
         lattice_xy=lattice_xy,
         images=_images(library, factors),
         spot_px=_number(factors, "spot_diameter_fullres"),
@@ -158,7 +153,7 @@ def _parts(adata: AnnData, library: Mapping[str, Any], name: str) -> SectionPart
 
 def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[Message, ...]:
     """Return a warning for images without a scale factor, which cannot be used."""
-    left = [kind for kind in dict(library.get("images", {})) if f"tissue_{kind}_scalef" not in factors]
+    left = [kind for kind in dict(library.get("images", {})) if _scale_of(kind, factors) is None]
     if not left:
         return ()
     text = f"The image '{left[0]}' cannot be used: there is no tissue_{left[0]}_scalef in uns[\"spatial\"]."
@@ -168,18 +163,34 @@ def _unscaled(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[M
 def _images(library: Mapping[str, Any], factors: Mapping[str, Any]) -> tuple[ImageCandidate, ...]:
     images = []
     for kind, pixels in dict(library.get("images", {})).items():
-        scale = _number(factors, f"tissue_{kind}_scalef")
-        if kind in ("hires", "lowres") and scale is not None:
-            if not 0 < scale < np.inf:
-                raise DataError(
-                    f'Expected a positive tissue_{kind}_scalef in uns["spatial"], got {scale:g}. Correct it.'
-                )
-            images.append(
-                ImageCandidate(
-                    kind, scale, source=ArrayBackend(as_rgb(_eight_bit(pixels), f"the {kind} image"))
-                )
+        scale = _scale_of(kind, factors)
+        if scale is None or not _is_picture(kind, pixels):
+            continue
+        if not 0 < scale < np.inf:
+            raise DataError(
+                f'Expected a positive tissue_{kind}_scalef in uns["spatial"], got {scale:g}. Correct it.'
             )
+        source = ArrayBackend(as_rgb(_eight_bit(pixels), f"the {kind} image"))
+        images.append(ImageCandidate(_size_of(kind, scale), scale, source=source))
     return tuple(images)
+
+
+def _scale_of(kind: str, factors: Mapping[str, Any]) -> float | None:
+    """Return pixels of an image per full-resolution pixel; CELLxGENE keeps the full-resolution image as ``fullres``."""
+    scale = _number(factors, f"tissue_{kind}_scalef")
+    return 1.0 if scale is None and kind == "fullres" else scale
+
+
+def _is_picture(kind: str, pixels: Any) -> bool:
+    """Return whether an image is a picture in colour; others of a name of their own are masks of labels."""
+    return kind in ("hires", "lowres") or (np.ndim(pixels) == 3 and np.shape(pixels)[2] in (3, 4))
+
+
+def _size_of(kind: str, scale: float) -> Literal["full", "hires", "lowres"]:
+    """Return the size that an image of any name has; HEST's ``downscaled_fullres`` is a hires image."""
+    if kind == "lowres":
+        return "lowres"
+    return "full" if kind != "hires" and abs(scale - 1) < _FULL_SCALE else "hires"
 
 
 def _eight_bit(pixels: Any) -> Array:
@@ -217,7 +228,7 @@ def _with(parts: SectionParts, platform: Platform) -> SectionParts:
 
 
 def _number(factors: Mapping[str, Any], key: str) -> float | None:
-    return float(factors[key]) if key in factors else None
+    return number_of(factors[key], key, 'uns["spatial"]') if key in factors else None
 
 
 ENTRIES = (Reader("h5ad", 'h5ad with raw counts and obsm["spatial"]', detect, read, priority=40),)

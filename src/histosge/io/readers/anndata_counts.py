@@ -94,9 +94,7 @@ def _continues(adata: AnnData, counts: sparse.csr_matrix, raw: sparse.csr_matrix
 
 def _with_depth(adata: AnnData, counts: sparse.csr_matrix, source: str, var: Any) -> AnnDataCounts:
     """Return the counts, with a warning where they are of a part of the genes that were measured."""
-    genes = var.index.to_numpy(dtype=str)
-    id_column = next((column for column in _ID_COLUMNS if column in var), None)
-    gene_ids = genes if id_column is None else var[id_column].astype(str).to_numpy(dtype=str)
+    genes, gene_ids = _names(var)
     text = f"Counts were taken from {source}."
     if source == "raw" and len(genes) > adata.n_vars:
         text = f"Counts were taken from raw, which holds {len(genes)} genes; X holds {adata.n_vars} of them."
@@ -123,6 +121,15 @@ def _with_depth(adata: AnnData, counts: sparse.csr_matrix, source: str, var: Any
             )
             messages.append(Message("warning", text))
     return AnnDataCounts(counts, genes, gene_ids, tuple(messages), source)
+
+
+def _names(var: Any) -> tuple[Array, Array]:
+    """Return names and identifiers of the genes; CELLxGENE has identifiers as index, names in ``feature_name``."""
+    index = var.index.to_numpy(dtype=str)
+    if "feature_name" in var and all(name.startswith("ENS") for name in index):
+        return var["feature_name"].astype(str).to_numpy(dtype=str), index
+    id_column = next((column for column in _ID_COLUMNS if column in var), None)
+    return index, index if id_column is None else var[id_column].astype(str).to_numpy(dtype=str)
 
 
 def _numbers(column: Any) -> Array | None:

@@ -13,6 +13,7 @@ from histosge._runtime.messages import Message
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import Platform
 
+from .anndata_positions import number_of
 from .assemble import SectionParts
 from .barcodes import match_barcodes, refuse_aggregated, refuse_other_section
 from .image_choice import ImageCandidate
@@ -96,7 +97,11 @@ def read_scalefactors(folder: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        factors = {key: float(value) for key, value in content.items() if isinstance(value, (int, float))}
+        factors = {
+            key: number_of(value, key, f"'{path}'")
+            for key, value in content.items()
+            if key in _SCALES or isinstance(value, (int, float))
+        }
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"'{path}' is damaged ({error}). Copy it again.") from error
     for key in (key for key in _SCALES if not 0 < factors.get(key, 1.0) < np.inf):

@@ -14,6 +14,7 @@ from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.section.section import Section
 
 from .anndata_counts import counts_of, refuse_damaged
+from .anndata_positions import lattice_of
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
 from .image_choice import ImageCandidate
@@ -72,8 +73,12 @@ def read(path: Path, options: ReadOptions) -> Section:
     _, _, instance_key = spatialdata.models.get_table_keys(table)
     shapes = shapes.loc[table.obs[instance_key].to_numpy()]
     centres = shapes.geometry.centroid
-    has_array = "array_col" in table.obs and "array_row" in table.obs
-    lattice_xy = table.obs[["array_col", "array_row"]].to_numpy(dtype=np.float64) if has_array else None
+    lattice_xy, complete = lattice_of(table)
+    if not complete.all():
+        raise DataError(
+            f"Expected numbers in obs['array_row'] and obs['array_col'] of table '{table_name}', got others. Correct "
+            "those columns, or drop them."
+        )
     counts = counts_of(table)
     radius = float(np.median(shapes["radius"])) if "radius" in shapes else None
     interlaced = lattice_xy is not None and bool((lattice_xy.sum(1) % 2 == 0).all())
@@ -86,7 +91,7 @@ def read(path: Path, options: ReadOptions) -> Section:
         gene_ids=counts.gene_ids,
         xy_px=np.column_stack([centres.x, centres.y]),
         lattice_xy=lattice_xy,
-        images=_images(store, system),
+        images=_images(store, region, system),
         spot_px=None if radius is None else 2 * radius,
         messages=counts.messages,
     )
@@ -128,35 +133,51 @@ def _table(store: Any, library_id: str | None) -> tuple[Any, str, str]:
 
 
 def _system(store: Any, region: str) -> str:
-    """Return a coordinate system of the spots, preferring one that also holds an image."""
+    """Return the coordinate system in which spots count full-resolution pixels.
+
+    It is ``global``, or else the one in which spots are as they are stored (the reader of Space Ranger names it after
+    the sample), not one that was scaled to a smaller image.
+    """
     from spatialdata.transformations import get_transformation
 
-    systems = list(get_transformation(store.shapes[region], get_all=True))
-    for image in store.images.values():
-        shared = [system for system in systems if system in get_transformation(image, get_all=True)]
-        if shared:
-            return str("global" if "global" in shared else shared[0])
-    return str(systems[0])
+    systems = get_transformation(store.shapes[region], get_all=True)
+    if "global" in systems:
+        return "global"
+    unchanged = [name for name, step in systems.items() if np.allclose(_matrix(step), np.eye(3))]
+    return str((unchanged or list(systems))[0])
 
 
-def _images(store: Any, system: str) -> tuple[ImageCandidate, ...]:
-    """Return the images of the coordinate system that are scaled against it, not rotated."""
+def _images(store: Any, region: str, system: str) -> tuple[ImageCandidate, ...]:
+    """Return the images that are scaled against the coordinate system, not rotated.
+
+    An image need not be in the system itself: where it shares another one with the spots, that gives its scale.
+    """
     from spatialdata.transformations import get_transformation
 
+    of_spots = {
+        str(name): _matrix(step)
+        for name, step in get_transformation(store.shapes[region], get_all=True).items()
+    }
     images = []
     for image in store.images.values():
+        of_image = get_transformation(image, get_all=True)
+        shared = [name for name in (system, *of_spots) if name in of_image]
+        if not shared:
+            continue
+        # pixels of the image to the shared system, back to the spots as stored, and on to the chosen system
+        matrix = of_spots[system] @ np.linalg.inv(of_spots[shared[0]]) @ _matrix(of_image[shared[0]])
         for scale_image in _scales(image):
-            transformations = get_transformation(image, get_all=True)
-            if system not in transformations:
+            if int(scale_image.sizes["y"]) * int(scale_image.sizes["x"]) > _MAX_PIXELS:
                 continue
-            size = int(scale_image.sizes["y"]) * int(scale_image.sizes["x"])
-            if size > _MAX_PIXELS:
-                continue
-            candidate = _image_candidate(scale_image, transformations[system], _scales(image)[0])
+            candidate = _image_candidate(scale_image, matrix, _scales(image)[0])
             if candidate is not None:
                 images.append(candidate)
             break
     return tuple(images)
+
+
+def _matrix(transformation: Any) -> Array:
+    return np.asarray(transformation.to_affine_matrix(("x", "y"), ("x", "y")), dtype=np.float64)
 
 
 def _scales(image: Any) -> list[Any]:
@@ -166,8 +187,7 @@ def _scales(image: Any) -> list[Any]:
     return [image]
 
 
-def _image_candidate(image: Any, transformation: Any, sharpest: Any) -> ImageCandidate | None:
-    matrix = np.asarray(transformation.to_affine_matrix(("x", "y"), ("x", "y")))
+def _image_candidate(image: Any, matrix: Array, sharpest: Any) -> ImageCandidate | None:
     rotated = abs(matrix[0, 1]) + abs(matrix[1, 0]) > 1e-6 * abs(matrix[0, 0])
     if rotated or np.abs(matrix[:2, 2]).max() > 1:
         return None
