@@ -17,7 +17,7 @@ NO_SPOTS = np.zeros(0, dtype=np.intp)
 SPOTS = kernel_inputs(55.0, image=False)
 COVARIANCE = Covariance.of(SPOTS, (200.0, 800.0), image_weight=0.0)
 EIGEN = Eigendecomposition.exact(COVARIANCE(SPOTS, SPOTS))
-STANDARDISATION = Standardisation.fit(EXPRESSION, DEPTH, sections=ONE_SECTION, seed=0)
+STANDARDISATION = Standardisation.fit(EXPRESSION, DEPTH, sections=ONE_SECTION)
 VALUES = STANDARDISATION.transform(EXPRESSION, ONE_SECTION)
 STANDARDISATION_OF_TWO = Standardisation(
     np.vstack([STANDARDISATION.means] * 2), STANDARDISATION.scale, STANDARDISATION.weight

@@ -12,7 +12,7 @@ def test_a_section_that_was_not_fitted_has_the_mean_of_the_others() -> None:
     """The last row of the means is the mean over sections, and stands for every further index."""
     sections = np.repeat([0, 1], [N // 2, N - N // 2])
     shifted = EXPRESSION + 2.0 * sections[:, None]
-    standardisation = Standardisation.fit(shifted, DEPTH, sections=sections, seed=0)
+    standardisation = Standardisation.fit(shifted, DEPTH, sections=sections)
     row = int(standardisation.row_of(np.array([7]))[0])
     assert np.allclose(standardisation.means[row], standardisation.means[:2].mean(axis=0))
     values = standardisation.transform(shifted, sections)

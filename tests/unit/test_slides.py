@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -321,3 +322,15 @@ def test_colours_that_are_no_rgb_are_refused(tmp_path: Path) -> None:
         tifffile.imwrite(path, IMAGE, photometric=photometric)
         with pytest.raises(DataError, match="Convert it to 8-bit RGB"):
             open_slide(path, mpp=0.5)
+
+
+def test_images_too_large_to_decode_at_once_are_refused(tmp_path: Path) -> None:
+    """A PNG whose header promises more pixels than memory holds is refused before it is decoded."""
+    path = tmp_path / "bomb.png"
+    Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="tiled TIFF"):
+        open_slide(path, mpp=0.5)

@@ -153,7 +153,12 @@ class SeedOptions:
 
     panel: ClassVar[str] = "Model"
 
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bits on a CPU.")] = 0
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="The same seed gives the same bits on a CPU, for networks with one number of threads."
+        ),
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True)

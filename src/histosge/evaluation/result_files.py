@@ -12,6 +12,7 @@ import numpy as np
 
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.provenance import environment
+from histosge._runtime.spreadsheet import as_cell
 from histosge.figures.png import save_png
 from histosge.figures.score_charts import against_kriging, share_of_ceiling, violins
 from histosge.io.own_files import refuse_foreign_outputs, refuse_inputs
@@ -62,7 +63,9 @@ def write_splits(plan: Plan, trials: Sequence[Trial], folder: Path) -> None:
         sets = np.full(len(study.target), "neither", dtype="<U8")
         sets[study.training], sets[study.test] = "training", "test"
         name = _file_name(f"{study.target.name}_{trial.split}_seed{trial.recipe.seed}.tsv")
-        lines = [f"{spot}\t{used_as}" for spot, used_as in zip(study.target.spots.ids, sets, strict=True)]
+        lines = [
+            f"{as_cell(spot)}\t{used_as}" for spot, used_as in zip(study.target.spots.ids, sets, strict=True)
+        ]
         with atomic_path(folder / name) as draft:
             draft.write_text("\n".join(["spot\tset", *lines]) + "\n", encoding="utf-8")
 

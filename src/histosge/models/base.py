@@ -213,7 +213,7 @@ class Model(Protocol):
         return False
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> Predictor:
-        """Fit the model to ``samples``. The same seed gives the same bits on a CPU."""
+        """Fit the model to ``samples``. The same seed gives the same bits on a CPU with one number of threads."""
         ...
 
     def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> Predictor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from histosge._runtime.spreadsheet import of_cell
 from histosge._runtime.types import Array, Int
 from histosge.errors import DataError
 
@@ -73,11 +74,12 @@ def _table(path: Path) -> DataFrame:
     import pandas as pd
 
     try:
-        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", index_col=0)
+        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", index_col=0)
     except (OSError, ValueError) as error:
         raise DataError(
             f"'{path}' is no table of domains ({error}). Make it again with `histosge domains`."
         ) from error
+    return table.set_axis([of_cell(name) for name in table.index], axis=0)
 
 
 def _method(path: Path) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from histosge._runtime.atomic_files import atomic_path, writable_folder
 from histosge._runtime.messages import Message
 from histosge._runtime.provenance import environment
+from histosge._runtime.spreadsheet import as_cell
 from histosge._runtime.types import Array
 from histosge.domains import Agreement, Domains
 from histosge.figures.domain_maps import Backdrop, Panel, domain_maps
@@ -130,7 +131,7 @@ def write_domains(
     record = _record(domains, stages or {})
     table = _table(domains)
     with atomic_path(out / "domains.tsv") as draft:
-        table.to_csv(draft, sep="\t", index_label="location")
+        _of_cells(table).to_csv(draft, sep="\t", index_label="location")
     _write_h5ad(domains, table, record, out / "domains.h5ad")
     save_png(domain_maps(_panels(domains), image), out / "domains.png")
     with atomic_path(out / "domains.json") as draft:
@@ -178,6 +179,14 @@ def _table(domains: Domains) -> DataFrame:
         columns["annotated"] = list(domains.truth)
     columns |= {f"seed{seed}": labels for seed, labels in zip(domains.seeds, domains.labels, strict=True)}
     return pd.DataFrame(columns, index=pd.Index(domains.input.ids.astype(object), name="location"))
+
+
+def _of_cells(table: DataFrame) -> DataFrame:
+    """Return the table with names that no spreadsheet takes for formulas."""
+    cells = table.set_axis([as_cell(name) for name in table.index], axis=0)
+    if "annotated" in cells:
+        cells["annotated"] = [as_cell(label) for label in cells["annotated"]]
+    return cells
 
 
 def _write_h5ad(domains: Domains, table: DataFrame, record: DomainsRecord, path: Path) -> None:

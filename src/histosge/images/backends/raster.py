@@ -16,6 +16,9 @@ __all__ = ["ENTRIES", "detect", "open_raster"]
 
 _MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGBA", "I;16": "I;16", "I;16B": "I;16"}
 
+# 6 GB of RGB in memory
+_MOST_PIXELS = 2**31
+
 
 def detect(path: Path) -> bool:
     """Tell a PNG or JPEG by its first bytes."""
@@ -32,13 +35,15 @@ def open_raster(path: Path) -> ArrayBackend:
     Raises
     ------
     DataError
-        For a truncated or damaged file, and for CMYK, 1-bit and floating-point images.
+        For a truncated or damaged file, for more than 2^31 pixels, and for CMYK, 1-bit and floating-point images.
     """
     from PIL import Image
 
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # slides are larger than Pillow's bomb alarm
+    # slides are larger than Pillow's alarm for decompression bombs: a larger limit replaces it
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with Image.open(path) as image:
+            _refuse_bomb(path, image.size)
             mode = image.mode
             if mode not in _MODES:
                 raise DataError(
@@ -50,6 +55,16 @@ def open_raster(path: Path) -> ArrayBackend:
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     return ArrayBackend(as_rgb(pixels, f"'{path}'"), path=path, fingerprint=file_identity(path))
+
+
+def _refuse_bomb(path: Path, size: tuple[int, int]) -> None:
+    """Refuse an image that is too large to be decoded at once."""
+    width, height = size
+    if width * height > _MOST_PIXELS:
+        raise DataError(
+            f"'{path}' has {width} × {height} pixels; PNG and JPEG are decoded at once, up to {_MOST_PIXELS / 1e9:.1f} "
+            "billion. Convert it to a tiled TIFF, which is read in pieces."
+        )
 
 
 ENTRIES = (Format("raster", detect, open_raster, priority=10),)

@@ -26,7 +26,7 @@ from .kernels import Covariance, KernelInputs
 from .model_selection import select_image_weight
 from .posterior import FactorPosterior, basis_of
 from .predictor import CokrigingPredictor, attribution_of
-from .standardise import Standardisation
+from .standardise import Coins, Standardisation
 
 __all__ = ["ENTRIES", "Cokriging"]
 
@@ -192,7 +192,7 @@ class Cokriging(Model):
     def _select_covariance(self, samples: Samples, seed: int) -> _Setup:
         """Standardise, find the factors and the image features, and choose the covariance."""
         sections = samples.inputs.section_index
-        standardisation = Standardisation.fit(samples.expression, samples.depth, sections=sections, seed=seed)
+        standardisation = _standardisation(samples, seed)
         values = standardisation.transform(samples.expression, sections)
         loadings = principal_axes(values, min(self.factors, len(samples) - 1))
         factors = values @ loadings.T
@@ -201,6 +201,7 @@ class Cokriging(Model):
         selection = select_image_weight(
             spots,
             factors,
+            names=samples.inputs.locations.points.ids,
             ranges_um=ranges_um,
             image_weights=self.image_weights if self.image else (0.0,),
             seed=seed,
@@ -290,6 +291,13 @@ class _Setup:
     feature_transform: FeatureTransform | None
     covariance: Covariance
     summary: dict[str, Any]
+
+
+def _standardisation(samples: Samples, seed: int) -> Standardisation:
+    """Return the standardisation of the training spots, whose counts are split by the names of spots and genes."""
+    coins = Coins.of(samples.inputs.locations.points.ids, samples.genes, seed)
+    sections = samples.inputs.section_index
+    return Standardisation.fit(samples.expression, samples.depth, sections=sections, coins=coins)
 
 
 def _refuse_unusable(samples: Samples) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from histosge._runtime.draws import random_order
 from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array, Float
 from histosge.metrics.pearson import pearson
@@ -68,6 +69,7 @@ def select_image_weight(
     image_weights: tuple[float, ...],
     seed: int,
     short_range_um: float | None = None,
+    names: Array | None = None,
 ) -> Selection:
     """Choose the image weight by the marginal likelihood of all factors together (Eq. 10 and 11 of docs/method.md).
 
@@ -83,9 +85,11 @@ def select_image_weight(
         The candidates.
     seed
         Samples the spots where there are many, and shuffles the images.
+    names
+        Ids of the spots, by which they are sampled and shuffled: their order does not matter. ``None``: row numbers.
     """
-    rng = np.random.default_rng(seed)
-    rows = _sampled(spots.separated_xy_um, rng)
+    names = np.arange(len(factors)) if names is None else names
+    rows = _sampled(spots.separated_xy_um, random_order(names, seed, "sample"))
     sample, measured = spots.take(rows), factors[rows]
     if sample.image_features is None:
         # without features there is nothing to choose
@@ -106,13 +110,12 @@ def select_image_weight(
         # the control: features of another spot carry no information on this one
         positions = posteriors.get(0.0) or kernels.posterior(measured, 0.0)
         left_out["positions"] = positions.left_out
-        left_out["shuffled_image"] = kernels.shuffled(rng).posterior(measured, best).left_out
+        left_out["shuffled_image"] = kernels.shuffled(names[rows], seed).posterior(measured, best).left_out
     return Selection(best, {weight: log - logs[best] for weight, log in logs.items()}, left_out, rows)
 
 
-def _sampled(xy_um: Array, rng: np.random.Generator) -> Array:
-    """Return the rows of the sampled spots."""
-    order = rng.permutation(len(xy_um))
+def _sampled(xy_um: Array, order: Array) -> Array:
+    """Return the rows of the sampled spots, the first ones in a random order."""
     if len(xy_um) <= _MANY_SPOTS:
         return np.sort(order[:_SPOTS])
     from scipy.spatial import cKDTree
@@ -152,7 +155,9 @@ class _Kernels:
         covariance += image_weight * (self.image + self.short_range)
         return Eigendecomposition.exact(covariance).posterior(factors)
 
-    def shuffled(self, rng: np.random.Generator) -> _Kernels:
+    def shuffled(self, names: Array, seed: int) -> _Kernels:
         """Return the kernels with the image of another spot at each spot."""
-        order = rng.permutation(len(self.image))
+        order = np.empty(len(names), dtype=np.intp)
+        # two random orders of the names make pairs of spots, whatever the order of the rows
+        order[random_order(names, seed, "spots")] = random_order(names, seed, "images")
         return _Kernels(self.position, self.image[np.ix_(order, order)], self.short_range)

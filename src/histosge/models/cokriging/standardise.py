@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
 
+from histosge._runtime.draws import fair_coins, hashed
 from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
 
-from .inducing_points import evenly
-
-__all__ = ["Standardisation", "reliability"]
+__all__ = ["Coins", "Standardisation", "reliability"]
 
 # a gene of smaller standard deviation does not vary
 _FLAT = 1e-8
@@ -22,6 +21,22 @@ _LEAST_RELIABILITY = 0.01
 _SPLIT_SPOTS, _BLOCK = 5000, 256
 # log1p(CP10k) cannot be larger by much; keeps the counts finite
 _MOST_EXPRESSION = 20.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coins:
+    """What decides how counts are split: a hash of the name of each spot and of each gene.
+
+    The split of a count then depends on its spot and gene, and not on the order of the table.
+    """
+
+    spots: Array
+    genes: Array
+
+    @classmethod
+    def of(cls, spots: Iterable[object], genes: Iterable[object], seed: int) -> Coins:
+        """Return the coins of spots and genes with these names."""
+        return cls(hashed(spots, seed, "spot"), hashed(genes, seed, "gene"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,16 +65,16 @@ class Standardisation:
         depth: Float[np.ndarray, " n"],
         *,
         sections: Int[np.ndarray, " n"],
-        seed: int,
+        coins: Coins | None = None,
     ) -> Standardisation:
-        """Fit to the training spots; ``seed`` splits the counts."""
+        """Fit to the training spots; ``coins`` split the counts."""
         fitted = np.unique(sections)
         section_means = np.array([expression[sections == index].mean(axis=0) for index in fitted])
         means = np.tile(section_means.mean(axis=0), (int(fitted[-1]) + 2, 1))
         means[fitted] = section_means
         sd = (expression - means[sections]).std(axis=0)
         scale = np.where(sd > _FLAT, sd, 1.0)
-        return cls(means, scale, np.sqrt(reliability(expression, depth, sections=sections, seed=seed)))
+        return cls(means, scale, np.sqrt(reliability(expression, depth, sections=sections, coins=coins)))
 
     def transform(
         self, expression: Float[np.ndarray, "n g"], sections: Int[np.ndarray, " n"]
@@ -91,7 +106,7 @@ def reliability(
     depth: Float[np.ndarray, " n"],
     *,
     sections: Int[np.ndarray, " n"] | None = None,
-    seed: int = 0,
+    coins: Coins | None = None,
 ) -> Float[np.ndarray, " g"]:
     """Return the split-half reliability of each gene, 0.01 … 1 (Eq. 1 of docs/method.md).
 
@@ -108,21 +123,23 @@ def reliability(
         Total counts of each spot.
     sections
         Index of the section of each spot; ``None``: all are in one section.
-    seed
-        Of the split.
+    coins
+        Those of the split; ``None`` throws them by row and column number.
     """
+    coins = Coins.of(range(len(expression)), range(expression.shape[1]), 0) if coins is None else coins
     sections = np.zeros(len(expression), dtype=np.intp) if sections is None else sections
-    rows = evenly(len(expression), _SPLIT_SPOTS)
+    # some at random, the same ones in any order of the rows
+    rows = np.sort(np.argsort(coins.spots, kind="stable")[:_SPLIT_SPOTS])
     expression, sections = expression[rows], sections[rows]
     depth = np.maximum(np.asarray(depth[rows], dtype=np.float64), 1.0)[:, None]
-    rng = np.random.default_rng(seed)
     # sums of squares of both halves and of their product, within sections
     squares = np.zeros((3, expression.shape[1]))
     for index in np.unique(sections):
         spots = np.flatnonzero(sections == index)
         sums = np.zeros((5, expression.shape[1]))
         for part in runs(len(spots), _BLOCK):
-            left, right = _halves(expression[spots[part]], depth[spots[part]], rng)
+            some = spots[part]
+            left, right = _halves(expression[some], depth[some], coins.spots[rows[some]], coins.genes)
             sums += [values.sum(axis=0) for values in (left * left, right * right, left * right, left, right)]
         left, right = sums[3:]
         squares += sums[:3] - np.array([left * left, right * right, left * right]) / len(spots)
@@ -132,9 +149,10 @@ def reliability(
     return np.asarray(np.clip(2 * half / (1 + half), _LEAST_RELIABILITY, 1.0))
 
 
-def _halves(expression: Array, depth: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+def _halves(expression: Array, depth: Array, spots: Array, genes: Array) -> tuple[Array, Array]:
     """Return the expression of both halves of the counts of some spots."""
     counts = np.rint(np.expm1(np.minimum(expression, _MOST_EXPRESSION)) * depth / 1e4).astype(np.int64)
-    first = rng.binomial(np.maximum(counts, 0), 0.5)
+    counts = np.maximum(counts, 0)
+    first = fair_coins(counts, spots, genes)
     left, right = (np.log1p(half * (2e4 / depth)) for half in (first, counts - first))
     return left, right

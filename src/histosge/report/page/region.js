@@ -56,7 +56,10 @@ function csv(region, now, ids, spotOf, label) {
       now.predicted[point].toFixed(4), now.sd ? now.sd[point].toFixed(4) : "",
       now.measured && spot >= 0 ? now.measured.values[spot].toFixed(4) : "", label(point)]);
   }
-  const cell = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  // a spreadsheet runs a text that begins like a formula; numbers stay numbers
+  const plain = (text) => (/^[=+\-@\t\r]/.test(text) && !Number.isFinite(Number(text)) ? `'${text}` : text);
+  const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const cell = (text) => quoted(plain(text));
   return rows.map((row) => row.map((item) => cell(String(item))).join(",")).join("\n") + "\n";
 }
 
