@@ -14,7 +14,7 @@ from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.errors import DataError
 from histosge.images.slide import SlideImage
-from histosge.section.alignment import ORIENTATIONS, check_alignment, refuse_misaligned
+from histosge.section.alignment import ORIENTATIONS, Alignment, check_alignment, refuse_misaligned
 from histosge.section.section import Section
 
 REAL = [
@@ -119,3 +119,11 @@ def test_real_sections_turned_are_refused(real_data: Path, name: str) -> None:
     section = histosge.read(real_data / name)
     for turn in TURNS:
         assert check_alignment(turned(section, turn)).problem is not None
+
+
+def test_a_margin_near_zero_is_no_clear_fit() -> None:
+    """The orientation is certain where the image fits clearly better as it is, or where none were compared."""
+    assert not Alignment(1.0, 1.0, margin=0.02, alternative=ORIENTATIONS[1]).is_clear
+    assert "compare it in a viewer" in Alignment(1.0, 1.0, margin=0.02, alternative=ORIENTATIONS[1]).summary
+    assert Alignment(1.0, 1.0, margin=0.3, alternative=ORIENTATIONS[1]).is_clear
+    assert Alignment(1.0, 1.0).is_clear

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lattice_samples import hexagonal_indices, section
 
 from histosge.errors import DataError
-from histosge.geometry.lattice import Lattice, lattice_indices, pitch_px
+from histosge.geometry.lattice import Lattice, is_visium, lattice_indices, pitch_px
 
 
 @given(
@@ -64,3 +64,13 @@ def test_the_pitch_is_measured_in_pixels() -> None:
     """Readers derive µm per pixel from it."""
     indices = hexagonal_indices()
     assert pitch_px(indices @ np.array([[68.85, 0], [0, 119.8]]), indices) == pytest.approx(138, abs=0.5)
+
+
+def test_an_interlaced_square_array_is_not_visium() -> None:
+    """Even column + row is shared by both; only Visium's neighbours form hexagons."""
+    columns, rows = np.meshgrid(np.arange(12.0), np.arange(12.0))
+    index = np.column_stack([columns.ravel(), rows.ravel()])
+    index = index[index.sum(axis=1) % 2 == 0]
+    assert is_visium(index * [50.0, 50.0 * 3**0.5], index)
+    assert not is_visium(index * 200.0, index)
+    assert not is_visium(index * 200.0, None)

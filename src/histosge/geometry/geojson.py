@@ -96,19 +96,19 @@ def read_shapes(path: Path, *, points: bool) -> tuple[list[Shape], Counter[str]]
     UsageError
         When there is no such file.
     DataError
-        When it is no GeoJSON, with the first place where it is not.
+        When it is no GeoJSON, and says where.
     """
     shapes: list[Shape] = []
     left_out: Counter[str] = Counter()
     for number, feature in enumerate(_features(path)):
-        place = f"feature {number + 1} of '{path}'"
+        where = f"feature {number + 1} of '{path}'"
         name = str((feature.properties or {}).get("name") or "")
         polygons, point = [], None
         for part in _parts(feature.geometry):
             if isinstance(part, _Point) and points:
-                point = _positions([part.coordinates], place)[0]
+                point = _positions([part.coordinates], where)[0]
             elif isinstance(part, _Polygon):
-                polygons += _with_area(part.coordinates, place, left_out)
+                polygons += _with_area(part.coordinates, where, left_out)
             else:
                 left_out[_kind(part)] += 1
         if polygons or point is not None:
@@ -143,20 +143,20 @@ def _parts(geometry: Geometry | None) -> Iterator[Geometry | None]:
         yield geometry
 
 
-def _with_area(rings: Rings, place: str, left_out: Counter[str]) -> list[tuple[Array, ...]]:
+def _with_area(rings: Rings, where: str, left_out: Counter[str]) -> list[tuple[Array, ...]]:
     """Return the polygon, or nothing where its border encloses no area; holes without area are dropped."""
-    kept = [positions for positions in (_positions(ring, place) for ring in rings) if _encloses(positions)]
-    if not kept or not _encloses(_positions(rings[0], place)):
+    kept = [positions for positions in (_positions(ring, where) for ring in rings) if _encloses(positions)]
+    if not kept or not _encloses(_positions(rings[0], where)):
         left_out["polygon without area"] += 1
         return []
     return [tuple(kept)]
 
 
-def _positions(ring: list[list[float]], place: str) -> Array:
+def _positions(ring: list[list[float]], where: str) -> Array:
     """Return a ring as positions; a height is left out."""
     if any(len(position) < 2 for position in ring):
         raise DataError(
-            f"Expected positions of two numbers in {place}, got one number. Export it from QuPath again."
+            f"Expected positions of two numbers in {where}, got one number. Export it from QuPath again."
         )
     return np.array([position[:2] for position in ring], dtype=np.float64).reshape(-1, 2)
 

@@ -11,7 +11,7 @@ from histosge._runtime.types import Array, Float, frozen
 from histosge.errors import DataError
 from histosge.geometry.spacing import median_spacing_um
 
-__all__ = ["Lattice", "pitch_px"]
+__all__ = ["Lattice", "is_visium", "pitch_px"]
 
 _WORST_RESIDUAL = (
     0.25  # of the pitch; positions further from their lattice point do not belong to this lattice
@@ -131,6 +131,20 @@ class Lattice:
                 "Positions and array coordinates do not belong together; check the positions file."
             )
         return fitted
+
+
+def is_visium(xy: Float[np.ndarray, "n 2"], lattice_xy: Float[np.ndarray, "n 2"] | None) -> bool:
+    """Return whether spots have Visium's array: column + row is even everywhere, and neighbours form hexagons.
+
+    Even column + row alone also describes the interlaced square arrays of legacy ST.
+    """
+    if lattice_xy is None or not ((lattice_xy.sum(axis=1) % 2) == 0).all():
+        return False
+    try:
+        return Lattice.fit(xy, lattice_xy).kind == "hexagonal"
+    except DataError:
+        # too few spots to tell, or positions that the checks of the reader refuse
+        return True
 
 
 def _flat(step_um: Array) -> bool:

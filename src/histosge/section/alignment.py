@@ -31,6 +31,8 @@ _MIN_ON_TISSUE, _WARN_ON_TISSUE = 0.3, 0.7
 # margins of 0.17 to 0.82 (benchmarks/alignment.py), and larger ones where nearly all spots lie on tissue
 _MARGIN, _MARGIN_ON_TISSUE = 0.15, 0.25
 _NEARLY_ALL = 0.97
+# margins of real sections are larger; below, the orientation is not certain
+_CLEAR_MARGIN = 0.1
 # of 255; the palest tissue differs from glass by more
 _MIN_CONTRAST = 8.0
 # spots that fill less of the image probably have coordinates of a smaller copy of it
@@ -83,13 +85,21 @@ class Alignment:
     problem: str | None = None
 
     @property
+    def is_clear(self) -> bool:
+        """Whether the image fits clearly better as it is; true also where orientations were not compared."""
+        return self.margin is None or self.margin >= _CLEAR_MARGIN
+
+    @property
     def summary(self) -> str:
         """The result in one line."""
         text = f"{self.on_image:.0%} of the spots lie on the image, {self.on_tissue:.0%} on tissue"
         if self.margin is None:
             return text
         comparison = "fits better" if self.margin >= 0 else "fits worse"
-        return f"{text}; as it is the image {comparison} than {self.alternative} (by {abs(self.margin):.2f})"
+        text = f"{text}; as it is the image {comparison} than {self.alternative} (by {abs(self.margin):.2f})"
+        return (
+            text if self.is_clear else f"{text}, too little to be sure of its orientation: compare it in a viewer"
+        )
 
 
 def check_alignment(section: Section) -> Alignment:
@@ -158,6 +168,8 @@ def refuse_misaligned(section: Section) -> Section:
     if alignment.on_image < 1:
         text = f"{1 - alignment.on_image:.1%} of the spots lie outside of the image."
         section = section.with_messages(Message("warning", text))
+    if corner := _smaller_copy(section, section.slide):
+        section = section.with_messages(Message("warning", corner.strip()))
     return section
 
 
@@ -199,7 +211,7 @@ def _smaller_copy(section: Section, slide: SlideImage) -> str:
     if reach > _CORNER:
         return ""
     return (
-        f" Or the coordinates count the pixels of a smaller copy: the spots fill only the upper left {reach:.0%} of "
+        f" The coordinates may count the pixels of a smaller copy: the spots fill only the upper left {reach:.0%} of "
         "the image."
     )
 

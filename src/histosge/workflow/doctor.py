@@ -119,11 +119,15 @@ def _section(section: Section) -> Iterator[Check]:
     finding += "; too coarse for cell texture" if coarse else ""
     yield Check("image", "note" if coarse else "ok", finding)
     try:
-        alignment.refuse_misaligned(section)
+        checked = alignment.refuse_misaligned(section)
     except DataError as error:
         yield Check("alignment", "bad", str(error))
     else:
-        yield Check("alignment", "ok", alignment.check_alignment(section).summary)
+        result = alignment.check_alignment(section)
+        certain = result.is_clear and len(checked.messages) == len(section.messages)
+        yield Check("alignment", "ok" if certain else "note", result.summary)
+        for message in checked.messages[len(section.messages) :]:
+            yield Check("alignment", "note", message.text)
 
 
 def _installation() -> Iterator[Check]:

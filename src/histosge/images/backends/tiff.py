@@ -257,7 +257,7 @@ def _channel_names(file: Any, series: Any) -> list[str]:
         pixels = re.findall(r"<(?:\w+:)?Pixels\b.*?</(?:\w+:)?Pixels>", file.ome_metadata, re.DOTALL)
         index = _position(file, series)
         channels = re.findall(r"<(?:\w+:)?Channel\b[^>]*>", pixels[index]) if index < len(pixels) else []
-        return [found.group(1) for channel in channels if (found := re.search(r'\bName="([^"]*)"', channel))]
+        return [name.group(1) for channel in channels if (name := re.search(r'\bName="([^"]*)"', channel))]
     labels = (file.imagej_metadata or {}).get("Labels", []) if file.is_imagej else []
     return [str(label) for label in labels]
 

@@ -12,6 +12,7 @@ import numpy as np
 from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError
+from histosge.geometry.lattice import is_visium
 from histosge.geometry.platforms import VISIUM, Platform
 from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.section.section import Section
@@ -137,7 +138,7 @@ def _parts(adata: AnnData, library: Mapping[str, Any], name: str) -> SectionPart
     counts = counts_of(adata)
     return SectionParts(
         name=name,
-        platform=VISIUM if _interlaced(lattice_xy) else Platform("unknown", None, None, "irregular"),
+        platform=VISIUM if is_visium(xy_px, lattice_xy) else Platform("unknown", None, None, "irregular"),
         counts=counts.counts,
         barcodes=adata.obs_names.to_numpy(dtype=str),
         genes=counts.genes,
@@ -201,11 +202,6 @@ def _eight_bit(pixels: Any) -> Array:
     if not np.isfinite(values).all():
         raise DataError('Expected pixels in uns["spatial"], got NaN or infinity. Put the image there again.')
     return np.asarray(np.rint(np.clip(values * (255 if values.max() <= 1 else 1), 0, 255)), dtype=np.uint8)
-
-
-def _interlaced(lattice_xy: Array | None) -> bool:
-    """Return whether coordinates are Visium's, whose column and row always have the same parity."""
-    return lattice_xy is not None and bool(((lattice_xy.sum(1) % 2) == 0).all())
 
 
 def _as_visium_if_hexagonal(parts: SectionParts) -> SectionParts:

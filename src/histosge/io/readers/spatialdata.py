@@ -9,6 +9,7 @@ import numpy as np
 
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
+from histosge.geometry.lattice import is_visium
 from histosge.geometry.platforms import VISIUM, Platform
 from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.section.section import Section
@@ -81,15 +82,15 @@ def read(path: Path, options: ReadOptions) -> Section:
         )
     counts = counts_of(table)
     radius = float(np.median(shapes["radius"])) if "radius" in shapes else None
-    interlaced = lattice_xy is not None and bool((lattice_xy.sum(1) % 2 == 0).all())
+    xy_px = np.column_stack([centres.x, centres.y])
     parts = SectionParts(
         name=path.stem,
-        platform=VISIUM if interlaced else Platform("unknown", None, None, "square"),
+        platform=VISIUM if is_visium(xy_px, lattice_xy) else Platform("unknown", None, None, "square"),
         counts=counts.counts,
         barcodes=table.obs_names.to_numpy(dtype=str),
         genes=counts.genes,
         gene_ids=counts.gene_ids,
-        xy_px=np.column_stack([centres.x, centres.y]),
+        xy_px=xy_px,
         lattice_xy=lattice_xy,
         images=_images(store, region, system),
         spot_px=None if radius is None else 2 * radius,
