@@ -98,7 +98,9 @@ class Alignment:
         comparison = "fits better" if self.margin >= 0 else "fits worse"
         text = f"{text}; as it is the image {comparison} than {self.alternative} (by {abs(self.margin):.2f})"
         return (
-            text if self.is_clear else f"{text}, too little to be sure of its orientation: compare it in a viewer"
+            text
+            if self.is_clear
+            else f"{text}, too little to be sure of its orientation: compare it in a viewer"
         )
 
 
