@@ -50,7 +50,7 @@ def measured_real(path: Path, name: str, folder: Path) -> dict[str, Any]:
 def same(now: Any, then: Any, where: str) -> None:
     """Compare two trees of numbers; numbers to 1 in 1000, which other processors keep.
 
-    Sums in networks depend on the number of threads, and a few epochs enlarge the difference: tolerance 0.01.
+    Networks amplify rounding over epochs: they are compared to 0.01.
     """
     network = any(f" {name} >" in f"{where} >" for name in measure_house.SMALL)
     if isinstance(then, dict):

@@ -82,7 +82,7 @@ def resized(rgb: Array, factor: float) -> Array:
         (np.rot90(FULL), "rotated by 90°"),
         (FULL[:, : FULL.shape[1] // 2], "not the image of the coordinates"),
         (FULL[:, ::-1], "mirrored left to right"),
-        (FULL[::-1, ::-1], "turned by 180°"),
+        (FULL[::-1, ::-1], "rotated by 180°"),
         (np.full_like(FULL, 240), "one colour"),
         (np.zeros_like(FULL), "one colour"),
     ],
