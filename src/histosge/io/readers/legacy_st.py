@@ -39,7 +39,6 @@ _SPOTS = (
     "*selection*.tsv",
     "*selection*.tsv.gz",
 )
-_IMAGES = ("image.*", "*.jpg", "*.jpeg", "*.png", "*.tif", "*.tiff")
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 _REQUIRED = ("x", "y", "pixel_x", "pixel_y")
 
@@ -60,6 +59,8 @@ def read(path: Path, options: ReadOptions) -> Section:
     counts_path, spots_path = _first_of(path, _COUNTS), _first_of(path, _SPOTS)
     if counts_path is None or spots_path is None:
         raise UsageError(f"Expected counts.tsv[.gz] and spots.tsv in '{path}'.")
+    _refuse_several(path, _COUNTS, "tables of counts", "counts.tsv")
+    _refuse_several(path, _SPOTS, "tables of spots", "spots.tsv")
     counts, spots = _table(counts_path, index_col=0), _table(spots_path)
     missing = [name for name in _REQUIRED if name not in spots.columns]
     if missing:
@@ -73,7 +74,7 @@ def read(path: Path, options: ReadOptions) -> Section:
     )
     lattice_xy, xy_px = spots_xy[spot_rows, :2], spots_xy[spot_rows, 2:]
     genes = counts.columns.astype(str).to_numpy(dtype=str)
-    image = _first_of(path, _IMAGES, _IMAGE_SUFFIXES)
+    image = None if options.image is not None else _image(path)
     parts = SectionParts(
         name=path.name,
         platform=LEGACY_ST,
@@ -148,7 +149,7 @@ def _table(path: Path, **options: Any) -> Any:
     import pandas as pd
 
     try:
-        return pd.read_csv(path, sep="\t", **options)
+        return pd.read_csv(path, sep="\t", encoding="utf-8-sig", **options)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"'{path}' is damaged or cut short ({error}). Copy it again.") from error
 
@@ -157,14 +158,40 @@ def _whole(value: float) -> str:
     return f"{value:g}" if float(value) != round(float(value)) else str(round(float(value)))
 
 
-def _first_of(folder: Path, patterns: tuple[str, ...], suffixes: set[str] | None = None) -> Path | None:
+def _image(folder: Path) -> Path | None:
+    """Return the only image of a folder, or that named ``image``.
+
+    Raises
+    ------
+    UsageError
+        When there are several.
+    """
+    for pattern in ("image.*", "*"):
+        paths = [path for path in sorted(folder.glob(pattern)) if path.suffix.lower() in _IMAGE_SUFFIXES]
+        if len(paths) > 1:
+            listed = ", ".join(path.name for path in paths)
+            raise UsageError(f"'{folder}' has several images: {listed}. Choose one with `image`.")
+        if paths:
+            return paths[0]
+    return None
+
+
+def _refuse_several(folder: Path, patterns: tuple[str, ...], what: str, name: str) -> None:
+    """Refuse a folder with several tables of a kind, of which none, or more than one, has the usual name."""
+    usual = [path for path in (folder / name, folder / f"{name}.gz") if path.exists()]
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    if len(usual) == 1 or len(paths) < 2:
+        return
+    listed = ", ".join(path.name for path in usual or paths)
+    raise UsageError(
+        f"'{folder}' has several {what}: {listed}. Keep that of this section, or name it {name}."
+    )
+
+
+def _first_of(folder: Path, patterns: tuple[str, ...]) -> Path | None:
     """Return the first file of the first pattern that any file matches."""
     for pattern in patterns:
-        paths = [
-            path
-            for path in sorted(folder.glob(pattern))
-            if suffixes is None or path.suffix.lower() in suffixes
-        ]
+        paths = sorted(folder.glob(pattern))
         if paths:
             return paths[0]
     return None

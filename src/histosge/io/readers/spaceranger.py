@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from histosge._runtime.messages import Message
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import Platform
+from histosge.images.backends.array import ArrayBackend, as_rgb
 
 from .anndata_positions import number_of
 from .assemble import SectionParts
 from .barcodes import match_barcodes, refuse_aggregated, refuse_other_section
+from .file_names import find, matches, opened, prefix_of
 from .image_choice import ImageCandidate
-from .tenx_matrix import Matrix, read_matrix
+from .tenx_matrix import Matrix, read_barcodes, read_matrix
 from .tissue_positions import NAMES, read_positions
 
-__all__ = ["has_positions", "images_of", "read_parts", "read_scalefactors"]
+__all__ = ["has_positions", "images_of", "read_parts", "read_scalefactors", "spatial_of"]
 
 _MATRICES = ("filtered_feature_bc_matrix.h5", "filtered_feature_bc_matrix")
 _RAW_MATRICES = ("raw_feature_bc_matrix.h5", "raw_feature_bc_matrix")
@@ -34,9 +36,19 @@ def has_positions(folder: Path) -> bool:
 
     A missing positions file is accepted here, so that the error for a damaged section names it.
     """
+    spatial = spatial_of(folder)
     beside = any((folder / name).exists() for name in (*_MATRICES, *_RAW_MATRICES))
-    named = any((folder / "spatial" / name).exists() for name in NAMES)
-    return named or (beside and (folder / "spatial").is_dir())
+    if spatial == folder:
+        # a folder of an archive, with all files of a sample in it
+        return bool(matches(folder, *NAMES)) and bool(
+            matches(folder, *_MATRICES, *_RAW_MATRICES, "matrix.mtx")
+        )
+    return bool(matches(spatial, *NAMES)) or (beside and spatial.is_dir())
+
+
+def spatial_of(folder: Path) -> Path:
+    """Return the folder ``spatial``, or the folder itself where an archive has put all files into one."""
+    return folder / "spatial" if (folder / "spatial").is_dir() else folder
 
 
 def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
@@ -48,8 +60,10 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
         When parts are missing, damaged, or belong to different sections.
     """
     matrix, messages, filtered = _matrix(folder)
-    positions = read_positions(folder / "spatial")
-    factors = read_scalefactors(folder / "spatial")
+    spatial = spatial_of(folder)
+    _refuse_several_samples(folder, spatial)
+    positions = read_positions(spatial)
+    factors = read_scalefactors(spatial)
     refuse_aggregated(matrix.barcodes, positions.barcodes)
     rows, spot_rows, matching = match_barcodes(
         _suffixed(matrix, positions.barcodes).barcodes, positions.barcodes, f"'{name}'"
@@ -71,10 +85,10 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
         gene_ids=matrix.gene_ids,
         xy_px=positions.xy_px[spot_rows],
         lattice_xy=positions.lattice_xy[spot_rows],
-        images=images_of(folder / "spatial", factors),
+        images=images_of(spatial, factors),
         spot_px=factors.get("spot_diameter_fullres"),
         file_mpp=factors.get("microns_per_pixel"),
-        messages=(*matrix.messages, *messages, *matching, *_without_scale(folder / "spatial", factors)),
+        messages=(*matrix.messages, *messages, *matching, *_without_scale(spatial, factors)),
     )
     # the raw matrix and some positions files also have spots off tissue
     if on_tissue.all():
@@ -92,11 +106,12 @@ def read_scalefactors(folder: Path) -> dict[str, Any]:
     DataError
         When it is damaged, or a scale is not positive.
     """
-    path = folder / "scalefactors_json.json"
-    if not path.exists():
+    path = find(folder, "scalefactors_json.json")
+    if path is None:
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with opened(path) as stream:
+            content = json.loads(stream.read().decode("utf-8-sig"))
         factors = {
             key: number_of(value, key, f"'{path}'")
             for key, value in content.items()
@@ -115,13 +130,49 @@ def images_of(folder: Path, factors: dict[str, Any]) -> tuple[ImageCandidate, ..
     for kind, stem in _IMAGES:
         scale, path = factors.get(f"tissue_{kind}_scalef"), _image(folder, stem)
         if scale and path is not None:
-            images.append(ImageCandidate("hires" if kind == "hires" else "lowres", scale, path))
+            size: Literal["hires", "lowres"] = "hires" if kind == "hires" else "lowres"
+            packed = path.suffix == ".gz"
+            images.append(ImageCandidate(size, scale, path, source=_decompressed(path) if packed else None))
     return tuple(images)
 
 
 def _image(folder: Path, stem: str) -> Path | None:
-    paths = [folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
-    return next((path for path in paths if path.exists()), None)
+    names = [f"{stem}{suffix}" for suffix in _SUFFIXES]
+    paths = matches(folder, *names)
+    if len(paths) > 1:
+        listed = ", ".join(path.name for path in paths)
+        raise UsageError(f"'{folder}' has several images for {stem}: {listed}. Keep that of this section.")
+    return find(folder, *names)
+
+
+def _decompressed(path: Path) -> ArrayBackend:
+    from PIL import Image
+
+    try:
+        with opened(path) as stream, Image.open(stream) as picture:
+            pixels = np.asarray(picture)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"'{path}' is damaged or no image ({error}). Copy it again.") from error
+    return ArrayBackend(as_rgb(pixels, f"'{path.name}'"))
+
+
+def _refuse_several_samples(folder: Path, spatial: Path) -> None:
+    """Refuse a matrix and positions whose names begin with different samples.
+
+    Raises
+    ------
+    UsageError
+        When they do, or there are several candidates for one of them.
+    """
+    matrix, positions = find(folder, *_MATRICES), find(spatial, *NAMES)
+    if matrix is None or positions is None:
+        return
+    prefixes = prefix_of(matrix, *_MATRICES), prefix_of(positions, *NAMES)
+    if all(prefixes) and prefixes[0] != prefixes[1]:
+        raise UsageError(
+            f"'{matrix.name}' and '{positions.name}' are of different samples by their names. Put the files of each "
+            "section into a folder of their own."
+        )
 
 
 def _without_scale(folder: Path, factors: dict[str, Any]) -> tuple[Message, ...]:
@@ -145,12 +196,28 @@ def _matrix(folder: Path) -> tuple[Matrix, tuple[Message, ...], bool]:
     for names, filtered in ((_MATRICES, True), (_RAW_MATRICES, False)):
         for path in (folder / name for name in names):
             if path.exists():
+                _refuse_other_matrix(path, folder / names[1])
                 message = Message("info", f"No filtered matrix in '{folder.name}'; the raw one is used.")
                 return read_matrix(path), () if filtered else (message,), filtered
-    prefixed = sorted(folder.glob("*filtered_feature_bc_matrix*.h5"))
-    if len(prefixed) == 1:
-        return read_matrix(prefixed[0]), (), True
+    for names, filtered in ((_MATRICES, True), (_RAW_MATRICES, False)):
+        prefixed = find(folder, *names)
+        if prefixed is not None:
+            return read_matrix(prefixed), (), filtered
+    if find(folder, "matrix.mtx") is not None:
+        # nothing says whether such a matrix is filtered
+        return read_matrix(folder), (), False
     raise UsageError(f"Expected {' or '.join(_MATRICES)} in '{folder}', found none.")
+
+
+def _refuse_other_matrix(path: Path, other: Path) -> None:
+    """Refuse an HDF5 file and a folder of the same name that hold different barcodes."""
+    if path == other or not matches(other, "barcodes.tsv"):
+        return
+    if set(read_barcodes(path)) != set(read_barcodes(other)):
+        raise UsageError(
+            f"'{path.name}' and the folder '{other.name}' beside it hold different barcodes. Keep the matrix of this "
+            "section."
+        )
 
 
 def _suffixed(matrix: Matrix, positions: Any) -> Matrix:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,9 @@ from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.io.hdf5.stored_matrix import checked
 
-__all__ = ["Matrix", "read_matrix"]
+from .file_names import find, opened
+
+__all__ = ["Matrix", "read_barcodes", "read_matrix"]
 
 _EXPRESSION = "Gene Expression"
 
@@ -51,6 +52,24 @@ def read_matrix(path: Path) -> Matrix:
     return _read_folder(path) if path.is_dir() else _read_h5(path)
 
 
+def read_barcodes(path: Path) -> list[str]:
+    """Read the barcodes alone of a matrix as for :func:`read_matrix`.
+
+    Raises
+    ------
+    DataError
+        When it is damaged or no count matrix.
+    """
+    import h5py
+
+    if path.is_dir():
+        with _damage_as_sentence(path):
+            return [line.split("\t")[0] for line in _lines(path, "barcodes.tsv")]
+    with _damage_as_sentence(path), opened(path) as stream, h5py.File(stream, "r") as file:
+        group = file["matrix"] if "matrix" in file else file[next(iter(file))]
+        return [str(name) for name in _text(group["barcodes"])]
+
+
 @contextmanager
 def _damage_as_sentence(path: Path) -> Iterator[None]:
     try:
@@ -64,7 +83,7 @@ def _damage_as_sentence(path: Path) -> Iterator[None]:
 def _read_h5(path: Path) -> Matrix:
     import h5py
 
-    with _damage_as_sentence(path), h5py.File(path, "r") as file:
+    with _damage_as_sentence(path), opened(path) as stream, h5py.File(stream, "r") as file:
         group = file["matrix"] if "matrix" in file else file[next(iter(file))]
         shape = tuple(int(size) for size in group["shape"][:])
         # stored gene by barcode in columns, which is barcode by gene in rows
@@ -89,7 +108,8 @@ def _read_folder(folder: Path) -> Matrix:
     with _damage_as_sentence(folder):
         barcodes = np.array([line.split("\t")[0] for line in _lines(folder, "barcodes.tsv")])
         features = [line.split("\t") for line in _lines(folder, "features.tsv", "genes.tsv")]
-        matrix = mmread(_existing(folder, "matrix.mtx"))
+        with opened(_existing(folder, "matrix.mtx")) as stream:
+            matrix = mmread(stream)
         counts = sparse.csr_matrix(matrix.T)
         if counts.shape != (len(barcodes), len(features)):
             raise ValueError(
@@ -119,15 +139,14 @@ def _text(dataset: Any) -> Array:
 
 
 def _existing(folder: Path, *names: str) -> Path:
-    for name in names:
-        for candidate in (folder / name, folder / f"{name}.gz"):
-            if candidate.exists():
-                return candidate
-    raise ValueError(f"no {' or '.join(names)}[.gz] in the folder")
+    path = find(folder, *names)
+    if path is None:
+        raise ValueError(f"no {' or '.join(names)}[.gz] in the folder")
+    return path
 
 
 def _lines(folder: Path, *names: str) -> list[str]:
     path = _existing(folder, *names)
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as stream:
-        return [line.rstrip("\n") for line in stream if line.strip()]
+    with opened(path) as stream:
+        lines = stream.read().decode("utf-8-sig").splitlines()
+    return [line for line in lines if line.strip()]

@@ -11,10 +11,14 @@ import numpy as np
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 
+from .file_names import find, matches, opened
+
 __all__ = ["NAMES", "Positions", "read_positions"]
 
 NAMES = ("tissue_positions.parquet", "tissue_positions.csv", "tissue_positions_list.csv")
 _COLUMNS = ("barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres")
+# names that R gives to columns without any
+_OF_R = tuple(f"V{number}" for number in range(1, 7))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,20 +49,43 @@ def read_positions(folder: Path) -> Positions:
     Raises
     ------
     UsageError
-        When there is none.
+        When there is none, or there are several that differ.
     DataError
         When it is damaged.
     """
-    paths = [folder / name for name in NAMES if (folder / name).exists()]
-    if not paths:
+    first = find(folder, *NAMES)
+    if first is None:
         raise UsageError(f"Expected {', '.join(NAMES)} in '{folder}', found none of them.")
+    tables = [_read(path) for path in (matches(folder, *NAMES) if first.name in NAMES else [first])]
+    names = ", ".join(path.name for path in matches(folder, *NAMES))
+    for other in tables[1:]:
+        if not _agree(tables[0], other):
+            raise UsageError(
+                f"'{folder}' has several positions files that differ: {names}. Keep that of this section."
+            )
+    return tables[0]
+
+
+def _agree(first: Positions, other: Positions) -> bool:
+    """Return whether two files have the same spots at the same places."""
+    if set(first.barcodes.tolist()) != set(other.barcodes.tolist()):
+        return False
+    rows, others = np.argsort(first.barcodes), np.argsort(other.barcodes)
+    # some versions write whole pixels
+    return bool(
+        np.abs(first.xy_px[rows] - other.xy_px[others]).max() <= 1
+        and (first.in_tissue[rows] == other.in_tissue[others]).all()
+    )
+
+
+def _read(path: Path) -> Positions:
     import pandas as pd
 
-    path = paths[0]
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        with opened(path) as stream:
+            table = pd.read_parquet(stream) if ".parquet" in path.suffixes else _read_csv(stream)
         numbers = table[list(_COLUMNS[1:])].to_numpy(dtype=np.float64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"'{path}' is damaged or no positions file ({error}). Copy it again.") from error
     if not len(table) or not np.isfinite(numbers).all():
         raise DataError(
@@ -68,15 +95,29 @@ def read_positions(folder: Path) -> Positions:
     return Positions(barcodes, numbers[:, 0] != 0, numbers[:, [2, 1]], numbers[:, [4, 3]])
 
 
-def _read_csv(path: Path) -> Any:
-    """Read with or without header: the first word of a header is ``barcode``."""
+def _read_csv(stream: Any) -> Any:
+    """Read with or without header, index and quotes, as Space Ranger, pandas and R write them.
+
+    A first row with a name of a column is a header. Without a column ``barcode`` the first one, the index, holds them.
+    """
     import pandas as pd
 
-    with path.open(encoding="utf-8") as stream:
-        first = stream.readline()
-    header = first.startswith("barcode")
-    table = pd.read_csv(path, header=0 if header else None, names=None if header else list(_COLUMNS))
-    missing = [name for name in _COLUMNS if name not in table.columns]
+    table = pd.read_csv(stream, header=None, encoding="utf-8-sig", dtype=str, keep_default_na=False)
+    first = [str(name).strip() for name in table.iloc[0]]
+    if not set(first) & {*_COLUMNS, "V2"}:
+        # without header; a row number may come first
+        table = table.iloc[:, 1:] if table.shape[1] == len(_COLUMNS) + 1 else table
+        first = list(_COLUMNS)
+        if table.shape[1] != len(first):
+            raise ValueError(f"{table.shape[1]} columns, expected {len(first)}")
+    else:
+        table = table.iloc[1:]
+        first = [_COLUMNS[int(name[1:]) - 1] if name in _OF_R else name for name in first]
+        if "barcode" not in first:
+            first[0] = "barcode"
+    table.columns = first
+    missing = [name for name in _COLUMNS if name not in first]
     if missing:
         raise ValueError(f"no column {missing[0]}")
-    return table
+    words = table["in_tissue"].str.strip().str.lower()
+    return table.assign(in_tissue=words.replace({"true": "1", "false": "0"})).reset_index(drop=True)
