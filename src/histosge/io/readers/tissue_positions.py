@@ -67,7 +67,7 @@ def read_positions(folder: Path) -> Positions:
 
 
 def _agree(first: Positions, other: Positions) -> bool:
-    """Return whether two files have the same spots at the same places."""
+    """Return whether two files have the same spots at the same positions."""
     if set(first.barcodes.tolist()) != set(other.barcodes.tolist()):
         return False
     rows, others = np.argsort(first.barcodes), np.argsort(other.barcodes)
