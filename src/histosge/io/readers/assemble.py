@@ -152,7 +152,9 @@ def _without_empty_spots(parts: SectionParts) -> SectionParts:
         raise DataError(f"Expected counts in '{parts.name}', got NaN or infinity. Give the raw matrix.")
     if not are_counts(parts.counts):
         kind = kind_of_values(parts.counts)
-        raise DataError(f"Expected raw counts, 0 or more, in '{parts.name}', got {kind}. Give the raw matrix.")
+        raise DataError(
+            f"Expected raw integer counts, 0 or more, in '{parts.name}', got {kind}. Give the raw matrix."
+        )
     # log1p(CP10k) is undefined without counts
     empty = totals == 0
     if empty.any():
