@@ -119,5 +119,6 @@ def _read_csv(stream: Any) -> Any:
     missing = [name for name in _COLUMNS if name not in first]
     if missing:
         raise ValueError(f"no column {missing[0]}")
+    table = table.replace({"": np.nan, "NA": np.nan})
     words = table["in_tissue"].str.strip().str.lower()
     return table.assign(in_tissue=words.replace({"true": "1", "false": "0"})).reset_index(drop=True)
