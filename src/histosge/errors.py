@@ -21,6 +21,9 @@ __all__ = [
     "refuse_nonpositive",
 ]
 
+# what sizes of arrays and layers can be, as 32-bit integers
+_MOST = 2**31 - 1
+
 
 class HistosgeError(Exception):
     """A problem that the user can understand and act on; the message is a sentence for them."""
@@ -55,7 +58,7 @@ class HistosgeWarning(UserWarning):
 
 
 def refuse_nonpositive(options: object, *names: str) -> None:
-    """Refuse options that count something and are less than 1.
+    """Refuse options that count something and are less than 1, or more than arrays can have.
 
     Raises
     ------
@@ -65,3 +68,5 @@ def refuse_nonpositive(options: object, *names: str) -> None:
     for name in names:
         if getattr(options, name) < 1:
             raise UsageError(f"`{name}` must be 1 or more, got {getattr(options, name)}.")
+        if getattr(options, name) > _MOST:
+            raise UsageError(f"`{name}` must be at most {_MOST}, got {getattr(options, name)}.")

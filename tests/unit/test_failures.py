@@ -145,3 +145,21 @@ def test_errors_of_files_are_sentences(error: Exception, exit_code: int) -> None
 def test_other_errors_are_no_fault_of_a_file() -> None:
     """An error of a program stays one."""
     assert sentence_of(ZeroDivisionError("division by zero")) is None
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "factors=99999999999999999999",
+        "factors=0",
+        "ranges_pitches=(1e300,)",
+        "ranges_pitches=(1,float('nan'))",
+    ],
+)
+def test_options_of_a_model_out_of_range_are_refused_before_the_fit(
+    folder: Path, tmp_path: Path, option: str
+) -> None:
+    """A number that no array or section can have ends with 2 and leaves nothing."""
+    result = call("run", folder, "--genes", "all", "--out", tmp_path / "out", "--set", option)
+    assert result.exit_code == 2
+    assert not (tmp_path / "out").exists()

@@ -37,6 +37,8 @@ _FEW_SPOTS, _FEW_RANGES, _MANY_RANGES = 1000, (2.0, 8.0), (3.0, 12.0)
 # training spots of the section to predict that determine its pitch and the attribution; fewer: those of all sections
 _LEAST_SPOTS = 10
 _GENES_PER_BLOCK = 256
+# ranges in pitches: beyond any section
+_LONGEST = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,9 @@ class Cokriging(Model):
             raise UsageError(f"`winsorise_sd` must be above 0, or none, got {self.winsorise_sd}.")
         if self.short_range_um is not None and not self.short_range_um > 0:
             raise UsageError(f"`short_range_um` must be above 0, or none, got {self.short_range_um}.")
-        if self.ranges_pitches is not None and not (self.ranges_pitches and min(self.ranges_pitches) > 0):
-            raise UsageError(f"`ranges_pitches` must be positive numbers, got {self.ranges_pitches}.")
+        ranges = self.ranges_pitches
+        if ranges is not None and not (ranges and all(0 < length <= _LONGEST for length in ranges)):
+            raise UsageError(f"`ranges_pitches` must be positive numbers up to {_LONGEST:g}, got {ranges}.")
 
     @property
     def needs(self) -> Needs:
