@@ -162,6 +162,29 @@ def test_a_run_replaces_no_file_of_another_program(room: Path) -> None:
         assert call(*words).exit_code == 0
 
 
+def test_the_drawing_of_doctor_overwrites_no_image(room: Path) -> None:
+    """An image of the section that is named like the drawing is refused; the drawing itself is replaced."""
+    image = room / "check" / "section.png"
+    image.parent.mkdir()
+    shutil.copy(room / "section" / "spatial" / "tissue_hires_image.png", image)
+    before = state(room)
+    result = call("doctor", room / "section", "--out", room / "check")
+    assert result.exit_code == 2
+    assert "histosge did not write" in result.output
+    assert state(room) == before
+    for _ in range(2):
+        assert call("doctor", room / "section", "--out", room / "drawn").exit_code == 0
+
+
+def test_a_fit_replaces_no_file_of_another_program(room: Path) -> None:
+    """Another program's fit/fit.json stays."""
+    (room / "out" / "fit").mkdir(parents=True)
+    (room / "out" / "fit" / "fit.json").write_text('{"slope": 2}')
+    result = call("fit", room / "section", "--genes", "all", "--out", room / "out")
+    assert result.exit_code == 2
+    assert "histosge did not write" in result.output
+
+
 def test_domains_overwrite_no_input_and_nothing_of_another_program(room: Path) -> None:
     """A section named like an output, and a table of the user's; their own outputs are replaced."""
     user_h5ad(room / "data" / "domains.h5ad")

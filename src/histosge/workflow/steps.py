@@ -9,6 +9,7 @@ from pathlib import Path
 
 from histosge._runtime.atomic_files import writable_folder
 from histosge.errors import UsageError
+from histosge.io.own_files import refuse_foreign_outputs
 from histosge.section.locations import at_spots
 from histosge.section.section import Section
 from histosge.section.target import Target
@@ -86,6 +87,7 @@ def fit_to_folder(
 ) -> FitResult:
     """Fit ``recipe`` to ``section`` and keep the fit in ``out``, for :func:`predict_to_folder`."""
     stages = Stages(FIT_STAGES[1:], compute.progress) if stages is None else stages
+    refuse_foreign_outputs([out / "fit" / "fit.json"], out)
     writable_folder(out)
     job = Job(out, compute.with_store(out / "features"), stages, Outputs())
     with job.stage("encode") as reporting:
