@@ -13,7 +13,7 @@ from folders import TRUTH, read
 from PIL import Image
 
 from histosge.datasets.synthetic import write_legacy_st
-from histosge.errors import UsageError
+from histosge.errors import DataError, UsageError
 
 POSITIONS = "spatial/tissue_positions.csv"
 
@@ -128,3 +128,31 @@ def test_legacy_folders_with_several_candidates(
         sentence = "several tables"
     with pytest.raises(UsageError, match=sentence):
         read(folder)
+
+
+def test_a_square_lattice_is_not_taken_for_visium(tmp_path: Path, outs: Path) -> None:
+    """Other arrays in Space Ranger's folders need `mpp`: the pitch of Visium is not theirs."""
+    path = outs / POSITIONS
+    table = pd.read_csv(path)
+    row, column = np.divmod(np.arange(len(table)), 12)
+    table = table.assign(array_row=row + 1, array_col=column + 1)
+    table = table.assign(pxl_row_in_fullres=200 + 220 * row, pxl_col_in_fullres=200 + 220 * column)
+    table.to_csv(path, index=False)
+    with pytest.raises(UsageError, match="square lattice"):
+        read(outs)
+    section = read(outs, mpp=0.5, trust_alignment=True)
+    assert section.platform.name == "unknown"
+    assert section.pitch_um == pytest.approx(110)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("segmented_outputs/filtered_feature_cell_matrix.h5", "segmented cells"), ("sample.tar.gz", "Unpack")],
+)
+def test_what_is_recognised_but_not_read_is_named(tmp_path: Path, name: str, sentence: str) -> None:
+    """Segmented outputs and archives are refused with what to do."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=sentence):
+        read(path if path.suffix == ".gz" else tmp_path)

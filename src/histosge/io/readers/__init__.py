@@ -100,5 +100,24 @@ def _detected(path: Path) -> Reader:
     for entry in READERS.values():
         if entry.detect(path):
             return entry
+    _refuse_by_name(path)
     known = "; ".join(entry.summary for entry in READERS.values())
     raise DataError(f"'{path}' has no known format. Readers: {known}.")
+
+
+def _refuse_by_name(path: Path) -> None:
+    """Refuse what is recognised but not read, with what to do."""
+    cells = [
+        folder
+        for folder in (path, path / "segmented_outputs", path / "outs/segmented_outputs")
+        if folder.is_dir()
+    ]
+    if any(
+        (folder / f"filtered_feature_cell_matrix{end}").exists() for folder in cells for end in (".h5", "")
+    ):
+        raise DataError(
+            f"'{path}' holds counts of segmented cells of Space Ranger 4, which are not read. Give the folder "
+            "binned_outputs beside it; cell_segmentations.geojson names locations for `cells`."
+        )
+    if path.is_file() and path.name.endswith((".tar", ".tar.gz", ".tgz", ".zip")):
+        raise DataError(f"'{path}' is an archive. Unpack it, and give the folder of one section.")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from histosge.errors import UsageError
-from histosge.geometry.platforms import VISIUM
+from histosge.errors import DataError, UsageError
+from histosge.geometry.lattice import Lattice
+from histosge.geometry.platforms import VISIUM, Platform
 from histosge.section.section import Section
 
-from .assemble import assemble
+from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
 from .spaceranger import has_positions, read_parts
 
@@ -40,7 +42,30 @@ def read(path: Path, options: ReadOptions) -> Section:
     if outs is None:
         raise UsageError(f"Expected a Space Ranger folder with 'spatial' in it, got '{path}'.")
     name = outs.parent.name if outs.name == "outs" else outs.name
-    return assemble(read_parts(outs, VISIUM, name), options)
+    parts = read_parts(outs, VISIUM, name)
+    return assemble(_of_other_array(parts, options) if _is_square(parts) else parts, options)
+
+
+def _is_square(parts: SectionParts) -> bool:
+    """Return whether spots are on a square lattice: other arrays' tools write Space Ranger's folders too."""
+    if parts.lattice_xy is None:
+        return False
+    try:
+        return Lattice.fit(parts.xy_px, parts.lattice_xy).kind == "square"
+    except DataError:
+        # refused where the parts are assembled
+        return False
+
+
+def _of_other_array(parts: SectionParts, options: ReadOptions) -> SectionParts:
+    """Return the parts without what is known of Visium: the pitch and the diameter of spots."""
+    if options.mpp is None and parts.file_mpp is None:
+        raise UsageError(
+            f"The spots of '{parts.name}' are on a square lattice, those of Visium on a hexagonal one: their pitch is "
+            "unknown. Give `mpp`, µm per full-resolution pixel."
+        )
+    other = replace(parts, platform=Platform("unknown", None, None, "square"), spot_px=None)
+    return other.with_message("warning", "The lattice is square: this is no Visium section.")
 
 
 ENTRIES = (
