@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import histosge
 from histosge._runtime.types import Array
@@ -127,3 +128,13 @@ def test_a_margin_near_zero_is_no_clear_fit() -> None:
     assert "compare it in a viewer" in Alignment(1.0, 1.0, margin=0.02, alternative=ORIENTATIONS[1]).summary
     assert Alignment(1.0, 1.0, margin=0.3, alternative=ORIENTATIONS[1]).is_clear
     assert Alignment(1.0, 1.0).is_clear
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_without_information_are_not_refused_as_turned(seed: int) -> None:
+    """Noise follows the image in no orientation: it is not refused, and its orientation is not called clear."""
+    section = synthetic(columns=10, rows=12, genes=30).section
+    noise = sparse.csr_matrix(np.random.default_rng(4 + seed).poisson(1.0, section.counts.shape))
+    alignment = check_alignment(replace(section, counts=noise))
+    assert alignment.problem is None
+    assert not alignment.is_clear

@@ -41,6 +41,8 @@ _CORNER = 0.6
 _MIN_SPOTS = 100
 _SAMPLE = 1000
 _COMPONENTS, _GENES, _FOLDS = 5, 500, 5
+# variance that counts without any pattern explain by chance
+_LEAST_EXPLAINED = 0.02
 _MPP = 16.0
 # scales of the colour features: a spot, and its surroundings
 _BLURS_UM = (30.0, 120.0)
@@ -155,10 +157,11 @@ def refuse_misaligned(section: Section) -> Section:
     DataError
         When image and coordinates do not belong together.
     """
-    if section.slide is None:
+    slide = section.slide
+    if slide is None:
         return section
     if not section.has_counts:
-        if (problem := _impossible_size(section.slide)) is not None:
+        if (problem := _impossible_size(slide)) is not None:
             raise DataError(problem)
         return section
     alignment = check_alignment(section)
@@ -170,7 +173,7 @@ def refuse_misaligned(section: Section) -> Section:
     if alignment.on_image < 1:
         text = f"{1 - alignment.on_image:.1%} of the spots lie outside of the image."
         section = section.with_messages(Message("warning", text))
-    if corner := _smaller_copy(section, section.slide):
+    if corner := _smaller_copy(section, slide):
         section = section.with_messages(Message("warning", corner.strip()))
     return section
 
@@ -243,12 +246,15 @@ def _compared_orientations(
     components = _expression_components(section.take(rows))
     colours, mpp = _colours(slide)
     folds = np.random.default_rng(0).integers(0, _FOLDS, len(rows))
-    scores = []
-    for xy_um in _oriented(section.spots.xy[rows], slide.size_um):
-        explained = _explained_variance(_sampled(colours, xy_um / mpp - 0.5), components, folds)
-        scores.append(float(mask.contains(xy_um).mean()) + 2 * explained)
+    oriented = _oriented(section.spots.xy[rows], slide.size_um)
+    on_tissue = np.array([float(mask.contains(xy_um).mean()) for xy_um in oriented])
+    explained = np.array(
+        [_explained_variance(_sampled(colours, xy_um / mpp - 0.5), components, folds) for xy_um in oriented]
+    )
+    # counts that follow the image in no orientation carry no information on it: the tissue alone is compared
+    scores = on_tissue + (2 * explained if explained.max() > _LEAST_EXPLAINED else 0.0)
     best = int(np.argmax(scores[1:])) + 1
-    return scores[0] - scores[best], ORIENTATIONS[best]
+    return float(scores[0] - scores[best]), ORIENTATIONS[best]
 
 
 def _oriented(xy_um: Array, size_um: tuple[float, float]) -> list[Array]:
