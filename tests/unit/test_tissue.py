@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from histosge.datasets import synthetic
+from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
 from histosge.images.tissue import TissueMask
 from histosge.section.target import tissue_of
@@ -45,3 +46,24 @@ def test_the_outline_encloses_the_mask() -> None:
     x, y = line.T
     area = abs(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1])) / 2
     assert area == pytest.approx(mask.mask.sum() * mask.mpp**2, rel=0.1)
+
+
+def test_spots_mark_pale_tissue_and_pieces_without_spots_are_dropped() -> None:
+    """A spot beside the tissue of the image is on tissue; a fiducial without spots is not."""
+    mask = np.zeros((100, 100), dtype=bool)
+    mask[10:40, 10:40] = True
+    mask[80:90, 80:90] = True
+    spots = Points(np.array([[200.0, 200.0], [600.0, 200.0]]), np.array(["A", "B"]))
+    tissue = TissueMask(mask, 8.0).with_spots(spots, 60.0)
+    positions = np.array([[100.0, 100.0], [600.0, 250.0], [600.0, 300.0], [680.0, 680.0]])
+    assert tissue.contains(positions).tolist() == [True, True, False, False]
+
+
+def test_black_areas_are_background() -> None:
+    """Glass made black, as mosaics of scanners become, gives the same tissue as white glass."""
+    rgb = np.full((300, 300, 3), 245, dtype=np.uint8)
+    rgb[100:200, 100:200] = (180, 110, 170)
+    black = rgb.copy()
+    black[:, :60] = 0
+    fractions = [TissueMask.from_slide(SlideImage.from_array(image, 8.0)).fraction for image in (rgb, black)]
+    assert abs(fractions[1] / fractions[0] - 1) < 0.02

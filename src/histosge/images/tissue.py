@@ -24,6 +24,8 @@ _BLUR_UM = 16.0
 _FAINTEST_DENSITY = 0.04
 # the two classes of an image that is tissue everywhere differ by less than this
 _LEAST_CONTRAST = 0.06
+# of 255; stained tissue, even a fold, is brighter at this resolution
+_BLACK = 8
 _POINT_MASK_REACH = 0.75
 # some scanners' background is mid-grey
 _DARKEST_WHITE = 110.0
@@ -78,6 +80,33 @@ class TissueMask:
 
         return replace(self, mask=remove_small_objects(self.mask, max_size=int(area_um2 / self.mpp**2)))
 
+    def with_spots(self, points: Points, reach_um: float) -> TissueMask:
+        """Return the mask with the surroundings of the spots, and without pieces in which there is no spot.
+
+        Spots mark pale tissue that the image does not show; pieces without any are fiducials of the frame and dirt.
+
+        Parameters
+        ----------
+        points
+            The spots on tissue.
+        reach_um
+            Radius around a spot that is tissue.
+        """
+        from scipy.ndimage import distance_transform_edt, label
+
+        columns, rows = np.floor((points.xy - np.array(self.origin_um)) / self.mpp).astype(int).T
+        height, width = self.mask.shape
+        inside = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
+        if not inside.any():
+            return self
+        far = np.ones(self.mask.shape, dtype=bool)
+        far[rows[inside], columns[inside]] = False
+        near = distance_transform_edt(far) * self.mpp <= reach_um
+        pieces, number = label(self.mask | near)
+        has_spot = np.zeros(number + 1, dtype=bool)
+        has_spot[pieces[near]] = True
+        return replace(self, mask=has_spot[pieces])
+
     def outline(self) -> list[Float[np.ndarray, "m 2"]]:
         """Return the borders of the tissue as closed polygons in µm."""
         from skimage.measure import find_contours
@@ -103,7 +132,7 @@ class TissueMask:
         from scipy.ndimage import gaussian_filter
 
         mpp = max(mpp, slide.mpp)
-        rgb = slide.thumbnail(mpp).astype(np.float32)
+        rgb = _without_black(slide.thumbnail(mpp)).astype(np.float32)
         density = gaussian_filter(_density(rgb), _BLUR_UM / mpp)
         return cls(_cleaned(density > _threshold(density), mpp), mpp)
 
@@ -128,6 +157,17 @@ class TissueMask:
         centres = low + (np.column_stack([columns.ravel(), rows.ravel()]) + 0.5) * mpp
         near = cKDTree(points.xy).query(centres, distance_upper_bound=reach)[0] <= reach
         return cls(near.reshape(height, width), mpp, (float(low[0]), float(low[1])))
+
+
+def _without_black(rgb: Array) -> Array:
+    """Return the image with black areas made white: parts of a slide that were not scanned."""
+    from scipy.ndimage import binary_dilation, binary_opening
+
+    black = binary_opening(rgb.max(axis=2) < _BLACK, iterations=2)
+    if not black.any():
+        return rgb
+    # pixels at the border are mixtures of black and white
+    return np.asarray(np.where(binary_dilation(black, iterations=3)[..., None], np.uint8(255), rgb))
 
 
 def _density(rgb: Array) -> Array:

@@ -17,6 +17,8 @@ from .locations import Locations
 from .placement import placement_messages
 from .section import Section
 
+# no point between three spots of a hexagonal lattice is farther from them than 0.58 pitches
+_SPOT_REACH_PITCHES = 0.6
 # an image of nearly this scale is the full-resolution one
 _SAME_IMAGE = 0.01
 
@@ -90,12 +92,16 @@ class Target:
 
 
 def tissue_of(section: Section) -> TissueMask:
-    """Return the tissue in the image, or, without image, the surroundings of the spots."""
+    """Return the tissue in the image and the surroundings of the spots, without pieces in which there is no spot.
+
+    Without image it is the surroundings of the spots; without spots the tissue in the image.
+    """
     if section.slide is None:
         return TissueMask.from_points(section.spots, section.pitch_um)
     if not section.has_counts:
         return tissue_in(section.slide)
-    return TissueMask.from_slide(section.slide)
+    mask = TissueMask.from_slide(section.slide)
+    return mask.with_spots(section.spots, _SPOT_REACH_PITCHES * section.pitch_um)
 
 
 def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
