@@ -74,6 +74,13 @@ def test_a_file_without_any_gene_is_refused(tmp_path: Path) -> None:
         select(SECTION, path)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """A file saved by a spreadsheet begins with a byte-order mark; its first gene is known."""
+    path = tmp_path / "genes.txt"
+    path.write_text("\n".join(NAMES), encoding="utf-8-sig")
+    assert not select(SECTION, path).missing
+
+
 def test_the_text_of_a_choice_means_the_same_choice(tmp_path: Path) -> None:
     """A choice written as text and parsed again is the same one; making the text reads no file."""
     path = tmp_path / "genes.txt"

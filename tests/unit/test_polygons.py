@@ -73,6 +73,7 @@ def test_cells_are_read_from_geojson_and_tables(tmp_path: Path) -> None:
         ("r.geojson", "[]"),
         ("r.geojson", '{"type": "FeatureCollection", "features": []}'),
         ("r.csv", "a,b\n1,2\n"),
+        ("r.csv", "Image,x,y\nA.svs,1,2\nB.svs,3,4\n"),
         ("r.csv", "id,x_um,y_um\nc1,nan,3\n"),
         ("r.csv", ""),
     ],

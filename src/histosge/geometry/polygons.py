@@ -18,6 +18,8 @@ from .geojson import Shape, read_shapes
 
 __all__ = ["Polygon", "read_cells", "read_polygons"]
 
+# columns that name the image of a cell; QuPath's is the first
+_IMAGE_COLUMNS = ("Image", "image", "Image name", "image_name", "slide", "sample")
 # columns of a centroid: in µm of the section, in full-resolution pixels, and in µm of QuPath's own pixel size
 _COLUMNS_UM = ("x_um", "y_um")
 _COLUMNS_QUPATH = (
@@ -145,10 +147,22 @@ def _table_cells(path: Path, mpp: float, image_mpp: float | None) -> tuple[Array
         raise UsageError(f"Expected a file of cells, got none at '{path}'.") from error
     except (ValueError, csv.Error) as error:
         raise DataError(f"'{path}' is no table of cells ({error}).") from error
+    _refuse_several_images(table, path)
     xy_um = _centroids_um(table, path, mpp=mpp, image_mpp=image_mpp)
     named = [name for name in _ID_COLUMNS if name in table.columns]
     ids = table[named[0]] if named else pd.Series([f"cell_{number}" for number in range(len(table))])
     return ids.astype(str).to_numpy(dtype=str), xy_um
+
+
+def _refuse_several_images(table: Any, path: Path) -> None:
+    """Refuse a table with the cells of several images, as an export of a whole QuPath project is."""
+    for column in (name for name in _IMAGE_COLUMNS if name in table.columns):
+        images = sorted(set(table[column].astype(str)))
+        if len(images) > 1:
+            raise DataError(
+                f"'{path}' holds cells of {len(images)} images (column {column}: {', '.join(images[:5])}). Keep the "
+                "rows of the section's image."
+            )
 
 
 def _centroids_um(table: Any, path: Path, *, mpp: float, image_mpp: float | None) -> Array:

@@ -297,7 +297,7 @@ def _names_in_file(path: Path) -> tuple[str, ...]:
             f"Expected `genes`: hvg:N, all, names, or a file of names; there is no file '{path}'."
         )
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UsageError(f"'{path}' is no text file of gene names.") from error
     first = (line.replace("\t", ",").split(",")[0].strip() for line in lines)
