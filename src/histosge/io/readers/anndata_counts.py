@@ -77,10 +77,9 @@ def counts_of(adata: AnnData) -> AnnDataCounts:
             f"Expected raw integer counts, got {described or 'an empty AnnData'}. Put the raw counts into "
             'layers["counts"].'
         )
-    if raw is not None and raw_counts and (name is None or _continues(adata, stored[name], raw)):
-        return _with_depth(adata, raw, "raw", adata.raw.var)
-    assert name is not None
-    return _with_depth(adata, stored[name], name, adata.var)
+    if name is not None and not (raw is not None and raw_counts and _continues(adata, stored[name], raw)):
+        return _with_depth(adata, stored[name], name, adata.var)
+    return _with_depth(adata, raw, "raw", adata.raw.var)
 
 
 def _continues(adata: AnnData, counts: sparse.csr_matrix, raw: sparse.csr_matrix) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from histosge._runtime.messages import Message
+from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import Platform
 from histosge.images.backends.array import ArrayBackend, as_rgb
@@ -20,7 +21,7 @@ from .barcodes import match_barcodes, refuse_aggregated, refuse_other_section
 from .file_names import find, matches, opened, prefix_of
 from .image_choice import ImageCandidate
 from .tenx_matrix import Matrix, read_barcodes, read_matrix
-from .tissue_positions import NAMES, read_positions
+from .tissue_positions import NAMES, Positions, read_positions
 
 __all__ = ["has_positions", "images_of", "read_parts", "read_scalefactors", "spatial_of"]
 
@@ -69,13 +70,8 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
         _suffixed(matrix, positions.barcodes).barcodes, positions.barcodes, f"'{name}'"
     )
     on_tissue = positions.in_tissue[spot_rows]
-    if not on_tissue.any():
-        raise DataError(
-            f"All {len(on_tissue)} spots of '{name}' are marked as off tissue. Check the positions file."
-        )
-    has_counts = np.isin(np.arange(len(positions.barcodes)), spot_rows)
     lost = len(matrix.barcodes) - len(rows)
-    matching += refuse_other_section(has_counts, positions.in_tissue, lost, filtered=filtered)
+    matching += _same_section(positions, spot_rows, lost, name, filtered=filtered)
     parts = SectionParts(
         name=name,
         platform=platform,
@@ -96,6 +92,18 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
     return parts.take(
         on_tissue, Message("info", f"{int((~on_tissue).sum())} spots off tissue were left out.")
     )
+
+
+def _same_section(
+    positions: Positions, spot_rows: Array, lost: int, name: str, *, filtered: bool
+) -> tuple[Message, ...]:
+    """Refuse positions without tissue and those of another section than the matrix."""
+    if not positions.in_tissue[spot_rows].any():
+        raise DataError(
+            f"All {len(spot_rows)} spots of '{name}' are marked as off tissue. Check the positions file."
+        )
+    has_counts = np.isin(np.arange(len(positions.barcodes)), spot_rows)
+    return refuse_other_section(has_counts, positions.in_tissue, lost, filtered=filtered)
 
 
 def read_scalefactors(folder: Path) -> dict[str, Any]:
