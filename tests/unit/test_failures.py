@@ -163,3 +163,10 @@ def test_options_of_a_model_out_of_range_are_refused_before_the_fit(
     result = call("run", folder, "--genes", "all", "--out", tmp_path / "out", "--set", option)
     assert result.exit_code == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_format_that_a_folder_does_not_have_is_refused(folder: Path) -> None:
+    """A reader that is named for a folder of another format ends with 2 and a sentence."""
+    result = call("run", folder, "--reader", "visium_hd")
+    assert result.exit_code == 2
+    assert "square_" in result.stderr

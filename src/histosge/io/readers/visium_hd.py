@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from histosge.errors import DataError, UsageError
+from histosge.errors import UsageError
 from histosge.geometry.platforms import visium_hd
 from histosge.section.section import Section
 
@@ -31,13 +31,11 @@ def read(path: Path, options: ReadOptions) -> Section:
     Raises
     ------
     UsageError
-        When there are no bins of the size ``bin_um``.
-    DataError
-        When there are no bins at all.
+        When there are no bins, or none of the size ``bin_um``.
     """
     bins = _bins(path)
     if not bins:
-        raise DataError(
+        raise UsageError(
             f"Expected folders square_*um with bins in '{path}', found none. Give the folder binned_outputs of Space "
             "Ranger, or leave the format to be detected."
         )
