@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
@@ -86,7 +87,7 @@ def show_messages(messages: Sequence[Message]) -> None:
     for message in messages:
         mark = "[yellow]warning:[/yellow] " if message.level == "warning" else "[dim]·[/dim] "
         console.print(mark, end="")
-        console.print(message.text, markup=False)
+        console.print(_translation.get()(message.text), markup=False)
 
 
 @contextmanager
@@ -112,6 +113,10 @@ def progress_bars() -> Iterator[Any]:
         yield progress
 
 
+# calls parameters of the package by the options of the running command
+_translation: ContextVar[Callable[[str], str]] = ContextVar("translation", default=str)
+
+
 @contextmanager
 def errors_as_sentences(*, as_json: bool, translate: Callable[[str], str] = str) -> Iterator[None]:
     """End the process with one sentence and the error's exit code instead of a traceback.
@@ -119,6 +124,7 @@ def errors_as_sentences(*, as_json: bool, translate: Callable[[str], str] = str)
     Only the command line catches everything: what is not a :class:`HistosgeError` is a defect of
     ours; its traceback goes into a file that can be attached to a report.
     """
+    token = _translation.set(translate)
     try:
         with warnings.catch_warnings():
             # messages are printed as such; other warnings are for programmers
@@ -139,6 +145,8 @@ def errors_as_sentences(*, as_json: bool, translate: Callable[[str], str] = str)
             _fail(_INTERRUPTION, INTERRUPTED, as_json=as_json)
         text, exit_code = sentence_of(error) or (_defect(), 1)
         _fail(text, exit_code, as_json=as_json)
+    finally:
+        _translation.reset(token)
 
 
 def _defect() -> str:
