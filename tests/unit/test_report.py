@@ -346,6 +346,29 @@ def test_truncated_files_are_told(folder: Path, name: str) -> None:
         write(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", {"section": 7}),
+        ("run.json", {"section": {"pitch_um": "wide"}}),
+        ("run.json", RECORD | {"files": ["factors.h5ad"]}),
+        ("run.json", RECORD | {"messages": 5}),
+        ("run.json", RECORD | {"encoder": {}}),
+        ("run.json", RECORD | {"fit": {"calibration": {"levels": None}}}),
+        ("run.json", RECORD | {"target": {"spacing_um": "x"}}),
+        ("scores.json", {"rows": [1]}),
+        ("scores.json", {"rows": [{"model": "mean"}]}),
+        ("scores.json", {"rows": [{"model": "m", "section": "s", "split": "p", "set": "test", "pcc": "x"}]}),
+        ("scores.json", []),
+    ],
+)
+def test_records_of_another_layout_are_refused(folder: Path, name: str, content: Any) -> None:
+    """A record whose parts have other types is refused by name; it never is a defect."""
+    (folder / name).write_text(json.dumps(content))
+    with pytest.raises(DataError, match=f"{name}' is damaged"):
+        write(folder)
+
+
 def test_a_prediction_of_another_version_is_told(folder: Path) -> None:
     """A file without one of its parts is refused by name."""
     import h5py

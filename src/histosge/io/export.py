@@ -16,7 +16,8 @@ from histosge.section.genes import GeneChoice, Genes, select
 from histosge.section.section import Section
 
 from .layout.measured_section import OTHERS
-from .own_files import read_run, refuse_foreign, refuse_inputs, refuse_mixture
+from .own_files import refuse_foreign, refuse_inputs, refuse_mixture
+from .run_record import read_run
 from .writers import WRITERS, WriteOptions, Writer, factors
 
 __all__ = ["ConservedCounts", "ExportResult", "export"]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from histosge._runtime.hashing import fingerprint_path
 from histosge.errors import DataError, UsageError
 
+from .run_record import RUN, read_run
 from .writers import WRITERS
 
 __all__ = [
     "is_own",
-    "read_run",
     "refuse_foreign",
     "refuse_foreign_outputs",
     "refuse_inputs",
@@ -24,43 +21,8 @@ __all__ = [
     "run_files",
 ]
 
-RUN = "run.json"
 # bytes at the start of a file that are enough to recognise it
 _START = 1 << 16
-
-
-class _Run(msgspec.Struct):
-    """Schema of the parts of ``run.json`` that other commands read; it has more."""
-
-    section: dict[str, Any]
-    files: dict[str, str] = msgspec.field(default_factory=dict)
-    genes_shown: tuple[str, ...] = ()
-    fit: dict[str, Any] | None = None
-    recipe: dict[str, Any] | None = None
-    model: dict[str, Any] | None = None
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """Return ``run.json`` of a folder.
-
-    Raises
-    ------
-    UsageError
-        When the folder has no run.
-    DataError
-        When the record is damaged.
-    """
-    path = folder / RUN
-    if not path.is_file():
-        raise UsageError(f"There is no run in '{folder}': it has no {RUN}. Give the folder of a run.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        msgspec.convert(content, _Run)
-    except PermissionError as error:
-        raise UsageError(f"No permission to read '{path}'.") from error
-    except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
-        raise DataError(f"'{path}' is damaged ({error}). Delete it and run `histosge run` again.") from error
-    return dict(content)
 
 
 def run_files(folder: Path) -> Mapping[str, str]:

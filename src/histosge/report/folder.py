@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from scipy import sparse
 
@@ -18,7 +18,8 @@ from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
 from histosge.io.hdf5.stored_matrix import checked
 from histosge.io.layout import prediction_table as layout
-from histosge.io.own_files import read_run, refuse_mixture
+from histosge.io.own_files import refuse_mixture
+from histosge.io.run_record import checked_json, read_run
 from histosge.io.writers import factors
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
@@ -34,6 +35,23 @@ _BLOCK_VALUES = 4_000_000
 _SAMPLE = 2000
 # errors that h5py and anndata raise for files that were cut off or changed
 _DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
+
+
+class _Row(msgspec.Struct):
+    section: str
+    split: str
+    model: str
+    set: str
+    preset: str = ""
+    pcc: float | None = None
+    mse: float | None = None
+    skill: float | None = None
+
+
+class _Scores(msgspec.Struct):
+    """Schema of the parts of ``scores.json`` that a report shows."""
+
+    rows: list[_Row]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +101,7 @@ def scores(folder: Path) -> dict[str, Any] | None:
         When they are damaged.
     """
     path = folder / "scores.json"
-    return _json(path, "evaluate") if path.is_file() else None
+    return checked_json(path, _Scores, remedy="Run `histosge evaluate` again.") if path.is_file() else None
 
 
 def read_files(folder: Path, record: Mapping[str, Any]) -> RunFiles:
@@ -110,16 +128,6 @@ def read_files(folder: Path, record: Mapping[str, Any]) -> RunFiles:
         refuse_mixture(folder, record, path.name)
         return _matrix(path, record)
     raise UsageError(f"There is no prediction in '{folder}'. Give the folder of a run.")
-
-
-def _json(path: Path, command: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"'{path}' is damaged ({error}). Run `histosge {command}` again.") from error
-    if not isinstance(content, dict):
-        raise DataError(f"'{path}' has no JSON object. Run `histosge {command}` again.")
-    return content
 
 
 def _matrix(path: Path, record: Mapping[str, Any]) -> RunFiles:

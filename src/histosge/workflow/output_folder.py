@@ -11,7 +11,8 @@ from typing import Any
 from histosge._runtime.atomic_files import output_errors
 from histosge._runtime.hashing import fingerprint_path
 from histosge.errors import DataError, UsageError
-from histosge.io.own_files import is_own, read_run, refuse_foreign_outputs, refuse_inputs
+from histosge.io.own_files import is_own, refuse_foreign_outputs, refuse_inputs
+from histosge.io.run_record import read_run
 from histosge.io.writers import WRITERS
 from histosge.section.section import Section
 from histosge.section.target import Target
