@@ -46,26 +46,32 @@ def numbers(name: str, values: Any) -> list[float]:
     ]
 
 
-def of_predictions(section: Any, label: str, *, deep: bool = False) -> dict[str, Any]:
-    """Mean and standard deviation at upsampled locations, of each model."""
-    found: dict[str, Any] = {}
-    models: dict[str, dict[str, Any]] = {
-        name: {} for name in (SIMPLE if section.slide is not None else POSITIONS)
-    }
-    if deep:
-        import torch
+def of_predictions(section: Any, label: str) -> dict[str, Any]:
+    """Mean and standard deviation at upsampled locations, of each simple model."""
+    names = SIMPLE if section.slide is not None else POSITIONS
+    return {name: of_model(section, label, name, {}) for name in names}
 
-        # sums of networks depend on the number of threads; test workers have one, the golden numbers two
-        torch.set_num_threads(2)
-        models = models | SMALL
-    for name, options in models.items():
-        recipe = hs.Recipe(model=name, genes=GENES, options=options)
-        fitted = hs.fit(section, recipe)
-        prediction = hs.predict(fitted, section, hs.upsampled(section, 2))
-        found[name] = {"mean": numbers(f"{label}/{name}/mean", prediction.mean)}
-        if prediction.sd is not None:
-            found[name]["sd"] = numbers(f"{label}/{name}/sd", prediction.sd)
-    return found
+
+def of_networks(section: Any, label: str) -> dict[str, Any]:
+    """The same of each network; sums of networks depend on the number of threads, which is two here."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        return {name: of_model(section, label, name, options) for name, options in SMALL.items()}
+    finally:
+        torch.set_num_threads(threads)
+
+
+def of_model(section: Any, label: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Mean and standard deviation at upsampled locations."""
+    fitted = hs.fit(section, hs.Recipe(model=name, genes=GENES, options=options))
+    prediction = hs.predict(fitted, section, hs.upsampled(section, 2))
+    result = {"mean": numbers(f"{label}/{name}/mean", prediction.mean)}
+    if prediction.sd is not None:
+        result["sd"] = numbers(f"{label}/{name}/sd", prediction.sd)
+    return result
 
 
 def of_run(section: Any, label: str, out: Path, *, auxiliary: tuple[Any, ...] = ()) -> dict[str, Any]:

@@ -27,7 +27,8 @@ def measured_synthetic(folder: Path) -> dict[str, Any]:
     path = write_spaceranger(tissue, folder / "outs")
     section = hs.read(path)
     return {
-        "predictions": measure_house.of_predictions(section, "synthetic", deep=True),
+        "predictions": measure_house.of_predictions(section, "synthetic")
+        | measure_house.of_networks(section, "synthetic"),
         "run": measure_house.of_run(section, "synthetic", folder / "run"),
         "scores": measure_house.of_scores(path, "synthetic", folder / "scores"),
     }

@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--split", "patients"], 2, "needs the patient of every section"),
         (["--split", "patients", "--patients", "A,B"], 2, "the patient of each of 1 sections"),
         (["--split", "published:3"], 2, "random:0.5, published, blocks:6"),
-        (["--seeds", "0"], 2, "--seeds must be 1 or more"),
+        (["--seeds", "0"], 2, "--seeds must be from 1 to 10000, got 0"),
         (["--models", "histosge", "--presets", "perfect"], 2, "has a preset 'perfect'"),
         (["--models", "histosge:paper", "--presets", "published"], 2, "has a preset 'published'"),
         (["--encoder", ","], 2, "at least one of its encoders"),

@@ -113,7 +113,7 @@ def test_wrong_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="NaN"):
         omezarr.write(tmp_path / "p", SECTION, broken, WriteOptions(("ZONE1",)))
     far = Points(np.array([[0.0, 0.0], [1e-3, 0.0], [1e5, 1e5], [1e5 + 1e-3, 1e5]]), np.array(list("abcd")))
-    locations = cells(SECTION, far.xy, far.ids)
+    locations = replace(cells(SECTION, SECTION.spots.xy[:4], far.ids), points=far)
     with pytest.raises(UsageError, match="pixels"):
         omezarr.write(
             tmp_path / "p",

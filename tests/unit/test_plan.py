@@ -70,7 +70,7 @@ def test_a_number_of_seeds_counts_from_zero() -> None:
     """A number stands for the seeds 0, 1, 2 …; seeds stand for themselves."""
     assert seeds_of(2) == (0, 1)
     assert seeds_of([5, 9]) == (5, 9)
-    with pytest.raises(UsageError, match="1 or more"):
+    with pytest.raises(UsageError, match="from 1 to 10000"):
         seeds_of(0)
 
 
