@@ -51,6 +51,8 @@ def read(path: Path, options: ReadOptions) -> Section:
 
     try:
         adata = read_h5ad(path)
+    except MemoryError:
+        raise
     # errors of anndata, of HDF5 and of pandas, each of its own class
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]

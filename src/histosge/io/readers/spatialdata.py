@@ -102,7 +102,7 @@ def read(path: Path, options: ReadOptions) -> Section:
 def _opened(path: Path) -> Any:
     try:
         return import_spatialdata().read_zarr(path)
-    except UsageError:
+    except (UsageError, MemoryError):
         raise
     # errors of anndata, zarr, parquet and dask, each of its own class
     except Exception as error:
