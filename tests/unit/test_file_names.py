@@ -57,7 +57,7 @@ def test_compressed_files_are_read(outs: Path, what: str) -> None:
 def test_two_samples_in_one_folder_are_refused(outs: Path) -> None:
     """Two prefixes are two sections; the error lists the candidates."""
     flat(outs)
-    with pytest.raises(UsageError, match=r"GSM1_S1_filtered.*GSM2_S2_filtered.*folder"):
+    with pytest.raises(UsageError, match=r"several samples: GSM1_S1, GSM2_S2"):
         read(flat(outs, "GSM2_S2_"))
 
 
@@ -147,7 +147,10 @@ def test_a_square_lattice_is_not_taken_for_visium(tmp_path: Path, outs: Path) ->
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("segmented_outputs/filtered_feature_cell_matrix.h5", "segmented cells"), ("sample.tar.gz", "Unpack")],
+    [
+        ("segmented_outputs/filtered_feature_cell_matrix.h5", "segmented cells"),
+        ("sample.tar.gz", "no archive"),
+    ],
 )
 def test_what_is_recognised_but_not_read_is_named(tmp_path: Path, name: str, sentence: str) -> None:
     """Segmented outputs and archives are refused with what to do."""

@@ -54,9 +54,10 @@ class ReadOptions:
     ] = None
     reader: Annotated[str | None, typer.Option(help="Format, where it is not recognised.")] = None
     bin_um: Annotated[float | None, typer.Option(help="Visium HD bin size in µm (default 16).")] = None
-    library_id: Annotated[str | None, typer.Option(help="Library inside an .h5ad or SpatialData store.")] = (
-        None
-    )
+    library_id: Annotated[
+        str | None,
+        typer.Option(help="Library, region or sample inside an .h5ad, a SpatialData store or an archive."),
+    ] = None
     trust_alignment: Annotated[
         bool,
         typer.Option("--trust-alignment", help="Go on although image and coordinates seem not to match."),

@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from histosge._runtime.messages import emit
+from histosge._runtime.messages import Message, emit
 from histosge._runtime.registry import Registry
 from histosge.errors import DataError, UsageError
 from histosge.section.section import Section
 
 from .base import Reader, ReadOptions
+from .image_choice import in_memory
+from .uploads import holds_several, is_archive, unpacked_sample
 
 __all__ = ["READERS", "read"]
 
@@ -38,8 +40,8 @@ def read(
     Parameters
     ----------
     path
-        A Space Ranger folder, a Visium HD folder, a legacy ST folder, an h5ad, a SpatialData zarr; or an image without
-        measured spots.
+        A Space Ranger folder, a Visium HD folder, a legacy ST folder, an h5ad, a SpatialData zarr; a tar or zip of one
+        of them, or of several samples; or an image without measured spots.
     image
         File of the full-resolution image; by default the sharpest image of the section.
     mpp
@@ -51,7 +53,8 @@ def read(
     bin_um
         Bin size of Visium HD in µm; by default 16, or the largest where there are no such bins.
     library_id
-        Library inside an h5ad or SpatialData store.
+        Library inside an h5ad, region of a SpatialData store, or sample of an archive or of a folder with the files of
+        several samples.
     trust_alignment
         Accept an image that does not match the coordinates, which is an error otherwise.
 
@@ -72,7 +75,6 @@ def read(
     path = Path(path)
     if not path.exists():
         raise UsageError(f"Expected a section, found nothing at '{path}'. Check the path.")
-    entry = READERS[reader] if reader is not None else _detected(path)
     options = ReadOptions(
         image=None if image is None else Path(image),
         mpp=mpp,
@@ -81,7 +83,7 @@ def read(
         library_id=library_id,
         trust_alignment=trust_alignment,
     )
-    section = entry.read(path, options)
+    section = _read(path, reader, options)
     if not trust_alignment:
         from histosge.section.alignment import refuse_misaligned
 
@@ -90,19 +92,51 @@ def read(
     return replace(section, sources=_sources(section, path, options.image))
 
 
+def _read(path: Path, reader: str | None, options: ReadOptions) -> Section:
+    """Read a section of a path, or of one sample of an archive."""
+    if not is_archive(path) and not holds_several(path):
+        return _read_by(_detected(path) if reader is None else READERS[reader], path, options)
+    with unpacked_sample(path, options.library_id) as (folder, rest):
+        inside = _section_in(folder)
+        entry = _detected(inside, path) if reader is None else READERS[reader]
+        section = _read_by(entry, inside, replace(options, library_id=rest))
+        text = f"Sample '{folder.name}' of '{path.name}'."
+        return in_memory(section, folder).with_messages(Message("info", text))
+
+
+def _read_by(entry: Reader, path: Path, options: ReadOptions) -> Section:
+    """Read with a reader; refuse a choice that it has no use for, which the user would believe to be followed."""
+    for choice, of in (("bin_um", "bins of Visium HD"), ("library_id", "one of several sections in a file")):
+        if getattr(options, choice) is not None and choice not in entry.choices:
+            raise UsageError(
+                f"`{choice}` chooses {of}, but '{path.name}' is read as {entry.name}, which has none. Leave it out, or "
+                "give the path that it was meant for."
+            )
+    return entry.read(path, options)
+
+
+def _section_in(folder: Path) -> Path:
+    """Return the folder of a sample, or the only file or folder of a known format in it."""
+    if any(entry.detect(folder) for entry in READERS.values()):
+        return folder
+    inside = [item for item in sorted(folder.iterdir()) if any(e.detect(item) for e in READERS.values())]
+    return inside[0] if len(inside) == 1 else folder
+
+
 def _sources(section: Section, path: Path, image: Path | None) -> tuple[Path, ...]:
     """Return what a section was read from: the path, the image that the user gave, and the one that was found."""
     loaded = None if section.slide is None else getattr(section.slide.backend, "path", None)
     return tuple(dict.fromkeys(source for source in (path, image, loaded) if source is not None))
 
 
-def _detected(path: Path) -> Reader:
+def _detected(path: Path, named: Path | None = None) -> Reader:
+    """Return the reader of a path, which errors name by the archive that it was taken from."""
     for entry in READERS.values():
         if entry.detect(path):
             return entry
     _refuse_by_name(path)
     known = "; ".join(entry.summary for entry in READERS.values())
-    raise DataError(f"'{path}' has no known format. Readers: {known}.")
+    raise DataError(f"'{named or path}' has no known format. Readers: {known}.")
 
 
 def _refuse_by_name(path: Path) -> None:
@@ -119,5 +153,3 @@ def _refuse_by_name(path: Path) -> None:
             f"'{path}' holds counts of segmented cells of Space Ranger 4, which are not read. Give the folder "
             "binned_outputs beside it; cell_segmentations.geojson names locations for `cells`."
         )
-    if path.is_file() and path.name.endswith((".tar", ".tar.gz", ".tgz", ".zip")):
-        raise DataError(f"'{path}' is an archive. Unpack it, and give the folder of one section.")

@@ -229,4 +229,8 @@ def _number(factors: Mapping[str, Any], key: str) -> float | None:
     return number_of(factors[key], key, 'uns["spatial"]') if key in factors else None
 
 
-ENTRIES = (Reader("h5ad", 'h5ad with raw counts and obsm["spatial"]', detect, read, priority=40),)
+ENTRIES = (
+    Reader(
+        "h5ad", 'h5ad with raw counts and obsm["spatial"]', detect, read, priority=40, choices=("library_id",)
+    ),
+)

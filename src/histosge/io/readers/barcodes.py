@@ -11,7 +11,13 @@ from histosge._runtime.names import positions
 from histosge._runtime.types import Array, Bool, Int
 from histosge.errors import DataError
 
-__all__ = ["match_barcodes", "refuse_aggregated", "refuse_other_section"]
+__all__ = [
+    "match_barcodes",
+    "raw_messages",
+    "refuse_aggregated",
+    "refuse_other_section",
+    "seems_raw",
+]
 
 # a 10x barcode, of a spot or of a bin, and the number of its library
 _TENX = re.compile(r"(?:[ACGTN]{8,}|s_\d+um_\d+_\d+|cellid_\d+|SPOT-\w+)-(\d+)$")
@@ -21,6 +27,12 @@ _OTHER = 0.1
 _OTHER_BOTH = 0.01
 # so few spots may differ in any section
 _FEW = 3
+# share of the spots off tissue that a raw matrix holds; all of them for Visium
+_RAW = 0.9
+# probability that a spot on tissue holds more counts than one off it: 1 where tissue is found well, 0.5 by chance
+_DEEPER = 0.75
+# with fewer spots of a kind the probability is uncertain
+_ENOUGH = 20
 
 
 def match_barcodes(
@@ -111,6 +123,47 @@ def refuse_other_section(
     if not off and not _many(missing, on_tissue, _OTHER):
         return ()
     text = f"{finding}. Check that matrix and positions belong to the same section."
+    return (Message("warning", text),)
+
+
+def seems_raw(spot_rows: Int[np.ndarray, " n"], in_tissue: Bool[np.ndarray, " m"]) -> bool:
+    """Return whether a matrix of unknown name is a raw one: it holds nearly all spots off tissue, too.
+
+    Parameters
+    ----------
+    spot_rows
+        Rows of the positions file whose barcodes the matrix has.
+    in_tissue
+        Of each row of the positions file.
+    """
+    off = ~in_tissue
+    return bool(off.any() and off[spot_rows].sum() >= _RAW * off.sum())
+
+
+def raw_messages(depth: Array, in_tissue: Bool[np.ndarray, " n"]) -> tuple[Message, ...]:
+    """Return a warning where the counts of a raw matrix do not lie where the positions say that tissue is.
+
+    Barcodes of a raw matrix are those of the slide, which fit any section; its counts are mostly of spots on tissue.
+    That is no proof: tissue that was left out by hand has counts, too.
+
+    Parameters
+    ----------
+    depth, in_tissue
+        Counts of each spot, and whether it is marked as on tissue.
+    """
+    from scipy.stats import mannwhitneyu
+
+    on, off = depth[in_tissue], depth[~in_tissue]
+    if min(len(on), len(off)) < _ENOUGH:
+        return ()
+    # the area under the curve, U / (n m)
+    deeper = float(mannwhitneyu(on, off).statistic) / (len(on) * len(off))
+    if deeper >= _DEEPER:
+        return ()
+    text = (
+        f"Spots on tissue do not hold more counts than those off tissue (with a probability of {deeper:.2f}; 0.5 is "
+        "chance). Check that the raw matrix and the positions belong to the same section."
+    )
     return (Message("warning", text),)
 
 

@@ -13,7 +13,7 @@ __all__ = ["ReadOptions", "Reader"]
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What a user chooses about a section beside its path; readers ignore what their format has no use for.
+    """What a user chooses about a section beside its path; see :attr:`Reader.choices`.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class ReadOptions:
     bin_um
         Bin size of Visium HD, µm; ``None`` means 16, or the largest where there are no such bins.
     library_id
-        Library inside an h5ad or SpatialData store.
+        Library inside an h5ad, region of a SpatialData store, or sample of an archive.
     trust_alignment
         Accept an image whose size disagrees with the pixel coordinates, with a warning instead of an error.
     """
@@ -55,6 +55,8 @@ class Reader:
         Read the section. Damaged files raise a :class:`~histosge.errors.DataError`.
     priority
         Readers are tried in ascending order. Specific formats come before general ones, such as images.
+    choices
+        Which of ``bin_um`` and ``library_id`` the format has a use for; others are refused where a user gives them.
     """
 
     name: str
@@ -62,3 +64,4 @@ class Reader:
     detect: Callable[[Path], bool]
     read: Callable[[Path, ReadOptions], Section]
     priority: int = 60
+    choices: tuple[str, ...] = ("bin_um", "library_id")

@@ -60,5 +60,6 @@ ENTRIES = (
         detect,
         read,
         priority=90,
+        choices=(),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +12,12 @@ from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError
 from histosge.images.backends import open_backend
+from histosge.images.backends.array import ArrayBackend
 from histosge.images.backends.base import Backend
 from histosge.images.slide import SlideImage
+from histosge.section.section import Section
 
-__all__ = ["ImageCandidate", "choose_image"]
+__all__ = ["ImageCandidate", "choose_image", "in_memory"]
 
 # relative difference of sizes within which an image is the small image itself
 _SAME_SIZE = 0.01
@@ -99,6 +101,17 @@ def choose_image(
         *messages,
         *_size_mismatch(source, name, best.scale, others, trust_alignment=trust_alignment),
     )
+
+
+def in_memory(section: Section, folder: Path) -> Section:
+    """Return the section with its image in memory where its file is in a folder that will be removed."""
+    slide = section.slide
+    path = None if slide is None else slide.backend.path
+    if slide is None or path is None or not path.is_relative_to(folder):
+        return section
+    height, width = slide.backend.shapes[0]
+    pixels = slide.backend.read(0, (0, 0), (width, height))
+    return replace(section, slide=SlideImage(ArrayBackend(pixels, mpp=slide.backend.mpp), slide.mpp))
 
 
 def _described(what: str, name: str, mpp: float) -> tuple[Message, ...]:

@@ -204,5 +204,6 @@ ENTRIES = (
         detect,
         read,
         priority=30,
+        choices=(),
     ),
 )

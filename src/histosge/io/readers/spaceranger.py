@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,16 +16,20 @@ from histosge.images.backends.array import ArrayBackend, as_rgb
 
 from .anndata_positions import number_of
 from .assemble import SectionParts
-from .barcodes import match_barcodes, refuse_aggregated, refuse_other_section
+from .barcodes import (
+    match_barcodes,
+    raw_messages,
+    refuse_aggregated,
+    refuse_other_section,
+    seems_raw,
+)
 from .file_names import find, matches, opened, prefix_of
 from .image_choice import ImageCandidate
-from .tenx_matrix import Matrix, read_barcodes, read_matrix
+from .matrix_choice import MATRICES, RAW_MATRICES, chosen_matrix, suffixed
 from .tissue_positions import NAMES, Positions, read_positions
 
 __all__ = ["has_positions", "images_of", "read_parts", "read_scalefactors", "spatial_of"]
 
-_MATRICES = ("filtered_feature_bc_matrix.h5", "filtered_feature_bc_matrix")
-_RAW_MATRICES = ("raw_feature_bc_matrix.h5", "raw_feature_bc_matrix")
 _IMAGES = (("hires", "tissue_hires_image"), ("lowres", "tissue_lowres_image"))
 _SCALES = ("tissue_hires_scalef", "tissue_lowres_scalef", "spot_diameter_fullres", "microns_per_pixel")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -38,12 +41,10 @@ def has_positions(folder: Path) -> bool:
     A missing positions file is accepted here, so that the error for a damaged section names it.
     """
     spatial = spatial_of(folder)
-    beside = any((folder / name).exists() for name in (*_MATRICES, *_RAW_MATRICES))
+    beside = any((folder / name).exists() for name in (*MATRICES, *RAW_MATRICES))
     if spatial == folder:
         # a folder of an archive, with all files of a sample in it
-        return bool(matches(folder, *NAMES)) and bool(
-            matches(folder, *_MATRICES, *_RAW_MATRICES, "matrix.mtx")
-        )
+        return bool(matches(folder, *NAMES)) and bool(matches(folder, *MATRICES, *RAW_MATRICES, "matrix.mtx"))
     return bool(matches(spatial, *NAMES)) or (beside and spatial.is_dir())
 
 
@@ -60,18 +61,18 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
     UsageError, DataError
         When parts are missing, damaged, or belong to different sections.
     """
-    matrix, messages, filtered = _matrix(folder)
+    matrix, messages, filtered = chosen_matrix(folder)
     spatial = spatial_of(folder)
     _refuse_several_samples(folder, spatial)
     positions = read_positions(spatial)
     factors = read_scalefactors(spatial)
     refuse_aggregated(matrix.barcodes, positions.barcodes)
     rows, spot_rows, matching = match_barcodes(
-        _suffixed(matrix, positions.barcodes).barcodes, positions.barcodes, f"'{name}'"
+        suffixed(matrix, positions.barcodes).barcodes, positions.barcodes, f"'{name}'"
     )
+    depth = np.asarray(matrix.counts.sum(axis=1)).ravel()
+    matching += _same_section(positions, spot_rows, depth, rows, name, filtered=filtered)
     on_tissue = positions.in_tissue[spot_rows]
-    lost = len(matrix.barcodes) - len(rows)
-    matching += _same_section(positions, spot_rows, lost, name, filtered=filtered)
     parts = SectionParts(
         name=name,
         platform=platform,
@@ -95,15 +96,22 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
 
 
 def _same_section(
-    positions: Positions, spot_rows: Array, lost: int, name: str, *, filtered: bool
+    positions: Positions, spot_rows: Array, depth: Array, rows: Array, name: str, *, filtered: bool | None
 ) -> tuple[Message, ...]:
-    """Refuse positions without tissue and those of another section than the matrix."""
+    """Refuse positions without tissue and those of another section than the matrix.
+
+    ``depth`` has the counts of every row of the matrix; ``rows`` of it are those of ``spot_rows`` of the positions.
+    """
     if not positions.in_tissue[spot_rows].any():
         raise DataError(
             f"All {len(spot_rows)} spots of '{name}' are marked as off tissue. Check the positions file."
         )
     has_counts = np.isin(np.arange(len(positions.barcodes)), spot_rows)
-    return refuse_other_section(has_counts, positions.in_tissue, lost, filtered=filtered)
+    lost = len(depth) - len(rows)
+    if filtered is None:
+        filtered = not seems_raw(spot_rows, positions.in_tissue)
+    messages = refuse_other_section(has_counts, positions.in_tissue, lost, filtered=filtered)
+    return messages if filtered else (*messages, *raw_messages(depth[rows], positions.in_tissue[spot_rows]))
 
 
 def read_scalefactors(folder: Path) -> dict[str, Any]:
@@ -172,10 +180,10 @@ def _refuse_several_samples(folder: Path, spatial: Path) -> None:
     UsageError
         When they do, or there are several candidates for one of them.
     """
-    matrix, positions = find(folder, *_MATRICES), find(spatial, *NAMES)
+    matrix, positions = find(folder, *MATRICES), find(spatial, *NAMES)
     if matrix is None or positions is None:
         return
-    prefixes = prefix_of(matrix, *_MATRICES), prefix_of(positions, *NAMES)
+    prefixes = prefix_of(matrix, *MATRICES), prefix_of(positions, *NAMES)
     if all(prefixes) and prefixes[0] != prefixes[1]:
         raise UsageError(
             f"'{matrix.name}' and '{positions.name}' are of different samples by their names. Put the files of each "
@@ -197,44 +205,3 @@ def _without_scale(folder: Path, factors: dict[str, Any]) -> tuple[Message, ...]
         "or incomplete. Copy that file again, or give the full-resolution image as `image`."
     )
     return (Message("warning", text),)
-
-
-def _matrix(folder: Path) -> tuple[Matrix, tuple[Message, ...], bool]:
-    """Read the filtered matrix, or the raw one where there is none; return also whether it is filtered."""
-    for names, filtered in ((_MATRICES, True), (_RAW_MATRICES, False)):
-        for path in (folder / name for name in names):
-            if path.exists():
-                _refuse_other_matrix(path, folder / names[1])
-                message = Message("info", f"No filtered matrix in '{folder.name}'; the raw one is used.")
-                return read_matrix(path), () if filtered else (message,), filtered
-    for names, filtered in ((_MATRICES, True), (_RAW_MATRICES, False)):
-        prefixed = find(folder, *names)
-        if prefixed is not None:
-            return read_matrix(prefixed), (), filtered
-    if find(folder, "matrix.mtx") is not None:
-        # nothing says whether such a matrix is filtered
-        return read_matrix(folder), (), False
-    raise UsageError(f"Expected {' or '.join(_MATRICES)} in '{folder}', found none.")
-
-
-def _refuse_other_matrix(path: Path, other: Path) -> None:
-    """Refuse an HDF5 file and a folder of the same name that hold different barcodes."""
-    if path == other or not matches(other, "barcodes.tsv"):
-        return
-    if set(read_barcodes(path)) != set(read_barcodes(other)):
-        raise UsageError(
-            f"'{path.name}' and the folder '{other.name}' beside it hold different barcodes. Keep the matrix of this "
-            "section."
-        )
-
-
-def _suffixed(matrix: Matrix, positions: Any) -> Matrix:
-    """Return the matrix with or without the barcode suffix ``-1``, as the positions have it; some tools remove it."""
-    if not len(matrix.barcodes) or not len(positions):
-        return matrix
-    in_matrix, in_positions = matrix.barcodes[0].endswith("-1"), str(positions[0]).endswith("-1")
-    if in_positions and not in_matrix:
-        return replace(matrix, barcodes=np.char.add(matrix.barcodes, "-1"))
-    if in_matrix and not in_positions:
-        return replace(matrix, barcodes=np.array([name.removesuffix("-1") for name in matrix.barcodes]))
-    return matrix

@@ -213,5 +213,6 @@ ENTRIES = (
         detect,
         read,
         priority=50,
+        choices=("library_id",),
     ),
 )

@@ -19,7 +19,7 @@ from histosge.io.hdf5.stored_matrix import checked
 
 from .file_names import find, opened
 
-__all__ = ["Matrix", "read_barcodes", "read_matrix"]
+__all__ = ["Matrix", "read_matrix"]
 
 _EXPRESSION = "Gene Expression"
 
@@ -50,24 +50,6 @@ def read_matrix(path: Path) -> Matrix:
     if not path.exists():
         raise UsageError(f"Expected a count matrix, found none at '{path}'.")
     return _read_folder(path) if path.is_dir() else _read_h5(path)
-
-
-def read_barcodes(path: Path) -> list[str]:
-    """Read the barcodes alone of a matrix as for :func:`read_matrix`.
-
-    Raises
-    ------
-    DataError
-        When it is damaged or no count matrix.
-    """
-    import h5py
-
-    if path.is_dir():
-        with _damage_as_sentence(path):
-            return [line.split("\t")[0] for line in _lines(path, "barcodes.tsv")]
-    with _damage_as_sentence(path), opened(path) as stream, h5py.File(stream, "r") as file:
-        group = file["matrix"] if "matrix" in file else file[next(iter(file))]
-        return [str(name) for name in _text(group["barcodes"])]
 
 
 @contextmanager

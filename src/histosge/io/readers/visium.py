@@ -75,5 +75,6 @@ ENTRIES = (
         detect,
         read,
         priority=20,
+        choices=(),
     ),
 )

@@ -75,5 +75,6 @@ ENTRIES = (
         detect,
         read,
         priority=10,
+        choices=("bin_um",),
     ),
 )
