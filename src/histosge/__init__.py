@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from .evaluation.benchmark import benchmark
     from .evaluation.evaluate import evaluate
+    from .evaluation.fine_truth.evaluate import evaluate_fine_truth
     from .geometry.points import Points
     from .io.export import export
     from .io.readers import READERS, read
@@ -102,6 +103,7 @@ __all__ = [
     "conserve",
     "doctor",
     "evaluate",
+    "evaluate_fine_truth",
     "export",
     "fit",
     "grid",
@@ -134,6 +136,7 @@ _NAMES = {
     ),
     "evaluation.benchmark": ("benchmark",),
     "evaluation.evaluate": ("evaluate",),
+    "evaluation.fine_truth.evaluate": ("evaluate_fine_truth",),
     "geometry.points": ("Points",),
     "io.export": ("export",),
     "io.readers": ("READERS", "read"),

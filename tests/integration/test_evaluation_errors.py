@@ -104,3 +104,23 @@ def test_a_file_in_the_way_is_one_sentence(folder: Path, tmp_path: Path) -> None
     assert result.exit_code == 2
     assert "Traceback" not in result.stderr
     assert blocked.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "Expected SECTION…, or cells or fine bins as --truth; got none"),
+        (["one", "--truth", "one"], "SECTION… has no meaning with --truth"),
+        (["--truth", "one", "--split", "blocks:6"], "--split has no meaning with --truth"),
+        (["--truth", "one"], "Expected a truth of cells or of Visium HD bins"),
+        (["--truth", "nothing"], "Expected a finer truth, got nothing"),
+        (["--truth", "one", "--widths-um", "a"], "Expected --widths-um as numbers"),
+    ],
+)
+def test_a_finer_truth_is_named_alone(folder: Path, tmp_path: Path, words: list[str], sentence: str) -> None:
+    """Options that have no meaning with ``--truth`` are refused before anything is computed."""
+    known = {"one": folder / "one", "nothing": tmp_path / "nothing"}
+    result = invoke("evaluate", *(known.get(word, word) for word in words), "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from histosge.errors import UsageError
 
 from .command import command
 from .options import ComputeOptions, Out, ReplyOptions, assignments, words
-from .score_tables import run_plan
+from .score_tables import run_fine_truth, run_plan
 from .screen import Progress
 
 __all__ = ["evaluate"]
@@ -22,7 +23,9 @@ def evaluate(
     compute_options: ComputeOptions,
     reply_options: ReplyOptions,
     progress: Progress,
-    sections: Annotated[list[Path], typer.Argument(metavar="SECTION…", help="As for `histosge run`.")],
+    sections: Annotated[
+        list[Path] | None, typer.Argument(metavar="SECTION…", help="As for `histosge run`.")
+    ] = None,
     models: Annotated[
         str,
         typer.Option(help="Separated by commas: histosge,ridge,histosge:published. Baselines always run."),
@@ -55,9 +58,66 @@ def evaluate(
         typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the models that have it."),
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; each takes the memory of one.")] = 1,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="Cells or fine bins, in place of SECTION: spots are made of half of their molecules, and models are "
+            "scored below the scale of spots with the other half.",
+            rich_help_panel="Finer truth",
+        ),
+    ] = None,
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="Of the spots: visium, wide, legacy, or KIND:PITCH:DIAMETER in µm.",
+            rich_help_panel="Finer truth",
+        ),
+    ] = "visium",
+    widths_um: Annotated[
+        str | None,
+        typer.Option(help="Widths of bins in µm: 10,25,50,100.", rich_help_panel="Finer truth"),
+    ] = None,
+    median_depth: Annotated[
+        float | None,
+        typer.Option(
+            help="Median molecules of a spot; molecules are thinned to it.", rich_help_panel="Finer truth"
+        ),
+    ] = None,
     out: Out = Path("histosge-scores"),
 ) -> None:
     """Score models at test spots, beside the baselines, with an audit of every fit."""
+    if truth is not None:
+        _refuse_with_truth(
+            sections=bool(sections),
+            presets=presets is not None,
+            split=split != "random:0.5",
+            patients=patients is not None,
+            auxiliary=auxiliary,
+            genes=genes != "hvg:1000",
+            image=image is not None,
+            mpp=mpp is not None,
+            jobs=jobs != 1,
+        )
+        compute = compute_options.compute(weights, progress)
+        recipes = [
+            replace(recipe, encoder=name)
+            for recipe in _recipes(models, None, assignments(set_))
+            for name in words(encoder)
+        ]
+        run_fine_truth(
+            truth,
+            recipes,
+            out=out,
+            compute=compute,
+            as_json=reply_options.json,
+            layout=layout,
+            widths_um=None if widths_um is None else _numbers(widths_um),
+            median_depth=median_depth,
+            seeds=seeds,
+        )
+        return
+    if not sections:
+        raise UsageError("Expected `sections`, or cells or fine bins as `truth`; got none.")
     from histosge.evaluation.evaluate import seeds_of
     from histosge.evaluation.plan import Plan, SectionSpec
 
@@ -76,6 +136,21 @@ def evaluate(
         auxiliary=auxiliary,
     )
     run_plan(plan, out, compute_options.compute(weights, progress), jobs, as_json=reply_options.json)
+
+
+def _refuse_with_truth(**used: bool) -> None:
+    """Refuse options that have no meaning for a finer truth."""
+    if unused := [name for name, is_there in used.items() if is_there]:
+        raise UsageError(
+            f"`{unused[0]}` has no meaning with `truth`, of which the spots are made. Leave it out."
+        )
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in words(text))
+    except ValueError:
+        raise UsageError(f"Expected `widths_um` as numbers separated by commas, got '{text}'.") from None
 
 
 def _name(path: Path, sections: list[Path]) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .screen import print_result, print_table
 
 if TYPE_CHECKING:
     from histosge.evaluation.plan import Plan
     from histosge.workflow.compute import Compute
+    from histosge.workflow.recipe import Recipe
 
-__all__ = ["run_plan"]
+__all__ = ["run_fine_truth", "run_plan"]
 
 
 def run_plan(plan: Plan, out: Path, compute: Compute, jobs: int, *, as_json: bool) -> None:
@@ -29,4 +31,23 @@ def run_plan(plan: Plan, out: Path, compute: Compute, jobs: int, *, as_json: boo
         rows = table_rows(result, section, split, columns=SCREEN_COLUMNS)
         print_table(f"{section}, {split}", SCREEN_COLUMNS, rows)
     skipped = dict.fromkeys(f"{trial.model} was skipped. {trial.skipped}" for trial in result.skipped)
+    print_result({}, as_json=False, lines=[*skipped, *EXPLANATIONS, *map(str, result.files)])
+
+
+def run_fine_truth(
+    truth: Path, recipes: Sequence[Recipe], *, out: Path, compute: Compute, as_json: bool, **options: Any
+) -> None:
+    """Evaluate against a finer truth and print the scores, as JSON or as tables."""
+    from histosge.evaluation.fine_truth.evaluate import evaluate_fine_truth
+    from histosge.evaluation.fine_truth.tables import EXPLANATIONS, SCREEN_COLUMNS, table_rows, title
+
+    result = evaluate_fine_truth(truth, recipes, out=out, compute=compute, **options)
+    if as_json:
+        files = [str(path.relative_to(out)) for path in result.files]
+        record = {**result.as_dict(), "costs": [dict(cost) for cost in result.costs], "files": files}
+        print_result(record, as_json=True, lines=())
+        return
+    for scale in dict.fromkeys(row.scale for row in result.rows):
+        print_table(title(result, scale), SCREEN_COLUMNS, table_rows(result, scale, columns=SCREEN_COLUMNS))
+    skipped = [f"{model} was skipped. {reason}" for model, reason in result.skipped.items()]
     print_result({}, as_json=False, lines=[*skipped, *EXPLANATIONS, *map(str, result.files)])

@@ -168,6 +168,9 @@ _BY_SUFFIX: Mapping[str, tuple[Callable[[Path], bool], ...]] = {
     # domains, and the spots of a split
     ".tsv": (_has(b"location\tx_um\ty_um"), _has(b"spot\tset\n")),
     # scores: names of the columns are at the end, where Parquet keeps its schema
-    ".parquet": (_has(b"section", b"split", b"preset", b"encoder", every=True, at_end=True),),
-    ".md": (_has(b"| model | PCC test |"),),
+    ".parquet": (
+        _has(b"section", b"split", b"preset", b"encoder", every=True, at_end=True),
+        _has(b"layout", b"scale", b"zone", b"encoder", every=True, at_end=True),
+    ),
+    ".md": (_has(b"| model | PCC test |", b"| model | PCC | inside |"),),
 }

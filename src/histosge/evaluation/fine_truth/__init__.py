@@ -1,0 +1,1 @@
+"""Predictions below the scale of spots against a finer truth: single cells, or fine bins."""

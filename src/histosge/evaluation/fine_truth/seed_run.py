@@ -1,0 +1,207 @@
+"""One seed of an evaluation against a finer truth: make spots, fit every model, score every scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histosge._runtime.provenance import Gauge
+from histosge._runtime.types import Array
+from histosge.figures.fine_truth_maps import FineTruthMaps
+from histosge.prediction.prediction import Prediction
+from histosge.section.expression import depth, log_cp10k
+from histosge.workflow.compute import Compute
+from histosge.workflow.fit import fit
+from histosge.workflow.predict import predict
+from histosge.workflow.recipe import Recipe
+
+from .pseudo_spots import Layout, PseudoSpots, pseudo_spots
+from .result import COLUMNS
+from .scales import CELLS, ScaledTruth, scaled
+from .scores import score_scale, statistics
+from .truth import FineTruth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FinePlan", "SeedResult", "label", "run_seed"]
+
+# genes that a figure shows
+_SHOWN_GENES = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FinePlan:
+    """Everything that decides the scores.
+
+    Parameters
+    ----------
+    truth
+        Cells or fine bins.
+    recipes
+        Models; their seed is that of the spots.
+    layout
+        Of the spots.
+    scales
+        Widths of bins in µm, and ``"cells"``.
+    seeds
+        Of division, phase, rotation and fits.
+    median_depth
+        Of a spot; ``None`` keeps half of all molecules.
+    """
+
+    truth: FineTruth
+    recipes: tuple[Recipe, ...]
+    layout: Layout
+    scales: tuple[float | str, ...]
+    seeds: tuple[int, ...]
+    median_depth: float | None = None
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Models that need an image, where the truth has none, with the reason."""
+        if self.truth.slide is not None:
+            return {}
+        return {
+            label(recipe): f"'{self.truth.name}' has no image."
+            for recipe in self.recipes
+            if recipe.build().uses_image
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeedResult:
+    """Scores, cost and maps of one seed.
+
+    Parameters
+    ----------
+    scores
+        Rows of the tidy table.
+    spots
+        Number, median depth and number of spots left out.
+    costs
+        Of each model: fit and all predictions together.
+    maps
+        Some genes, for a figure.
+    """
+
+    scores: pd.DataFrame
+    spots: Mapping[str, float]
+    costs: tuple[Mapping[str, Any], ...]
+    maps: FineTruthMaps
+
+
+def label(recipe: Recipe) -> str:
+    """Return the name of a model in tables: with its preset, options and an encoder that is not the default."""
+    details = [
+        word for word in (recipe.variant, recipe.encoder if recipe.encoder != "texture" else "") if word
+    ]
+    return f"{recipe.model} ({', '.join(details)})" if details else recipe.model
+
+
+def run_seed(plan: FinePlan, seed: int, compute: Compute) -> SeedResult:
+    """Make spots with this seed, fit every model to them, and score the predictions at every scale."""
+    import pandas as pd
+
+    spots = pseudo_spots(plan.truth, plan.layout, seed=seed, median_depth=plan.median_depth)
+    section = spots.section
+    truths = [scaled(spots, scale) for scale in plan.scales]
+    counted = np.flatnonzero(np.asarray(section.counts.sum(axis=0)).ravel() > 0)
+    frames = [
+        _tidy(plan, truth, statistics(truth, counted, seed=seed), genes=section.genes[counted], seed=seed)
+        for truth in truths
+    ]
+    shown = _shown(plan, truths)
+    maps, costs = _maps(spots, shown, frames[truths.index(shown)]), []
+    for recipe in plan.recipes:
+        if label(recipe) in plan.skipped:
+            continue
+        gauge = Gauge()
+        with gauge:
+            predictions = _predicted(spots, replace(recipe, seed=seed, genes="all"), truths, compute=compute)
+        costs.append({"model": label(recipe), "seed": seed, **gauge.cost})
+        for truth, prediction in zip(truths, predictions, strict=True):
+            values = score_scale(truth, prediction, section.columns(prediction.genes))
+            frames.append(_tidy(plan, truth, values, genes=prediction.genes, seed=seed, recipe=recipe))
+            if truth is shown:
+                drawn = truth.of_parts(prediction.mean[:, prediction.columns(maps.genes)])
+                maps = maps.with_prediction(label(recipe), drawn)
+    about = {
+        "seed": seed,
+        "spots": len(section),
+        "median_depth": float(np.median(depth(section.counts))),
+        "sparse_spots": spots.sparse_spots,
+    }
+    return SeedResult(pd.concat(frames, ignore_index=True), about, tuple(costs), maps)
+
+
+def _predicted(
+    spots: PseudoSpots, recipe: Recipe, truths: Sequence[ScaledTruth], *, compute: Compute
+) -> list[Prediction]:
+    """Fit a model to the spots, which have none of the molecules of the truth, and predict at every scale."""
+    fitted = fit(spots.section, recipe, compute=compute)
+    return [predict(fitted, spots.section, truth.parts, compute=compute) for truth in truths]
+
+
+def _tidy(
+    plan: FinePlan,
+    truth: ScaledTruth,
+    values: Mapping[tuple[str, str], Array],
+    *,
+    genes: Array,
+    seed: int,
+    recipe: Recipe | None = None,
+) -> pd.DataFrame:
+    """Return values as rows of the tidy table; without a recipe they are about the truth."""
+    import pandas as pd
+
+    frame = pd.concat(
+        [
+            pd.DataFrame({"gene": genes, "value": column, "zone": zone, "metric": metric})
+            for (zone, metric), column in values.items()
+        ],
+        ignore_index=True,
+    )
+    model, preset, encoder = "", "", ""
+    if recipe is not None:
+        reads_features = recipe.build().needs.features
+        model, preset, encoder = recipe.model, recipe.variant, recipe.encoder if reads_features else ""
+    frame = frame.assign(
+        truth=plan.truth.name,
+        layout=plan.layout.name,
+        scale=truth.scale,
+        model=model,
+        preset=preset,
+        encoder=encoder,
+        seed=seed,
+    )
+    return frame[list(COLUMNS)]
+
+
+def _shown(plan: FinePlan, truths: Sequence[ScaledTruth]) -> ScaledTruth:
+    """Return the scale of the figure: the bins nearest to a spot in width."""
+    widths = [
+        np.inf if scale == CELLS else abs(float(scale) - plan.layout.diameter_um) for scale in plan.scales
+    ]
+    return truths[int(np.argmin(widths))]
+
+
+def _maps(spots: PseudoSpots, truth: ScaledTruth, statistics_of_genes: pd.DataFrame) -> FineTruthMaps:
+    """Return truth and spots of the genes whose truth is least noisy at this scale."""
+    about = statistics_of_genes[
+        (statistics_of_genes["zone"] == "all") & (statistics_of_genes["metric"] == "ceiling")
+    ]
+    genes = about.sort_values("value", ascending=False, kind="stable")["gene"].to_numpy()[:_SHOWN_GENES]
+    columns = spots.section.columns(genes)
+    return FineTruthMaps(
+        genes=genes,
+        scale=truth.scale,
+        xy_um=truth.xy_um,
+        truth=log_cp10k(truth.counts, columns=columns).toarray(),
+        spots_um=spots.section.spots.xy,
+        spots=log_cp10k(spots.section.counts, columns=columns).toarray(),
+        predicted={},
+    )
