@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -86,48 +87,34 @@ def evaluate(
     out: Out = Path("histosge-scores"),
 ) -> None:
     """Score models at test spots, beside the baselines, with an audit of every fit."""
+    compute = compute_options.compute(weights, progress)
     if truth is not None:
-        _refuse_with_truth(
-            sections=bool(sections),
-            presets=presets is not None,
-            split=split != "random:0.5",
-            patients=patients is not None,
-            auxiliary=auxiliary,
-            genes=genes != "hvg:1000",
-            image=image is not None,
-            mpp=mpp is not None,
-            jobs=jobs != 1,
-        )
-        compute = compute_options.compute(weights, progress)
-        recipes = [
-            replace(recipe, encoder=name)
-            for recipe in _recipes(models, None, assignments(set_))
-            for name in words(encoder)
+        typed = [
+            sections,
+            presets,
+            patients,
+            auxiliary,
+            image,
+            mpp,
+            split != "random:0.5",
+            genes != "hvg:1000",
+            jobs != 1,
         ]
-        run_fine_truth(
-            truth,
-            recipes,
-            out=out,
-            compute=compute,
-            as_json=reply_options.json,
-            layout=layout,
-            widths_um=None if widths_um is None else _numbers(widths_um),
-            median_depth=median_depth,
-            seeds=seeds,
-        )
+        _refuse_with_truth(typed)
+        recipes = _with_encoders(_recipes(models, None, assignments(set_)), encoder)
+        options = {
+            "layout": layout,
+            "widths_um": _numbers(widths_um),
+            "median_depth": median_depth,
+            "seeds": seeds,
+        }
+        run_fine_truth(truth, recipes, out=out, compute=compute, as_json=reply_options.json, **options)
         return
-    if not sections:
-        raise UsageError("Expected `sections`, or cells or fine bins as `truth`; got none.")
     from histosge.evaluation.evaluate import seeds_of
-    from histosge.evaluation.plan import Plan, SectionSpec
+    from histosge.evaluation.plan import Plan
 
-    if len(sections) > 1 and (image is not None or mpp is not None):
-        raise UsageError("`image` and `mpp` belong to one section; for several, write a plan.")
     plan = Plan(
-        tuple(
-            SectionSpec(path, _name(path, sections), image=image, mpp=mpp, patient=patient)
-            for path, patient in zip(sections, _patients(patients, len(sections)), strict=True)
-        ),
+        _specs(sections, patients, image, mpp),
         _recipes(models, presets, assignments(set_)),
         splits=(split,),
         seeds=seeds_of(seeds),
@@ -135,20 +122,42 @@ def evaluate(
         genes=genes,
         auxiliary=auxiliary,
     )
-    run_plan(plan, out, compute_options.compute(weights, progress), jobs, as_json=reply_options.json)
+    run_plan(plan, out, compute, jobs, as_json=reply_options.json)
 
 
-def _refuse_with_truth(**used: bool) -> None:
-    """Refuse options that have no meaning for a finer truth."""
-    if unused := [name for name, is_there in used.items() if is_there]:
+def _specs(
+    sections: list[Path] | None, patients: str | None, image: Path | None, mpp: float | None
+) -> tuple[Any, ...]:
+    """Return what to read of each section."""
+    from histosge.evaluation.plan import SectionSpec
+
+    if not sections:
+        raise UsageError("Expected `sections`, or cells or fine bins as `truth`; got none.")
+    if len(sections) > 1 and (image is not None or mpp is not None):
+        raise UsageError("`image` and `mpp` belong to one section; for several, write a plan.")
+    return tuple(
+        SectionSpec(path, _name(path, sections), image=image, mpp=mpp, patient=patient)
+        for path, patient in zip(sections, _patients(patients, len(sections)), strict=True)
+    )
+
+
+def _refuse_with_truth(typed: list[Any]) -> None:
+    """Refuse options that have no meaning for a finer truth; ``typed`` says which were given, in this order."""
+    names = ("sections", "presets", "patients", "auxiliary", "image", "mpp", "split", "genes", "jobs")
+    if changed := [name for name, value in zip(names, typed, strict=True) if value]:
         raise UsageError(
-            f"`{unused[0]}` has no meaning with `truth`, of which the spots are made. Leave it out."
+            f"`{changed[0]}` has no meaning with `truth`, of which the spots are made. Leave it out."
         )
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _with_encoders(recipes: Sequence[Any], encoders: str) -> list[Any]:
+    """Return every recipe with every encoder."""
+    return [replace(recipe, encoder=encoder) for recipe in recipes for encoder in words(encoders)]
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
     try:
-        return tuple(float(word) for word in words(text))
+        return None if text is None else tuple(float(word) for word in words(text))
     except ValueError:
         raise UsageError(f"Expected `widths_um` as numbers separated by commas, got '{text}'.") from None
 

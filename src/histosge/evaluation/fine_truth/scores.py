@@ -18,7 +18,7 @@ from histosge.section.expression import depth, log_cp10k
 from .scales import CELLS, ScaledTruth
 from .truth import thinned
 
-__all__ = ["ZONES", "given_depth", "score_scale", "statistics"]
+__all__ = ["ZONES", "partial_correlation", "score_scale", "statistics"]
 
 #: parts of the truth that are scored apart; near, middle and far are terciles of the distance to the nearest spot
 ZONES = ("all", "inside", "between", "near", "middle", "far")
@@ -59,7 +59,7 @@ def score_scale(
         for name in (*_METRICS, *(_FURTHER if zone == "all" else ())):
             if (column := METRICS[name].compute(part)) is not None:
                 values[zone, name] = np.asarray(column)
-        values[zone, "pcc_given_depth"] = given_depth(part)
+        values[zone, "pcc_given_depth"] = partial_correlation(part)
     return values
 
 
@@ -72,12 +72,12 @@ def statistics(
     }
     for zone, rows in _zones(truth):
         values[zone, "ceiling"] = noise_ceiling(truth.counts[rows], columns, seed=seed)
-        values[zone, "ceiling_given_depth"] = _ceiling_given_depth(truth.counts[rows], columns, seed=seed)
+        values[zone, "ceiling_given_depth"] = _partial_ceiling(truth.counts[rows], columns, seed=seed)
         values[zone, "bins"] = np.full(len(columns), float(len(rows)))
     return values
 
 
-def given_depth(comparison: Comparison) -> Float[np.ndarray, " g"]:
+def partial_correlation(comparison: Comparison) -> Float[np.ndarray, " g"]:
     """Return the partial correlation of truth and prediction given the logarithm of the depth.
 
     A part of every correlation of log1p(CP10k) is that of total counts, which this takes out of both sides.
@@ -96,7 +96,7 @@ def _partial(left: Array, right: Array, molecules: Array) -> Array:
     return pearson(left, right)
 
 
-def _ceiling_given_depth(counts: sparse.csr_matrix, columns: Array, *, seed: int) -> Array:
+def _partial_ceiling(counts: sparse.csr_matrix, columns: Array, *, seed: int) -> Array:
     """Return the noise ceiling of the partial correlation: split-half reliability given the depth (Spearman 1910)."""
     first = thinned(counts, 0.5, np.random.default_rng([seed, 3]))
     second = sparse.csr_matrix(counts - first)

@@ -67,8 +67,8 @@ def markdown(result: FineTruthResult) -> str:
     lines += [f"Spots of each seed, in brackets their median molecules: {spots}.", ""]
     for scale in dict.fromkeys(row.scale for row in result.rows):
         lines += markdown_table(title(result, scale), COLUMNS, table_rows(result, scale))
-    notes = [*result.messages, *(f"{model} was skipped. {why}" for model, why in result.skipped.items())]
-    return "\n".join([*lines, *(f"* {text}" for text in (*EXPLANATIONS, *notes)), ""])
+    messages = [*result.messages, *(f"{model} was skipped. {why}" for model, why in result.skipped.items())]
+    return "\n".join([*lines, *(f"* {text}" for text in (*EXPLANATIONS, *messages)), ""])
 
 
 def _cells(zones: dict[str, FineTruthRow]) -> list[str]:
