@@ -6,29 +6,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from histosge._runtime.types import Array, Bool, Float, frozen
+from histosge._runtime.types import Bool, Float, frozen
 from histosge.errors import DataError
 from histosge.geometry.points import Points
 
 from .slide import SlideImage
+from .stained import stained
 
 __all__ = ["TissueMask"]
 
 # finer than a spot, coarser than cells; a whole Visium section is some 800 × 800 pixels
 _MPP = 8.0
-# smaller pieces are dust, fiducials and lumina
-_SPECK_UM2 = 150.0**2
-_HOLE_UM2 = 400.0**2
-_BLUR_UM = 16.0
-# optical density below which nothing is stained, whatever the threshold; even pale tissue is above 0.1
-_FAINTEST_DENSITY = 0.04
-# the two classes of an image that is tissue everywhere differ by less than this
-_LEAST_CONTRAST = 0.06
-# of 255; stained tissue, even a fold, is brighter at this resolution
-_BLACK = 8
 _POINT_MASK_REACH = 0.75
-# some scanners' background is mid-grey
-_DARKEST_WHITE = 110.0
+# no point between three spots of a hexagonal lattice is farther from them than 0.58 pitches
+_SPOT_REACH_PITCHES = 0.6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +111,7 @@ class TissueMask:
 
     @classmethod
     def from_slide(cls, slide: SlideImage, *, mpp: float = _MPP) -> TissueMask:
-        """Detect the tissue in an image: optical density above the threshold of Otsu (1979).
+        """Detect the tissue in an image: what is stained, without what has no colour (:func:`stained`).
 
         Parameters
         ----------
@@ -129,12 +120,25 @@ class TissueMask:
         mpp
             µm per pixel of the mask, at least that of the image.
         """
-        from scipy.ndimage import gaussian_filter
-
         mpp = max(mpp, slide.mpp)
-        rgb = _without_black(slide.thumbnail(mpp)).astype(np.float32)
-        density = gaussian_filter(_density(rgb), _BLUR_UM / mpp)
-        return cls(_cleaned(density > _threshold(density), mpp), mpp)
+        return cls(stained(slide.thumbnail(mpp), mpp), mpp)
+
+    @classmethod
+    def of_section(cls, slide: SlideImage | None, spots: Points, pitch_um: float) -> TissueMask:
+        """Return the tissue in the image and the surroundings of the spots, without pieces in which there is no spot.
+
+        Parameters
+        ----------
+        slide
+            The image; without it, the surroundings of the spots are taken.
+        spots
+            The measured spots on tissue.
+        pitch_um
+            Distance between neighbouring spots.
+        """
+        if slide is None:
+            return cls.from_points(spots, pitch_um)
+        return cls.from_slide(slide).with_spots(spots, _SPOT_REACH_PITCHES * pitch_um)
 
     @classmethod
     def from_points(cls, points: Points, pitch_um: float) -> TissueMask:
@@ -157,52 +161,3 @@ class TissueMask:
         centres = low + (np.column_stack([columns.ravel(), rows.ravel()]) + 0.5) * mpp
         near = cKDTree(points.xy).query(centres, distance_upper_bound=reach)[0] <= reach
         return cls(near.reshape(height, width), mpp, (float(low[0]), float(low[1])))
-
-
-def _without_black(rgb: Array) -> Array:
-    """Return the image with black areas made white: parts of a slide that were not scanned."""
-    from scipy.ndimage import binary_dilation, binary_opening
-
-    black = binary_opening(rgb.max(axis=2) < _BLACK, iterations=2)
-    if not black.any():
-        return rgb
-    # pixels at the border are mixtures of black and white
-    return np.asarray(np.where(binary_dilation(black, iterations=3)[..., None], np.uint8(255), rgb))
-
-
-def _density(rgb: Array) -> Array:
-    """Return the amount of stain, as optical density against the image's own white.
-
-    Half the mean of the channels plus their range: stain has a colour, shadows and the frame's marks have none. The
-    white is the 99th percentile of each channel, but not darker than ``_DARKEST_WHITE``: an image that is tissue
-    everywhere has no white of its own.
-    """
-    white = np.maximum(np.percentile(rgb.reshape(-1, 3), 99, axis=0), _DARKEST_WHITE)
-    density = -np.log10(np.clip(rgb / white, 1 / 255, 1))
-    return np.asarray(0.5 * density.mean(axis=2) + np.ptp(density, axis=2))
-
-
-def _threshold(density: Array) -> float:
-    """Return Otsu's threshold, or that of the faintest stain where the image is tissue everywhere."""
-    from skimage.filters import threshold_otsu
-
-    if np.ptp(density) < 1e-6:
-        return _FAINTEST_DENSITY
-    # few very dark pixels (folds, pen) must not raise the threshold
-    capped = np.minimum(density, np.percentile(density, 95))
-    if np.ptp(capped) < 1e-6:
-        return _FAINTEST_DENSITY
-    cut = float(threshold_otsu(capped))
-    below, above = capped[capped <= cut], capped[capped > cut]
-    everywhere = below.mean() > 2 * _FAINTEST_DENSITY or above.mean() - below.mean() < _LEAST_CONTRAST
-    # Otsu's threshold lies too high where dense and pale tissue differ; halfway to the background keeps the pale one
-    halfway = float(below.mean() + cut) / 2
-    return _FAINTEST_DENSITY if everywhere else max(_FAINTEST_DENSITY, min(cut, halfway + 0.01))
-
-
-def _cleaned(mask: Array, mpp: float) -> Array:
-    """Remove specks and fill holes smaller than a spot's surroundings."""
-    from skimage.morphology import remove_small_holes, remove_small_objects
-
-    speck, hole = (max(1, int(area / mpp**2)) for area in (_SPECK_UM2, _HOLE_UM2))
-    return np.asarray(remove_small_holes(remove_small_objects(mask, max_size=speck), max_size=hole))

@@ -16,6 +16,7 @@ from histosge.images.slide import SlideImage
 from histosge.images.tissue import TissueMask
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
+from histosge.section.image_only import tissue_in
 from histosge.section.section import Section
 
 from . import folder as folders
@@ -103,7 +104,7 @@ def collect(folder: Path, *, section: Section | None = None) -> Contents:
         measured=measured,
         slide=slide,
         mpp=mpp,
-        outline=_outline(slide, spots, pitch_um),
+        outline=_outline(_tissue(slide, spots, pitch_um, measured=measured is not None), spots, pitch_um),
         labels=labels_in(folder, points.ids, spots.ids),
         scores=folders.scores(folder),
     )
@@ -118,11 +119,17 @@ def _refuse_other(record: Mapping[str, Any], section: Section | None, folder: Pa
         )
 
 
-def _outline(slide: SlideImage | None, spots: Points, pitch_um: float) -> tuple[Array, ...]:
+def _tissue(slide: SlideImage | None, spots: Points, pitch_um: float, *, measured: bool) -> TissueMask:
+    """Return the tissue as the run took it; locations without measurements cannot say where it is."""
+    if slide is not None and not measured:
+        return tissue_in(slide)
+    return TissueMask.of_section(slide, spots, pitch_um)
+
+
+def _outline(mask: TissueMask, spots: Points, pitch_um: float) -> tuple[Array, ...]:
     """Return the borders of the tissue, the longest first, simplified for drawing."""
     import shapely
 
-    mask = TissueMask.from_points(spots, pitch_um) if slide is None else TissueMask.from_slide(slide)
     lines = sorted((line for line in mask.outline() if len(line) > 3), key=len, reverse=True)[:_MAX_LINES]
     borders = []
     for line in lines:

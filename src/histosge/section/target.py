@@ -17,8 +17,6 @@ from .locations import Locations
 from .placement import placement_messages
 from .section import Section
 
-# no point between three spots of a hexagonal lattice is farther from them than 0.58 pitches
-_SPOT_REACH_PITCHES = 0.6
 # an image of nearly this scale is the full-resolution one
 _SAME_IMAGE = 0.01
 
@@ -96,12 +94,9 @@ def tissue_of(section: Section) -> TissueMask:
 
     Without image it is the surroundings of the spots; without spots the tissue in the image.
     """
-    if section.slide is None:
-        return TissueMask.from_points(section.spots, section.pitch_um)
-    if not section.has_counts:
+    if section.slide is not None and not section.has_counts:
         return tissue_in(section.slide)
-    mask = TissueMask.from_slide(section.slide)
-    return mask.with_spots(section.spots, _SPOT_REACH_PITCHES * section.pitch_um)
+    return TissueMask.of_section(section.slide, section.spots, section.pitch_um)
 
 
 def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
