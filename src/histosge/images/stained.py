@@ -15,7 +15,7 @@ _SPECK_UM2, _HOLE_UM2 = 150.0**2, 400.0**2
 # narrower pieces are scratches, pen lines and the edges of stitched images
 _NARROW_UM = 40.0
 _BLUR_UM = 16.0
-# wide enough that the coloured fringes of dark lines cancel
+# wide enough that the colours at the edges of dark lines cancel
 _COLOUR_BLUR_UM = 40.0
 # optical density below which nothing is stained, whatever the threshold; even pale tissue is above 0.1
 _FAINTEST_DENSITY = 0.04
@@ -29,7 +29,7 @@ _LEAST_CONTRAST = 0.06
 _LEAST_COLOUR = 0.25
 # of what is stained; where less has a colour the image is gray, and colour says nothing
 _GRAY_IMAGE = 0.05
-# share of glass from which its colour can be told
+# share of glass from which its colour is taken
 _LEAST_GLASS = 0.02
 # the absorption of green by pen that is green or cyan, over that of the other colours
 _GREEN_PEN = 0.5
@@ -57,14 +57,14 @@ def stained(rgb: UInt8[np.ndarray, "h w 3"], mpp: float) -> Bool[np.ndarray, "h 
     channels[:, outside] = 0
     density = gaussian_filter(_amount(channels), _BLUR_UM / mpp)
     pale, dense = _thresholds(density[~outside])
-    found = density > dense
+    tissue = density > dense
     if pale < dense:
-        found |= (density > pale) & (_texture(channels[1], mpp) > _LEAST_TEXTURE)
-    found &= ~outside
-    coloured = _coloured(channels, found, outside, mpp)
-    if (found & coloured).sum() > _GRAY_IMAGE * found.sum():
-        found &= coloured
-    return _cleaned(found, mpp)
+        tissue |= (density > pale) & (_texture(channels[1], ~tissue, mpp) > _LEAST_TEXTURE)
+    tissue &= ~outside
+    coloured = _coloured(channels, tissue, outside, mpp)
+    if (tissue & coloured).sum() > _GRAY_IMAGE * tissue.sum():
+        tissue &= coloured
+    return _cleaned(tissue, mpp)
 
 
 def _densities(rgb: Array, white: Array) -> Float[np.ndarray, "3 h w"]:
@@ -99,14 +99,17 @@ def _thresholds(density: Float[np.ndarray, " n"]) -> tuple[float, float]:
     return max(_FAINTEST_DENSITY, min(dense, _glass_density(below) + _PALE_DENSITY)), dense
 
 
-def _texture(density: Float[np.ndarray, "h w"], mpp: float) -> Float[np.ndarray, "h w"]:
-    """Return the local standard deviation of a density."""
-    from scipy.ndimage import gaussian_filter
+def _texture(density: Float[np.ndarray, "h w"], among: Bool[np.ndarray, "h w"], mpp: float) -> Array:
+    """Return the local standard deviation of a density among some pixels: the edge of dense tissue is no texture."""
+    from scipy.ndimage import binary_erosion, gaussian_filter
 
     sigma = _TEXTURE_BLUR_UM / mpp
+    weight = binary_erosion(among, iterations=2, border_value=1).astype(np.float32)
+    density = density * weight
+    total = np.maximum(gaussian_filter(weight, sigma), 1e-3)
     # variance = mean of squares − square of the mean
-    variance = gaussian_filter(density**2, sigma) - gaussian_filter(density, sigma) ** 2
-    return np.sqrt(np.maximum(variance, 0))
+    variance = gaussian_filter(density**2, sigma) / total - (gaussian_filter(density, sigma) / total) ** 2
+    return np.asarray(np.sqrt(np.maximum(variance, 0)))
 
 
 def _glass_density(below: Float[np.ndarray, " n"]) -> float:
@@ -118,11 +121,11 @@ def _glass_density(below: Float[np.ndarray, " n"]) -> float:
     return float(edges[peak] + edges[peak + 1]) / 2
 
 
-def _coloured(channels: Array, found: Array, outside: Array, mpp: float) -> Array:
+def _coloured(channels: Array, tissue: Array, outside: Array, mpp: float) -> Array:
     """Return where the stain over the surroundings has a colour that haematoxylin and eosin can have."""
     from scipy.ndimage import binary_dilation, gaussian_filter
 
-    glass = ~binary_dilation(found | outside, iterations=3)
+    glass = ~binary_dilation(tissue | outside, iterations=3)
     tint = np.median(channels[:, glass], axis=1) if glass.mean() > _LEAST_GLASS else np.zeros(3)
     sigma = _COLOUR_BLUR_UM / mpp
     red, green, blue = (gaussian_filter(channels[index] - tint[index], sigma) for index in range(3))
