@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -27,6 +29,27 @@ def visium_hd_bins(folder: Path) -> Path:
     """Return a folder with one size of bins."""
     write_spaceranger(SQUARE, folder / "hd" / "binned_outputs" / "square_016um")
     return folder / "hd"
+
+
+def visium_hd_cells(folder: Path) -> Path:
+    """Return a folder with the counts and the outlines of cells."""
+    cells = write_spaceranger(HEXAGONAL, folder / "segmented_outputs")
+    (cells / "filtered_feature_bc_matrix.h5").rename(cells / "filtered_feature_cell_matrix.h5")
+    next(cells.glob("spatial/tissue_positions*")).unlink()
+    corners = np.array([[-9, -9], [9, -9], [9, 9], [-9, 9], [-9, -9]])
+    features = []
+    with h5py.File(cells / "filtered_feature_cell_matrix.h5", "r+") as file:
+        del file["matrix/barcodes"]
+        numbers = range(1, len(HEXAGONAL) + 1)
+        file["matrix/barcodes"] = np.array([f"cellid_{number:09d}-1" for number in numbers], dtype="S")
+    for number, xy in zip(numbers, HEXAGONAL.spots.xy / HEXAGONAL.mpp, strict=True):
+        geometry = {"type": "Polygon", "coordinates": [(xy + corners).tolist()]}
+        features.append({"type": "Feature", "geometry": geometry, "properties": {"cell_id": number}})
+    (cells / "cell_segmentations.geojson").write_text(json.dumps(features))
+    factors = json.loads((cells / "spatial/scalefactors_json.json").read_text())
+    factors["microns_per_pixel"] = HEXAGONAL.mpp
+    (cells / "spatial/scalefactors_json.json").write_text(json.dumps(factors))
+    return cells
 
 
 def legacy_st(folder: Path) -> Path:
@@ -80,6 +103,7 @@ def image(folder: Path) -> Path:
 SAMPLES: dict[str, Callable[[Path], Path]] = {
     "visium": space_ranger,
     "visium_hd": visium_hd_bins,
+    "visium_hd_cells": visium_hd_cells,
     "legacy_st": legacy_st,
     "h5ad": h5ad,
     "spatialdata": spatialdata,

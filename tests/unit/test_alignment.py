@@ -123,11 +123,12 @@ def test_real_sections_turned_are_refused(real_data: Path, name: str) -> None:
 
 
 def test_a_margin_near_zero_is_no_clear_fit() -> None:
-    """The orientation is certain where the image fits clearly better as it is, or where none were compared."""
+    """The orientation is certain where the image fits clearly better as it is, not where none were compared."""
     assert not Alignment(1.0, 1.0, margin=0.02, alternative=ORIENTATIONS[1]).is_clear
     assert "compare it in a viewer" in Alignment(1.0, 1.0, margin=0.02, alternative=ORIENTATIONS[1]).summary
     assert Alignment(1.0, 1.0, margin=0.3, alternative=ORIENTATIONS[1]).is_clear
-    assert Alignment(1.0, 1.0).is_clear
+    assert not Alignment(1.0, 1.0).is_clear
+    assert "not checked" in Alignment(1.0, 1.0).summary
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -13,7 +13,7 @@ from folders import TRUTH, read
 from PIL import Image
 
 from histosge.datasets.synthetic import write_legacy_st
-from histosge.errors import DataError, UsageError
+from histosge.errors import UsageError
 
 POSITIONS = "spatial/tissue_positions.csv"
 
@@ -143,19 +143,3 @@ def test_a_square_lattice_is_not_taken_for_visium(tmp_path: Path, outs: Path) ->
     section = read(outs, mpp=0.5, trust_alignment=True)
     assert section.platform.name == "unknown"
     assert section.pitch_um == pytest.approx(110)
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("segmented_outputs/filtered_feature_cell_matrix.h5", "segmented cells"),
-        ("sample.tar.gz", "no archive"),
-    ],
-)
-def test_what_is_recognised_but_not_read_is_named(tmp_path: Path, name: str, sentence: str) -> None:
-    """Segmented outputs and archives are refused with what to do."""
-    path = tmp_path / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"")
-    with pytest.raises(DataError, match=sentence):
-        read(path if path.suffix == ".gz" else tmp_path)

@@ -114,11 +114,19 @@ class AuxiliaryOptions:
 
     def read(self, options: ReadOptions) -> list[Any]:
         """Return the auxiliary sections, read like the first one except for what belongs to its own image."""
-        # an image, a scale and a library belong to one section
-        shared = ReadOptions(
-            reader=options.reader, bin_um=options.bin_um, trust_alignment=options.trust_alignment
-        )
-        return [shared.read(path) for path in self.auxiliary_section or ()]
+        from histosge.io.readers import READERS
+
+        sections = []
+        for path in self.auxiliary_section or ():
+            bins = READERS["visium_hd"].detect(path)
+            # an image, a scale and a library belong to one section, a size of bins to sections of Visium HD
+            shared = ReadOptions(
+                reader=options.reader,
+                bin_um=options.bin_um if bins else None,
+                trust_alignment=options.trust_alignment,
+            )
+            sections.append(shared.read(path))
+        return sections
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from histosge.errors import DataError, UsageError
 
 __all__ = ["Shape", "read_shapes"]
 
+# properties that are an id of a cell rather than its class
+_IDS = ("cell_id", "cellId", "cell_ID", "object_id")
 # the border and the holes of a polygon, as lists of positions
 Rings = list[list[list[float]]]
 
@@ -70,7 +72,7 @@ class Shape:
     Parameters
     ----------
     name, id
-        Of the feature; empty where it has none.
+        Of the feature; empty where it has none. A property ``cell_id`` comes before the feature's own id.
     number
         Of the feature in the file, from 0.
     polygons
@@ -112,8 +114,7 @@ def read_shapes(path: Path, *, points: bool) -> tuple[list[Shape], Counter[str]]
             else:
                 left_out[_kind(part)] += 1
         if polygons or point is not None:
-            identity = "" if feature.id is None else str(feature.id)
-            shapes.append(Shape(name, identity, number, tuple(polygons), point=point))
+            shapes.append(Shape(name, _identity(feature), number, tuple(polygons), point=point))
     return shapes, left_out
 
 
@@ -130,6 +131,16 @@ def _features(path: Path) -> list[_Feature]:
     if isinstance(content, list):
         return content
     return [content] if content.features is None else content.features
+
+
+def _identity(feature: _Feature) -> str:
+    """Return the id that the user's program has for a feature: Space Ranger's ``cell_id``, QuPath's ``id``."""
+    properties = feature.properties or {}
+    stored = next((properties[name] for name in _IDS if properties.get(name) is not None), feature.id)
+    if isinstance(stored, float) and stored.is_integer():
+        # some writers have numbers of one kind only
+        stored = int(stored)
+    return "" if stored is None else str(stored)
 
 
 def _parts(geometry: Geometry | None) -> Iterator[Geometry | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["LEGACY_ST", "SYNTHETIC", "VISIUM", "Platform", "visium_hd"]
+__all__ = ["LEGACY_ST", "SYNTHETIC", "VISIUM", "VISIUM_HD_CELLS", "Platform", "visium_hd"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Platform:
 VISIUM = Platform("visium", 100.0, 55.0, "hexagonal")
 # Ståhl et al. 2016: 100 µm spots, 200 µm apart
 LEGACY_ST = Platform("legacy_st", 200.0, 100.0, "square")
+# cells that Space Ranger 4 outlines in the image; they are where they are
+VISIUM_HD_CELLS = Platform("visium_hd_cells", None, None, "irregular")
 SYNTHETIC = Platform("synthetic", 100.0, 55.0, "hexagonal")
 
 

@@ -16,7 +16,7 @@ from histosge.errors import DataError, UsageError
 
 from .geojson import Shape, read_shapes
 
-__all__ = ["Polygon", "read_cells", "read_polygons"]
+__all__ = ["Polygon", "centroid_of", "read_cells", "read_polygons"]
 
 # columns that name the image of a cell; QuPath's is the first
 _IMAGE_COLUMNS = ("Image", "image", "Image name", "image_name", "slide", "sample")
@@ -122,14 +122,37 @@ def read_cells(
     ids, xy_um = _table_cells(path, mpp, image_mpp) if table else _geojson_cells(path, mpp)
     if not len(ids):
         raise DataError(f"Expected cells in '{path}', got none.")
-    return ids, xy_um
+    return _unique(ids, path), xy_um
+
+
+def _unique(ids: Array, path: Path) -> Array:
+    """Return ids with repeats numbered (``A``, ``A-1``), and warn of how many there are."""
+    first = np.zeros(len(ids), dtype=bool)
+    first[np.unique(ids, return_index=True)[1]] = True
+    if first.all():
+        return ids
+    taken, unique = set(ids.tolist()), []
+    numbers: Counter[str] = Counter()
+    for name, is_first in zip(ids.tolist(), first.tolist(), strict=True):
+        numbered = name
+        while not is_first and numbered in taken:
+            numbers[name] += 1
+            numbered = f"{name}-{numbers[name]}"
+        taken.add(numbered)
+        unique.append(numbered)
+    text = (
+        f"{int((~first).sum())} of {len(ids)} cells of '{path}' have an id that another cell has, as "
+        f"'{ids[~first][0]}'; repeats were numbered ('{np.array(unique)[~first][0]}')."
+    )
+    emit([Message("warning", text)])
+    return np.array(unique, dtype=str)
 
 
 def _geojson_cells(path: Path, mpp: float) -> tuple[Array, Array]:
     ids, centroids = [], []
     shapes, left_out = read_shapes(path, points=True)
     for shape in shapes:
-        if (centroid := _centroid(shape)) is None:
+        if (centroid := centroid_of(shape)) is None:
             left_out["polygon without area"] += 1
             continue
         ids.append(shape.id or f"cell_{shape.number}")
@@ -142,15 +165,17 @@ def _table_cells(path: Path, mpp: float, image_mpp: float | None) -> tuple[Array
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, sep=None, engine="python")
+        # ids are text: 007 is not 7, and 7 beside an empty cell is not 7.0
+        table = pd.read_csv(path, sep=None, engine="python", dtype=dict.fromkeys(_ID_COLUMNS, str))
     except FileNotFoundError as error:
         raise UsageError(f"Expected a file of cells, got none at '{path}'.") from error
     except (ValueError, csv.Error) as error:
         raise DataError(f"'{path}' is no table of cells ({error}).") from error
     _refuse_several_images(table, path)
     xy_um = _centroids_um(table, path, mpp=mpp, image_mpp=image_mpp)
-    named = [name for name in _ID_COLUMNS if name in table.columns]
-    ids = table[named[0]] if named else pd.Series([f"cell_{number}" for number in range(len(table))])
+    named = [name for name in _ID_COLUMNS if name in table.columns and table[name].notna().any()]
+    rows = pd.Series([f"cell_{number}" for number in range(len(table))], index=table.index)
+    ids = table[named[0]].where(table[named[0]].notna(), rows) if named else rows
     return ids.astype(str).to_numpy(dtype=str), xy_um
 
 
@@ -208,7 +233,7 @@ def _numbers(columns: Any, path: Path) -> Array:
     return np.asarray(numbers)
 
 
-def _centroid(shape: Shape) -> Array | None:
+def centroid_of(shape: Shape) -> Array | None:
     """Return the centroid of all polygons of a shape, weighted by area; ``None`` where they have none."""
     import shapely
 
@@ -216,7 +241,7 @@ def _centroid(shape: Shape) -> Array | None:
         return shape.point
     try:
         pieces = [shapely.make_valid(shapely.Polygon(border, holes)) for border, *holes in shape.polygons]
-        centre = shapely.union_all(pieces).centroid
+        centre = (pieces[0] if len(pieces) == 1 else shapely.union_all(pieces)).centroid
     except (shapely.errors.GEOSException, ValueError):
         return None
     return None if centre.is_empty else np.array([centre.x, centre.y])

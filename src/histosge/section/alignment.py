@@ -88,15 +88,15 @@ class Alignment:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the image fits clearly better as it is; true also where orientations were not compared."""
-        return self.margin is None or self.margin >= _CLEAR_MARGIN
+        """Whether the image fits clearly better as it is; false also where orientations were not compared."""
+        return self.margin is not None and self.margin >= _CLEAR_MARGIN
 
     @property
     def summary(self) -> str:
         """The result in one line."""
         text = f"{self.on_image:.0%} of the spots lie on the image, {self.on_tissue:.0%} on tissue"
         if self.margin is None:
-            return text
+            return f"{text}; its orientation was not checked: that needs {_MIN_SPOTS} spots"
         comparison = "fits better" if self.margin >= 0 else "fits worse"
         text = f"{text}; as it is the image {comparison} than {self.alternative} (by {abs(self.margin):.2f})"
         return (

@@ -134,22 +134,5 @@ def _detected(path: Path, named: Path | None = None) -> Reader:
     for entry in READERS.values():
         if entry.detect(path):
             return entry
-    _refuse_by_name(path)
     known = "; ".join(entry.summary for entry in READERS.values())
     raise DataError(f"'{named or path}' has no known format. Readers: {known}.")
-
-
-def _refuse_by_name(path: Path) -> None:
-    """Refuse what is recognised but not read, with what to do."""
-    cells = [
-        folder
-        for folder in (path, path / "segmented_outputs", path / "outs/segmented_outputs")
-        if folder.is_dir()
-    ]
-    if any(
-        (folder / f"filtered_feature_cell_matrix{end}").exists() for folder in cells for end in (".h5", "")
-    ):
-        raise DataError(
-            f"'{path}' holds counts of segmented cells of Space Ranger 4, which are not read. Give the folder "
-            "binned_outputs beside it; cell_segmentations.geojson names locations for `cells`."
-        )

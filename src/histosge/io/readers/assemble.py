@@ -17,14 +17,15 @@ from histosge.geometry.platforms import Platform
 from histosge.geometry.points import Points
 from histosge.section.section import Section
 
+from .array_positions import refuse_exchanged, refuse_fractional
 from .base import ReadOptions
 from .count_values import are_counts, kind_of_values
 from .image_choice import ImageCandidate, choose_image
 
 __all__ = ["SectionParts", "assemble", "unique_genes"]
 
-# a nominal 55 µm Visium spot is 65–70 µm wide in scalefactors_json.json
-_SPOT_UM = (40.0, 85.0)
+# of the diameter: a nominal 55 µm Visium spot is 65–70 µm wide in scalefactors_json.json
+_SPOT_SHARES = (0.73, 1.55)
 # relative difference of two values of µm per pixel that is reported
 _SCALE_TOLERANCE = 0.1
 # share of spots at the position of another spot above which several sections are mixed; cells may coincide
@@ -97,8 +98,11 @@ def assemble(parts: SectionParts, options: ReadOptions) -> Section:
         When no spot has counts, spots share a position, or the parts contradict each other.
     """
     parts = _without_empty_spots(parts)
+    refuse_fractional(parts.lattice_xy, parts.barcodes)
+    has_array = parts.lattice_xy is not None
     lattice_px, parts = _lattice_px(parts)
     _refuse_shared_positions(parts)
+    parts = _of_full_resolution(parts, lattice_px, trust_alignment=options.trust_alignment)
     mpp, parts = _scale(parts, lattice_px, options.mpp)
     slide, messages = choose_image(
         parts.images, options.image, mpp, parts.xy_px, trust_alignment=options.trust_alignment
@@ -108,7 +112,7 @@ def assemble(parts: SectionParts, options: ReadOptions) -> Section:
     lattice_xy = np.full(xy_um.shape, np.nan) if parts.lattice_xy is None else parts.lattice_xy
     diameter_um = parts.platform.diameter_um or _diameter_um(parts, lattice, mpp)
     genes, gene_messages = unique_genes(parts.genes)
-    return Section(
+    section = Section(
         name=options.name or parts.name,
         counts=parts.counts,
         genes=genes,
@@ -121,6 +125,7 @@ def assemble(parts: SectionParts, options: ReadOptions) -> Section:
         slide=slide,
         messages=(*parts.messages, *gene_messages, *messages),
     )
+    return refuse_exchanged(section, trust_alignment=options.trust_alignment) if has_array else section
 
 
 def unique_genes(genes: Array) -> tuple[Array, tuple[Message, ...]]:
@@ -228,20 +233,36 @@ def _scale(
                 "right value as `mpp`."
             )
             parts = parts.with_message("warning", text)
-    return mpp, _check_spot_size(parts, mpp)
+    return mpp, parts
 
 
-def _check_spot_size(parts: SectionParts, mpp: float) -> SectionParts:
-    """Warn when a Visium spot would have an impossible size."""
-    if parts.spot_px is None or parts.platform.diameter_um != 55.0:
+def _of_full_resolution(
+    parts: SectionParts, lattice_px: Lattice | None, *, trust_alignment: bool
+) -> SectionParts:
+    """Refuse coordinates of a smaller image, which the ratio of a spot's diameter and the pitch tells.
+
+    The diameter is in full-resolution pixels, and a spot of Visium is 55 to 70 of 100 µm wide: scale factors have 65.
+    """
+    platform = parts.platform
+    if parts.spot_px is None or lattice_px is None or None in (platform.pitch_um, platform.diameter_um):
         return parts
-    spot_um = parts.spot_px * mpp
-    if _SPOT_UM[0] <= spot_um <= _SPOT_UM[1]:
+    spot_um = parts.spot_px * (platform.pitch_um or 0) / lattice_px.pitch_um
+    low, high = (share * (platform.diameter_um or 0) for share in _SPOT_SHARES)
+    if low <= spot_um <= high:
         return parts
-    return parts.with_message(
-        "warning",
-        f"A spot would be {spot_um:.0f} µm wide, expected about 55–70. Check scalefactors_json.json.",
+    text = (
+        f"By the pitch of the spots a spot would be {spot_um:.0f} µm wide, expected {low:.0f} to {high:.0f}. "
     )
+    small = [image for image in parts.images if image.scale < 0.9 and low <= spot_um * image.scale <= high]
+    if small:
+        text += (
+            f"The positions of '{parts.name}' count pixels of the {small[0].kind} image, and full-resolution ones are "
+            f"expected: divide them by {small[0].scale:.6g}, its scale factor"
+        )
+        if not trust_alignment:
+            raise DataError(f"{text}; or correct the spot diameter of the scale factors, if that is wrong.")
+        return parts.with_message("warning", f"{text}. They are used because of `trust_alignment`.")
+    return parts.with_message("warning", f"{text}Check scalefactors_json.json.")
 
 
 def _diameter_um(parts: SectionParts, lattice: Lattice | None, mpp: float) -> float:

@@ -76,7 +76,8 @@ class Sample:
         has_counts = any(
             name.endswith(_MATRIX_ENDS) or "counts" in name or "stdata" in name for name in names
         )
-        has_spots = any(name.endswith(NAMES) or "spot" in name or "selection" in name for name in names)
+        ends = (*NAMES, "_segmentations.geojson")
+        has_spots = any(name.endswith(ends) or "spot" in name or "selection" in name for name in names)
         packed = {_component_of(inner) for inner in self.files.values() if is_archive_name(inner)}
         has_counts |= any(name is not None and name != "spatial" for name in packed)
         has_spots |= bool(packed & {"spatial", "outs", "binned_outputs"})
@@ -105,7 +106,7 @@ def samples_of(names: Iterable[str]) -> dict[str, Sample]:
     Examples
     --------
     >>> sorted(samples_of(["GSM1_A_matrix.mtx.gz", "GSM1_A_tissue_positions_list.csv", "B/spatial/x.png", "B/y.h5ad"]))
-    ['B', 'GSM1_A', 'y']
+    ['B/y', 'GSM1_A']
     """
     samples: dict[str, Sample] = {}
     images = []

@@ -7,23 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.lattice import is_visium
 from histosge.geometry.platforms import VISIUM, Platform
-from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.section.section import Section
 
 from .anndata_counts import counts_of, refuse_damaged
 from .anndata_positions import lattice_of
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
-from .image_choice import ImageCandidate
+from .spatialdata_images import images_of, matrix_of
+from .spatialdata_instances import rows_with_shapes
 
 __all__ = ["ENTRIES", "import_spatialdata"]
-
-# an image with more pixels than this is read at a coarser scale, to fit into memory
-_MAX_PIXELS = 120_000_000
 
 
 def import_spatialdata() -> Any:
@@ -71,8 +67,8 @@ def read(path: Path, options: ReadOptions) -> Section:
     table, region, table_name = _table(store, options.library_id)
     system = _system(store, region)
     shapes = spatialdata.transform(store.shapes[region], to_coordinate_system=system)
-    _, _, instance_key = spatialdata.models.get_table_keys(table)
-    shapes = shapes.loc[table.obs[instance_key].to_numpy()]
+    rows, instances, matching = rows_with_shapes(table, shapes.index, region)
+    table, shapes = table[rows], shapes.loc[instances]
     centres = shapes.geometry.centroid
     lattice_xy, complete = lattice_of(table)
     if not complete.all():
@@ -92,9 +88,9 @@ def read(path: Path, options: ReadOptions) -> Section:
         gene_ids=counts.gene_ids,
         xy_px=xy_px,
         lattice_xy=lattice_xy,
-        images=_images(store, region, system),
+        images=images_of(store, region, system, chosen=options.image is not None),
         spot_px=None if radius is None else 2 * radius,
-        messages=counts.messages,
+        messages=(*matching, *counts.messages),
     )
     return assemble(parts.with_message("info", f"Table '{table_name}' of '{region}' in '{system}'."), options)
 
@@ -114,96 +110,45 @@ def _table(store: Any, library_id: str | None) -> tuple[Any, str, str]:
     """Return the table, the shapes it annotates, and its name."""
     from spatialdata.models import get_table_keys
 
-    candidates = []
+    candidates: list[tuple[Any, str, str]] = []
     for name, table in store.tables.items():
         refuse_damaged(table)
         regions, region_key, _ = get_table_keys(table)
         for region in [regions] if isinstance(regions, str) else list(regions or []):
             if region in store.shapes:
                 candidates.append((table[table.obs[region_key] == region], region, name))
-    if library_id is not None:
-        candidates = [item for item in candidates if library_id in item[1:]]
     if not candidates:
         raise DataError(
             "Expected a table that annotates shapes (spots), found none. Check the store's regions."
         )
-    if len(candidates) > 1:
-        names = ", ".join(region for _, region, _ in candidates)
-        raise UsageError(f"The store holds several sections: {names}. Choose one with `library_id`.")
-    return candidates[0]
+    listed = ", ".join(f"{region} (table {name})" for _, region, name in candidates)
+    chosen = candidates if library_id is None else [item for item in candidates if library_id in item[1:]]
+    if not chosen:
+        raise UsageError(f"There is no region or table '{library_id}' in the store; it holds {listed}.")
+    if len(chosen) > 1:
+        raise UsageError(
+            f"The store holds several sections: {listed}. Choose one with `library_id`, by its region, or by its table "
+            "where several tables have the same region."
+        )
+    return chosen[0]
 
 
 def _system(store: Any, region: str) -> str:
     """Return the coordinate system in which spots count full-resolution pixels.
 
     It is ``global``, or else the one in which spots are as they are stored (the reader of Space Ranger names it after
-    the sample), not one that was scaled to a smaller image.
+    the sample), not one that was scaled to a smaller image, which ``global`` may be, too.
     """
     from spatialdata.transformations import get_transformation
 
-    systems = get_transformation(store.shapes[region], get_all=True)
-    if "global" in systems:
-        return "global"
-    unchanged = [name for name, step in systems.items() if np.allclose(_matrix(step), np.eye(3))]
-    return str((unchanged or list(systems))[0])
-
-
-def _images(store: Any, region: str, system: str) -> tuple[ImageCandidate, ...]:
-    """Return the images that are scaled against the coordinate system, not rotated.
-
-    An image need not be in the system itself: where it shares another one with the spots, that gives its scale.
-    """
-    from spatialdata.transformations import get_transformation
-
-    of_spots = {
-        str(name): _matrix(step)
+    systems = {
+        str(name): matrix_of(step)
         for name, step in get_transformation(store.shapes[region], get_all=True).items()
     }
-    images = []
-    for image in store.images.values():
-        of_image = get_transformation(image, get_all=True)
-        shared = [name for name in (system, *of_spots) if name in of_image]
-        if not shared:
-            continue
-        # pixels of the image to the shared system, back to the spots as stored, and on to the chosen system
-        matrix = of_spots[system] @ np.linalg.inv(of_spots[shared[0]]) @ _matrix(of_image[shared[0]])
-        for scale_image in _scales(image):
-            if int(scale_image.sizes["y"]) * int(scale_image.sizes["x"]) > _MAX_PIXELS:
-                continue
-            candidate = _image_candidate(scale_image, matrix, _scales(image)[0])
-            if candidate is not None:
-                images.append(candidate)
-            break
-    return tuple(images)
-
-
-def _matrix(transformation: Any) -> Array:
-    return np.asarray(transformation.to_affine_matrix(("x", "y"), ("x", "y")), dtype=np.float64)
-
-
-def _scales(image: Any) -> list[Any]:
-    """Return the arrays of an image, sharpest first."""
-    if hasattr(image, "children") and image.children:
-        return [next(iter(child.ds.values())) for child in image.children.values()]
-    return [image]
-
-
-def _image_candidate(image: Any, matrix: Array, sharpest: Any) -> ImageCandidate | None:
-    rotated = abs(matrix[0, 1]) + abs(matrix[1, 0]) > 1e-6 * abs(matrix[0, 0])
-    if rotated or np.abs(matrix[:2, 2]).max() > 1:
-        return None
-    shrunk = sharpest.sizes["x"] / image.sizes["x"]
-    scale = float(1 / (matrix[0, 0] * round(shrunk, 3)))
-    pixels = _channels_last(image)
-    kind = "full" if abs(scale - 1) < 0.01 else "hires"
-    return ImageCandidate(kind, scale, source=ArrayBackend(as_rgb(pixels, "the SpatialData image")))  # type: ignore[arg-type]
-
-
-def _channels_last(image: Any) -> Array:
-    pixels = np.asarray(image.transpose("y", "x", "c").values)
-    if pixels.dtype.kind == "f":
-        pixels = np.rint(np.clip(pixels * (255 if pixels.max() <= 1 else 1), 0, 255)).astype(np.uint8)
-    return pixels[..., :3] if pixels.shape[2] > 4 else pixels
+    unchanged = [name for name, matrix in systems.items() if np.allclose(matrix, np.eye(3))]
+    if "global" in systems and not (unchanged and np.abs(np.linalg.det(systems["global"])) < 1):
+        return "global"
+    return (unchanged or list(systems))[0]
 
 
 ENTRIES = (

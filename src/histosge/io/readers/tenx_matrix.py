@@ -93,6 +93,9 @@ def _read_folder(folder: Path) -> Matrix:
         with opened(_existing(folder, "matrix.mtx")) as stream:
             matrix = mmread(stream)
         counts = sparse.csr_matrix(matrix.T)
+        # values of one barcode and gene are added up
+        if sparse.issparse(matrix) and counts.nnz < matrix.nnz:
+            raise ValueError("two values for one barcode and feature")
         if counts.shape != (len(barcodes), len(features)):
             raise ValueError(
                 f"a matrix of {counts.shape} for {len(barcodes)} barcodes and {len(features)} features"
@@ -106,6 +109,11 @@ def _read_folder(folder: Path) -> Matrix:
 def _genes_only(
     counts: sparse.csr_matrix, barcodes: Array, genes: Array, gene_ids: Array, kinds: Array | None
 ) -> Matrix:
+    if counts.shape != (len(barcodes), len(genes)) or len(genes) != len(gene_ids):
+        raise DataError(
+            f"A count matrix of {counts.shape[0]} × {counts.shape[1]} has {len(barcodes)} barcodes and {len(genes)} "
+            "features: it is damaged. Copy it again."
+        )
     if kinds is None or (kinds == _EXPRESSION).all() or not (kinds == _EXPRESSION).any():
         return Matrix(counts, barcodes, genes, gene_ids)
     keep = kinds == _EXPRESSION
