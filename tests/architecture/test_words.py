@@ -24,6 +24,8 @@ _REPLACED = """
     machine cook deliver borrow facts notes note pulled dealt place places site sites each one two
 """
 NAMES = frozenset(_REPLACED.split())
+# terms of the glossary that hold such a part
+TERMS = re.compile(r"given_depth", re.IGNORECASE)
 # words in sentences: docstrings, comments, messages, documents, pages
 WORDS = re.compile(
     r"""\b(
@@ -56,7 +58,7 @@ def old_names(path: Path) -> Iterator[tuple[int, str]]:
     """Lines and names in code that hold a replaced word."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         for name in _names(node):
-            parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+            parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", TERMS.sub("", name))
             if NAMES & {part.lower() for part in parts}:
                 yield getattr(node, "lineno", 0), name
 

@@ -16,6 +16,7 @@ from histosge.metrics import METRICS, SETS, Comparison
 from histosge.metrics.ceiling import noise_ceiling
 from histosge.metrics.deviance import poisson_deviance
 from histosge.metrics.errors import mae, mse
+from histosge.metrics.given_depth import partial_correlation
 from histosge.metrics.intervals import coverage, crps, width
 from histosge.metrics.labels import adjusted_rand, mutual_information
 from histosge.metrics.pearson import pearson
@@ -149,15 +150,17 @@ def test_a_hexagonal_neighbourhood_holds_nineteen_spots() -> None:
 
 
 def test_crps_is_the_integral() -> None:
-    """The closed form equals the integral of the squared distance of distribution functions."""
+    """The closed form equals the integral of the squared distance of distribution functions, which begin at 0."""
     from scipy.stats import norm
 
-    x = np.linspace(-20, 20, 400_001)
+    x = np.linspace(0, 20, 200_001)
     step = x[1] - x[0]
-    integral = ((norm.cdf(x, 0.3, 1.7) - (x >= 1.1)) ** 2).sum() * step
-    assert crps(np.array([[1.1]]), np.array([[0.3]]), np.array([[1.7]]))[0] == pytest.approx(
-        integral, abs=1e-4
-    )
+    for mean, truth in ((0.3, 1.1), (2.5, 0.0), (0.0, 0.0)):
+        integral = ((norm.cdf(x, mean, 1.7) - (x >= truth)) ** 2).sum() * step
+        score = crps(np.array([[truth]]), np.array([[mean]]), np.array([[1.7]]))[0]
+        assert score == pytest.approx(integral, abs=2e-4)
+    # a certain prediction scores its absolute error
+    assert crps(np.array([[1.0]]), np.array([[0.25]]), np.array([[0.0]]))[0] == pytest.approx(0.75)
 
 
 def test_intervals_cover_at_their_level() -> None:
@@ -169,6 +172,41 @@ def test_intervals_cover_at_their_level() -> None:
     assert np.allclose(width(centre, sd, 0.9), 2 * 1.6449, atol=1e-3)
 
 
+def test_the_partial_correlation_is_that_of_the_residuals_of_a_line() -> None:
+    """Each gene's value agrees with the formula of three correlations; what a covariate explains alone is undefined."""
+    full = comparison()
+    assert full.depth is not None
+    covariate = np.log(full.depth)
+    truth = full.truth + 0.8 * covariate[:, None]
+    expected = []
+    for column in range(7):
+        r = np.corrcoef(np.stack([truth[:, column], full.prediction[:, column], covariate]))
+        expected.append((r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2)))
+    assert np.allclose(partial_correlation(truth, full.prediction, covariate), expected)
+    # single precision: what is left of a linear function of the covariate is rounding, not a pattern
+    line = (3 - 0.7 * covariate[:, None] * np.arange(1, 8)).astype(np.float32)
+    assert np.isnan(partial_correlation(truth, line, covariate)).all()
+    assert np.allclose(
+        partial_correlation(truth, full.prediction, np.ones(60)), pearson(truth, full.prediction)
+    )
+    assert np.isnan(partial_correlation(truth[:3], full.prediction[:3], covariate[:3])).all()
+
+
+def test_scores_given_depth_leave_depth_out() -> None:
+    """A prediction that shares nothing with the truth but depth scores well, and about 0 given depth."""
+    rng = np.random.default_rng(1)
+    depth = rng.lognormal(8, 0.5, 500)
+    truth, prediction = (np.log(depth)[:, None] + 0.3 * rng.normal(size=(500, 20)) for _ in range(2))
+    scored = Comparison(truth, prediction, depth=depth)
+    for name in ("pcc", "spearman"):
+        plain, given_depth = (METRICS[key].compute(scored) for key in (name, f"{name}_given_depth"))
+        assert plain is not None
+        assert given_depth is not None
+        assert plain.min() > 0.6
+        # 0.1: the part of a monotone relation that ranks leave
+        assert abs(given_depth.mean()) < 0.1
+
+
 def test_noise_ceiling_is_the_correlation_of_a_perfect_prediction() -> None:
     """The correlation of the true rates with the measurement equals the ceiling, to a few hundredths."""
     n, g = 4000, 40
@@ -178,6 +216,30 @@ def test_noise_ceiling_is_the_correlation_of_a_perfect_prediction() -> None:
     measured = np.log1p(counts.toarray()[:, :g] / np.asarray(counts.sum(1)) * 1e4)
     perfect = pearson(measured, np.log1p(rates / 2))
     assert np.allclose(noise_ceiling(counts, np.arange(g)), perfect, atol=0.05)
+
+
+@pytest.mark.parametrize("signal", [0.0, 0.3])
+def test_the_noise_ceiling_of_few_spots_is_neither_noise_nor_depth(signal: float) -> None:
+    """At 90 spots of very different depth, genes without a pattern of their own have a ceiling near 0 given depth."""
+    rng = np.random.default_rng(3)
+    n, g = 90, 300
+    depth = rng.lognormal(8.3, 0.5, (n, 1))
+    rates = 10 ** rng.uniform(-4.5, -2.5, g) * np.exp(signal * rng.normal(size=(n, g)))
+    expected = np.hstack([rates, np.full((n, 1), 0.7)])
+    expected *= depth / expected.sum(axis=1, keepdims=True)
+
+    def measured() -> np.ndarray:
+        counts = rng.poisson(expected)
+        return np.log1p(counts[:, :g] * 1e4 / counts.sum(axis=1, keepdims=True))
+
+    # the expected value of a measurement, over many of them
+    perfect = np.mean([measured() for _ in range(100)], axis=0)
+    truth = np.mean([partial_correlation(measured(), perfect, np.log(depth[:, 0])) for _ in range(5)])
+    counts = sparse.csr_matrix(rng.poisson(expected))
+    ceiling = noise_ceiling(counts, np.arange(g), given_depth=True)
+    # 0.18 for no signal by √max(ρ, 0)
+    assert abs(ceiling.mean() - truth) < 0.06
+    assert (ceiling >= 0).all()
 
 
 def test_skill_score_compares_with_kriging() -> None:

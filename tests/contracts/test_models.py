@@ -73,7 +73,7 @@ QUICK: dict[str, dict[str, Any]] = {
 }
 # networks that answer raw expression spend such courses on its level; what they learn is the pattern
 SYSTEMS = ("stage", "stage-plus", "feedforward", "gat", "stnet", "deepspace", "histogene", "thitogene")
-NO_SKILL = ("mean", "nearest", "memorisation")
+NO_SKILL = ("mean", "nearest", "memorisation", "depth")
 LEARNING = [
     (name, preset) for name, preset in KINDS if name not in (*NO_SKILL, *SYSTEMS) and preset != "published"
 ]
@@ -126,7 +126,11 @@ def measured(section: Section, model: Model) -> Samples:
     """All genes at all spots, seen as the model wants them."""
     encoder = encoder_for(section, Recipe(), needs=model.needs, compute=histosge.Compute())
     inputs = encode(section, at_spots(section), needs=model.needs, encoder=encoder)
-    return samples_of(section, select(section, "all"), inputs)
+    samples = samples_of(section, select(section, "all"), inputs)
+    if model.card.name == "depth":
+        # the synthetic tissue has no pattern of depth
+        return replace(samples, depth=samples.depth * np.exp(section.spots.xy[:, 0] / 500))
+    return samples
 
 
 @cache

@@ -309,7 +309,7 @@ def test_whole_sections_are_predicted_from_others(folder: Path, tmp_path: Path) 
     assert {row["model"] for row in content["rows"]} == {"mean", "ridge"}
     assert {row["set"] for row in content["rows"]} == {"test", "pooled"}
     skipped = {trial["model"] for trial in content["skipped"]}
-    assert skipped == {"kriging", "idw", "nearest", "memorisation"}
+    assert skipped == {"kriging", "idw", "nearest", "memorisation", "depth"}
     words = (
         "--models",
         "mean",

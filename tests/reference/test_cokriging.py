@@ -172,7 +172,8 @@ def test_reliability_is_the_squared_noise_ceiling() -> None:
     values = log_cp10k(section.counts).toarray()
     depth = np.asarray(section.counts.sum(axis=1)).ravel()
     result = reliability(values, depth)
-    assert np.allclose(result, noise_ceiling(section.counts, np.arange(24)) ** 2, atol=0.12)
+    # the ceiling of a gene is drawn to those of the others by as much as its own halves are uncertain
+    assert np.abs(result - noise_ceiling(section.counts, np.arange(24)) ** 2).mean() < 0.05
     truth = tissue.truth(section.spots.xy)
     real = np.array([np.corrcoef(truth[:, g], values[:, g])[0, 1] ** 2 for g in range(24)])
     assert np.corrcoef(result, real)[0, 1] > 0.95

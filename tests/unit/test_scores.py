@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,14 @@ from histosge.evaluation.result import EvaluationResult
 from histosge.evaluation.scores import score, summary, tidy
 from histosge.evaluation.tables import COLUMNS, markdown, model_label, table_rows
 from histosge.metrics import Comparison
+from histosge.metrics.given_depth import partial_correlation
+from histosge.metrics.pearson import pearson
+from histosge.models.base import predict as predict_with
+from histosge.models.baselines.depth import Depth
+from histosge.section.genes import select
+from histosge.section.inputs import Inputs
 from histosge.section.locations import at_spots
+from histosge.section.multi_section import samples_of
 from histosge.workflow.fit import fit
 from histosge.workflow.predict import predict
 from histosge.workflow.recipe import Recipe
@@ -121,3 +130,33 @@ def test_a_model_without_intervals_has_no_coverage() -> None:
     score = score_genes(section, Recipe("memorisation", genes="all"), [gene])[gene]
     assert np.isnan(score.pcc)
     assert score.coverage is None
+
+
+def test_depth_alone_scores_well_where_expression_is_depth_and_not_given_depth() -> None:
+    """Where genes follow total counts that vary smoothly, the baseline reaches them, and nothing given depth."""
+    section = synthetic(columns=14, rows=14, genes=12).section
+    samples = samples_of(section, select(section, "all"), Inputs(at_spots(section)))
+    depth = 2000 * np.exp(np.sin(section.spots.xy[:, 0] / 400))
+    noise = np.random.default_rng(0).normal(0, 0.2, samples.expression.shape)
+    samples = replace(samples, expression=2 + np.log(depth)[:, None] + noise, depth=depth)
+    predictor = Depth().fit(samples.take(np.arange(0, len(section), 2)))
+    odd = samples.take(np.arange(1, len(section), 2))
+    prediction = predict_with(predictor, odd.inputs)
+    assert pearson(odd.expression, prediction.mean).min() > 0.8
+    assert abs(partial_correlation(odd.expression, prediction.mean, np.log(odd.depth)).mean()) < 0.1
+    # the residual of the line, and a little of the depth
+    assert prediction.sd is not None
+    assert np.allclose(prediction.sd, 0.2, atol=0.08)
+
+
+def test_each_correlation_has_a_twin_given_depth() -> None:
+    """Undefined values count 0 in the mean, and the fraction of the ceiling given depth is that of the twin."""
+    scores = frame()
+    twins = [
+        tidy({("pooled", "ceiling_given_depth"): np.full(3, 0.5)}, GENES, labels("")),
+        tidy({("test", "pcc_given_depth"): np.array([0.3, np.nan, 0.0])}, GENES, labels("model")),
+    ]
+    _, model = summary(pd.concat([scores, *twins], ignore_index=True))
+    assert model["pcc_given_depth"] == pytest.approx(0.1)
+    assert model["of_ceiling_given_depth"] == pytest.approx(0.2)
+    assert model["of_ceiling"] == pytest.approx(0.6 / 1.6)

@@ -17,5 +17,7 @@ BASELINES: tuple[Recipe, ...] = (
     Recipe("idw", options={"neighbours": 18}),
     Recipe("idw", options={"neighbours": 40}),
     REFERENCE,
+    # no pattern of any gene: how much of a correlation is the total count
+    Recipe("depth"),
     Recipe("ridge"),
 )

@@ -9,12 +9,13 @@ import numpy as np
 
 from histosge._runtime.names import positions
 from histosge._runtime.types import Array
+from histosge.metrics.given_depth import partial_correlation
 from histosge.metrics.intervals import coverage
 from histosge.metrics.morans import morans_i
 from histosge.metrics.pearson import pearson
 from histosge.models.base import predict
 from histosge.prediction.prediction import Prediction
-from histosge.section.expression import log_cp10k
+from histosge.section.expression import depth, log_cp10k, log_depth
 from histosge.section.genes import GenePanel
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
@@ -37,11 +38,14 @@ class GeneScore:
     ----------
     pcc
         Correlation with the measurement; NaN where the prediction is constant.
+    pcc_given_depth
+        The same over spots of the same depth; NaN where the prediction is constant, or follows the depth alone.
     coverage
         Fraction of measurements inside the 90 % interval; ``None`` from models without intervals.
     """
 
     pcc: float
+    pcc_given_depth: float
     coverage: float | None
 
 
@@ -73,10 +77,11 @@ def score_genes(
     truth = measured[study.test].astype(np.float64)
     mean = prediction.mean[:, columns].astype(np.float64)
     pcc, covered = pearson(truth, mean), None
+    given_depth = partial_correlation(truth, mean, log_depth(depth(section.counts))[study.test])
     if prediction.sd is not None:
         covered = coverage(truth, mean, prediction.sd[:, columns].astype(np.float64), _LEVEL)
     return {
-        gene: GeneScore(float(pcc[k]), None if covered is None else float(covered[k]))
+        gene: GeneScore(float(pcc[k]), float(given_depth[k]), None if covered is None else float(covered[k]))
         for k, gene in enumerate(genes)
     }
 
@@ -116,8 +121,8 @@ def _score_caption(score: GeneScore | None) -> str:
     if score is None:
         return "test spots: not computed"
     interval = "no interval" if score.coverage is None else f"90 % interval covers {score.coverage:.0%}"
-    r = "undefined" if np.isnan(score.pcc) else f"{score.pcc:.2f}"
-    return f"test spots: r {r}, {interval}"
+    r, given_depth = ("undefined" if np.isnan(r) else f"{r:.2f}" for r in (score.pcc, score.pcc_given_depth))
+    return f"test spots: r {r}, given depth {given_depth}, {interval}"
 
 
 def _joined(section: Section, panel: GenePanel, genes: Sequence[str]) -> GenePanel:

@@ -41,7 +41,7 @@ class EvaluationResult:
     >>> section = hs.synthetic(columns=10, rows=10, genes=12).section
     >>> result = evaluate(section, "cokriging", seeds=1, genes="all")
     >>> result
-    EvaluationResult(memorisation, mean, nearest, idw, kriging, ridge, cokriging on synthetic; 9 fits)
+    EvaluationResult(memorisation, mean, nearest, idw, kriging, depth, ridge, cokriging on synthetic; 10 fits)
     >>> table = result.to_frame()
     >>> test = table[table["set"] == "test"].set_index("model")["pcc"]
     >>> bool(test["cokriging"] > test["mean"])

@@ -25,6 +25,8 @@ KEYS = ("section", "split", "model", "preset", "encoder", "set")
 # published tables report the mean of the best 50 genes too
 _TOP = 50
 _TERCILES = ("low", "middle", "high")
+# after the name of a score: over spots of the same depth
+_GIVEN_DEPTH = "_given_depth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,11 @@ class ScoreRow:
         By metric; ``…_sd`` is the standard deviation over seeds. ``None`` where a score is undefined.
 
         ``pcc`` counts undefined correlations as 0, ``pcc_defined`` drops them as the paper does, and
-        ``pcc_undefined`` is their fraction. ``skill`` is the skill score against kriging on the same spots,
-        ``ceiling`` the noise ceiling, ``of_ceiling`` the fraction of it that the correlation reaches, and ``pcc_low``,
-        ``pcc_middle``, ``pcc_high`` the correlation in terciles of genes by expression.
+        ``pcc_undefined`` is their fraction. ``pcc_given_depth`` is the correlation over spots of the same depth, with
+        undefined ones as 0. ``skill`` is the skill score against kriging on the same spots, ``ceiling`` the noise
+        ceiling, ``of_ceiling`` the fraction of it that the correlation reaches, ``ceiling_given_depth`` and
+        ``of_ceiling_given_depth`` the same given depth, and ``pcc_low``, ``pcc_middle``, ``pcc_high`` the correlation
+        in terciles of genes by expression.
     """
 
     section: str
@@ -164,7 +168,13 @@ class _Context:
         if "pcc" in table:
             scores = _correlations(table["pcc"].to_numpy()) | scores
             if key in self.genes:
-                scores |= _against_ceiling(table["pcc"], self.genes[key])
+                scores |= _by_expression(table["pcc"], self.genes[key])
+        for suffix in ("", _GIVEN_DEPTH):
+            if (name := f"pcc{suffix}") in table:
+                # as for the correlation itself: a prediction without any pattern is not left out of the mean
+                scores[name] = float(table[name].fillna(0.0).mean())
+                if key in self.genes:
+                    scores |= _against_ceiling(table[name], self.genes[key], suffix)
         if "mse" in table and (*key, labels["set"]) in self.kriging_mse:
             reference = self.kriging_mse[*key, labels["set"]].reindex(table.index).to_numpy()
             scores |= _skill(table["mse"].to_numpy(), reference)
@@ -184,20 +194,27 @@ def _correlations(pcc: Array) -> dict[str, float]:
     }
 
 
-def _against_ceiling(pcc: pd.Series[float], statistics: pd.DataFrame) -> dict[str, float]:
-    """Return the fraction of the noise ceiling that is reached, and correlations by tercile of expression."""
-    statistics = statistics.reindex(pcc.index)
+def _against_ceiling(pcc: pd.Series[float], statistics: pd.DataFrame, suffix: str) -> dict[str, float]:
+    """Return the noise ceiling and the fraction of it that is reached; scores without ceiling have neither."""
+    name = f"ceiling{suffix}"
+    if name not in statistics:
+        return {}
+    ceiling = statistics[name].reindex(pcc.index).to_numpy()
+    reached = np.nan_to_num(pcc.to_numpy()).sum() / max(ceiling.sum(), 1e-9)
+    return {name: float(ceiling.mean()), f"of_{name}": float(reached)}
+
+
+def _by_expression(pcc: pd.Series[float], statistics: pd.DataFrame) -> dict[str, float]:
+    """Return correlations by tercile of expression."""
     with_zeros = np.nan_to_num(pcc.to_numpy())
-    ceiling = statistics["ceiling"].to_numpy()
-    scores = {"ceiling": float(ceiling.mean())}
-    scores["of_ceiling"] = float(with_zeros.sum() / max(ceiling.sum(), 1e-9))
     # ties are broken by position, so that terciles are of equal size
-    rank = statistics["expression"].rank(method="first").to_numpy() - 1
+    rank = statistics["expression"].reindex(pcc.index).rank(method="first").to_numpy() - 1
     tercile = np.minimum((3 * rank / len(rank)).astype(int), 2)
-    for index, name in enumerate(_TERCILES):
-        if (tercile == index).any():
-            scores[f"pcc_{name}"] = float(with_zeros[tercile == index].mean())
-    return scores
+    return {
+        f"pcc_{name}": float(with_zeros[tercile == index].mean())
+        for index, name in enumerate(_TERCILES)
+        if (tercile == index).any()
+    }
 
 
 def _skill(mse: Array, kriging_mse: Array) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["TrialResult", "gene_statistics", "is_done", "read_trial", "run_trial", "trial_key", "write_trial"]
 
 # raised whenever scores of older versions may no longer be mixed with new ones
-_VERSION = 5
+_VERSION = 6
 _SCORES, _RECORD = "scores.parquet", "trial.json"
 _REMEDY = "Delete the folder of the trial and run the benchmark again."
 
@@ -199,16 +199,18 @@ def gene_statistics(plan: Plan, trial: Trial) -> pd.DataFrame:
     """Return noise ceiling and mean expression of a study's genes as rows of the tidy table, without a model."""
     study, panel = study_of(plan, trial), panel_of(plan, trial)
     expression = log_cp10k(study.target.counts, columns=panel.columns)
+    ceiling = partial(_ceiling, study.target, tuple(panel.columns.tolist()), trial.recipe.seed)
     values = {
-        ("pooled", "ceiling"): _ceiling(study.target, tuple(panel.columns.tolist()), trial.recipe.seed),
+        ("pooled", "ceiling"): ceiling(given_depth=False),
+        ("pooled", "ceiling_given_depth"): ceiling(given_depth=True),
         ("pooled", "expression"): np.asarray(expression.mean(axis=0)).ravel(),
     }
     return tidy(values, panel.names, _labels(trial, study) | {"model": "", "preset": "", "encoder": ""})
 
 
-@lru_cache(maxsize=4)
-def _ceiling(section: Section, columns: tuple[int, ...], seed: int) -> Array:
-    return noise_ceiling(section.counts, np.array(columns), seed=seed)
+@lru_cache(maxsize=8)
+def _ceiling(section: Section, columns: tuple[int, ...], seed: int, *, given_depth: bool) -> Array:
+    return noise_ceiling(section.counts, np.array(columns), given_depth=given_depth, seed=seed)
 
 
 def _predict_target(study: Study, predictor: Predictor, inputs: Inputs) -> Prediction:

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import sparse
 
 from histosge._runtime.types import Array, Float
-from histosge.section.expression import log_cp10k
+from histosge.section.expression import depth, log_cp10k, log_depth
 
+from .given_depth import residuals
 from .pearson import pearson
 
 __all__ = ["noise_ceiling"]
 
+# each halves the part of the error that comes from the random division; more than five gain little
+_THINNINGS = 5
+# reliabilities among which the distribution over genes is sought, and steps of the search, which converges slowly
+# where it no longer matters
+_GRID = np.linspace(0.0, 1.0, 101)[:-1]
+_STEPS = 200
+# arctanh is infinite at 1
+_LARGEST = 0.9999
+
 
 def noise_ceiling(
-    counts: sparse.csr_matrix, columns: Array, *, rows: Array | None = None, seed: int = 0
+    counts: sparse.csr_matrix,
+    columns: Array,
+    *,
+    rows: Array | None = None,
+    given_depth: bool = False,
+    thinnings: int = _THINNINGS,
+    seed: int = 0,
 ) -> Float[np.ndarray, " g"]:
-    """Return √(split-half reliability) of each gene: the correlation of the measurement with its expected value.
+    """Return √(split-half reliability) of each gene: the correlation of this measurement with its expected value.
 
-    Count splitting (binomial thinning) divides each count at random into two halves. Both are normalised, and their
-    correlation r over spots is corrected to full depth by 2r/(1 + r) (Spearman 1910; Brown 1910). The result is 0
-    where the halves do not correlate.
+    Count splitting (binomial thinning) divides each count at random into two halves. Both are normalised; their
+    correlation r over spots, corrected to full depth, is the reliability ρ = 2r/(1 + r) (Spearman 1910; Brown 1910).
+    The errors of r are large beside the correlations of most genes: √max(ρ, 0) of a gene without any signal is 0.18
+    on average at 90 spots, and 0.09 at 1500. The distribution of ρ over the genes is therefore estimated first, by
+    maximum likelihood without assuming a form (Kiefer & Wolfowitz 1956), with the error of r measured between
+    thinnings; each gene's ceiling is the expectation of √ρ given its own r. The mean over genes is then right to
+    about 0.03, and 0.05 where no gene has a signal.
 
     Parameters
     ----------
@@ -30,6 +52,11 @@ def noise_ceiling(
         Columns of the genes to compute the ceiling of.
     rows
         Spots to correlate over; ``None`` takes all.
+    given_depth
+        With the log depth partialled out of both halves. Halves share the depth of their spot, which is reproducible
+        without being a pattern of the gene: this is the ceiling of ``pcc_given_depth``.
+    thinnings
+        How often the counts are divided; 2 or more.
     seed
         Seed of the thinning.
 
@@ -39,14 +66,49 @@ def noise_ceiling(
     >>> from scipy import sparse
     >>> counts = sparse.csr_matrix(np.random.default_rng(0).poisson([[400, 9], [90, 9]] * 50))
     >>> noise_ceiling(counts, np.array([0])).round(2).tolist()
-    [0.84]
+    [0.86]
     """
+    spots = np.arange(counts.shape[0]) if rows is None else np.asarray(rows)
+    covariate = log_depth(depth(counts))[spots] if given_depth else np.zeros(len(spots))
+    z = np.array(
+        [
+            np.arctanh(np.clip(np.nan_to_num(pearson(*halves)), -_LARGEST, _LARGEST))
+            for halves in _halves(counts, columns, spots=spots, covariate=covariate, seeds=(seed, thinnings))
+        ]
+    )
+    # the error of r is in equal parts that of the counts and that of their division, of which the mean over thinnings
+    # has less; the second is seen between thinnings
+    between = float(z.var(axis=0, ddof=1).mean())
+    return _expected_root(z.mean(axis=0), between * (1 + 1 / len(z)))
+
+
+def _halves(
+    counts: sparse.csr_matrix, columns: Array, *, spots: Array, covariate: Array, seeds: tuple[int, int]
+) -> Iterator[tuple[Array, Array]]:
+    """Yield the expression of both halves of the counts, less what is linear in the covariate, for each thinning."""
+    seed, thinnings = seeds
     rng = np.random.default_rng(seed)
-    first = sparse.csr_matrix(counts, dtype=np.float64, copy=True)
-    first.data = rng.binomial(np.rint(first.data).astype(np.int64), 0.5).astype(np.float64)
-    second = sparse.csr_matrix(counts - first)
-    spots = slice(None) if rows is None else rows
-    halves = (log_cp10k(part, columns=columns).toarray()[spots] for part in (first, second))
-    r = np.nan_to_num(pearson(*halves))
-    # Spearman–Brown correction; r near −1 would divide by 0
-    return np.asarray(np.sqrt(np.clip(2 * r / (1 + np.maximum(r, -0.99)), 0.0, 1.0)))
+    whole = sparse.csr_matrix(counts, dtype=np.float64)
+    for _ in range(thinnings):
+        first = whole.copy()
+        first.data = rng.binomial(np.rint(whole.data).astype(np.int64), 0.5).astype(np.float64)
+        halves = (first, sparse.csr_matrix(whole - first))
+        left, right = (
+            residuals(log_cp10k(part, columns=columns)[spots].toarray(), covariate) for part in halves
+        )
+        yield left, right
+
+
+def _expected_root(z: Float[np.ndarray, " g"], variance: float) -> Float[np.ndarray, " g"]:
+    """Return the expectation of √ρ of each gene given Fisher's z of its halves, which has an error of ``variance``."""
+    # the correlation of halves that has reliability ρ: the Spearman–Brown formula, solved for r
+    grid = np.arctanh(_GRID / (2 - _GRID))
+    distance = (z[:, None] - grid) ** 2
+    # relative to the nearest reliability, so that no row is 0 throughout
+    likelihood = np.exp(-0.5 * (distance - distance.min(axis=1, keepdims=True)) / max(variance, 1e-9))
+    prior = np.full(len(grid), 1 / len(grid))
+    for _ in range(_STEPS):
+        posterior = likelihood * prior
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        prior = posterior.mean(axis=0)
+    return np.asarray(posterior @ np.sqrt(_GRID))

@@ -59,7 +59,17 @@ def width(
 def crps(
     truth: Float[np.ndarray, "n g"], prediction: Float[np.ndarray, "n g"], sd: Float[np.ndarray, "n g"]
 ) -> Float[np.ndarray, " g"]:
-    """Return the mean continuous ranked probability score of a normal prediction (Gneiting & Raftery 2007).
+    """Return the mean continuous ranked probability score of a normal prediction cut at 0 (Gneiting & Raftery 2007).
+
+    The distribution is that of :func:`coverage`: expression cannot be negative, and what the normal distribution has
+    below 0 is at 0.
+
+    Parameters
+    ----------
+    truth
+        Measured expression, never negative.
+    prediction, sd
+        Mean and standard deviation of the normal distribution before it is cut.
 
     Examples
     --------
@@ -74,7 +84,14 @@ def crps(
     z = (truth - prediction) / scale
     density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
     # Gneiting & Raftery 2007, eq. 21, with the sign reversed: lower is better
-    return np.asarray((scale * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))).mean(axis=0))
+    uncut = z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi)
+    # the score is the integral of (F(x) − 1{x ≥ truth})²; below 0 the cut F is 0, and what the uncut one has there,
+    # ∫ Φ² from −∞ to the cut, goes
+    cut = -prediction / scale
+    below = cut * ndtr(cut) ** 2
+    below += 2 * np.exp(-0.5 * cut**2) / math.sqrt(2 * math.pi) * ndtr(cut)
+    below -= ndtr(math.sqrt(2) * cut) / math.sqrt(math.pi)
+    return np.asarray((scale * (uncut - below)).mean(axis=0))
 
 
 def _quantile(level: float) -> float:
@@ -172,7 +189,7 @@ ENTRIES = (
     Metric(
         MetricCard(
             "crps",
-            "Continuous ranked probability score.",
+            "Continuous ranked probability score of the normal distribution cut at 0.",
             "lower",
             (0.0, math.inf),
             citation="gneiting2007",

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from histosge._runtime.types import Array, Float
 
-__all__ = ["TARGET_SUM", "depth", "log_cp10k"]
+__all__ = ["TARGET_SUM", "depth", "log_cp10k", "log_depth"]
 
 # counts per ten thousand: the default of scanpy and Seurat, and that of the HisToSGE paper
 TARGET_SUM = 1e4
@@ -16,6 +16,18 @@ TARGET_SUM = 1e4
 def depth(counts: sparse.csr_matrix) -> Float[np.ndarray, " s"]:
     """Return the total counts of each spot, over all genes."""
     return np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+
+
+def log_depth(depth: Float[np.ndarray, " s"]) -> Float[np.ndarray, " s"]:
+    """Return the natural logarithm of total counts; a spot without counts has that of one count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_depth(np.array([0.0, 1.0, np.e])).tolist()
+    [0.0, 0.0, 1.0]
+    """
+    return np.asarray(np.log(np.maximum(np.asarray(depth, dtype=np.float64), 1.0)))
 
 
 def log_cp10k(counts: sparse.csr_matrix, *, columns: Array | None = None) -> sparse.csr_matrix:
