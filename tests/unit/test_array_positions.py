@@ -49,7 +49,7 @@ def test_exchanged_x_and_y_are_refused(outs: Path) -> None:
     """Row and column in pixels exchanged: the array is mirrored, and the image does not fit."""
     table = pd.read_csv(outs / POSITIONS)
     change(outs, **{COLUMNS[0]: table[COLUMNS[1]], COLUMNS[1]: table[COLUMNS[0]]})
-    with pytest.raises(DataError, match=r"x and y may be exchanged.*pxl_col"):
+    with pytest.raises(DataError, match=r"x and y are exchanged.*pxl_col"):
         read(outs)
     (outs / "spatial/tissue_hires_image.png").unlink()
     (outs / "spatial/tissue_lowres_image.png").unlink()
@@ -57,7 +57,7 @@ def test_exchanged_x_and_y_are_refused(outs: Path) -> None:
 
 
 def test_an_image_that_is_mirrored_with_its_positions_is_read(outs: Path) -> None:
-    """A mirrored microscope image, on which the positions were made, fits as it is."""
+    """A mirrored image of a microscope, on which the positions were made, fits as it is; bins of HD are not checked."""
     from PIL import Image, ImageOps
 
     for path in (outs / "spatial").glob("*.png"):
@@ -112,3 +112,13 @@ def test_counts_without_information_do_not_turn_an_image() -> None:
     counts = TRUTH.counts.copy()
     counts.data = np.random.default_rng(0).poisson(5.0, len(counts.data)).astype(counts.dtype) + 1
     assert check_alignment(replace(TRUTH, counts=counts)).problem is None
+
+
+@pytest.mark.real
+def test_real_bins_of_visium_hd_are_read(real_data: Path) -> None:
+    """Their array is mirrored in the image of the microscope, which is no reason to refuse them."""
+    section = read(real_data / "visium_hd_crc_crop" / "hdvisium", bin_um=16)
+    assert len(section) == 675
+    assert section.lattice is not None
+    assert np.linalg.det(section.lattice.step_um) < 0
+    assert not any("mirrored" in message.text for message in section.messages)

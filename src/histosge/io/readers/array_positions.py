@@ -7,13 +7,15 @@ import numpy as np
 from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError
-from histosge.section.alignment import check_alignment
+from histosge.section.alignment import ORIENTATIONS, check_alignment
 from histosge.section.section import Section
 
 __all__ = ["refuse_exchanged", "refuse_fractional"]
 
 # deviation from a whole number that single precision leaves
 _WHOLE = 1e-3
+# orientations that are no turn
+_MIRRORED = tuple(ORIENTATIONS[index] for index in (1, 2, 4, 7))
 
 
 def refuse_fractional(lattice_xy: Array | None, barcodes: Array) -> None:
@@ -37,32 +39,35 @@ def refuse_fractional(lattice_xy: Array | None, barcodes: Array) -> None:
 
 
 def refuse_exchanged(section: Section, *, trust_alignment: bool) -> Section:
-    """Refuse positions that are a mirror image of their array, unless the image fits them clearly.
+    """Refuse positions that are a mirror image of their array where the image fits better with x and y exchanged.
 
     Columns of an array grow to the right and rows downwards; the image may be turned. Where no turn brings them there,
-    x and y are exchanged, of the positions or of the array, or the image is mirrored, which expression tells.
+    x and y are exchanged, of the positions or of the array, or the image is mirrored. A microscope's image of a slide
+    that a CytAssist has pressed onto its array is: Visium HD is mirrored as a rule, and not checked.
 
     Raises
     ------
     DataError
-        When the image does not fit clearly better as it is than in other orientations.
+        When the image fits a mirrored orientation better than the one it has, by however little.
     """
     lattice = section.lattice
-    if lattice is None or np.linalg.det(lattice.step_um) > 0:
+    if lattice is None or np.linalg.det(lattice.step_um) > 0 or section.platform.name.startswith("visium_hd"):
         return section
-    text = "Columns and rows of the array are mirrored in the positions: x and y may be exchanged"
+    text = "The array is mirrored in the positions: x and y are exchanged, or the image is mirrored"
     if section.slide is None or trust_alignment:
         return section.with_messages(Message("warning", f"{text}. That was not checked."))
     result = check_alignment(section)
     if result.margin is None:
-        why = "too few spots to compare orientations with the image: not checked"
-    elif result.is_clear and result.problem is None:
         return section.with_messages(
-            Message("info", "Columns and rows of the array are mirrored in the image, which fits as it is.")
+            Message("warning", f"{text}; too few spots to compare orientations with the image: not checked.")
         )
-    else:
+    if result.is_clear and result.problem is None:
+        return section.with_messages(
+            Message("info", "The array is mirrored in the image, which fits as it is.")
+        )
+    if result.problem is not None or (result.margin < 0 and result.alternative in _MIRRORED):
         raise DataError(
-            f"{text}, and the image does not show that they are right ({result.summary}). Expected x (pxl_col) and y "
-            "(pxl_row): exchange them; if the image itself is mirrored, set `trust_alignment`."
+            f"{text} ({result.summary}). Expected x (pxl_col) and y (pxl_row): exchange them; if the image is mirrored "
+            "and belongs to the positions, set `trust_alignment`."
         )
-    return section.with_messages(Message("warning", f"{text}; {why}."))
+    return section.with_messages(Message("warning", f"{text}: {result.summary}."))
