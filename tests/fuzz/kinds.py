@@ -45,7 +45,11 @@ class Kind:
 
     def may_change(self, file: str) -> tuple[str, ...]:
         """Return the parts of the result that a file may change."""
-        return next((parts for pattern, parts in self.changed.items() if fnmatchcase(file, pattern)), ())
+        names = (file, file.removesuffix(" (missing)"))
+        found = (
+            parts for name in names for pattern, parts in self.changed.items() if fnmatchcase(name, pattern)
+        )
+        return next(found, ())
 
     def files(self, folder: Path) -> list[str]:
         """Return the files of a whole input that are changed."""

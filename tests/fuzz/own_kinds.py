@@ -88,8 +88,12 @@ def _use_accuracy(folder: Path, out: Path) -> Seen:
     def call() -> tuple[dict[str, Any], tuple[str, ...]]:
         from histosge.workflow.saved_fit import read_accuracy
 
-        accuracy = read_accuracy(folder, "0" * 32)
-        return ({} if accuracy is None else accuracy.as_dict()), ()
+        if (accuracy := read_accuracy(folder, "0" * 32)) is None:
+            # computed again, as a run does
+            _make_accuracy(folder)
+            accuracy = read_accuracy(folder, "0" * 32)
+        assert accuracy is not None
+        return accuracy.as_dict(), ()
 
     return of_function(call)
 
@@ -112,9 +116,11 @@ def _use_run(folder: Path, out: Path) -> Seen:
     seen = of_command("export", folder / "run", "--out", out / "export.h5ad")
     if seen.code:
         return seen
+    values = _values(out / "export.h5ad")
+    (out / "export.h5ad").unlink()
     page = _use_report(folder, out)
-    seen.parts = _values(out / "export.h5ad") | page.parts
-    return page if page.code else seen
+    page.parts |= {} if page.code else values
+    return page
 
 
 def _use_factors(folder: Path, out: Path) -> Seen:
@@ -287,7 +293,14 @@ OWN_KINDS = (
     Kind("fit", _make_fit, _use_fit, {"fitted/*": ()}, 0.5),
     Kind("accuracy", _make_accuracy, _use_accuracy, {"*.json": ()}, 0.5),
     Kind("run-record", _make_run, _use_run, {"run/run.json": ()}, 0.5),
-    Kind("run-factors", _make_run, _use_report, {"run/factors.h5ad": ()}, 0.5),
+    # without its factors, the page of a run is made of its prediction, as documented
+    Kind(
+        "run-factors",
+        _make_run,
+        _use_report,
+        {"run/factors.h5ad": (), "run/factors.h5ad (missing)": ("page",)},
+        0.5,
+    ),
     Kind("run-prediction", _make_matrix_run, _use_report, {"run/prediction.h5ad": ()}, 0.5),
     Kind("factors", _make_factors, _use_factors, {"factors.h5ad": _HDF5_VALUES}),
     Kind(

@@ -161,6 +161,8 @@ def _defect() -> str:
 
 
 def _fail(text: str, exit_code: int, *, as_json: bool) -> NoReturn:
+    # reasons of other libraries may have several lines
+    text = " ".join(line.strip() for line in text.splitlines() if line.strip())
     if as_json:
         with printing():
             sys.stdout.write(json.dumps({"error": text, "exit_code": exit_code}) + "\n")

@@ -30,6 +30,8 @@ _COLUMNS_QUPATH = (
 _COLUMNS_PX = (("Centroid X px", "Centroid Y px"), ("x_px", "y_px"), ("x", "y"))
 # scales that differ by less displace no cell by more than its size
 _SAME_SCALE = 0.001
+# columns that an error lists, and letters of each
+_MOST_NAMED, _LETTERS = 12, 40
 _ID_COLUMNS = ("id", "Object ID", "cell_id", "Name")
 
 
@@ -201,7 +203,7 @@ def _centroids_um(table: Any, path: Path, *, mpp: float, image_mpp: float | None
     for columns in _COLUMNS_QUPATH:
         if set(columns) <= set(table.columns):
             return _numbers(table[list(columns)], path) * _qupath_scale(path, mpp, image_mpp)
-    names = ", ".join(str(name) for name in table.columns)
+    names = ", ".join(str(name)[:_LETTERS] for name in table.columns[:_MOST_NAMED])
     raise DataError(f"Expected columns x_um and y_um (or x and y in pixels) in '{path}', got {names}.")
 
 

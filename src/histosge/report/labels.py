@@ -79,7 +79,11 @@ def _table(path: Path) -> DataFrame:
         raise DataError(
             f"'{path}' is no table of domains ({error}). Make it again with `histosge domains`."
         ) from error
-    return table.set_axis([of_cell(name) for name in table.index], axis=0)
+    table = table.set_axis([of_cell(name) for name in table.index], axis=0)
+    if table.index.has_duplicates or table.columns.has_duplicates:
+        again = [*table.index[table.index.duplicated()], *table.columns[table.columns.duplicated()]]
+        raise DataError(f"'{path}' names '{again[0]}' twice. Make it again with `histosge domains`.")
+    return table
 
 
 def _method(path: Path) -> str:

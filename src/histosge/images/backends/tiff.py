@@ -42,6 +42,17 @@ _ODD_PIXELS = {
 }
 # kinds of JPEG, whose YCbCr pixels are decoded to RGB
 _JPEG = (6, 7, 33007, 34892)
+# entries of a directory that are one number, for all colours
+_SINGLE = (
+    "imagewidth",
+    "imagelength",
+    "bitspersample",
+    "samplesperpixel",
+    "rowsperstrip",
+    "tilewidth",
+    "tilelength",
+    "planarconfig",
+)
 # side and number (a side) of the squares from which the range of 16-bit pixels is taken
 _PROBE_PX, _PROBES = 128, 6
 # names that microscopes give to the channels of a bright-field image
@@ -86,6 +97,8 @@ class TiffBackend:
             file = tifffile.TiffFile(path)
             series = _series(file)
             levels = _levels(file, series)
+            for page in (page for pages in levels for page in pages):
+                _refuse_several_values(page)
         _refuse_fluorescence(file, series, path)
         _refuse_stack(series, path)
         for page in levels[0]:
@@ -271,6 +284,13 @@ def _refuse_stack(series: Any, path: Path) -> None:
             f"Expected one image in '{path}', got a stack of {number} (axes {series.axes}). Export the brightfield "
             "image alone, as 8-bit RGB."
         )
+
+
+def _refuse_several_values(page: Any) -> None:
+    """Refuse a directory with several values where there is one, which a damaged one can have."""
+    several = [name for name in _SINGLE if not isinstance(getattr(page, name), int)]
+    if several:
+        raise ValueError(f"{several[0]} is {getattr(page, several[0])!r}")
 
 
 def _refuse_odd_pixels(page: Any, path: Path) -> None:

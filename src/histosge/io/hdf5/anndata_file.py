@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from histosge.errors import DataError, UsageError
+from histosge.errors import DataError, HistosgeError, UsageError
 
 from .sink import Sink, hdf5_file
 
@@ -19,8 +19,6 @@ __all__ = ["PACKED", "clear_layout", "clear_reading", "created"]
 _CACHE_BYTES = 1 << 24
 # higher levels take three times as long and save a few per cent of space
 PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-# errors that h5py and anndata raise for files that were cut off or changed
-_DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
 
 
 @contextmanager
@@ -46,9 +44,12 @@ def clear_reading(path: Path, what: str = "prediction.h5ad") -> Iterator[None]:
         raise UsageError(f"There is no file '{path}'. Give the {what} of a run.")
     try:
         yield
+    except (HistosgeError, MemoryError):
+        raise
     except PermissionError as error:
         raise UsageError(f"No permission to read '{path}'.") from error
-    except _DAMAGE as error:
+    # errors of h5py, of anndata and of pandas for files that were cut off or changed, each of its own class
+    except Exception as error:
         raise DataError(
             f"'{path}' is truncated or no h5ad file. Write it again: the run that made it continues where it stopped."
         ) from error

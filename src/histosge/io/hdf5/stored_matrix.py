@@ -25,6 +25,8 @@ def checked(matrix: Any, where: str) -> Any:
     if not sparse.issparse(matrix) or matrix.format not in ("csr", "csc"):
         return matrix
     try:
+        if matrix.dtype.kind not in "biuf":
+            raise ValueError(f"values of the type {matrix.dtype}")
         indptr = np.asarray(matrix.indptr)
         if indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] > len(matrix.indices):
             raise ValueError("row pointers out of order")

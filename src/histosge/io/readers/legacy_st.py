@@ -85,10 +85,18 @@ def read(path: Path, options: ReadOptions) -> Section:
         xy_px=xy_px,
         lattice_xy=lattice_xy,
         images=(ImageCandidate("full", 1.0, image),) if image is not None else (),
-        messages=messages,
+        messages=(*messages, *_without_counts(spots, len(spot_rows))),
     )
     parts = replace(parts, platform=_platform(xy_px, lattice_xy))
     return assemble(_selected(parts, spots.iloc[spot_rows]), options)
+
+
+def _without_counts(spots: Any, measured: int) -> tuple[Message, ...]:
+    """Return a message where the table of spots has more of them than the counts."""
+    missing = len(spots) - measured
+    if not missing:
+        return ()
+    return (Message("info", f"{missing} of {len(spots)} spots of the table of spots have no counts."),)
 
 
 def _platform(xy_px: Array, lattice_xy: Array) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from histosge.errors import DataError, UsageError
+from histosge.errors import DataError, HistosgeError, UsageError
 from histosge.geometry.lattice import is_visium
 from histosge.geometry.platforms import VISIUM, Platform
 from histosge.section.section import Section
@@ -60,16 +62,14 @@ def read(path: Path, options: ReadOptions) -> Section:
     """
     spatialdata = import_spatialdata()
     store = _opened(path)
-    if not store.tables:
-        raise DataError(
-            f"Expected a table in '{path}', found none. Write the counts into the store's tables."
-        )
-    table, region, table_name = _table(store, options.library_id)
-    system = _system(store, region)
-    shapes = spatialdata.transform(store.shapes[region], to_coordinate_system=system)
-    rows, instances, matching = rows_with_shapes(table, shapes.index, region)
-    table, shapes = table[rows], shapes.loc[instances]
-    centres = shapes.geometry.centroid
+    with _parsing(path):
+        table, region, table_name = _table(store, options.library_id)
+        system = _system(store, region)
+        shapes = spatialdata.transform(store.shapes[region], to_coordinate_system=system)
+        rows, instances, matching = rows_with_shapes(table, shapes.index, region)
+        table, shapes = table[rows], shapes.loc[instances]
+        centres = shapes.geometry.centroid
+        images = images_of(store, region, system, chosen=options.image is not None)
     lattice_xy, complete = lattice_of(table)
     if not complete.all():
         raise DataError(
@@ -88,7 +88,7 @@ def read(path: Path, options: ReadOptions) -> Section:
         gene_ids=counts.gene_ids,
         xy_px=xy_px,
         lattice_xy=lattice_xy,
-        images=images_of(store, region, system, chosen=options.image is not None),
+        images=images,
         spot_px=None if radius is None else 2 * radius,
         messages=(*matching, *counts.messages),
     )
@@ -96,11 +96,23 @@ def read(path: Path, options: ReadOptions) -> Section:
 
 
 def _opened(path: Path) -> Any:
+    spatialdata = import_spatialdata()
+    with _parsing(path):
+        store = spatialdata.read_zarr(path)
+    if not store.tables:
+        raise DataError(
+            f"Expected a table in '{path}', found none. Write the counts into the store's tables."
+        )
+    return store
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    """Turn errors of anndata, zarr, parquet and dask, each of its own class, into a sentence."""
     try:
-        return import_spatialdata().read_zarr(path)
-    except (UsageError, MemoryError):
+        yield
+    except (HistosgeError, MemoryError):
         raise
-    # errors of anndata, zarr, parquet and dask, each of its own class
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise DataError(f"'{path}' is damaged or no SpatialData store ({reason}). Copy it again.") from error
