@@ -33,7 +33,8 @@ def checked(matrix: Any, where: str) -> Any:
         if len(matrix.indices) != len(matrix.data):
             raise ValueError("as many indices as values are expected")
         matrix.check_format(full_check=True)
-    except (ValueError, IndexError) as error:
+    # TypeError: arrays of no dimension have no length
+    except (ValueError, IndexError, TypeError) as error:
         raise DataError(f"The matrix {where} is damaged ({error}). Copy the file again.") from error
     if not matrix.has_canonical_format and _has_repeats(matrix):
         raise DataError(
