@@ -62,6 +62,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._order = order
         self._entries: dict[str, T] | None = None
         self._broken: dict[str, str] = {}
+        self._of_others: set[str] = set()
 
     def _load(self) -> dict[str, T]:
         if self._entries is None:
@@ -86,6 +87,7 @@ class Registry(Mapping[str, T], Generic[T]):
                 if name in entries:
                     raise ValueError(f"the name '{name}' is taken")
                 entries[name] = entry
+                self._of_others.add(name)
         # whatever the code of another package raises while it is imported
         except Exception as error:
             package = point.dist.name if point.dist else point.value
@@ -94,6 +96,11 @@ class Registry(Mapping[str, T], Generic[T]):
                 f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}). "
                 "Update or uninstall that package."
             )
+
+    def is_plug_in(self, name: str) -> bool:
+        """Return whether an entry comes from another package."""
+        self._load()
+        return name in self._of_others
 
     def _name(self, entry: Any) -> str:
         card = getattr(entry, "card", entry)

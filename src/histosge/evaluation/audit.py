@@ -22,13 +22,14 @@ from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.section import Section
 
+from .near_copies import copied_spots
 from .study import Pipeline, Study
 
 __all__ = ["Leak", "audit", "counterfactual"]
 
 # spots of the two short fits: a leak does not depend on their number, and networks are slow
 _SPOTS, _SPOTS_OF_NETWORKS = 48, 16
-# locations that both short fits predict
+# locations that both short fits predict, among the training spots and among the test spots
 _PREDICTED = 4
 # two spots with equal counts of this many molecules, of this many genes, are one spot
 _MINIMUM_COUNTS, _MINIMUM_GENES = 50, 5
@@ -43,7 +44,8 @@ class Leak:
     Parameters
     ----------
     step
-        ``"gene panel"``, ``"expression"``, ``"features"``, ``"fit"``, ``"duplicated spot"`` or ``"patient"``.
+        ``"gene panel"``, ``"expression"``, ``"features"``, ``"fit"``, ``"duplicated spot"``, ``"patient"`` or
+        ``"noise ceiling"``.
     message
         What was found and what to do.
     """
@@ -60,6 +62,7 @@ def audit(
     pipeline: Pipeline = Pipeline.standard(),
     panel: GenePanel | None = None,
     patients: tuple[str, ...] = (),
+    rehearse: bool = True,
 ) -> tuple[Leak, ...]:
     """Return the leaks of a study; empty where no fitted step depends on the test spots.
 
@@ -77,6 +80,8 @@ def audit(
         The genes, where they are chosen already.
     patients
         Patients of the target and of each auxiliary section, where they must differ.
+    rehearse
+        Whether to compare two short fits; not needed where the whole fit was repeated.
 
     Examples
     --------
@@ -100,7 +105,12 @@ def audit(
     changed_samples = pipeline.gather_samples(changed_study, panel, changed_inputs)
     leaks += _differences(samples, changed_samples)
     # both fits get the same samples: a difference has reached the model around them
-    if _fit_differs((study, changed_study), model, samples=samples, pipeline=pipeline):
+    # a pipeline with features of its own fits a model that cannot read those of the test spots
+    comparable = _width(samples.inputs) == _width(inputs)
+    test = inputs.take(_evenly(study.test, _PREDICTED if comparable else 0))
+    if rehearse and _fit_differs(
+        (study, changed_study), model, samples=samples, test=test, pipeline=pipeline
+    ):
         message = (
             f"The fit of '{model.card.name}' depends on test spots although they are not among its samples. Check "
             "early stopping, hyper-parameters and graphs."
@@ -165,18 +175,20 @@ def _differences(samples: Samples, changed: Samples) -> list[Leak]:
     return leaks
 
 
-def _fit_differs(studies: tuple[Study, Study], model: Model, *, samples: Samples, pipeline: Pipeline) -> bool:
-    """Return whether the fit to a few of the samples differs between two studies."""
+def _fit_differs(
+    studies: tuple[Study, Study], model: Model, *, samples: Samples, test: Inputs, pipeline: Pipeline
+) -> bool:
+    """Return whether the fit to a few of the samples differs between two studies, or its prediction at test spots."""
     short = _shortened(model)
     number = _SPOTS if short is model else _SPOTS_OF_NETWORKS
-    rows = np.unique(np.linspace(0, len(samples) - 1, number).round().astype(int))
+    rows = _evenly(np.arange(len(samples)), number)
     # locations that the short fits were not given, where there are any
     others = np.setdiff1d(np.arange(len(samples)), rows)
     locations = samples.inputs.take((others if len(others) else rows)[:_PREDICTED])
     few = samples.take(rows)
     # one fit after the other, so that two large networks are not in memory at once
     first, second = (
-        _content(pipeline.fit_model(study, short, few, Runtime()), locations) for study in studies
+        _content(pipeline.fit_model(study, short, few, Runtime()), locations, test) for study in studies
     )
     return first != second
 
@@ -187,10 +199,19 @@ def _shortened(model: Model) -> Model:
     return replace(model, epochs=1) if "epochs" in names else model  # type: ignore[type-var]
 
 
-def _content(predictor: Predictor, locations: Inputs) -> str:
+def _width(inputs: Inputs) -> int:
+    return 0 if inputs.features is None else inputs.features.shape[1]
+
+
+def _evenly(rows: Array, number: int) -> Array:
+    """Return at most ``number`` of the rows, from the first to the last."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, number).round().astype(int))] if len(rows) else rows
+
+
+def _content(predictor: Predictor, *inputs: Inputs) -> str:
     """Return a hash of what a predictor stores and predicts: hyper-parameters show in predictions alone."""
-    prediction = predict(predictor, locations).mean
-    return fingerprint(dict(predictor.arrays()), dict(predictor.summary()), prediction)
+    predictions = [predict(predictor, part).mean for part in inputs if len(part)]
+    return fingerprint(dict(predictor.arrays()), dict(predictor.summary()), predictions)
 
 
 @lru_cache(maxsize=4)
@@ -211,7 +232,25 @@ def _duplicated_spots(study: Study) -> tuple[Leak, ...]:
     test_hashes = _count_hashes(target, pool.columns[0], study.test)
     if number := sum(key in hashes for key in test_hashes):
         messages.append(f"{number} test spots have the same counts as a spot that is fitted")
-    return tuple(Leak("duplicated spot", f"{text}. Remove duplicates before splitting.") for text in messages)
+    leaks = [Leak("duplicated spot", f"{text}. Remove duplicates before splitting.") for text in messages]
+    # equal counts are reported already
+    return tuple(leaks or _copied_sections(study))
+
+
+def _copied_sections(study: Study) -> list[Leak]:
+    """Find fitted sections whose spots share molecules with test spots: copies that were thinned or changed."""
+    pool, leaks = study.pool, []
+    test = sparse.csr_matrix(study.target.counts)[study.test][:, pool.columns[0]]
+    for section, columns in zip(study.auxiliary, pool.columns[1:], strict=True):
+        copies = copied_spots(test, sparse.csr_matrix(section.counts)[:, columns])
+        if copies.certain:
+            message = (
+                f"Section '{section.name}', which is fitted, is a copy of '{study.target.name}' or of a part of it, "
+                f"thinned or changed: {copies.pairs} of its spots are more like a test spot than two measurements "
+                "can be. Leave it out."
+            )
+            leaks.append(Leak("duplicated spot", message))
+    return leaks
 
 
 def _count_hashes(section: Section, columns: Array, rows: Array) -> list[str]:

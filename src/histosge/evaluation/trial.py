@@ -6,21 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from scipy import sparse
 
 from histosge._runtime.atomic_files import atomic_path, holds_only
 from histosge._runtime.hashing import fingerprint, fingerprint_file
-from histosge._runtime.provenance import Gauge
 from histosge._runtime.records import read_record, record_text
 from histosge._runtime.types import Array
 from histosge.errors import DataError
 from histosge.metrics import Comparison
 from histosge.metrics.ceiling import noise_ceiling
-from histosge.models.base import AdaptivePredictor, Model, Predictor, predict
-from histosge.prediction.prediction import Prediction
+from histosge.models import MODELS
+from histosge.models.base import Model, Predictor, Runtime
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.genes import GeneChoice, GenePanel
 from histosge.section.inputs import Inputs
@@ -28,10 +29,13 @@ from histosge.section.section import Section
 from histosge.workflow.compute import Compute
 
 from .audit import Leak, audit
+from .ceiling_alarm import Halves, ceiling_excess, halves_of
+from .encoder_audit import audit_encoder
 from .plan import Plan, Trial
 from .planned_studies import panel_of, patients_of, study_of
 from .scores import score, tidy
-from .study import Pipeline, Study, encode_study
+from .separate_fit import TrialFit, fit_and_predict, fit_separately, with_stored_patches
+from .study import Pipeline, Study, encode_study, gather_samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,25 +176,27 @@ def run_trial(
     labels = _labels(trial, study)
     if reason := _reason_to_skip(study, model):
         return TrialResult(**labels, scores=pd.DataFrame(), skipped=reason)
-    inputs = encode_study(study, trial.recipe, compute)
-    panel = panel_of(plan, trial)
-    leaks = audit(study, model, inputs, pipeline=pipeline, panel=panel, patients=patients_of(plan, trial))
+    inputs, panel = encode_study(study, trial.recipe, compute), panel_of(plan, trial)
+    encoder_leaks = audit_encoder(study, trial.recipe, inputs, compute)
+    fitted, leaks = None, encoder_leaks
+    # models of other packages; the steps of another pipeline need the study
+    if MODELS.is_plug_in(model.card.name) and pipeline == Pipeline.standard() and not encoder_leaks:
+        fitted, leaks = _fit_separately(study, model, panel, inputs, runtime=compute.runtime())
+    patients = patients_of(plan, trial)
+    # a fit that was repeated at its full size needs no rehearsal
+    rehearse = fitted is None or not fitted.is_short
+    leaks += audit(study, model, inputs, pipeline=pipeline, panel=panel, patients=patients, rehearse=rehearse)
     _refuse(leaks, plan)
-    fit_gauge, predict_gauge = Gauge(), Gauge()
-    with fit_gauge:
-        samples = pipeline.gather_samples(study, panel, inputs)
-        predictor = pipeline.fit_model(study, model, samples, compute.runtime())
-    with predict_gauge:
-        prediction = _predict_target(study, predictor, inputs)
-    values = score(_comparison(study, panel, prediction), _score_sets(study))
-    cost = {f"fit_{name}": value for name, value in fit_gauge.cost.items()}
-    cost |= {f"predict_{name}": value for name, value in predict_gauge.cost.items()}
+    if fitted is None:
+        fitted = _fit(study, model, panel, inputs, pipeline=pipeline, runtime=compute.runtime())
+    comparison, sets = _comparison(study, panel, fitted), _score_sets(study)
+    _refuse(_ceiling_leaks(study, panel, model, fitted), plan)
     return TrialResult(
         **labels,
-        scores=tidy(values, panel.names, labels),
-        cost=cost,
+        scores=tidy(score(comparison, sets), panel.names, labels),
+        cost=fitted.cost,
         # loss curves are long, and no score depends on them
-        summary={name: value for name, value in predictor.summary().items() if not isinstance(value, list)},
+        summary={name: value for name, value in fitted.summary.items() if not isinstance(value, list)},
         leaks=tuple(leak.message for leak in leaks),
     )
 
@@ -213,13 +219,45 @@ def _ceiling(section: Section, columns: tuple[int, ...], seed: int, *, given_dep
     return noise_ceiling(section.counts, np.array(columns), given_depth=given_depth, seed=seed)
 
 
-def _predict_target(study: Study, predictor: Predictor, inputs: Inputs) -> Prediction:
-    """Predict at all spots of the target."""
+def _fit(
+    study: Study, model: Model, panel: GenePanel, inputs: Inputs, *, pipeline: Pipeline, runtime: Runtime
+) -> TrialFit:
+    """Fit in this process, and predict at all spots of the target."""
+
+    def fit() -> Predictor:
+        samples = pipeline.gather_samples(study, panel, inputs)
+        return pipeline.fit_model(study, model, samples, runtime)
+
     spots = inputs.take(np.arange(len(study.target)))
-    # a section without training spots is new to the predictor: its staining may differ
-    if not len(study.training) and isinstance(predictor, AdaptivePredictor):
-        predictor = predictor.adapted_to(spots)
-    return predict(predictor, spots)
+    return fit_and_predict(fit, spots, not len(study.training))
+
+
+def _fit_separately(
+    study: Study, model: Model, panel: GenePanel, inputs: Inputs, *, runtime: Runtime
+) -> tuple[TrialFit, tuple[Leak, ...]]:
+    """Fit in a process that is given the training spots and nothing else."""
+    with TemporaryDirectory(prefix="histosge-", ignore_cleanup_errors=True) as folder:
+        inputs = with_stored_patches(inputs, Path(folder))
+        samples, spots = gather_samples(study, panel, inputs), inputs.take(np.arange(len(study.target)))
+        return fit_separately(study, model, samples, spots, runtime=runtime)
+
+
+@lru_cache(maxsize=2)
+def _halves(study: Study, columns: tuple[int, ...]) -> Halves:
+    return halves_of(sparse.csr_matrix(study.target.counts)[study.test], np.array(columns), seed=study.seed)
+
+
+def _ceiling_leaks(study: Study, panel: GenePanel, model: Model, fitted: TrialFit) -> tuple[Leak, ...]:
+    """Return a leak where a prediction explains the noise of the test spots."""
+    excess = ceiling_excess(fitted.mean[study.test], _halves(study, tuple(panel.columns.tolist())))
+    if not excess.certain:
+        return ()
+    message = (
+        f"'{model.card.name}' scores above the noise ceiling of the test spots: it explains {excess.explained:.3f} of "
+        f"their variance, and {excess.possible:.3f} can be explained without their counts. The model, the encoder, or "
+        "another section that is fitted has been given them."
+    )
+    return (Leak("noise ceiling", message),)
 
 
 def _refuse(leaks: tuple[Leak, ...], plan: Plan) -> None:
@@ -239,7 +277,7 @@ def _reason_to_skip(study: Study, model: Model) -> str:
     return ""
 
 
-def _comparison(study: Study, panel: GenePanel, prediction: Prediction) -> Comparison:
+def _comparison(study: Study, panel: GenePanel, fitted: TrialFit) -> Comparison:
     """Return truth and prediction at all spots of the target."""
     from scipy.spatial import cKDTree
 
@@ -249,8 +287,8 @@ def _comparison(study: Study, panel: GenePanel, prediction: Prediction) -> Compa
         nearest = cKDTree(section.spots.xy[study.training]).query(section.spots.xy)[0]
     return Comparison(
         truth=log_cp10k(section.counts, columns=panel.columns).toarray(),
-        prediction=prediction.mean,
-        sd=prediction.sd,
+        prediction=fitted.mean,
+        sd=fitted.sd,
         counts=np.asarray(section.counts[:, panel.columns].toarray(), dtype=np.float64),
         depth=depth(section.counts),
         xy_um=section.spots.xy,
