@@ -16,7 +16,7 @@ from histosge.images.patches import Patches
 from histosge.section.inputs import Inputs
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
-from histosge.workflow.encode import encoder_for
+from histosge.workflow.encode import encoder_for, slide_of
 from histosge.workflow.recipe import Recipe
 
 from .audit import Leak
@@ -89,10 +89,10 @@ def _vectors(section: Section, work: _Work) -> tuple[Array, Array]:
     rows = np.arange(len(section))
     if len(rows) > _SPOTS:
         rows = np.sort(np.random.default_rng(0).choice(rows, _SPOTS, replace=False))
-    assert section.slide is not None
+    slide = slide_of(section, work.name)
     encoder = load_encoder(work.name, work.setup, patch_um=work.patch_um)
     pixels = [
-        Patches(section.slide, section.spots.xy[rows], size.size_um, size.px, work.channel_order)[:]
+        Patches(slide, section.spots.xy[rows], size.size_um, size.px, work.channel_order)[:]
         for size in encoder.card.patches
     ]
     outcome = run_separately(_encode, work, pixels, closed=section.sources)
