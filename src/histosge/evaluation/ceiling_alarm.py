@@ -17,7 +17,7 @@ _SPOTS = 20
 # resamplings of the spots, for the standard error
 _RESAMPLINGS = 100
 # the share of the noise that even the expected values seem to explain, because halves of few molecules are not quite
-# like the whole: at most 0.17 in simulations from nine sections. And the standard errors that chance does not make
+# like the whole: at most 0.22 in simulations from nine sections. And the standard errors that chance does not make
 _NOISE_SHARE, _STANDARD_ERRORS = 0.3, 5.0
 _TINY = 1e-12
 
