@@ -153,6 +153,15 @@ def test_other_formats_are_read_from_archives(tmp_path: Path) -> None:
         assert section.slide is not None
 
 
+def test_other_files_beside_a_section_are_none_of_it(outs: Path, st: Path, tmp_path: Path) -> None:
+    """A backup in an archive, results in an h5ad, and other prefixed tables do not hinder a section's folder."""
+    compressed(outs, tmp_path).rename(st / "backup.tar.gz")
+    (st / "results.h5ad").write_bytes(b"")
+    shutil.copy(next(st.glob("counts.*")), st / f"old_{next(st.glob('counts.*')).name}")
+    shutil.copy(st / "spots.tsv", st / "old_spots.tsv")
+    assert read(st).platform.name == "legacy_st"
+
+
 @pytest.mark.parametrize(
     "name", ["../spatial/tissue_positions.csv", "/spatial/tissue_positions.csv", "a\\..\\b/x.h5ad"]
 )

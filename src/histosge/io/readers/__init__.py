@@ -94,7 +94,7 @@ def read(
 
 def _read(path: Path, reader: str | None, options: ReadOptions) -> Section:
     """Read a section of a path, or of one sample of an archive."""
-    if not is_archive(path) and not holds_several(path):
+    if not is_archive(path) and not holds_several(path, is_section=_has_format(path)):
         return _read_by(_detected(path) if reader is None else READERS[reader], path, options)
     with unpacked_sample(path, options.library_id) as (folder, rest):
         inside = _section_in(folder)
@@ -115,11 +115,15 @@ def _read_by(entry: Reader, path: Path, options: ReadOptions) -> Section:
     return entry.read(path, options)
 
 
+def _has_format(path: Path) -> bool:
+    return any(entry.detect(path) for entry in READERS.values())
+
+
 def _section_in(folder: Path) -> Path:
     """Return the folder of a sample, or the only file or folder of a known format in it."""
-    if any(entry.detect(folder) for entry in READERS.values()):
+    if _has_format(folder):
         return folder
-    inside = [item for item in sorted(folder.iterdir()) if any(e.detect(item) for e in READERS.values())]
+    inside = [item for item in sorted(folder.iterdir()) if _has_format(item)]
     return inside[0] if len(inside) == 1 else folder
 
 

@@ -64,15 +64,19 @@ class Sample:
     files: dict[str, str] = field(default_factory=dict)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it has a file that may hold both counts and positions: an h5ad, a store or an archive."""
+        return any(
+            inner.endswith(".h5ad")
+            or ".zarr/" in f"{inner}/"
+            or (is_archive_name(inner) and _component_of(inner) is None)
+            for inner in self.files.values()
+        )
+
+    @property
     def is_complete(self) -> bool:
         """Whether it has counts and positions, or a file that may hold both."""
         names = [PurePosixPath(inner).name.removesuffix(".gz") for inner in self.files.values()]
-        whole = any(
-            name.endswith(".h5ad")
-            or ".zarr/" in f"{inner}/"
-            or (is_archive_name(inner) and _component_of(inner) is None)
-            for name, inner in zip(names, self.files.values(), strict=True)
-        )
         has_counts = any(
             name.endswith(_MATRIX_ENDS) or "counts" in name or "stdata" in name for name in names
         )
@@ -80,8 +84,8 @@ class Sample:
         has_spots = any(name.endswith(ends) or "spot" in name or "selection" in name for name in names)
         packed = {_component_of(inner) for inner in self.files.values() if is_archive_name(inner)}
         has_counts |= any(name is not None and name != "spatial" for name in packed)
-        has_spots |= bool(packed & {"spatial", "outs", "binned_outputs"})
-        return whole or (has_counts and has_spots)
+        has_spots |= bool(packed & {"spatial", "outs", "binned_outputs", "segmented_outputs"})
+        return self.is_whole or (has_counts and has_spots)
 
 
 def is_archive_name(name: str) -> bool:

@@ -35,13 +35,24 @@ def is_archive(path: Path) -> bool:
     return path.is_file() and is_archive_name(path.name)
 
 
-def holds_several(path: Path) -> bool:
-    """Return whether a folder holds, side by side, the files of several samples, or archives of samples."""
+def holds_several(path: Path, *, is_section: bool) -> bool:
+    """Return whether a folder holds, side by side, the files of several samples, or archives of samples.
+
+    Parameters
+    ----------
+    path
+        A file or a folder.
+    is_section
+        Whether the folder has the format of a section. Then archives and other whole files beside it are none of it,
+        and files without a prefix are its own.
+    """
     if not path.is_dir() or any((path / name).is_dir() for name in ("spatial", "outs", "binned_outputs")):
         return False
     samples = samples_of(item.name for item in path.iterdir() if item.is_file())
-    complete = [sample for sample in samples.values() if sample.is_complete]
-    packed = any(is_archive_name(name) for sample in complete for name in sample.files)
+    complete = {name: sample for name, sample in samples.items() if sample.is_complete}
+    if is_section:
+        return "" not in complete and sum(not sample.is_whole for sample in complete.values()) > 1
+    packed = any(is_archive_name(name) for sample in complete.values() for name in sample.files)
     return len(complete) > 1 or packed
 
 
