@@ -13,7 +13,7 @@ from folders import TRUTH, read
 from PIL import Image
 
 from histosge.datasets.synthetic import write_legacy_st
-from histosge.errors import UsageError
+from histosge.errors import DataError, UsageError
 
 POSITIONS = "spatial/tissue_positions.csv"
 
@@ -143,3 +143,14 @@ def test_a_square_lattice_is_not_taken_for_visium(tmp_path: Path, outs: Path) ->
     section = read(outs, mpp=0.5, trust_alignment=True)
     assert section.platform.name == "unknown"
     assert section.pitch_um == pytest.approx(110)
+
+
+def test_a_damaged_row_is_not_quoted_whole(outs: Path) -> None:
+    """A row of thousands of letters leaves a sentence that can be read."""
+    path = outs / POSITIONS
+    table = pd.read_csv(path, dtype=str)
+    table.loc[3, "array_row"] = "a" * 5000
+    table.to_csv(path, index=False)
+    with pytest.raises(DataError, match="no positions file") as error:
+        read(outs)
+    assert len(str(error.value)) < 600

@@ -17,6 +17,8 @@ __all__ = ["NAMES", "Positions", "read_positions"]
 
 NAMES = ("tissue_positions.parquet", "tissue_positions.csv", "tissue_positions_list.csv")
 _COLUMNS = ("barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres")
+# letters of another package's error that fit into a sentence; it may quote a whole damaged row
+_LETTERS = 200
 # names that R gives to columns without any
 _OF_R = tuple(f"V{number}" for number in range(1, 7))
 
@@ -86,7 +88,8 @@ def _read(path: Path) -> Positions:
             table = pd.read_parquet(stream) if ".parquet" in path.suffixes else _read_csv(stream)
         numbers = table[list(_COLUMNS[1:])].to_numpy(dtype=np.float64)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DataError(f"'{path}' is damaged or no positions file ({error}). Copy it again.") from error
+        reason = str(error)[:_LETTERS]
+        raise DataError(f"'{path}' is damaged or no positions file ({reason}). Copy it again.") from error
     if not len(table) or not np.isfinite(numbers).all():
         raise DataError(
             f"Expected six complete columns in '{path}', got an empty or incomplete table. Copy it again."
