@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from changing_arrays import HDF5, IMAGE, PARQUET
 from changing_bytes import BYTES, FILES, Operation
@@ -35,6 +36,8 @@ class Kind:
         wrong.
     share
         Of all mutations, relative to the other kinds: fewer for slow ones.
+    plain
+        Read counts and positions of a changed input without the package; ``None`` where only parts are compared.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Kind:
     use: Callable[[Path, Path], Seen]
     changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     share: float = 1.0
+    plain: Callable[[Path], dict[str, Any]] | None = None
 
     def may_change(self, file: str) -> tuple[str, ...]:
         """Return the parts of the result that a file may change."""

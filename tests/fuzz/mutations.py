@@ -43,7 +43,9 @@ def changes_of(files: list[str]) -> st.SearchStrategy[Mutation]:
 
     one = change(st.sampled_from(files))
     return st.one_of(
-        one.map(lambda item: [item]), one.map(lambda item: [item]), st.lists(one, min_size=1, max_size=3)
+        one.map(lambda item: [item]),
+        one.map(lambda item: [item]),
+        st.lists(one, min_size=1, max_size=3),
     )
 
 
