@@ -56,13 +56,16 @@ def verdict(
         )
     if kind.plain is not None and place is not None and (fault := _otherwise(kind.plain, place, seen, whole)):
         return "WRONG", fault
-    # what is lost of a list of names alone cannot be known; of measured spots it is
-    for part in ("ids", "genes") if np.size(whole.parts.get("counts", ())) else ():
-        lost = set(whole.parts.get(part) or ()) - set(seen.parts.get(part) or ())
-        added = set(seen.parts.get(part) or ()) - set(whole.parts.get(part) or ())
+    # positions show which spots have lost their counts; which genes a table had before, nobody knows
+    if np.size(whole.parts.get("counts", ())):
+        lost, added = (set(one["ids"]) - set(two["ids"]) for one, two in _both_ways(whole.parts, seen.parts))
         if len(lost) > len(added) and not new:
-            return "WRONG", f"{len(lost)} {part} lost without a message"
+            return "WRONG", f"{len(lost)} spots lost without a message"
     return ("message" if new else "another"), ""
+
+
+def _both_ways(one: dict[str, Any], two: dict[str, Any]) -> tuple[tuple[dict[str, Any], dict[str, Any]], ...]:
+    return (one, two), (two, one)
 
 
 def _otherwise(plain: Callable[[Path], dict[str, Any]], place: Path, seen: Seen, whole: Seen) -> str:
@@ -79,6 +82,8 @@ def _otherwise(plain: Callable[[Path], dict[str, Any]], place: Path, seen: Seen,
         "counts",
         "xy_px",
     }
+    if set(other["gene_ids"]) - set(parts["gene_ids"]) and not set(seen.messages) - set(whole.messages):
+        return "genes of a plain reading are lost without a message"
     return f"{', '.join(sorted(differing))} differ from a plain reading" if differing else ""
 
 
