@@ -33,7 +33,8 @@ class Kind:
     changed
         Patterns of files that are changed, with the parts of the result that such a file may change where its format
         has no checksum. No parts: the file has a checksum, or is one of our own, so that any change of the result is
-        wrong.
+        wrong. ``NAME (missing)`` and ``NAME (rewritten)`` are files that are gone, or were written again by a program,
+        which leaves the checksum of an HDF5 file out.
     share
         Of all mutations, relative to the other kinds: fewer for slow ones.
     plain
@@ -49,7 +50,7 @@ class Kind:
 
     def may_change(self, file: str) -> tuple[str, ...]:
         """Return the parts of the result that a file may change."""
-        names = (file, file.removesuffix(" (missing)"))
+        names = (file, file.partition(" (")[0])
         found = (
             parts for name in names for pattern, parts in self.changed.items() if fnmatchcase(name, pattern)
         )

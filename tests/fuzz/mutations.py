@@ -92,16 +92,23 @@ def apply(mutation: Mutation, folder: Path) -> list[str]:
             # of no meaning for this file, or for what an earlier change left of it
             if not path.exists() and not path.is_symlink() and before[change["file"]] is not None:
                 path.write_bytes(before[change["file"]] or b"")
-    changed = {_named(folder, name) for name, content in before.items() if _content(folder / name) != content}
-    changed |= {
-        path.relative_to(folder).as_posix() for path, content in others.items() if _content(path) != content
-    }
+    structured = {change["file"] for change in mutation if change["change"] in operations_of(change["file"])}
+    every = before | {path.relative_to(folder).as_posix(): content for path, content in others.items()}
+    changed = [name for name, content in every.items() if _content(folder / name) != content]
     new = {path for name in before for path in (folder / name).parent.iterdir()} - set(others)
-    return sorted(changed | {path.relative_to(folder).as_posix() for path in new if path.is_file()})
+    return sorted(
+        [
+            *(_named(folder, name, rewritten=name in structured) for name in changed),
+            *(path.relative_to(folder).as_posix() for path in new if path.is_file()),
+        ]
+    )
 
 
-def _named(folder: Path, name: str) -> str:
-    return name if (folder / name).is_file() else f"{name} (missing)"
+def _named(folder: Path, name: str, *, rewritten: bool) -> str:
+    """Return the name of a changed file, with what happened to it where rules may depend on that."""
+    if not (folder / name).is_file():
+        return f"{name} (missing)"
+    return f"{name} (rewritten)" if rewritten and name.endswith((".h5", ".h5ad")) else name
 
 
 def _content(path: Path) -> bytes | None:

@@ -326,6 +326,8 @@ def _use_lock(folder: Path, out: Path) -> Seen:
     return of_function(call)
 
 
+_VALUES = ("ids", "genes", "mean", "sd", "xy_px", "labels")
+
 OWN_KINDS = (
     Kind("fit", _make_fit, _use_fit, {"fitted/*": ()}, 0.5),
     Kind("accuracy", _make_accuracy, _use_accuracy, {"*.json": ()}, 0.5),
@@ -345,12 +347,12 @@ OWN_KINDS = (
         {"run/prediction.h5ad": ()},
         0.5,
     ),
-    Kind("factors", _make_factors, _use_factors, {"factors.h5ad": ()}),
+    Kind("factors", _make_factors, _use_factors, {"factors.h5ad": (), "factors.h5ad (rewritten)": _VALUES}),
     Kind(
         "prediction",
         _make_prediction,
         lambda folder, out: _domains(folder / "prediction.h5ad", out),
-        {"prediction.h5ad": ()},
+        {"prediction.h5ad": (), "prediction.h5ad (rewritten)": _VALUES},
     ),
     Kind("scores", _make_labelled_run, _use_report, {"run/scores.json": ()}, 0.5),
     Kind(

@@ -125,7 +125,7 @@ def _timed(kind: Kind, place: Path, out: Path) -> Seen:
 
 def _meant(debris: set[str], place: Path) -> set[str]:
     """Return what was left behind without what a command writes on purpose into its own folders."""
-    own = ("bench/", "features", "data/", "fitted/features")
+    own = ("bench/", "features", "data/", "fitted/features", "0000")
     return {path for path in debris if not path.removeprefix(f"{place}/").startswith(own)}
 
 
