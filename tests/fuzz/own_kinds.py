@@ -332,7 +332,7 @@ OWN_KINDS = (
     Kind("fit", _make_fit, _use_fit, {"fitted/*": ()}, 0.5),
     Kind("accuracy", _make_accuracy, _use_accuracy, {"*.json": ()}, 0.5),
     Kind("run-record", _make_run, _use_run, {"run/run.json": ()}, 0.5),
-    # without its factors, the page of a run is made of its prediction, as documented
+    # without its factors, the page of a run is made of its prediction, and scores and domains need not be there
     Kind(
         "run-factors",
         _make_run,
@@ -354,12 +354,18 @@ OWN_KINDS = (
         lambda folder, out: _domains(folder / "prediction.h5ad", out),
         {"prediction.h5ad": (), "prediction.h5ad (rewritten)": _VALUES},
     ),
-    Kind("scores", _make_labelled_run, _use_report, {"run/scores.json": ()}, 0.5),
+    Kind(
+        "scores",
+        _make_labelled_run,
+        _use_report,
+        {"run/scores.json": (), "run/scores.json (missing)": ("page",)},
+        0.5,
+    ),
     Kind(
         "domains",
         _make_labelled_run,
         _use_report,
-        {"run/domains.json": (), "run/domains.tsv": ("page",)},
+        {"run/domains.json": (), "run/domains.json (missing)": ("page",), "run/domains.tsv": ("page",)},
         0.5,
     ),
     Kind("plan", _make_plan, _use_plan, {"plan.toml": ("trials",)}),
