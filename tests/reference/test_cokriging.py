@@ -64,7 +64,7 @@ def test_one_gene_on_positions_is_a_gaussian_process(
     mean, sd = process.predict(LOCATIONS.xy, return_std=True)
     name = str(SECTION.genes[gene])
     assert np.allclose(result.gene(name), np.maximum(mean + values.mean(), 0), atol=1e-4)
-    ours = np.asarray(result.gene_sd(name)) / result.basis.calibration_factor[0]
+    ours = np.asarray(result.gene_sd(name)) / np.maximum(result.basis.calibration_factor[0], 1.0)
     assert np.allclose(ours, sd, rtol=1e-3, atol=1e-4)
 
 
@@ -90,8 +90,11 @@ def test_the_posterior_is_that_of_dense_algebra(monkeypatch: pytest.MonkeyPatch,
         inverse = np.linalg.inv(noisy[np.ix_(others, others)])
         assert np.allclose(posterior.left_out[spot], targets.mean(axis=0) + row @ inverse @ centred[others])
         assert np.allclose(
-            posterior.left_out_variance[spot], variance * (1.0 - row @ inverse @ row), atol=1e-8
+            eigen.left_out_variance(targets)[spot], variance * (1.0 - row @ inverse @ row), atol=1e-8
         )
+        mean = targets[others].mean(axis=0)
+        beyond = row @ inverse @ (targets[others] - mean)
+        assert np.allclose(eigen.left_out(targets, np.array([spot]))[0], beyond)
 
 
 def test_posteriors_are_averaged_by_their_likelihood(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +109,14 @@ def test_posteriors_are_averaged_by_their_likelihood(monkeypatch: pytest.MonkeyP
         single.append(Eigendecomposition.exact(KERNEL).posterior(targets))
     weight = np.exp([part.log_marginal_likelihood - together.log_marginal_likelihood for part in single])
     weight /= weight.sum(axis=0)
-    for name in ("projections", "variance_reduction", "signal_variance", "noise_variance"):
+    for name in ("projections", "signal_variance", "noise_variance"):
         expected = sum(w * getattr(part, name) for w, part in zip(weight, single, strict=True))
         assert np.allclose(getattr(together, name), expected), name
+    # the variance removed is weighted by the prior variance that it is a share of
+    removed = sum(
+        w * part.signal_variance * part.variance_reduction for w, part in zip(weight, single, strict=True)
+    )
+    assert np.allclose(together.signal_variance * together.variance_reduction, removed)
 
 
 def test_all_spots_as_inducing_points_are_exact() -> None:

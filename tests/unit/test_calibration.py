@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histosge.prediction.calibration import calibration_factor, coverage, pooled_coverage
+from histosge.prediction.calibration import calibration_factor, coverage, coverage_of_others, pooled_coverage
 
 RNG = np.random.default_rng(0)
 
@@ -42,3 +42,19 @@ def test_coverage_of_parts_pools_to_the_whole() -> None:
     whole, pooled = coverage(error, sd, factor), pooled_coverage(parts)
     for name in ("levels", "raw", "coverage"):
         assert np.allclose(whole[name], pooled[name])
+
+
+def test_coverage_is_that_of_other_errors() -> None:
+    """Where the errors of one fold are ten times as large, their intervals are too narrow, and the coverage says so.
+
+    With the factor of all errors together nine in ten would lie inside by construction.
+    """
+    fold = np.arange(500) % 5
+    error = RNG.normal(size=(500, 40)) * np.where(fold == 0, 10.0, 1.0)[:, None]
+    sd = np.ones_like(error)
+    by_construction = coverage(error, sd, calibration_factor(error, sd))["coverage"][2]
+    assert by_construction == pytest.approx(0.902, abs=0.002)
+    found = coverage_of_others(error, sd, fold)["coverage"][2]
+    inside = [np.abs(error[fold == 0]) < np.quantile(np.abs(error[fold != 0]), 0.9)]
+    expected = 0.2 * np.mean(inside) + 0.8
+    assert found == pytest.approx(expected, abs=0.02)

@@ -46,4 +46,4 @@ def test_without_an_image_the_weight_is_zero() -> None:
         kernel_inputs(0.0, image=False), EXPRESSION[:, :3], ranges_um=RANGES_UM, image_weights=(0.5,), seed=0
     )
     assert selection.image_weight == 0.0
-    assert list(selection.left_out) == ["fitted"]
+    assert list(selection.eigens) == ["fitted"]

@@ -8,8 +8,10 @@ import numpy as np
 from cokriging_samples import DEPTH, EXPRESSION, ONE_SECTION, SAMPLES, N, kernel_inputs
 
 from histosge.models.cokriging.eigensolver import Eigendecomposition
+from histosge.models.cokriging.folds import Folds, LeftOut, folds_of
+from histosge.models.cokriging.gene_statements import Statements, judged_rows
 from histosge.models.cokriging.kernels import Covariance
-from histosge.models.cokriging.posterior import FactorPosterior, basis_of
+from histosge.models.cokriging.posterior import FactorPosterior
 from histosge.models.cokriging.standardise import Standardisation
 from histosge.prediction.principal_components import principal_axes
 
@@ -58,9 +60,11 @@ def test_calibration_is_that_of_the_first_section() -> None:
     samples = replace(SAMPLES, inputs=replace(SAMPLES.inputs, sections=sections))
     noisy = EXPRESSION.copy()
     noisy[sections == 1] += np.random.default_rng(0).normal(0, 5, noisy[sections == 1].shape)
+    folds = Folds.of(VALUES, folds_of(np.arange(N), 0), 10)
+    left_out = LeftOut.of(EIGEN, folds, rows=judged_rows(sections), sections=sections, gene_weight=0.25)
     plain, other = (
-        basis_of(posterior, replace(samples, expression=expression), STANDARDISATION_OF_TWO)[0]
+        Statements(left_out).of(posterior, replace(samples, expression=expression), STANDARDISATION_OF_TWO)[0]
         for expression in (EXPRESSION, noisy)
     )
-    for name in ("noise_sd", "calibration_factor", "r_loo"):
+    for name in ("noise_sd", "calibration_factor", "r_loo", "r_loo_given_depth", "r_loo_low", "grade"):
         assert np.array_equal(getattr(plain, name), getattr(other, name)), name

@@ -22,7 +22,7 @@ __all__ = ["is_saved", "load", "save"]
 
 _CONFIG, _ARRAYS = "config.json", "arrays.safetensors"
 # raised when the format changes, so that older fits are refused
-_VERSION = 2
+_VERSION = 3
 _REMEDY = "Delete that folder and fit again."
 
 

@@ -13,6 +13,7 @@ from histosge._runtime.types import Array, Float, frozen
 from histosge.errors import DataError, UsageError
 from histosge.section.locations import Locations
 
+from .accuracy import UNKNOWN, GeneAccuracy
 from .attribution import Attribution
 from .prediction import Prediction
 
@@ -20,6 +21,14 @@ __all__ = ["Basis", "FactoredPrediction"]
 
 # bytes of a block of locations × genes that is multiplied out at a time
 _BLOCK_BYTES = 1 << 24
+# columns with a number per gene; and those of its accuracy, which are NaN where unknown
+_COLUMNS = ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
+_ACCURACY = ("r_loo_given_depth", "r_loo_low", "r_loo_high")
+
+
+def _unknown() -> Array:
+    """Return the default of columns that are filled in where they are unknown."""
+    return np.empty(0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +51,9 @@ class Basis:
         Leave-one-out correlation of each gene with its measurement; NaN where unknown.
     attribution
         Variance attribution of the factors; ``None`` where unknown.
+    r_loo_given_depth, r_loo_low, r_loo_high, grade
+        The same correlation given the depth of the spots, bounds of a 90 % interval around ``r_loo``, and the grade in
+        a word, see :class:`~histosge.prediction.accuracy.GeneAccuracy`. By default NaN and ``"unknown"``.
 
     Raises
     ------
@@ -56,13 +68,22 @@ class Basis:
     calibration_factor: Float[np.ndarray, " g"]
     r_loo: Float[np.ndarray, " g"]
     attribution: Attribution | None = field(default=None, kw_only=True)
+    r_loo_given_depth: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
+    r_loo_low: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
+    r_loo_high: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
+    grade: Array = field(default_factory=_unknown, kw_only=True)
     # rows in the order of their names, for a binary search
     _order: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         genes = np.asarray(self.genes, dtype=str)
         object.__setattr__(self, "genes", frozen(genes))
-        for name in ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo"):
+        for name in _ACCURACY:
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(genes), np.nan))
+        grade = np.asarray(self.grade, dtype=str) if len(self.grade) else np.full(len(genes), UNKNOWN)
+        object.__setattr__(self, "grade", grade)
+        for name in (*_COLUMNS, *_ACCURACY, "grade"):
             part = getattr(self, name)
             if len(part) != len(genes):
                 raise DataError(f"Expected {name} of {len(genes)} genes, got {len(part)}.")
@@ -109,8 +130,36 @@ class Basis:
 
     def take(self, index: Any) -> Basis:
         """Return the genes at ``index``."""
-        names = ("genes", "offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
-        return Basis(*(getattr(self, name)[index] for name in names), attribution=self.attribution)
+        columns = (getattr(self, name)[index] for name in ("genes", *_COLUMNS))
+        accuracy = {name: getattr(self, name)[index] for name in (*_ACCURACY, "grade")}
+        return Basis(*columns, attribution=self.attribution, **accuracy)
+
+    def with_accuracy(self, accuracy: GeneAccuracy) -> Basis:
+        """Return the basis with the accuracy of its genes."""
+        return replace(
+            self,
+            r_loo=accuracy.r,
+            r_loo_given_depth=accuracy.r_given_depth,
+            r_loo_low=accuracy.low,
+            r_loo_high=accuracy.high,
+            grade=accuracy.grade,
+        )
+
+    def without_accuracy(self) -> Basis:
+        """Return the basis with unknown accuracy."""
+        unknown = np.full(len(self), np.nan)
+        columns = (self.genes, self.offset, self.loadings, self.noise_sd, self.calibration_factor, unknown)
+        return Basis(*columns, attribution=self.attribution)
+
+    def joined(self, other: Basis) -> Basis:
+        """Return the basis with further genes of the same factors."""
+        names = ("genes", *_COLUMNS)
+        columns = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in names)
+        accuracy = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in (*_ACCURACY, "grade")
+        }
+        return Basis(*columns, attribution=self.attribution, **accuracy)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -256,9 +305,8 @@ class FactoredPrediction:
                 noise = rng.standard_normal(moved.shape, dtype=np.float32)
                 moved = moved + noise * basis.noise_sd[columns]
             mean = basis.offset[columns] + self.scores @ basis.loadings[columns].T
-            yield np.asarray(
-                np.maximum(mean + moved * basis.calibration_factor[columns], 0.0), dtype=np.float32
-            )
+            drawn = mean + moved * self._factor(columns, observation)
+            yield np.asarray(np.maximum(drawn, 0.0), dtype=np.float32)
 
     def _mean(self, columns: Array, rows: Any) -> Array:
         basis = self.basis
@@ -275,4 +323,13 @@ class FactoredPrediction:
         variance = squares @ np.square(basis.loadings[columns], dtype=np.float32).T
         if observation:
             variance = variance + np.square(basis.noise_sd[columns], dtype=np.float32)
-        return np.asarray(np.sqrt(variance) * basis.calibration_factor[columns], dtype=np.float32)
+        return np.asarray(np.sqrt(variance) * self._factor(columns, observation), dtype=np.float32)
+
+    def _factor(self, columns: Array, observation: bool) -> Array:
+        """Return the factor on standard deviations.
+
+        It is calibrated for measurements. Where it is below 1, measurements vary less than their noise says, and that
+        makes the expression itself no better known.
+        """
+        factor = np.asarray(self.basis.calibration_factor[columns])
+        return factor if observation else np.maximum(factor, 1.0)

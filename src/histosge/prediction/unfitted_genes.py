@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
 from histosge._runtime.types import Array, Float
 from histosge.errors import DataError
+from histosge.metrics.given_depth import partial_correlation
 from histosge.metrics.pearson import pearson
-from histosge.section.expression import log_cp10k
+from histosge.section.expression import log_cp10k, log_depth
 
+from .accuracy import GeneAccuracy
 from .calibration import calibration_factor
 from .evidence_ridge import RidgeDesign
 from .factored import Basis
@@ -23,7 +27,6 @@ NOISE_RATIOS = np.concatenate([np.logspace(-5, 3, 33), [np.inf]])
 _BLOCK = 1 << 18
 # measurement noise is at least this share of the squared error, whatever variance the factor scores explain
 _LEAST_NOISE = 0.2
-_COLUMNS = ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
 
 
 def extend(
@@ -67,11 +70,10 @@ def extend(
         )
     if not len(outside):
         return basis
-    further = regress(names[outside], log_cp10k(counts, columns=outside), scores, score_sd=score_sd)
-    columns = (
-        np.concatenate([getattr(basis, name), getattr(further, name)]) for name in ("genes", *_COLUMNS)
-    )
-    return Basis(*columns, attribution=basis.attribution)
+    depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    expression = log_cp10k(counts, columns=outside)
+    further = regress(names[outside], expression, scores, score_sd=score_sd, depth=depth)
+    return basis.joined(further)
 
 
 def regress(
@@ -80,6 +82,7 @@ def regress(
     scores: Float[np.ndarray, "s k"],
     *,
     score_sd: Float[np.ndarray, "s k"] | None = None,
+    depth: Float[np.ndarray, " s"] | None = None,
 ) -> Basis:
     """Return the basis of genes that are regressed on factor scores (Eq. 20 of docs/method.md).
 
@@ -90,6 +93,8 @@ def regress(
     * ``r_loo``: correlation of the measurement with the leave-one-out prediction less the mean of the *other* spots.
       With that mean, a gene without signal would have a correlation of −1: the mean of the others is low where the
       spot is high. 0 for genes that do not vary.
+    * ``r_loo_given_depth``, bounds and grade: see :class:`histosge.prediction.accuracy.GeneAccuracy`. Genes without
+      counts have no grade and tell nothing of the others.
     * ``noise_sd``: standard deviation of the errors beyond the variance of the factor scores.
     * ``calibration_factor``: conformal, see :func:`histosge.prediction.calibration.calibration_factor`.
 
@@ -103,6 +108,8 @@ def regress(
         log1p(CP10k), spots × genes.
     scores, score_sd
         As for :func:`extend`.
+    depth
+        Total counts of each spot; ``None``: unknown, and there are no grades.
 
     Raises
     ------
@@ -116,23 +123,35 @@ def regress(
     variance = None if score_sd is None else np.asarray(score_sd, dtype=np.float64) ** 2
     columns = sparse.csc_matrix(expression)
     counted = np.flatnonzero(np.diff(columns.indptr))
+    covariate = None if depth is None else log_depth(depth)
     k, g = scores.shape[1], len(genes)
     # genes without counts keep these values
-    basis = [np.zeros(g), np.zeros((g, k)), np.zeros(g), np.ones(g), np.zeros(g)]
+    basis = [np.zeros(g), np.zeros((g, k)), np.zeros(g), np.ones(g), np.zeros(g), np.zeros(g)]
     basis = [column.astype(np.float32) for column in basis]
     step = max(1, _BLOCK // max(len(scores), 1))
     for start in range(0, len(counted), step):
         some = counted[start : start + step]
-        block = _regress_block(columns[:, some].toarray(), design, scores.mean(axis=0), variance)
+        block = _regress_block(columns[:, some].toarray(), design, scores.mean(axis=0), variance, covariate)
         for column, part in zip(basis, block, strict=True):
             column[some] = part
-    return Basis(genes, *basis)
+    result = Basis(genes, *basis[:-1])
+    if depth is None:
+        return result
+    # genes without counts would tell the others that there is no signal
+    r, partial = np.full((2, g), np.nan)
+    r[counted], partial[counted] = basis[-2][counted], basis[-1][counted]
+    accuracy = GeneAccuracy.of(r, partial, spots=len(scores))
+    return replace(result.with_accuracy(accuracy), r_loo=result.r_loo)
 
 
 def _regress_block(
-    values: Array, design: RidgeDesign, mean_scores: Array, score_variance: Array | None
+    values: Array,
+    design: RidgeDesign,
+    mean_scores: Array,
+    score_variance: Array | None,
+    covariate: Array | None,
 ) -> tuple[Array, ...]:
-    """Return offset, loadings, noise_sd, calibration_factor and r_loo of some genes."""
+    """Return offset, loadings, noise_sd, calibration_factor, r_loo and r_loo_given_depth of some genes."""
     mean = values.mean(axis=0)
     centred = values - mean
     varies = (centred**2).sum(axis=0) > 0
@@ -143,12 +162,16 @@ def _regress_block(
     # the mean of the others is −value / (n − 1) in centred values
     others = winsorised_values / -max(len(values) - 1, 1)
     signal = varies & np.isfinite(NOISE_RATIOS[fit.choice])
-    r_loo = np.where(signal, np.nan_to_num(pearson(centred, fit.left_out - others)), 0.0)
+    predicted = fit.left_out - others
+    r_loo = np.where(signal, np.nan_to_num(pearson(centred, predicted)), 0.0)
+    partial = r_loo if covariate is None else partial_correlation(centred, predicted, covariate)
+    partial = np.where(signal, np.nan_to_num(partial), 0.0)
     error = centred - fit.left_out
     explained = np.zeros(error.shape) if score_variance is None else score_variance @ (loadings**2).T
     noise = _noise_variance(error, explained)
     factor = calibration_factor(error, np.sqrt(noise + explained))
-    columns = (mean - loadings @ mean_scores, loadings, np.sqrt(noise), np.where(varies, factor, 1.0), r_loo)
+    factor = np.where(varies, factor, 1.0)
+    columns = (mean - loadings @ mean_scores, loadings, np.sqrt(noise), factor, r_loo, partial)
     return tuple(column.astype(np.float32) for column in columns)
 
 

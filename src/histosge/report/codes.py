@@ -77,7 +77,7 @@ def _factors(prediction: FactoredPrediction) -> Packed:
             codes,
             step=step,
             sd=sd,
-            calibration_factor=np.asarray(basis.calibration_factor, dtype=np.float64),
+            calibration_factor=np.maximum(np.asarray(basis.calibration_factor, dtype=np.float64), 1.0),
         )
     return _with_tables(Packed({"factors": about}, blobs, error, error_sd), tables)
 

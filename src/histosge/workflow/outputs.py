@@ -90,6 +90,7 @@ def write_prediction(prediction: SectionPrediction, out: Path) -> tuple[Predicti
         genes=prediction.genes,
         blocks=blocks,
         provenance=prediction.provenance,
+        basis=None if prediction.factored is None else prediction.factored.basis,
     )
     shown = Prediction(task.locations, np.asarray(genes), mean, provenance=prediction.provenance)
     return shown, written

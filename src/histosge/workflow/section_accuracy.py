@@ -40,7 +40,9 @@ class SectionAccuracy:
         """Return the basis with these correlations, and with standard deviations widened by the factors."""
         # float32, as the columns of factors.h5ad
         r, factor = (np.array(part, dtype=np.float32) for part in (self.r, self.calibration_factor))
-        return replace(basis, r_loo=r, calibration_factor=basis.calibration_factor * factor)
+        # of sections, for which neither depth nor bounds are known
+        without = basis.without_accuracy()
+        return replace(without, r_loo=r, calibration_factor=basis.calibration_factor * factor)
 
     def summary(self) -> dict[str, float | None]:
         """Return the number of sections, the mean correlation and the coverage."""

@@ -14,6 +14,8 @@ from histosge._runtime.types import Array
 from histosge.errors import UsageError
 from histosge.geometry.points import Points
 from histosge.geometry.spacing import median_spacing_um
+from histosge.prediction.attribution import COMPONENTS
+from histosge.prediction.factored import Basis
 from histosge.section.expression import log_cp10k
 from histosge.section.locations import Locations
 from histosge.section.section import Section
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 __all__ = [
+    "ABOUT_ACCURACY",
+    "ACCURACY",
     "as_json",
     "describe",
     "library",
@@ -37,10 +41,21 @@ __all__ = [
 _COLUMNS = ("observed", "parent", "subspot", "in_tissue", "array_col", "array_row")
 # longest side of the image put into a table; what Space Ranger calls hires
 _HIRES_PX = 2000
+#: columns of a gene's accuracy that are numbers
+ACCURACY = ("r_loo", "r_loo_given_depth", "r_loo_low", "r_loo_high")
+#: what the columns of accuracy and attribution are
+ABOUT_ACCURACY = (
+    "r_loo: correlation with the measurement at spots left out (or, from an image alone, in sections left out), NaN "
+    "where unknown; r_loo_given_depth: the same given the total counts of the spots; r_loo_low, r_loo_high: 90 % "
+    "interval of r_loo; grade: strong, fair, weak, none or unknown, by the stricter of both correlations; "
+    "from_position, from_histology, from_auxiliary, where known: shares of the variance of the gene's prediction, "
+    "which add up to 1, or all 0 where it does not vary"
+)
 _ABOUT = {
     "X": "predicted expression, log1p of counts per 10 000; at the measured spots too",
     "layers_measured": "log1p of counts per 10 000 as measured; only rows with obs['observed'] hold values. The other "
     "rows are empty because nothing was measured there, not because nothing is expressed there",
+    "var": f"from models by factors, {ABOUT_ACCURACY}",
     "layers_sd": "standard deviation of a new measurement around X, its noise included, from models that estimate it",
     "obs_observed": "True where the location is a measured spot",
     "obs_parent": "barcode of the nearest measured spot; none where nothing was measured",
@@ -121,12 +136,22 @@ def locations(obs: DataFrame, xy_um: Array, layout: Mapping[str, Any]) -> Locati
     )
 
 
-def var(section: Section, genes: Array) -> DataFrame:
-    """Return one row a gene, with its stable identifier."""
+def var(section: Section, genes: Array, basis: Basis | None = None) -> DataFrame:
+    """Return one row a gene, with its stable identifier and, where a basis is given, its accuracy and attribution."""
     import pandas as pd
 
     ids = section.gene_ids[section.columns(genes)].astype(object)
-    return pd.DataFrame({"gene_ids": ids}, index=pd.Index(np.asarray(genes).astype(object), name="gene"))
+    frame = pd.DataFrame({"gene_ids": ids}, index=pd.Index(np.asarray(genes).astype(object), name="gene"))
+    if basis is None:
+        return frame
+    basis = basis.take(basis.columns([str(gene) for gene in genes]))
+    for name in ACCURACY:
+        frame[name] = np.asarray(getattr(basis, name), dtype=np.float32)
+    frame["grade"] = basis.grade.astype(object)
+    if (shares := basis.shares) is not None:
+        for name, column in zip(COMPONENTS, shares.T, strict=True):
+            frame[f"from_{name}"] = np.asarray(column, dtype=np.float32)
+    return frame
 
 
 def measured(section: Section, locations: Locations, genes: Array) -> sparse.csr_matrix:

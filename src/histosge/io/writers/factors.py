@@ -14,7 +14,7 @@ from histosge.errors import DataError, UsageError
 from histosge.io.hdf5.anndata_file import clear_layout, clear_reading, created
 from histosge.io.layout import measured_section as measured
 from histosge.io.layout import prediction_table as layout
-from histosge.prediction.attribution import COMPONENTS, Attribution
+from histosge.prediction.attribution import Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.section import Section
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ENTRIES", "NAME", "read", "section", "write"]
 
 NAME = "factors.h5ad"
-_COLUMNS = ("offset", "noise_sd", "calibration_factor", "r_loo")
+_COLUMNS = ("offset", "noise_sd", "calibration_factor")
 _ABOUT = {
     "X": "not held: gene = max(0, var['offset'] + obsm['factor_scores'] @ varm['loadings'][gene]), log1p of counts per "
     "10 000",
@@ -35,10 +35,8 @@ _ABOUT = {
     "obsm_factor_score_sd": "standard deviation of each factor score at each location; the factors are independent",
     "varm_loadings": "weight of each factor in each gene",
     "var": "offset: value where all factor scores are 0; noise_sd: standard deviation of one measurement around its "
-    "expectation; calibration_factor: conformal factor on all standard deviations; r_loo: leave-one-out correlation "
-    "with the measurement (of spots, or of sections), NaN where unknown; from_position, from_histology, "
-    "from_auxiliary, where known: shares of the variance of the gene's prediction, which add up to 1, or all 0 where "
-    "it does not vary",
+    "expectation; calibration_factor: conformal factor on standard deviations of a measurement, and where it is above "
+    f"1 on those of the expression itself; {layout.ABOUT_ACCURACY}",
     "uns_attribution": "where known: covariance of the components of each factor (position, histology, auxiliary "
     "sections) with their sum",
     "uns_measured": "the section as measured: counts (spots × genes), genes, spots, spatial_um",
@@ -170,27 +168,27 @@ def _parts(section: Section, prediction: FactoredPrediction) -> dict[str, Any]:
 
 def _var(section: Section, basis: Basis) -> DataFrame:
     """Return one row a gene: its identifier and the columns of its basis."""
-    frame = layout.var(section, basis.genes)
+    frame = layout.var(section, basis.genes, basis)
     for name in _COLUMNS:
         frame[name] = np.asarray(getattr(basis, name), dtype=np.float32)
-    if (shares := basis.shares) is not None:
-        for name, column in zip(COMPONENTS, shares.T, strict=True):
-            frame[f"from_{name}"] = np.asarray(column, dtype=np.float32)
     return frame
 
 
 def _basis(var: DataFrame, loadings: Array, forms: Array | None) -> Basis:
-    offset, noise_sd, calibration_factor, r_loo = (var[name].to_numpy(dtype=np.float32) for name in _COLUMNS)
-    genes = var.index.to_numpy(dtype=str)
-    attribution = None if forms is None else Attribution(np.asarray(forms))
+    offset, noise_sd, calibration_factor = (var[name].to_numpy(dtype=np.float32) for name in _COLUMNS)
+    # files of earlier versions hold r_loo alone
+    accuracy = {name: var[name].to_numpy(dtype=np.float32) for name in layout.ACCURACY[1:] if name in var}
+    if "grade" in var:
+        accuracy["grade"] = var["grade"].to_numpy(dtype=str)
     return Basis(
-        genes=genes,
+        genes=var.index.to_numpy(dtype=str),
         offset=offset,
         loadings=np.asarray(loadings),
         noise_sd=noise_sd,
         calibration_factor=calibration_factor,
-        r_loo=r_loo,
-        attribution=attribution,
+        r_loo=var["r_loo"].to_numpy(dtype=np.float32),
+        attribution=None if forms is None else Attribution(np.asarray(forms)),
+        **accuracy,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from histosge._runtime.types import Array, Float
+from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
 from histosge.prediction.evidence_ridge import log_marginal_likelihood
 
@@ -23,6 +24,10 @@ _JITTER = 1e-6
 _DOUBLE_PRECISION_SPOTS = 1000
 # spots whose eigenvector entries are squared at a time
 _BLOCK = 4096
+# ratios of less posterior probability are left out of the averages that need a computation each
+_LEAST_PROBABILITY = 1e-3
+# eigenvalues below this part of the noise change an inverse by less than this part
+_LEAST_PART = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,38 +47,29 @@ class Posterior:
         Of the covariance.
     inverse
         1 / (λ + ρ) along each eigenvector, one column per target.
-    inverse_diagonal
-        Diagonal of the inverse of covariance and noise, at the training spots.
     signal_variance
         Prior variance of the signal of each target.
     noise_variance
         Variance of one measurement around the signal.
+    variance_reduction
+        Share of the prior variance along each eigenvector that the measurements remove, one column per target.
     log_marginal_likelihood
         Averaged over the ratio.
     left_out
-        Leave-one-out prediction of each training spot.
+        Prediction of each training spot without its own measurement, by the inverse averaged over the ratio. Limits
+        of winsorising and loadings outside the panel are taken from it; what is *said* of accuracy is taken from
+        :meth:`Eigendecomposition.left_out`, which averages the predictions.
     """
 
     mean: Float[np.ndarray, " q"]
     projections: Float[np.ndarray, "r q"]
     eigenvalues: Float[np.ndarray, " r"]
     inverse: Float[np.ndarray, "r q"]
-    inverse_diagonal: Float[np.ndarray, "n q"]
     signal_variance: Float[np.ndarray, " q"]
     noise_variance: Float[np.ndarray, " q"]
+    variance_reduction: Float[np.ndarray, "r q"]
     log_marginal_likelihood: Float[np.ndarray, " q"]
     left_out: Float[np.ndarray, "n q"]
-
-    @property
-    def variance_reduction(self) -> Float[np.ndarray, "r q"]:
-        """Share of the prior variance along each eigenvector that the measurements remove, one column per target."""
-        return np.asarray(self.eigenvalues[:, None] * self.inverse)
-
-    @property
-    def left_out_variance(self) -> Float[np.ndarray, "n q"]:
-        """Leave-one-out variance of the signal at each training spot (Rasmussen & Williams 2006, Eq. 5.12)."""
-        total = self.signal_variance / self.inverse_diagonal
-        return np.asarray(np.maximum(total - self.noise_variance, 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,12 +87,16 @@ class Eigendecomposition:
     inverse_diagonals
         For each training spot and each of ``NOISE_RATIOS`` the diagonal of the inverse of covariance and noise, less
         1/ρ, which is the inverse of the noise alone.
+    unresolved
+        Prior variance of each training spot that inducing points do not carry, in units of a target's prior variance;
+        ``None`` where the process is exact.
     """
 
     eigenvalues: Float[np.ndarray, " r"]
     eigenvectors: Float[np.ndarray, "n r"]
     dual: Float[np.ndarray, "m r"]
     inverse_diagonals: Float[np.ndarray, "n l"]
+    unresolved: Float[np.ndarray, " n"] | None = None
 
     @classmethod
     def exact(cls, covariance: Float[np.ndarray, "n n"], device: str = "cpu") -> Eigendecomposition:
@@ -116,6 +116,8 @@ class Eigendecomposition:
         covariance: Float[np.ndarray, "n m"],
         inducing: Float[np.ndarray, "m m"],
         device: str = "cpu",
+        *,
+        variance: Float[np.ndarray, " n"] | None = None,
     ) -> Eigendecomposition:
         """Decompose the low-rank covariance that inducing points carry.
 
@@ -129,6 +131,8 @@ class Eigendecomposition:
             Of the inducing points with one another.
         device
             ``"cuda"`` computes the eigenvectors there.
+        variance
+            Prior variance of the training spots; what the inducing points carry of it is less.
         """
         from scipy.linalg import cholesky, solve_triangular
 
@@ -138,7 +142,10 @@ class Eigendecomposition:
         features = covariance @ back.astype(covariance.dtype)
         eigenvalues, rotation = _eigen(np.asarray(features.T @ features, dtype=np.float64), device)
         eigenvectors = features @ (rotation / np.sqrt(eigenvalues)).astype(features.dtype)
-        return cls(eigenvalues, eigenvectors, back @ rotation, _inverse_diagonals(eigenvalues, eigenvectors))
+        carried = eigenvectors**2 @ eigenvalues.astype(features.dtype)
+        unresolved = None if variance is None else np.maximum(variance - carried, 0.0)
+        diagonals = _inverse_diagonals(eigenvalues, eigenvectors)
+        return cls(eigenvalues, eigenvectors, back @ rotation, diagonals, unresolved)
 
     def posterior(self, targets: Float[np.ndarray, "n q"]) -> Posterior:
         """Return the posterior of targets measured at the training spots."""
@@ -149,6 +156,7 @@ class Eigendecomposition:
         inverses = (1 / (self.eigenvalues[:, None] + NOISE_RATIOS)).astype(dtype)
         variances, weight, log_likelihood = self._noise_posterior(centred, projections)
         noise = (variances * weight * NOISE_RATIOS[:, None]).sum(axis=0)
+        signal = (variances * weight).sum(axis=0)
         noise_inverse = ((1 / NOISE_RATIOS) @ weight).astype(dtype)
         weight_single = weight.astype(dtype)
         inverse = inverses @ weight_single
@@ -164,12 +172,122 @@ class Eigendecomposition:
             projections,
             self.eigenvalues,
             inverse,
-            inverse_diagonal=diagonal,
-            signal_variance=(variances * weight).sum(axis=0),
+            signal_variance=signal,
             noise_variance=noise,
+            variance_reduction=self._variance_reduction(inverses, variances * weight, signal),
             log_marginal_likelihood=log_likelihood,
             left_out=left_out,
         )
+
+    def left_out(
+        self, targets: Float[np.ndarray, "n q"], rows: Array, sections: Int[np.ndarray, " n"] | None = None
+    ) -> Float[np.ndarray, "l q"]:
+        """Return the prediction at ``rows`` from all other spots, less the mean of the *other* spots of the section.
+
+        The prediction without spot i is averaged over the noise-to-signal ratio, and centred on the mean of the others
+        (Eq. 12 of docs/method.md). With the mean of all spots, a target without signal would have a correlation of −1
+        with its predictions: the mean of the others is low where the spot is high.
+
+        Parameters
+        ----------
+        targets
+            Measured at all training spots.
+        rows
+            Training spots to predict.
+        sections
+            Index of the section of each spot; ``None``: all are in one section.
+        """
+        sections = np.zeros(len(self.eigenvectors), dtype=np.intp) if sections is None else sections
+        dtype = self.eigenvectors.dtype
+        centred = (targets - targets.mean(axis=0)).astype(dtype, copy=False)
+        others = np.maximum(np.bincount(sections)[sections[rows], None] - 1, 1).astype(dtype)
+        # what a change of the mean of its section changes at each spot, for each ratio
+        members = (sections[:, None] == np.arange(sections.max() + 1)).astype(dtype)
+        of_mean = self.eigenvectors.T @ members
+        total = np.zeros((len(rows), targets.shape[1]), dtype=dtype)
+        for index, active, weight, solved in self._solved(centred, rows):
+            diagonal = self._inverse_diagonal(rows, index)
+            unit = self._times_inverse(of_mean, members, rows, index)
+            change = np.take_along_axis(unit, sections[rows, None], axis=1) / diagonal
+            value = centred[np.ix_(rows, active)]
+            total[:, active] += weight * (value - solved / diagonal + value / others * (1 - change))
+        return total
+
+    def left_out_variance(self, targets: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "n q"]:
+        """Return the leave-one-out variance of the signal at each training spot (Eq. 12 of docs/method.md).
+
+        By the law of total variance: the mean over the noise-to-signal ratio of the variance (Rasmussen & Williams
+        2006, Eq. 5.12), and the variance over the ratio of the prediction.
+        """
+        dtype = self.eigenvectors.dtype
+        centred = (targets - targets.mean(axis=0)).astype(dtype, copy=False)
+        rows = np.arange(len(targets))
+        signal, _, _ = self._noise_posterior(centred, self.eigenvectors.T @ centred)
+        missing = 0.0 if self.unresolved is None else self.unresolved[:, None]
+        within, mean, square = np.zeros((3, *centred.shape))
+        for index, active, weight, solved in self._solved(centred, rows):
+            diagonal, prior = self._inverse_diagonal(rows, index), signal[index, active]
+            prediction = centred[:, active] - solved / diagonal
+            within[:, active] += (weight * prior) * np.maximum(
+                1 / diagonal - NOISE_RATIOS[index] + missing, 0
+            )
+            mean[:, active] += weight * prediction
+            square[:, active] += weight * prediction**2
+        return np.asarray(within + np.maximum(square - mean**2, 0.0))
+
+    def deviation_between_ratios(self, targets: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "r q"]:
+        """Return coefficients along the eigenvectors whose squared prediction is the variance between ratios.
+
+        The posterior mean differs between noise-to-signal ratios. Over the ratios it moves almost along one line, the
+        first principal component of the coefficients, which is scaled to carry the whole variance at the training
+        spots.
+        """
+        dtype = self.eigenvectors.dtype
+        centred = (targets - targets.mean(axis=0)).astype(dtype, copy=False)
+        projections = self.eigenvectors.T @ centred
+        _, weight, _ = self._noise_posterior(centred, projections)
+        inverses = 1 / (self.eigenvalues[:, None] + NOISE_RATIOS)
+        deviations = np.empty(projections.shape)
+        for target, column in enumerate(projections.T):
+            shrunk = inverses - (inverses @ weight[:, target])[:, None]
+            shrunk *= (self.eigenvalues * column)[:, None] * np.sqrt(weight[:, target])
+            values, axes = np.linalg.eigh(shrunk.T @ shrunk)
+            # scaled: the square of the first component, times the sum of all over the first, is the whole variance
+            share = max(values[-1], 0.0) / max(values.sum(), 1e-300)
+            deviations[:, target] = shrunk @ axes[:, -1] / np.sqrt(share if share > 0 else 1.0)
+        # along eigenvectors as ``dual`` takes them, which are divided by the root of the eigenvalue
+        return np.asarray((deviations / np.sqrt(self.eigenvalues)[:, None]).astype(dtype))
+
+    def _solved(self, centred: Array, rows: Array) -> Iterator[tuple[int, Array, Array, Array]]:
+        """Yield each ratio that is probable for some targets: these, their weights, and their solution at rows."""
+        projections = self.eigenvectors.T @ centred
+        _, weight, _ = self._noise_posterior(centred, projections)
+        weight = np.where(weight < _LEAST_PROBABILITY, 0.0, weight)
+        weight /= weight.sum(axis=0)
+        for index in np.flatnonzero(weight.any(axis=1)).tolist():
+            active = np.flatnonzero(weight[index])
+            solved = self._times_inverse(projections[:, active], centred[:, active], rows, index)
+            yield index, active, weight[index, active].astype(centred.dtype), solved
+
+    def _times_inverse(self, projections: Array, values: Array, rows: Array, ratio: int) -> Array:
+        """Return the inverse of covariance and noise times some columns, at ``rows``."""
+        noise = NOISE_RATIOS[ratio]
+        # outside the eigenvectors the covariance is 0, and the inverse is that of the noise alone
+        kept = max(1, int(np.searchsorted(-self.eigenvalues, -_LEAST_PART * noise)))
+        eigenvalues = self.eigenvalues[:kept, None]
+        change = (1 / (eigenvalues + noise) - 1 / noise).astype(values.dtype)
+        return np.asarray(
+            self.eigenvectors[rows, :kept] @ (change * projections[:kept]) + values[rows] / noise
+        ).astype(values.dtype, copy=False)
+
+    def _inverse_diagonal(self, rows: Array, ratio: int) -> Array:
+        """Return the diagonal of the inverse of covariance and noise at ``rows``, as a column."""
+        return np.asarray(self.inverse_diagonals[rows, ratio] + 1 / NOISE_RATIOS[ratio])[:, None]
+
+    def _variance_reduction(self, inverses: Array, prior: Array, signal: Array) -> Array:
+        """Return the share of the prior variance that measurements remove, ratios weighted by their prior variance."""
+        share = prior / np.maximum(signal, np.finfo(np.float64).tiny)
+        return np.asarray(self.eigenvalues[:, None] * (inverses @ share.astype(inverses.dtype)))
 
     def contribution(
         self, posterior: Posterior, targets: Float[np.ndarray, "n q"], rows: Array

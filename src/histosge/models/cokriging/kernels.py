@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +103,10 @@ class Covariance:
         kinds = () if features is None else tuple(_IMAGE_WEIGHTS)
         scales = {kind: _scales(getattr(features, kind)) for kind in kinds}
         return cls(ranges_um, image_weight if kinds else 0.0, scales, short_range_um)
+
+    def without_image(self) -> Covariance:
+        """Return the covariance of positions alone."""
+        return replace(self, image_weight=0.0)
 
     @property
     def _unit(self) -> float:

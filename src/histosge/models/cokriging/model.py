@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,17 +14,18 @@ from histosge.errors import DataError, UsageError, refuse_nonpositive
 from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces, runs
-from histosge.prediction.factored import Basis
 from histosge.prediction.principal_components import principal_axes
 from histosge.prediction.winsorise import WINSORISE_SD, winsorised
 from histosge.section.inputs import Samples
 
 from .eigensolver import Eigendecomposition, precision
+from .folds import Folds, LeftOut, folds_of
+from .gene_statements import Statements, judged_rows
 from .image_features import FeatureTransform
 from .inducing_points import evenly, farthest_points
 from .kernels import Covariance, KernelInputs
 from .model_selection import select_image_weight
-from .posterior import FactorPosterior, basis_of
+from .posterior import FactorPosterior
 from .predictor import CokrigingPredictor, attribution_of
 from .standardise import Coins, Standardisation
 
@@ -173,8 +174,8 @@ class Cokriging(Model):
             spots=spots.take(_target_rows(spots.section_index)),
             inducing_points=inducing,
         )
-        basis, calibration = basis_of(posterior, setup.samples, setup.standardisation)
-        basis = replace(basis, attribution=attribution)
+        statements = self._statements(setup, values, eigen, inducing, seed=seed, device=runtime.device)
+        basis, summary = statements.of(posterior, setup.samples, setup.standardisation, attribution)
         sizes = {"output_factors": len(posterior.prior_variance), "inducing_points": len(inducing)}
         return CokrigingPredictor(
             basis,
@@ -183,7 +184,7 @@ class Cokriging(Model):
             feature_transform=setup.feature_transform,
             covariance=setup.covariance,
             inducing_points=inducing,
-            fit_summary=setup.summary | _averages(basis) | sizes | {"calibration": calibration},
+            fit_summary=setup.summary | summary | sizes,
         )
 
     def restore(
@@ -191,6 +192,31 @@ class Cokriging(Model):
     ) -> CokrigingPredictor:
         """Rebuild the predictor."""
         return CokrigingPredictor.restored(genes, arrays, summary)
+
+    def _statements(
+        self,
+        setup: _Setup,
+        values: Array,
+        eigen: Eigendecomposition,
+        inducing: KernelInputs,
+        *,
+        seed: int,
+        device: str,
+    ) -> Statements:
+        """Predict spots from the others, with the image and, where it has a weight, without it."""
+        sections = setup.samples.inputs.section_index
+        names = setup.samples.inputs.locations.points.ids
+        folds = Folds.of(values, folds_of(names, seed), len(setup.loadings))
+        eigens = [eigen]
+        if setup.covariance.image_weight > 0:
+            covariance = setup.covariance.without_image()
+            eigens.append(_decomposed(covariance, setup.spots, inducing, device=device))
+        rows = judged_rows(sections)
+        fits = (
+            LeftOut.of(part, folds, rows=rows, sections=sections, gene_weight=self.gene_weight)
+            for part in eigens
+        )
+        return Statements(*fits)
 
     def _select_covariance(self, samples: Samples, seed: int) -> _Setup:
         """Standardise, find the factors and the image features, and choose the covariance."""
@@ -210,7 +236,7 @@ class Cokriging(Model):
             seed=seed,
             short_range_um=short_range_um,
         )
-        summary = selection.summary(values, loadings)
+        summary = selection.summary(values, len(loadings))
         # means, factors and the image weight are estimated from all spots; only the matrix is limited
         rows = self._kriged_rows(sections)
         if len(rows) < len(samples):
@@ -343,7 +369,9 @@ def _decomposed(
     # the same object where the process is exact
     if inducing is spots:
         return Eigendecomposition.exact(matrix, device)
-    return Eigendecomposition.nystrom(matrix, covariance(inducing, inducing), device)
+    return Eigendecomposition.nystrom(
+        matrix, covariance(inducing, inducing), device, variance=covariance.variance(spots)
+    )
 
 
 def _winsorised(values: Array, loadings: Array, eigen: Eigendecomposition, most_sd: float) -> Array:
@@ -356,18 +384,6 @@ def _winsorised(values: Array, loadings: Array, eigen: Eigendecomposition, most_
 
     map_parts(winsorise, runs(values.shape[1], _GENES_PER_BLOCK))
     return result
-
-
-def _averages(basis: Basis) -> dict[str, float]:
-    """Return means over genes of the variance attribution and of r_loo."""
-    if basis.attribution is None:
-        return {"r_loo": float(basis.r_loo.mean())}
-    _, histology, auxiliary = basis.attribution.shares(basis.loadings).mean(axis=0)
-    return {
-        "weight_of_histology": float(histology),
-        "weight_of_auxiliary": float(auxiliary),
-        "r_loo": float(basis.r_loo.mean()),
-    }
 
 
 ENTRIES = (Cokriging,)

@@ -9,18 +9,12 @@ import numpy as np
 
 from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array, Float, Int
-from histosge.metrics.pearson import pearson
 from histosge.models.blocks import runs
-from histosge.prediction.calibration import calibration_factor, coverage, pooled_coverage
-from histosge.prediction.factored import Basis
 from histosge.prediction.principal_components import principal_axes
-from histosge.section.inputs import Samples
 
 from .eigensolver import Eigendecomposition
-from .inducing_points import evenly
-from .standardise import Standardisation
 
-__all__ = ["FactorPosterior", "basis_of"]
+__all__ = ["FactorPosterior"]
 
 # spots × genes computed at a time on a core, and the fewest genes
 _BLOCK, _LEAST_GENES = 800_000, 64
@@ -28,12 +22,6 @@ _BLOCK, _LEAST_GENES = 800_000, 64
 _VARIANCE_EIGENVECTORS = 600
 # share of the posterior mean's sum of squares that the output factors carry
 _SHARE = 0.9999
-# measurement noise is at least this share of the squared error: no gene is measured without noise
-_LEAST_NOISE = 0.05
-# training spots of the section to predict that calibration needs; fewer do not determine the tails
-_LEAST_SPOTS = 40
-# spots that noise, calibration and r_loo are computed from: enough for a quantile of each gene
-_CALIBRATION_SPOTS = 5000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +39,9 @@ class FactorPosterior:
         each factor's prior variance that the measurements remove along each.
     prior_variance
         Of each output factor.
+    deviation_dual
+        From the same covariances to how far each posterior mean differs between noise-to-signal ratios, one standard
+        deviation.
     left_out, left_out_variance
         Leave-one-out mean and variance of each factor at each training spot.
     """
@@ -60,6 +51,7 @@ class FactorPosterior:
     variance_dual: Float[np.ndarray, "m r"]
     variance_reduction: Float[np.ndarray, "r k"]
     prior_variance: Float[np.ndarray, " k"]
+    deviation_dual: Float[np.ndarray, "m k"]
     left_out: Float[np.ndarray, "n k"]
     left_out_variance: Float[np.ndarray, "n k"]
 
@@ -108,7 +100,8 @@ class FactorPosterior:
         root = np.sqrt(eigen.eigenvalues).astype(projections.dtype)
         axes = principal_axes(root[:, None] * projections, most, share=_SHARE)
         # variances are those of the output factors kriged as targets of their own: factors are taken as independent
-        uncertainty = eigen.posterior(values @ axes.T)
+        scores = values @ axes.T
+        uncertainty = eigen.posterior(scores)
         along = min(_VARIANCE_EIGENVECTORS, len(eigen.eigenvalues))
         to_factors = axes.T.astype(projections.dtype)
         dual = eigen.dual @ (projections @ to_factors)
@@ -118,8 +111,9 @@ class FactorPosterior:
             variance_dual=eigen.dual[:, :along].astype(np.float32),
             variance_reduction=uncertainty.variance_reduction[:along],
             prior_variance=uncertainty.signal_variance,
+            deviation_dual=(eigen.dual @ eigen.deviation_between_ratios(scores)).astype(np.float32),
             left_out=left_out @ axes.T,
-            left_out_variance=uncertainty.left_out_variance,
+            left_out_variance=eigen.left_out_variance(scores),
         )
         auxiliary_dual = eigen.dual @ (auxiliary[0] @ to_factors) if auxiliary else np.zeros_like(dual)
         return posterior, auxiliary_dual
@@ -136,8 +130,11 @@ class FactorPosterior:
         prior
             Prior variance of each location, in units of a factor's prior variance.
         """
-        along = covariance.astype(np.float32, copy=False) @ self.variance_dual
+        single = covariance.astype(np.float32, copy=False)
+        along = single @ self.variance_dual
+        # by the law of total variance: of the mean over the noise-to-signal ratio, and between ratios
         variance = self.prior_variance * np.maximum(prior[:, None] - along**2 @ self.variance_reduction, 0.0)
+        variance += (single @ self.deviation_dual) ** 2
         return covariance @ self.dual, np.sqrt(variance)
 
     def arrays(self) -> dict[str, Array]:
@@ -157,44 +154,3 @@ def _kriged(eigen: Eigendecomposition, targets: Array, auxiliary_spots: Array) -
     if len(auxiliary_spots):
         kriged.append(eigen.contribution(posterior, targets, auxiliary_spots))
     return kriged
-
-
-def basis_of(
-    posterior: FactorPosterior, samples: Samples, standardisation: Standardisation
-) -> tuple[Basis, dict[str, list[float]]]:
-    """Return the genes in terms of output factors, in log1p(CP10k) of the first section, and the interval coverage.
-
-    Noise (Eq. 17), calibration (Eq. 18) and r_loo of each gene come from leave-one-out predictions: of spots of the
-    section to predict, where at least 40 were fitted. r_loo is a correlation within sections.
-    """
-    loadings = (posterior.loadings * standardisation.inverse_scale).T
-    sections = samples.inputs.section_index
-    target = np.flatnonzero(sections == 0)
-    rows = target if len(target) >= _LEAST_SPOTS else np.arange(len(samples))
-    rows = rows[evenly(len(rows), _CALIBRATION_SPOTS)]
-    left_out, left_out_variance = posterior.left_out[rows], posterior.left_out_variance[rows]
-    noise_sd, factor, r_loo = np.empty((3, len(samples.genes)))
-
-    def calibrate(genes: slice) -> tuple[int, dict[str, list[float]]]:
-        measured, means = samples.expression[rows, genes], standardisation.means[sections[rows], genes]
-        # cut at 0 as predictions are, so that errors are those of the predictions
-        expected = np.maximum(means + left_out @ loadings[genes].T, 0.0)
-        error, signal_variance = measured - expected, left_out_variance @ (loadings[genes] ** 2).T
-        squared = (error**2).mean(axis=0)
-        noise = np.maximum(squared - signal_variance.mean(axis=0), _LEAST_NOISE * squared)
-        sd = np.sqrt(signal_variance + noise)
-        factor[genes] = calibration_factor(error, sd)
-        noise_sd[genes] = np.sqrt(noise)
-        r_loo[genes] = np.nan_to_num(pearson(measured - means, expected - means))
-        return len(noise), coverage(error, sd, factor[genes])
-
-    tables = map_parts(calibrate, runs(len(noise_sd), max(_LEAST_GENES, _BLOCK // len(rows))))
-    basis = Basis(
-        samples.genes,
-        standardisation.means[0],
-        loadings=loadings,
-        noise_sd=noise_sd,
-        calibration_factor=factor,
-        r_loo=r_loo,
-    )
-    return basis, pooled_coverage(tables)

@@ -13,6 +13,7 @@ from histosge._runtime.types import Array, Float
 from histosge.errors import DataError
 from histosge.models.base import Block
 from histosge.models.blocks import features_of, pieces
+from histosge.prediction.accuracy import GRADES, NO_GRADE, UNKNOWN
 from histosge.prediction.attribution import Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.inputs import Inputs
@@ -29,6 +30,9 @@ __all__ = ["CokrigingPredictor", "attribution_of"]
 _ATTRIBUTION_SPOTS = 1024
 _FEATURES = ("components", "neighbourhood", "stacked")
 _BASIS = ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
+# a saved fit holds numbers only: grades are their positions here
+_GRADES = np.array(sorted((*GRADES, NO_GRADE, UNKNOWN)))
+_ACCURACY = ("r_loo_given_depth", "r_loo_low", "r_loo_high")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,10 +128,10 @@ class CokrigingPredictor:
         features = features_of(inputs, np.arange(len(inputs)))
         attribution = None if self.basis.attribution is None else self.basis.attribution.as_auxiliary()
         # unknown, not 0: leave-one-section-out cross-validation can estimate it
-        unknown = np.full(len(self.basis), np.nan)
+        basis = replace(self.basis.without_accuracy(), attribution=attribution)
         return replace(
             self,
-            basis=replace(self.basis, attribution=attribution, r_loo=unknown),
+            basis=basis,
             feature_transform=self.feature_transform.adapted_to(
                 features, int(sections[0]), np.array(inputs.locations.xy)
             ),
@@ -140,7 +144,8 @@ class CokrigingPredictor:
     def arrays(self) -> dict[str, Array]:
         """Return all fitted arrays."""
         arrays = self.standardisation.arrays() | self.posterior.arrays()
-        arrays |= {f"basis.{name}": getattr(self.basis, name) for name in _BASIS}
+        arrays |= {f"basis.{name}": getattr(self.basis, name) for name in (*_BASIS, *_ACCURACY)}
+        arrays["basis.grade"] = np.searchsorted(_GRADES, self.basis.grade).astype(np.int8)
         if self.basis.attribution is not None:
             arrays["basis.attribution"] = self.basis.attribution.forms
         arrays["inducing_points.xy_um"] = self.inducing_points.xy_um
@@ -174,8 +179,15 @@ class CokrigingPredictor:
             ImageFeatures(*(arrays[f"inducing_points.{name}"] for name in _FEATURES)) if with_image else None
         )
         attribution = Attribution(arrays["basis.attribution"]) if "basis.attribution" in arrays else None
+        basis = Basis(
+            genes,
+            *(arrays[f"basis.{name}"] for name in _BASIS),
+            attribution=attribution,
+            grade=_GRADES[arrays["basis.grade"]],
+            **{name: arrays[f"basis.{name}"] for name in _ACCURACY},
+        )
         return cls(
-            Basis(genes, *(arrays[f"basis.{name}"] for name in _BASIS), attribution=attribution),
+            basis,
             Standardisation.from_arrays(arrays),
             FactorPosterior.from_arrays(arrays),
             feature_transform=FeatureTransform.from_arrays(arrays) if with_image else None,

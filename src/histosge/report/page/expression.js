@@ -29,8 +29,9 @@ async function uncertainty(row) {
 // standard deviation of a single measurement at a location
 function withNoise(row, sd) {
   if (!tables.noise_sd || !(tables.noise_sd[row] > 0)) return null;
-  const noise = tables.noise_sd[row] * tables.calibration_factor[row];
-  return Math.sqrt(sd * sd + noise * noise);
+  // the factor is calibrated for measurements; that of the expression itself is never below 1
+  const factor = tables.calibration_factor[row], known = sd / Math.max(factor, 1);
+  return factor * Math.sqrt(known * known + tables.noise_sd[row] ** 2);
 }
 
 async function weights(row) {
@@ -66,7 +67,7 @@ async function combineSd(row) {
     const weight = (loadings[j] * score_sd.step[j]) ** 2, from = j * n;
     for (let i = 0; i < n; i++) { const code = all[from + i]; values[i] += weight * code * code; }
   }
-  for (let i = 0; i < n; i++) values[i] = Math.sqrt(values[i]) * tables.calibration_factor[row];
+  for (let i = 0; i < n; i++) values[i] = Math.sqrt(values[i]) * Math.max(tables.calibration_factor[row], 1);
   return values;
 }
 
