@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -164,3 +165,20 @@ def test_damaged_legacy_folders_are_refused(st: Path, name: str) -> None:
     with pytest.raises(HistosgeError) as caught:
         read(st)
     assert caught.value.exit_code in (2, 3)
+
+
+def test_counts_without_names_of_genes_are_refused(st: Path) -> None:
+    """A table of counts without its first row is not read with the counts of a spot for names of genes."""
+    path = st / "counts.tsv.gz"
+    lines = gzip.decompress(path.read_bytes()).split(b"\n")
+    path.write_bytes(gzip.compress(b"\n".join(lines[1:])))
+    with pytest.raises(DataError, match="names of genes in the first row"):
+        read(st)
+
+
+def test_spots_without_counts_are_counted(st: Path) -> None:
+    """A spot of the table of spots that the counts lack is named in a message."""
+    path = st / "counts.tsv.gz"
+    lines = gzip.decompress(path.read_bytes()).split(b"\n")
+    path.write_bytes(gzip.compress(b"\n".join([*lines[:3], *lines[4:]])))
+    assert any("1 of" in note.text and "have no counts" in note.text for note in read(st).messages)

@@ -128,7 +128,11 @@ def _names(var: Any) -> tuple[Array, Array]:
     if "feature_name" in var and all(name.startswith("ENS") for name in index):
         return var["feature_name"].astype(str).to_numpy(dtype=str), index
     id_column = next((column for column in _ID_COLUMNS if column in var), None)
-    return index, index if id_column is None else var[id_column].astype(str).to_numpy(dtype=str)
+    if id_column is None:
+        return index, index
+    # a gene without an identifier is known by its name
+    ids = var[id_column].astype(object)
+    return index, ids.where(ids.notna(), index).astype(str).to_numpy(dtype=str)
 
 
 def _numbers(column: Any) -> Array | None:

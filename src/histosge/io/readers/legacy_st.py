@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ _SPOTS = (
     "*selection*.tsv.gz",
 )
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+_SPOT_NAME = re.compile(r"\d+(\.\d+)?x\d+(\.\d+)?")
 _REQUIRED = ("x", "y", "pixel_x", "pixel_y")
 
 
@@ -61,7 +63,7 @@ def read(path: Path, options: ReadOptions) -> Section:
         raise UsageError(f"Expected counts.tsv[.gz] and spots.tsv in '{path}'.")
     _refuse_several(path, _COUNTS, "tables of counts", "counts.tsv")
     _refuse_several(path, _SPOTS, "tables of spots", "spots.tsv")
-    counts, spots = _table(counts_path, index_col=0), _table(spots_path)
+    counts, spots = _table_of_counts(counts_path), _table(spots_path)
     missing = [name for name in _REQUIRED if name not in spots.columns]
     if missing:
         raise DataError(
@@ -97,6 +99,17 @@ def _without_counts(spots: Any, measured: int) -> tuple[Message, ...]:
     if not missing:
         return ()
     return (Message("info", f"{missing} of {len(spots)} spots of the table of spots have no counts."),)
+
+
+def _table_of_counts(path: Path) -> Any:
+    """Return the table of counts; refuse one whose first row, of which the names of genes are read, is a spot."""
+    counts = _table(path, index_col=0)
+    if _SPOT_NAME.fullmatch(str(counts.index.name)):
+        raise DataError(
+            f"Expected names of genes in the first row of '{path}', got the counts of spot '{counts.index.name}'. Add "
+            "the row with the names."
+        )
+    return counts
 
 
 def _platform(xy_px: Array, lattice_xy: Array) -> Any:
