@@ -109,3 +109,12 @@ def test_two_values_in_a_10x_file_are_refused(outs: Path) -> None:
         indices[1] = indices[0]
     with pytest.raises(DataError, match="two values"):
         read(outs)
+
+
+def test_a_gene_without_an_identifier_has_its_name() -> None:
+    """Missing identifiers are not read as the text "nan"."""
+    adata = whole()
+    adata.var["gene_ids"] = [f"ENSG{number}" if number else None for number in range(adata.n_vars)]
+    section = from_anndata(adata)
+    assert section.gene_ids[0] == section.genes[0]
+    assert section.gene_ids[1] == "ENSG1"
