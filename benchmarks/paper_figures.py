@@ -28,9 +28,10 @@ from histosge.figures.agreement_bars import agreement_bars
 from histosge.figures.domain_maps import Panel, domain_maps
 from histosge.figures.png import save_png
 from histosge.figures.recovery_maps import Recovery, recovery_maps
+from histosge.metrics.given_depth import partial_correlation
 from histosge.metrics.pearson import pearson
 from histosge.models import predict
-from histosge.section.expression import log_cp10k
+from histosge.section.expression import depth, log_cp10k, log_depth
 from histosge.section.genes import GenePanel, refuse_unknown
 from histosge.workflow.domain_input import map_locations
 
@@ -68,15 +69,17 @@ def recovery(section: hs.Section, genes: list[str], recipes: list[hs.Recipe], se
     panel = GenePanel(section.genes[columns], columns, panel.spec)
     shown = positions(genes, panel.names)
     truth = log_cp10k(section.counts, columns=positions(genes, section.genes)).toarray()
-    predicted, pcc = {}, {}
+    predicted, pcc, given_depth = {}, {}, {}
+    test_depth = log_depth(depth(section.counts))[study.test]
     for recipe in recipes:
         inputs = encode_study(study, recipe)
         predictor = recipe.build().fit(gather_samples(study, panel, inputs), seed=seed)
         values = predict(predictor, inputs).mean[:, shown].astype(np.float64)
         predicted[label(recipe)] = values
         pcc[label(recipe)] = pearson(truth[study.test], values[study.test])
+        given_depth[label(recipe)] = partial_correlation(truth[study.test], values[study.test], test_depth)
     training = np.isin(np.arange(len(section)), study.training)
-    return Recovery(section.spots.xy, training, genes, truth, predicted, pcc)
+    return Recovery(section.spots.xy, training, genes, truth, predicted, pcc, given_depth)
 
 
 def draw_domains(folder: Path, base: Path, out: Path) -> list[Path]:

@@ -248,6 +248,8 @@ def test_the_variance_attribution_is_stated_or_unknown(report: Opened, browser: 
     """Shares of position, histology and auxiliary sections are beside the gene's r_loo, or unknown."""
     gene = str(SECTION.genes[7])
     report.choose(gene)
+    assert not report.page.is_visible("#origins-text")
+    report.page.click("#origins summary")
     assert report.page.inner_text("#origins-text") == "Variance attribution: unknown."
     assert not report.page.is_visible("#origins-bar")
     parts = np.random.default_rng(5).normal(size=(3, 60, 4)) * np.array([3, 2, 1])[:, None, None]
@@ -258,6 +260,7 @@ def test_the_variance_attribution_is_stated_or_unknown(report: Opened, browser: 
     write(folder)
     found = opened(browser, folder / "report.html")
     found.choose(gene)
+    found.page.click("#origins summary")
     assert basis.shares is not None
     position, histology, auxiliary = np.rint(100 * basis.shares[7]).astype(int)
     assert found.page.inner_text("#origins-text") == (
@@ -278,8 +281,35 @@ def test_the_variance_attribution_is_stated_or_unknown(report: Opened, browser: 
     write(folder)
     found = opened(browser, folder / "report.html")
     found.choose(gene)
+    found.page.click("#origins summary")
     assert "100 % auxiliary sections" in found.page.inner_text("#origins-text")
     assert not found.page.is_visible("#origins-bar")
+    found.page.context.close()
+
+
+def test_a_gene_of_total_counts_is_called_one(browser: Any, tmp_path: Path) -> None:
+    """Grade, bounds and r given depth are in the words beside the map; genes are sorted by the stricter correlation."""
+    number = len(SECTION.genes)
+    r, given_depth = np.full(number, 0.5), np.full(number, 0.45)
+    given_depth[4] = 0.1
+    basis = replace(
+        PREDICTION.basis,
+        r_loo=r,
+        r_loo_given_depth=given_depth,
+        r_loo_low=r - 0.1,
+        r_loo_high=r + 0.1,
+        grade=np.where(np.arange(number) == 4, "none", "fair"),
+    )
+    write(run_folder(tmp_path / "run", SECTION, replace(PREDICTION, basis=basis)))
+    found = opened(browser, tmp_path / "run" / "report.html")
+    found.choose(str(SECTION.genes[4]))
+    words = "r = 0.50 (0.40 to 0.60) at spots left out of the fit, 0.10 among spots of equal total counts"
+    assert found.page.inner_text("#accuracy-grade") == "Very low accuracy"
+    assert found.page.inner_text("#accuracy-text") == f"{words}: its pattern is mostly that of total counts."
+    found.choose(str(SECTION.genes[7]))
+    assert found.page.inner_text("#accuracy-grade") == "Moderate accuracy"
+    assert found.page.inner_text("#accuracy-text").endswith("broad regions are reliable, details less so.")
+    assert found.messages == []
     found.page.context.close()
 
 

@@ -239,7 +239,49 @@ def test_the_page_states_the_contribution_of_image_and_auxiliary_sections(
     text = write(folder).read_text()
     assert "31% of the variance of the prediction is attributed to histology" in text
     assert ("25% to auxiliary sections" in text) == mentioned
-    assert "<td>shuffled image</td><td>0.200</td>" in text
+    assert "<td>shuffled image</td><td>–</td><td>0.200</td>" in text
+
+
+JUDGED = {
+    "image_weight": 0.25,
+    "mean_r_loo": 0.156,
+    "mean_r_loo_given_depth": 0.11,
+    "mean_r_loo_without_image": 0.151,
+    "mean_r_loo_image_gain_se": 0.001,
+    "reliable_genes": 5,
+    "expressed_genes": 11,
+}
+
+
+def test_the_first_lines_say_what_is_reliable_and_what_the_image_added(folder: Path) -> None:
+    """Two sentences at the top, the same as in ``run.json``; the shares of variance stand in the details alone."""
+    (folder / "run.json").write_text(json.dumps(RECORD | {"fit": JUDGED}))
+    text = write(folder).read_text()
+    top, details = text.split('<aside id="about-run"')[0], text.split('<aside id="about-run"')[1]
+    assert "<dt>Accuracy</dt><dd>5 of 11 expressed genes have a reliable map" in top
+    assert "<dt>Image</dt><dd>The image raised r" in top
+    assert "from 0.151 to 0.156 (± 0.001)" in top
+    assert "% of the variance of the prediction" not in top
+    assert "0% of the variance of the prediction" in details
+    assert "<td>position only</td><td>0.151</td><td>–</td>" in details
+
+
+def test_a_gene_is_graded_by_the_stricter_correlation(folder: Path) -> None:
+    """The page has r given depth, bounds and grade of each gene; the panel counts genes that follow total counts."""
+    r = np.linspace(-0.1, 0.9, 12)
+    grade = np.array(["unknown", "none", "none", *["weak"] * 3, *["fair"] * 3, *["strong"] * 3])
+    basis = replace(
+        FACTORED.basis, r_loo_given_depth=0.2 * r, r_loo_low=r - 0.1, r_loo_high=r + 0.1, grade=grade
+    )
+    packed = pack(replace(FACTORED, basis=basis))
+    codes = np.frombuffer(unpacked(packed.blobs["grade"]), "<f4")
+    assert np.isnan(codes[0])
+    assert codes[1:].tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert {"r_loo_given_depth", "r_loo_low", "r_loo_high"} <= set(packed.about["tables"])
+    factors.write(folder / "factors.h5ad", SECTION, replace(FACTORED, basis=basis))
+    text = write(folder).read_text()
+    assert f"For {int((r >= 0.15).sum())} genes the pattern is mostly that of total counts." in text
+    assert "the mean r is 0.08 in place of 0.40" in text
 
 
 def test_scores_stand_beside_the_baselines(folder: Path) -> None:

@@ -19,6 +19,7 @@ def print_run(result: RunResult, reply: ReplyOptions) -> None:
     lines = [
         f"{record['locations']} locations × {len(result.genes)} genes in {result.seconds:.0f} s",
         *auxiliary_lines(record),
+        *(f"  {sentence}" for sentence in record.get("accuracy", ())),
         *(f"  {result.out / name}" for name in result.files),
         f"  {result.out / 'run.json'}",
     ]

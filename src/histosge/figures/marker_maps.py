@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def marker_maps(
     genes: Sequence[str],
     *,
     auxiliary: Sequence[str] = (),
+    accuracy: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw one row a gene: the tissue, the measured values, and each prediction; all log1p(CP10k).
 
@@ -58,6 +60,8 @@ def marker_maps(
         One row each.
     auxiliary
         Names of the sections that a prediction from the image alone was fitted to, for the title.
+    accuracy
+        A line on the accuracy of each gene, to stand below its first prediction; genes without one have none.
 
     Raises
     ------
@@ -85,6 +89,7 @@ def marker_maps(
             colour_bar(row[1], draw_spots(row[1], view, values))
         if predictions:
             colour_bar(list(row[first:]), _draw_predictions(row[first:], view, predictions, maps, gene=gene))
+            row[first].set_xlabel(fill((accuracy or {}).get(gene, ""), 44), fontsize=7.5)
     titles = [f"{section.name}: tissue", f"measured, {len(section)} spots"][:first]
     titles += [
         f"predicted {label}, {located.number} locations"

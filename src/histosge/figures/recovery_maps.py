@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +37,8 @@ class Recovery:
         Predictions by the method's name.
     pcc
         Correlation of each gene at the test spots, by the method's name.
+    pcc_given_depth
+        The same over spots of the same depth; empty where it was not computed.
     """
 
     xy_um: Float[np.ndarray, "n 2"]
@@ -45,6 +47,7 @@ class Recovery:
     truth: Float[np.ndarray, "n g"]
     predicted: Mapping[str, Array]
     pcc: Mapping[str, Array]
+    pcc_given_depth: Mapping[str, Array] = field(default_factory=dict)
 
 
 def recovery_maps(recovery: Recovery) -> Figure:
@@ -71,6 +74,8 @@ def recovery_maps(recovery: Recovery) -> Figure:
             r = float(recovery.pcc[name][column])
             correlation = "undefined" if np.isnan(r) else f"{r:.2f}"
             title = f"{name}\nr at test spots {correlation}"
+            if name in recovery.pcc_given_depth:
+                title += f", given depth {float(recovery.pcc_given_depth[name][column]):.2f}"
             _draw(panel, recovery.xy_um, all_spots, values=values[:, column], title=title)
         _draw(row[-1], recovery.xy_um, all_spots, values=measured, title="measured: all spots")
     return figure

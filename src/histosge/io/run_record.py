@@ -40,6 +40,12 @@ class _Fit(msgspec.Struct):
     weight_of_histology: float = 0.0
     weight_of_auxiliary: float = 0.0
     r_loo_factors: dict[str, float | None] | None = None
+    mean_r_loo: float | None = None
+    mean_r_loo_given_depth: float | None = None
+    mean_r_loo_without_image: float | None = None
+    mean_r_loo_image_gain_se: float | None = None
+    reliable_genes: int | None = None
+    expressed_genes: int | None = None
     calibration: _Calibration | None = None
 
 
@@ -57,6 +63,8 @@ class _Target(msgspec.Struct):
 
 class _Model(msgspec.Struct):
     name: str = ""
+    uses_image: bool = True
+    uses_position: bool = True
 
 
 class _Message(msgspec.Struct):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.types import Array
+from histosge.prediction.accuracy_words import accuracy_sentences, follows_depth
 from histosge.prediction.factored import FactoredPrediction
 
 from .contents import Contents
@@ -21,6 +22,7 @@ __all__ = [
     "left_out",
     "measured_accuracy",
     "scores_part",
+    "sentences_of",
 ]
 
 _SCORES = {"PCC": "pcc", "skill score": "skill", "MSE": "mse"}
@@ -31,6 +33,14 @@ GOOD, _POOR = 0.5, 0.15
 def left_out(contents: Contents) -> str:
     """Return what r_loo refers to: spots of this section, or whole sections."""
     return "in sections left out" if contents.image_only else "at spots left out"
+
+
+def sentences_of(contents: Contents) -> tuple[str, ...]:
+    """Return how many genes are reliable, and what the image added; nothing where it was not measured."""
+    if contents.image_only:
+        return ()
+    fit, model = contents.record.get("fit") or {}, contents.record.get("model") or {}
+    return accuracy_sentences(fit, uses_image=bool(model.get("uses_image", True)))
 
 
 def measured_accuracy(contents: Contents) -> Array:
@@ -46,7 +56,7 @@ def accuracy_part(contents: Contents) -> Part:
     """Return how accurately genes are predicted, and what a map does not show."""
     r_loo = measured_accuracy(contents)
     if len(r_loo):
-        paragraphs = [_correlations(contents, r_loo)]
+        paragraphs = [*sentences_of(contents)[:1], _correlations(contents, r_loo), *_given_depth(contents)]
         if contents.image_only:
             paragraphs.append(
                 "This section was not among them. Expect less where its tissue, stain or scanner differs."
@@ -75,12 +85,12 @@ def accuracy_part(contents: Contents) -> Part:
 
 
 def _correlations(contents: Contents, r_loo: Array) -> str:
-    good, poor = int((r_loo >= GOOD).sum()), int((r_loo < _POOR).sum())
     how = (
         "Each measured section was left out and predicted from its image by a fit of the others."
         if contents.image_only
         else "Spots were left out of the fit and predicted from the others (leave-one-out correlation, r_loo)."
     )
+    good, poor = int((r_loo >= GOOD).sum()), int((r_loo < _POOR).sum())
     return (
         f"{how} Of {thousands(len(r_loo))} genes, {thousands(good)} reach a correlation r of {GOOD:g} or more "
         "with the "
@@ -90,11 +100,28 @@ def _correlations(contents: Contents, r_loo: Array) -> str:
     )
 
 
+def _given_depth(contents: Contents) -> list[str]:
+    """Return how much of the correlations is depth, and what a grade says; nothing where it was not measured."""
+    basis = contents.prediction.basis if isinstance(contents.prediction, FactoredPrediction) else None
+    if basis is None or not np.isfinite(basis.r_loo_given_depth).any():
+        return []
+    both = np.isfinite(basis.r_loo) & np.isfinite(basis.r_loo_given_depth)
+    r, given_depth = basis.r_loo[both], basis.r_loo_given_depth[both]
+    follows = int(follows_depth(r, given_depth).sum())
+    return [
+        "The total count of a spot is part of every gene's pattern, and a map of total counts correlates with most "
+        "genes. Among spots of equal total counts (partial correlation on log depth), the mean r is "
+        f"{float(given_depth.mean()):.2f} in place of {float(r.mean()):.2f}. For {thousands(follows)} genes the "
+        "pattern is mostly that of total counts.",
+        "A gene is called reliable by the stricter of the two, after allowing for chance: the largest of many "
+        "correlations are large by chance, too. Of the genes called reliable, at least 95 % are expected to be.",
+    ]
+
+
 def histology_part(contents: Contents) -> Part | None:
-    """Return the contribution of the image, for fits that compared models with and without it."""
+    """Return what the image added, for fits that compared models with and without it."""
     fit = contents.record.get("fit") or {}
-    r_loo = fit.get("r_loo_factors") or {}
-    if contents.image_only or "image_weight" not in fit or "fitted" not in r_loo:
+    if contents.image_only or "image_weight" not in fit or not _compared(fit):
         return None
     title = "Contribution of the image"
     if fit["image_weight"] == 0:
@@ -103,24 +130,40 @@ def histology_part(contents: Contents) -> Part | None:
     histology, auxiliary = (float(fit.get(f"weight_of_{name}", 0.0)) for name in ("histology", "auxiliary"))
     others = f" and {auxiliary:.0%} to auxiliary sections" if auxiliary else ""
     weights = (
-        f"Averaged over genes, {histology:.0%} of the variance of the prediction is attributed to "
-        f"histology{others}; the "
-        "rest is interpolation by position. The shares of each gene are beside it. The kernel weight of the "
-        "image, chosen "
-        f"by the marginal likelihood, is {fit['image_weight']:.0%}."
+        "How the maps were made is another question than what the image added. Averaged over genes, "
+        f"{histology:.0%} of the variance of the prediction is attributed to histology{others}; the rest is "
+        "interpolation by position. The kernel weight of the image, chosen by the marginal likelihood, is "
+        f"{fit['image_weight']:.0%}."
     )
-    rows = [("predicted from", "mean r_loo"), ("position and image", decimal(r_loo["fitted"]))]
-    rows += [
-        (words, decimal(r_loo[name]))
-        for name, words in (("positions", "position only"), ("shuffled_image", "shuffled image"))
-        if name in r_loo
-    ]
+    sentence = sentences_of(contents)[1:]
+    if fit.get("mean_r_loo_image_gain_se") is not None:
+        sentence = (
+            *sentence,
+            "The number after ± is the standard error of the difference, over parts of the tissue.",
+        )
     control = (
-        "r_loo is the correlation at spots left out of the fit. If shuffled images scored as well as real ones, "
-        "the "
-        "image would add no information."
+        "r is the correlation at spots left out of the fit, mean over genes or over factors. If shuffled images "
+        "scored as well as real ones, the image would add no information."
     )
-    return Part(title, (weights, control), table=rows)
+    return Part(title, (*sentence, control, weights), table=_bars(fit))
+
+
+def _compared(fit: Mapping[str, Any]) -> bool:
+    """Return whether a fit has scores with and without image."""
+    return "fitted" in (fit.get("r_loo_factors") or {}) or fit.get("mean_r_loo_without_image") is not None
+
+
+def _bars(fit: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the table of scores with and without image, and with a shuffled one."""
+    factors = fit.get("r_loo_factors") or {}
+    genes = {"fitted": fit.get("mean_r_loo"), "positions": fit.get("mean_r_loo_without_image")}
+    names = {"fitted": "position and image", "positions": "position only", "shuffled_image": "shuffled image"}
+    rows: list[tuple[str, ...]] = [("predicted from", "mean r of genes", "mean r of factors")]
+    return rows + [
+        (words, decimal(genes.get(name)), decimal(factors.get(name)))
+        for name, words in names.items()
+        if genes.get(name) is not None or name in factors
+    ]
 
 
 def calibration(contents: Contents) -> dict[str, list[float]] | None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.types import Array
+from histosge.prediction.accuracy import GRADES, NO_GRADE
 from histosge.prediction.attribution import COMPONENTS
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
@@ -20,6 +21,9 @@ __all__ = ["Packed", "pack"]
 _FINE_BYTES = 26_000_000
 # the same for standard deviations, which need fewer digits
 _FINE_SD_BYTES = 3_000_000
+# columns of accuracy beside r_loo, and grades, the worst first, as `expression.js` has them
+_ACCURACY = ("r_loo_given_depth", "r_loo_low", "r_loo_high")
+_GRADES = {NO_GRADE: 0, **{name: at for at, name in enumerate(reversed(GRADES), start=1)}}
 # values of a chunk of columns
 _CHUNK_VALUES = 1_000_000
 
@@ -62,7 +66,10 @@ def _factors(prediction: FactoredPrediction) -> Packed:
     # |Δ(l·f)| ≤ |l| Δf + Δl |f|: bound of the error from both roundings
     error = float((weight @ score_codes.error + step / 2.0 * reach.sum()).max(initial=0.0))
     about: dict[str, Any] = {"k": scores.shape[1], "scores": score_codes.about()}
-    tables = {name: getattr(basis, name) for name in ("offset", "calibration_factor", "noise_sd", "r_loo")}
+    names = ("offset", "calibration_factor", "noise_sd", "r_loo", *_ACCURACY)
+    tables = {name: getattr(basis, name) for name in names}
+    # position of the grade in the list of the page, the worst first; NaN where it is unknown
+    tables["grade"] = np.array([_GRADES.get(str(grade), np.nan) for grade in basis.grade])
     if (shares := basis.shares) is not None:
         tables |= {f"from_{name}": column for name, column in zip(COMPONENTS, shares.T, strict=True)}
     tables["level"] = np.maximum(basis.offset + basis.loadings @ scores.mean(axis=0), 0)

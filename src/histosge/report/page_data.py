@@ -125,7 +125,9 @@ def _first(contents: Contents) -> str:
     if shown:
         return shown[0]
     if isinstance(prediction, FactoredPrediction) and np.isfinite(prediction.basis.r_loo).any():
-        return str(prediction.genes[int(np.nanargmax(prediction.basis.r_loo))])
+        # the stricter of both correlations: the largest r is often that of total counts
+        strict = np.fmin(prediction.basis.r_loo, prediction.basis.r_loo_given_depth)
+        return str(prediction.genes[int(np.nanargmax(strict))])
     return str(prediction.genes[0])
 
 

@@ -13,6 +13,7 @@ from .accuracy import (
     left_out,
     measured_accuracy,
     scores_part,
+    sentences_of,
 )
 from .contents import Contents
 from .part import Part, thousands
@@ -36,11 +37,13 @@ def headline(contents: Contents) -> list[tuple[str, str]]:
     spots += f" of {diameter_um:.0f}\u00a0µm" if diameter_um else ""
     measured = "H&E image only" if contents.image_only else f"{spots}, {contents.pitch_um:.0f}\u00a0µm apart"
     predicted = f"{thousands(len(prediction))} locations × {thousands(len(prediction.genes))} genes"
-    return [
+    lines = [
         ("Measured", measured),
         ("Predicted", f"{predicted} (model: {model})" if model else predicted),
-        ("Accuracy", _accuracy(contents)),
     ]
+    if sentences := sentences_of(contents):
+        return [*lines, *zip(("Accuracy", "Image"), sentences, strict=True)]
+    return [*lines, ("Accuracy", _accuracy(contents))]
 
 
 def _accuracy(contents: Contents) -> str:

@@ -16,6 +16,7 @@ from histosge.figures.png import save_png
 from histosge.figures.section_overview import section_overview
 from histosge.io.writers import WRITERS, WriteOptions, factors, h5ad
 from histosge.models.base import Block
+from histosge.prediction.accuracy_words import gene_line
 from histosge.prediction.prediction import Prediction
 from histosge.section.genes import GeneChoice, Genes
 
@@ -133,6 +134,16 @@ def _copying(blocks: Iterable[Block], columns: Array, mean: Array) -> Iterator[B
         yield rows, block, sd
 
 
+def _accuracy_lines(prediction: SectionPrediction) -> dict[str, str]:
+    """Return what is said of the accuracy of each gene to show, where it was measured in this section."""
+    if prediction.factored is None or not prediction.task.section.has_counts:
+        return {}
+    basis = prediction.factored.basis
+    rows = basis.columns(prediction.genes_shown)
+    pairs = zip(basis.r_loo[rows].tolist(), basis.r_loo_given_depth[rows].tolist(), strict=True)
+    return {gene: gene_line(*pair) for gene, pair in zip(prediction.genes_shown, pairs, strict=True)}
+
+
 def _draw(prediction: SectionPrediction, shown: Prediction, folder: Path) -> list[Path]:
     """Draw the section, and the genes to show, measured beside predicted, over the H&E image."""
     task = prediction.task
@@ -143,6 +154,7 @@ def _draw(prediction: SectionPrediction, shown: Prediction, folder: Path) -> lis
             [(task.target.label, shown)],
             prediction.genes_shown,
             auxiliary=prediction.auxiliary,
+            accuracy=_accuracy_lines(prediction),
         ),
     }
     return [save_png(figure, folder / name) for name, figure in figures.items()]

@@ -6,11 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from histosge.prediction.accuracy_words import accuracy_sentences
 from histosge.section.locations import Locations
 from histosge.section.section import Section
 from histosge.section.target import Target
 
 from .compute import Compute
+from .fit import Fit
 from .predict import Fitted
 
 __all__ = ["provenance_of"]
@@ -34,10 +36,13 @@ def provenance_of(
     """
     # no times and no paths: two runs of the same give the same files to the byte
     encoder, model = fitted.encoder, fitted.model
-    accuracy = fitted.accuracy
+    accuracy, summary = fitted.accuracy, dict(fitted.predictor.summary())
+    # spots left out say nothing of another section
+    sentences = accuracy_sentences(summary, uses_image=model.uses_image) if isinstance(fitted, Fit) else ()
     return {
         "section": _section(section),
         "basis": fitted.basis,
+        "accuracy": list(sentences),
         "leave_one_section_out": None if accuracy is None else accuracy.summary(),
         "auxiliary": [asdict(auxiliary) for auxiliary in fitted.auxiliary],
         "recipe": fitted.recipe.as_dict(),
@@ -47,7 +52,7 @@ def provenance_of(
             "uses_image": model.uses_image,
             "uses_position": model.uses_position,
         },
-        "fit": dict(fitted.predictor.summary()),
+        "fit": summary,
         "fit_key": fitted.key,
         "encoder": None if encoder is None else asdict(encoder.card),
         "target": {

@@ -127,13 +127,33 @@ function legend(host, kind, shown) {
   host.replaceChildren(title, bar, ticks);
 }
 
-function accuracy(rLoo) {
-  if (Number.isNaN(rLoo)) return ["unknown", "The accuracy of this gene was not measured."];
-  const r = `r = ${rLoo.toFixed(2)} ${about.left_out} of the fit`;
-  if (rLoo >= 0.6) return ["strong", `${r}: the pattern is reliable.`];
-  if (rLoo >= 0.35) return ["fair", `${r}: broad regions are reliable, details less so.`];
-  if (rLoo >= 0.15) return ["weak", `${r}: only a trace of the pattern is reliable.`];
-  return ["none", `${r}: the map is hardly better than the gene's mean.`];
+// grades, the worst first, with their least r
+const GRADES = [["none", -Infinity], ["weak", 0.15], ["fair", 0.35], ["strong", 0.6]];
+const GRADE_WORDS = {
+  strong: "the pattern is reliable",
+  fair: "broad regions are reliable, details less so",
+  weak: "only a trace of the pattern is reliable",
+  none: "the map is hardly better than the gene's mean",
+};
+
+// the grade of the fit, which takes the stricter of r and r given depth; of sections left out, where there is none, by r
+function gradeOf(row) {
+  const grade = numberOf("grade", row), r = rLooOf(row);
+  if (!Number.isNaN(grade)) return GRADES[grade][0];
+  return GRADES.filter(([, least]) => r >= least).at(-1)[0];
+}
+
+function accuracy(row) {
+  const r = rLooOf(row), given = numberOf("r_loo_given_depth", row);
+  if (Number.isNaN(r)) return ["unknown", "The accuracy of this gene was not measured."];
+  const grade = gradeOf(row), low = numberOf("r_loo_low", row), high = numberOf("r_loo_high", row);
+  const bounds = Number.isNaN(low) ? "" : ` (${low.toFixed(2)} to ${high.toFixed(2)})`;
+  let text = `r = ${r.toFixed(2)}${bounds} ${about.left_out} of the fit`;
+  if (Number.isNaN(given)) return [grade, `${text}: ${GRADE_WORDS[grade]}.`];
+  text += `, ${given.toFixed(2)} among spots of equal total counts`;
+  // as `follows_depth` in prediction/accuracy_words.py
+  const mostlyDepth = r >= 0.15 && given < 0.5 * r;
+  return [grade, `${text}: ${mostlyDepth ? "its pattern is mostly that of total counts" : GRADE_WORDS[grade]}.`];
 }
 
 const SOURCE_WORDS = { position: "position", histology: "histology (the image)", auxiliary: "auxiliary sections" };
@@ -170,7 +190,7 @@ function words() {
   const second = state.layer === "measured" ? "predicted" : LAYERS[state.layer].word;
   $("gene-layer").textContent = byDomain ? `by ${labels.name}` : state.compare ? `measured | ${second}` : LAYERS[state.layer].word;
   $("side-right").textContent = second;
-  const [grade, sentence] = accuracy(rLooOf(now.row));
+  const [grade, sentence] = accuracy(now.row);
   $("accuracy").dataset.grade = grade;
   $("accuracy-grade").textContent = { strong: "High accuracy", fair: "Moderate accuracy", weak: "Low accuracy", none: "Very low accuracy", unknown: "Accuracy unknown" }[grade];
   $("accuracy-text").textContent = sentence;

@@ -7,12 +7,19 @@ let tables = null;
 
 async function loadTables() {
   const [locationsXY, spotsXY] = await Promise.all([floats("xy"), about.spots ? floats("spots") : null]);
-  const names = ["offset", "calibration_factor", "noise_sd", "r_loo", "level", ...ORIGINS.map((origin) => `from_${origin}`)];
+  const names = ["offset", "calibration_factor", "noise_sd", "r_loo", "r_loo_given_depth", "r_loo_low", "r_loo_high", "grade", "level", ...ORIGINS.map((origin) => `from_${origin}`)];
   const arrays = await Promise.all(names.map((name) => about.tables.includes(name) ? floats(name) : null));
   tables = { locationsXY, spotsXY, ...Object.fromEntries(names.map((name, at) => [name, arrays[at]])) };
 }
 
-const rLooOf = (row) => (tables.r_loo ? tables.r_loo[row] : NaN);
+// a number of a gene; NaN where it is unknown
+const numberOf = (name, row) => (tables[name] ? tables[name][row] : NaN);
+const rLooOf = (row) => numberOf("r_loo", row);
+// the smaller of r and r among spots of equal total counts, where both are known
+function strictOf(row) {
+  const r = rLooOf(row), given = numberOf("r_loo_given_depth", row);
+  return Number.isNaN(given) ? r : Math.min(r, given);
+}
 
 // shares of a gene's variance from position, histology and auxiliary sections; null where unknown
 const sharesOf = (row) => (tables.from_position ? ORIGINS.map((origin) => tables[`from_${origin}`][row]) : null);

@@ -28,7 +28,7 @@ class GeneList {
 
   order(by) {
     if (!this.sorted[by]) {
-      const value = { r_loo: tables.r_loo, level: tables.level }[by];
+      const value = { r_loo: tables.r_loo && genes.map((_, row) => strictOf(row)), level: tables.level }[by];
       const all = Array.from(genes.keys());
       const number = (row) => (Number.isNaN(value[row]) ? -Infinity : value[row]);
       if (value) all.sort((a, b) => number(b) - number(a) || a - b);
@@ -120,7 +120,7 @@ class GeneList {
   }
 
   row(at) {
-    const row = this.matches[at], rLoo = rLooOf(row), item = document.createElement("div");
+    const row = this.matches[at], rLoo = strictOf(row), item = document.createElement("div");
     item.className = "gene" + (row === this.chosen ? " chosen" : "") + (at === this.active ? " active" : "");
     item.id = `gene-${at}`;
     item.dataset.row = row;
@@ -137,7 +137,7 @@ class GeneList {
       bar.style.setProperty("--share", Number.isNaN(rLoo) ? 0 : Math.max(0, rLoo).toFixed(3));
       number.className = "number";
       number.textContent = Number.isNaN(rLoo) ? "–" : rLoo.toFixed(2);
-      item.title = Number.isNaN(rLoo) ? "unknown" : `r = ${rLoo.toFixed(3)} ${about.left_out} of the fit`;
+      item.title = Number.isNaN(rLoo) ? "unknown" : accuracy(row)[1];
       item.append(bar, number);
     }
     return item;

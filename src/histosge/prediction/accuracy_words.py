@@ -1,0 +1,117 @@
+"""What is said of the accuracy of a fit, in two sentences; and of a gene, in a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from histosge._runtime.types import Array, Float
+
+__all__ = ["MOSTLY_DEPTH", "accuracy_sentences", "follows_depth", "gene_line"]
+
+#: said of a gene that is predicted, but hardly beyond the total counts of the spots
+MOSTLY_DEPTH = "its pattern is mostly that of total counts"
+# below this r a map has no pattern that could be one of depth
+_LEAST_R = 0.15
+# of the correlation; less than this is left over given depth
+_MOSTLY = 0.5
+# a gain within so many standard errors may be chance
+_CHANCE = 2.0
+
+
+def accuracy_sentences(fit: Mapping[str, Any], *, uses_image: bool) -> tuple[str, ...]:
+    """Return in two sentences how many genes are reliable, and what the image added; nothing where it is unknown.
+
+    Parameters
+    ----------
+    fit
+        Summary of a fit: ``reliable_genes``, ``expressed_genes``, ``mean_r_loo``, ``mean_r_loo_without_image`` and
+        ``mean_r_loo_image_gain_se``.
+    uses_image
+        Whether the model was to use the image.
+
+    Examples
+    --------
+    >>> fit = {"reliable_genes": 214, "expressed_genes": 986, "mean_r_loo": 0.156, "image_weight": 0.25}
+    >>> fit |= {"mean_r_loo_without_image": 0.151, "mean_r_loo_image_gain_se": 0.001}
+    >>> for sentence in accuracy_sentences(fit, uses_image=True):
+    ...     print(sentence)
+    214 of 986 expressed genes have a reliable map: their broad regions are right at spots left out of the fit, beyond \
+total counts.
+    The image raised r, the correlation with measurements at spots left out, from 0.151 to 0.156 (± 0.001).
+    """
+    reliable, expressed = fit.get("reliable_genes"), fit.get("expressed_genes")
+    if reliable is None or expressed is None:
+        return ()
+    return _genes_sentence(int(reliable), int(expressed)), _image_sentence(fit, uses_image=uses_image)
+
+
+def follows_depth(r: Float[np.ndarray, " g"], r_given_depth: Float[np.ndarray, " g"]) -> Array:
+    """Return whether each gene is predicted, but less than half of its r is left given depth.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> follows_depth(np.array([0.5, 0.5, 0.1]), np.array([0.1, 0.4, 0.0])).tolist()
+    [True, False, False]
+    """
+    return np.asarray((r >= _LEAST_R) & (r_given_depth < _MOSTLY * r))
+
+
+def gene_line(r: float, r_given_depth: float) -> str:
+    """Return r of a gene at spots left out, and given depth, as figures state it; empty where it is unknown.
+
+    Examples
+    --------
+    >>> gene_line(0.5, 0.1)
+    'r 0.50 at spots left out, 0.10 given depth: its pattern is mostly that of total counts'
+    >>> gene_line(float("nan"), float("nan"))
+    ''
+    """
+    if math.isnan(r):
+        return ""
+    text = f"r {r:.2f} at spots left out"
+    if math.isnan(r_given_depth):
+        return text
+    text += f", {r_given_depth:.2f} given depth"
+    return f"{text}: {MOSTLY_DEPTH}" if follows_depth(np.array([r]), np.array([r_given_depth]))[0] else text
+
+
+def _genes_sentence(reliable: int, expressed: int) -> str:
+    if not reliable:
+        return (
+            f"None of {_thousands(expressed)} expressed genes has a map that is surely reliable: none is predicted "
+            "well enough at spots left out of the fit, beyond total counts."
+        )
+    have, its = ("has", "its") if reliable == 1 else ("have", "their")
+    return (
+        f"{_thousands(reliable)} of {_thousands(expressed)} expressed genes {have} a reliable map: {its} broad regions "
+        "are right at spots left out of the fit, beyond total counts."
+    )
+
+
+def _image_sentence(fit: Mapping[str, Any], *, uses_image: bool) -> str:
+    after, before = fit.get("mean_r_loo"), fit.get("mean_r_loo_without_image")
+    if not uses_image:
+        return "No image was used: the maps are interpolated between spots."
+    if not fit.get("image_weight") or after is None or before is None:
+        return (
+            "The image was not used, because it did not help to predict the spots: the maps are interpolated."
+        )
+    error = float(fit.get("mean_r_loo_image_gain_se") or 0.0)
+    gain = float(after) - float(before)
+    numbers = f"from {before:.3f} to {after:.3f} (± {error:.3f})"
+    if abs(gain) <= _CHANCE * error:
+        return (
+            "Whether the image helped cannot be told: r, the correlation with measurements at spots left out, went "
+            f"{numbers}."
+        )
+    verb = "raised" if gain > 0 else "lowered"
+    return f"The image {verb} r, the correlation with measurements at spots left out, {numbers}."
+
+
+def _thousands(number: int) -> str:
+    return f"{number:,}".replace(",", "\u202f")
