@@ -96,7 +96,7 @@ def test_the_first_screen_states_what_was_measured_and_predicted(report: Opened)
     assert generated == f"{len(PREDICTION)} locations × {len(SECTION.genes)} genes (model: cokriging)"
     r_loo = PREDICTION.basis.r_loo
     known = np.isfinite(r_loo).sum()
-    assert checked == f"at spots left out: r ≥\u00a00.5 for {(r_loo >= 0.5).sum()} of {known} genes"
+    assert checked == f"at spots left out: r ≥\u00a00.5 for {(r_loo >= 0.5).sum()} of {known} expressed genes"
     button = report.page.locator("#about-more")
     assert button.inner_text().startswith("Accuracy and limits · 1 warning")
     box = report.box("#about-more")

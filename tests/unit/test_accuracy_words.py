@@ -26,8 +26,8 @@ FIT: dict[str, Any] = {
     [
         ({}, True, "The image raised r"),
         ({"mean_r_loo": 0.140}, True, "The image lowered r"),
-        ({"mean_r_loo_image_gain_se": 0.003}, True, "Whether the image helped cannot be told"),
-        ({"image_weight": 0.0}, True, "The image was not used, because it did not help"),
+        ({"mean_r_loo_image_gain_se": 0.003}, True, "The image made no sure difference"),
+        ({"image_weight": 0.0}, True, "The image was not used: it did not help"),
         ({}, False, "No image was used"),
     ],
 )
@@ -42,13 +42,13 @@ def test_the_image_helped_only_beyond_chance(change: dict[str, Any], uses_image:
 def test_the_number_of_reliable_genes_is_of_the_expressed_ones() -> None:
     """The denominator is the expressed genes; none and one are sentences too; unknown says nothing."""
     assert accuracy_sentences(FIT, uses_image=True)[0].startswith(
-        "1\u202f214 of 9\u202f860 expressed genes have"
+        "1\u202f214 of 9\u202f860 expressed genes fitted have"
     )
     assert accuracy_sentences(FIT | {"reliable_genes": 0}, uses_image=True)[0].startswith(
         "None of 9\u202f860"
     )
     assert (
-        "1 of 9\u202f860 expressed genes has"
+        "1 of 9\u202f860 expressed genes fitted has"
         in accuracy_sentences(FIT | {"reliable_genes": 1}, uses_image=True)[0]
     )
     assert accuracy_sentences({"r_loo": 0.3}, uses_image=True) == ()

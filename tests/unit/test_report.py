@@ -219,7 +219,7 @@ def test_the_page_states_its_contents(folder: Path) -> None:
     for words in (
         f"Measured: {len(SECTION)} spots",
         f"at the other {len(LOCATIONS) - len(SECTION)} nothing was measured",
-        "Of 12 genes, 5 reach a correlation r of 0.5 or more",
+        "Of 12 expressed genes, 5 reach a correlation r of 0.5 or more",
         "Intervals with a nominal level of 90% contained 91%",
         "11 barcodes have no position.",
         "<dt>seed</dt><dd>7</dd>",
@@ -258,7 +258,7 @@ def test_the_first_lines_say_what_is_reliable_and_what_the_image_added(folder: P
     (folder / "run.json").write_text(json.dumps(RECORD | {"fit": JUDGED}))
     text = write(folder).read_text()
     top, details = text.split('<aside id="about-run"')[0], text.split('<aside id="about-run"')[1]
-    assert "<dt>Accuracy</dt><dd>5 of 11 expressed genes have a reliable map" in top
+    assert "<dt>Accuracy</dt><dd>5 of 11 expressed genes fitted have a reliable map" in top
     assert "<dt>Image</dt><dd>The image raised r" in top
     assert "from 0.151 to 0.156 (± 0.001)" in top
     assert "% of the variance of the prediction" not in top

@@ -39,9 +39,8 @@ def accuracy_sentences(fit: Mapping[str, Any], *, uses_image: bool) -> tuple[str
     >>> fit |= {"mean_r_loo_without_image": 0.151, "mean_r_loo_image_gain_se": 0.001}
     >>> for sentence in accuracy_sentences(fit, uses_image=True):
     ...     print(sentence)
-    214 of 986 expressed genes have a reliable map: their broad regions are right at spots left out of the fit, beyond \
-total counts.
-    The image raised r, the correlation with measurements at spots left out, from 0.151 to 0.156 (± 0.001).
+    214 of 986 expressed genes fitted have a reliable map, beyond total counts.
+    The image raised r at spots left out from 0.151 to 0.156 (± 0.001).
     """
     reliable, expressed = fit.get("reliable_genes"), fit.get("expressed_genes")
     if reliable is None or expressed is None:
@@ -83,34 +82,25 @@ def gene_line(r: float, r_given_depth: float) -> str:
 def _genes_sentence(reliable: int, expressed: int) -> str:
     if not reliable:
         return (
-            f"None of {_thousands(expressed)} expressed genes has a map that is surely reliable: none is predicted "
-            "well enough at spots left out of the fit, beyond total counts."
+            f"None of {_thousands(expressed)} expressed genes fitted has a reliable map, beyond total counts."
         )
-    have, its = ("has", "its") if reliable == 1 else ("have", "their")
-    return (
-        f"{_thousands(reliable)} of {_thousands(expressed)} expressed genes {have} a reliable map: {its} broad regions "
-        "are right at spots left out of the fit, beyond total counts."
-    )
+    have = "has" if reliable == 1 else "have"
+    numbers = f"{_thousands(reliable)} of {_thousands(expressed)} expressed genes fitted"
+    return f"{numbers} {have} a reliable map, beyond total counts."
 
 
 def _image_sentence(fit: Mapping[str, Any], *, uses_image: bool) -> str:
     after, before = fit.get("mean_r_loo"), fit.get("mean_r_loo_without_image")
     if not uses_image:
-        return "No image was used: the maps are interpolated between spots."
+        return "No image was used."
     if not fit.get("image_weight") or after is None or before is None:
-        return (
-            "The image was not used, because it did not help to predict the spots: the maps are interpolated."
-        )
+        return "The image was not used: it did not help to predict spots left out."
     error = float(fit.get("mean_r_loo_image_gain_se") or 0.0)
     gain = float(after) - float(before)
     numbers = f"from {before:.3f} to {after:.3f} (± {error:.3f})"
     if abs(gain) <= _CHANCE * error:
-        return (
-            "Whether the image helped cannot be told: r, the correlation with measurements at spots left out, went "
-            f"{numbers}."
-        )
-    verb = "raised" if gain > 0 else "lowered"
-    return f"The image {verb} r, the correlation with measurements at spots left out, {numbers}."
+        return f"The image made no sure difference: r at spots left out went {numbers}."
+    return f"The image {'raised' if gain > 0 else 'lowered'} r at spots left out {numbers}."
 
 
 def _thousands(number: int) -> str:

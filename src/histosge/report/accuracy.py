@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from histosge._runtime.names import positions
 from histosge._runtime.types import Array
 from histosge.prediction.accuracy_words import accuracy_sentences, follows_depth
 from histosge.prediction.factored import FactoredPrediction
@@ -28,6 +29,8 @@ __all__ = [
 _SCORES = {"PCC": "pcc", "skill score": "skill", "MSE": "mse"}
 # correlations that the text counts: a useful map, and one hardly better than the mean of the gene
 GOOD, _POOR = 0.5, 0.15
+# share of spots with counts from which a gene is called expressed
+_EXPRESSED = 0.01
 
 
 def left_out(contents: Contents) -> str:
@@ -44,12 +47,22 @@ def sentences_of(contents: Contents) -> tuple[str, ...]:
 
 
 def measured_accuracy(contents: Contents) -> Array:
-    """Return r_loo of all genes for which it was measured."""
+    """Return r_loo of the expressed genes for which it was measured."""
     prediction = contents.prediction
     if not isinstance(prediction, FactoredPrediction):
         return np.empty(0)
     r_loo = np.asarray(prediction.basis.r_loo)
-    return np.asarray(r_loo[np.isfinite(r_loo)])
+    return np.asarray(r_loo[np.isfinite(r_loo) & _expressed(contents)])
+
+
+def _expressed(contents: Contents) -> Array:
+    """Return which genes of the prediction have counts in one spot of a hundred; all where nothing was measured."""
+    genes, measured = contents.prediction.genes, contents.measured
+    if measured is None:
+        return np.ones(len(genes), dtype=bool)
+    share = np.diff(measured.matrix.tocsc().indptr) / max(len(measured.spots), 1)
+    columns = positions(genes, measured.genes)
+    return np.asarray((columns < 0) | (share[columns] >= _EXPRESSED))
 
 
 def accuracy_part(contents: Contents) -> Part:
@@ -92,10 +105,9 @@ def _correlations(contents: Contents, r_loo: Array) -> str:
     )
     good, poor = int((r_loo >= GOOD).sum()), int((r_loo < _POOR).sum())
     return (
-        f"{how} Of {thousands(len(r_loo))} genes, {thousands(good)} reach a correlation r of {GOOD:g} or more "
-        "with the "
-        f"measurement; {thousands(poor)} stay below {_POOR:g}, where a map is hardly better than the mean of the "
-        "gene. "
+        f"{how} Of {thousands(len(r_loo))} expressed genes, {thousands(good)} reach a correlation r of {GOOD:g} or "
+        f"more with the measurement; {thousands(poor)} stay below {_POOR:g}, where a map is hardly better than the "
+        "mean of the gene. "
         "The noise of the measurement also lowers r."
     )
 
@@ -105,7 +117,7 @@ def _given_depth(contents: Contents) -> list[str]:
     basis = contents.prediction.basis if isinstance(contents.prediction, FactoredPrediction) else None
     if basis is None or not np.isfinite(basis.r_loo_given_depth).any():
         return []
-    both = np.isfinite(basis.r_loo) & np.isfinite(basis.r_loo_given_depth)
+    both = np.isfinite(basis.r_loo) & np.isfinite(basis.r_loo_given_depth) & _expressed(contents)
     r, given_depth = basis.r_loo[both], basis.r_loo_given_depth[both]
     follows = int(follows_depth(r, given_depth).sum())
     return [
@@ -139,11 +151,12 @@ def histology_part(contents: Contents) -> Part | None:
     if fit.get("mean_r_loo_image_gain_se") is not None:
         sentence = (
             *sentence,
-            "The number after ± is the standard error of the difference, over parts of the tissue.",
+            "r is the mean over genes of the correlation with the measurement; the number after ± is the standard "
+            "error of the difference, from parts of the tissue.",
         )
     control = (
-        "r is the correlation at spots left out of the fit, mean over genes or over factors. If shuffled images "
-        "scored as well as real ones, the image would add no information."
+        "In the table r is that of genes, and that of the factors that genes are sums of. If shuffled images scored as "
+        "well as real ones, the image would add no information."
     )
     return Part(title, (*sentence, control, weights), table=_bars(fit))
 

@@ -52,7 +52,7 @@ def _accuracy(contents: Contents) -> str:
         return "unknown for this section" if contents.image_only else "not measured in this run"
     good = int((r_loo >= GOOD).sum())
     where = f"{left_out(contents)}, not on this section" if contents.image_only else left_out(contents)
-    return f"{where}: r ≥\u00a0{GOOD:g} for {thousands(good)} of {thousands(len(r_loo))} genes"
+    return f"{where}: r ≥\u00a0{GOOD:g} for {thousands(good)} of {thousands(len(r_loo))} expressed genes"
 
 
 def warnings(contents: Contents) -> int:
