@@ -3,10 +3,11 @@
     histosge benchmark benchmarks/all_sections.toml --out runs/all_sections
     python benchmarks/summary.py runs/all_sections
 
-Reads ``scores.parquet``. Correlations are means over genes (undefined ones count 0) and seeds at test spots; a gain is
-the mean over sections of the relative change of the correlation against another model. Coverage is that of 90 %
-intervals at test spots, pooled over genes: of all values, by terciles of genes (by expression), and by terciles of
-spots (by distance to the nearest training spot; on a lattice many distances are equal, and a tercile may be empty).
+Reads ``scores.parquet``. Correlations, and the same given depth, are means over genes (undefined ones count 0) and
+seeds at test spots; a gain is the mean over sections of the relative change of the correlation against another model.
+Coverage is that of 90 % intervals at test spots, pooled over genes: of all values, by terciles of genes (by
+expression), and by terciles of spots (by distance to the nearest training spot; on a lattice many distances are equal,
+and a tercile may be empty).
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ def model_names(scores: pd.DataFrame) -> pd.Series:
     return scores["model"] + preset
 
 
-def correlations(scores: pd.DataFrame) -> pd.DataFrame:
+def correlations(scores: pd.DataFrame, metric: str = "pcc") -> pd.DataFrame:
     """Return the mean correlation of each split and section (rows) and model (columns)."""
-    test = scores[(scores["set"] == "test") & (scores["metric"] == "pcc")]
+    test = scores[(scores["set"] == "test") & (scores["metric"] == metric)]
     mean = test["value"].fillna(0.0).groupby([test["split"], test["section"], test["name"]]).mean()
     return mean.unstack("name")
 
@@ -79,6 +80,10 @@ def main() -> None:
     scores["name"] = model_names(scores)
     pcc = correlations(scores)
     print_table(pcc, "{:.4f}")
+    # folders of earlier versions have none
+    if len(given_depth := correlations(scores, "pcc_given_depth")):
+        print("the same given depth: with the log total count of the spots partialled out\n")
+        print_table(given_depth, "{:.4f}")
     # models without any correlation, such as the mean, have no relative gain
     rivals = [name for name in pcc.columns if name != arguments.of and (pcc[name] > 0.005).all()]
     gains = {name: pcc[arguments.of] / pcc[name] - 1 for name in rivals}
