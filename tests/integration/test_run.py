@@ -72,9 +72,12 @@ def test_the_record_has_a_key_for_everything_that_made_the_result(
     """What identifies the result, which all files hold too; then what was written, noticed and spent."""
     record = results[1]
     identity = {"section", "basis", "leave_one_section_out", "auxiliary", "recipe", "model", "fit", "fit_key"}
-    identity |= {"encoder", "target", "locations", "device", "precision"}
+    identity |= {"encoder", "target", "locations", "device", "precision", "accuracy"}
     cost = {"environment", "stages", "seconds", "peak_memory_bytes"}
     assert set(record) == identity | cost | {"genes", "genes_shown", "messages", "files"}
+    reliable, image = record["accuracy"]
+    assert reliable.startswith(f"{record['fit']['reliable_genes']} of {record['fit']['expressed_genes']} expressed")
+    assert image.startswith("The image")
     assert set(record["model"]) == {"name", "config", "uses_image", "uses_position"}
     assert record["locations"] == 4 * record["section"]["spots"]
     assert set(provenance(results[0] / "prediction.h5ad")) == identity

@@ -260,7 +260,7 @@ def test_the_first_lines_say_what_is_reliable_and_what_the_image_added(folder: P
     top, details = text.split('<aside id="about-run"')[0], text.split('<aside id="about-run"')[1]
     assert "<dt>Accuracy</dt><dd>5 of 11 expressed genes fitted have a reliable map" in top
     assert "<dt>Image</dt><dd>The image raised r" in top
-    assert "from 0.151 to 0.156 (± 0.001)" in top
+    assert "from 0.151 to 0.156 (±\u00a00.001)" in top
     assert "% of the variance of the prediction" not in top
     assert "0% of the variance of the prediction" in details
     assert "<td>position only</td><td>0.151</td><td>–</td>" in details

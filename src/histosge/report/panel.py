@@ -42,7 +42,8 @@ def headline(contents: Contents) -> list[tuple[str, str]]:
         ("Predicted", f"{predicted} (model: {model})" if model else predicted),
     ]
     if sentences := sentences_of(contents):
-        return [*lines, *zip(("Accuracy", "Image"), sentences, strict=True)]
+        texts = (sentence.replace("± ", "±\u00a0") for sentence in sentences)
+        return [*lines, *zip(("Accuracy", "Image"), texts, strict=True)]
     return [*lines, ("Accuracy", _accuracy(contents))]
 
 
