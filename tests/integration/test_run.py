@@ -76,7 +76,9 @@ def test_the_record_has_a_key_for_everything_that_made_the_result(
     cost = {"environment", "stages", "seconds", "peak_memory_bytes"}
     assert set(record) == identity | cost | {"genes", "genes_shown", "messages", "files"}
     reliable, image = record["accuracy"]
-    assert reliable.startswith(f"{record['fit']['reliable_genes']} of {record['fit']['expressed_genes']} expressed")
+    assert reliable.startswith(
+        f"{record['fit']['reliable_genes']} of {record['fit']['expressed_genes']} expressed"
+    )
     assert image.startswith("The image")
     assert set(record["model"]) == {"name", "config", "uses_image", "uses_position"}
     assert record["locations"] == 4 * record["section"]["spots"]
