@@ -272,8 +272,8 @@ def _use_lock(folder: Path, out: Path) -> Seen:
         from histosge.datasets.public import PublicDataset, Remote
 
         def downloaded(remote: Remote, to: Path) -> Path:
-            (to / "file").write_bytes(remote.url.encode())
-            return to / "file"
+            (to / remote.path).write_bytes(remote.url.encode())
+            return to / remote.path
 
         files = tuple(Remote(f"https://example.org/{name}", name) for name in ("a.csv", "b.csv"))
         fields = dict.fromkeys(PublicDataset.__dataclass_fields__, "")

@@ -149,7 +149,16 @@ def _worked(batch: list[Part], place: Path) -> list[dict[str, Any]]:
         if lines and "outcome" not in lines[-1]:
             found.append({**lines[-1], "outcome": "WRONG", "why": reason, "changed": []})
         if not found:
-            raise SystemExit(reason)
+            # the unchanged input itself is at fault: counted, and the kind given up
+            part = left[0]
+            number = part.mutations[0][0]
+            found = [
+                {"kind": part.kind.name, "number": number, "outcome": "WRONG", "why": reason, "changed": []}
+            ]
+            batch = [other for other in batch if other.kind.name != part.kind.name] + [
+                Part(part.kind, part.whole, part.mutations[:1])
+            ]
+            left = [other for other in left if other.kind.name != part.kind.name]
         records |= {(record["kind"], record["number"]): record for record in found}
         left = [
             Part(part.kind, part.whole, rest)

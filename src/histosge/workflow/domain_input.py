@@ -163,6 +163,10 @@ def _stored_image(adata: Any) -> Backdrop | None:
     for library in adata.uns.get("spatial", {}).values():
         image = library.get("images", {}).get("hires")
         if image is not None:
+            if np.ndim(image) != 3 or not np.size(image):
+                raise DataError(
+                    f"Expected an image in the prediction, got an array of {np.shape(image)}. Predict again."
+                )
             scale = float(library["scalefactors"]["tissue_hires_scalef"])
             return Backdrop(np.asarray(image), float(adata.uns["histosge"]["layout"]["mpp"]) / scale)
     return None
