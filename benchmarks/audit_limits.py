@@ -21,7 +21,10 @@ import histosge as hs
 from histosge.errors import UsageError
 from histosge.evaluation.ceiling_alarm import ceiling_excess, halves_of
 from histosge.evaluation.near_copies import copied_spots
-from histosge.evaluation.study import Study, choose_genes
+from histosge.evaluation.plan import Plan
+from histosge.evaluation.planned_studies import panel_of, study_of
+from histosge.evaluation.study import Study, choose_genes, encode_study, gather_samples
+from histosge.models.base import predict
 from histosge.section.expression import log_cp10k
 from histosge.section.multi_section import SectionGroup
 from histosge.section.section import Section
@@ -78,11 +81,31 @@ def noise_shares(section: Section) -> dict[str, list[float]]:
     return shares
 
 
+def shares_of_fits(section: Section) -> list[float]:
+    """Return the same share for the baselines and three models of the package, fitted to half of the spots."""
+    plan = Plan((section,), ("cokriging", "boosting", "pca-ridge"), seeds=_SEEDS)
+    shares = []
+    for trial in plan.trials():
+        study, panel, model = study_of(plan, trial), panel_of(plan, trial), trial.recipe.build()
+        inputs = encode_study(study, trial.recipe)
+        predictor = model.fit(gather_samples(study, panel, inputs), seed=study.seed)
+        halves = halves_of(sparse.csr_matrix(section.counts)[study.test], panel.columns, seed=study.seed)
+        shares.append(ceiling_excess(predict(predictor, inputs.take(study.test)).mean, halves).noise_share)
+    return shares
+
+
 def main() -> None:
     """Print a line for each comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sections", nargs="+", type=Path)
-    sections = {section.name: section for section in map(hs.read, parser.parse_args().sections)}
+    parser.add_argument("--fits", action="store_true", help="only the shares of the noise of fitted models")
+    options = parser.parse_args()
+    sections = {section.name: section for section in map(hs.read, options.sections)}
+    if options.fits:
+        for name, section in sections.items():
+            shares = shares_of_fits(section)
+            print(f"{name:20s} {len(shares)} fits, share of the noise at most {max(shares):.2f}")
+        return
     pairs = [(name, first, second) for name, first, second in measurements(sections)]
     for section in sections.values():
         counts = sparse.csr_matrix(section.counts)

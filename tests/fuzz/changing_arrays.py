@@ -118,13 +118,21 @@ def _scaled(file: Any, name: str, numbers: Numbers) -> None:
     values = np.asarray(file[name][()])
     if values.dtype.kind in "iuf":
         with np.errstate(all="ignore"):
-            _put(file, name, values * numbers.pick((0, -1, 0.5, 1e-3, 1e6, np.nan, 2, 1.0000001)))
+            _put(
+                file,
+                name,
+                values * numbers.pick((0, -1, 0.5, 1e-3, 1e6, np.nan, 2, 1.0000001)),
+            )
 
 
 def _permuted(file: Any, name: str, numbers: Numbers) -> None:
     values = np.asarray(file[name][()])
     if values.ndim:
-        _put(file, name, values[np.random.default_rng(numbers.next()).permutation(len(values))])
+        _put(
+            file,
+            name,
+            values[np.random.default_rng(numbers.next()).permutation(len(values))],
+        )
 
 
 def _repeated(file: Any, name: str, numbers: Numbers) -> None:
@@ -139,7 +147,9 @@ def _cut(file: Any, name: str, numbers: Numbers) -> None:
     if values.ndim:
         size = numbers.below(len(values) + 1)
         _put(
-            file, name, numbers.pick((values[:size], values[size:], np.concatenate([values, values[:size]])))
+            file,
+            name,
+            numbers.pick((values[:size], values[size:], np.concatenate([values, values[:size]]))),
         )
 
 
@@ -179,7 +189,18 @@ def _attribute(file: Any, name: str, numbers: Numbers) -> None:
     if numbers.below(3) == 0:
         del file[name].attrs[key]
     else:
-        plain = ("array", "csr_matrix", "csc_matrix", "dataframe", "categorical", "dict", "9.9.9", "", 3, -1)
+        plain = (
+            "array",
+            "csr_matrix",
+            "csc_matrix",
+            "dataframe",
+            "categorical",
+            "dict",
+            "9.9.9",
+            "",
+            3,
+            -1,
+        )
         file[name].attrs[key] = numbers.pick(
             (*plain, np.array([0, 0]), np.array([10**9, 10**9]), np.array(["x"], "S"))
         )
@@ -269,7 +290,12 @@ def _cropped(image: Any, numbers: Numbers) -> Any:
     width, height = image.size
     left, top = numbers.below(width), numbers.below(height)
     return image.crop(
-        (left, top, max(left + 1, width - numbers.below(9)), max(top + 1, height - numbers.below(9)))
+        (
+            left,
+            top,
+            max(left + 1, width - numbers.below(9)),
+            max(top + 1, height - numbers.below(9)),
+        )
     )
 
 
@@ -291,13 +317,22 @@ def _other_tiff(path: Path, numbers: Numbers) -> None:
         {"data": pixels.astype(np.uint16) * 257, "photometric": "rgb"},
         {"data": pixels.astype(np.float32) / 255, "photometric": "rgb"},
         {"data": pixels.astype(np.int16), "photometric": "rgb"},
-        {"data": np.moveaxis(pixels, 2, 0), "photometric": "rgb", "planarconfig": "separate"},
+        {
+            "data": np.moveaxis(pixels, 2, 0),
+            "photometric": "rgb",
+            "planarconfig": "separate",
+        },
         {"data": pixels[..., 0], "photometric": "minisblack"},
         {"data": pixels[..., 0], "photometric": "miniswhite"},
         {"data": np.stack([pixels, pixels]), "photometric": "rgb"},
         {"data": pixels, "photometric": "rgb", "bigtiff": True, "tile": (16, 16)},
         {"data": pixels, "photometric": "rgb", "resolution": (0, 0)},
-        {"data": pixels, "photometric": "rgb", "resolution": (2**31, 1), "resolutionunit": 3},
+        {
+            "data": pixels,
+            "photometric": "rgb",
+            "resolution": (2**31, 1),
+            "resolutionunit": 3,
+        },
         {"data": pixels.astype(np.uint8)[:1, :1], "photometric": "rgb"},
         {"data": pixels.astype(np.complex64)[..., 0]},
     )

@@ -74,7 +74,19 @@ def _truncate(content: bytearray, numbers: Numbers) -> bytearray:
 def _insert(content: bytearray, numbers: Numbers) -> bytearray:
     at = numbers.anywhere(len(content))
     text = numbers.pick(
-        (b"\0", b"\n", b",", b"\t", b"9", b"-", b"\xff", b"\xef\xbb\xbf", b"[", b"\x89PNG", b"a" * 64)
+        (
+            b"\0",
+            b"\n",
+            b",",
+            b"\t",
+            b"9",
+            b"-",
+            b"\xff",
+            b"\xef\xbb\xbf",
+            b"[",
+            b"\x89PNG",
+            b"a" * 64,
+        )
     )
     return content[:at] + text + content[at:]
 
@@ -86,7 +98,11 @@ def _remove(content: bytearray, numbers: Numbers) -> bytearray:
 
 def _blocks(content: bytearray, numbers: Numbers) -> tuple[int, int, int]:
     size = numbers.pick((8, 64, 512, 4096))
-    return numbers.anywhere(len(content)) // size * size, numbers.anywhere(len(content)) // size * size, size
+    return (
+        numbers.anywhere(len(content)) // size * size,
+        numbers.anywhere(len(content)) // size * size,
+        size,
+    )
 
 
 def _swap_blocks(content: bytearray, numbers: Numbers) -> bytearray:
@@ -153,7 +169,12 @@ def _exchange(path: Path, numbers: Numbers) -> None:
 
 def _copy(path: Path, numbers: Numbers) -> None:
     name = numbers.pick(
-        (f"copy_of_{path.name}", f"GSM1_{path.name}", f"{path.stem} (1){path.suffix}", f"{path.name}.gz")
+        (
+            f"copy_of_{path.name}",
+            f"GSM1_{path.name}",
+            f"{path.stem} (1){path.suffix}",
+            f"{path.name}.gz",
+        )
     )
     shutil.copy(path, path.with_name(name))
 

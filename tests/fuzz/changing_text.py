@@ -15,7 +15,20 @@ from changing_bytes import Numbers, Operation
 __all__ = ["JSON", "LINES", "NUMBERS", "TABLE", "WORDS"]
 
 #: values of numbers that readers meet
-NUMBERS = (0, -1, 1, 0.5, float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 1e-320, 255, 65536)
+NUMBERS = (
+    0,
+    -1,
+    1,
+    0.5,
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    1e308,
+    -1e308,
+    1e-320,
+    255,
+    65536,
+)
 NUMBERS += (2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63), 10**30)
 #: values of text that readers meet
 WORDS = (
@@ -33,7 +46,21 @@ WORDS = (
     "‮",
     "a" * 5000,
 )
-WORDS += ("1,5", "None", "true", "0x10", "1_0", " ", '"', "'", "[1]", "\0", "-0", "1e-400", "../x")
+WORDS += (
+    "1,5",
+    "None",
+    "true",
+    "0x10",
+    "1_0",
+    " ",
+    '"',
+    "'",
+    "[1]",
+    "\0",
+    "-0",
+    "1e-400",
+    "../x",
+)
 
 
 def _text(path: Path) -> str:
@@ -53,7 +80,9 @@ def _separator(path: Path) -> str:
     return "," if ".csv" in path.name else "\t"
 
 
-def _on_rows(change: Callable[[list[list[str]], Numbers], list[list[str]]]) -> Operation:
+def _on_rows(
+    change: Callable[[list[list[str]], Numbers], list[list[str]]],
+) -> Operation:
     def apply(path: Path, numbers: Numbers) -> None:
         separator = _separator(path)
         rows = [line.split(separator) for line in _text(path).split("\n") if line]
@@ -76,7 +105,11 @@ def _drop_column(rows: list[list[str]], numbers: Numbers) -> list[list[str]]:
 
 
 def _add_column(rows: list[list[str]], numbers: Numbers) -> list[list[str]]:
-    at, name, value = numbers.below(_width(rows) + 1), numbers.pick(WORDS), numbers.pick(WORDS)
+    at, name, value = (
+        numbers.below(_width(rows) + 1),
+        numbers.pick(WORDS),
+        numbers.pick(WORDS),
+    )
     return [[*row[:at], value if index else name, *row[at:]] for index, row in enumerate(rows)]
 
 
@@ -189,7 +222,10 @@ def _encoded(path: Path, numbers: Numbers) -> None:
     if how in ("crlf", "cr"):
         _write(path, text.replace("\n", "\r\n" if how == "crlf" else "\r"))
     else:
-        _write(path, f"{text}ä".encode(how, "replace") if how == "latin-1" else text.encode(how, "replace"))
+        _write(
+            path,
+            f"{text}ä".encode(how, "replace") if how == "latin-1" else text.encode(how, "replace"),
+        )
 
 
 LINES: dict[str, Operation] = {
@@ -236,7 +272,10 @@ def _on_json(change: Callable[[Any, list[tuple[Any, Any]], Numbers], Any]) -> Op
     def apply(path: Path, numbers: Numbers) -> None:
         content = json.loads(_text(path))
         parents = _parents(content)
-        _write(path, json.dumps(change(content, parents, numbers) if parents else numbers.pick(NUMBERS)))
+        _write(
+            path,
+            json.dumps(change(content, parents, numbers) if parents else numbers.pick(NUMBERS)),
+        )
 
     return apply
 
@@ -249,7 +288,20 @@ def _delete_key(content: Any, parents: list[tuple[Any, Any]], numbers: Numbers) 
 
 def _set_value(content: Any, parents: list[tuple[Any, Any]], numbers: Numbers) -> Any:
     parent, key = numbers.pick(parents)
-    plain = (*NUMBERS, *WORDS, None, True, False, [], {}, [[]], [1, "a"], {"a": None}, -5, 1e4)
+    plain = (
+        *NUMBERS,
+        *WORDS,
+        None,
+        True,
+        False,
+        [],
+        {},
+        [[]],
+        [1, "a"],
+        {"a": None},
+        -5,
+        1e4,
+    )
     parent[key] = numbers.pick(plain)
     return content
 

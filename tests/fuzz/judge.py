@@ -10,7 +10,8 @@ checksum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,14 @@ _CODES = (2, 3, 4)
 _MOST_LETTERS = 1500
 
 
-def verdict(kind: Kind, whole: Seen, seen: Seen, changed: Iterable[str], debris: set[str]) -> tuple[str, str]:
+def verdict(
+    kind: Kind,
+    whole: Seen,
+    seen: Seen,
+    changed: Iterable[str],
+    debris: set[str],
+    place: Path | None = None,
+) -> tuple[str, str]:
     """Return the outcome, one of :data:`OUTCOMES`, and why it is wrong."""
     if seen.trace:
         last = [line for line in seen.trace.splitlines() if line.strip()][-1]
@@ -46,13 +54,37 @@ def verdict(kind: Kind, whole: Seen, seen: Seen, changed: Iterable[str], debris:
             "WRONG",
             f"another result in {', '.join(sorted(beyond))}, of which the changed file holds nothing",
         )
-    # what is lost of a list of names alone cannot be known; of measured spots it is
-    for part in ("ids", "genes") if np.size(whole.parts.get("counts", ())) else ():
-        lost = set(whole.parts.get(part) or ()) - set(seen.parts.get(part) or ())
-        added = set(seen.parts.get(part) or ()) - set(whole.parts.get(part) or ())
+    if kind.plain is not None and place is not None and (fault := _otherwise(kind.plain, place, seen, whole)):
+        return "WRONG", fault
+    # positions show which spots have lost their counts; which genes a table had before, nobody knows
+    if np.size(whole.parts.get("counts", ())):
+        lost, added = (set(one["ids"]) - set(two["ids"]) for one, two in _both_ways(whole.parts, seen.parts))
         if len(lost) > len(added) and not new:
-            return "WRONG", f"{len(lost)} {part} lost without a message"
+            return "WRONG", f"{len(lost)} spots lost without a message"
     return ("message" if new else "another"), ""
+
+
+def _both_ways(one: dict[str, Any], two: dict[str, Any]) -> tuple[tuple[dict[str, Any], dict[str, Any]], ...]:
+    return (one, two), (two, one)
+
+
+def _otherwise(plain: Callable[[Path], dict[str, Any]], place: Path, seen: Seen, whole: Seen) -> str:
+    """Return in which counts or positions a result differs from a plain reading of the same files."""
+    if not (_differing(whole.parts, seen.parts) & {"counts", "xy_px", "ids", "gene_ids"}):
+        return ""
+    try:
+        other = plain(place)
+    except Exception as error:
+        return f"read, although a plain reading fails: {type(error).__name__} {error}"
+    # repeated names of genes are numbered
+    parts = seen.parts | {"genes": seen.parts["gene_ids"]}
+    differing = _differing(parts, other | {"genes": other["gene_ids"]}) & {
+        "counts",
+        "xy_px",
+    }
+    if set(other["gene_ids"]) - set(parts["gene_ids"]) and not set(seen.messages) - set(whole.messages):
+        return "genes of a plain reading are lost without a message"
+    return f"{', '.join(sorted(differing))} differ from a plain reading" if differing else ""
 
 
 def _refusal(seen: Seen, debris: set[str]) -> tuple[str, str]:

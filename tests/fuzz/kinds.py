@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from changing_arrays import HDF5, IMAGE, PARQUET
 from changing_bytes import BYTES, FILES, Operation
@@ -32,9 +33,12 @@ class Kind:
     changed
         Patterns of files that are changed, with the parts of the result that such a file may change where its format
         has no checksum. No parts: the file has a checksum, or is one of our own, so that any change of the result is
-        wrong.
+        wrong. ``NAME (missing)`` and ``NAME (rewritten)`` are files that are gone, or were written again by a program,
+        which leaves the checksum of an HDF5 file out.
     share
         Of all mutations, relative to the other kinds: fewer for slow ones.
+    plain
+        Read counts and positions of a changed input without the package; ``None`` where only parts are compared.
     """
 
     name: str
@@ -42,10 +46,11 @@ class Kind:
     use: Callable[[Path, Path], Seen]
     changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     share: float = 1.0
+    plain: Callable[[Path], dict[str, Any]] | None = None
 
     def may_change(self, file: str) -> tuple[str, ...]:
         """Return the parts of the result that a file may change."""
-        names = (file, file.removesuffix(" (missing)"))
+        names = (file, file.partition(" (")[0])
         found = (
             parts for name in names for pattern, parts in self.changed.items() if fnmatchcase(name, pattern)
         )

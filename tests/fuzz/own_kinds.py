@@ -40,7 +40,15 @@ def _make_run(folder: Path) -> None:
     """Write ``run``, the folder of a run, beside the section."""
     make_spaceranger(folder)
     _done(
-        "run", folder / "outs", "--out", folder / "run", "--upsample", "2", "--genes", _GENES, "--no-figures"
+        "run",
+        folder / "outs",
+        "--out",
+        folder / "run",
+        "--upsample",
+        "2",
+        "--genes",
+        _GENES,
+        "--no-figures",
     )
     for name in ("features", "fit"):
         shutil.rmtree(folder / "run" / name, ignore_errors=True)
@@ -51,7 +59,11 @@ def _values(path: Path) -> dict[str, Any]:
     import anndata
 
     data = anndata.read_h5ad(path)
-    parts = {"genes": data.var_names.tolist(), "ids": data.obs_names.tolist(), "mean": np.asarray(data.X)}
+    parts = {
+        "genes": data.var_names.tolist(),
+        "ids": data.obs_names.tolist(),
+        "mean": np.asarray(data.X),
+    }
     if "sd" in data.layers:
         parts["sd"] = np.asarray(data.layers["sd"])
     return parts | {"xy_px": np.asarray(data.obsm["spatial"])}
@@ -73,7 +85,15 @@ def _make_fit(folder: Path) -> None:
 
 
 def _use_fit(folder: Path, out: Path) -> Seen:
-    options = ("--fit", folder / "fitted", "--out", out, "--upsample", "1", "--no-figures")
+    options = (
+        "--fit",
+        folder / "fitted",
+        "--out",
+        out,
+        "--upsample",
+        "1",
+        "--no-figures",
+    )
     return _read_values(of_command("predict", folder / "outs", *options), out / "prediction.h5ad")
 
 
@@ -154,7 +174,10 @@ def _domains(source: Path, out: Path) -> Seen:
     seen = of_command("domains", source, *options)
     if seen.code == 0:
         rows = [line.split("\t") for line in (out / "domains.tsv").read_text().splitlines()[1:]]
-        seen.parts = {"ids": [row[0] for row in rows], "labels": [row[-1] for row in rows]}
+        seen.parts = {
+            "ids": [row[0] for row in rows],
+            "labels": [row[-1] for row in rows],
+        }
     return seen
 
 
@@ -163,10 +186,26 @@ def _make_labelled_run(folder: Path) -> None:
     make_spaceranger(folder)
     _make_run(folder)
     _done(
-        *("domains", folder / "run" / "prediction.h5ad", "--method", "kmeans", "--clusters", "3"),
+        *(
+            "domains",
+            folder / "run" / "prediction.h5ad",
+            "--method",
+            "kmeans",
+            "--clusters",
+            "3",
+        ),
         *("--seeds", "1", "--out", folder / "run"),
     )
-    scores = ("--models", "idw", "--seeds", "1", "--genes", _GENES, "--out", folder / "scores")
+    scores = (
+        "--models",
+        "idw",
+        "--seeds",
+        "1",
+        "--genes",
+        _GENES,
+        "--out",
+        folder / "scores",
+    )
     _done("evaluate", folder / "outs", *scores)
     shutil.move(folder / "scores" / "scores.json", folder / "run" / "scores.json")
     shutil.rmtree(folder / "scores")
@@ -287,13 +326,13 @@ def _use_lock(folder: Path, out: Path) -> Seen:
     return of_function(call)
 
 
-_HDF5_VALUES = ("ids", "genes", "mean", "sd", "xy_px", "labels")
+_VALUES = ("ids", "genes", "mean", "sd", "xy_px", "labels")
 
 OWN_KINDS = (
     Kind("fit", _make_fit, _use_fit, {"fitted/*": ()}, 0.5),
     Kind("accuracy", _make_accuracy, _use_accuracy, {"*.json": ()}, 0.5),
     Kind("run-record", _make_run, _use_run, {"run/run.json": ()}, 0.5),
-    # without its factors, the page of a run is made of its prediction, as documented
+    # without its factors, the page of a run is made of its prediction, and scores and domains need not be there
     Kind(
         "run-factors",
         _make_run,
@@ -301,20 +340,32 @@ OWN_KINDS = (
         {"run/factors.h5ad": (), "run/factors.h5ad (missing)": ("page",)},
         0.5,
     ),
-    Kind("run-prediction", _make_matrix_run, _use_report, {"run/prediction.h5ad": ()}, 0.5),
-    Kind("factors", _make_factors, _use_factors, {"factors.h5ad": _HDF5_VALUES}),
+    Kind(
+        "run-prediction",
+        _make_matrix_run,
+        _use_report,
+        {"run/prediction.h5ad": ()},
+        0.5,
+    ),
+    Kind("factors", _make_factors, _use_factors, {"factors.h5ad": (), "factors.h5ad (rewritten)": _VALUES}),
     Kind(
         "prediction",
         _make_prediction,
         lambda folder, out: _domains(folder / "prediction.h5ad", out),
-        {"prediction.h5ad": _HDF5_VALUES},
+        {"prediction.h5ad": (), "prediction.h5ad (rewritten)": _VALUES},
     ),
-    Kind("scores", _make_labelled_run, _use_report, {"run/scores.json": ("page",)}, 0.5),
+    Kind(
+        "scores",
+        _make_labelled_run,
+        _use_report,
+        {"run/scores.json": (), "run/scores.json (missing)": ("page",)},
+        0.5,
+    ),
     Kind(
         "domains",
         _make_labelled_run,
         _use_report,
-        {"run/domains.json": ("page",), "run/domains.tsv": ("page",)},
+        {"run/domains*": ("page",)},
         0.5,
     ),
     Kind("plan", _make_plan, _use_plan, {"plan.toml": ("trials",)}),

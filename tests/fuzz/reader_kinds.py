@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plain_reading as plain
 from kinds import Kind
 from seen import Seen, of_function, parts_of_section
 
@@ -115,7 +116,11 @@ def _make_hd(folder: Path) -> None:
     )
     (spatial / "tissue_positions.csv").unlink()
     factors = json.loads((spatial / "scalefactors_json.json").read_text())
-    factors |= {"microns_per_pixel": 0.5, "spot_diameter_fullres": 32.0, "bin_size_um": 16.0}
+    factors |= {
+        "microns_per_pixel": 0.5,
+        "spot_diameter_fullres": 32.0,
+        "bin_size_um": 16.0,
+    }
     (spatial / "scalefactors_json.json").write_text(json.dumps(factors))
 
 
@@ -123,6 +128,29 @@ def _make_st(folder: Path) -> None:
     from histosge.datasets.synthetic import write_legacy_st
 
     write_legacy_st(tissue("square"), folder / "st")
+
+
+def _archive_kind(kind: str, name: str, mode: Any) -> Kind:
+    """The files of a sample in an archive."""
+
+    def make(folder: Path) -> None:
+        import tarfile
+        import zipfile
+
+        make_spaceranger(folder)
+        files = [path for path in sorted((folder / "outs").rglob("*")) if path.is_file()]
+        if mode == "zip":
+            with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_DEFLATED) as archive:
+                for path in files:
+                    archive.write(path, f"A/{path.relative_to(folder)}")
+        else:
+            with tarfile.open(folder / name, mode) as archive:
+                for path in files:
+                    archive.add(path, f"A/{path.relative_to(folder)}")
+        shutil.rmtree(folder / "outs")
+
+    # a tar archive has checksums of names and sizes alone; one byte may change any file in it
+    return Kind(kind, make, lambda folder, out: read(folder / name), {name: _ALL}, 0.7)
 
 
 # --- AnnData and SpatialData ----------------------------------------------------------------------------------
@@ -141,12 +169,16 @@ def _adata() -> Any:
     obs["in_tissue"], obs["array_row"] = 1, section.lattice_xy[:, 1].astype(int)
     obs["array_col"] = section.lattice_xy[:, 0].astype(int)
     var = pd.DataFrame(
-        {"gene_ids": [f"ENSG{n:011d}" for n in range(len(section.genes))]}, index=section.genes
+        {"gene_ids": [f"ENSG{n:011d}" for n in range(len(section.genes))]},
+        index=section.genes,
     )
     data = anndata.AnnData(section.counts.astype(np.float32), obs=obs, var=var)
     data.obsm["spatial"] = np.asarray(section.spots.xy) / section.mpp
     full = section.slide.size_um[0] / section.mpp
-    factors = {"tissue_hires_scalef": pixels.shape[1] / full, "spot_diameter_fullres": 110.0}
+    factors = {
+        "tissue_hires_scalef": pixels.shape[1] / full,
+        "spot_diameter_fullres": 110.0,
+    }
     data.uns["spatial"] = {"library": {"images": {"hires": pixels}, "scalefactors": factors}}
     return data
 
@@ -245,9 +277,22 @@ def _make_cells(folder: Path) -> None:
     make_spaceranger(folder)
     features = []
     for number, (x, y) in enumerate(_centroids()):
-        ring = [[x - 5, y - 5], [x + 5, y - 5], [x + 5, y + 5], [x - 5, y + 5], [x - 5, y - 5]]
+        ring = [
+            [x - 5, y - 5],
+            [x + 5, y - 5],
+            [x + 5, y + 5],
+            [x - 5, y + 5],
+            [x - 5, y - 5],
+        ]
         geometry = {"type": "Polygon", "coordinates": [ring]}
-        features.append({"type": "Feature", "id": f"cell{number}", "geometry": geometry, "properties": {}})
+        features.append(
+            {
+                "type": "Feature",
+                "id": f"cell{number}",
+                "geometry": geometry,
+                "properties": {},
+            }
+        )
     (folder / "cells.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
 
 
@@ -317,6 +362,10 @@ def _use_truth(folder: Path, out: Path) -> Seen:
     return of_function(call)
 
 
+def _plain(name: str, reading: Callable[[Path], dict[str, Any]]) -> Callable[[Path], dict[str, Any]]:
+    return lambda folder: reading(folder / name)
+
+
 _OF_OUTS = {
     "*matrix.h5": _MATRIX,
     "*tissue_positions*": _POSITIONS,
@@ -328,13 +377,64 @@ _OF_OUTS = {
 _OF_ST = {"*counts.tsv.gz": _MATRIX, "*spots.tsv": _POSITIONS, "*image.png": _PICTURE}
 
 READER_KINDS = (
-    Kind("spaceranger-h5", make_spaceranger, lambda folder, out: read(folder / "outs"), _OF_OUTS, 2),
-    Kind("spaceranger-mtx", _make_mtx, lambda folder, out: read(folder / "outs"), _OF_OUTS, 2),
-    Kind("visium-hd", _make_hd, lambda folder, out: read(folder / "binned_outputs"), _OF_OUTS),
-    Kind("legacy-st", _make_st, lambda folder, out: read(folder / "st"), _OF_ST, 2),
-    Kind("h5ad", _make_h5ad, lambda folder, out: read(folder / "section.h5ad"), {"*.h5ad": _ALL}, 2),
-    Kind("h5ad-raw", _make_h5ad_raw, lambda folder, out: read(folder / "section.h5ad"), {"*.h5ad": _ALL}),
-    Kind("spatialdata", _make_spatialdata, lambda folder, out: read(folder / "section.zarr"), {"*": _ALL}, 2),
+    Kind(
+        "spaceranger-h5",
+        make_spaceranger,
+        lambda folder, out: read(folder / "outs"),
+        _OF_OUTS,
+        2,
+        _plain("outs", plain.of_spaceranger),
+    ),
+    Kind(
+        "spaceranger-mtx",
+        _make_mtx,
+        lambda folder, out: read(folder / "outs"),
+        _OF_OUTS,
+        2,
+        _plain("outs", plain.of_spaceranger),
+    ),
+    Kind(
+        "visium-hd",
+        _make_hd,
+        lambda folder, out: read(folder / "binned_outputs"),
+        _OF_OUTS,
+        1,
+        _plain("binned_outputs/square_016um", plain.of_spaceranger),
+    ),
+    _archive_kind("upload-tar", "GSE1_RAW.tar", "w"),
+    _archive_kind("upload-tar-gz", "sample.tar.gz", "w:gz"),
+    _archive_kind("upload-zip", "sample.zip", "zip"),
+    Kind(
+        "legacy-st",
+        _make_st,
+        lambda folder, out: read(folder / "st"),
+        _OF_ST,
+        2,
+        _plain("st", plain.of_legacy_st),
+    ),
+    Kind(
+        "h5ad",
+        _make_h5ad,
+        lambda folder, out: read(folder / "section.h5ad"),
+        {"*.h5ad": _ALL},
+        2,
+        _plain("section.h5ad", plain.of_h5ad),
+    ),
+    Kind(
+        "h5ad-raw",
+        _make_h5ad_raw,
+        lambda folder, out: read(folder / "section.h5ad"),
+        {"*.h5ad": _ALL},
+        1,
+        _plain("section.h5ad", plain.of_h5ad),
+    ),
+    Kind(
+        "spatialdata",
+        _make_spatialdata,
+        lambda folder, out: read(folder / "section.zarr"),
+        {"*": _ALL},
+        2,
+    ),
     _image_kind("image-tiff", "slide.tif"),
     _image_kind("image-tiff-tiled", "slide.tif", tile=(32, 32), compression="zlib"),
     _image_kind("image-tiff-jpeg", "slide.tif", tile=(64, 64), compression="jpeg"),

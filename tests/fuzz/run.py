@@ -78,7 +78,12 @@ class Result:
 
 
 def fuzz(
-    count: int, seed: int, *, kinds: list[str] | None = None, jobs: int = 1, out: Path | None = None
+    count: int,
+    seed: int,
+    *,
+    kinds: list[str] | None = None,
+    jobs: int = 1,
+    out: Path | None = None,
 ) -> Result:
     """Draw ``count`` mutations over the kinds, apply each, and judge the outcomes."""
     chosen = [every_kind.KINDS[name] for name in kinds or every_kind.KINDS]
@@ -86,7 +91,10 @@ def fuzz(
     begun = time.monotonic()
     counts: dict[str, Counter[str]] = {kind.name: Counter() for kind in chosen}
     wrong: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as place, ThreadPoolExecutor(jobs) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="fuzz-") as place,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
         parts = _parts(chosen, count, seed, Path(place))
         whole = {part.kind.name: part.whole for part in parts}
         for records in pool.map(lambda batch: _worked(batch, Path(place)), _batches(parts, jobs)):
@@ -116,7 +124,13 @@ def _parts(kinds: list[Kind], count: int, seed: int, place: Path) -> list[Part]:
         whole.mkdir()
         kind.make(whole)
         number = max(1, round(count * kind.share / sum(other.share for other in kinds)))
-        parts.append(Part(kind, whole, list(enumerate(draw(kind, kind.files(whole), number, seed)))))
+        parts.append(
+            Part(
+                kind,
+                whole,
+                list(enumerate(draw(kind, kind.files(whole), number, seed))),
+            )
+        )
     return parts
 
 
@@ -178,7 +192,9 @@ def _process(parts: list[Part], folder: Path) -> tuple[list[dict[str, Any]], str
     (folder / "job.json").write_text(json.dumps(job))
     with (folder / "error.txt").open("w") as error:
         process = subprocess.Popen(
-            [sys.executable, str(_WORKER), str(folder / "job.json")], stdout=subprocess.DEVNULL, stderr=error
+            [sys.executable, str(_WORKER), str(folder / "job.json")],
+            stdout=subprocess.DEVNULL,
+            stderr=error,
         )
         silent = _waited(process, results)
     lines = [json.loads(line) for line in results.read_text().splitlines()]
@@ -236,7 +252,13 @@ def main() -> int:
     if options.again is not None:
         again(options.again)
         return 0
-    result = fuzz(options.count, options.seed, kinds=options.kind, jobs=options.jobs, out=options.out)
+    result = fuzz(
+        options.count,
+        options.seed,
+        kinds=options.kind,
+        jobs=options.jobs,
+        out=options.out,
+    )
     print(result.table)
     print(f"{result.seconds:.0f} s, seed {options.seed}")
     for record in result.wrong:

@@ -16,7 +16,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Seen", "TimeLimit", "files_under", "of_command", "of_function", "parts_of_section"]
+__all__ = [
+    "Seen",
+    "TimeLimit",
+    "files_under",
+    "of_command",
+    "of_function",
+    "parts_of_section",
+]
 
 _LOG = re.compile(r"The details are in (\S+\.log)")
 
@@ -81,7 +88,11 @@ def of_function(function: Callable[[], tuple[dict[str, Any], tuple[str, ...]]]) 
 def _called(call: Callable[[], None]) -> Seen:
     out, err = io.StringIO(), io.StringIO()
     seen = Seen()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _without_warnings():
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        _without_warnings(),
+    ):
         try:
             call()
         except SystemExit as end:
@@ -112,7 +123,7 @@ def parts_of_section(section: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
         "ids": [str(name) for name in section.spots.ids],
         "genes": [str(name) for name in section.genes],
         "gene_ids": [str(name) for name in section.gene_ids],
-        "counts": section.counts.toarray(),
+        "counts": section.counts.toarray().astype(np.float64),
         "xy_px": np.asarray(section.spots.xy) / section.mpp,
         "lattice_xy": np.asarray(section.lattice_xy),
         "scale": np.array([section.mpp, section.pitch_um]),

@@ -35,7 +35,7 @@ def wrong(result: run.Result) -> str:
 
 def test_damaged_inputs_are_refused_or_read_as_they_are(tmp_path: Path) -> None:
     """None of some mutations of the quick kinds ends in a defect, in debris, or in numbers of something else."""
-    result = run.fuzz(90, 0, kinds=QUICK, jobs=2)
+    result = run.fuzz(80, 0, kinds=QUICK, jobs=2)
     assert not result.wrong, wrong(result)
     assert sum(count["refused"] for count in result.counts.values()) > 10
 
@@ -64,7 +64,14 @@ def test_what_is_damaged_is_whole_before(tmp_path: Path) -> None:
     assert np.array_equal(seen.parts["counts"], reader_kinds.tissue().counts.toarray())
 
 
-WHOLE = Seen(parts={"ids": ["a", "b"], "genes": ["g"], "counts": np.array([[1.0], [2.0]]), "page": "x"})
+WHOLE = Seen(
+    parts={
+        "ids": ["a", "b"],
+        "genes": ["g"],
+        "counts": np.array([[1.0], [2.0]]),
+        "page": "x",
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +85,15 @@ WHOLE = Seen(parts={"ids": ["a", "b"], "genes": ["g"], "counts": np.array([[1.0]
         (Seen(parts=WHOLE.parts | {"counts": np.array([[1.0], [3.0]])}), "another"),
         (Seen(parts=WHOLE.parts | {"counts": np.array([[1.0], [np.nan]])}), "WRONG"),
         (Seen(parts=WHOLE.parts | {"counts": np.array([[1.0], [-2.0]])}), "WRONG"),
-        (Seen(parts=WHOLE.parts | {"ids": ["b"], "counts": np.array([[2.0]])}), "WRONG"),
         (
-            Seen(parts=WHOLE.parts | {"ids": ["b"], "counts": np.array([[2.0]])}, messages=("one lost",)),
+            Seen(parts=WHOLE.parts | {"ids": ["b"], "counts": np.array([[2.0]])}),
+            "WRONG",
+        ),
+        (
+            Seen(
+                parts=WHOLE.parts | {"ids": ["b"], "counts": np.array([[2.0]])},
+                messages=("one lost",),
+            ),
             "message",
         ),
         (Seen(parts=WHOLE.parts | {"page": "y"}), "WRONG"),
@@ -88,7 +101,12 @@ WHOLE = Seen(parts={"ids": ["a", "b"], "genes": ["g"], "counts": np.array([[1.0]
 )
 def test_outcomes_are_judged(seen: Seen, outcome: str) -> None:
     """A file of counts may change counts, in numbers that are counts, and no other part."""
-    kind = Kind("example", lambda folder: None, lambda folder, out: seen, {"counts.csv": ("counts", "ids")})
+    kind = Kind(
+        "example",
+        lambda folder: None,
+        lambda folder, out: seen,
+        {"counts.csv": ("counts", "ids")},
+    )
     assert verdict(kind, WHOLE, seen, ["counts.csv"], set())[0] == outcome
 
 
@@ -97,3 +115,17 @@ def test_what_is_left_behind_is_wrong() -> None:
     kind = every_kind.KINDS["cells-csv"]
     assert verdict(kind, WHOLE, Seen(3, "error: No."), ["cells.csv"], {"draft"})[0] == "WRONG"
     assert verdict(kind, WHOLE, WHOLE, ["cells.csv"], {"draft"})[0] == "WRONG"
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in every_kind.KINDS.values() if kind.plain is not None])
+def test_a_plain_reading_of_whole_inputs_agrees(tmp_path: Path, name: str) -> None:
+    """Loops over h5py, csv and gzip find the counts and positions that the readers find."""
+    kind = every_kind.KINDS[name]
+    kind.make(tmp_path)
+    seen = kind.use(tmp_path, tmp_path)
+    assert kind.plain is not None
+    plain = kind.plain(tmp_path)
+    assert plain["ids"] == seen.parts["ids"]
+    assert plain["gene_ids"] == seen.parts["gene_ids"]
+    assert np.array_equal(plain["counts"], seen.parts["counts"])
+    assert np.allclose(plain["xy_px"], seen.parts["xy_px"])

@@ -53,7 +53,13 @@ def main(job: Path) -> None:
 
 
 def work(
-    kind: Kind, source: Path, folder: Path, mutation: Mutation, *, whole: Seen, noise: Path | None = None
+    kind: Kind,
+    source: Path,
+    folder: Path,
+    mutation: Mutation,
+    *,
+    whole: Seen,
+    noise: Path | None = None,
 ) -> dict[str, Any]:
     """Apply one mutation to a fresh copy of the input, use it, and judge the outcome."""
     place, out = folder / "input", folder / "out"
@@ -70,9 +76,12 @@ def work(
     debris = files_under(place, Path(tempfile.gettempdir())) - before
     if seen.code:
         debris |= files_under(out)
-    outcome, why = verdict(kind, whole, seen, changed, _meant(debris, place))
+    outcome, why = verdict(kind, whole, seen, changed, _meant(debris, place), place)
     if noise is not None and outcome != "WRONG" and noise.stat().st_size > size:
-        outcome, why = "WRONG", f"a library printed: {noise.read_text(errors='replace')[size:][:300]}"
+        outcome, why = (
+            "WRONG",
+            f"a library printed: {noise.read_text(errors='replace')[size:][:300]}",
+        )
     said = seen.said.replace(str(place), "").strip()[-400:]
     return {
         "outcome": outcome,
@@ -116,7 +125,7 @@ def _timed(kind: Kind, place: Path, out: Path) -> Seen:
 
 def _meant(debris: set[str], place: Path) -> set[str]:
     """Return what was left behind without what a command writes on purpose into its own folders."""
-    own = ("bench/", "features", "data/", "fitted/features")
+    own = ("bench/", "features", "data/", "fitted/features", "0000")
     return {path for path in debris if not path.removeprefix(f"{place}/").startswith(own)}
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from histosge.errors import DataError, UsageError
@@ -36,6 +37,10 @@ def content_without_python(path: str) -> str:
 
 def refusing() -> None:
     raise UsageError("Expected 2, got 1. Give 2.")
+
+
+def kept_arrays(*arrays: np.ndarray) -> list[tuple[bool, bool, bool, np.ndarray]]:
+    return [(a.base is None, a.flags.writeable, a.flags.f_contiguous, a) for a in arrays]
 
 
 def ended_at_once() -> None:
@@ -76,6 +81,22 @@ def test_linux_closes_files_to_other_programs_too(tmp_path: Path) -> None:
         pytest.skip("this kernel has no Landlock")
     assert run_separately(content_without_python, str(path), closed=(path,)).value == ""
     assert run_separately(content_without_python, str(other), closed=(path,)).value == "2"
+
+
+def test_arrays_arrive_as_they_were_sent() -> None:
+    """A model that works in this process works in the other: arrays own their memory, and read-only ones stay so."""
+    sent = [
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.ones((3, 4))),
+        np.array(["a", "bc"]),
+        np.zeros((0, 3)),
+    ]
+    sent[0].flags.writeable = False
+    arrived = run_separately(kept_arrays, *sent).value
+    assert all(owned for owned, *_ in arrived)
+    for array, (_, writeable, fortran, copy) in zip(sent, arrived, strict=True):
+        assert np.array_equal(array, copy)
+        assert (writeable, fortran) == (array.flags.writeable, array.flags.f_contiguous)
 
 
 def test_program_code_is_no_file_of_the_section(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ class Progress(Protocol):
         """Show how far a stage has come."""
 
 
+# letters of an error, and of its end, which names the remedy
+_MOST_LETTERS, _REMEDY = 1200, 300
 # columns of a table that goes into a file
 _PAGE = 132
 _INTERRUPTION = "Interrupted. The same command goes on where it stopped."
@@ -161,8 +163,10 @@ def _defect() -> str:
 
 
 def _fail(text: str, exit_code: int, *, as_json: bool) -> NoReturn:
-    # reasons of other libraries may have several lines
+    # reasons of other libraries may have several lines, and quote a whole file
     text = " ".join(line.strip() for line in text.splitlines() if line.strip())
+    if len(text) > _MOST_LETTERS:
+        text = f"{text[: _MOST_LETTERS - _REMEDY]} … {text[-_REMEDY:]}"
     if as_json:
         with printing():
             sys.stdout.write(json.dumps({"error": text, "exit_code": exit_code}) + "\n")

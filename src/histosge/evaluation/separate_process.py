@@ -8,11 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from histosge import errors
+from histosge._runtime.types import Array
 from histosge.errors import DataError, HistosgeError
 
 from .file_access import close_files, inside, record_opened_files
@@ -84,7 +88,7 @@ def run_separately(work: Callable[..., Any], *arguments: Any, closed: Sequence[P
         Where the arguments cannot be pickled.
     """
     try:
-        content = pickle.dumps((work, arguments))
+        content = _pickled((work, arguments))
     except Exception as error:
         raise DataError(
             f"A plug-in cannot be sent to a process of its own ({_first_line(error)}). Define its classes at the top "
@@ -132,6 +136,30 @@ def serve() -> None:
     draft = result.with_suffix(".draft")
     draft.write_bytes(pickle.dumps((value, list(opened))))
     draft.replace(result)
+
+
+class _Pickler(pickle.Pickler):
+    """Arrays arrive as they were sent: with memory and order of their own, read-only where they were."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if type(value) is not np.ndarray or value.dtype.hasobject or value.dtype.names:
+            return NotImplemented
+        order = "C" if value.flags.c_contiguous or not value.flags.f_contiguous else "F"
+        return _array, (value.tobytes(), value.dtype.str, value.shape, order, value.flags.writeable)
+
+
+def _array(
+    content: bytes, dtype: str, shape: tuple[int, ...], order: Literal["C", "F"], writeable: bool
+) -> Array:
+    values = np.frombuffer(content, dtype=dtype).reshape(shape).copy(order=order)
+    values.flags.writeable = writeable
+    return values
+
+
+def _pickled(value: Any) -> bytes:
+    stream = BytesIO()
+    _Pickler(stream).dump(value)
+    return stream.getvalue()
 
 
 def _environment() -> dict[str, str]:

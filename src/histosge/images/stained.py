@@ -8,7 +8,7 @@ from histosge._runtime.types import Array, Bool, Float, UInt8
 
 from .background import background, white_of
 
-__all__ = ["stained"]
+__all__ = ["densities", "stained"]
 
 # smaller pieces are dust and lumina
 _SPECK_UM2, _HOLE_UM2 = 150.0**2, 400.0**2
@@ -53,7 +53,7 @@ def stained(rgb: UInt8[np.ndarray, "h w 3"], mpp: float) -> Bool[np.ndarray, "h 
 
     outside = background(rgb, mpp)
     white = white_of(rgb, outside)
-    channels = _densities(rgb, white)
+    channels = densities(rgb, white)
     channels[:, outside] = 0
     density = gaussian_filter(_amount(channels), _BLUR_UM / mpp)
     pale, dense = _thresholds(density[~outside])
@@ -67,8 +67,16 @@ def stained(rgb: UInt8[np.ndarray, "h w 3"], mpp: float) -> Bool[np.ndarray, "h 
     return _cleaned(tissue, mpp)
 
 
-def _densities(rgb: Array, white: Array) -> Float[np.ndarray, "3 h w"]:
-    """Return the optical density of each channel against white."""
+def densities(rgb: UInt8[np.ndarray, "h w 3"], white: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 h w"]:
+    """Return the optical density of each channel.
+
+    Parameters
+    ----------
+    rgb
+        The image.
+    white
+        Its glass.
+    """
     values = np.arange(256, dtype=np.float32)
     tables = (-np.log10(np.clip(values / np.float32(level), 1 / 255, 1)) for level in white)
     return np.stack([table[rgb[..., channel]] for channel, table in enumerate(tables)])

@@ -13,6 +13,7 @@ from histosge._runtime.types import Array, Float
 from histosge.domains import DomainInput
 from histosge.errors import DataError, UsageError
 from histosge.figures.domain_maps import Backdrop
+from histosge.io.hdf5.anndata_file import read_anndata
 from histosge.section.genes import Genes
 from histosge.section.section import Section
 
@@ -81,7 +82,7 @@ def read_source(path: Path, *, values: str | None, genes: Genes) -> DomainSource
     if (path / _PREDICTION).is_file():
         path = path / _PREDICTION
     if path.suffix == ".h5ad":
-        return from_adata(_read_h5ad(path), path.stem, values=values, genes=genes)
+        return from_adata(read_anndata(path), path.stem, values=values, genes=genes)
     if values == "predicted":
         raise UsageError(f"'{path}' is a section: measured, not predicted. Give the {_PREDICTION} of a run.")
     from histosge.io.readers import read
@@ -137,17 +138,6 @@ def _from_prediction(adata: Any, name: str, values: str | None) -> DomainSource:
         description=f"{values or 'predicted'}, {matrix.shape[1]} genes",
     )
     return DomainSource(domain_input, _stored_image(adata))
-
-
-def _read_h5ad(path: Path) -> AnnData:
-    from anndata import read_h5ad
-
-    try:
-        return read_h5ad(path)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-        raise DataError(
-            f"Expected an h5ad file at '{path}', got a truncated file or another one. Copy or write it again."
-        ) from error
 
 
 def _thumbnail(section: Section) -> Backdrop | None:

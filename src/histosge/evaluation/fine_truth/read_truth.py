@@ -13,6 +13,7 @@ from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage, open_slide
+from histosge.io.hdf5.anndata_file import read_anndata
 from histosge.io.readers import read
 
 from .truth import FineTruth
@@ -146,9 +147,7 @@ def _of_table(
 
 def _of_anndata(path: Path, *, image: Path | str | None, mpp: float | None) -> FineTruth:
     """Return the cells of an AnnData file."""
-    import anndata
-
-    cells = anndata.read_h5ad(path)
+    cells = read_anndata(path)
     names = next((pair for pair in _POSITION_OF_OBS if set(pair) <= set(cells.obs.columns)), None)
     if names is None:
         raise DataError(

@@ -30,11 +30,14 @@ class ArrayBackend:
         Where it came from, if from a file.
     mpp
         µm per pixel of the file's metadata.
+    orientation
+        Exif orientation of the file, 1 to 8, which is not applied.
     """
 
     rgb: UInt8[np.ndarray, "h w 3"]
     path: Path | None = None
     mpp: float | None = None
+    orientation: int = 1
     fingerprint: str = ""
     shapes: tuple[tuple[int, int], ...] = ()
     _levels: tuple[Array, ...] = field(default=(), repr=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ __all__ = ["ENTRIES", "detect", "open_raster"]
 
 _MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGBA", "I;16": "I;16", "I;16B": "I;16"}
 
+_ORIENTATION_TAG = 274
 # 6 GB of RGB in memory
 _MOST_PIXELS = 2**31
 
@@ -30,7 +33,7 @@ def detect(path: Path) -> bool:
 def open_raster(path: Path) -> ArrayBackend:
     """Decode a PNG or JPEG.
 
-    An orientation tag is ignored on purpose: coordinates count the pixels as they are stored.
+    An orientation tag is not applied: coordinates count the pixels as they are stored. It is kept for a message.
 
     Raises
     ------
@@ -49,12 +52,21 @@ def open_raster(path: Path) -> ArrayBackend:
                 raise DataError(
                     f"Expected gray or RGB pixels in '{path}', got mode {mode}. Convert the image to 8-bit RGB."
                 )
+            orientation = _orientation(image)
             pixels = np.asarray(image if mode == _MODES[mode] else image.convert(_MODES[mode]))
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"'{path}' is damaged or cut short ({error}). Copy it again.") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-    return ArrayBackend(as_rgb(pixels, f"'{path}'"), path=path, fingerprint=file_identity(path))
+    rgb = as_rgb(pixels, f"'{path}'")
+    return ArrayBackend(rgb, path=path, orientation=orientation, fingerprint=file_identity(path))
+
+
+def _orientation(image: Any) -> int:
+    """Return the orientation tag; other metadata of a camera, and damaged ones, do not count."""
+    with suppress(Exception):
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    return 1
 
 
 def _refuse_bomb(path: Path, size: tuple[int, int]) -> None:

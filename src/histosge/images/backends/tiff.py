@@ -78,6 +78,7 @@ class TiffBackend:
     fingerprint: str = ""
     shapes: tuple[tuple[int, int], ...] = ()
     mpp: float | None = None
+    orientation: int = 1
     _levels: tuple[tuple[Any, ...], ...] = field(default=(), repr=False)
     _file: Any = field(default=None, repr=False)
     _tiles: TileCache = field(default_factory=lambda: TileCache(_CACHE_BYTES), repr=False)
@@ -93,6 +94,7 @@ class TiffBackend:
         """
         import tifffile
 
+        _refuse_overview(path)
         with _as_sentence(path):
             file = tifffile.TiffFile(path)
             series = _series(file)
@@ -107,7 +109,10 @@ class TiffBackend:
         if min(min(shape) for shape in shapes) < 1:
             raise DataError(f"'{path}' is damaged: one of its images has no pixels. Copy it again.")
         mpp = _mpp(file, series, levels[0][0])
-        backend = cls(path, file_identity(path), shapes, mpp=mpp, _levels=levels, _file=file)
+        turn = _orientation(levels[0][0])
+        backend = cls(
+            path, file_identity(path), shapes, mpp=mpp, orientation=turn, _levels=levels, _file=file
+        )
         if int(levels[0][0].bitspersample) == 16:
             refuse_narrow_range(backend._brightest(), f"'{path}'")
         return backend
@@ -273,6 +278,21 @@ def _channel_names(file: Any, series: Any) -> list[str]:
         return [name.group(1) for channel in channels if (name := re.search(r'\bName="([^"]*)"', channel))]
     labels = (file.imagej_metadata or {}).get("Labels", []) if file.is_imagej else []
     return [str(label) for label in labels]
+
+
+def _orientation(page: Any) -> int:
+    """Return the orientation tag, which is not applied: coordinates count the pixels as they are stored."""
+    tag = page.tags.get("Orientation")
+    return int(tag.value) if tag is not None and isinstance(tag.value, int) else 1
+
+
+def _refuse_overview(path: Path) -> None:
+    """Refuse the small file of a VSI slide: a TIFF of its overview, whose scan lies in a folder beside it."""
+    if path.suffix.lower() == ".vsi":
+        raise DataError(
+            f"'{path}' holds only an overview; the scan lies in '_{path.stem}_/', in a format that is not read. Export "
+            "it as OME-TIFF (QuPath, OlyVIA) with all pixels."
+        )
 
 
 def _refuse_stack(series: Any, path: Path) -> None:

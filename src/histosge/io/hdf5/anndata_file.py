@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from histosge.errors import DataError, HistosgeError, UsageError
 
+from .heaps import refuse_endless_heaps
 from .sink import Sink, hdf5_file
 
-__all__ = ["PACKED", "clear_layout", "clear_reading", "created"]
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["PACKED", "clear_layout", "clear_reading", "created", "read_anndata"]
 
 # HDF5's cache of chunks, so that a chunk is compressed once
 _CACHE_BYTES = 1 << 24
@@ -37,12 +41,38 @@ def created(path: Path, parts: Mapping[str, Any]) -> Iterator[tuple[Any, Sink]]:
         yield file, sink
 
 
+def read_anndata(path: Path) -> AnnData:
+    """Return the AnnData of a file that others may have written.
+
+    Raises
+    ------
+    UsageError
+        When the file must not be read.
+    DataError
+        When it is damaged, or no h5ad.
+    """
+    from anndata import read_h5ad
+
+    try:
+        refuse_endless_heaps(path)
+        return read_h5ad(path)
+    except (HistosgeError, MemoryError):
+        raise
+    except PermissionError as error:
+        raise UsageError(f"No permission to read '{path}'.") from error
+    # errors of anndata, of HDF5 and of pandas, each of its own class
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"'{path}' is damaged or no h5ad ({reason}). Copy it again.") from error
+
+
 @contextmanager
 def clear_reading(path: Path, what: str = "prediction.h5ad") -> Iterator[None]:
     """Turn errors of h5py and anndata about a damaged file into a sentence."""
     if not path.is_file():
         raise UsageError(f"There is no file '{path}'. Give the {what} of a run.")
     try:
+        refuse_endless_heaps(path)
         yield
     except (HistosgeError, MemoryError):
         raise

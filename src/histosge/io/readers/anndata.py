@@ -15,6 +15,7 @@ from histosge.errors import DataError
 from histosge.geometry.lattice import is_visium
 from histosge.geometry.platforms import VISIUM, Platform
 from histosge.images.backends.array import ArrayBackend, as_rgb
+from histosge.io.hdf5.anndata_file import read_anndata
 from histosge.section.section import Section
 
 from .anndata_counts import counts_of, refuse_damaged
@@ -44,20 +45,10 @@ def read(path: Path, options: ReadOptions) -> Section:
 
     Raises
     ------
-    DataError
-        When it is damaged, or has no positions or raw counts.
+    UsageError, DataError
+        When it must not be read, is damaged, or has no positions or raw counts.
     """
-    from anndata import read_h5ad
-
-    try:
-        adata = read_h5ad(path)
-    except MemoryError:
-        raise
-    # errors of anndata, of HDF5 and of pandas, each of its own class
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"'{path}' is damaged or no h5ad ({reason}). Copy it again.") from error
-    return _section(adata, options, path.stem)
+    return _section(read_anndata(path), options, path.stem)
 
 
 def from_anndata(

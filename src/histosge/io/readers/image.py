@@ -6,6 +6,7 @@ from pathlib import Path
 
 from histosge._runtime.messages import Message
 from histosge.errors import UsageError
+from histosge.images.appearance import appearance_messages
 from histosge.images.backends import BACKENDS
 from histosge.images.slide import open_slide
 from histosge.section.image_only import section_of_image
@@ -45,12 +46,13 @@ def read(path: Path, options: ReadOptions) -> Section:
             f"By the scale in its metadata, {slide.mpp:.4g} µm per pixel, '{path}' is {width:.2g} × {height:.2g} mm "
             "large; a section of tissue is larger. Give the scale as `mpp`."
         )
+    appearance = appearance_messages(slide, path.name, refuse=not options.trust_alignment)
     section = section_of_image(slide, options.name or path.stem)
     text = (
         f"Nothing was measured in '{section.name}': it is an image of {slide.mpp:.4g} µm per pixel, "
         f"{width:.3g} × {height:.3g} mm large."
     )
-    return section.with_messages(Message("warning", text))
+    return section.with_messages(Message("warning", text), *appearance)
 
 
 ENTRIES = (

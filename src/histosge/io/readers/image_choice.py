@@ -11,6 +11,7 @@ import numpy as np
 from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError
+from histosge.images.appearance import appearance_messages
 from histosge.images.backends import open_backend
 from histosge.images.backends.array import ArrayBackend
 from histosge.images.backends.base import Backend
@@ -85,7 +86,8 @@ def choose_image(
         if source.mpp is not None and abs(source.mpp / mpp - 1) > _SCALE_TOLERANCE:
             text = f"'{path.name}' has {source.mpp:.4g} µm per pixel by its metadata, {mpp:.4g} by the spots."
             messages = (*messages, Message("warning", text))
-        return SlideImage(source, mpp), messages
+        slide = SlideImage(source, mpp)
+        return slide, (*messages, *appearance_messages(slide, path.name, refuse=not trust_alignment))
     if not images:
         return None, (
             Message(
@@ -97,8 +99,10 @@ def choose_image(
     source = best.open()
     others = tuple(candidate for candidate in images if candidate.kind == "lowres" and candidate is not best)
     messages = _described(f"the {best.kind} image", name, mpp / best.scale)
-    return SlideImage(source, mpp / best.scale), (
+    slide = SlideImage(source, mpp / best.scale)
+    return slide, (
         *messages,
+        *appearance_messages(slide, name, refuse=not trust_alignment),
         *_size_mismatch(source, name, best.scale, others, trust_alignment=trust_alignment),
     )
 

@@ -15,6 +15,7 @@ from scipy import sparse
 from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
+from histosge.io.hdf5.heaps import refuse_endless_heaps
 from histosge.io.hdf5.stored_matrix import checked
 
 from .file_names import find, opened
@@ -65,6 +66,7 @@ def _damage_as_sentence(path: Path) -> Iterator[None]:
 def _read_h5(path: Path) -> Matrix:
     import h5py
 
+    refuse_endless_heaps(path)
     with _damage_as_sentence(path), opened(path) as stream, h5py.File(stream, "r") as file:
         group = file["matrix"] if "matrix" in file else file[next(iter(file))]
         shape = tuple(int(size) for size in group["shape"][:])
