@@ -133,6 +133,9 @@ def test_figures_show_the_numbers_of_the_table(evaluated: tuple[Path, dict[str, 
     assert len(means) == len(BASELINE_ROWS) + 2 - 1
     for model in ("kriging", "ridge", "mean"):
         assert means[model] == pytest.approx(score_row(content, model, "test")["pcc"], abs=1e-12)
+    given_depth = correlation_table(pd.read_parquet(out / "scores.parquet"), "pcc_given_depth").mean()
+    expected = score_row(content, "kriging", "test")["pcc_given_depth"]
+    assert given_depth["kriging"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_evaluate_of_sections_in_memory_equals_the_command(folder: Path, tmp_path: Path) -> None:

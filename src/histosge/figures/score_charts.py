@@ -56,6 +56,8 @@ def violins(frame: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
 def share_of_ceiling(frame: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     """Draw each model's mean correlation at test spots as a bar, with the noise ceiling as a line.
 
+    The full part of a bar is what is left given depth: over spots of the same total count.
+
     Parameters
     ----------
     frame
@@ -65,17 +67,23 @@ def share_of_ceiling(frame: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     """
     table = correlation_table(frame)
     names = _ranked(table)
-    rows = frame[(frame["model"] == "") & (frame["metric"] == "ceiling")]
-    ceiling = float(rows["value"].mean())
+    ceilings = frame[(frame["model"] == "") & (frame["metric"] == "ceiling")]
+    ceiling = float(ceilings["value"].mean())
     axes = _new_axes(0.3 * len(names) + 1.2) if ax is None else ax
     colours = [_ORANGE if _plain(name) == _REFERENCE else _BLUE for name in names]
-    axes.barh(np.arange(len(names)), [table[name].mean() for name in names], color=colours)
+    rows = np.arange(len(names))
+    given_depth = correlation_table(frame, "pcc_given_depth")
+    # scores of earlier versions have no such column
+    alpha = 0.4 if len(given_depth) else 1.0
+    axes.barh(rows, [table[name].mean() for name in names], color=colours, alpha=alpha)
+    if len(given_depth):
+        axes.barh(rows, [given_depth[name].mean() for name in names], color=colours)
     axes.axvline(ceiling, color="k", ls="--", lw=1)
     # beside the line, where no bar is
     axes.text(ceiling, -0.45, " noise ceiling", va="bottom", ha="left", fontsize=8)
     axes.set_xlim(right=1.25 * ceiling)
-    axes.set_yticks(np.arange(len(names)), names)
-    axes.set_xlabel("mean PCC over test spots")
+    axes.set_yticks(rows, names)
+    axes.set_xlabel("mean PCC over test spots" + (" (full colour: given depth)" if len(given_depth) else ""))
     return _figure_of(axes)
 
 
@@ -136,9 +144,9 @@ def _figure_of(axes: Axes) -> Figure:
     return axes.figure  # type: ignore[return-value]
 
 
-def correlation_table(frame: pd.DataFrame) -> pd.DataFrame:
+def correlation_table(frame: pd.DataFrame, metric: str = "pcc") -> pd.DataFrame:
     """Return (seed, gene) × models: correlation at test spots, undefined as 0; each seed has its own genes."""
-    mine = frame[(frame["metric"] == "pcc") & (frame["set"] == "test") & (frame["model"] != "")]
+    mine = frame[(frame["metric"] == metric) & (frame["set"] == "test") & (frame["model"] != "")]
     mine = mine[~mine["model"].isin(_NOT_DRAWN)]
     labels = [_label(*words) for words in zip(mine["model"], mine["preset"], mine["encoder"], strict=True)]
     mine = mine.assign(label=labels, value=mine["value"].fillna(0.0), gene=mine["gene"].astype(str))
