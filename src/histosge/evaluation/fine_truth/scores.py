@@ -6,26 +6,26 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 
 import numpy as np
-from scipy import sparse
 
 from histosge._runtime.types import Array, Float
 from histosge.metrics import METRICS, Comparison
 from histosge.metrics.ceiling import noise_ceiling
-from histosge.metrics.pearson import pearson
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import depth, log_cp10k
 
 from .scales import CELLS, ScaledTruth
-from .truth import thinned
 
-__all__ = ["ZONES", "partial_correlation", "score_scale", "statistics"]
+__all__ = ["ZONES", "score_scale", "statistics"]
 
 #: parts of the truth that are scored apart; near, middle and far are terciles of the distance to the nearest spot
 ZONES = ("all", "inside", "between", "near", "middle", "far")
 # of each part, and further ones of all bins
-_METRICS, _FURTHER = ("pcc", "mse", "deviance", "coverage90"), ("spearman", "ssim", "mae", "crps", "width90")
+_METRICS = ("pcc", "pcc_given_depth", "mse", "deviance", "coverage90")
+_FURTHER = ("spearman", "ssim", "mae", "crps", "width90")
 # a correlation of fewer bins is noise
 _LEAST_BINS = 30
+# bins are many: further thinnings of them change nothing
+_THINNINGS = 2
 
 
 def score_scale(
@@ -59,7 +59,6 @@ def score_scale(
         for name in (*_METRICS, *(_FURTHER if zone == "all" else ())):
             if (column := METRICS[name].compute(part)) is not None:
                 values[zone, name] = np.asarray(column)
-        values[zone, "pcc_given_depth"] = partial_correlation(part)
     return values
 
 
@@ -71,38 +70,13 @@ def statistics(
         ("all", "expression"): np.asarray(log_cp10k(truth.counts, columns=columns).mean(axis=0)).ravel()
     }
     for zone, rows in _zones(truth):
-        values[zone, "ceiling"] = noise_ceiling(truth.counts[rows], columns, seed=seed)
-        values[zone, "ceiling_given_depth"] = _partial_ceiling(truth.counts[rows], columns, seed=seed)
+        counts = truth.counts[rows]
+        for name, given_depth in (("ceiling", False), ("ceiling_given_depth", True)):
+            values[zone, name] = noise_ceiling(
+                counts, columns, given_depth=given_depth, thinnings=_THINNINGS, seed=seed
+            )
         values[zone, "bins"] = np.full(len(columns), float(len(rows)))
     return values
-
-
-def partial_correlation(comparison: Comparison) -> Float[np.ndarray, " g"]:
-    """Return the partial correlation of truth and prediction given the logarithm of the depth.
-
-    A part of every correlation of log1p(CP10k) is that of total counts, which this takes out of both sides.
-    """
-    if comparison.depth is None:
-        return np.full(comparison.truth.shape[1], np.nan)
-    return _partial(comparison.truth, comparison.prediction, comparison.depth)
-
-
-def _partial(left: Array, right: Array, molecules: Array) -> Array:
-    """Return the correlation of what the logarithm of the molecules does not explain of both sides, linearly."""
-    level = np.log(np.maximum(molecules, 1.0))
-    design = np.column_stack([np.ones(len(level)), level])
-    sides = (np.asarray(part, dtype=np.float64) for part in (left, right))
-    left, right = (side - design @ np.linalg.lstsq(design, side, rcond=None)[0] for side in sides)
-    return pearson(left, right)
-
-
-def _partial_ceiling(counts: sparse.csr_matrix, columns: Array, *, seed: int) -> Array:
-    """Return the noise ceiling of the partial correlation: split-half reliability given the depth (Spearman 1910)."""
-    first = thinned(counts, 0.5, np.random.default_rng([seed, 3]))
-    second = sparse.csr_matrix(counts - first)
-    left, right = (log_cp10k(part, columns=columns).toarray() for part in (first, second))
-    r = np.clip(np.nan_to_num(_partial(left, right, depth(counts))), 0.0, 1.0)
-    return np.asarray(np.sqrt(2 * r / (1 + r)))
 
 
 def _zones(truth: ScaledTruth) -> Iterator[tuple[str, Array]]:
