@@ -74,7 +74,14 @@ def test_the_record_has_a_key_for_everything_that_made_the_result(
     identity = {"section", "basis", "leave_one_section_out", "auxiliary", "recipe", "model", "fit", "fit_key"}
     identity |= {"encoder", "target", "locations", "device", "precision", "accuracy"}
     cost = {"environment", "stages", "seconds", "peak_memory_bytes"}
-    assert set(record) == identity | cost | {"genes", "genes_shown", "messages", "files"}
+    assert set(record) == identity | cost | {
+        "genes",
+        "genes_shown",
+        "missing_genes",
+        "messages",
+        "files",
+        "checksum",
+    }
     reliable, image = record["accuracy"]
     assert reliable.startswith(
         f"{record['fit']['reliable_genes']} of {record['fit']['expressed_genes']} expressed"

@@ -14,7 +14,7 @@ from histosge.errors import DataError, UsageError
 from .atomic_files import atomic_path
 from .hashing import fingerprint
 
-__all__ = ["read_record", "record_text", "write_record"]
+__all__ = ["read_record", "record_text", "refuse_changed", "with_checksum", "write_record"]
 
 T = TypeVar("T")
 _CHECKSUM = "checksum"
@@ -34,7 +34,35 @@ def write_record(path: Path, content: Mapping[str, Any]) -> None:
 
 def record_text(content: Mapping[str, Any]) -> str:
     """Return a record as JSON text with a checksum, by which changed and damaged files are noticed."""
-    return json.dumps({_CHECKSUM: _checksum(content), **content}, indent=2) + "\n"
+    return json.dumps(with_checksum(content), indent=2) + "\n"
+
+
+def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with its checksum as the first field.
+
+    Examples
+    --------
+    >>> refuse_changed(with_checksum({"spots": 99}))
+    >>> refuse_changed(with_checksum({"spots": 99}) | {"spots": 98})
+    Traceback (most recent call last):
+        ...
+    ValueError: its checksum is that of another content
+    """
+    return {_CHECKSUM: _checksum(content), **content}
+
+
+def refuse_changed(content: Mapping[str, Any]) -> None:
+    """Refuse a record whose checksum is that of another content; one without a checksum is accepted.
+
+    Raises
+    ------
+    ValueError
+        For a changed record.
+    """
+    if _CHECKSUM not in content:
+        return
+    if content[_CHECKSUM] != _checksum({name: part for name, part in content.items() if name != _CHECKSUM}):
+        raise ValueError("its checksum is that of another content")
 
 
 def read_record(path: Path, kind: type[T], *, remedy: str) -> T:
@@ -62,8 +90,8 @@ def read_record(path: Path, kind: type[T], *, remedy: str) -> T:
             raise ValueError("it holds no JSON object")
         if _CHECKSUM not in content:
             raise ValueError("it has no checksum: another version wrote it, or it was changed")
-        if content.pop(_CHECKSUM) != _checksum(content):
-            raise ValueError("its checksum is that of another content")
+        refuse_changed(content)
+        del content[_CHECKSUM]
         return msgspec.convert(content, kind)
     except PermissionError as error:
         raise UsageError(f"No permission to read '{path}'.") from error

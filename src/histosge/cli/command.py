@@ -173,7 +173,9 @@ def _translation(parameters: list[inspect.Parameter]) -> Callable[[str], str]:
 def _flag(parameter: inspect.Parameter) -> str:
     """Return the option as it is typed; of an argument, its name in capitals."""
     info = get_args(parameter.annotation)[-1] if get_origin(parameter.annotation) is Annotated else None
-    declared = [word for word in getattr(info, "param_decls", None) or () if word.startswith("--")]
+    # Typer takes the first name of an annotated option for its default
+    names = (getattr(info, "default", None), *(getattr(info, "param_decls", None) or ()))
+    declared = [name for name in names if isinstance(name, str) and name.startswith("--")]
     if type(info).__name__ == "ArgumentInfo":
         return str(getattr(info, "metavar", None) or parameter.name.upper())
     return declared[0] if declared else f"--{parameter.name.rstrip('_').replace('_', '-')}"

@@ -65,6 +65,8 @@ def domains(
     configured = build_method(method, preset, **assignments(set_))
     with watch("read"):
         source = read_source(input_, values=values, genes=genes or configured.genes)
+        if genes and not source.genes:
+            raise UsageError("`genes` are chosen in a section; of a prediction all are taken. Leave it out.")
         annotated = None if truth is None else read_annotation(truth, source.input.ids)
     with watch("find"):
         runtime = Runtime(resolve_device(device_options.device), progress=progress)

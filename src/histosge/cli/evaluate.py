@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from histosge._runtime.messages import Message
 from histosge.errors import UsageError
 
 from .command import command
 from .options import ComputeOptions, Out, ReplyOptions, assignments, words
 from .score_tables import run_fine_truth, run_plan
-from .screen import Progress
+from .screen import Progress, show_messages
 
 __all__ = ["evaluate"]
 
@@ -113,6 +114,8 @@ def evaluate(
     from histosge.evaluation.evaluate import seeds_of
     from histosge.evaluation.plan import Plan
 
+    if patients is not None and split != "patients":
+        show_messages([Message("warning", "`patients` is not used: only the split patients needs it.")])
     plan = Plan(
         _specs(sections, patients, image, mpp),
         _recipes(models, presets, assignments(set_)),

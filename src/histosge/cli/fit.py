@@ -18,7 +18,7 @@ from .options import (
 )
 from .recipe import recipe_of
 from .run_summary import auxiliary_lines
-from .screen import Progress, print_result
+from .screen import Progress, print_result, show_messages
 
 __all__ = ["fit"]
 
@@ -52,6 +52,7 @@ def fit(
         auxiliary=auxiliary,
         stages=stages,
     )
+    show_messages(result.fit.panel.messages)
     record = result.as_dict()
     fitted = f"fitted {len(record['genes'])} genes; kept in {out / 'fit'}"
     print_result(record, as_json=reply_options.json, lines=[fitted, *auxiliary_lines(record)])

@@ -16,7 +16,7 @@ from .options import (
     SectionOptions,
 )
 from .run_summary import print_run
-from .screen import Progress
+from .screen import Progress, show_messages
 
 __all__ = ["predict"]
 
@@ -49,4 +49,6 @@ def predict(
         outputs=output_options.outputs(),
         stages=stages,
     )
+    # those of the reader are printed already
+    show_messages(result.messages[len(section.messages) :])
     print_run(result, reply_options)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
-from histosge._runtime.atomic_files import atomic_path, output_errors, writable_folder
+import msgspec
+
+from histosge._runtime.atomic_files import atomic_path, writable_folder
 from histosge.errors import DataError
 
 from .public import PublicDataset, Remote
@@ -19,6 +20,7 @@ __all__ = ["LOCK", "default_folder", "fetch"]
 
 LOCK = "datasets.lock.json"
 _TIMEOUT_S = 60.0
+_SHA256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 def default_folder() -> Path:
@@ -83,15 +85,12 @@ def _unpacked(remote: Remote) -> str:
 
 def _fetch_file(remote: Remote, home: Path, lock: Path) -> None:
     """Fetch one file, check or record its hash, and move it to its folder."""
-    with output_errors(home), tempfile.TemporaryDirectory(prefix=".fetch-", dir=lock.parent) as folder:
-        download = _downloaded(remote, Path(folder))
+    # in the temporary folder of the file, which is swept where a download was killed
+    with atomic_path(home / _unpacked(remote)) as draft:
+        download = _downloaded(remote, draft.parent)
         _pin(remote, _sha256(download), lock)
-        target = home / _unpacked(remote)
         if remote.path.endswith(".tar.gz"):
-            _unpack(download, target)
-        else:
-            with atomic_path(target) as draft:
-                shutil.move(download, draft)
+            _unpack(download, draft)
 
 
 def _downloaded(remote: Remote, folder: Path) -> Path:
@@ -120,9 +119,11 @@ def _sha256(path: Path) -> str:
 def _pin(remote: Remote, sha256: str, lock: Path) -> None:
     """Compare the hash with that of the first download, or record it."""
     try:
-        pinned: dict[str, str] = json.loads(lock.read_text(encoding="utf-8")) if lock.exists() else {}
-    except ValueError as error:
-        raise DataError(f"The lock file '{lock}' is damaged. Delete it to pin files anew.") from error
+        pinned = _pinned(lock)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"The lock file '{lock}' is damaged ({error}). Delete it to pin files anew."
+        ) from error
     known = pinned.get(remote.url)
     if known is not None and known != sha256:
         raise DataError(
@@ -134,13 +135,19 @@ def _pin(remote: Remote, sha256: str, lock: Path) -> None:
             draft.write_text(json.dumps(pinned | {remote.url: sha256}, indent=1, sort_keys=True) + "\n")
 
 
+def _pinned(lock: Path) -> dict[str, str]:
+    """Return the SHA-256 of files by their addresses."""
+    content = json.loads(lock.read_text(encoding="utf-8")) if lock.exists() else {}
+    return msgspec.convert(content, dict[str, _SHA256])
+
+
 def _unpack(archive: Path, target: Path) -> None:
-    """Unpack an archive that holds the folder ``target``; members outside it are refused by Python."""
+    """Unpack an archive that holds the folder ``target`` beside it; members outside are refused by Python."""
     try:
-        with atomic_path(target) as draft, tarfile.open(archive) as content:
-            content.extractall(draft.parent, filter="data")
-            if not draft.is_dir():
-                raise DataError(f"Expected a folder '{target.name}' in '{archive.name}', found none.")
+        with tarfile.open(archive) as content:
+            content.extractall(target.parent, filter="data")
+        if not target.is_dir():
+            raise DataError(f"Expected a folder '{target.name}' in '{archive.name}', found none.")
     except (tarfile.TarError, EOFError) as error:
         raise DataError(
             f"'{archive.name}' is no archive, or a damaged one ({error}). Fetch it again."

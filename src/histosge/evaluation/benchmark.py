@@ -62,8 +62,8 @@ def benchmark(
     refuse_overwriting(plan, out)
     trials = list(plan.trials())
     results = run_trials(plan, out, compute=compute, jobs=jobs)
-    write_splits(plan, trials, out / _SPLITS)
-    return write_result(collect(plan, trials, results), out)
+    splits = write_splits(plan, trials, out / _SPLITS)
+    return write_result(collect(plan, trials, results), out, splits)
 
 
 def run_trials(plan: Plan, out: Path, *, compute: Compute = Compute(), jobs: int = 1) -> list[TrialResult]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.hashing import fingerprint_file, fingerprint_path
 from histosge._runtime.provenance import environment
+from histosge._runtime.records import write_record
 from histosge._runtime.spreadsheet import as_cell
+from histosge.errors import UsageError
 from histosge.figures.png import save_png
 from histosge.figures.score_charts import against_kriging, share_of_ceiling, violins
-from histosge.io.own_files import refuse_foreign_outputs, refuse_inputs
+from histosge.io.own_files import is_own, refuse_foreign_outputs, refuse_inputs
+from histosge.io.score_record import SCORES, score_files
 
 from .plan import Plan, Trial
 from .planned_studies import study_of
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["refuse_overwriting", "write_result", "write_splits"]
 
-_FILES = ("scores.parquet", "scores.json", "scores.md", "costs.json")
+_FILES = ("scores.parquet", SCORES, "scores.md", "costs.json")
 
 
 def refuse_overwriting(plan: Plan, out: Path) -> None:
@@ -44,20 +47,32 @@ def refuse_overwriting(plan: Plan, out: Path) -> None:
     refuse_foreign_outputs(paths, out)
 
 
-def write_result(result: EvaluationResult, out: Path) -> EvaluationResult:
-    """Write tables and figures into a folder; return the result with its files."""
+def write_result(result: EvaluationResult, out: Path, splits: Sequence[Path]) -> EvaluationResult:
+    """Write tables and figures into a folder; return the result with its files.
+
+    ``scores.json`` comes last, with a hash of each table and of each of the ``splits``.
+    """
     with atomic_path(out / "scores.parquet") as draft:
         result.scores.to_parquet(draft, index=False)
-    _write_json(out / "scores.json", result.as_dict())
-    _write_json(out / "costs.json", {"environment": environment(), "trials": result.costs()})
+    write_record(out / "costs.json", {"environment": environment(), "trials": result.costs()})
     with atomic_path(out / "scores.md") as draft:
         draft.write_text(markdown(result), encoding="utf-8")
-    tables = [out / name for name in _FILES]
-    return replace(result, files=(*tables, *_draw(result.scores, out / "figures")))
+    figures = _draw(result.scores, out / "figures")
+    written = [out / "scores.parquet", out / "scores.md", *splits]
+    files = {path.relative_to(out).as_posix(): fingerprint_file(path) for path in written}
+    write_record(out / SCORES, result.as_dict() | {"files": files})
+    return replace(result, files=(*(out / name for name in _FILES), *figures))
 
 
-def write_splits(plan: Plan, trials: Sequence[Trial], folder: Path) -> None:
-    """Write the training and test spots of every section, split and seed."""
+def write_splits(plan: Plan, trials: Sequence[Trial], folder: Path) -> list[Path]:
+    """Write the training and test spots of every section, split and seed; return the files.
+
+    Raises
+    ------
+    UsageError
+        For a file of that name that was changed since an evaluation wrote it, or that another program wrote.
+    """
+    written = []
     for trial in {trial.division: trial for trial in trials}.values():
         study = study_of(plan, trial)
         sets = np.full(len(study.target), "neither", dtype="<U8")
@@ -66,8 +81,21 @@ def write_splits(plan: Plan, trials: Sequence[Trial], folder: Path) -> None:
         lines = [
             f"{as_cell(spot)}\t{used_as}" for spot, used_as in zip(study.target.spots.ids, sets, strict=True)
         ]
-        with atomic_path(folder / name) as draft:
-            draft.write_text("\n".join(["spot\tset", *lines]) + "\n", encoding="utf-8")
+        _write_split(folder / name, "\n".join(["spot\tset", *lines]) + "\n")
+        written.append(folder / name)
+    return written
+
+
+def _write_split(path: Path, text: str) -> None:
+    listed = score_files(path.parent.parent).get(f"{path.parent.name}/{path.name}")
+    if path.exists() and path.read_bytes() != text.encode():
+        changed = listed is not None and fingerprint_path(path) != listed
+        if changed or not is_own(path):
+            raise UsageError(
+                f"'{path}' was changed, or another program wrote it. Move it away, or choose another `out`."
+            )
+    with atomic_path(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def _draw(frame: pd.DataFrame, folder: Path) -> list[Path]:
@@ -83,8 +111,3 @@ def _draw(frame: pd.DataFrame, folder: Path) -> list[Path]:
 
 def _file_name(text: str) -> str:
     return text.replace(":", "-").replace("/", "-")
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_path(path) as draft:
-        draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

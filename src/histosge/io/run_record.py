@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from histosge._runtime.records import refuse_changed
 from histosge.errors import DataError, UsageError
 
 __all__ = ["RUN", "checked_json", "read_run"]
@@ -118,7 +119,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def checked_json(path: Path, kind: type[Any], *, remedy: str) -> dict[str, Any]:
-    """Return the JSON object of a file, whose parts have the types of a schema.
+    """Return the JSON object of a file, whose parts have the types of a schema and whose checksum is right.
 
     Raises
     ------
@@ -130,6 +131,7 @@ def checked_json(path: Path, kind: type[Any], *, remedy: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         msgspec.convert(content, kind)
+        refuse_changed(content)
     except PermissionError as error:
         raise UsageError(f"No permission to read '{path}'.") from error
     except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:

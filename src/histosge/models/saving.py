@@ -17,6 +17,7 @@ from histosge._runtime.records import read_record, record_text
 from histosge.errors import DataError, UsageError
 
 from .base import Model, Predictor
+from .gene_order import as_fitted, in_gene_order
 
 __all__ = ["is_saved", "load", "save"]
 
@@ -33,6 +34,8 @@ class _Config(msgspec.Struct, forbid_unknown_fields=True):
     model: str
     options: dict[str, Any]
     genes: list[str]
+    # in the order that the arrays have
+    fitted_genes: list[str]
     summary: dict[str, Any]
     # of the file of arrays: a flipped bit in it would be another number, and no error
     arrays: str
@@ -58,6 +61,7 @@ def save(folder: Path, model: Model, predictor: Predictor) -> None:
         "model": model.card.name,
         "options": asdict(model),  # type: ignore[call-overload]
         "genes": [str(gene) for gene in predictor.genes],
+        "fitted_genes": [str(gene) for gene in as_fitted(predictor).genes],
         "summary": dict(predictor.summary()),
     }
     with atomic_path(folder, own=holds_only(_CONFIG, _ARRAYS)) as draft:
@@ -95,7 +99,8 @@ def load(folder: Path) -> tuple[Model, Predictor]:
         if kind.card.deep:
             require_deep(f"The model '{kind.card.name}'")
         model: Model = kind(**validated_options(kind, config.options))
-        return model, model.restore(np.array(config.genes, dtype=str), arrays, config.summary)
+        fitted = model.restore(np.array(config.fitted_genes, dtype=str), arrays, config.summary)
+        return model, in_gene_order(fitted, config.genes)
     except PermissionError as error:
         raise UsageError(f"No permission to read the fit in '{folder}'.") from error
     except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError, OSError) as error:

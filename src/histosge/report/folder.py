@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from scipy import sparse
 
@@ -19,7 +18,8 @@ from histosge.images.slide import SlideImage
 from histosge.io.hdf5.stored_matrix import checked
 from histosge.io.layout import prediction_table as layout
 from histosge.io.own_files import refuse_mixture
-from histosge.io.run_record import checked_json, read_run
+from histosge.io.run_record import read_run
+from histosge.io.score_record import SCORES, read_scores
 from histosge.io.writers import factors
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
@@ -35,23 +35,6 @@ _BLOCK_VALUES = 4_000_000
 _SAMPLE = 2000
 # errors that h5py and anndata raise for files that were cut off or changed
 _DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
-
-
-class _Row(msgspec.Struct):
-    section: str
-    split: str
-    model: str
-    set: str
-    preset: str = ""
-    pcc: float | None = None
-    mse: float | None = None
-    skill: float | None = None
-
-
-class _Scores(msgspec.Struct):
-    """Schema of the parts of ``scores.json`` that a report shows."""
-
-    rows: list[_Row]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,10 +81,9 @@ def scores(folder: Path) -> dict[str, Any] | None:
     Raises
     ------
     DataError
-        When they are damaged.
+        When they are damaged, or of another evaluation than the tables beside them.
     """
-    path = folder / "scores.json"
-    return checked_json(path, _Scores, remedy="Run `histosge evaluate` again.") if path.is_file() else None
+    return read_scores(folder) if (folder / SCORES).is_file() else None
 
 
 def read_files(folder: Path, record: Mapping[str, Any]) -> RunFiles:

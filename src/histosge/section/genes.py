@@ -173,6 +173,11 @@ class GenePanel:
     def __len__(self) -> int:
         return len(self.names)
 
+    def by_name(self) -> GenePanel:
+        """Return the panel in the order of the names: what is computed from it depends on no order of a file."""
+        order = np.argsort(self.names, kind="stable")
+        return GenePanel(self.names[order], self.columns[order], self.spec, self.missing)
+
     @property
     def messages(self) -> tuple[Message, ...]:
         """A warning that lists names of the user's file without a gene; empty where all have one."""
@@ -218,7 +223,9 @@ def select(section: Section, genes: Genes = "hvg:1000", *, rows: Array | None = 
     counts = section.counts if rows is None else section.counts[rows]
     if choice.kind == "variable":
         candidates = expressed_in(counts, len(section))
-        columns = candidates[highly_variable(counts[:, candidates], choice.number)]
+        # in the order of their names, which breaks ties and settles rounding whatever the order of the file
+        candidates = candidates[np.argsort(section.genes[candidates], kind="stable")]
+        columns = np.sort(candidates[highly_variable(counts[:, candidates], choice.number)])
         return GenePanel(section.genes[columns], columns, str(choice))
     if choice.kind == "all":
         columns = np.flatnonzero(spots_with_counts(counts) > 0)

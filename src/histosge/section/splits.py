@@ -145,6 +145,12 @@ def sublattice(lattice_ab: Float[np.ndarray, "n 2"], index: float) -> Split:
     return Split(f"sublattice({index:g})", np.flatnonzero(training[index]), np.flatnonzero(~training[index]))
 
 
+def _by_name(split: Split, section: Section) -> Split:
+    """Return a split that was drawn for spots in the order of their names, as rows of a section."""
+    row = np.argsort(section.spots.ids, kind="stable")
+    return Split(split.name, row[split.training], row[split.test])
+
+
 def parse(word: str, section: Section, seed: int = 0) -> Split:
     """Return the split of a section that a user names.
 
@@ -156,7 +162,7 @@ def parse(word: str, section: Section, seed: int = 0) -> Split:
     section
         The section to split.
     seed
-        Of random choices.
+        Of random choices. Spots are drawn in the order of their names: another order of the rows gives the same split.
 
     Raises
     ------
@@ -173,9 +179,9 @@ def parse(word: str, section: Section, seed: int = 0) -> Split:
             f"Expected `split` random:0.5, published, blocks:6, sublattice:3, sections or patients; got '{word}'."
         )
     if kind == "published":
-        return published(len(section))
+        return _by_name(published(len(section)), section)
     if kind == "random":
-        return random(len(section), fraction=values[0] if values else 0.5, seed=seed)
+        return _by_name(random(len(section), fraction=values[0] if values else 0.5, seed=seed), section)
     if kind == "blocks":
         width, guard = (*values, 6.0, 1.0)[:2] if len(values) != 1 else (values[0], 1.0)
         pitch = section.pitch_um

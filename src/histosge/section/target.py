@@ -74,6 +74,11 @@ class Target:
             raise UsageError(f"Expected exactly one of `upsample`, `spacing_um` and `cells`, got {names}.")
         if self.regions is not None and self.spacing_um is None:
             raise UsageError("`regions` needs `spacing_um`: the distance of the points inside the polygons.")
+        for name, default in (("boundary", "translate"), ("table", "maximin")):
+            if self.upsample is None and getattr(self, name) != default:
+                raise UsageError(
+                    f"`{name}` belongs to `upsample`, which is not given. Leave one of them out."
+                )
         if self.spacing_um is not None and not self.spacing_um > 0:
             raise UsageError(
                 f"`spacing_um` must be positive, got {self.spacing_um:g}. A Visium pitch is 100; try 25."

@@ -14,6 +14,8 @@ from histosge.domains import DomainInput
 from histosge.errors import DataError, UsageError
 from histosge.figures.domain_maps import Backdrop
 from histosge.io.hdf5.anndata_file import read_anndata
+from histosge.io.own_files import refuse_mixture
+from histosge.io.run_record import RUN, read_run
 from histosge.section.genes import Genes
 from histosge.section.section import Section
 
@@ -28,10 +30,14 @@ _PREDICTION = "prediction.h5ad"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DomainSource:
-    """Expression to find domains in, and the image to draw them on; ``None`` without one."""
+    """Expression to find domains in, and the image to draw them on; ``None`` without one.
+
+    ``genes`` says whether genes could be chosen: of a prediction all are taken.
+    """
 
     input: DomainInput
     image: Backdrop | None
+    genes: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +86,8 @@ def read_source(path: Path, *, values: str | None, genes: Genes) -> DomainSource
     if not path.exists():
         raise UsageError(f"Expected a section or a prediction, found nothing at '{path}'. Check the path.")
     if (path / _PREDICTION).is_file():
+        if (path / RUN).is_file():
+            refuse_mixture(path, read_run(path), _PREDICTION)
         path = path / _PREDICTION
     if path.suffix == ".h5ad":
         return from_adata(read_anndata(path), path.stem, values=values, genes=genes)
@@ -137,7 +145,7 @@ def _from_prediction(adata: Any, name: str, values: str | None) -> DomainSource:
         values=matrix,
         description=f"{values or 'predicted'}, {matrix.shape[1]} genes",
     )
-    return DomainSource(domain_input, _stored_image(adata))
+    return DomainSource(domain_input, _stored_image(adata), genes=False)
 
 
 def _thumbnail(section: Section) -> Backdrop | None:

@@ -13,6 +13,7 @@ import numpy as np
 from histosge._runtime.atomic_files import atomic_path, writable_folder
 from histosge._runtime.messages import Message
 from histosge._runtime.provenance import environment
+from histosge._runtime.records import write_record
 from histosge._runtime.spreadsheet import as_cell
 from histosge._runtime.types import Array
 from histosge.domains import Agreement, Domains
@@ -134,8 +135,7 @@ def write_domains(
         _of_cells(table).to_csv(draft, sep="\t", index_label="location")
     _write_h5ad(domains, table, record, out / "domains.h5ad")
     save_png(domain_maps(_panels(domains), image), out / "domains.png")
-    with atomic_path(out / "domains.json") as draft:
-        draft.write_text(json.dumps(record.as_dict(), indent=2) + "\n")
+    write_record(out / "domains.json", record.as_dict())
     return record
 
 

@@ -13,6 +13,7 @@ from histosge.encoders.base import Encoder
 from histosge.errors import UsageError
 from histosge.models import saving
 from histosge.models.base import FactoredPredictor, Model, Predictor
+from histosge.models.gene_order import in_gene_order
 from histosge.prediction.factored import Basis
 from histosge.prediction.unfitted_genes import extend
 from histosge.section.genes import GenePanel
@@ -135,7 +136,7 @@ class FitPlan:
         panel = sections.choose(recipe.genes_text)
         emit(panel.messages)
         target = FittedSection.of(section, panel)
-        metadata = FitMetadata(recipe, target, sections.auxiliary_summary())
+        metadata = FitMetadata(recipe, target, sections.auxiliary_summary(), panel.missing)
         _refuse_repeated(metadata)
         return cls(
             recipe=recipe,
@@ -170,9 +171,10 @@ class FitPlan:
         """Fit the model to all spots, whose ``inputs`` are those of :meth:`encoded`, and keep it in ``folder``."""
         path = None if folder is None else folder / self.key
         checkpoint = None if path is None else path.with_name(f"{path.name}.checkpoint")
-        samples = self.sections.gather(self.panel, inputs)
+        samples = self.sections.gather(self.panel.by_name(), inputs)
         runtime = compute.runtime(checkpoint=checkpoint)
-        predictor = self.model.fit(samples, seed=self.recipe.seed, runtime=runtime)
+        fitted = self.model.fit(samples, seed=self.recipe.seed, runtime=runtime)
+        predictor = in_gene_order(fitted, self.panel.names)
         if path is not None and checkpoint is not None:
             saving.save(path, self.model, predictor)
             self.metadata.write(path.parent)

@@ -95,6 +95,7 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
     recipe: _RecipeContent
     section: FittedSection
     auxiliary: tuple[AuxiliarySection, ...]
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +110,14 @@ class FitMetadata:
         The section it was fitted to.
     auxiliary
         Further sections of the fit.
+    missing
+        Names in the user's list of genes that are no genes of the section.
     """
 
     recipe: Recipe
     section: FittedSection
     auxiliary: tuple[AuxiliarySection, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def key(self, encoder: Encoder | None) -> str:
         """Return the hash of all that decides a fit: equal keys, equal fits."""
@@ -140,9 +144,8 @@ class FitMetadata:
                 f"Expected a fit in '{folder}', got a folder without {_NAME}. Fit a section first."
             )
         content = read_record(path, _Content, remedy="Fit the section again.")
-        return cls(
-            Recipe.from_dict(msgspec.structs.asdict(content.recipe)), content.section, content.auxiliary
-        )
+        recipe = Recipe.from_dict(msgspec.structs.asdict(content.recipe))
+        return cls(recipe, content.section, content.auxiliary, content.missing)
 
 
 def fit_key(fit: FitMetadata, section: str, encoder: Encoder | None) -> str:

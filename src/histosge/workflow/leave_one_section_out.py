@@ -8,6 +8,7 @@ import numpy as np
 
 from histosge._runtime.types import Array
 from histosge.metrics.pearson import pearson
+from histosge.models.gene_order import in_gene_order
 from histosge.prediction.calibration import calibration_factor, coverage
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import log_cp10k
@@ -83,8 +84,9 @@ def _predicted_from_others(
     pool = SectionGroup.of(sections[rest[0]], [sections[row] for row in rest[1:]])
     panel = GenePanel(fit.panel.names, columns[rest[0]], fit.recipe.genes_text)
     inputs = encode_spots(pool.sections, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
-    samples = pool.gather(panel, inputs)
-    predictor = fit.model.fit(samples, seed=fit.recipe.seed, runtime=compute.runtime())
+    samples = pool.gather(panel.by_name(), inputs)
+    fitted = fit.model.fit(samples, seed=fit.recipe.seed, runtime=compute.runtime())
+    predictor = in_gene_order(fitted, panel.names)
     metadata = FitMetadata(fit.recipe, FittedSection.of(pool.target, panel), pool.auxiliary_summary())
     others = Fit(metadata, fit.model, predictor, encoder=fit.encoder, panel=panel, key="")
     section = sections[left_out]

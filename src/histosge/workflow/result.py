@@ -12,6 +12,7 @@ from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.hashing import fingerprint_path
 from histosge._runtime.messages import Message
 from histosge._runtime.provenance import environment, peak_memory_bytes
+from histosge._runtime.records import with_checksum
 
 from .fit import Fit
 from .section_prediction import SectionPrediction
@@ -36,6 +37,8 @@ class RunResult:
         Genes in ``prediction.h5ad``.
     genes_shown
         Genes in the figures.
+    missing_genes
+        Names in the user's list of genes that are no genes of the section.
     messages
         What was noticed about the data.
     files
@@ -54,6 +57,7 @@ class RunResult:
     metadata: Mapping[str, Any]
     genes: tuple[str, ...]
     genes_shown: tuple[str, ...]
+    missing_genes: tuple[str, ...]
     messages: tuple[Message, ...]
     files: Mapping[str, str]
     stages: Costs
@@ -77,18 +81,20 @@ class RunResult:
         return tuple(self.out / name for name in self.files if name.startswith("figures"))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what ``run.json`` holds."""
-        return {
+        """Return what ``run.json`` holds, with a checksum of it."""
+        content = {
             **self.metadata,
             "environment": dict(self.environment),
             "genes": list(self.genes),
             "genes_shown": list(self.genes_shown),
+            "missing_genes": list(self.missing_genes),
             "messages": [asdict(message) for message in self.messages],
             "stages": {name: dict(cost) for name, cost in self.stages.items()},
             "seconds": self.seconds,
             "peak_memory_bytes": self.peak_memory_bytes,
             "files": dict(self.files),
         }
+        return with_checksum(content)
 
     @classmethod
     def of(
@@ -100,6 +106,7 @@ class RunResult:
             metadata=prediction.provenance,
             genes=tuple(str(name) for name in prediction.genes),
             genes_shown=prediction.genes_shown,
+            missing_genes=prediction.missing_genes,
             messages=prediction.task.section.messages,
             files={path.relative_to(out).as_posix(): fingerprint_path(path) for path in written},
             stages=stages.costs,
@@ -136,6 +143,7 @@ class FitResult:
             "fit_key": self.fit.key,
             "folder": str(self.folder),
             "genes": [str(name) for name in self.fit.genes],
+            "missing_genes": list(self.fit.panel.missing),
             "auxiliary": [asdict(section) for section in self.fit.auxiliary],
             "fit": dict(self.fit.predictor.summary()),
             "stages": {name: dict(cost) for name, cost in self.stages.items()},

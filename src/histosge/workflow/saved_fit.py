@@ -51,8 +51,8 @@ def load_fit(section: Section, folder: str | Path, *, compute: Compute = Compute
         )
     model, predictor = saving.load(folder / key)
     # the fitted genes: a file of names may have changed or be gone
-    panel = GenePanel(predictor.genes, section.columns(predictor.genes), held.recipe.genes_text)
-    metadata = FitMetadata(held.recipe, FittedSection.of(section, panel), held.auxiliary)
+    panel = GenePanel(predictor.genes, section.columns(predictor.genes), held.recipe.genes_text, held.missing)
+    metadata = FitMetadata(held.recipe, FittedSection.of(section, panel), held.auxiliary, held.missing)
     return Fit(metadata, model, predictor, encoder=encoder, panel=panel, key=key)
 
 
@@ -78,7 +78,7 @@ def load_fit_of_others(section: Section, folder: str | Path, *, compute: Compute
         )
     model, predictor = saving.load(folder / key)
     # columns count from 0: the new section gets the fitted genes in the order of the panel
-    panel = GenePanel(predictor.genes, np.arange(len(predictor.genes)), held.recipe.genes_text)
+    panel = GenePanel(predictor.genes, np.arange(len(predictor.genes)), held.recipe.genes_text, held.missing)
     return Fit(held, model, predictor, encoder=encoder, panel=panel, key=key)
 
 

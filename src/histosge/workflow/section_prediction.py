@@ -68,6 +68,8 @@ class SectionPrediction:
         The prediction as factors, which may hold further genes; ``None`` for models without factors.
     genes_shown
         Genes for figures.
+    missing_genes
+        Names in the user's list of genes that are no genes of the section.
     auxiliary
         Names of the sections fitted beside this one.
     provenance
@@ -79,6 +81,7 @@ class SectionPrediction:
     blocks: Iterator[Block]
     factored: FactoredPrediction | None
     genes_shown: tuple[str, ...]
+    missing_genes: tuple[str, ...]
     auxiliary: tuple[str, ...]
     provenance: Mapping[str, Any]
 
@@ -122,6 +125,7 @@ def predict_section(
         blocks=blocks,
         factored=factored,
         genes_shown=tuple(show) or _structured_genes(fitted, task, inputs, factored=factored),
+        missing_genes=fitted.panel.missing,
         auxiliary=tuple(section.name for section in fitted.auxiliary),
         provenance=provenance,
     )

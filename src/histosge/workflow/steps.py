@@ -50,6 +50,7 @@ def predict_to_folder(
     fit = load_fit(section, folder / "fit", compute=job.compute)
     job.refuse_unfitted(fit)
     task = job.locate(section, target)
+    task = replace(task, section=task.section.with_messages(*fit.panel.messages))
     writable_folder(out)
     with job.stage("encode") as compute:
         inputs = encode_task(task, fit, compute)

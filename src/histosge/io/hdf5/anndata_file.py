@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from histosge._runtime.sealed_files import refuse_damaged, seal
 from histosge.errors import DataError, HistosgeError, UsageError
 
 from .heaps import refuse_endless_heaps
@@ -29,6 +30,8 @@ PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 def created(path: Path, parts: Mapping[str, Any]) -> Iterator[tuple[Any, Sink]]:
     """Write ``parts`` as a compressed AnnData file; yield the open file, and its sink to be checked between writes.
 
+    The closed file ends with a checksum, see :mod:`histosge._runtime.sealed_files`.
+
     Errors keep the number of the operating system, which distinguishes a full disk from a defect.
     """
     from anndata.experimental import write_dispatched
@@ -39,6 +42,7 @@ def created(path: Path, parts: Mapping[str, Any]) -> Iterator[tuple[Any, Sink]]:
             write_dispatched(file, name, part, _write_packed)
         sink.check()
         yield file, sink
+    seal(path)
 
 
 def read_anndata(path: Path) -> AnnData:
@@ -54,6 +58,7 @@ def read_anndata(path: Path) -> AnnData:
     from anndata import read_h5ad
 
     try:
+        refuse_damaged(path)
         refuse_endless_heaps(path)
         return read_h5ad(path)
     except (HistosgeError, MemoryError):
@@ -68,10 +73,11 @@ def read_anndata(path: Path) -> AnnData:
 
 @contextmanager
 def clear_reading(path: Path, what: str = "prediction.h5ad") -> Iterator[None]:
-    """Turn errors of h5py and anndata about a damaged file into a sentence."""
+    """Refuse a damaged file, and turn errors of h5py and anndata about one into a sentence."""
     if not path.is_file():
         raise UsageError(f"There is no file '{path}'. Give the {what} of a run.")
     try:
+        refuse_damaged(path)
         refuse_endless_heaps(path)
         yield
     except (HistosgeError, MemoryError):
@@ -81,7 +87,8 @@ def clear_reading(path: Path, what: str = "prediction.h5ad") -> Iterator[None]:
     # errors of h5py, of anndata and of pandas for files that were cut off or changed, each of its own class
     except Exception as error:
         raise DataError(
-            f"'{path}' is truncated or no h5ad file. Write it again: the run that made it continues where it stopped."
+            f"'{path}' is truncated, changed or no h5ad file. Write it again: the run that made it continues where it "
+            "stopped."
         ) from error
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 from scipy import sparse
 
@@ -19,6 +20,27 @@ from histosge.io.hdf5.stored_matrix import checked
 from histosge.section.section import Section
 
 __all__ = ["OTHERS", "packed", "unpacked"]
+
+
+class _LatticeContent(msgspec.Struct, forbid_unknown_fields=True):
+    """Schema of a lattice."""
+
+    kind: Literal["hexagonal", "square", "oblique"]
+    origin_um: tuple[float, float]
+    step_um: tuple[tuple[float, float], tuple[float, float]]
+    basis: tuple[tuple[float, float], tuple[float, float]]
+    residual_um: float
+
+
+class _Summary(msgspec.Struct, forbid_unknown_fields=True):
+    """Schema of the plain values of a section."""
+
+    name: str
+    mpp: Annotated[float, msgspec.Meta(gt=0)]
+    diameter_um: Annotated[float, msgspec.Meta(ge=0)]
+    platform: Platform
+    lattice: _LatticeContent | None
+
 
 # one column with the counts of all other genes, so that the sequencing depth of each spot is unchanged
 OTHERS = "(other genes)"
@@ -66,23 +88,23 @@ def unpacked(content: Mapping[str, Any], spatial: Mapping[str, Any]) -> Section:
     KeyError, TypeError, ValueError
         When parts are missing.
     """
-    summary = json.loads(content["summary_json"])
-    lattice = summary["lattice"]
+    summary = msgspec.convert(json.loads(content["summary_json"]), _Summary)
+    lattice = summary.lattice
     return Section(
-        name=summary["name"],
+        name=summary.name,
         counts=sparse.csr_matrix(checked(content["counts"], "of measured counts"), dtype=np.float64),
         genes=np.asarray(content["genes"], dtype=str),
         gene_ids=np.asarray(content["gene_ids"], dtype=str),
         spots=Points(
-            np.asarray(content["spatial_um"]), np.asarray(content["spots"], dtype=str), summary["diameter_um"]
+            np.asarray(content["spatial_um"]), np.asarray(content["spots"], dtype=str), summary.diameter_um
         ),
         lattice_xy=np.asarray(content["lattice_xy"]),
         lattice=None
         if lattice is None
-        else Lattice(**{key: _array(value) for key, value in lattice.items()}),
-        platform=Platform(**summary["platform"]),
-        mpp=summary["mpp"],
-        slide=_slide(spatial, summary["mpp"]),
+        else Lattice(**{key: _array(value) for key, value in msgspec.structs.asdict(lattice).items()}),
+        platform=summary.platform,
+        mpp=summary.mpp,
+        slide=_slide(spatial, summary.mpp),
     )
 
 
@@ -105,7 +127,7 @@ def _plain(value: Any) -> Any:
 
 
 def _array(value: Any) -> Any:
-    return np.array(value, dtype=np.float64) if isinstance(value, list) else value
+    return np.array(value, dtype=np.float64) if isinstance(value, tuple) else value
 
 
 def _narrow(counts: sparse.csc_matrix) -> sparse.csc_matrix:

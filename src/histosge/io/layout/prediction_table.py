@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import numpy as np
 from scipy import sparse
 
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ABOUT_ACCURACY",
     "ACCURACY",
+    "Layout",
     "as_json",
     "describe",
     "library",
     "location_diameter_um",
     "locations",
+    "made_by",
     "measured",
     "obs",
     "parts",
@@ -122,12 +125,13 @@ def locations(obs: DataFrame, xy_um: Array, layout: Mapping[str, Any]) -> Locati
         ``uns["histosge"]["layout"]``, as :func:`describe` returns it.
     """
     # categories may have been removed or reordered by other tools: names are mapped, not codes
-    row_of = {str(name): row for row, name in enumerate(layout["spots"])}
+    held = Layout.of(layout)
+    row_of = {name: row for row, name in enumerate(held.spots)}
     observed, parent, subspot, in_tissue, column, row = (obs[name] for name in _COLUMNS)
     parent = parent.astype("category")
     row_of_category = np.array([*(row_of[str(name)] for name in parent.cat.categories), -1], dtype=np.intp)
     return Locations(
-        points=Points(np.asarray(xy_um), obs.index.to_numpy(), float(layout["location_diameter_um"])),
+        points=Points(np.asarray(xy_um), obs.index.to_numpy(), held.location_diameter_um),
         lattice_xy=np.column_stack([column, row]).astype(np.float64),
         parent=row_of_category[parent.cat.codes],
         subspot=subspot.to_numpy(dtype=np.intp),
@@ -218,6 +222,37 @@ def describe(section: Section, locations: Locations, provenance: Mapping[str, An
         "spots": section.spots.ids.astype(object),
     }
     return {**_browsable(plain), "layout": layout, "provenance_json": json.dumps(plain)}
+
+
+class Layout(msgspec.Struct):
+    """Schema of ``uns["histosge"]["layout"]``."""
+
+    spots: list[str]
+    location_diameter_um: Annotated[float, msgspec.Meta(ge=0)]
+    mpp: Annotated[float, msgspec.Meta(gt=0)]
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Layout:
+        """Return what a file holds, as this package or another one wrote it.
+
+        Raises
+        ------
+        ValueError
+            For another layout.
+        """
+        values = {name: np.asarray(content[name]).tolist() for name in cls.__struct_fields__}
+        return msgspec.convert(values, cls)
+
+
+def made_by(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the complete provenance of ``uns["histosge"]``.
+
+    Raises
+    ------
+    KeyError, ValueError
+        Where it is missing or damaged.
+    """
+    return msgspec.convert(json.loads(content["provenance_json"]), dict[str, Any])
 
 
 def as_json(provenance: Mapping[str, Any]) -> str:

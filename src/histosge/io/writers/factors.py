@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +105,7 @@ def read(path: Path) -> FactoredPrediction:
             _basis(elements["var"], elements["varm/loadings"], elements.get("uns/attribution")),
             scores=np.asarray(obsm["factor_scores"]),
             score_sd=None if sd is None else np.asarray(sd, dtype=np.float32),
-            provenance=json.loads(about["provenance_json"]),
+            provenance=layout.made_by(about),
         )
 
 

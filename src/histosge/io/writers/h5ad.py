@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.atomic_files import atomic_path
+from histosge._runtime.sealed_files import seal
 from histosge._runtime.types import Array
 from histosge.errors import DataError
 from histosge.io.hdf5 import columns
@@ -154,7 +155,7 @@ def read(path: Path) -> Prediction:
             adata.var_names.to_numpy(dtype=str),
             mean=_dense(adata.X),
             sd=None if sd is None else _dense(sd),
-            provenance=json.loads(about["provenance_json"]),
+            provenance=layout.made_by(about),
         )
 
 
@@ -191,6 +192,8 @@ def _append_counts(path: Path, section: Section, prediction: AnyPrediction, opti
         columns.put(
             file["layers"], _COUNTS, shape=shape, blocks=blocks, dtype="f8" if kind == "real" else "i4"
         )
+    # writing removed the checksum of the file without the layer
+    seal(path)
 
 
 def _peek(blocks: Iterable[Block], has_sd: bool | None) -> tuple[bool, Iterator[Block]]:
