@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ import pandas  # noqa: F401
 import pooch  # noqa: F401
 import requests  # noqa: F401
 import sklearn.linear_model  # noqa: F401
+import torch  # noqa: F401
 import zarr  # noqa: F401
 
 from histosge.cli import commands
@@ -42,6 +43,8 @@ from histosge.evaluation import benchmark  # noqa: F401
 from histosge.workflow import domains, run, steps  # noqa: F401
 
 QUICK = ("--genes", "all", "--upsample", "1")
+NETWORK = ("--set", "epochs=3", "--set", "crop_px=none", "--no-figures")
+DOMAINS = ("--method", "kmeans", "--clusters", "3", "--seeds", "1", "--genes", "all")
 PLAN = 'sections = ["section"]\nseeds = [0]\nbaselines = false\ngenes = "all"\nmodels = ["mean", "ridge"]\n'
 
 
@@ -68,19 +71,20 @@ class Quiet:
 
 def jobs(address: str) -> list[Job]:
     """Return the commands that write; paths are relative to the folder of a trial."""
-    first = ("run", "section", *QUICK, "--seed", "1", "--out", "out")
-    figures = ("run", "section", *QUICK, "--also", "geojson", "--out", "out")
+    first = ("run", "section", *QUICK, "--seed", "1", "--no-figures", "--out", "out")
+    again = ("run", "section", *QUICK, "--also", "geojson", "--no-figures", "--out", "out")
     return [
-        Job("run", figures),
-        Job("run after another run", figures, before=(first,)),
+        Job("run", ("run", "section", *QUICK, "--out", "out")),
+        Job("run after another run", again, before=(first,)),
         Job(
             "run of a network",
-            ("run", "section", *QUICK, "--model", "feedforward", "--set", "epochs=3")
-            + ("--set", "crop_px=null", "--no-figures", "--out", "out"),
+            ("run", "section", *QUICK, "--model", "feedforward", *NETWORK, "--out", "out"),
         ),
         Job("fit", ("fit", "section", "--genes", "all", "--out", "out")),
         Job(
-            "predict", ("predict", "section", "--fit", "out", "--spacing-um", "60", "--out", "out"), (first,)
+            "predict",
+            ("predict", "section", "--fit", "out", "--spacing-um", "60", "--no-figures", "--out", "out"),
+            (first,),
         ),
         Job("embed", ("embed", "section", "--upsample", "2", "--out", "out")),
         Job(
@@ -93,11 +97,7 @@ def jobs(address: str) -> list[Job]:
             ("evaluate", "section", "--models", "ridge", "--seeds", "1", "--genes", "all", "--out", "out"),
         ),
         Job("benchmark", ("benchmark", "plan.toml", "--out", "out")),
-        Job(
-            "domains",
-            ("domains", "section", "--method", "kmeans", "--clusters", "3", "--seeds", "1", "--genes", "all")
-            + ("--out", "out"),
-        ),
+        Job("domains", ("domains", "section", *DOMAINS, "--out", "out")),
         Job("download", (), call=partial(_download, address)),
     ]
 
@@ -141,14 +141,10 @@ def begin(job: Job, words: tuple[str, ...], room: Path) -> int:
         return process
     code = 99
     try:
-        os.chdir(room)
         log = os.open(room.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        if words:
-            commands()(list(words), standalone_mode=False)
-        elif job.call is not None:
-            job.call()
+        perform(job, words, room)
         code = 0
     except SystemExit as error:
         code = int(error.code or 0) if not isinstance(error.code, str) else 98
@@ -158,6 +154,24 @@ def begin(job: Job, words: tuple[str, ...], room: Path) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def perform(job: Job, words: tuple[str, ...], room: Path) -> None:
+    """Run a command in this process."""
+    os.chdir(room)
+    if words:
+        commands()(list(words), standalone_mode=False)
+    elif job.call is not None:
+        job.call()
+
+
+def warm(job: Job, room: Path) -> None:
+    """Run a job in this process, which loads all that the forked ones need; PyTorch cannot be forked after use."""
+    if "--model" in job.words:
+        return
+    with open(os.devnull, "w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
+        perform(job, job.words, room)
+    os.chdir("/")
 
 
 def finish(job: Job, words: tuple[str, ...], room: Path) -> int:
@@ -172,6 +186,8 @@ def prepared(job: Job, home: Path) -> Quiet:
     for words in job.before:
         if code := finish(job, words, start):
             raise RuntimeError(f"{words} ended with {code}: {(home / 'log').read_text()}")
+    shutil.copytree(start, home / "warm")
+    warm(job, home / "warm")
     ends, seconds = [], 0.0
     for number in range(2):
         room = home / f"quiet{number}"

@@ -114,10 +114,8 @@ def evaluate(
     from histosge.evaluation.evaluate import seeds_of
     from histosge.evaluation.plan import Plan
 
-    if patients is not None and split != "patients":
-        show_messages([Message("warning", "`patients` is not used: only the split patients needs it.")])
     plan = Plan(
-        _specs(sections, patients, image, mpp),
+        _specs(sections, patients, image, mpp, split=split),
         _recipes(models, presets, assignments(set_)),
         splits=(split,),
         seeds=seeds_of(seeds),
@@ -129,7 +127,7 @@ def evaluate(
 
 
 def _specs(
-    sections: list[Path] | None, patients: str | None, image: Path | None, mpp: float | None
+    sections: list[Path] | None, patients: str | None, image: Path | None, mpp: float | None, *, split: str
 ) -> tuple[Any, ...]:
     """Return what to read of each section."""
     from histosge.evaluation.plan import SectionSpec
@@ -138,6 +136,8 @@ def _specs(
         raise UsageError("Expected `sections`, or cells or fine bins as `truth`; got none.")
     if len(sections) > 1 and (image is not None or mpp is not None):
         raise UsageError("`image` and `mpp` belong to one section; for several, write a plan.")
+    if patients is not None and split != "patients":
+        show_messages([Message("warning", "`patients` is not used: only the split patients needs it.")])
     return tuple(
         SectionSpec(path, _name(path, sections), image=image, mpp=mpp, patient=patient)
         for path, patient in zip(sections, _patients(patients, len(sections)), strict=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from histosge.errors import UsageError
+
 from .command import command
 from .options import ReplyOptions, SeedOptions
 from .screen import print_result
@@ -37,6 +39,8 @@ def export(
     """Write any genes of a run for other tools; nothing but the run's own folder is needed."""
     from histosge.io.export import export as export_genes
 
+    if seed_options.seed and conserve != "drawn":
+        raise UsageError("`seed` would draw nothing here. It belongs to `conserve` drawn; leave it out.")
     result = export_genes(source, out, genes=genes, to=to, conserve=conserve, seed=seed_options.seed)
     print_result(result.as_dict(), as_json=reply_options.json, lines=_lines(result))
 

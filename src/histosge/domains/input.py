@@ -58,7 +58,8 @@ class DomainInput:
         >>> DomainInput.measured(section, genes="all").description
         'measured, 8 genes'
         """
-        panel = select(section, genes)
+        # in the order of the names: methods sum over genes
+        panel = select(section, genes).by_name()
         values = log_cp10k(section.counts, columns=panel.columns).toarray()
         spots = section.spots
         return cls(

@@ -123,8 +123,6 @@ def export(
     refuse_seed(seed)
     writer = WRITERS[to]
     _refuse_counts(writer, conserve)
-    if seed and conserve != "drawn":
-        raise UsageError(f"`seed` {seed} would draw nothing. It belongs to `conserve` drawn; leave it out.")
     # refuse before anything is read
     writer.require()
     path, out = _factors_file(Path(source)), Path(out)

@@ -137,6 +137,8 @@ def _from_prediction(adata: Any, name: str, values: str | None) -> DomainSource:
     rows = observed if measured else np.ones(len(observed), dtype=bool)
     matrix = (adata.layers["measured"] if measured else adata.X)[rows]
     matrix = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float64)
+    # in the order of the names: methods sum over genes
+    matrix = matrix[:, np.argsort(adata.var_names.to_numpy(dtype=str), kind="stable")]
     provenance = json.loads(adata.uns["histosge"]["provenance_json"])
     domain_input = DomainInput(
         name=str(provenance.get("section", {}).get("name", name)),
