@@ -43,7 +43,7 @@ from histosge.evaluation import benchmark  # noqa: F401
 from histosge.workflow import domains, run, steps  # noqa: F401
 
 QUICK = ("--genes", "all", "--upsample", "1")
-NETWORK = ("--set", "epochs=3", "--set", "crop_px=none", "--no-figures")
+NETWORK = ("--set", "epochs=3", "--set", "crop_px=None", "--no-figures")
 DOMAINS = ("--method", "kmeans", "--clusters", "3", "--seeds", "1", "--genes", "all")
 PLAN = 'sections = ["section"]\nseeds = [0]\nbaselines = false\ngenes = "all"\nmodels = ["mean", "ridge"]\n'
 
