@@ -182,3 +182,12 @@ def test_spots_without_counts_are_counted(st: Path) -> None:
     lines = gzip.decompress(path.read_bytes()).split(b"\n")
     path.write_bytes(gzip.compress(b"\n".join([*lines[:3], *lines[4:]])))
     assert any("1 of" in note.text and "have no counts" in note.text for note in read(st).messages)
+
+
+def test_barcodes_may_be_the_index_of_parquet(outs: Path) -> None:
+    """A table of positions with barcodes as its index, as pandas writes it, is read as one with a column."""
+    whole = read(outs)
+    table = positions(outs).set_index("barcode")
+    (outs / "spatial" / "tissue_positions.csv").unlink()
+    table.to_parquet(outs / "spatial" / "tissue_positions.parquet")
+    assert read(outs).spots.ids.tolist() == whole.spots.ids.tolist()

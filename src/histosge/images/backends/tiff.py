@@ -370,8 +370,12 @@ def _ome_mpp(text: str, index: int) -> float | None:
 def _tag_mpp(page: Any) -> float | None:
     """Return µm per pixel of the resolution tags (unit 3: pixels per cm; 2: per inch)."""
     tags = {name: page.tags[name].value for name in ("XResolution", "ResolutionUnit") if name in page.tags}
-    unit_um = {3: 1e4, 2: 25.4e3}.get(int(tags.get("ResolutionUnit", 1)))
-    above, below = tags.get("XResolution", (0, 1))
+    try:
+        unit_um = {3: 1e4, 2: 25.4e3}.get(int(tags.get("ResolutionUnit", 1)))
+        above, below = tags.get("XResolution", (0, 1))
+    except (ValueError, TypeError):
+        # a damaged directory: no unit, or no fraction
+        return None
     return unit_um * below / above if unit_um and above and below else None
 
 

@@ -86,6 +86,9 @@ def _read(path: Path) -> Positions:
     try:
         with opened(path) as stream:
             table = pd.read_parquet(stream) if ".parquet" in path.suffixes else _read_csv(stream)
+        # barcodes may be the index of a Parquet table
+        table = table if table.index.name is None else table.reset_index()
+        barcodes = table["barcode"].astype(str).to_numpy(dtype=str)
         numbers = table[list(_COLUMNS[1:])].to_numpy(dtype=np.float64)
     except (OSError, ValueError, LookupError, TypeError) as error:
         reason = str(error)[:_LETTERS]
@@ -94,7 +97,6 @@ def _read(path: Path) -> Positions:
         raise DataError(
             f"Expected six complete columns in '{path}', got an empty or incomplete table. Copy it again."
         )
-    barcodes = table["barcode"].astype(str).to_numpy(dtype=str)
     return Positions(barcodes, numbers[:, 0] != 0, numbers[:, [2, 1]], numbers[:, [4, 3]])
 
 
