@@ -70,3 +70,12 @@ def test_a_few_genes_are_not_shrunk() -> None:
     accuracy = GeneAccuracy.of(np.array([0.9, 0.62]), np.array([0.9, 0.62]), spots=SPOTS)
     assert np.allclose(accuracy.shrunken, [0.9, 0.62])
     assert accuracy.grade.tolist() == ["strong", "fair"]
+
+
+def test_what_all_genes_share_makes_grades_stricter() -> None:
+    """A variance common to all genes widens the bounds and lowers the number of graded genes, and moves no estimate."""
+    r = measured(np.tanh(RNG.normal(0.3, 0.25, 4000)))
+    plain, less_sure = (GeneAccuracy.of(r, r, spots=SPOTS, common_variance=part) for part in (0.0, 0.02))
+    assert np.allclose(plain.shrunken, less_sure.shrunken)
+    assert (less_sure.low < plain.low).all()
+    assert 0 < less_sure.reliable.sum() < 0.8 * plain.reliable.sum()

@@ -58,7 +58,12 @@ class GeneAccuracy:
 
     @classmethod
     def of(
-        cls, r: Float[np.ndarray, " g"], r_given_depth: Float[np.ndarray, " g"], *, spots: int
+        cls,
+        r: Float[np.ndarray, " g"],
+        r_given_depth: Float[np.ndarray, " g"],
+        *,
+        spots: int,
+        common_variance: float = 0.0,
     ) -> GeneAccuracy:
         """Estimate the accuracy of genes from correlations over some spots.
 
@@ -74,6 +79,9 @@ class GeneAccuracy:
             Of each gene; NaN where not measured.
         spots
             Number of spots they were computed from.
+        common_variance
+            Variance of z that all genes share, because they are measured at the same spots. It is no difference between
+            genes, and shrinkage does not lower it: bounds are wider by it, and grades stricter.
 
         Examples
         --------
@@ -87,8 +95,9 @@ class GeneAccuracy:
         """
         r, partial = np.asarray(r, dtype=np.float64), np.asarray(r_given_depth, dtype=np.float64)
         variance = 1 / max(spots - 3, 1)
-        shrunken, shrunken_partial = _Shrunken.of(r, variance), _Shrunken.of(partial, 1 / max(spots - 4, 1))
-        half = _HALF_WIDTH * variance**0.5
+        shrunken = _Shrunken.of(r, variance, common_variance)
+        shrunken_partial = _Shrunken.of(partial, 1 / max(spots - 4, 1), common_variance)
+        half = _HALF_WIDTH * (variance + common_variance) ** 0.5
         z = _z(r)
         return cls(
             r,
@@ -109,7 +118,7 @@ class _Shrunken:
     sd: Array
 
     @classmethod
-    def of(cls, r: Array, variance: float) -> _Shrunken:
+    def of(cls, r: Array, variance: float, common_variance: float) -> _Shrunken:
         z = _z(r)
         measured = np.isfinite(z)
         kept, centre = 1.0, 0.0
@@ -117,7 +126,7 @@ class _Shrunken:
             centre = float(z[measured].mean())
             between = max(float(z[measured].var()) - variance, 0.0)
             kept = between / (between + variance)
-        sd = np.where(measured, (kept * variance) ** 0.5, np.nan)
+        sd = np.where(measured, (kept * variance + common_variance) ** 0.5, np.nan)
         return cls(centre + kept * (z - centre), sd)
 
     def probability(self, bound: float) -> Array:

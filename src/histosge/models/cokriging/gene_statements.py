@@ -45,6 +45,8 @@ _SQUARES = 4
 _EXPRESSED = 0.01
 # a product of sums of squares below which a correlation is undefined
 _FLAT = 1e-9
+# correlations beyond have no finite z
+_MOST_R = 0.999
 
 
 def judged_rows(sections: Int[np.ndarray, " n"]) -> Int[np.ndarray, " l"]:
@@ -93,7 +95,10 @@ class Statements:
         judge = _Judge.of(self, posterior, samples, standardisation)
         spots, genes = len(judge.depth), len(samples.genes)
         parts = map_parts(judge.block, runs(genes, max(_LEAST_GENES, _BLOCK // spots)))
-        accuracy = GeneAccuracy.of(_joined(parts, "r"), _joined(parts, "r_given_depth"), spots=spots)
+        common = float(_jackknife_variance(_sum(parts, "z_without_square") / genes))
+        accuracy = GeneAccuracy.of(
+            _joined(parts, "r"), _joined(parts, "r_given_depth"), spots=spots, common_variance=common
+        )
         basis = Basis(
             samples.genes,
             standardisation.means[0],
@@ -104,13 +109,13 @@ class Statements:
             attribution=attribution,
         ).with_accuracy(accuracy)
         expressed = _joined(parts, "expressed")
-        gain = np.sum([part.gain_without_square for part in parts], axis=0) / genes
+        gain_variance = float(_jackknife_variance(_sum(parts, "gain_without_square") / genes))
         return basis, _averages(basis) | {
             "calibration": pooled_coverage([(len(part.r), part.coverage) for part in parts]),
             "mean_r_loo": float(accuracy.r.mean()),
             "mean_r_loo_given_depth": float(accuracy.r_given_depth.mean()),
             "mean_r_loo_without_image": float(_joined(parts, "r_without_image").mean()),
-            "mean_r_loo_image_gain_se": _jackknife_se(gain),
+            "mean_r_loo_image_gain_se": gain_variance**0.5,
             "reliable_genes": int((accuracy.reliable & expressed).sum()),
             "expressed_genes": int(expressed.sum()),
         }
@@ -129,6 +134,8 @@ class _Judged:
     coverage: dict[str, list[float]]
     # sum over genes of what the image adds to r, each square of tissue left out in turn
     gain_without_square: Array
+    # sum over genes of Fisher's z, likewise
+    z_without_square: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,12 +188,12 @@ class _Judge:
         # cut at 0 as predictions are, so that errors are those of the predictions
         predicted = self._predicted(self.statements.fitted, genes, means)
         r = np.nan_to_num(pearson(measured, predicted))
-        without, gain = r, np.zeros(self.square.max() + 1)
+        in_turn = _without_square(measured, predicted, self.square)
+        without, gain = r, np.zeros(len(in_turn))
         if self.statements.without_image is not None:
             alone = self._predicted(self.statements.without_image, genes, means)
             without = np.nan_to_num(pearson(measured, alone))
-            gain = _sum_without_square(measured, predicted, self.square)
-            gain -= _sum_without_square(measured, alone, self.square)
+            gain = (in_turn - _without_square(measured, alone, self.square)).sum(axis=1)
         # of the others: the spot's own value is in the mean that is added to its prediction
         error = measured * (1 + 1 / self.others) - predicted
         signal = self.variance @ (self.loadings[genes] ** 2).T
@@ -202,6 +209,7 @@ class _Judge:
             expressed=(self.samples.expression[:, genes] > 0).mean(axis=0) >= _EXPRESSED,
             coverage=coverage_of_others(error, sd, self.fold),
             gain_without_square=gain,
+            z_without_square=np.arctanh(np.clip(in_turn, -_MOST_R, _MOST_R)).sum(axis=1),
         )
 
     def _predicted(self, left_out: LeftOut, genes: slice, means: Array) -> Array:
@@ -211,6 +219,10 @@ class _Judge:
 
 def _joined(parts: Sequence[_Judged], name: str) -> Array:
     return np.concatenate([getattr(part, name) for part in parts])
+
+
+def _sum(parts: Sequence[_Judged], name: str) -> Array:
+    return np.asarray(np.sum([getattr(part, name) for part in parts], axis=0))
 
 
 def _squares(xy_um: Array) -> Array:
@@ -225,18 +237,17 @@ def _squares(xy_um: Array) -> Array:
     return square
 
 
-def _sum_without_square(left: Array, right: Array, square: Array) -> Array:
-    """Return the sum over genes of their correlations over all spots but those of each square."""
+def _without_square(left: Array, right: Array, square: Array) -> Array:
+    """Return the correlation of each gene over all spots but those of each square, squares × genes."""
     member = (square[:, None] == np.arange(square.max() + 1)).astype(np.float64).T
     sums = np.stack([member @ part for part in (left, right, left * left, right * right, left * right)])
     x, y, xx, yy, xy = sums.sum(axis=1, keepdims=True) - sums
-    n = (len(square) - member.sum(axis=1))[:, None]
+    n = np.maximum(len(square) - member.sum(axis=1), 1)[:, None]
     size = np.sqrt(np.maximum(xx - x * x / n, 0) * np.maximum(yy - y * y / n, 0))
-    r = np.divide(xy - x * y / n, size, out=np.zeros_like(size), where=size > _FLAT)
-    return np.asarray(r.sum(axis=1))
+    return np.asarray(np.divide(xy - x * y / n, size, out=np.zeros_like(size), where=size > _FLAT))
 
 
-def _jackknife_se(values: Array) -> float:
-    """Return the standard error of an average from its values without each part of the data (Efron & Stein 1981)."""
+def _jackknife_variance(values: Array) -> Array:
+    """Return the variance of estimates from their values without each part of the data (Efron & Stein 1981)."""
     n = len(values)
-    return float(np.sqrt((n - 1) / n * ((values - values.mean()) ** 2).sum()))
+    return np.asarray((n - 1) / n * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
