@@ -46,6 +46,14 @@ def test_the_stricter_correlation_decides() -> None:
     assert set(GeneAccuracy.of(high, low, spots=SPOTS).grade) == {"none"}
 
 
+def test_sure_genes_do_not_carry_an_unlikely_one() -> None:
+    """Among many genes that are surely reliable, one without any pattern has no grade."""
+    r = np.append(np.linspace(0.8, 0.95, 99), 0.02)
+    accuracy = GeneAccuracy.of(r, r, spots=300)
+    assert (accuracy.grade[:-1] == "strong").all()
+    assert accuracy.grade[-1] == "none"
+
+
 def test_bounds_hold() -> None:
     """Nine in ten intervals hold the correlation that is expected, and without signal they are as wide."""
     for scale in (0.2, 0.0):

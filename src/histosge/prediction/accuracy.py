@@ -16,6 +16,8 @@ GRADES = {"strong": 0.6, "fair": 0.35, "weak": 0.15}
 NO_GRADE, UNKNOWN = "none", "unknown"
 # of the genes of a grade, at least this share are expected to reach its bound
 _SURE = 0.95
+# and each of them at least with this probability
+_LIKELY = 0.5
 # half width of a 90 % interval of the normal distribution
 _HALF_WIDTH = 1.6448536269514722
 # fewer genes do not determine how genes differ: their estimates are not shrunk
@@ -71,7 +73,7 @@ class GeneAccuracy:
         many genes are measured, the largest r are large by chance too. Empirical Bayes moves each z towards the mean
         of all by the share of noise in their variance (Efron & Morris 1973, Eq. 21 of docs/method.md). A gene has a
         grade where it probably reaches the grade's bound: the genes are taken in the order of their probability as
-        long as 95 % of those taken are expected to reach it.
+        long as 95 % of those taken are expected to reach it, and each more likely does than not.
 
         Parameters
         ----------
@@ -146,7 +148,9 @@ def _grades(plain: _Shrunken, partial: _Shrunken) -> Array:
         probability = np.minimum(plain.probability(bound), partial.probability(bound))
         order = np.argsort(-probability, kind="stable")
         expected = np.cumsum(probability[order]) / np.arange(1, len(order) + 1)
-        grade[order[: np.searchsorted(-expected, -_SURE, side="right")]] = name
+        # sure genes must not carry one that is more likely below the bound than above it
+        number = min(np.searchsorted(-expected, -_SURE, side="right"), int((probability >= _LIKELY).sum()))
+        grade[order[:number]] = name
     grade[np.isnan(plain.mean) | np.isnan(partial.mean)] = UNKNOWN
     return grade
 
