@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import http.server
+import json
 import os
 import random
 import shutil
@@ -36,7 +37,7 @@ import torch  # noqa: F401
 import zarr  # noqa: F401
 
 from histosge.cli import commands
-from histosge.datasets.fetch import fetch
+from histosge.datasets.fetch import LOCK, fetch
 from histosge.datasets.public import PublicDataset, Remote
 from histosge.datasets.synthetic import synthetic, write_spaceranger
 from histosge.evaluation import benchmark  # noqa: F401
@@ -121,8 +122,12 @@ def server(folder: Path) -> Iterator[str]:
         def log_message(self, *words: object) -> None:
             """Print nothing."""
 
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *about: object) -> None:
+            """Print nothing of connections that a kill closed."""
+
     handler = partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+    with Server(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_address[1]}"
         running.shutdown()
@@ -212,7 +217,7 @@ def trial(job: Job, quiet: Quiet, room: Path, *, after: float) -> list[str]:
     time.sleep(after)
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
-    wrong = [f"killed: {text}" for text in _unfinished(state(room), before, quiet)]
+    wrong = [f"killed: {text}" for text in _unfinished(room, before, quiet)]
     code = finish(job, job.words, room)
     if code:
         return [*wrong, f"run again: exit {code}: {(room.parent / 'log').read_text()[-600:]}"]
@@ -225,8 +230,9 @@ def trial(job: Job, quiet: Quiet, room: Path, *, after: float) -> list[str]:
     return wrong
 
 
-def _unfinished(now: Mapping[str, str], before: Mapping[str, str], quiet: Quiet) -> list[str]:
+def _unfinished(room: Path, before: Mapping[str, str], quiet: Quiet) -> list[str]:
     """Return files that are neither as before nor finished; drafts have names that begin with a point."""
+    now = state(room)
     wrong = [
         f"{name} of the user is gone or changed"
         for name in before
@@ -235,9 +241,17 @@ def _unfinished(now: Mapping[str, str], before: Mapping[str, str], quiet: Quiet)
     for name, content in now.items():
         draft = any(part.startswith(".") for part in Path(name).parts)
         known = content in (before.get(name), quiet.end.get(name)) or name not in quiet.stable
-        if not draft and name in quiet.end and not known:
+        if not draft and name in quiet.end and not known and not _whole_so_far(room / name):
             wrong.append(f"{name} is half written")
     return wrong
+
+
+def _whole_so_far(path: Path) -> bool:
+    """Whether a file that is written again after each download holds whole entries, the last ones missing."""
+    if path.name != LOCK:
+        return False
+    content = json.loads(path.read_text())
+    return all(address.startswith("http") and len(hash_) == 64 for address, hash_ in content.items())
 
 
 USERS: set[str] = set()

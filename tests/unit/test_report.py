@@ -19,6 +19,7 @@ from scipy import sparse
 
 import histosge as hs
 from histosge import pl
+from histosge._runtime.records import record_text
 from histosge.datasets import synthetic
 from histosge.errors import DataError, UsageError
 from histosge.geometry.points import Points
@@ -339,6 +340,15 @@ def test_labels_are_of_locations_or_of_spots(folder: Path) -> None:
     (folder / "domains.tsv").write_text("location\tkmeans\nnobody\t1\n")
     with pytest.raises(DataError, match="names none of the locations of this run"):
         write(folder)
+
+
+def test_a_changed_record_of_domains_is_refused(folder: Path) -> None:
+    """The name of the method beside a table of domains is not read from a file that changed since it was written."""
+    (folder / "domains.tsv").write_text(f"location\tseed0\n{LOCATIONS.points.ids[0]}\t1\n")
+    changed = record_text({"method": "kmeans"}).replace("kmeans", "stagate")
+    (folder / "domains.json").write_text(changed)
+    with pytest.raises(DataError, match="its checksum is that of another content"):
+        labels_in(folder, LOCATIONS.points.ids, SECTION.spots.ids)
 
 
 def test_a_matrix_makes_a_report_too(tmp_path: Path) -> None:

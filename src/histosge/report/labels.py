@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from histosge._runtime.records import refuse_changed
 from histosge._runtime.spreadsheet import of_cell
 from histosge._runtime.types import Array, Int
 from histosge.errors import DataError
@@ -92,8 +93,10 @@ def _method(path: Path) -> str:
     if not record.is_file():
         return ""
     try:
-        return str(json.loads(record.read_text(encoding="utf-8"))["method"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        refuse_changed(content)
+        return str(content["method"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"'{record}' is damaged ({error}). Make it again with `histosge domains`.") from error
 
 
