@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .models import MODELS
     from .models.base import Model, Predictor
     from .prediction.count_allocation import conserve
+    from .prediction.effective_resolution import EffectiveResolution
     from .prediction.factored import FactoredPrediction
     from .prediction.prediction import Prediction
     from .section.locations import Locations, at_spots, cells, grid, upsampled, within
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from .workflow.citation import citation
     from .workflow.compute import Compute
     from .workflow.doctor import doctor
+    from .workflow.effective_resolution import effective_resolution
     from .workflow.fit import fit
     from .workflow.outputs import Outputs
     from .workflow.predict import predict, predict_from_image
@@ -74,6 +76,7 @@ __all__ = [
     "WRITERS",
     "Compute",
     "DataError",
+    "EffectiveResolution",
     "Encoder",
     "EncoderCard",
     "FactoredPrediction",
@@ -102,6 +105,7 @@ __all__ = [
     "citation",
     "conserve",
     "doctor",
+    "effective_resolution",
     "evaluate",
     "evaluate_fine_truth",
     "export",
@@ -148,6 +152,7 @@ _NAMES = {
     "models": ("MODELS",),
     "models.base": ("Model", "Predictor"),
     "prediction.count_allocation": ("conserve",),
+    "prediction.effective_resolution": ("EffectiveResolution",),
     "prediction.factored": ("FactoredPrediction",),
     "prediction.prediction": ("Prediction",),
     "section.locations": ("Locations", "at_spots", "cells", "grid", "upsampled", "within"),
@@ -157,6 +162,7 @@ _NAMES = {
     "workflow.citation": ("citation",),
     "workflow.compute": ("Compute",),
     "workflow.doctor": ("doctor",),
+    "workflow.effective_resolution": ("effective_resolution",),
     "workflow.fit": ("fit",),
     "workflow.outputs": ("Outputs",),
     "workflow.predict": ("predict", "predict_from_image"),

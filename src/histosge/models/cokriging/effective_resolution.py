@@ -1,0 +1,96 @@
+"""From disk means and predictions of spots to the effective resolution of each gene."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from histosge._runtime.types import Array, Float
+from histosge.metrics.pearson import pearson
+from histosge.prediction.effective_resolution import UNEXPLAINED_SLOPE, UnexplainedVariance
+
+from .block_covariance import matern
+
+__all__ = ["FINE_RANGE_UM", "fine_share", "unexplained_at_spots"]
+
+#: µm; range of the structure that spots do not resolve: a cell and its neighbours
+FINE_RANGE_UM = 25.0
+# a gene whose halves correlate less is not measured reproducibly; or less than two standard errors
+_LEAST_SIGNAL = 0.05
+
+
+def fine_share(width_um: float, spot_um: float) -> float:
+    """Return the variance of the mean over a disk of fine structure, relative to that over a spot.
+
+    Structure finer than the spots has a Matérn-3/2 covariance of 25 µm range here, about a cell and its neighbours,
+    averaged over disks (block kriging; Journel & Huijbregts 1978). Spots cannot show its range.
+
+    Examples
+    --------
+    >>> round(fine_share(10, 55), 1), fine_share(55, 55), round(fine_share(400, 55), 2)
+    (1.8, 1.0, 0.05)
+    """
+    return _disk_variance(width_um / FINE_RANGE_UM) / _disk_variance(spot_um / FINE_RANGE_UM)
+
+
+def _disk_variance(diameter: float) -> float:
+    """Return the variance of a process of range 1 averaged over a disk.
+
+    It is the mean covariance over the distances of pairs of its points, whose density is known (disk line picking;
+    Journel & Huijbregts 1978). The quadrature of ``block_covariance`` is for disks of a few ranges at most.
+    """
+    from scipy.integrate import quad
+
+    def integrand(distance: float) -> float:
+        share = distance / diameter
+        density = np.arccos(share) - share * np.sqrt(1 - share**2)
+        return float(16 * share / (np.pi * diameter) * density * matern(np.asarray(distance), 1.0))
+
+    near = min(1.0, diameter / 2)
+    return float(quad(integrand, 0, near)[0] + quad(integrand, near, diameter, limit=200)[0])
+
+
+def unexplained_at_spots(
+    measured: Float[np.ndarray, "s g"],
+    halves: tuple[Float[np.ndarray, "s g"], Float[np.ndarray, "s g"]],
+    depth: Float[np.ndarray, " s"],
+    *,
+    mean: Float[np.ndarray, "s g"],
+    variance: Float[np.ndarray, "s g"],
+) -> UnexplainedVariance:
+    """Return what predictions of spots that were left out of the fit leave unexplained.
+
+    All correlations are given the logarithm of the depth: what depth alone makes of a normalised count is no expression
+    of the tissue.
+
+    Parameters
+    ----------
+    measured
+        log1p(CP10k) at the spots.
+    halves
+        The same of two random halves of the molecules: their correlation gives the noise (Spearman 1910).
+    depth
+        Total counts of the spots.
+    mean, variance
+        Posterior mean and variance of the expression at the spots, from fits without them.
+    """
+    own, predicted, left, right = (_at_equal_depth(part, depth) for part in (measured, mean, *halves))
+    half = np.clip(np.nan_to_num(pearson(left, right)), 0.0, 1.0)
+    reliability = 2 * half / (1 + half)
+    n = len(depth)
+    reproducible = reliability >= max(_LEAST_SIGNAL, 2 / n**0.5)
+    r = np.nan_to_num(pearson(own, predicted))
+    # the squared correlation of unrelated values is not 0 but 1/(n − 2); a negative one explains nothing
+    squared = np.where(r > 0, np.maximum(r**2 - (1 - r**2) / max(n - 2, 1), 0.0), 0.0)
+    share = np.full(len(r), np.nan)
+    np.divide(squared, reliability, out=share, where=reproducible)
+    signal, posterior = own.var(axis=0) * reliability, variance.mean(axis=0)
+    unexplained = (1 - np.minimum(share, 1.0)) * signal
+    scale = np.minimum(unexplained / np.maximum(posterior, np.finfo(np.float64).tiny), 1.0)
+    return UnexplainedVariance(signal, scale, unexplained - UNEXPLAINED_SLOPE * posterior)
+
+
+def _at_equal_depth(values: Array, depth: Array) -> Array:
+    """Return what the logarithm of the depth does not explain of each column, linearly."""
+    level = np.log(np.maximum(depth, 1.0))
+    design = np.column_stack([np.ones(len(level)), level])
+    return np.asarray(values - design @ np.linalg.lstsq(design, values, rcond=None)[0])

@@ -1,0 +1,215 @@
+"""The effective resolution of a fit: how wide a disk must be for its mean expression to be known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from histosge._runtime.seeds import refuse_seed
+from histosge._runtime.types import Array, Int
+from histosge.errors import UsageError
+from histosge.geometry.points import Points
+from histosge.models.cokriging.disk_means import disk_points, disk_scores
+from histosge.models.cokriging.effective_resolution import fine_share, unexplained_at_spots
+from histosge.models.cokriging.predictor import CokrigingPredictor
+from histosge.prediction.effective_resolution import EffectiveResolution, UnexplainedVariance
+from histosge.section.expression import depth, log_cp10k
+from histosge.section.inputs import Inputs
+from histosge.section.locations import Locations, at_spots, grid
+from histosge.section.multi_section import samples_of
+from histosge.section.section import Section
+
+from .compute import Compute
+from .encode import encode
+from .fit import Fit
+
+__all__ = ["WIDTHS_UM", "effective_resolution"]
+
+#: widths of the disks in µm
+WIDTHS_UM: tuple[float, ...] = (10.0, 25.0, 50.0, 100.0, 200.0, 400.0)
+# disks where the caller names no locations: enough for a mean over the section
+_DISKS = 400
+_GRID_PITCHES = 0.25
+# fewer spots do not show how well left-out ones are predicted
+_LEAST_SPOTS = 40
+_MOST_FOLDS = 100
+
+
+def effective_resolution(
+    fit: Fit,
+    section: Section,
+    genes: Sequence[str] | None = None,
+    *,
+    locations: Locations | None = None,
+    widths_um: Sequence[float] = WIDTHS_UM,
+    folds: int = 5,
+    seed: int = 0,
+    compute: Compute = Compute(),
+) -> EffectiveResolution:
+    """Return for each gene, and each location, how much of the mean expression over disks is known, by their width.
+
+    The posterior of a disk mean follows from the fit. How much variance there is to explain does not: a model of spots
+    sees nothing of the structure inside them. So spots are left out, fold by fold, and predicted from the others. What
+    that explains of the reproducible variance at equal depth is what holds at the width of a spot; the variance that
+    the model misses there is taken for structure of cells, which averages out over wide disks and counts more in narrow
+    ones. The page "Effective resolution" of the results compares this with single cells.
+
+    Parameters
+    ----------
+    fit
+        Of the model ``cokriging``, to one section.
+    section
+        The fitted section.
+    genes
+        Some of the fitted genes; ``None``: all.
+    locations
+        Centres of the disks; ``None``: 400 spread over the tissue.
+    widths_um
+        Diameters of the disks.
+    folds
+        Parts of the spots that are left out in turn; each costs a fit.
+    seed
+        Draws the folds, the halves of the molecules and the locations.
+    compute
+        Device and store of image features.
+
+    Raises
+    ------
+    UsageError
+        For a fit of another model, of several sections or of another section, too few spots, unknown genes, and widths
+        that are not positive.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> section = hs.synthetic(columns=10, rows=10, genes=12).section
+    >>> fit = hs.fit(section, hs.Recipe("cokriging", "positions", genes="all"))
+    >>> resolution = hs.effective_resolution(fit, section, folds=2)
+    >>> resolution.reliability.shape
+    (6, 12)
+    """
+    refuse_seed(seed)
+    predictor = _predictor_of(fit, section)
+    widths = _checked(widths_um, folds)
+    # unknown genes are refused before anything is computed
+    columns = fit.panel.columns if genes is None else section.columns(genes)
+    rows = np.arange(len(fit.genes)) if genes is None else predictor.basis.columns(genes)
+    rng = np.random.default_rng(seed)
+    unexplained = _unexplained(fit, section, rows, columns, folds=folds, rng=rng, compute=compute)
+    if locations is None:
+        every = grid(section, _GRID_PITCHES * section.pitch_um)
+        locations = every.take(np.sort(rng.permutation(len(every))[:_DISKS]))
+    loadings = np.asarray(predictor.basis.loadings[rows], dtype=np.float64)
+    spot_um = predictor.inducing_points.diameter_um or section.spots.diameter_um
+    predicted, variances = [], []
+    for width in (*widths, spot_um):
+        disks = _disk_inputs(fit, section, locations, width, compute=compute)
+        scores, variance = disk_scores(predictor, *disks)
+        predicted.append((scores @ loadings.T).var(axis=0))
+        variances.append(variance.astype(np.float32))
+    return EffectiveResolution(
+        fit.genes[rows],
+        widths,
+        locations,
+        np.array(predicted[:-1]) / np.maximum(predicted[-1], np.finfo(np.float64).tiny),
+        np.array(variances),
+        squared_loadings=loadings**2,
+        unexplained=unexplained,
+        fine_share=np.array([fine_share(width, spot_um) for width in widths]),
+    )
+
+
+def _predictor_of(fit: Fit, section: Section) -> CokrigingPredictor:
+    """Return the predictor of a fit whose posterior is known everywhere."""
+    if not isinstance(fit, Fit) or not isinstance(fit.predictor, CokrigingPredictor):
+        raise UsageError(
+            "The effective resolution needs a fit of the model cokriging to measured spots: other models state no "
+            "posterior of a mean over a disk. Fit one with `hs.fit`."
+        )
+    if fit.auxiliary:
+        raise UsageError(
+            f"Expected a fit of one section, got one with {len(fit.auxiliary)} auxiliary sections, which would have to "
+            "be fitted again without some spots. Fit the section by itself."
+        )
+    if fit.metadata.section.fingerprint != section.fingerprint:
+        raise UsageError(f"Section '{section.name}' is not the one that was fitted. Give that one.")
+    if len(section) < _LEAST_SPOTS:
+        raise UsageError(
+            f"Expected at least {_LEAST_SPOTS} spots, got {len(section)}: fewer do not show how well left-out spots "
+            "are predicted."
+        )
+    return fit.predictor
+
+
+def _checked(widths_um: Sequence[float], folds: int) -> tuple[float, ...]:
+    widths = tuple(sorted({float(width) for width in widths_um}))
+    if not widths or not widths[0] > 0 or not widths[-1] < np.inf:
+        raise UsageError(f"Expected `widths_um` of positive numbers, got {tuple(widths_um)}.")
+    if not 2 <= folds <= _MOST_FOLDS:
+        raise UsageError(f"`folds` must be from 2 to {_MOST_FOLDS}, got {folds}.")
+    return widths
+
+
+def _unexplained(
+    fit: Fit,
+    section: Section,
+    rows: Int[np.ndarray, " g"],
+    columns: Int[np.ndarray, " g"],
+    *,
+    folds: int,
+    rng: np.random.Generator,
+    compute: Compute,
+) -> UnexplainedVariance:
+    """Fit without each fold of the spots in turn, and compare the fold with its predictions."""
+    inputs = encode(section, at_spots(section), needs=fit.model.needs, encoder=fit.encoder, compute=compute)
+    samples = samples_of(section, fit.panel, inputs)
+    # folds of equal size, in any order of the spots
+    fold = rng.permutation(np.arange(len(section)) % folds)
+    mean, variance = np.empty((2, len(section), len(rows)))
+    for number in range(folds):
+        test = np.flatnonzero(fold == number)
+        training = samples.take(np.flatnonzero(fold != number))
+        predictor = fit.model.fit(training, seed=fit.recipe.seed, runtime=compute.runtime())
+        predicted = predictor.factored(inputs.take(test))  # type: ignore[attr-defined]
+        loadings = np.asarray(predicted.basis.loadings[rows], dtype=np.float64)
+        mean[test] = predicted.basis.offset[rows] + predicted.scores @ loadings.T
+        variance[test] = predicted.score_sd.astype(np.float64) ** 2 @ loadings.T**2
+        if compute.progress is not None:
+            compute.progress(number + 1, folds, "left-out spots")
+    first = sparse.csr_matrix(section.counts, dtype=np.float64, copy=True)
+    first.data = rng.binomial(np.rint(first.data).astype(np.int64), 0.5).astype(np.float64)
+    parts = (section.counts, first, sparse.csr_matrix(section.counts - first))
+    measured, left, right = (log_cp10k(counts, columns=columns).toarray() for counts in parts)
+    total = depth(section.counts)
+    return unexplained_at_spots(measured, (left, right), total, mean=mean, variance=variance)
+
+
+def _disk_inputs(
+    fit: Fit, section: Section, locations: Locations, width_um: float, *, compute: Compute
+) -> tuple[Inputs, Array]:
+    """Return the inputs at the points of every disk that lie near a spot, and the disk of each point."""
+    from scipy.spatial import cKDTree
+
+    spots = section.spots
+    shift, part_um = disk_points(width_um, spots.diameter_um)
+    xy_um = (locations.xy[:, None] + shift).reshape(-1, 2)
+    disk = np.repeat(np.arange(len(locations)), len(shift))
+    tree = cKDTree(spots.xy)
+    # a disk at the edge is averaged over its tissue; its own centre stays in any case
+    near = tree.query(xy_um)[0] <= section.pitch_um
+    near |= ~np.isin(disk, disk[near])
+    xy_um, disk = xy_um[near], disk[near]
+    n = len(xy_um)
+    lattice_xy = np.full((n, 2), np.nan) if section.lattice is None else section.lattice.to_lattice(xy_um)
+    points = Locations(
+        Points(xy_um, np.arange(n).astype(str), part_um),
+        lattice_xy,
+        parent=tree.query(xy_um)[1],
+        subspot=np.full(n, -1),
+        observed=np.zeros(n, dtype=bool),
+        in_tissue=np.ones(n, dtype=bool),
+    )
+    inputs = encode(section, points, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
+    return fit.inputs(inputs), disk
