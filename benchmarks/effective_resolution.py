@@ -113,9 +113,9 @@ def report(title: str, predicted: hs.EffectiveResolution, rows: np.ndarray) -> N
     """Print a table: predicted and realised mean over genes by width, and their agreement over genes."""
     print(f"\n{title}\n| width µm | predicted | realised | difference | r over genes | genes |")
     print("|--:|--:|--:|--:|--:|--:|")
-    for width, one, other in zip(predicted.widths_um, predicted.reliability, rows, strict=True):
-        both = np.isfinite(one) & np.isfinite(other)
-        a, b = one[both], np.minimum(other[both], 1.0)
+    for width, stated, known in zip(predicted.widths_um, predicted.reliability, rows, strict=True):
+        both = np.isfinite(stated) & np.isfinite(known)
+        a, b = stated[both], np.minimum(known[both], 1.0)
         r = np.corrcoef(a, b)[0, 1]
         print(
             f"| {width:g} | {a.mean():.3f} | {b.mean():.3f} | {a.mean() - b.mean():+.3f} | {r:.2f} | {both.sum()} |",
