@@ -230,14 +230,23 @@ def test_a_killed_run_goes_on_and_gives_the_same_result(folder: Path, tmp_path: 
     assert np.array_equal(np.asarray(first), np.asarray(second))
 
 
-def test_doctor_says_that_image_and_coordinates_match(folder: Path, tmp_path: Path) -> None:
+def test_doctor_says_that_image_and_coordinates_match(tmp_path: Path) -> None:
     """``histosge doctor SECTION`` names scale and alignment, and draws the spots on the image."""
-    result = call("doctor", folder, "--out", tmp_path, "--json")
+    write_spaceranger(synthetic(columns=10, rows=12, genes=40).section, tmp_path / "outs")
+    result = call("doctor", tmp_path / "outs", "--out", tmp_path, "--json")
     assert result.exit_code == 0, result.stderr
     checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
     assert checks["alignment"]["verdict"] == "ok"
     assert "100.0 µm" in checks["scale"]["finding"]
     assert (tmp_path / "section.png").stat().st_size > 0
+
+
+def test_doctor_says_that_too_few_spots_cannot_be_checked(folder: Path, tmp_path: Path) -> None:
+    """The orientation of 80 spots is not called ok."""
+    result = call("doctor", folder, "--out", tmp_path, "--json")
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert checks["alignment"]["verdict"] == "note"
+    assert "not checked" in checks["alignment"]["finding"]
 
 
 @pytest.mark.parametrize("kind", ["encoders", "models", "readers"])

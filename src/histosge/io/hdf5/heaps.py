@@ -31,10 +31,10 @@ def refuse_endless_heaps(path: Path) -> None:
     if not path.is_file() or not path.stat().st_size:
         return
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for found in _HEAP.finditer(content):
-            if not _ends(content, found.start()):
+        for heap in _HEAP.finditer(content):
+            if not _ends(content, heap.start()):
                 raise DataError(
-                    f"'{path}' is damaged (a heap of text at byte {found.start()}). Copy it again."
+                    f"'{path}' is damaged (a heap of text at byte {heap.start()}). Copy it again."
                 )
 
 
