@@ -15,6 +15,7 @@ from histosge.evaluation.fine_truth.read_truth import read_truth
 from histosge.evaluation.fine_truth.truth import thinned
 from histosge.metrics.pearson import pearson
 from histosge.models.cokriging.disk_means import disk_points, disk_scores
+from histosge.models.gene_order import as_fitted
 from histosge.section.expression import depth, log_cp10k
 from histosge.workflow.effective_resolution import WIDTHS_UM, _disk_inputs, effective_resolution
 
@@ -58,7 +59,7 @@ def compare(truth: str, layout: str, seed: int, model: str) -> None:
     rows = []
     for width in WIDTHS_UM:
         inputs, disk = _disk_inputs(fit, section, locations, width, compute=hs.Compute())
-        scores, _ = disk_scores(fit.predictor, inputs, disk)
+        scores, _ = disk_scores(as_fitted(fit.predictor), inputs, disk)
         mean = scores @ fit.predictor.basis.loadings.T
         if truth == "synthetic":
             rows.append(realised_known(tissue, xy_um, width, mean, section.spots.diameter_um))

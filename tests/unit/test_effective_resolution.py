@@ -12,6 +12,7 @@ import histosge as hs
 from histosge.errors import UsageError
 from histosge.models.cokriging.disk_means import disk_points, disk_scores
 from histosge.models.cokriging.effective_resolution import fine_share, unexplained_at_spots
+from histosge.models.gene_order import as_fitted
 from histosge.prediction.effective_resolution import EffectiveResolution, UnexplainedVariance
 from histosge.section.locations import at_spots
 from histosge.workflow.effective_resolution import _disk_inputs
@@ -32,7 +33,7 @@ def test_a_disk_no_wider_than_a_spot_is_a_location(fit: hs.workflow.fit.Fit) -> 
     locations = locations.take(np.arange(0, len(locations), 25))
     width = locations.points.diameter_um
     scores, variance = disk_scores(
-        fit.predictor, *_disk_inputs(fit, SECTION, locations, width, compute=hs.Compute())
+        as_fitted(fit.predictor), *_disk_inputs(fit, SECTION, locations, width, compute=hs.Compute())
     )
     inputs = encode(SECTION, locations, needs=fit.model.needs, encoder=fit.encoder)
     known = fit.predictor.factored(inputs)
@@ -47,12 +48,14 @@ def test_a_wide_disk_is_the_mean_of_its_parts(fit: hs.workflow.fit.Fit) -> None:
     near = np.argsort(np.linalg.norm(locations.xy - middle, axis=1))[:10]
     inputs, disk = _disk_inputs(fit, SECTION, locations.take(near), 200.0, compute=hs.Compute())
     assert np.bincount(disk).tolist() == [19] * 10
-    scores, variance = disk_scores(fit.predictor, inputs, disk)
-    of_parts, variance_of_parts = disk_scores(fit.predictor, inputs, np.arange(len(disk)))
+    scores, variance = disk_scores(as_fitted(fit.predictor), inputs, disk)
+    of_parts, variance_of_parts = disk_scores(as_fitted(fit.predictor), inputs, np.arange(len(disk)))
     np.testing.assert_allclose(scores, of_parts.reshape(10, 19, -1).mean(axis=1), rtol=1e-3, atol=1e-4)
     assert (variance <= variance_of_parts.reshape(10, 19, -1).mean(axis=1) * 1.001).all()
     # disks are computed some at a time: the number makes no difference
-    alone = disk_scores(fit.predictor, inputs.take(np.flatnonzero(disk == 9)), np.zeros(19, dtype=int))
+    alone = disk_scores(
+        as_fitted(fit.predictor), inputs.take(np.flatnonzero(disk == 9)), np.zeros(19, dtype=int)
+    )
     np.testing.assert_allclose(variance[9], alone[1][0], rtol=1e-3, atol=1e-6)
 
 
@@ -141,7 +144,7 @@ def test_predicted_reliability_is_realised() -> None:
     resolution = hs.effective_resolution(fit, SECTION, locations=locations, folds=3, widths_um=(25, 200))
     for width, predicted in zip(resolution.widths_um, resolution.reliability, strict=True):
         inputs, disk = _disk_inputs(fit, SECTION, resolution.locations, width, compute=hs.Compute())
-        mean = disk_scores(fit.predictor, inputs, disk)[0] @ fit.predictor.basis.loadings.T
+        mean = disk_scores(as_fitted(fit.predictor), inputs, disk)[0] @ fit.predictor.basis.loadings.T
         shift, part = disk_points(width, 55.0)
         truth = np.mean([TISSUE.truth(resolution.locations.xy + step, part) for step in shift], axis=0)
         realised = [np.corrcoef(truth[:, gene], mean[:, gene])[0, 1] ** 2 for gene in range(12)]

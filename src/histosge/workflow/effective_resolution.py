@@ -8,12 +8,13 @@ import numpy as np
 from scipy import sparse
 
 from histosge._runtime.seeds import refuse_seed
-from histosge._runtime.types import Array, Int
+from histosge._runtime.types import Array
 from histosge.errors import UsageError
 from histosge.geometry.points import Points
 from histosge.models.cokriging.disk_means import disk_points, disk_scores
 from histosge.models.cokriging.effective_resolution import fine_share, unexplained_at_spots
 from histosge.models.cokriging.predictor import CokrigingPredictor
+from histosge.models.gene_order import as_fitted
 from histosge.prediction.effective_resolution import EffectiveResolution, UnexplainedVariance
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.inputs import Inputs
@@ -94,10 +95,11 @@ def effective_resolution(
     predictor = _predictor_of(fit, section)
     widths = _checked(widths_um, folds)
     # unknown genes are refused before anything is computed
-    columns = fit.panel.columns if genes is None else section.columns(genes)
-    rows = np.arange(len(fit.genes)) if genes is None else predictor.basis.columns(genes)
+    names = fit.genes if genes is None else np.asarray(genes, dtype=str)
+    section.columns(names)
+    rows = predictor.basis.columns(names.tolist())
     rng = np.random.default_rng(seed)
-    unexplained = _unexplained(fit, section, rows, columns, folds=folds, rng=rng, compute=compute)
+    unexplained = _unexplained(fit, section, names, folds=folds, rng=rng, compute=compute)
     if locations is None:
         every = grid(section, _GRID_PITCHES * section.pitch_um)
         locations = every.take(np.sort(rng.permutation(len(every))[:_DISKS]))
@@ -110,7 +112,7 @@ def effective_resolution(
         predicted.append((scores @ loadings.T).var(axis=0))
         variances.append(variance.astype(np.float32))
     return EffectiveResolution(
-        fit.genes[rows],
+        names,
         widths,
         locations,
         np.array(predicted[:-1]) / np.maximum(predicted[-1], np.finfo(np.float64).tiny),
@@ -123,7 +125,8 @@ def effective_resolution(
 
 def _predictor_of(fit: Fit, section: Section) -> CokrigingPredictor:
     """Return the predictor of a fit whose posterior is known everywhere."""
-    if not isinstance(fit, Fit) or not isinstance(fit.predictor, CokrigingPredictor):
+    predictor = as_fitted(fit.predictor) if isinstance(fit, Fit) else None
+    if not isinstance(predictor, CokrigingPredictor):
         raise UsageError(
             "The effective resolution needs a fit of the model cokriging to measured spots: other models state no "
             "posterior of a mean over a disk. Fit one with `hs.fit`."
@@ -140,7 +143,7 @@ def _predictor_of(fit: Fit, section: Section) -> CokrigingPredictor:
             f"Expected at least {_LEAST_SPOTS} spots, got {len(section)}: fewer do not show how well left-out spots "
             "are predicted."
         )
-    return fit.predictor
+    return predictor
 
 
 def _checked(widths_um: Sequence[float], folds: int) -> tuple[float, ...]:
@@ -155,8 +158,7 @@ def _checked(widths_um: Sequence[float], folds: int) -> tuple[float, ...]:
 def _unexplained(
     fit: Fit,
     section: Section,
-    rows: Int[np.ndarray, " g"],
-    columns: Int[np.ndarray, " g"],
+    genes: Array,
     *,
     folds: int,
     rng: np.random.Generator,
@@ -167,12 +169,14 @@ def _unexplained(
     samples = samples_of(section, fit.panel, inputs)
     # folds of equal size, in any order of the spots
     fold = rng.permutation(np.arange(len(section)) % folds)
-    mean, variance = np.empty((2, len(section), len(rows)))
+    mean, variance = np.empty((2, len(section), len(genes)))
     for number in range(folds):
         test = np.flatnonzero(fold == number)
         training = samples.take(np.flatnonzero(fold != number))
         predictor = fit.model.fit(training, seed=fit.recipe.seed, runtime=compute.runtime())
         predicted = predictor.factored(inputs.take(test))  # type: ignore[attr-defined]
+        # in the order of the genes asked for, whatever that of the fit
+        rows = predicted.basis.columns(genes.tolist())
         loadings = np.asarray(predicted.basis.loadings[rows], dtype=np.float64)
         mean[test] = predicted.basis.offset[rows] + predicted.scores @ loadings.T
         variance[test] = predicted.score_sd.astype(np.float64) ** 2 @ loadings.T**2
@@ -181,7 +185,7 @@ def _unexplained(
     first = sparse.csr_matrix(section.counts, dtype=np.float64, copy=True)
     first.data = rng.binomial(np.rint(first.data).astype(np.int64), 0.5).astype(np.float64)
     parts = (section.counts, first, sparse.csr_matrix(section.counts - first))
-    measured, left, right = (log_cp10k(counts, columns=columns).toarray() for counts in parts)
+    measured, left, right = (log_cp10k(counts, columns=section.columns(genes)).toarray() for counts in parts)
     total = depth(section.counts)
     return unexplained_at_spots(measured, (left, right), total, mean=mean, variance=variance)
 
