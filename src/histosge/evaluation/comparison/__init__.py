@@ -1,0 +1,1 @@
+"""Gene differences between regions of tissue; replicates are spots, sections or patients."""
