@@ -95,7 +95,7 @@ def compare(
     >>> section = hs.synthetic(columns=10, rows=10, genes=12).section
     >>> enhanced = hs.tl.enhance(section, hs.Recipe(model="kriging", genes="all"), upsample=2)
     >>> left = enhanced.obsm["spatial_um"][:, 0] < 600
-    >>> hs.tl.compare(enhanced, np.where(left, "left", "right")).table["replicates"].iloc[0] == len(section)
+    >>> hs.tl.compare(enhanced, np.where(left, "left", "right")).replicates == len(section)
     True
     """
     several = isinstance(prediction, Sequence)

@@ -250,7 +250,6 @@ def test_patients_are_replicates() -> None:
         ({"genes": ["TUMOUR1", "TUMOUR1"]}, "a list of different gene names"),
         ({"genes": []}, "a list of different gene names"),
         ({"regions": {"a": [[0, 0], [1, float("nan")], [2, 0]]}}, "no finite number"),
-        ({"regions": 5}, "a label for each of"),
         ({"between": ("left", "wrong")}, "No location is in region 'wrong'"),
         ({"between": ("left", "left")}, "two different regions"),
         ({"regions": "three"}, "got 3 (m, n, o)"),
