@@ -37,6 +37,10 @@ _CIRCULAR = (
     "These regions were made from the expression that is compared, so that any p-value would be too small: p and q are "
     "empty. Regions from the image, from an annotation or from other sections can be tested."
 )
+_ONE_SECTION = "Spots of one section say nothing of other sections or patients."
+_INDEPENDENT = (
+    "p and q hold for regions that were neither drawn nor computed from the expression of this section."
+)
 _RARE = f"counted at fewer than {_LEAST_COUNTED} spots: not tested"
 _CONSTANT = "the same at all spots: not tested"
 
@@ -66,7 +70,7 @@ def compare_regions(
     _refuse_few(spots, pair, name_of(source.adata), _LEAST_SPOTS)
     chosen = spots.at_most(_MOST_SPOTS, seed)
     result = regress(chosen.values, chosen.share, chosen.xy_um)
-    caveats = ["Spots of one section say nothing of other sections or patients."]
+    caveats = [_ONE_SECTION, _INDEPENDENT]
     if len(chosen) < len(spots):
         caveats.append(f"{len(chosen)} of {len(spots)} spots were chosen at random (`seed`).")
     rare = _caveats_of_genes(chosen.values, counted=True)
@@ -125,7 +129,7 @@ def compare_replicates(
     test = f"paired t test over {replicate}s"
     is_circular = any(circular(source.adata, source.regions) for source in sources)
     table = _table(genes, *_paired(means, is_circular), test=test)
-    caveats = (_CIRCULAR,) if is_circular else ()
+    caveats = (_CIRCULAR,) if is_circular else (_INDEPENDENT,)
     return RegionComparison(*pair, replicate, len(names), test, caveats, table)
 
 
