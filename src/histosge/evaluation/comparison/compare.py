@@ -37,7 +37,7 @@ _CIRCULAR = (
     "These regions were made from the expression that is compared, so that any p-value would be too small: p and q are "
     "empty. Regions from the image, from an annotation or from other sections can be tested."
 )
-_ONE_SECTION = "Spots of one section say nothing of other sections or patients."
+_WITHIN_SECTION = "Spots of one section say nothing of other sections or patients."
 _INDEPENDENT = (
     "p and q hold for regions that were neither drawn nor computed from the expression of this section."
 )
@@ -70,7 +70,7 @@ def compare_regions(
     _refuse_few(spots, pair, name_of(source.adata), _LEAST_SPOTS)
     chosen = spots.at_most(_MOST_SPOTS, seed)
     result = regress(chosen.values, chosen.share, chosen.xy_um)
-    caveats = [_ONE_SECTION, _INDEPENDENT]
+    caveats = [_WITHIN_SECTION, _INDEPENDENT]
     if len(chosen) < len(spots):
         caveats.append(f"{len(chosen)} of {len(spots)} spots were chosen at random (`seed`).")
     rare = _caveats_of_genes(chosen.values, counted=True)
