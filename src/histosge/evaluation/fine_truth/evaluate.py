@@ -15,7 +15,7 @@ from histosge.figures.fine_truth_maps import FineTruthMaps
 from histosge.workflow.compute import Compute
 from histosge.workflow.recipe import Recipe
 
-from .pseudo_spots import Layout
+from .pseudo_spots import Layout, pseudo_spots
 from .read_truth import read_truth
 from .result import FineTruthResult, summary
 from .result_files import refuse_overwriting, write_result
@@ -96,6 +96,8 @@ def evaluate_fine_truth(
             return _run(plan, compute.with_store(Path(folder)))[0]
     out = Path(out)
     refuse_overwriting(truth, out)
+    # spots that cannot be made are refused before a folder is there
+    pseudo_spots(truth, plan.layout, seed=plan.seeds[0], median_depth=median_depth)
     writable_folder(out)
     return write_result(*_run(plan, compute.with_store(out / "features")), out)
 
