@@ -1,0 +1,278 @@
+"""What cokriging says where there is nothing to find: wrong images, exchanged expression, noise genes, damaged images.
+
+    python benchmarks/nothing_to_find.py ../shared/data/her2st/C2 ../shared/data/mob/MOB1 synthetic:120 --seeds 0 1 2
+
+Half of the spots are fitted, the other half is predicted. The section as it is comes first, then each condition:
+
+* *other image*: of the next section given (of a synthetic section: of another synthetic one); *mirrored image*; *uniform
+  image*: one colour; *shuffled image*: each spot has the patch of another;
+* *exchanged expression*: each spot has the counts of another, so that there is no pattern;
+* *noise genes*: 200 genes are added whose counts are Poisson noise, half of them in proportion to the depth of the spot;
+* *ink*: pen marks over a sixth of the width; *fold*: as wide a band, dark and shifted; *stain*: the right half is
+  redder and paler.
+
+Columns are means over the seeds: the image weight (highest of the seeds in brackets), r over genes at the other half
+with the image and without it, r as reported, genes graded strong or fair, coverage of 90 % intervals as stated and at
+the other half, width of the intervals relative to the section as it is. Under ink and folds also the coverage at the
+damaged spots; of the noise genes, how many have a grade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from divided_section import arguments_of, mean_pcc
+from reported_accuracy import section_of
+from scipy import sparse
+
+import histosge as hs
+from histosge.evaluation.study import Study, choose_genes, encode_study, gather_samples
+from histosge.images.slide import SlideImage
+from histosge.metrics.intervals import coverage
+from histosge.models import predict
+from histosge.section.expression import log_cp10k
+
+# noise genes; their names begin with NOISE
+NOISE_GENES, NOISE = 200, "NOISE"
+# share of the image's width that ink and folds cover
+BAND = 1 / 6
+# a purple as pale as stained tissue, and the ink of a marker pen
+TISSUE_RGB, INK_RGB = (205, 160, 195), (25, 30, 90)
+# optical densities are multiplied by this in the half of another stain: redder and paler
+STAIN = (0.6, 0.85, 0.5)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A section that was changed, and the spots that the change touches; ``None``: all or none of them."""
+
+    section: hs.Section
+    damaged: np.ndarray | None = None
+    shuffle_features: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was said in one condition with one seed, and what is so."""
+
+    weight: float
+    r: float
+    r_without_image: float
+    reported: float
+    graded: int
+    genes: int
+    stated: float
+    covered: float
+    sd: float
+    covered_damaged: float
+    graded_noise: int
+
+
+def pixels(slide: SlideImage) -> np.ndarray:
+    """Return the whole image."""
+    height, width = slide.backend.shapes[0]
+    return np.array(slide.backend.read(0, (0, 0), (width, height)))
+
+
+def band(section: hs.Section) -> tuple[float, float]:
+    """Return the left and right end of a vertical band through the middle of the tissue, µm."""
+    x = section.spots.xy[:, 0]
+    half = BAND * (x.max() - x.min()) / 2
+    middle = float(np.median(x))
+    return middle - half, middle + half
+
+
+def with_image(section: hs.Section, change: Callable[[np.ndarray, slice], np.ndarray]) -> hs.Section:
+    """Return the section with its pixels changed; ``change`` is given the columns of the band."""
+    slide = section.slide
+    left, right = (round(end / slide.mpp) for end in band(section))
+    image = change(pixels(slide), slice(left, right))
+    return replace(section, slide=SlideImage.from_array(image, slide.mpp))
+
+
+def inked(image: np.ndarray, columns: slice) -> np.ndarray:
+    """Draw diagonal strokes of a pen over the columns."""
+    row, column = np.ogrid[: image.shape[0], columns]
+    step = max((columns.stop - columns.start) // 4, 2)
+    image[:, columns][(row + column) % step < 0.7 * step] = INK_RGB
+    return image
+
+
+def folded(image: np.ndarray, columns: slice) -> np.ndarray:
+    """Lay the tissue beside the columns over them: light passes two layers."""
+    width = columns.stop - columns.start
+    below, above = image[:, columns] / 255, np.roll(image, width, axis=1)[:, columns][:, ::-1] / 255
+    image[:, columns] = np.rint(255 * below * above).astype(np.uint8)
+    return image
+
+
+def restained(image: np.ndarray, columns: slice) -> np.ndarray:
+    """Stain everything right of the middle differently."""
+    part = image[:, (columns.start + columns.stop) // 2 :]
+    part[:] = np.rint(255 * (part / 255) ** np.array(STAIN)).astype(np.uint8)
+    return image
+
+
+def with_noise_genes(section: hs.Section, seed: int) -> hs.Section:
+    """Add genes of Poisson noise, between 0.1 and 10 counts a spot; every other one in proportion to the depth."""
+    rng = np.random.default_rng(seed)
+    depth = np.asarray(section.counts.sum(axis=1)).ravel()
+    rates = np.exp(rng.uniform(np.log(0.1), np.log(10), NOISE_GENES))
+    shape = np.where(np.arange(NOISE_GENES) % 2, (depth / depth.mean())[:, None], 1.0)
+    noise = sparse.csr_matrix(rng.poisson(rates * shape).astype(np.float64))
+    names = np.array([f"{NOISE}{number}" for number in range(NOISE_GENES)])
+    return replace(
+        section,
+        counts=sparse.hstack([section.counts, noise]).tocsr(),
+        genes=np.concatenate([section.genes, names]),
+        gene_ids=np.concatenate([section.gene_ids, names]),
+    )
+
+
+def conditions(section: hs.Section, other: SlideImage, seed: int) -> dict[str, Callable[[], Condition]]:
+    """Return what makes each condition of a section, by name."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(section))
+    left, right = band(section)
+    x = section.spots.xy[:, 0]
+    damaged = np.flatnonzero((x >= left) & (x <= right))
+    uniform = np.full((512, 512, 3), TISSUE_RGB, dtype=np.uint8)
+    uniform_slide = SlideImage.from_array(uniform, max(section.slide.size_um) / 512)
+
+    def mirrored(image: np.ndarray, _: slice) -> np.ndarray:
+        return image[:, ::-1]
+
+    return {
+        "as it is": lambda: Condition(section),
+        "other image": lambda: Condition(replace(section, slide=other)),
+        "shuffled image": lambda: Condition(section, shuffle_features=True),
+        "mirrored image": lambda: Condition(with_image(section, mirrored)),
+        "uniform image": lambda: Condition(replace(section, slide=uniform_slide)),
+        "exchanged expression": lambda: Condition(replace(section, counts=section.counts[order])),
+        "noise genes": lambda: Condition(with_noise_genes(section, seed)),
+        "ink": lambda: Condition(with_image(section, inked), damaged),
+        "fold": lambda: Condition(with_image(section, folded), damaged),
+        "stain": lambda: Condition(with_image(section, restained)),
+    }
+
+
+def outcome(condition: Condition, *, genes: str, seed: int, compute: hs.Compute) -> Outcome:
+    """Fit half of the spots, and compare what is said with the other half."""
+    section = condition.section
+    study = Study.of(section, genes=genes, seed=seed)
+    noise = [name for name in section.genes if name.startswith(NOISE)]
+    if noise:
+        # variable genes are those of the section without the noise
+        kept = ~np.isin(section.genes, noise)
+        plain = replace(
+            section,
+            counts=section.counts[:, kept],
+            genes=section.genes[kept],
+            gene_ids=section.gene_ids[kept],
+        )
+        names = choose_genes(replace(study, target=plain)).names
+        study = replace(study, genes=[*(str(name) for name in names), *noise])
+    panel = choose_genes(study)
+    inputs = encode_study(study, hs.Recipe(), compute)
+    if condition.shuffle_features:
+        order = np.random.default_rng(seed).permutation(len(section))
+        inputs = replace(inputs, features=np.asarray(inputs.features[:])[order])
+    samples = gather_samples(study, panel, inputs)
+    truth = log_cp10k(section.counts, columns=panel.columns)[study.test].toarray()
+    predictor = hs.Recipe().build().fit(samples, seed=seed)
+    without = hs.Recipe(preset="positions").build().fit(samples, seed=seed)
+    test, summary = inputs.take(study.test), predictor.summary()
+    prediction = predict(predictor, test)
+    # r, grades and intervals are those of the genes that are not noise, except for the number of graded noise genes
+    is_noise = np.isin(panel.names, noise)
+    real = np.flatnonzero(~is_noise)
+    basis = predictor.basis
+    basis_noise = np.isin(basis.genes, noise)
+    graded = np.isin(np.asarray(basis.grade), ("strong", "fair"))
+    damaged = np.isin(study.test, [] if condition.damaged is None else condition.damaged)
+    stated = summary["calibration"]
+    mean, sd = prediction.mean[:, real].astype(np.float64), prediction.sd[:, real]
+
+    def covered(rows: np.ndarray) -> float:
+        if not rows.any():
+            return float("nan")
+        return float(coverage(truth[rows][:, real], mean[rows], sd[rows], 0.9).mean())
+
+    return Outcome(
+        weight=summary["image_weight"],
+        r=mean_pcc(truth[:, real], mean),
+        r_without_image=mean_pcc(truth[:, real], predict(without, test).mean[:, real].astype(np.float64)),
+        reported=float(np.nan_to_num(basis.r_loo[~basis_noise]).mean()),
+        graded=int((graded & ~basis_noise).sum()),
+        genes=len(real),
+        stated=dict(zip(stated["levels"], stated["coverage"], strict=True))[0.9],
+        covered=covered(np.ones(len(truth), dtype=bool)),
+        sd=float(np.asarray(sd).mean()),
+        covered_damaged=covered(damaged),
+        graded_noise=int((graded & basis_noise).sum()),
+    )
+
+
+def line(name: str, outcomes: list[Outcome], usual_sd: float) -> str:
+    """Return one row of the table."""
+
+    def mean(field: str) -> float:
+        return float(np.mean([getattr(one, field) for one in outcomes]))
+
+    weights = [one.weight for one in outcomes]
+    cells = [name, f"{np.mean(weights):.2f} ({max(weights):g})"]
+    cells += [f"{mean('r'):.3f} / {mean('r_without_image'):.3f}", f"{mean('reported'):.3f}"]
+    cells += [f"{mean('graded'):.0f} of {mean('genes'):.0f}"]
+    cells += [f"{mean('stated'):.3f} / {mean('covered'):.3f}", f"{mean('sd') / usual_sd:.2f}"]
+    note = ""
+    if name == "noise genes":
+        note = f"{mean('graded_noise'):.1f} of {NOISE_GENES} noise genes have a grade"
+    elif np.isfinite(mean("covered_damaged")):
+        note = f"coverage at damaged spots {mean('covered_damaged'):.3f}"
+    return f"| {' | '.join([*cells, note])} |"
+
+
+def other_slide(texts: list[str], index: int) -> SlideImage:
+    """Return the image of the next section, or of another synthetic tissue."""
+    name, _, spots = texts[index].partition(":")
+    if name == "synthetic":
+        return section_of(f"synthetic:{int(spots) + 7}").slide
+    real = [text for text in texts if not text.startswith("synthetic:")]
+    if len(real) == 1:
+        return section_of("synthetic:600").slide
+    return section_of(real[(real.index(texts[index]) + 1) % len(real)]).slide
+
+
+def main() -> None:
+    parser = arguments_of(__doc__, seeds=[0, 1, 2])
+    parser.add_argument("--genes", default="hvg:1000")
+    parser.add_argument("--conditions", nargs="+", help="some of the conditions only")
+    arguments = parser.parse_args()
+    texts = [str(text) for text in arguments.sections]
+    heads = ["condition", "image weight (most)", "r: with / without image", "reported r", "strong or fair"]
+    heads += ["coverage: stated / true", "width", ""]
+    compute = hs.Compute(store=arguments.store)
+    for index, text in enumerate(texts):
+        section, other = section_of(text), other_slide(texts, index)
+        print(f"\n{text}\n\n| {' | '.join(heads)} |\n|---|{'--:|' * (len(heads) - 2)}---|", flush=True)
+        usual_sd = None
+        for name in conditions(section, other, 0):
+            if arguments.conditions and name not in ("as it is", *arguments.conditions):
+                continue
+            outcomes = [
+                outcome(
+                    conditions(section, other, seed)[name](),
+                    genes=arguments.genes,
+                    seed=seed,
+                    compute=compute,
+                )
+                for seed in arguments.seeds
+            ]
+            usual_sd = usual_sd or float(np.mean([one.sd for one in outcomes]))
+            print(line(name, outcomes, usual_sd), flush=True)
+
+
+if __name__ == "__main__":
+    main()
