@@ -4,26 +4,30 @@
 
 Half of the spots are fitted, the other half is predicted. The section as it is comes first, then each condition:
 
-* *other image*: of the next section given (of a synthetic section: of another synthetic one); *mirrored image*; *uniform
-  image*: one colour; *shuffled image*: each spot has the patch of another;
+* *other image*: of the next section given (of a synthetic section: of another synthetic one); *mirrored image*;
+  *uniform image*: one colour; *shuffled image*: each spot has the patch of another;
 * *exchanged expression*: each spot has the counts of another, so that there is no pattern;
-* *noise genes*: 200 genes are added whose counts are Poisson noise, half of them in proportion to the depth of the spot;
+* *noise genes*: 200 genes are added whose counts are Poisson noise, half of them in proportion to the depth;
 * *ink*: pen marks over a sixth of the width; *fold*: as wide a band, dark and shifted; *stain*: the right half is
   redder and paler.
 
 Columns are means over the seeds: the image weight (highest of the seeds in brackets), r over genes at the other half
 with the image and without it, r as reported, genes graded strong or fair, coverage of 90 % intervals as stated and at
-the other half, width of the intervals relative to the section as it is. Under ink and folds also the coverage at the
-damaged spots; of the noise genes, how many have a grade.
+the other half, width of the intervals relative to the section as it is. Beside ink and folds also the coverage in
+their band, which the section as it is has too; of the noise genes, how many have a grade.
+
+``--resolution`` counts instead the genes that have an effective resolution, with the first seed. ``--exchanges 60``
+prints instead how far the image raises the log likelihood, and how far by chance: with expression exchanged 60 times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from divided_section import arguments_of, mean_pcc
+from divided_section import DividedSection, arguments_of, mean_pcc
 from reported_accuracy import section_of
 from scipy import sparse
 
@@ -33,6 +37,8 @@ from histosge.images.slide import SlideImage
 from histosge.metrics.intervals import coverage
 from histosge.models import predict
 from histosge.section.expression import log_cp10k
+from histosge.section.genes import select
+from histosge.section.inputs import Samples
 
 # noise genes; their names begin with NOISE
 NOISE_GENES, NOISE = 200, "NOISE"
@@ -46,11 +52,11 @@ STAIN = (0.6, 0.85, 0.5)
 
 @dataclass(frozen=True)
 class Condition:
-    """A section that was changed, and the spots that the change touches; ``None``: all or none of them."""
+    """A section that was changed, and the spots that ink or a fold would cover; ``None``: they are of no interest."""
 
     section: hs.Section
     damaged: np.ndarray | None = None
-    shuffle_features: bool = False
+    shuffled: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,9 +151,9 @@ def conditions(section: hs.Section, other: SlideImage, seed: int) -> dict[str, C
         return image[:, ::-1]
 
     return {
-        "as it is": lambda: Condition(section),
+        "as it is": lambda: Condition(section, damaged),
         "other image": lambda: Condition(replace(section, slide=other)),
-        "shuffled image": lambda: Condition(section, shuffle_features=True),
+        "shuffled image": lambda: Condition(section, shuffled=True),
         "mirrored image": lambda: Condition(with_image(section, mirrored)),
         "uniform image": lambda: Condition(replace(section, slide=uniform_slide)),
         "exchanged expression": lambda: Condition(replace(section, counts=section.counts[order])),
@@ -158,61 +164,91 @@ def conditions(section: hs.Section, other: SlideImage, seed: int) -> dict[str, C
     }
 
 
-def outcome(condition: Condition, *, genes: str, seed: int, compute: hs.Compute) -> Outcome:
-    """Fit half of the spots, and compare what is said with the other half."""
+def without_noise(section: hs.Section) -> hs.Section:
+    """Return the section without its noise genes."""
+    kept = ~is_noise(section.genes)
+    genes, gene_ids = section.genes[kept], section.gene_ids[kept]
+    return replace(section, counts=section.counts[:, kept], genes=genes, gene_ids=gene_ids)
+
+
+def is_noise(genes: np.ndarray) -> np.ndarray:
+    """Tell which genes are the noise genes."""
+    return np.char.startswith(np.asarray(genes, dtype=str), NOISE)
+
+
+def divided(condition: Condition, genes: str, seed: int, compute: hs.Compute) -> DividedSection:
+    """Divide the spots in halves; the noise genes are fitted too, beside the variable genes of the others."""
     section = condition.section
     study = Study.of(section, genes=genes, seed=seed)
-    noise = [name for name in section.genes if name.startswith(NOISE)]
-    if noise:
-        # variable genes are those of the section without the noise
-        kept = ~np.isin(section.genes, noise)
-        plain = replace(
-            section,
-            counts=section.counts[:, kept],
-            genes=section.genes[kept],
-            gene_ids=section.gene_ids[kept],
-        )
-        names = choose_genes(replace(study, target=plain)).names
-        study = replace(study, genes=[*(str(name) for name in names), *noise])
+    noise = section.genes[is_noise(section.genes)]
+    if len(noise):
+        chosen = choose_genes(replace(study, target=without_noise(section))).names
+        study = replace(study, genes=[str(name) for name in (*chosen, *noise)])
     panel = choose_genes(study)
     inputs = encode_study(study, hs.Recipe(), compute)
-    if condition.shuffle_features:
+    if condition.shuffled:
         order = np.random.default_rng(seed).permutation(len(section))
         inputs = replace(inputs, features=np.asarray(inputs.features[:])[order])
-    samples = gather_samples(study, panel, inputs)
-    truth = log_cp10k(section.counts, columns=panel.columns)[study.test].toarray()
-    predictor = hs.Recipe().build().fit(samples, seed=seed)
-    without = hs.Recipe(preset="positions").build().fit(samples, seed=seed)
-    test, summary = inputs.take(study.test), predictor.summary()
-    prediction = predict(predictor, test)
-    # r, grades and intervals are those of the genes that are not noise, except for the number of graded noise genes
-    is_noise = np.isin(panel.names, noise)
-    real = np.flatnonzero(~is_noise)
-    basis = predictor.basis
-    basis_noise = np.isin(basis.genes, noise)
+    expression = log_cp10k(section.counts, columns=panel.columns).toarray()
+    return DividedSection(study, inputs, gather_samples(study, panel, inputs), expression)
+
+
+def outcome(condition: Condition, *, genes: str, seed: int, compute: hs.Compute) -> Outcome:
+    """Fit half of the spots, and compare what is said with the other half."""
+    half = divided(condition, genes, seed, compute)
+    predictor = hs.Recipe().build().fit(half.training, seed=seed)
+    summary, basis, prediction = predictor.summary(), predictor.basis, predict(predictor, half.test)
+    noise = is_noise(half.training.genes)
     graded = np.isin(np.asarray(basis.grade), ("strong", "fair"))
-    damaged = np.isin(study.test, [] if condition.damaged is None else condition.damaged)
     stated = summary["calibration"]
-    mean, sd = prediction.mean[:, real].astype(np.float64), prediction.sd[:, real]
-
-    def covered(rows: np.ndarray) -> float:
-        if not rows.any():
-            return float("nan")
-        return float(coverage(truth[rows][:, real], mean[rows], sd[rows], 0.9).mean())
-
+    # r and intervals are those of the genes that are not noise
+    truth, mean, sd = (part[:, ~noise] for part in (half.truth, prediction.mean, prediction.sd))
+    inside = coverage(truth, mean, sd, 0.9)
+    damaged = np.isin(half.study.test, [] if condition.damaged is None else condition.damaged)
+    under = coverage(truth[damaged], mean[damaged], sd[damaged], 0.9).mean() if damaged.any() else np.nan
     return Outcome(
         weight=summary["image_weight"],
-        r=mean_pcc(truth[:, real], mean),
-        r_without_image=mean_pcc(truth[:, real], predict(without, test).mean[:, real].astype(np.float64)),
-        reported=float(np.nan_to_num(basis.r_loo[~basis_noise]).mean()),
-        graded=int((graded & ~basis_noise).sum()),
-        genes=len(real),
+        r=mean_pcc(truth, mean.astype(np.float64)),
+        r_without_image=mean_pcc(truth, half.predict(hs.Recipe(preset="positions"))[:, ~noise]),
+        reported=float(np.nan_to_num(basis.r_loo[~noise]).mean()),
+        graded=int(graded[~noise].sum()),
+        genes=int((~noise).sum()),
         stated=dict(zip(stated["levels"], stated["coverage"], strict=True))[0.9],
-        covered=covered(np.ones(len(truth), dtype=bool)),
-        sd=float(np.asarray(sd).mean()),
-        covered_damaged=covered(damaged),
-        graded_noise=int((graded & basis_noise).sum()),
+        covered=float(inside.mean()),
+        sd=float(sd.mean()),
+        covered_damaged=float(under),
+        graded_noise=int(graded[noise].sum()),
     )
+
+
+def known(condition: Condition, *, genes: str, seed: int, compute: hs.Compute) -> str:
+    """Return how many genes, and how many noise genes, have an effective resolution at all; of a fit to all spots."""
+    section = condition.section
+    noise = [str(name) for name in section.genes[is_noise(section.genes)]]
+    chosen = [str(name) for name in select(without_noise(section), genes).names]
+    fitted = hs.fit(section, hs.Recipe(genes=[*chosen, *noise], seed=seed), compute=compute)
+    resolution = hs.effective_resolution(fitted, section, seed=seed, compute=compute)
+    finite = np.isfinite(resolution.resolution_um)
+    of_noise = is_noise(resolution.genes)
+    text = f"{finite[~of_noise].sum()} of {len(chosen)}"
+    return text + (f"; {finite[of_noise].sum()} of {len(noise)} noise genes" if noise else "")
+
+
+def gains_by_chance(section: hs.Section, *, genes: str, exchanges: int, compute: hs.Compute) -> str:
+    """Return the gain in log likelihood of the image, and the largest ones with the training spots exchanged."""
+    half = divided(Condition(section), genes, 0, compute)
+
+    def gain(samples: Samples, seed: int) -> float:
+        logs = hs.Recipe().build().fit(samples, seed=seed).summary()["log_marginal_likelihood"]
+        return float(max(logs.values()) - logs["0"])
+
+    gains = []
+    for number in range(exchanges):
+        order = np.random.default_rng(100 + number).permutation(len(half.training))
+        expression, depth = half.training.expression[order], half.training.depth[order]
+        gains.append(gain(replace(half.training, expression=expression, depth=depth), number))
+    largest = ", ".join(f"{one:.1f}" for one in sorted(gains, reverse=True)[:4])
+    return f"{len(half.training)} spots: gain {gain(half.training, 0):.1f}; exchanged {exchanges} times: {largest} …"
 
 
 def line(name: str, outcomes: list[Outcome], usual_sd: float) -> str:
@@ -230,7 +266,7 @@ def line(name: str, outcomes: list[Outcome], usual_sd: float) -> str:
     if name == "noise genes":
         note = f"{mean('graded_noise'):.1f} of {NOISE_GENES} noise genes have a grade"
     elif np.isfinite(mean("covered_damaged")):
-        note = f"coverage at damaged spots {mean('covered_damaged'):.3f}"
+        note = f"coverage in the band {mean('covered_damaged'):.3f}"
     return f"| {' | '.join([*cells, note])} |"
 
 
@@ -245,33 +281,47 @@ def other_slide(texts: list[str], index: int) -> SlideImage:
     return section_of(real[(real.index(texts[index]) + 1) % len(real)]).slide
 
 
+def table(
+    section: hs.Section, other: SlideImage, names: Sequence[str] | None, seeds: Sequence[int], **options: Any
+) -> Iterator[str]:
+    """Yield the rows of a section."""
+    usual_sd = None
+    for name in conditions(section, other, 0):
+        if names and name not in ("as it is", *names):
+            continue
+        outcomes = [outcome(conditions(section, other, seed)[name](), seed=seed, **options) for seed in seeds]
+        usual_sd = usual_sd or float(np.mean([one.sd for one in outcomes]))
+        yield line(name, outcomes, usual_sd)
+
+
 def main() -> None:
     parser = arguments_of(__doc__, seeds=[0, 1, 2])
     parser.add_argument("--genes", default="hvg:1000")
     parser.add_argument("--conditions", nargs="+", help="some of the conditions only")
+    parser.add_argument(
+        "--resolution", action="store_true", help="count genes with an effective resolution instead"
+    )
+    parser.add_argument("--exchanges", type=int, help="print gains in likelihood by chance instead")
     arguments = parser.parse_args()
     texts = [str(text) for text in arguments.sections]
     heads = ["condition", "image weight (most)", "r: with / without image", "reported r", "strong or fair"]
     heads += ["coverage: stated / true", "width", ""]
-    compute = hs.Compute(store=arguments.store)
+    options = {"genes": arguments.genes, "compute": hs.Compute(store=arguments.store)}
     for index, text in enumerate(texts):
-        section, other = section_of(text), other_slide(texts, index)
+        section = section_of(text)
+        if arguments.exchanges:
+            print(text, gains_by_chance(section, exchanges=arguments.exchanges, **options), flush=True)
+            continue
+        other = other_slide(texts, index)
+        if arguments.resolution:
+            for name, make in conditions(section, other, 0).items():
+                # an effective resolution reads the image at new locations, where nothing can be shuffled
+                if name != "shuffled image" and name in (arguments.conditions or [name]):
+                    print(f"| {text} | {name} | {known(make(), seed=0, **options)} |", flush=True)
+            continue
         print(f"\n{text}\n\n| {' | '.join(heads)} |\n|---|{'--:|' * (len(heads) - 2)}---|", flush=True)
-        usual_sd = None
-        for name in conditions(section, other, 0):
-            if arguments.conditions and name not in ("as it is", *arguments.conditions):
-                continue
-            outcomes = [
-                outcome(
-                    conditions(section, other, seed)[name](),
-                    genes=arguments.genes,
-                    seed=seed,
-                    compute=compute,
-                )
-                for seed in arguments.seeds
-            ]
-            usual_sd = usual_sd or float(np.mean([one.sd for one in outcomes]))
-            print(line(name, outcomes, usual_sd), flush=True)
+        for row in table(section, other, arguments.conditions, arguments.seeds, **options):
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ _SPOTS = 1000
 # above so many spots whole neighbourhoods are taken: isolated spots do not determine ranges
 _MANY_SPOTS, _NEIGHBOURHOODS = 5000, 4
 # gain in log marginal likelihood that an image weight above 0 must have. With expression exchanged between spots, where
-# there is nothing to find, one fit in 280 of 94 to 398 spots gained more, and 4 more than 7; halves of real sections, of
-# 90 spots, gain 15 to 38 with 1000 genes and 9 to 31 with 100 (docs/results/nothing-to-find.md)
+# there is nothing to find, one fit in 280 (94 to 398 spots) gained more, and 4 more than 7; halves of real sections of
+# about 90 spots gain 15 to 38 with 1000 genes and 9 to 31 with 100 (docs/results/nothing-to-find.md)
 _LEAST_GAIN = 10.0
 
 
