@@ -247,7 +247,7 @@ def gains_by_chance(section: hs.Section, *, genes: str, exchanges: int, compute:
         order = np.random.default_rng(100 + number).permutation(len(half.training))
         expression, depth = half.training.expression[order], half.training.depth[order]
         gains.append(gain(replace(half.training, expression=expression, depth=depth), number))
-    largest = ", ".join(f"{one:.1f}" for one in sorted(gains, reverse=True)[:4])
+    largest = ", ".join(f"{value:.1f}" for value in sorted(gains, reverse=True)[:4])
     return f"{len(half.training)} spots: gain {gain(half.training, 0):.1f}; exchanged {exchanges} times: {largest} …"
 
 
@@ -255,19 +255,19 @@ def line(name: str, outcomes: list[Outcome], usual_sd: float) -> str:
     """Return one row of the table."""
 
     def mean(field: str) -> float:
-        return float(np.mean([getattr(one, field) for one in outcomes]))
+        return float(np.mean([getattr(part, field) for part in outcomes]))
 
-    weights = [one.weight for one in outcomes]
+    weights = [part.weight for part in outcomes]
     cells = [name, f"{np.mean(weights):.2f} ({max(weights):g})"]
     cells += [f"{mean('r'):.3f} / {mean('r_without_image'):.3f}", f"{mean('reported'):.3f}"]
     cells += [f"{mean('graded'):.0f} of {mean('genes'):.0f}"]
     cells += [f"{mean('stated'):.3f} / {mean('covered'):.3f}", f"{mean('sd') / usual_sd:.2f}"]
-    note = ""
+    remark = ""
     if name == "noise genes":
-        note = f"{mean('graded_noise'):.1f} of {NOISE_GENES} noise genes have a grade"
+        remark = f"{mean('graded_noise'):.1f} of {NOISE_GENES} noise genes have a grade"
     elif np.isfinite(mean("covered_damaged")):
-        note = f"coverage in the band {mean('covered_damaged'):.3f}"
-    return f"| {' | '.join([*cells, note])} |"
+        remark = f"coverage in the band {mean('covered_damaged'):.3f}"
+    return f"| {' | '.join([*cells, remark])} |"
 
 
 def other_slide(texts: list[str], index: int) -> SlideImage:
@@ -290,7 +290,7 @@ def table(
         if names and name not in ("as it is", *names):
             continue
         outcomes = [outcome(conditions(section, other, seed)[name](), seed=seed, **options) for seed in seeds]
-        usual_sd = usual_sd or float(np.mean([one.sd for one in outcomes]))
+        usual_sd = usual_sd or float(np.mean([part.sd for part in outcomes]))
         yield line(name, outcomes, usual_sd)
 
 
