@@ -262,12 +262,12 @@ def line(name: str, outcomes: list[Outcome], usual_sd: float) -> str:
     cells += [f"{mean('r'):.3f} / {mean('r_without_image'):.3f}", f"{mean('reported'):.3f}"]
     cells += [f"{mean('graded'):.0f} of {mean('genes'):.0f}"]
     cells += [f"{mean('stated'):.3f} / {mean('covered'):.3f}", f"{mean('sd') / usual_sd:.2f}"]
-    remark = ""
+    further = ""
     if name == "noise genes":
-        remark = f"{mean('graded_noise'):.1f} of {NOISE_GENES} noise genes have a grade"
+        further = f"{mean('graded_noise'):.1f} of {NOISE_GENES} noise genes have a grade"
     elif np.isfinite(mean("covered_damaged")):
-        remark = f"coverage in the band {mean('covered_damaged'):.3f}"
-    return f"| {' | '.join([*cells, remark])} |"
+        further = f"coverage in the band {mean('covered_damaged'):.3f}"
+    return f"| {' | '.join([*cells, further])} |"
 
 
 def other_slide(texts: list[str], index: int) -> SlideImage:

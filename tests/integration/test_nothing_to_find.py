@@ -72,8 +72,8 @@ def test_noise_genes_have_no_grade(script: Any, outcomes: dict[str, Any]) -> Non
 def test_intervals_hold_in_every_condition(outcomes: dict[str, Any]) -> None:
     """90 % intervals cover about 90 % of the other half, and hardly fewer where ink or a fold lies."""
     assert len(outcomes) == 10
-    for name, one in outcomes.items():
-        assert 0.87 < one.covered < 0.95, name
+    for name, part in outcomes.items():
+        assert 0.87 < part.covered < 0.95, name
     # few spots lie there, and errors of their genes are alike
     usual = outcomes["as it is"].covered_damaged
     for name in ("ink", "fold"):
