@@ -16,7 +16,7 @@ with the image and without it, r as reported, genes graded strong or fair, cover
 the other half, width of the intervals relative to the section as it is. Beside ink and folds also the coverage in
 their band, which the section as it is has too; of the noise genes, how many have a grade.
 
-``--resolution`` counts instead the genes that have an effective resolution, with the first seed. ``--exchanges 60``
+``--resolution`` counts instead the genes that have an effective resolution. ``--exchanges 60``
 prints instead how far the image raises the log likelihood, and how far by chance: with expression exchanged 60 times.
 """
 
@@ -314,10 +314,12 @@ def main() -> None:
             continue
         other = other_slide(texts, index)
         if arguments.resolution:
-            for name, make in conditions(section, other, 0).items():
-                # an effective resolution reads the image at new locations, where nothing can be shuffled
-                if name != "shuffled image" and name in (arguments.conditions or [name]):
-                    print(f"| {text} | {name} | {known(make(), seed=0, **options)} |", flush=True)
+            for seed in arguments.seeds:
+                for name, make in conditions(section, other, seed).items():
+                    # an effective resolution reads the image at new locations, where nothing can be shuffled
+                    if name != "shuffled image" and name in (arguments.conditions or [name]):
+                        counts = known(make(), seed=seed, **options)
+                        print(f"| {text} {seed} | {name} | {counts} |", flush=True)
             continue
         print(f"\n{text}\n\n| {' | '.join(heads)} |\n|---|{'--:|' * (len(heads) - 2)}---|", flush=True)
         for row in table(section, other, arguments.conditions, arguments.seeds, **options):
