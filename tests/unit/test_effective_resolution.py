@@ -183,3 +183,17 @@ def test_what_has_no_effective_resolution_is_refused() -> None:
         hs.effective_resolution(fit, SECTION, widths_um=(0,))
     with pytest.raises(UsageError, match="`folds` must be from 2"):
         hs.effective_resolution(fit, SECTION, folds=1)
+
+
+def test_predictions_of_chance_explain_nothing() -> None:
+    """Unrelated predictions leave all of the signal unexplained, near spots too; related ones do not."""
+    rng = np.random.default_rng(3)
+    measured = rng.normal(size=(200, 400))
+    halves = (measured + 0.1 * rng.normal(size=(200, 400)), measured + 0.1 * rng.normal(size=(200, 400)))
+    depth, variance = rng.uniform(1000, 2000, 200), np.full((200, 400), 0.1)
+    explained = {}
+    for name, mean in {"chance": rng.normal(size=(200, 400)), "related": measured + halves[0]}.items():
+        left = unexplained_at_spots(measured, halves, depth, mean=mean, variance=variance)
+        explained[name] = (left.intercept < 0.99 * left.signal).sum()
+    assert explained["chance"] <= 4
+    assert explained["related"] == 400

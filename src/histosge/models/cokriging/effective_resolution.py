@@ -16,6 +16,10 @@ __all__ = ["FINE_RANGE_UM", "fine_share", "unexplained_at_spots"]
 FINE_RANGE_UM = 25.0
 # a gene whose halves correlate less is not measured reproducibly; or less than two standard errors
 _LEAST_SIGNAL = 0.05
+# of the genes whose prediction is said to explain something, as many at most do by chance
+_FALSE_DISCOVERIES = 0.05
+# correlations beyond have no finite z
+_MOST_R = 0.999
 
 
 def fine_share(width_um: float, spot_um: float) -> float:
@@ -86,7 +90,21 @@ def unexplained_at_spots(
     signal, posterior = own.var(axis=0) * reliability, variance.mean(axis=0)
     unexplained = (1 - np.minimum(share, 1.0)) * signal
     scale = np.minimum(unexplained / np.maximum(posterior, np.finfo(np.float64).tiny), 1.0)
-    return UnexplainedVariance(signal, scale, unexplained - UNEXPLAINED_SLOPE * posterior)
+    # where chance would predict as well, nothing is explained anywhere, near spots neither
+    near = np.where(_above_chance(r, n), unexplained - UNEXPLAINED_SLOPE * posterior, signal)
+    return UnexplainedVariance(signal, scale, np.where(reproducible, near, np.nan))
+
+
+def _above_chance(r: Array, spots: int) -> Array:
+    """Return which correlations given depth are above 0, at a false-discovery rate of 5 %.
+
+    Fisher's z of a partial correlation has variance 1/(n − 4) (Fisher 1921).
+    """
+    from scipy.special import ndtr
+    from scipy.stats import false_discovery_control
+
+    z = np.arctanh(np.clip(r, -_MOST_R, _MOST_R)) * max(spots - 4, 1) ** 0.5
+    return np.asarray(false_discovery_control(ndtr(-z)) <= _FALSE_DISCOVERIES)
 
 
 def _at_equal_depth(values: Array, depth: Array) -> Array:
