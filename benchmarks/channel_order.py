@@ -35,9 +35,14 @@ def warned(slide: SlideImage) -> bool:
     return any("BGR" in message.text for message in appearance_messages(slide, "image"))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print whether the warning is given for each image, and for the same with red and blue exchanged."""
     print(f"{'image':60} as it is   exchanged")
     for name, mpp in IMAGES.items():
         slide = open_slide(Path(sys.argv[1]) / name, mpp=mpp)
         exchanged = SlideImage.from_array(slide.thumbnail(max(8.0, mpp))[..., ::-1], max(8.0, mpp))
         print(f"{name:60} {warned(slide)!s:10} {warned(exchanged)!s}")
+
+
+if __name__ == "__main__":
+    main()
