@@ -125,7 +125,9 @@ def test_a_plain_reading_of_whole_inputs_agrees(tmp_path: Path, name: str) -> No
     seen = kind.use(tmp_path, tmp_path)
     assert kind.plain is not None
     plain = kind.plain(tmp_path)
-    assert plain["ids"] == seen.parts["ids"]
+    # the readers return spots in the order of their names
+    rows = np.argsort(plain["ids"])
+    assert [plain["ids"][row] for row in rows] == seen.parts["ids"]
     assert plain["gene_ids"] == seen.parts["gene_ids"]
-    assert np.array_equal(plain["counts"], seen.parts["counts"])
-    assert np.allclose(plain["xy_px"], seen.parts["xy_px"])
+    assert np.array_equal(np.asarray(plain["counts"])[rows], seen.parts["counts"])
+    assert np.allclose(np.asarray(plain["xy_px"])[rows], seen.parts["xy_px"])

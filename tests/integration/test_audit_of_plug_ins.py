@@ -148,7 +148,8 @@ def EarlierSeeds(self, samples, xy, table):
 @model("copy-of-the-data")
 def CopyOfTheData(self, samples, xy, table):
     answers = np.load(PATH + "-copy.npz")
-    return Fitted(samples.genes, xy, table, (answers["xy"], answers["values"]))
+    columns = [list(answers["genes"]).index(gene) for gene in samples.genes]
+    return Fitted(samples.genes, xy, table, (answers["xy"], answers["values"][:, columns]))
 
 @model("unrepeatable")
 def Unrepeatable(self, samples, xy, table):
@@ -202,7 +203,8 @@ from histosge.evaluation.trial import run_trial
 from histosge.section.expression import log_cp10k
 
 section, names = hs.read(sys.argv[1]), json.loads(sys.argv[2])
-np.savez(sys.argv[1] + "-copy.npz", xy=section.spots.xy, values=log_cp10k(section.counts).toarray().astype(np.float32))
+values = log_cp10k(section.counts).toarray().astype(np.float32)
+np.savez(sys.argv[1] + "-copy.npz", xy=section.spots.xy, values=values, genes=section.genes)
 ended = {}
 for name in names:
     model, _, encoder = name.partition(" ")

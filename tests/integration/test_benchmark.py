@@ -180,7 +180,17 @@ def test_two_runs_are_equal_byte_for_byte(folder: Path, tmp_path: Path) -> None:
     assert len(scores) == 4
     for other in ("b", "c"):
         again = contents(tmp_path / other)
-        assert all(again[name] == first[name] for name in scores)
+        for name in scores:
+            assert _without_times(name, again[name]) == _without_times(name, first[name])
+
+
+def _without_times(name: str, content: bytes) -> object:
+    """Return a file of scores without the hashes of the table that also shows seconds."""
+    if name != "scores.json":
+        return content
+    record = json.loads(content)
+    del record["checksum"], record["files"]["scores.md"]
+    return record
 
 
 def test_a_trial_writes_nothing_outside_its_folder(
