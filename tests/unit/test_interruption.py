@@ -70,8 +70,13 @@ def test_an_interruption_is_remembered_until_the_command_ends(capsys: pytest.Cap
                 assert was_interrupted()
                 raise KeyboardInterrupt from error
 
-    with pytest.raises(SystemExit) as end:
-        interrupted()
+    # libraries of other tests may have left a handler of theirs
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit) as end:
+            interrupted()
+    finally:
+        signal.signal(signal.SIGINT, previous)
     assert end.value.code == 130
     assert not was_interrupted()
     assert capsys.readouterr().err.count("\n") == 1
