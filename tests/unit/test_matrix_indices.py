@@ -161,3 +161,11 @@ def test_damaged_matrix_market_files_are_refused(tmp_path: Path, line: str | Non
     with pytest.raises(HistosgeError) as error:
         read(outs)
     assert str(error.value).endswith(".")
+
+
+def test_a_matrix_file_without_a_matrix_is_refused(tmp_path: Path) -> None:
+    """An HDF5 file without any group ends with a sentence."""
+    outs, matrix, _ = visium(tmp_path)
+    h5py.File(matrix, "w").close()
+    with pytest.raises(HistosgeError, match="holds no matrix"):
+        read(outs)

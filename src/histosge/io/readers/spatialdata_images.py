@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.types import Array
-from histosge.errors import UsageError
+from histosge.errors import DataError, UsageError
 from histosge.images.backends.array import ArrayBackend, as_rgb
 
 from .image_choice import ImageCandidate
@@ -103,7 +103,12 @@ def _may_differ(images: dict[str, ImageCandidate]) -> bool:
 def _scales(image: Any) -> list[Any]:
     """Return the arrays of an image, sharpest first."""
     if hasattr(image, "children") and image.children:
-        return [next(iter(child.ds.values())) for child in image.children.values()]
+        levels = [list(child.ds.values()) for child in image.children.values()]
+        if not all(levels):
+            raise DataError(
+                "An image of the SpatialData store has a level without pixels. Write the store again."
+            )
+        return [arrays[0] for arrays in levels]
     return [image]
 
 

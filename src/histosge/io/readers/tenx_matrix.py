@@ -68,7 +68,11 @@ def _read_h5(path: Path) -> Matrix:
 
     refuse_endless_heaps(path)
     with _damage_as_sentence(path), opened(path) as stream, h5py.File(stream, "r") as file:
-        group = file["matrix"] if "matrix" in file else file[next(iter(file))]
+        # versions before 3 name the group after the genome
+        groups = ["matrix"] if "matrix" in file else list(file)
+        if not groups:
+            raise ValueError("it holds no matrix")
+        group = file[groups[0]]
         shape = tuple(int(size) for size in group["shape"][:])
         # stored gene by barcode in columns, which is barcode by gene in rows
         parts = (group["data"][:], group["indices"][:], group["indptr"][:])
