@@ -298,7 +298,8 @@ def _use_features(folder: Path, out: Path) -> Seen:
 def _make_lock(folder: Path) -> None:
     home = folder / "data"
     home.mkdir()
-    _use_lock(folder, folder)
+    seen = _use_lock(folder, folder)
+    assert seen.code == 0, seen.said
 
 
 def _use_lock(folder: Path, out: Path) -> Seen:
@@ -315,8 +316,7 @@ def _use_lock(folder: Path, out: Path) -> Seen:
             return to / remote.path
 
         files = tuple(Remote(f"https://example.org/{name}", name) for name in ("a.csv", "b.csv"))
-        fields = dict.fromkeys(PublicDataset.__dataclass_fields__, "")
-        dataset = PublicDataset(**(fields | {"name": "example", "files": files}))
+        dataset = PublicDataset("example", "An example", 1, files, "none")
         with patch.object(fetch, "_downloaded", downloaded):
             home = fetch.fetch(dataset, folder / "data")
         parts = {path.name: path.read_bytes() for path in sorted(home.iterdir())}
