@@ -174,6 +174,9 @@ def _same_here(work: tuple[Any, ...], fitted: TrialFit) -> bool:
     """Return whether the same work in this process predicts the same."""
     try:
         return _equal(fit_and_predict(*work), fitted)
+    # a computer without memory says nothing of the model
+    except MemoryError:
+        raise
     # it did not fail in a process of its own, so that it depends on something in this one
     except Exception:
         return False
