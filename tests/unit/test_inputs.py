@@ -9,7 +9,7 @@ import pytest
 
 from histosge import at_spots, synthetic
 from histosge.errors import DataError
-from histosge.section.inputs import Inputs, concatenated, in_section, separated
+from histosge.section.inputs import Inputs, Samples, concatenated, in_section, separated
 
 SECTION = synthetic(columns=6, rows=6, genes=4).section
 INPUTS = Inputs(at_spots(SECTION))
@@ -55,3 +55,14 @@ def test_features_are_read_in_order_and_must_be_there_for_all() -> None:
     assert np.array_equal(np.asarray(inputs.features), np.vstack([FEATURES, -FEATURES]))
     with pytest.raises(DataError, match="some have no image"):
         concatenated([featured, INPUTS])
+
+
+def test_programs_have_one_column_a_gene_and_stay_when_spots_are_taken() -> None:
+    """Programs belong to the genes: some of the spots have the same ones; another number of genes is refused."""
+    genes, n = 4, len(INPUTS)
+    programs = np.eye(genes)[:2]
+    samples = Samples(INPUTS, np.ones((n, genes)), np.array(list("abcd")), np.ones(n), programs)
+    assert np.array_equal(samples.take(np.arange(3)).programs, programs)
+    for wrong in (programs[:, :3], programs * np.nan):
+        with pytest.raises(DataError, match=r"finite programs of 4 genes"):
+            replace(samples, programs=wrong)

@@ -136,17 +136,23 @@ class Samples:
         Gene names, one per column.
     depth
         Total counts of each spot over all genes, which determine the precision of its measurement.
+    programs
+        Directions of expression learnt from other data, most important first, one column for each of ``genes``;
+        ``None``: there are none. Their units are standard deviations of each gene over the other data, of log1p of
+        counts that are normalised by depth, and the gene's reliability is not in them. Orthonormal over the genes of
+        the other data; a gene that these lack is 0. A model may use them or not.
 
     Raises
     ------
     DataError
-        When the numbers of spots or genes disagree.
+        When the numbers of spots or genes disagree, or programs are not finite.
     """
 
     inputs: Inputs
     expression: Float[np.ndarray, "n g"]
     genes: Array
     depth: Float[np.ndarray, " n"]
+    programs: Float[np.ndarray, "k g"] | None = None
 
     def __post_init__(self) -> None:
         genes = np.asarray(self.genes, dtype=str)
@@ -155,6 +161,8 @@ class Samples:
             raise DataError(
                 f"Expected expression {shape}, got {self.expression.shape} and depth {self.depth.shape}."
             )
+        if self.programs is not None:
+            object.__setattr__(self, "programs", frozen(_checked_programs(self.programs, len(genes))))
         object.__setattr__(self, "expression", frozen(self.expression))
         object.__setattr__(self, "genes", frozen(genes))
 
@@ -163,7 +171,12 @@ class Samples:
 
     def take(self, index: Any) -> Samples:
         """Return the samples at ``index``."""
-        return Samples(self.inputs.take(index), self.expression[index], self.genes, self.depth[index])
+        return replace(
+            self,
+            inputs=self.inputs.take(index),
+            expression=self.expression[index],
+            depth=self.depth[index],
+        )
 
 
 def separated(xy_um: Float[np.ndarray, "n 2"], sections: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
@@ -214,6 +227,14 @@ def in_section(inputs: Inputs, index: int) -> Inputs:
     0, 1 and 2, and 3 is a further one.
     """
     return replace(inputs, sections=np.full(len(inputs), index, dtype=np.intp))
+
+
+def _checked_programs(programs: Array, genes: int) -> Array:
+    """Return programs as numbers of double precision, where they fit the genes."""
+    values = np.asarray(programs, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != genes or not np.isfinite(values).all():
+        raise DataError(f"Expected finite programs of {genes} genes each, got {values.shape}.")
+    return values
 
 
 def _length(part: Any) -> int:
