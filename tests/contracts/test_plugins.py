@@ -18,23 +18,17 @@ FILES = {
 """Brightness of a patch."""
 from dataclasses import dataclass
 
-import numpy as np
 from histosge.encoders.base import EncoderCard, EncoderEntry, PatchSize
-
-CARD = EncoderCard(
-    name="NAME", dim=1, patches=(PatchSize(55.0, 8),), mean=None, std=None, licence="BSD-3-Clause", gated=False,
-    source=None, revision=None, citation="", summary="Mean brightness.",
-)
 
 @dataclass(frozen=True)
 class Brightness:
-    card: EncoderCard = CARD
+    card: EncoderCard = EncoderCard("NAME", dim=1, patches=(PatchSize(55.0, 8),))
     fingerprint: str = "brightness-1"
 
     def encode(self, patches):
-        return patches[0].mean(axis=(1, 2, 3), dtype=np.float64)[:, None].astype(np.float32)
+        return patches[0].mean(axis=(1, 2, 3))[:, None]
 
-ENTRIES = (EncoderEntry(CARD, lambda setup: Brightness()),)
+ENTRIES = (EncoderEntry(Brightness().card, lambda setup: Brightness()),)
 ''',
     "models": '''
 """The largest value of each gene, everywhere."""
@@ -254,3 +248,42 @@ for kind in ("encoders", "models", "readers", "writers", "metrics", "datasets", 
 print(",".join(sorted({"torch", "timm", "scanpy", "anndata", "sklearn", "pandas"} & set(sys.modules))))
 """
     assert python(code, path=tmp_path).strip() == ""
+
+
+def test_a_plug_in_answers_for_its_weights_and_its_citation(tmp_path: Path) -> None:
+    """`list` and `doctor` show weights that a package keeps elsewhere; `cite` prints the BibTeX of its card."""
+    (tmp_path / "theirs.py").write_text("""
+from histosge.encoders.base import EncoderCard, EncoderEntry, PatchSize
+
+def entry(name, **options):
+    return EncoderEntry(EncoderCard(name, 1, (PatchSize(55.0, 8),), citation=CITED[name]), build=None, **options)
+
+def fails():
+    raise OSError("no disk")
+
+CITED = {"here": "@misc{doe2026, title = {Brightness}}", "gone": "Doe et al., Brightness, 2026", "odd": ""}
+ENTRIES = (
+    entry("here", has_weights=lambda: True), entry("gone", has_weights=lambda: False), entry("odd", has_weights=fails)
+)
+""")
+    installed(tmp_path, {"encoders": "theirs = theirs:ENTRIES"})
+    code = """
+import json, warnings
+import histosge as hs
+from histosge.cli.list import listing
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    rows = {row[0]: row[3] for row in listing("encoders")[1]}
+    (ready,) = [check.finding for check in hs.doctor() if check.name == "encoders"]
+print(json.dumps([rows, ready, [str(item.message) for item in caught]]))
+print(json.dumps([hs.citation([name]) for name in ("here", "gone", "odd")]))
+"""
+    first, second = map(json.loads, python(code, path=tmp_path).splitlines())
+    rows, ready, warned = first
+    assert [rows[name] for name in ("here", "gone", "odd")] == ["on this computer", "absent", "absent"]
+    assert "here" in ready.split(": ")[1].split(", ")
+    assert "gone" not in ready
+    assert any("'odd' cannot tell whether its weights are here" in text for text in warned)
+    assert "@misc{doe2026, title = {Brightness}}" in second[0]
+    assert "note = {Doe et al., Brightness, 2026}" in second[1]
+    assert second[2].count("@") == 1

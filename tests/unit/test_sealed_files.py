@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from histosge._runtime.sealed_files import refuse_damaged, seal
+from histosge._runtime.sealed_files import refuse_broken_seal, seal
 
 
 @pytest.fixture
@@ -23,14 +23,14 @@ def sealed(tmp_path: Path) -> Path:
 
 def test_every_flipped_bit_is_noticed(sealed: Path) -> None:
     """Of the content and of the checksum; the whole file is accepted, and HDF5 reads it."""
-    refuse_damaged(sealed)
+    refuse_broken_seal(sealed)
     with h5py.File(sealed) as file:
         assert file["numbers"][999] == 999
     content = sealed.read_bytes()
     for at in (0, 100, len(content) // 2, len(content) - 60, len(content) - 5):
         sealed.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         with pytest.raises(ValueError, match="checksum"):
-            refuse_damaged(sealed)
+            refuse_broken_seal(sealed)
 
 
 def test_a_program_that_writes_the_file_again_leaves_the_checksum_out(sealed: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_program_that_writes_the_file_again_leaves_the_checksum_out(sealed: Pa
     with h5py.File(sealed, "r+") as file:
         file["numbers"][0] = 7
         file["further"] = np.arange(3)
-    refuse_damaged(sealed)
+    refuse_broken_seal(sealed)
     with h5py.File(sealed) as file:
         assert file["numbers"][0] == 7
 
@@ -46,4 +46,4 @@ def test_a_program_that_writes_the_file_again_leaves_the_checksum_out(sealed: Pa
 def test_short_files_have_no_checksum(tmp_path: Path) -> None:
     """An empty file is for its reader to refuse."""
     (tmp_path / "empty").touch()
-    refuse_damaged(tmp_path / "empty")
+    refuse_broken_seal(tmp_path / "empty")

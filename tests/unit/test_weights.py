@@ -16,8 +16,9 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from histosge.encoders import weights
+from histosge.encoders.strict_loading import load_strictly
 from histosge.encoders.uni import UNI
-from histosge.encoders.weights import content_hash, find_weights, is_cached, load_strictly, read_state
+from histosge.encoders.weights import content_hash, find_weights, is_cached, read_state
 from histosge.errors import WeightsError
 
 CARD = UNI.card

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-__all__ = ["refuse_damaged", "seal"]
+__all__ = ["refuse_broken_seal", "seal"]
 
 _MARK = b"\nhistosge checksum "
 _DIGITS = 32
@@ -29,7 +29,7 @@ def seal(path: Path) -> None:
         stream.write(_MARK + checksum + b"\n")
 
 
-def refuse_damaged(path: Path) -> None:
+def refuse_broken_seal(path: Path) -> None:
     """Refuse a file whose checksum is that of another content; one without a checksum is accepted.
 
     Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,9 +60,21 @@ def _encoders() -> Table:
     for name, entry in ENCODERS.items():
         card = entry.card
         patches = ", ".join(f"{patch.size_um:g}" for patch in card.patches)
-        access = "needs permission" if card.gated else ("download" if card.source else "built in")
-        rows.append((name, str(card.dim), patches, access, card.licence, card.summary))
+        rows.append((name, str(card.dim), patches, _access(entry), card.licence, card.summary))
     return ("name", "dim", "patch µm", "weights", "licence", "summary"), rows
+
+
+def _access(entry: Any) -> str:
+    """Return in a few words how to get an encoder's weights."""
+    from histosge.encoders.weights import has_weights
+
+    if not entry.reads_weights:
+        return "built in"
+    if has_weights(entry):
+        return "on this computer"
+    if entry.card.gated:
+        return "needs permission"
+    return "download" if entry.card.source else "absent"
 
 
 def _models() -> Table:

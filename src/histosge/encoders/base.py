@@ -52,6 +52,8 @@ class PatchSize:
 class EncoderCard:
     """What a user must know of an encoder before trusting or publishing its output.
 
+    The defaults are those of an encoder without weights, such as one of features computed by a function.
+
     Parameters
     ----------
     name
@@ -72,22 +74,28 @@ class EncoderCard:
     revision
         Pinned revision, where known.
     citation
-        Key in ``references.bib``.
+        Key in ``references.bib``, or the BibTeX entries themselves, as an encoder of another package gives them; empty:
+        none.
     summary
         One sentence.
+
+    Examples
+    --------
+    >>> EncoderCard("brightness", dim=1, patches=(PatchSize(55.0, 8),)).licence
+    'not stated'
     """
 
     name: str
     dim: int
     patches: tuple[PatchSize, ...]
-    mean: tuple[float, float, float] | None
-    std: tuple[float, float, float] | None
-    licence: str
-    gated: bool
-    source: str | None
-    revision: str | None
-    citation: str
-    summary: str
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    licence: str = "not stated"
+    gated: bool = False
+    source: str | None = None
+    revision: str | None = None
+    citation: str = ""
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +138,25 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncoderEntry:
-    """A registry entry: the card, readable without loading anything, and the builder."""
+    """A registry entry: the card, readable without loading anything, and the builder.
+
+    Parameters
+    ----------
+    card
+        Describes the encoder.
+    build
+        Loads it.
+    has_weights
+        Whether its weights are on this computer; loads nothing and makes no request. ``None``: those of ``card.source``
+        are on this computer where they are among the downloads of the Hugging Face hub. A package that keeps weights
+        elsewhere answers for them here.
+    """
 
     card: EncoderCard
     build: Callable[[Setup], Encoder]
+    has_weights: Callable[[], bool] | None = None
+
+    @property
+    def reads_weights(self) -> bool:
+        """Whether it has weights at all."""
+        return self.card.source is not None or self.has_weights is not None

@@ -14,6 +14,7 @@ from histosge.errors import UsageError, WeightsError
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
 from .network import IMAGENET_MEAN, IMAGENET_STD, NetworkEncoder, network_output
+from .strict_loading import refuse_other_values
 from .weights import Module, Tensor, content_hash, find_weights, read_state
 
 __all__ = ["CONCH", "CONCH15", "ENTRIES", "PackagedNetwork"]
@@ -41,7 +42,7 @@ class PackagedNetwork:
     create
         From the file of weights to the network and what prepares its images.
     tower
-        Prefix of the tensors that the vector of a patch depends on; every one must be in the file.
+        Prefix of the tensors that the vector of a patch depends on; they must be those of the file, every one.
     readout
         From network and pixels to vectors.
     """
@@ -60,7 +61,7 @@ class PackagedNetwork:
         return EncoderEntry(self.card, self)
 
     def __call__(self, setup: Setup) -> NetworkEncoder:
-        """Find the weights, let the package make the network, and check that it took all of them.
+        """Find the weights, let the package make the network, and check that its tensors are those of the file.
 
         Raises
         ------
@@ -76,7 +77,7 @@ class PackagedNetwork:
                 f"Encoder '{name}' needs the package '{self.package}', which is not installed: run `{self.install}`."
             )
         path = find_weights(self.card, self.files, setup.weights)
-        names = frozenset(read_state(path, name))
+        state = read_state(path, name)
         try:
             network, transform = self.create(path)
         except (RuntimeError, KeyError, ValueError) as error:
@@ -84,7 +85,7 @@ class PackagedNetwork:
                 f"The package '{self.package}' could not load '{path}' ({type(error).__name__}); "
                 f"give the file published for '{name}'."
             ) from error
-        _refuse_missing(self, network, names, path)
+        refuse_other_values(network, state, prefix=self.tower, name=name, path=path)
         mean, std = _normalisation(transform, name)
         return NetworkEncoder(
             # the package is the authority on its own preprocessing
@@ -96,16 +97,6 @@ class PackagedNetwork:
             precision=setup.precision,
             readout=self.readout,
             interpolation="bicubic",
-        )
-
-
-def _refuse_missing(spec: PackagedNetwork, network: Module, names: frozenset[str], path: Path) -> None:
-    """Refuse weights that leave part of the tower as it was initialised: the packages load what they find."""
-    missing = [key for key in network.state_dict() if key.startswith(spec.tower) and key not in names]
-    if missing:
-        raise WeightsError(
-            f"The weights in '{path}' are not those of '{spec.card.name}' ({len(missing)} tensors missing, e.g. "
-            f"'{missing[0]}'); give the file published for '{spec.card.name}'."
         )
 
 

@@ -14,7 +14,8 @@ from histosge._runtime.types import Float32, UInt8
 from histosge.errors import UsageError, WeightsError
 
 from .base import EncoderCard, EncoderEntry, Setup
-from .weights import Module, State, Tensor, content_hash, find_weights, load_strictly, read_state
+from .strict_loading import load_strictly
+from .weights import Module, State, Tensor, content_hash, find_weights, read_state
 
 __all__ = [
     "IMAGENET_MEAN",

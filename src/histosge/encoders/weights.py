@@ -1,4 +1,4 @@
-"""Finding, reading and strictly loading an encoder's weights; every failure is one sentence that states what to do.
+"""Finding and reading an encoder's weights; every failure is one sentence that states what to do.
 
 Weights come from a file of the user's, or from the Hugging Face hub with the user's own login, which
 ``huggingface_hub`` keeps and this package never sees. Nothing here ever falls back to random weights.
@@ -19,9 +19,10 @@ from urllib.request import Request, urlopen
 
 from histosge._runtime.device import has_deep
 from histosge._runtime.hashing import fingerprint_file
+from histosge._runtime.messages import Message, emit
 from histosge.errors import WeightsError
 
-from .base import EncoderCard
+from .base import EncoderCard, EncoderEntry
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +42,8 @@ __all__ = [
     "Tensor",
     "content_hash",
     "find_weights",
+    "has_weights",
     "is_cached",
-    "load_strictly",
     "read_state",
 ]
 
@@ -102,6 +103,23 @@ def is_cached(card: EncoderCard) -> bool:
     return _cached(card, PUBLISHED) is not None
 
 
+def has_weights(entry: EncoderEntry) -> bool:
+    """Return whether an encoder could run now: it has no weights, or they are on this computer; makes no request.
+
+    A plug-in whose own answer fails has none, and is named in one warning.
+    """
+    if entry.has_weights is None:
+        return entry.card.source is None or is_cached(entry.card)
+    try:
+        return bool(entry.has_weights())
+    # whatever the code of another package raises
+    except Exception as error:
+        emit(
+            [Message("warning", f"'{entry.card.name}' cannot tell whether its weights are here: {error!r}.")]
+        )
+        return False
+
+
 def content_hash(path: Path) -> str:
     """Return 32 hex digits of the file's content, read once a process as long as the file stays as it is."""
     summary = path.stat()
@@ -130,47 +148,6 @@ def read_state(path: Path, name: str) -> dict[str, Tensor]:
     _refuse_pointer(path, name)
     content = _read_safetensors(path, name) if suffix == ".safetensors" else _read_torch(path, name)
     return _tensors(content, path, name)
-
-
-def load_strictly(network: Module, state: State, *, name: str, path: Path) -> None:
-    """Put ``state`` into ``network``, as float32, where every name and every shape must agree.
-
-    ``network`` may have been made on the ``meta`` device: the tensors of ``state`` become its parameters, so
-    that a billion random numbers need not be drawn first.
-
-    Raises
-    ------
-    WeightsError
-        When the file belongs to another network.
-    """
-    expected = network.state_dict()
-    faults = _disagreements(expected, state)
-    if faults:
-        raise WeightsError(
-            f"The weights in '{path}' are not those of '{name}' ({faults}); give the file published for '{name}'."
-        )
-    exact = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-    network.load_state_dict(exact, strict=True, assign=True)
-    absent = [key for key, value in (*network.named_parameters(), *network.named_buffers()) if value.is_meta]
-    if absent:
-        raise WeightsError(f"'{name}' needs values that its weights do not hold, such as '{absent[0]}'.")
-
-
-def _disagreements(expected: State, state: State) -> str:
-    """Return in a few words how two sets of named shapes differ; empty where they agree."""
-    # PyTorch fills this counter in, and old files lack it
-    missing = [key for key in expected if key not in state and not key.endswith("num_batches_tracked")]
-    extra = [key for key in state if key not in expected]
-    shapes = [key for key in expected if key in state and expected[key].shape != state[key].shape]
-    parts = []
-    if missing:
-        parts.append(f"{len(missing)} tensors missing, e.g. '{missing[0]}'")
-    if extra:
-        parts.append(f"{len(extra)} unexpected, e.g. '{extra[0]}'")
-    if shapes:
-        got, want = tuple(state[shapes[0]].shape), tuple(expected[shapes[0]].shape)
-        parts.append(f"{len(shapes)} of another shape, e.g. '{shapes[0]}' {got} instead of {want}")
-    return ", ".join(parts)
 
 
 def _read_safetensors(path: Path, name: str) -> Any:

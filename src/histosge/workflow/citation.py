@@ -19,7 +19,7 @@ def citation(names: Iterable[str] = ()) -> str:
     Parameters
     ----------
     names
-        Of encoders and models.
+        Of encoders and models. Those of other packages bring their own BibTeX.
 
     Raises
     ------
@@ -32,19 +32,33 @@ def citation(names: Iterable[str] = ()) -> str:
     >>> hs.citation(["cokriging"]).count("@") >= 2
     True
     """
-    keys = ["shi2024histosge", *(_key(name) for name in names)]
-    entries = _entries()
-    return "\n\n".join(entries[key] for key in dict.fromkeys(keys) if key) + "\n"
+    own = _entries()
+    cited = ["shi2024histosge", *(_citation(name) for name in names)]
+    entries = (_entry(text, own) for text in cited if text)
+    return "\n\n".join(dict.fromkeys(entries)) + "\n"
 
 
-def _key(name: str) -> str:
+def _citation(name: str) -> str:
+    """Return what a card says of whom to cite."""
     if name in ENCODERS:
-        return str(ENCODERS[name].card.citation)
+        return str(ENCODERS[name].card.citation).strip()
     if name in MODELS:
-        return str(MODELS[name].card.citation)
+        return str(MODELS[name].card.citation).strip()
     raise UsageError(
         f"There is no encoder or model named '{name}'. See `histosge list encoders` and `list models`."
     )
+
+
+def _entry(text: str, own: dict[str, str]) -> str:
+    """Return BibTeX for a key of this package's bibliography, for BibTeX itself, or for any other words."""
+    if text in own:
+        return own[text]
+    # a plug-in's own words, which BibTeX prints as they are
+    return text if text.startswith("@") else f"@misc{{{_key(text)},\n  note = {{{text}}},\n}}"
+
+
+def _key(text: str) -> str:
+    return re.sub(r"\W+", "", text)[:30] or "plugin"
 
 
 def _entries() -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from histosge._runtime.device import resolve_device
 from histosge._runtime.provenance import environment
 from histosge.encoders import ENCODERS
-from histosge.encoders.weights import is_cached
+from histosge.encoders.weights import has_weights
 from histosge.errors import DataError
 from histosge.figures.png import save_png
 from histosge.figures.section_overview import section_overview
@@ -159,7 +159,7 @@ def _encoders() -> Iterator[Check]:
     ready: list[str] = []
     absent: dict[bool, list[str]] = {False: [], True: []}
     for name, entry in ENCODERS.items():
-        if entry.card.source is None or is_cached(entry.card):
+        if has_weights(entry):
             ready.append(name)
         else:
             absent[entry.card.gated].append(name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histosge._runtime.sealed_files import refuse_damaged, seal
+from histosge._runtime.sealed_files import refuse_broken_seal, seal
 from histosge.errors import DataError, HistosgeError, UsageError
 
 from .heaps import refuse_endless_heaps
@@ -58,7 +58,7 @@ def read_anndata(path: Path) -> AnnData:
     from anndata import read_h5ad
 
     try:
-        refuse_damaged(path)
+        refuse_broken_seal(path)
         refuse_endless_heaps(path)
         return read_h5ad(path)
     except (HistosgeError, MemoryError):
@@ -77,7 +77,7 @@ def clear_reading(path: Path, what: str = "prediction.h5ad") -> Iterator[None]:
     if not path.is_file():
         raise UsageError(f"There is no file '{path}'. Give the {what} of a run.")
     try:
-        refuse_damaged(path)
+        refuse_broken_seal(path)
         refuse_endless_heaps(path)
         yield
     except (HistosgeError, MemoryError):

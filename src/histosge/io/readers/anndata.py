@@ -18,7 +18,7 @@ from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.io.hdf5.anndata_file import read_anndata
 from histosge.section.section import Section
 
-from .anndata_counts import counts_of, refuse_damaged
+from .anndata_counts import counts_of, refuse_damaged_matrices
 from .anndata_positions import lattice_of, number_of, pixels_of
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
@@ -75,7 +75,7 @@ def from_anndata(
 
 
 def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
-    refuse_damaged(adata)
+    refuse_damaged_matrices(adata)
     adata, library = choose_library(adata, options.library_id)
     _refuse_unusable(adata)
     _, complete = lattice_of(adata)

@@ -19,7 +19,7 @@ from .count_values import are_counts, kind_of_values
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["AnnDataCounts", "counts_of", "refuse_damaged"]
+__all__ = ["AnnDataCounts", "counts_of", "refuse_damaged_matrices"]
 
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "id")
 # columns of obs in which scanpy and Seurat keep the depth over all genes
@@ -39,7 +39,7 @@ class AnnDataCounts:
     source: str
 
 
-def refuse_damaged(adata: AnnData) -> None:
+def refuse_damaged_matrices(adata: AnnData) -> None:
     """Refuse matrices whose indices are out of range, before anything takes rows of them.
 
     Raises

@@ -14,7 +14,7 @@ from histosge.geometry.lattice import is_visium
 from histosge.geometry.platforms import VISIUM, Platform
 from histosge.section.section import Section
 
-from .anndata_counts import counts_of, refuse_damaged
+from .anndata_counts import counts_of, refuse_damaged_matrices
 from .anndata_positions import lattice_of
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
@@ -124,7 +124,7 @@ def _table(store: Any, library_id: str | None) -> tuple[Any, str, str]:
 
     candidates: list[tuple[Any, str, str]] = []
     for name, table in store.tables.items():
-        refuse_damaged(table)
+        refuse_damaged_matrices(table)
         regions, region_key, _ = get_table_keys(table)
         for region in [regions] if isinstance(regions, str) else list(regions or []):
             if region in store.shapes:
