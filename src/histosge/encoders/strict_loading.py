@@ -62,13 +62,13 @@ def refuse_other_values(network: Module, state: State, *, prefix: str, name: str
     import torch
 
     expected = {key: value for key, value in network.state_dict().items() if key.startswith(prefix)}
-    given = {key: value for key, value in state.items() if key.startswith(prefix)}
-    faults = disagreements(expected, given)
+    of_file = {key: value for key, value in state.items() if key.startswith(prefix)}
+    faults = disagreements(expected, of_file)
     if faults:
         raise other_weights(name, path, faults)
     other = [
         key
-        for key, value in given.items()
+        for key, value in of_file.items()
         # the package may hold them in another precision
         if not torch.allclose(value.float(), expected[key].float().cpu(), rtol=0.01, atol=1e-6)
     ]
