@@ -77,7 +77,10 @@ def commands(page: Path) -> Iterator[str]:
         if words[1] not in known:
             yield f"no such command: {line}"
             continue
-        options = {option for item in known[words[1]].params for option in (*item.opts, *item.secondary_opts)}
+        command = known[words[1]]
+        # commands of two words
+        command = getattr(command, "commands", {}).get(words[2] if len(words) > 2 else "", command)
+        options = {option for item in command.params for option in (*item.opts, *item.secondary_opts)}
         yield from (
             f"no {word} in: {line}" for word in words if word.startswith("--") and word not in options
         )

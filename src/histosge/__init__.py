@@ -20,7 +20,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import pl, pp, tl
+    from . import pl, pp, programs, tl
     from .datasets.synthetic import synthetic
     from .domains import DOMAINS
     from .encoders import ENCODERS
@@ -116,6 +116,7 @@ __all__ = [
     "pp",
     "predict",
     "predict_from_image",
+    "programs",
     "read",
     "run",
     "synthetic",
@@ -171,7 +172,7 @@ _NAMES = {
     "workflow.saved_fit": ("load_fit",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
-_FACES = ("pl", "pp", "tl")
+_FACES = ("pl", "pp", "programs", "tl")
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .command import PANELS, Command, HelpfulCommand
+from .command import GROUPS, PANELS, Command, HelpfulCommand
 
 __all__ = ["application"]
 
@@ -23,8 +23,14 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback(invoke_without_command=True)(_version)
+    groups: dict[str, typer.Typer] = {}
     for command in sorted(_commands(), key=lambda item: (PANELS.index(item.panel), item.order, item.name)):
-        app.command(name=command.name, rich_help_panel=command.panel, cls=HelpfulCommand)(command.run)
+        group, _, name = command.name.rpartition(" ")
+        if group and group not in groups:
+            groups[group] = typer.Typer(no_args_is_help=True)
+            app.add_typer(groups[group], name=group, help=GROUPS[group], rich_help_panel=command.panel)
+        parent = groups[group] if group else app
+        parent.command(name=name, rich_help_panel=command.panel, cls=HelpfulCommand)(command.run)
     return app
 
 

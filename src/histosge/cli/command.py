@@ -17,10 +17,13 @@ from typer.models import OptionInfo
 
 from .screen import Progress, errors_as_sentences, progress_bars
 
-__all__ = ["PANELS", "Command", "HelpfulCommand", "command"]
+__all__ = ["GROUPS", "PANELS", "Command", "HelpfulCommand", "command"]
 
 #: panels of `histosge --help`, in their order
 PANELS = ("Predict", "Use results", "Evaluate", "Help")
+
+#: commands of two words: the first word, and what its commands do
+GROUPS = {"programs": "Build gene programs of expression data without image or positions, or show them."}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Command:
     Parameters
     ----------
     name
-        As typed.
+        As typed; of two words the first is one of :data:`GROUPS`.
     panel
         One of :data:`PANELS`.
     order

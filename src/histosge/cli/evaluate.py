@@ -13,7 +13,7 @@ from histosge._runtime.messages import Message
 from histosge.errors import UsageError
 
 from .command import command
-from .options import ComputeOptions, Out, ReplyOptions, assignments, words
+from .options import ComputeOptions, Out, ProgramOptions, ReplyOptions, assignments, words
 from .score_tables import run_fine_truth, run_plan
 from .screen import Progress, show_messages
 
@@ -22,6 +22,7 @@ __all__ = ["evaluate"]
 
 @command("Evaluate", order=0)
 def evaluate(
+    program_options: ProgramOptions,
     compute_options: ComputeOptions,
     reply_options: ReplyOptions,
     progress: Progress,
@@ -100,6 +101,7 @@ def evaluate(
             split != "random:0.5",
             genes != "hvg:1000",
             jobs != 1,
+            program_options.programs,
         ]
         _refuse_with_truth(typed)
         recipes = _with_encoders(_recipes(models, None, assignments(set_)), encoder)
@@ -122,6 +124,7 @@ def evaluate(
         encoders=words(encoder),
         genes=genes,
         auxiliary=auxiliary,
+        programs=tuple(program_options.programs or ()),
     )
     run_plan(plan, out, compute, jobs, as_json=reply_options.json)
 
@@ -146,7 +149,18 @@ def _specs(
 
 def _refuse_with_truth(typed: list[Any]) -> None:
     """Refuse options that have no meaning for a finer truth; ``typed`` says which were given, in this order."""
-    names = ("sections", "presets", "patients", "auxiliary", "image", "mpp", "split", "genes", "jobs")
+    names = (
+        "sections",
+        "presets",
+        "patients",
+        "auxiliary",
+        "image",
+        "mpp",
+        "split",
+        "genes",
+        "jobs",
+        "programs",
+    )
     if changed := [name for name, value in zip(names, typed, strict=True) if value]:
         raise UsageError(
             f"`{changed[0]}` has no meaning with `truth`, of which the spots are made. Leave it out."

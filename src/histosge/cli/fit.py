@@ -11,13 +11,14 @@ from .options import (
     EncoderOptions,
     ModelOptions,
     Out,
+    ProgramOptions,
     ReadOptions,
     ReplyOptions,
     SectionOptions,
     SeedOptions,
 )
 from .recipe import recipe_of
-from .run_summary import auxiliary_lines
+from .run_summary import auxiliary_lines, program_lines
 from .screen import Progress, print_result, show_messages
 
 __all__ = ["fit"]
@@ -28,6 +29,7 @@ def fit(
     section_options: SectionOptions,
     read_options: ReadOptions,
     auxiliary_options: AuxiliaryOptions,
+    program_options: ProgramOptions,
     model_options: ModelOptions,
     encoder_options: EncoderOptions,
     seed_options: SeedOptions,
@@ -44,15 +46,19 @@ def fit(
     with stages("read"):
         section = read_options.read(section_options.section)
         auxiliary = auxiliary_options.read(read_options)
+        programs = program_options.read()
     result = fit_to_folder(
         section,
         recipe_of(model_options, encoder_options, seed_options),
         out=out,
         compute=compute_options.compute(encoder_options.weights, progress),
         auxiliary=auxiliary,
+        programs=programs,
         stages=stages,
     )
-    show_messages(result.fit.panel.messages)
+    show_messages(result.fit.messages)
     record = result.as_dict()
     fitted = f"fitted {len(record['genes'])} genes; kept in {out / 'fit'}"
-    print_result(record, as_json=reply_options.json, lines=[fitted, *auxiliary_lines(record)])
+    print_result(
+        record, as_json=reply_options.json, lines=[fitted, *auxiliary_lines(record), *program_lines(record)]
+    )

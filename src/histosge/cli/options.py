@@ -23,6 +23,7 @@ __all__ = [
     "ModelOptions",
     "Out",
     "OutputOptions",
+    "ProgramOptions",
     "ReadOptions",
     "ReplyOptions",
     "SectionOptions",
@@ -127,6 +128,32 @@ class AuxiliaryOptions:
             )
             sections.append(shared.read(path))
         return sections
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramOptions:
+    """Which gene programs the fit is given."""
+
+    panel: ClassVar[str] = "Section"
+
+    programs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Gene programs of like tissue: a file of `histosge programs build`, or expression data of any format "
+            "without image or positions; may be repeated.",
+        ),
+    ] = None
+
+    def read(self) -> list[Any]:
+        """Return the gene programs, read or built, and print their messages."""
+        from histosge.programs.alignment import programs_of
+
+        from .screen import show_messages
+
+        programs = list(programs_of(tuple(self.programs or ())))
+        show_messages([message for part in programs for message in part.messages])
+        return programs
 
 
 @dataclass(frozen=True, slots=True)

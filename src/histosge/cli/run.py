@@ -13,6 +13,7 @@ from .options import (
     ModelOptions,
     Out,
     OutputOptions,
+    ProgramOptions,
     ReadOptions,
     ReplyOptions,
     SectionOptions,
@@ -30,6 +31,7 @@ def run(
     section_options: SectionOptions,
     read_options: ReadOptions,
     auxiliary_options: AuxiliaryOptions,
+    program_options: ProgramOptions,
     model_options: ModelOptions,
     encoder_options: EncoderOptions,
     seed_options: SeedOptions,
@@ -51,6 +53,7 @@ def run(
     with stages("read"):
         section = read_options.read(section_options.section)
         auxiliary = auxiliary_options.read(read_options)
+        programs = program_options.read()
     result = run_section(
         section,
         recipe_of(model_options, encoder_options, seed_options),
@@ -59,6 +62,7 @@ def run(
         compute=compute_options.compute(encoder_options.weights, progress),
         outputs=output_options.outputs(),
         auxiliary=auxiliary,
+        programs=programs,
         stages=stages,
     )
     # those of the reader are printed already

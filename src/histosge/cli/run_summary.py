@@ -10,7 +10,7 @@ from .screen import print_result
 if TYPE_CHECKING:
     from histosge.workflow.result import RunResult
 
-__all__ = ["auxiliary_lines", "print_run"]
+__all__ = ["auxiliary_lines", "print_run", "program_lines"]
 
 
 def print_run(result: RunResult, reply: ReplyOptions) -> None:
@@ -19,6 +19,7 @@ def print_run(result: RunResult, reply: ReplyOptions) -> None:
     lines = [
         f"{record['locations']} locations × {len(result.genes)} genes in {result.seconds:.0f} s",
         *auxiliary_lines(record),
+        *program_lines(record),
         *(f"  {sentence}" for sentence in record.get("accuracy", ())),
         *(f"  {result.out / name}" for name in result.files),
         f"  {result.out / 'run.json'}",
@@ -34,6 +35,18 @@ def auxiliary_lines(record: dict[str, Any]) -> list[str]:
         f"  with '{section['name']}', {section['spots']} spots: {section['genes']} genes in common; "
         f"{section['missing']} genes of the section are not in it and were not fitted"
         for section in record["auxiliary"]
+    ]
+
+
+def program_lines(record: dict[str, Any]) -> list[str]:
+    """Return a line on the gene programs of a fit, where there are some."""
+    programs = record.get("programs")
+    if programs is None:
+        return []
+    genes = len(record["genes"])
+    return [
+        f"  with gene programs of {programs['profiles']} profiles ({', '.join(programs['names'])}): "
+        f"{programs['common']} of the {genes} fitted genes are among them"
     ]
 
 

@@ -18,6 +18,7 @@ from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array
 from histosge.images.patches import Patches
 from histosge.models.base import Model, Predictor, Runtime, predict
+from histosge.programs.gene_names import GeneNames
 from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.section import Section
@@ -44,8 +45,8 @@ class Leak:
     Parameters
     ----------
     step
-        ``"gene panel"``, ``"expression"``, ``"features"``, ``"fit"``, ``"duplicated spot"``, ``"patient"`` or
-        ``"noise ceiling"``.
+        ``"gene panel"``, ``"expression"``, ``"features"``, ``"fit"``, ``"duplicated spot"``, ``"gene programs"``,
+        ``"patient"`` or ``"noise ceiling"``.
     message
         What was found and what to do.
     """
@@ -92,7 +93,7 @@ def audit(
     >>> audit(study, recipe.build(), encode_study(study, recipe))
     ()
     """
-    leaks = [*_duplicated_spots(study), *_related_patients(patients)]
+    leaks = [*_duplicated_spots(study), *_scored_in_programs(study), *_related_patients(patients)]
     panel = pipeline.choose_genes(study) if panel is None else panel
     changed_study, changed_panel = _changed(study, pipeline)
     if not np.array_equal(panel.names, changed_panel.names):
@@ -251,6 +252,27 @@ def _copied_sections(study: Study) -> list[Leak]:
             )
             leaks.append(Leak("duplicated spot", message))
     return leaks
+
+
+@lru_cache(maxsize=4)
+def _scored_in_programs(study: Study) -> tuple[Leak, ...]:
+    """Find gene programs whose profiles share molecules with test spots: they hold the section that is scored."""
+    target, leaks = study.target, []
+    names = GeneNames.of(target.genes, target.gene_ids)
+    test = sparse.csr_matrix(sparse.csr_matrix(target.counts)[study.test])
+    for programs in study.programs:
+        columns = programs.genes.positions_in(names)
+        for source, sample in zip(programs.sources, programs.samples, strict=False):
+            common = np.flatnonzero(columns[sample.columns] >= 0)
+            copies = copied_spots(test[:, columns[sample.columns[common]]], sample.counts[:, common])
+            if copies.certain:
+                message = (
+                    f"The gene programs hold the section that is scored: {copies.pairs} profiles of their source "
+                    f"'{source.name}' are more like a test spot of '{target.name}' than two measurements can be. Build "
+                    "them without that section."
+                )
+                leaks.append(Leak("gene programs", message))
+    return tuple(leaks)
 
 
 def _count_hashes(section: Section, columns: Array, rows: Array) -> list[str]:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from histosge._runtime.seeds import refuse_seed
 from histosge.errors import UsageError
+from histosge.programs.alignment import ProgramsLike
 from histosge.section.genes import Genes
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
@@ -31,6 +32,7 @@ def evaluate(
     seeds: int | Sequence[int] = 3,
     genes: Genes = "hvg:1000",
     encoder: str | Sequence[str] = "texture",
+    programs: ProgramsLike | Sequence[ProgramsLike] = (),
     out: Path | str | None = None,
     compute: Compute = Compute(),
 ) -> EvaluationResult:
@@ -52,6 +54,9 @@ def evaluate(
         chosen on training spots alone.
     encoder
         Encoder of the models that read image features; several as a list or separated by commas.
+    programs
+        Gene programs that every fit is given, as for :func:`histosge.fit`. The audit refuses those that were built of
+        the section that is scored.
     out
         Folder for tables, figures and finished trials, see :func:`~histosge.evaluation.benchmark.benchmark`; ``None``
         writes nothing.
@@ -81,6 +86,7 @@ def evaluate(
         seeds=seeds_of(seeds),
         encoders=tuple(str(word) for word in _listed(encoder)),
         genes=genes,
+        programs=programs,  # type: ignore[arg-type]
     )
     if out is not None:
         return benchmark(plan, out, compute=compute)

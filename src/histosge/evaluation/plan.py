@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from histosge.errors import UsageError
+from histosge.programs.alignment import ProgramsLike, programs_of
 from histosge.section.genes import GeneChoice, Genes
 from histosge.section.section import Section
 from histosge.workflow.recipe import Recipe
@@ -103,6 +104,9 @@ class Plan:
         Whether the baselines run.
     description
         What a reader of the tables must know, such as "20 epochs in place of 1000".
+    programs
+        Gene programs that every fit is given: files of them, or data that they are built from; as for
+        :func:`histosge.fit`.
     auxiliary
         Whether every split within a section gets the suffix ``+auxiliary``.
 
@@ -128,9 +132,11 @@ class Plan:
     baselines: bool = True
     description: str = ""
     auxiliary: bool = False
+    programs: Sequence[ProgramsLike] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "genes", GeneChoice.text(self.genes))
+        object.__setattr__(self, "programs", _listed(self.programs))
         for name in ("sections", "splits", "seeds", "encoders"):
             if not getattr(self, name):
                 raise UsageError(f"A plan needs at least one of its {name}, got none.")
@@ -180,6 +186,13 @@ class Plan:
                         for encoder in encoders:
                             complete = replace(recipe, encoder=encoder, genes=str(self.genes), seed=seed)
                             yield Trial(section, split, complete)
+
+
+def _listed(programs: ProgramsLike | Sequence[ProgramsLike]) -> tuple[ProgramsLike, ...]:
+    """Return gene programs as paths, or built: a cache compares plans, which data in memory do not allow."""
+    items = list(programs) if isinstance(programs, (list, tuple)) else [programs]
+    paths = tuple(Path(item) for item in items if isinstance(item, (str, Path)))
+    return (*paths, *programs_of([item for item in items if not isinstance(item, (str, Path))]))
 
 
 def _spec(section: SectionSpec | Section | Path | str) -> SectionSpec:

@@ -69,6 +69,7 @@ def parse_plan(content: Mapping[str, Any], base: Path) -> Plan:
     values["models"] = tuple(map(parse_recipe, _list(content, "models")))
     for name in [key for key in _LISTS if key in content]:
         values[name] = tuple(_checked(item, _LISTS[name], name) for item in _list(content, name))
+    values["programs"] = tuple(base / _checked(item, str, "programs") for item in _list(content, "programs"))
     for name in [key for key in _SINGLE if key in content]:
         _checked(content[name], _SINGLE[name], name)
     if (scope := content.get("hvg_scope", "all")) not in _HVG_SCOPES:

@@ -11,6 +11,8 @@ import numpy as np
 
 from histosge.errors import UsageError
 from histosge.io.readers import read
+from histosge.programs.alignment import ProgramsLike, programs_of
+from histosge.programs.gene_programs import Programs
 from histosge.section.genes import GeneChoice, GenePanel
 from histosge.section.section import Section
 
@@ -43,6 +45,7 @@ def study_of(plan: Plan, trial: Trial) -> Study:
         seed=seed,
         genes=GeneChoice.parse(plan.genes),
         hvg_scope=plan.hvg_scope,
+        programs=tuple(plan.programs),
     )
 
 
@@ -84,6 +87,7 @@ def _study(
     seed: int,
     genes: GeneChoice,
     hvg_scope: Literal["training", "all"],
+    programs: tuple[ProgramsLike, ...],
 ) -> Study:
     spec = specs[section]
     target = section_of(spec)
@@ -103,10 +107,17 @@ def _study(
             genes=genes,
             hvg_scope=hvg_scope,
             seed=seed,
+            programs=_programs(programs),
         )
     study = Study.of(target, within, genes=genes, seed=seed)
     name = study.split + split.removeprefix(within)
-    return replace(study, split=name, auxiliary=auxiliary, hvg_scope=hvg_scope)
+    return replace(study, split=name, auxiliary=auxiliary, hvg_scope=hvg_scope, programs=_programs(programs))
+
+
+@lru_cache(maxsize=2)
+def _programs(given: tuple[ProgramsLike, ...]) -> tuple[Programs, ...]:
+    """Return gene programs, read or built once."""
+    return programs_of(given)
 
 
 @lru_cache(maxsize=_STUDIES)

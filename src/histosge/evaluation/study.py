@@ -11,6 +11,7 @@ from scipy import sparse
 
 from histosge._runtime.types import Int
 from histosge.models.base import Model, Predictor, Runtime
+from histosge.programs.gene_programs import Programs
 from histosge.section import splits
 from histosge.section.genes import GenePanel, Genes
 from histosge.section.inputs import Inputs, Samples
@@ -18,6 +19,7 @@ from histosge.section.multi_section import SectionGroup
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
 from histosge.workflow.encode import encode_spots, encoder_for
+from histosge.workflow.fit import aligned_programs
 from histosge.workflow.recipe import Recipe
 
 __all__ = ["Pipeline", "Study", "choose_genes", "encode_study", "fit_model", "gather_samples"]
@@ -45,6 +47,8 @@ class Study:
         does; the audit reports that as a leak.
     seed
         Seeds the split and the fit.
+    programs
+        Gene programs that the fit is given.
 
     Examples
     --------
@@ -62,6 +66,7 @@ class Study:
     genes: Genes = "hvg:1000"
     hvg_scope: Literal["training", "all"] = "training"
     seed: int = 0
+    programs: tuple[Programs, ...] = ()
 
     @classmethod
     def of(
@@ -127,7 +132,9 @@ def encode_study(study: Study, recipe: Recipe, compute: Compute = Compute()) -> 
 
 def gather_samples(study: Study, panel: GenePanel, inputs: Inputs) -> Samples:
     """Return what is fitted: the training spots, and all spots of the auxiliary sections."""
-    return study.pool.gather(panel, inputs, rows=study.training)
+    samples = study.pool.gather(panel, inputs, rows=study.training)
+    aligned = aligned_programs(study.programs, study.target, panel)
+    return samples if aligned is None else aligned.joined(samples)
 
 
 def fit_model(study: Study, model: Model, samples: Samples, runtime: Runtime) -> Predictor:

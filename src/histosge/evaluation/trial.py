@@ -99,6 +99,7 @@ def trial_key(plan: Plan, trial: Trial) -> str:
         [study.split, GeneChoice.parse(plan.genes), plan.hvg_scope, trial.encoder, recipe.seed],
         [recipe.model, recipe.variant],
         recipe.build(),
+        *([{"programs": [programs.fingerprint for programs in study.programs]}] if study.programs else []),
     )
 
 

@@ -136,6 +136,11 @@ def _predictor_of(fit: Fit, section: Section) -> CokrigingPredictor:
             f"Expected a fit of one section, got one with {len(fit.auxiliary)} auxiliary sections, which would have to "
             "be fitted again without some spots. Fit the section by itself."
         )
+    if fit.metadata.programs is not None and fit.programs is None:
+        raise UsageError(
+            "Expected a fit without gene programs: a saved fit does not keep them, and would have to be fitted again "
+            "without some spots. Fit the section by `hs.fit`, or without programs."
+        )
     if fit.metadata.section.fingerprint != section.fingerprint:
         raise UsageError(f"Section '{section.name}' is not the one that was fitted. Give that one.")
     if len(section) < _LEAST_SPOTS:
@@ -167,6 +172,7 @@ def _unexplained(
     """Fit without each fold of the spots in turn, and compare the fold with its predictions."""
     inputs = encode(section, at_spots(section), needs=fit.model.needs, encoder=fit.encoder, compute=compute)
     samples = samples_of(section, fit.panel, inputs)
+    samples = samples if fit.programs is None else fit.programs.joined(samples)
     # folds of equal size, in any order of the spots
     fold = rng.permutation(np.arange(len(section)) % folds)
     mean, variance = np.empty((2, len(section), len(genes)))

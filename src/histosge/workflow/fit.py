@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from histosge._runtime.messages import emit
+from histosge._runtime.messages import Message, emit
 from histosge._runtime.types import Array
 from histosge.encoders.base import Encoder
 from histosge.errors import UsageError
@@ -16,6 +16,7 @@ from histosge.models.base import FactoredPredictor, Model, Predictor
 from histosge.models.gene_order import in_gene_order
 from histosge.prediction.factored import Basis
 from histosge.prediction.unfitted_genes import extend
+from histosge.programs.alignment import AlignedPrograms, ProgramsLike, ProgramsSummary, programs_of
 from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs
 from histosge.section.multi_section import AuxiliarySection, SectionGroup
@@ -26,7 +27,7 @@ from .encode import encode_spots, encoder_for
 from .fit_metadata import FitMetadata, FittedSection
 from .recipe import Recipe
 
-__all__ = ["Fit", "FitPlan", "fit"]
+__all__ = ["Fit", "FitPlan", "aligned_programs", "fit"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +45,9 @@ class Fit:
     panel
         The genes it predicts.
     key
-        Hash of recipe, sections and encoder: equal keys, equal fits.
+        Hash of recipe, sections, gene programs and encoder: equal keys, equal fits.
+    programs
+        The gene programs that it was given; ``None`` also for a fit that was loaded, whose metadata describes them.
     """
 
     metadata: FitMetadata
@@ -53,6 +56,7 @@ class Fit:
     encoder: Encoder | None
     panel: GenePanel
     key: str
+    programs: AlignedPrograms | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -63,6 +67,11 @@ class Fit:
     def auxiliary(self) -> tuple[AuxiliarySection, ...]:
         """Further sections of the fit."""
         return self.metadata.auxiliary
+
+    @property
+    def programs_summary(self) -> ProgramsSummary | None:
+        """Gene programs of the fit."""
+        return self.metadata.programs
 
     @property
     def genes(self) -> Array:
@@ -78,6 +87,11 @@ class Fit:
     def accuracy(self) -> None:
         """Accuracy in sections left out: none is needed, spots left out of the fit give that of the section itself."""
         return None
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Messages about the choice of genes, and about gene programs."""
+        return (*self.panel.messages, *(() if self.programs is None else self.programs.messages))
 
     def inputs(self, inputs: Inputs) -> Inputs:
         """Return the inputs of locations in the fitted section, as its predictor takes them."""
@@ -110,6 +124,8 @@ class FitPlan:
         The genes to fit.
     metadata, key
         What identifies the fit.
+    programs
+        Gene programs over the genes of the panel, in the order of their names; ``None``: there are none.
     """
 
     recipe: Recipe
@@ -119,6 +135,7 @@ class FitPlan:
     panel: GenePanel
     metadata: FitMetadata
     key: str
+    programs: AlignedPrograms | None = None
 
     @classmethod
     def of(
@@ -127,6 +144,7 @@ class FitPlan:
         recipe: Recipe,
         *,
         auxiliary: Sequence[Section] = (),
+        programs: ProgramsLike | Sequence[ProgramsLike] = (),
         compute: Compute = Compute(),
     ) -> FitPlan:
         """Choose genes and encoder; the arguments and errors are those of :func:`fit`."""
@@ -136,7 +154,14 @@ class FitPlan:
         panel = sections.choose(recipe.genes_text)
         emit(panel.messages)
         target = FittedSection.of(section, panel)
-        metadata = FitMetadata(recipe, target, sections.auxiliary_summary(), panel.missing)
+        aligned = aligned_programs(programs, section, panel)
+        metadata = FitMetadata(
+            recipe,
+            target,
+            sections.auxiliary_summary(),
+            panel.missing,
+            None if aligned is None else aligned.summary,
+        )
         _refuse_repeated(metadata)
         return cls(
             recipe=recipe,
@@ -146,7 +171,13 @@ class FitPlan:
             panel=panel,
             metadata=metadata,
             key=metadata.key(encoder),
+            programs=aligned,
         )
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Messages about the choice of genes, and about gene programs."""
+        return (*self.panel.messages, *(() if self.programs is None else self.programs.messages))
 
     def encoded(self, compute: Compute) -> Inputs:
         """Return the inputs of all spots to fit."""
@@ -172,6 +203,7 @@ class FitPlan:
         path = None if folder is None else folder / self.key
         checkpoint = None if path is None else path.with_name(f"{path.name}.checkpoint")
         samples = self.sections.gather(self.panel.by_name(), inputs)
+        samples = samples if self.programs is None else self.programs.joined(samples)
         runtime = compute.runtime(checkpoint=checkpoint)
         fitted = self.model.fit(samples, seed=self.recipe.seed, runtime=runtime)
         predictor = in_gene_order(fitted, self.panel.names)
@@ -183,7 +215,15 @@ class FitPlan:
         return self._fit(self.model, predictor)
 
     def _fit(self, model: Model, predictor: Predictor) -> Fit:
-        return Fit(self.metadata, model, predictor, encoder=self.encoder, panel=self.panel, key=self.key)
+        return Fit(
+            self.metadata,
+            model,
+            predictor,
+            encoder=self.encoder,
+            panel=self.panel,
+            key=self.key,
+            programs=self.programs,
+        )
 
 
 def fit(
@@ -191,6 +231,7 @@ def fit(
     recipe: Recipe = Recipe(),
     *,
     auxiliary: Sequence[Section] = (),
+    programs: ProgramsLike | Sequence[ProgramsLike] = (),
     compute: Compute = Compute(),
     folder: str | Path | None = None,
 ) -> Fit:
@@ -205,6 +246,9 @@ def fit(
     auxiliary
         Sections of similar tissue, fitted too. Genes are chosen on ``section``, among those that all sections have;
         one encoder computes the image features of all.
+    programs
+        Gene programs of like tissue: files of them, or data that they are built from; see
+        :func:`histosge.programs.build`.
     compute
         Device and store.
     folder
@@ -224,11 +268,31 @@ def fit(
     >>> hs.predict(fit, section, hs.upsampled(section, 4)).mean.shape == (4 * len(section), 12)
     True
     """
-    plan = FitPlan.of(section, recipe, auxiliary=auxiliary, compute=compute)
+    plan = FitPlan.of(section, recipe, auxiliary=auxiliary, programs=programs, compute=compute)
     folder = None if folder is None else Path(folder)
     if folder is not None and (saved := plan.saved(folder)) is not None:
         return saved
     return plan.fitted(plan.encoded(compute), compute=compute, folder=folder)
+
+
+def aligned_programs(
+    programs: ProgramsLike | Sequence[ProgramsLike], section: Section, panel: GenePanel
+) -> AlignedPrograms | None:
+    """Return gene programs over a panel, in the order of the names of its genes; ``None`` where none are given.
+
+    Raises
+    ------
+    UsageError, DataError
+        When they have no gene of the panel, are of another species, or cannot be read.
+    """
+    given = programs_of(programs)
+    if not given:
+        return None
+    panel = panel.by_name()
+    ids = section.gene_ids[panel.columns]
+    aligned = AlignedPrograms.of(given, panel.names, ids, where=f"section '{section.name}'")
+    emit(aligned.messages)
+    return aligned
 
 
 def _refuse_repeated(metadata: FitMetadata) -> None:

@@ -14,6 +14,7 @@ from histosge._runtime.records import read_record, write_record
 from histosge._runtime.types import Array
 from histosge.encoders.base import Encoder
 from histosge.errors import UsageError
+from histosge.programs.alignment import ProgramsSummary
 from histosge.section.genes import GenePanel
 from histosge.section.multi_section import AuxiliarySection
 from histosge.section.section import Section
@@ -96,6 +97,7 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
     section: FittedSection
     auxiliary: tuple[AuxiliarySection, ...]
     missing: tuple[str, ...] = ()
+    programs: ProgramsSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +114,15 @@ class FitMetadata:
         Further sections of the fit.
     missing
         Names in the user's list of genes that are no genes of the section.
+    programs
+        Gene programs of the fit; ``None``: there are none.
     """
 
     recipe: Recipe
     section: FittedSection
     auxiliary: tuple[AuxiliarySection, ...] = ()
     missing: tuple[str, ...] = ()
+    programs: ProgramsSummary | None = None
 
     def key(self, encoder: Encoder | None) -> str:
         """Return the hash of all that decides a fit: equal keys, equal fits."""
@@ -145,7 +150,7 @@ class FitMetadata:
             )
         content = read_record(path, _Content, remedy="Fit the section again.")
         recipe = Recipe.from_dict(msgspec.structs.asdict(content.recipe))
-        return cls(recipe, content.section, content.auxiliary, content.missing)
+        return cls(recipe, content.section, content.auxiliary, content.missing, content.programs)
 
 
 def fit_key(fit: FitMetadata, section: str, encoder: Encoder | None) -> str:
@@ -155,4 +160,5 @@ def fit_key(fit: FitMetadata, section: str, encoder: Encoder | None) -> str:
     # device and precision are left out: they do not decide what is fitted
     parts: list[Any] = [recipe, genes, section, None if encoder is None else encoder.fingerprint]
     auxiliary = [other.fingerprint for other in fit.auxiliary]
-    return fingerprint(*parts, *([auxiliary] if auxiliary else []))
+    programs = [] if fit.programs is None else [{"programs": fit.programs.fingerprint}]
+    return fingerprint(*parts, *([auxiliary] if auxiliary else []), *programs)

@@ -85,6 +85,7 @@ def _predicted_from_others(
     panel = GenePanel(fit.panel.names, columns[rest[0]], fit.recipe.genes_text)
     inputs = encode_spots(pool.sections, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
     samples = pool.gather(panel.by_name(), inputs)
+    samples = samples if fit.programs is None else fit.programs.joined(samples)
     fitted = fit.model.fit(samples, seed=fit.recipe.seed, runtime=compute.runtime())
     predictor = in_gene_order(fitted, panel.names)
     metadata = FitMetadata(fit.recipe, FittedSection.of(pool.target, panel), pool.auxiliary_summary())

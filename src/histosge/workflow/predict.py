@@ -10,6 +10,7 @@ from histosge.models.base import Model, Predictor
 from histosge.models.base import predict as predict_inputs
 from histosge.prediction.factored import Basis
 from histosge.prediction.prediction import Prediction
+from histosge.programs.alignment import ProgramsSummary
 from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs
 from histosge.section.locations import Locations, at_spots
@@ -68,6 +69,11 @@ class Fitted(Protocol):
     @property
     def auxiliary(self) -> tuple[AuxiliarySection, ...]:
         """Fitted sections beside the predicted one."""
+        ...
+
+    @property
+    def programs_summary(self) -> ProgramsSummary | None:
+        """Gene programs of the fit."""
         ...
 
     @property

@@ -45,6 +45,7 @@ def provenance_of(
         "accuracy": list(sentences),
         "leave_one_section_out": None if accuracy is None else accuracy.summary(),
         "auxiliary": [asdict(auxiliary) for auxiliary in fitted.auxiliary],
+        "programs": None if fitted.programs_summary is None else asdict(fitted.programs_summary),
         "recipe": fitted.recipe.as_dict(),
         "model": {
             "name": model.card.name,

@@ -145,6 +145,7 @@ class FitResult:
             "genes": [str(name) for name in self.fit.genes],
             "missing_genes": list(self.fit.panel.missing),
             "auxiliary": [asdict(section) for section in self.fit.auxiliary],
+            "programs": None if self.fit.metadata.programs is None else asdict(self.fit.metadata.programs),
             "fit": dict(self.fit.predictor.summary()),
             "stages": {name: dict(cost) for name, cost in self.stages.items()},
             "seconds": self.seconds,

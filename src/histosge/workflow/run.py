@@ -8,6 +8,8 @@ from pathlib import Path
 
 from histosge._runtime.atomic_files import writable_folder
 from histosge.errors import UsageError
+from histosge.programs.alignment import ProgramsLike, programs_of
+from histosge.programs.gene_programs import Programs
 from histosge.section.section import Section
 from histosge.section.target import Target
 
@@ -30,6 +32,7 @@ def run(
     out: str | Path,
     target: Target | None = None,
     auxiliary: Sequence[Section] = (),
+    programs: ProgramsLike | Sequence[ProgramsLike] = (),
     compute: Compute = Compute(),
     outputs: Outputs = Outputs(),
     stages: Stages | None = None,
@@ -56,6 +59,9 @@ def run(
         Where to predict; ``None`` takes four locations a spot, or a grid of 100 µm where there are no spots.
     auxiliary
         Sections of similar tissue, fitted too.
+    programs
+        Gene programs of similar tissue: files of them, or data that they are built from; see
+        :func:`histosge.programs.build`.
     compute
         Device; without a store of its own, image features are kept in ``out``.
     outputs
@@ -72,28 +78,42 @@ def run(
     out = Path(out)
     job = Job(out, compute.with_store(out / "features"), stages, outputs)
     job.refuse_overwriting(section, target, *auxiliary)
+    # before hours of encoding, not after
+    banks = programs_of(programs)
     if section.has_counts:
-        return _run_measured(section, recipe, target, auxiliary=auxiliary, job=job)
-    return _run_image_only(section, recipe, target, auxiliary=auxiliary, job=job)
+        return _run_measured(section, recipe, target, auxiliary=auxiliary, programs=banks, job=job)
+    return _run_image_only(section, recipe, target, auxiliary=auxiliary, programs=banks, job=job)
 
 
 def _run_measured(
-    section: Section, recipe: Recipe, target: Target | None, *, auxiliary: Sequence[Section], job: Job
+    section: Section,
+    recipe: Recipe,
+    target: Target | None,
+    *,
+    auxiliary: Sequence[Section],
+    programs: Sequence[Programs],
+    job: Job,
 ) -> RunResult:
     """Fit a section, and predict it."""
     task = job.locate(section, target)
     with job.stage("encode") as compute:
-        plan = FitPlan.of(section, recipe, auxiliary=auxiliary, compute=compute)
+        plan = FitPlan.of(section, recipe, auxiliary=auxiliary, programs=programs, compute=compute)
         job.refuse_unfitted(plan)
         writable_folder(job.out)
         spots = job.spots(plan, compute)
         inputs = encode_task(task, plan, compute)
-    task = replace(task, section=task.section.with_messages(*plan.panel.messages))
+    task = replace(task, section=task.section.with_messages(*plan.messages))
     return job.finish(job.fit(plan, spots), task, inputs)
 
 
 def _run_image_only(
-    section: Section, recipe: Recipe, target: Target | None, *, auxiliary: Sequence[Section], job: Job
+    section: Section,
+    recipe: Recipe,
+    target: Target | None,
+    *,
+    auxiliary: Sequence[Section],
+    programs: Sequence[Programs],
+    job: Job,
 ) -> RunResult:
     """Fit auxiliary sections, and predict a section without counts from its image."""
     if not auxiliary:
@@ -108,7 +128,7 @@ def _run_image_only(
         job.stages.add("leave_one_section_out", before="predict")
     task = job.locate(section, target, pitch_um=auxiliary[0].pitch_um)
     with job.stage("encode") as compute:
-        plan = FitPlan.of(auxiliary[0], recipe, auxiliary=auxiliary[1:], compute=compute)
+        plan = FitPlan.of(auxiliary[0], recipe, auxiliary=auxiliary[1:], programs=programs, compute=compute)
         job.refuse_unfitted(plan)
         writable_folder(job.out)
         spots = job.spots(plan, compute)

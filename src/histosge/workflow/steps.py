@@ -10,6 +10,7 @@ from pathlib import Path
 from histosge._runtime.atomic_files import writable_folder
 from histosge.errors import UsageError
 from histosge.io.own_files import refuse_foreign_outputs
+from histosge.programs.alignment import ProgramsLike
 from histosge.section.locations import at_spots
 from histosge.section.section import Section
 from histosge.section.target import Target
@@ -83,6 +84,7 @@ def fit_to_folder(
     *,
     out: Path,
     auxiliary: Sequence[Section] = (),
+    programs: ProgramsLike | Sequence[ProgramsLike] = (),
     compute: Compute = Compute(),
     stages: Stages | None = None,
 ) -> FitResult:
@@ -92,7 +94,7 @@ def fit_to_folder(
     writable_folder(out)
     job = Job(out, compute.with_store(out / "features"), stages, Outputs())
     with job.stage("encode") as reporting:
-        plan = FitPlan.of(section, recipe, auxiliary=auxiliary, compute=reporting)
+        plan = FitPlan.of(section, recipe, auxiliary=auxiliary, programs=programs, compute=reporting)
         spots = job.spots(plan, reporting)
     return FitResult(job.fit(plan, spots), job.fits, stages=stages.costs, seconds=stages.seconds)
 

@@ -10,6 +10,7 @@ from histosge.errors import UsageError
 from histosge.images.tissue import TissueMask
 from histosge.models.base import AdaptivePredictor, Model, Predictor
 from histosge.prediction.factored import Basis
+from histosge.programs.alignment import ProgramsSummary
 from histosge.section.genes import GenePanel
 from histosge.section.image_only import section_of_image, with_genes
 from histosge.section.inputs import Inputs, in_section
@@ -75,6 +76,11 @@ class Transfer:
     def auxiliary(self) -> tuple[AuxiliarySection, ...]:
         """All sections that were fitted."""
         return (self.fit.metadata.section.as_auxiliary(), *self.fit.auxiliary)
+
+    @property
+    def programs_summary(self) -> ProgramsSummary | None:
+        """Gene programs of the fit."""
+        return self.fit.programs_summary
 
     @property
     def basis(self) -> str:

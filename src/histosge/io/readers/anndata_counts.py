@@ -19,7 +19,7 @@ from .count_values import are_counts, kind_of_values
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["AnnDataCounts", "counts_of", "refuse_damaged_matrices"]
+__all__ = ["AnnDataCounts", "counts_of", "gene_names_of", "refuse_damaged_matrices"]
 
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "id")
 # columns of obs in which scanpy and Seurat keep the depth over all genes
@@ -93,7 +93,7 @@ def _continues(adata: AnnData, counts: sparse.csr_matrix, raw: sparse.csr_matrix
 
 def _with_depth(adata: AnnData, counts: sparse.csr_matrix, source: str, var: Any) -> AnnDataCounts:
     """Return the counts, with a warning where they are of a part of the genes that were measured."""
-    genes, gene_ids = _names(var)
+    genes, gene_ids = gene_names_of(var)
     text = f"Counts were taken from {source}."
     if source == "raw" and len(genes) > adata.n_vars:
         text = f"Counts were taken from raw, which holds {len(genes)} genes; X holds {adata.n_vars} of them."
@@ -122,7 +122,7 @@ def _with_depth(adata: AnnData, counts: sparse.csr_matrix, source: str, var: Any
     return AnnDataCounts(counts, genes, gene_ids, tuple(messages), source)
 
 
-def _names(var: Any) -> tuple[Array, Array]:
+def gene_names_of(var: Any) -> tuple[Array, Array]:
     """Return names and identifiers of the genes; CELLxGENE has identifiers as index, names in ``feature_name``."""
     index = var.index.to_numpy(dtype=str)
     if "feature_name" in var and all(name.startswith("ENS") for name in index):
