@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._anndata import Measured, section_of
 from ._runtime.types import Array
 from .errors import DataError, UsageError
 from .evaluation.captions import captions, score_genes
@@ -16,6 +15,7 @@ from .figures.captions import with_captions
 from .figures.domain_maps import Panel, domain_maps
 from .figures.marker_maps import marker_maps
 from .figures.section_overview import section_overview
+from .io.anndata_objects import Measured, section_of
 from .prediction.prediction import Prediction
 from .report import write as write_report
 from .section.genes import GeneChoice, Genes, refuse_unknown

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ._anndata import Measured, section_of, write
 from ._runtime.types import Array
 from .encoders import load_encoder
 from .encoders.embed import embed
 from .encoders.feature_store import FeatureStore
+from .io.anndata_objects import Measured, section_of, write
 from .section.locations import at_spots
 from .section.section import Section
 from .workflow.compute import Compute

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ._anndata import Measured, section_of, to_anndata, write
 from ._runtime.device import resolve_device
 from ._runtime.messages import emit
 from ._runtime.types import Array
@@ -18,6 +17,7 @@ from .errors import UsageError
 from .evaluation.comparison.compare import ComparisonInput, compare_regions, compare_replicates
 from .evaluation.comparison.regions import Regions
 from .evaluation.comparison.result import RegionComparison
+from .io.anndata_objects import Measured, section_of, to_anndata, write
 from .metrics.morans import neighbour_means
 from .section.section import Section
 from .section.target import Target, locate, tissue_of

@@ -71,7 +71,17 @@ def test_the_record_has_a_key_for_everything_that_made_the_result(
 ) -> None:
     """What identifies the result, which all files hold too; then what was written, noticed and spent."""
     record = results[1]
-    identity = {"section", "basis", "leave_one_section_out", "auxiliary", "recipe", "model", "fit", "fit_key"}
+    identity = {
+        "section",
+        "basis",
+        "leave_one_section_out",
+        "auxiliary",
+        "programs",
+        "recipe",
+        "model",
+        "fit",
+        "fit_key",
+    }
     identity |= {"encoder", "target", "locations", "device", "precision", "accuracy"}
     cost = {"environment", "stages", "seconds", "peak_memory_bytes"}
     assert set(record) == identity | cost | {

@@ -19,10 +19,10 @@ from histosge.workflow.fit import FitPlan
 GENES = np.array([f"GENE{number:02d}" for number in range(80)])
 
 
-def section_with(seed: int = 5, names: np.ndarray = GENES) -> hs.Section:
+def section_with(seed: int = 5, names: np.ndarray = GENES, depth: float = 2000.0) -> hs.Section:
     """Return a section whose counts follow the directions of the samples."""
     section = hs.synthetic(columns=10, rows=10, genes=12, seed=seed).section
-    counts = sparse.csr_matrix(counts_of(len(section), seed=seed))
+    counts = sparse.csr_matrix(counts_of(len(section), seed=seed, depth=depth))
     return replace(section, counts=counts, genes=names, gene_ids=names)
 
 
@@ -122,11 +122,11 @@ def test_a_run_records_its_programs(tmp_path: Path) -> None:
 
 def test_the_audit_refuses_programs_of_the_section_that_is_scored() -> None:
     """Programs built of the scored section, or of a thinned copy of it, are a leak; those of another one are none."""
-    section = section_with()
+    section = section_with(depth=300.0)
     thinned = np.random.default_rng(0).binomial(section.counts.toarray().astype(int), 0.5)[::-1]
     for counts in (section.counts.toarray(), thinned):
         with pytest.raises(DataError, match="gene programs hold the section that is scored"):
             hs.evaluate(
                 section, "kriging", seeds=1, genes="all", programs=hs.programs.build(adata_of(counts))
             )
-    hs.evaluate(section, "kriging", seeds=1, genes="all", programs=adata_of(counts_of(seed=9)))
+    hs.evaluate(section, "kriging", seeds=1, genes="all", programs=adata_of(counts_of(seed=9, depth=300.0)))

@@ -113,20 +113,27 @@ def evaluate(
         }
         run_fine_truth(truth, recipes, out=out, compute=compute, as_json=reply_options.json, **options)
         return
-    from histosge.evaluation.evaluate import seeds_of
-    from histosge.evaluation.plan import Plan
-
-    plan = Plan(
+    plan = _plan(
         _specs(sections, patients, image, mpp, split=split),
         _recipes(models, presets, assignments(set_)),
-        splits=(split,),
-        seeds=seeds_of(seeds),
-        encoders=words(encoder),
+        split=split,
+        seeds=seeds,
+        encoder=encoder,
         genes=genes,
         auxiliary=auxiliary,
         programs=tuple(program_options.programs or ()),
     )
     run_plan(plan, out, compute, jobs, as_json=reply_options.json)
+
+
+def _plan(
+    specs: tuple[Any, ...], recipes: tuple[Any, ...], *, split: str, seeds: int, encoder: str, **settings: Any
+) -> Any:
+    """Return the plan of one split."""
+    from histosge.evaluation.evaluate import seeds_of
+    from histosge.evaluation.plan import Plan
+
+    return Plan(specs, recipes, splits=(split,), seeds=seeds_of(seeds), encoders=words(encoder), **settings)
 
 
 def _specs(

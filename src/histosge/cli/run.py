@@ -46,7 +46,8 @@ def run(
 
     Given an image alone, fit the auxiliary sections and predict it from its image features.
     """
-    from histosge.workflow.run import run as run_section
+    from histosge.workflow.job import Job
+    from histosge.workflow.run import run_job
     from histosge.workflow.stages import RUN_STAGES, Stages
 
     stages = Stages(RUN_STAGES, progress)
@@ -54,16 +55,14 @@ def run(
         section = read_options.read(section_options.section)
         auxiliary = auxiliary_options.read(read_options)
         programs = program_options.read()
-    result = run_section(
+    compute = compute_options.compute(encoder_options.weights, progress)
+    result = run_job(
         section,
         recipe_of(model_options, encoder_options, seed_options),
-        target=location_options.target(section),
-        out=out,
-        compute=compute_options.compute(encoder_options.weights, progress),
-        outputs=output_options.outputs(),
+        location_options.target(section),
         auxiliary=auxiliary,
         programs=programs,
-        stages=stages,
+        job=Job.of(out, stages, compute, output_options.outputs()),
     )
     # those of the reader are printed already
     show_messages(result.messages[len(section.messages) :])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from histosge._runtime.seeds import refuse_seed
 from histosge.errors import UsageError
-from histosge.programs.alignment import ProgramsLike
 from histosge.section.genes import Genes
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
@@ -32,9 +32,9 @@ def evaluate(
     seeds: int | Sequence[int] = 3,
     genes: Genes = "hvg:1000",
     encoder: str | Sequence[str] = "texture",
-    programs: ProgramsLike | Sequence[ProgramsLike] = (),
     out: Path | str | None = None,
     compute: Compute = Compute(),
+    **settings: Any,
 ) -> EvaluationResult:
     """Score models at test spots, beside the baselines, with an audit of every fit.
 
@@ -54,14 +54,13 @@ def evaluate(
         chosen on training spots alone.
     encoder
         Encoder of the models that read image features; several as a list or separated by commas.
-    programs
-        Gene programs that every fit is given, as for :func:`histosge.fit`. The audit refuses those that were built of
-        the section that is scored.
     out
         Folder for tables, figures and finished trials, see :func:`~histosge.evaluation.benchmark.benchmark`; ``None``
         writes nothing.
     compute
         Device, precision and progress.
+    settings
+        Further fields of :class:`~histosge.evaluation.plan.Plan`, such as ``programs``.
 
     Raises
     ------
@@ -86,7 +85,7 @@ def evaluate(
         seeds=seeds_of(seeds),
         encoders=tuple(str(word) for word in _listed(encoder)),
         genes=genes,
-        programs=programs,  # type: ignore[arg-type]
+        **settings,
     )
     if out is not None:
         return benchmark(plan, out, compute=compute)

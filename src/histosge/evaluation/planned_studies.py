@@ -115,9 +115,9 @@ def _study(
 
 
 @lru_cache(maxsize=2)
-def _programs(given: tuple[ProgramsLike, ...]) -> tuple[Programs, ...]:
+def _programs(programs: tuple[ProgramsLike, ...]) -> tuple[Programs, ...]:
     """Return gene programs, read or built once."""
-    return programs_of(given)
+    return programs_of(programs)
 
 
 @lru_cache(maxsize=_STUDIES)

@@ -9,10 +9,11 @@ from histosge.datasets.synthetic import synthetic, write_spaceranger
 from histosge.io.readers import read
 from histosge.section.target import Target
 
-from .compute import Progress
+from .compute import Compute, Progress
+from .job import Job
 from .recipe import Recipe
 from .result import RunResult
-from .run import run
+from .run import run_job
 from .stages import RUN_STAGES, Stages
 
 __all__ = ["demo"]
@@ -37,4 +38,4 @@ def demo(out: Path, *, seed: int = 0, progress: Progress | None = None) -> RunRe
         write_spaceranger(synthetic(seed=seed).section, folder)
         section = read(folder)
     recipe = Recipe(genes="all", seed=seed)
-    return run(section, recipe, target=Target(upsample=4), out=out, stages=stages)
+    return run_job(section, recipe, Target(upsample=4), job=Job.of(out, stages, Compute()))

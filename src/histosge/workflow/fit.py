@@ -285,12 +285,12 @@ def aligned_programs(
     UsageError, DataError
         When they have no gene of the panel, are of another species, or cannot be read.
     """
-    given = programs_of(programs)
-    if not given:
+    banks = programs_of(programs)
+    if not banks:
         return None
     panel = panel.by_name()
     ids = section.gene_ids[panel.columns]
-    aligned = AlignedPrograms.of(given, panel.names, ids, where=f"section '{section.name}'")
+    aligned = AlignedPrograms.of(banks, panel.names, ids, where=f"section '{section.name}'")
     emit(aligned.messages)
     return aligned
 

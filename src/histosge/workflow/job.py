@@ -56,6 +56,11 @@ class Job:
     stages: Stages
     outputs: Outputs
 
+    @classmethod
+    def of(cls, out: str | Path, stages: Stages, compute: Compute, outputs: Outputs = Outputs()) -> Job:
+        """Return a job that keeps image features in ``out``, unless ``compute`` has a store of its own."""
+        return cls(Path(out), compute.with_store(Path(out) / "features"), stages, outputs)
+
     def refuse_overwriting(self, section: Section, target: Target | None, *further: Section) -> None:
         """Refuse a folder with inputs or files of others that this job would overwrite."""
         refuse_overwriting(self.out, self.outputs, sections=(section, *further), target=target)

@@ -22,7 +22,7 @@ from .result import RunResult
 from .stages import RUN_STAGES, Stages
 from .transfer import refuse_without_image
 
-__all__ = ["run"]
+__all__ = ["run", "run_job"]
 
 
 def run(
@@ -35,7 +35,6 @@ def run(
     programs: ProgramsLike | Sequence[ProgramsLike] = (),
     compute: Compute = Compute(),
     outputs: Outputs = Outputs(),
-    stages: Stages | None = None,
 ) -> RunResult:
     """Fit a recipe to a section, predict it at ``target``, and write everything into the folder ``out``.
 
@@ -66,17 +65,26 @@ def run(
         Device; without a store of its own, image features are kept in ``out``.
     outputs
         Further formats, genes to show, figures.
-    stages
-        A clock and counter of stages that the caller began, with the stage ``read``; ``None`` begins one.
 
     Raises
     ------
     UsageError, DataError, WeightsError
         In one sentence each, before anything is written where that can be known before.
     """
-    stages = Stages(RUN_STAGES[1:], compute.progress) if stages is None else stages
-    out = Path(out)
-    job = Job(out, compute.with_store(out / "features"), stages, outputs)
+    job = Job.of(out, Stages(RUN_STAGES[1:], compute.progress), compute, outputs)
+    return run_job(section, recipe, target, auxiliary=auxiliary, programs=programs, job=job)
+
+
+def run_job(
+    section: Section,
+    recipe: Recipe,
+    target: Target | None,
+    *,
+    auxiliary: Sequence[Section] = (),
+    programs: ProgramsLike | Sequence[ProgramsLike] = (),
+    job: Job,
+) -> RunResult:
+    """Do what :func:`run` does, as a job whose first stages the caller has done; other arguments are those of run."""
     job.refuse_overwriting(section, target, *auxiliary)
     # before hours of encoding, not after
     banks = programs_of(programs)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ._runtime.names import positions
-from ._runtime.types import Array
-from .errors import UsageError
-from .prediction.prediction import Prediction
-from .section.section import Section
+from histosge._runtime.names import positions
+from histosge._runtime.types import Array
+from histosge.errors import UsageError
+from histosge.prediction.prediction import Prediction
+from histosge.section.section import Section
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -33,7 +33,7 @@ def section_of(data: Measured, **options: Any) -> Section:
     """
     if isinstance(data, Section):
         return data
-    from .io.readers.anndata import from_anndata
+    from .readers.anndata import from_anndata
 
     return from_anndata(data, **options)
 
@@ -73,7 +73,7 @@ def to_anndata(section: Section, prediction: Prediction) -> AnnData:
 
     from anndata import read_h5ad
 
-    from .io.writers import h5ad
+    from .writers import h5ad
 
     # the layout is defined once, by the writer of files
     with tempfile.TemporaryDirectory() as folder:
