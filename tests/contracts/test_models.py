@@ -299,7 +299,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(kind: tuple[str, str | None
     runtime = Runtime(checkpoint=tmp_path)
     with pytest.raises(StoppedError):
         built(kind).fit(samples, seed=3, runtime=replace(runtime, progress=stop))
-    (state,) = tmp_path.iterdir()
+    (state,) = (path for path in tmp_path.rglob("*") if path.is_file())
     whole = state.read_bytes()
     flipped = whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :]
     for content in (b"", whole[:100], flipped):

@@ -46,7 +46,8 @@ def test_the_paper_network_takes_1029_columns() -> None:
     assert model.needs.colour
     assert model.join_position
     network = model.build_network(1029, 1000)
-    assert count(network.learner) == 1029 * 256 + 256 * 1029 + 1029
+    # three projections: W^Q, W^K and W^V of Eq. (4)
+    assert count(network.learner) == 3 * 1029 * 256 + 256 * 1029 + 1029
 
 
 def test_presets_are_what_they_are_called() -> None:

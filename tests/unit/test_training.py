@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from histosge.models.deep.training import TrainingConfig, TrainingHistory
+from histosge.models.deep.training import TrainingConfig, TrainingHistory, Validation
 
 
 def test_training_stops_after_patience_and_takes_the_best() -> None:
@@ -11,7 +11,7 @@ def test_training_stops_after_patience_and_takes_the_best() -> None:
     history = TrainingHistory()
     for loss in (3.0, 2.0, 1.0, 1.5, 1.4, 1.3):
         assert not history.is_finished(config)
-        history = history.with_epoch(0.0, loss, keep_best=True)
+        history = history.with_epoch(0.0, Validation(loss, loss), keep_best=True)
     assert history.is_finished(config)
     assert history.best_epoch == 3
 

@@ -12,6 +12,7 @@ from histosge.errors import UsageError
 
 __all__ = [
     "Precision",
+    "device_name",
     "free_memory_bytes",
     "has_deep",
     "require_deep",
@@ -117,6 +118,21 @@ def seed_everything(seed: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def device_name(device: str) -> str:
+    """Return a device with the name of its model where it has one, such as ``cuda: NVIDIA H100 80GB HBM3``.
+
+    Examples
+    --------
+    >>> device_name("cpu")
+    'cpu'
+    """
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"{device}: {torch.cuda.get_device_name(device)}"
 
 
 def free_memory_bytes(device: str) -> int | None:

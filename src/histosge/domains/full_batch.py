@@ -44,7 +44,7 @@ class FullBatchTask:
         """Return the loss over all locations."""
         return self.full_loss()
 
-    def validation(self) -> float | None:
+    def validation(self) -> None:
         """There are no validation locations: nothing is predicted."""
         return None
 

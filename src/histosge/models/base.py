@@ -11,6 +11,7 @@ import numpy as np
 
 from histosge._runtime.device import Precision
 from histosge._runtime.types import Array, Float
+from histosge.errors import UsageError
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
 from histosge.section.inputs import Inputs, Samples
@@ -33,12 +34,12 @@ __all__ = [
 class Crop:
     """The patch that a model reads around a location, where it differs from the encoder's own.
 
-    Exactly one of ``size_um`` and ``size_px`` is set. ``size_px`` counts pixels of the full-resolution image, as the
-    published systems do; the section's ``mpp`` turns it into µm.
+    Exactly one of the sizes is set. ``size_px`` counts pixels of the full-resolution image, as most published systems
+    do; the section's ``mpp`` turns it into µm. ``size_diameters`` counts diameters of the section's spots.
 
     Parameters
     ----------
-    size_um, size_px
+    size_um, size_px, size_diameters
         Width of the patch.
     channel_order
         Order of the colour channels; ``"bgr"`` where a published system read images with OpenCV.
@@ -46,12 +47,36 @@ class Crop:
     Examples
     --------
     >>> Crop.of(None, 112)
-    Crop(size_um=None, size_px=112, channel_order='rgb')
+    Crop(size_um=None, size_px=112, channel_order='rgb', size_diameters=None)
     """
 
     size_um: float | None = None
     size_px: int | None = None
     channel_order: Literal["rgb", "bgr"] = "rgb"
+    size_diameters: float | None = None
+
+    def width_um(self, mpp: float, diameter_um: float) -> float | None:
+        """Return the width in µm on a section; ``None`` where no size is set: the encoder's own.
+
+        Parameters
+        ----------
+        mpp
+            µm per pixel of the full-resolution image.
+        diameter_um
+            Of a spot.
+
+        Raises
+        ------
+        UsageError
+            For a width in diameters where spots have none.
+        """
+        if self.size_diameters is not None:
+            if not diameter_um > 0:
+                raise UsageError(
+                    "The patch is so many diameters of a spot wide, and these spots have none. Set `crop_um`."
+                )
+            return self.size_diameters * diameter_um
+        return self.size_um if self.size_px is None else self.size_px * mpp
 
     @classmethod
     def of(cls, size_um: float | None, size_px: int | None) -> Crop | None:

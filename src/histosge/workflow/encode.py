@@ -62,7 +62,7 @@ def encoder_for(
         return None
     slide_of(section, recipe.model)
     # the user's width comes before the model's, the model's before the encoder's
-    patch_um = recipe.patch_um or _crop_um(mpp or section.mpp, needs)
+    patch_um = recipe.patch_um or _crop_um(section, needs, mpp)
     return load_encoder(recipe.encoder, compute.setup, patch_um=patch_um)
 
 
@@ -102,7 +102,7 @@ def encode(
         )
         inputs = replace(inputs, features=features)
     # where a model names no patch width, neighbouring spots' patches touch
-    crop_um = _crop_um(section.mpp, needs) or section.pitch_um
+    crop_um = _crop_um(section, needs) or section.pitch_um
     if needs.colour:
         slide, colour = slide_of(section, "colour"), load_encoder("colour", patch_um=crop_um)
         rows = embed(slide, locations.xy, colour, store=store, progress=compute.progress)
@@ -142,9 +142,8 @@ def slide_of(section: Section, reader: str) -> SlideImage:
     return section.slide
 
 
-def _crop_um(mpp: float, needs: Needs) -> float | None:
-    """Return the patch width that a model asks for, in µm."""
-    crop = needs.crop
-    if crop is None:
+def _crop_um(section: Section, needs: Needs, mpp: float | None = None) -> float | None:
+    """Return the patch width that a model asks for, in µm; ``mpp`` is that of the section unless given."""
+    if needs.crop is None:
         return None
-    return crop.size_um if crop.size_px is None else crop.size_px * mpp
+    return needs.crop.width_um(mpp or section.mpp, section.spots.diameter_um)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRIES", "GAT", "FeedForward", "STAGEPlus"]
 
+# the paper's ablations read the same features as its HisToSGE
+_PUBLISHED_FEATURES: Mapping[str, Any] = {"channel_order": "bgr", "standardise": "auto"}
+
 
 @dataclass(frozen=True, slots=True)
 class FeedForward(FeatureSystem):
     """A perceptron on image features in place of attention.
 
     The network is published, its training is not; it is trained as HisToSGE is. Further options are those of
-    :class:`~histosge.models.deep.training.TrainingConfig` and :class:`~histosge.models.deep.system.FeatureSystem`.
+    :class:`~histosge.models.deep.training.TrainingConfig` and :class:`~histosge.models.deep.system.FeatureSystem`. The
+    preset ``published`` reads the features that the released HisToSGE reads: red and blue swapped, unscaled.
 
     Parameters
     ----------
@@ -48,6 +53,7 @@ class FeedForward(FeatureSystem):
         uses_position=False,
         deep=True,
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": _PUBLISHED_FEATURES}
 
     @property
     def reads_lattice(self) -> bool:
@@ -71,16 +77,17 @@ class GAT(FeatureSystem):
     """Graph attention (Veličković et al. 2018) in place of the transformer.
 
     The layer is published, its sizes and its training are not. Further options are those of
-    :class:`~histosge.models.deep.training.TrainingConfig` and :class:`~histosge.models.deep.system.FeatureSystem`.
+    :class:`~histosge.models.deep.training.TrainingConfig` and :class:`~histosge.models.deep.system.FeatureSystem`. The
+    preset ``published`` has the graph of the released code, its gene head, and the features of its HisToSGE.
 
     Parameters
     ----------
     window_size
-        Spots of one graph, in the order of the file; 0: all of them. Differs from the paper: spots of its windows of
-        50 are far apart from their neighbours in the window.
+        Spots of one graph, in an order without relation to space; 0: all of them. Published: 50, which are far apart.
     neighbours
-        Nearest locations, in µm, that each attends to. Differs from the paper: its 4 leave two neighbours of the
-        hexagon out.
+        Nearest locations that each attends to. Published: 4, which leave two neighbours of the hexagon out.
+    graph
+        Whether nearest is in ``"um"``, or on the ``"array"``, that is in lattice positions (published).
     heads, head_width, width
         Of graph attention.
     hidden
@@ -96,6 +103,7 @@ class GAT(FeatureSystem):
     # all locations in one graph, so that neighbours on the tissue are neighbours in the graph
     window_size: int = 0
     neighbours: int = 6
+    graph: Literal["array", "um"] = "um"
     heads: int = 4
     head_width: int = 256
     width: int = 1024
@@ -112,6 +120,15 @@ class GAT(FeatureSystem):
         uses_position=True,
         deep=True,
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "published": {
+            **_PUBLISHED_FEATURES,
+            "window_size": 50,
+            "neighbours": 4,
+            "graph": "array",
+            "relu": True,
+        }
+    }
 
     def validate(self) -> None:
         """Refuse sizes below 1."""
@@ -120,7 +137,12 @@ class GAT(FeatureSystem):
     @property
     def batching(self) -> Batching:
         """Windows of spots."""
-        return Batching(self.batch, window=self.window_size)
+        return Batching(self.batch, window=self.window_size, order="unordered")
+
+    @property
+    def reads_lattice(self) -> bool:
+        """A graph on the array is one of lattice positions."""
+        return self.graph == "array"
 
     def build_network(self, inputs: int, outputs: int) -> Any:
         """Return the untrained network."""
@@ -142,6 +164,7 @@ class GAT(FeatureSystem):
             hidden=self.hidden,
             genes=outputs,
             neighbours=self.neighbours,
+            on_array=self.graph == "array",
             relu=self.relu,
         )
 
@@ -152,7 +175,8 @@ class STAGEPlus(FeatureSystem):
 
     The paper names this ablation and does not describe it. Further options are those of
     :class:`~histosge.models.deep.training.TrainingConfig` (STAGE's values) and
-    :class:`~histosge.models.deep.system.FeatureSystem`.
+    :class:`~histosge.models.deep.system.FeatureSystem`. The preset ``published`` reads the features that the released
+    HisToSGE reads.
 
     Parameters
     ----------
@@ -172,6 +196,7 @@ class STAGEPlus(FeatureSystem):
         uses_position=False,
         deep=True,
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": _PUBLISHED_FEATURES}
 
     @property
     def uses_image(self) -> bool:

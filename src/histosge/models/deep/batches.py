@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Batching", "WindowOrder", "bytes_per_spot", "refuse_too_large", "windows"]
 
-WindowOrder: TypeAlias = Literal["file", "random", "spatial"]
+WindowOrder: TypeAlias = Literal["file", "unordered", "random", "spatial"]
 
 # gradients and buffers, on top of the activations that are stored for the backward pass
 _OVERHEAD = 1.2
 _MEASURED_SPOTS = 2
+# mean squared distance within windows, of that between all spots, below which the order listed is one in space:
+# 0.99 and more for barcodes, at most 0.65 on legacy arrays
+_UNORDERED = 0.9
 
 
 def windows(xy_um: Float[np.ndarray, "n 2"], size: int, order: WindowOrder = "file") -> list[Array]:
@@ -36,6 +39,7 @@ def windows(xy_um: Float[np.ndarray, "n 2"], size: int, order: WindowOrder = "fi
         Most spots of a window. Windows are as equal as can be: 49 and 50, never 50 and 3.
     order
         ``"file"``: as listed. 10x Genomics lists barcodes alphabetically, so that this is random in space.
+        ``"unordered"``: as listed where that is random in space, else drawn: legacy arrays are listed row by row.
         ``"random"``: shuffled, always in the same way. ``"spatial"``: neighbours together, by cutting the spots
         in half across the longer side until they fit.
 
@@ -55,9 +59,24 @@ def windows(xy_um: Float[np.ndarray, "n 2"], size: int, order: WindowOrder = "fi
     rows = np.arange(len(xy_um))
     if order == "spatial":
         return _halved(xy_um, rows, size)
-    if order == "random":
+    if order == "random" or (order == "unordered" and _is_spatial(xy_um, _parts(rows, size))):
         rows = np.random.default_rng(0).permutation(rows)
+    return _parts(rows, size)
+
+
+def _parts(rows: Array, size: int) -> list[Array]:
     return [part for part in np.array_split(rows, -(-len(rows) // size)) if len(part)]
+
+
+def _is_spatial(xy_um: Array, parts: list[Array]) -> bool:
+    """Return whether spots of a window are nearer to each other than spots at random."""
+    if len(parts) < 2:
+        return False
+    # the mean squared distance between points is twice their variance
+    within = sum(((xy_um[part] - xy_um[part].mean(axis=0)) ** 2).sum() for part in parts)
+    total = ((xy_um - xy_um.mean(axis=0)) ** 2).sum()
+    n = len(xy_um)
+    return bool(within / (n - len(parts)) < _UNORDERED * total / (n - 1))
 
 
 def _halved(xy_um: Array, rows: Array, size: int) -> list[Array]:

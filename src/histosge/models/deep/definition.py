@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -67,8 +67,8 @@ class SystemDefinition(TrainingConfig):
         return self.batching.window is not None
 
     @property
-    def scales_features(self) -> bool:
-        """Whether features get mean 0 and standard deviation 1 over the training spots."""
+    def scales_features(self) -> bool | Literal["auto"]:
+        """Whether features get mean 0 and standard deviation 1 over the training spots; see :class:`FeatureSystem`."""
         return True
 
     @property
@@ -83,8 +83,8 @@ class SystemDefinition(TrainingConfig):
 
     @property
     def clips_predictions(self) -> bool:
-        """Whether negative predictions become 0."""
-        return True
+        """Whether negative predictions become 0; published networks without a last activation can return them."""
+        return False
 
     def targets_of(self, expression: Float[np.ndarray, "n g"]) -> Targets:
         """Return what the network outputs in place of expression, and the way back; by default expression itself."""
@@ -112,6 +112,11 @@ class SystemDefinition(TrainingConfig):
         """Return the outputs of the trained network, for validation and prediction."""
         outputs: torch.Tensor = network(batch)
         return outputs
+
+    def validation_loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of outputs at validation spots: by default the mean squared error."""
+        squares: torch.Tensor = (outputs - targets) ** 2
+        return squares.mean()
 
     def network_inputs(self, scaling: InputScaling, inputs: Inputs) -> NetworkInputs:
         """Return what the network receives at locations.

@@ -14,7 +14,7 @@ import numpy as np
 
 from histosge._runtime.types import Float
 from histosge.errors import UsageError, refuse_nonpositive
-from histosge.models.base import Crop, ModelCard, Needs
+from histosge.models.base import ModelCard, Needs
 from histosge.models.scaling import Targets
 
 from .attended_spots import AttendedSpots
@@ -38,8 +38,6 @@ class HisToSGE(FeatureSystem):
 
     Parameters
     ----------
-    channel_order
-        ``"bgr"``: red and blue swapped, as the released code does by reading with OpenCV.
     join_position, join_colour
         Whether position (2 columns) and mean colour (3 columns) join the features: the paper's 1029 columns.
     width
@@ -63,7 +61,7 @@ class HisToSGE(FeatureSystem):
     learner
         ``"block"`` (code) or ``"attention"`` alone (paper).
     shared_qkv
-        The paper's V = Q = K.
+        One projection in place of the three of Eq. (4). In the paper V = Q = K are the inputs of W^Q, W^K and W^V.
     heads, head_width
         Published 4 and 64.
     hidden
@@ -92,7 +90,6 @@ class HisToSGE(FeatureSystem):
     """
 
     crop_px: int | None = None
-    channel_order: Literal["rgb", "bgr"] = "rgb"
     join_position: bool = False
     join_colour: bool = False
     width: int | None = 64
@@ -136,10 +133,11 @@ class HisToSGE(FeatureSystem):
         "published": {
             "crop_px": 50,
             "channel_order": "bgr",
-            "standardise": False,
+            "standardise": "auto",
             "width": None,
             "position": "tables",
             "context": "windows",
+            "window_order": "unordered",
             "distance_bias": False,
             "head_width": 64,
             "hidden": 2048,
@@ -165,7 +163,6 @@ class HisToSGE(FeatureSystem):
             "context": "all",
             "distance_bias": False,
             "learner": "attention",
-            "shared_qkv": True,
             "head_width": 64,
             "hidden": 2048,
             "dropout": 0.0,
@@ -194,7 +191,7 @@ class HisToSGE(FeatureSystem):
         "position": ("position",),
         # `batch` counts windows, or spots
         "attention": ("context", "distance_bias", "batch"),
-        "learner": ("learner", "shared_qkv"),
+        "learner": ("learner",),
         "size": ("width", "head_width", "hidden"),
         "dropout": ("dropout",),
         "output": ("output",),
@@ -216,9 +213,7 @@ class HisToSGE(FeatureSystem):
     @property
     def needs(self) -> Needs:
         """Image features; the mean colour where it joins them."""
-        own = self.crop_um is None and self.crop_px is None and self.channel_order == "rgb"
-        crop = None if own else Crop(self.crop_um, self.crop_px, self.channel_order)
-        return Needs(features=True, colour=self.join_colour, crop=crop)
+        return Needs(features=True, colour=self.join_colour, crop=self.crop)
 
     @property
     def uses_position(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["Attended", "Batch", "InputScaling", "NetworkInputs"]
+
+# standard deviations of features that a network without normalisation can read beside tables drawn from N(0, 1)
+_ORDER_ONE = (0.1, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +152,21 @@ class InputScaling:
     columns: Columns | None = None
 
     @classmethod
-    def of(cls, inputs: Inputs, needs: Needs, *, standardise: bool, join_position: bool) -> InputScaling:
-        """Measure the units on the training spots."""
+    def of(
+        cls, inputs: Inputs, needs: Needs, *, standardise: bool | Literal["auto"], join_position: bool
+    ) -> InputScaling:
+        """Measure the units on the training spots; ``"auto"`` standardises features that are far from order 1."""
         xy_um = inputs.separated_xy_um
         plain = cls(xy_um.mean(axis=0), median_spacing_um(xy_um))
         if not needs.features or not standardise:
             return plain
         # measured on the joined columns: pixels in the thousands would dominate features near 1
         features = plain.features(inputs, needs, join_position=join_position)
-        return replace(plain, columns=Columns.of(features))
+        columns = Columns.of(features)
+        spread = float(np.sqrt(features.var(axis=0, dtype=np.float64).mean()))
+        if standardise == "auto" and _ORDER_ONE[0] <= spread <= _ORDER_ONE[1]:
+            return plain
+        return replace(plain, columns=columns)
 
     def network_inputs(self, inputs: Inputs, needs: Needs, *, join_position: bool) -> NetworkInputs:
         """Return what the network receives at locations.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from histosge._runtime.device import seed_everything
+from histosge._runtime.device import device_name, seed_everything
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
 from histosge.models.base import Crop, Model, Needs, Runtime
@@ -23,7 +23,7 @@ from .training import TrainingHistory, train
 
 Module: TypeAlias = Any
 
-__all__ = ["DeepSystem", "FeatureSystem"]
+__all__ = ["DeepSystem", "FeatureSystem", "refuse_few_spots"]
 
 _MIN_SPOTS = 4
 
@@ -67,8 +67,7 @@ class DeepSystem(SystemDefinition, Model):
         DataError
             When the loss is not finite.
         """
-        if len(samples) < _MIN_SPOTS:
-            raise UsageError(f"Expected at least {_MIN_SPOTS} spots to fit, got {len(samples)}.")
+        refuse_few_spots(samples)
         scaling = InputScaling.of(
             samples.inputs,
             self.needs,
@@ -86,9 +85,9 @@ class DeepSystem(SystemDefinition, Model):
         task = SystemTask.of(self, network, inputs, encoded, seed=seed, device=runtime.device)
         task.refuse_too_large(runtime.device)
         history = train(task, self, seed=seed, runtime=runtime)
-        summary = _summary(history, inputs.columns, network, seed) | (
-            {"initialisation": initialisation} if initialisation else {}
-        )
+        summary = _summary(history, inputs.columns, network, seed) | {"device": device_name(runtime.device)}
+        if initialisation:
+            summary["initialisation"] = initialisation
         # a predictor keeps the training spots only where locations attend to them
         training = inputs if task.attended is not None else None
         return DeepPredictor(
@@ -136,23 +135,42 @@ class FeatureSystem(DeepSystem):
     crop_um, crop_px
         Width of the patch that the encoder reads, in µm, or in pixels of the full-resolution image (HisToSGE: 50).
         ``None`` for both takes the encoder's own.
+    channel_order
+        ``"bgr"``: red and blue swapped, as the released code does by reading with OpenCV.
     standardise
-        Whether features get mean 0 and standard deviation 1 over the training spots.
+        Whether features get mean 0 and standard deviation 1 over the training spots. ``"auto"``: only where their
+        overall standard deviation is not between 0.1 and 10. The released networks read the features of UNI as they
+        come; those of an encoder with another gain (``texture``: 0.03) would vanish beside the position tables.
     """
 
     crop_um: float | None = None
     crop_px: int | None = 50
-    standardise: bool = True
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    standardise: bool | Literal["auto"] = True
+
+    @property
+    def crop(self) -> Crop | None:
+        """The patch where it is not the encoder's own."""
+        if self.crop_um is None and self.crop_px is None and self.channel_order == "rgb":
+            return None
+        size_px = self.crop_px if self.crop_um is None else None
+        return Crop(self.crop_um, size_px, self.channel_order)
 
     @property
     def needs(self) -> Needs:
         """Image features."""
-        return Needs(features=True, crop=Crop.of(self.crop_um, self.crop_px))
+        return Needs(features=True, crop=self.crop)
 
     @property
-    def scales_features(self) -> bool:
+    def scales_features(self) -> bool | Literal["auto"]:
         """The option ``standardise``."""
         return self.standardise
+
+
+def refuse_few_spots(samples: Samples) -> None:
+    """Refuse fewer spots than a network is fitted to."""
+    if len(samples) < _MIN_SPOTS:
+        raise UsageError(f"Expected at least {_MIN_SPOTS} spots to fit, got {len(samples)}.")
 
 
 def _summary(history: TrainingHistory, inputs: int, network: Module, seed: int) -> dict[str, Any]:

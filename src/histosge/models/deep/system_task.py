@@ -15,6 +15,7 @@ from .batches import refuse_too_large
 from .definition import SystemDefinition
 from .inputs import Batch, NetworkInputs
 from .predictor import attending, rows_together
+from .training import Validation
 
 if TYPE_CHECKING:
     import torch
@@ -60,16 +61,18 @@ class SystemTask:
         *,
         seed: int,
         device: str,
+        validating: Array | None = None,
     ) -> SystemTask:
-        """Divide the spots into training and validation spots, and those trained on into windows."""
+        """Divide the spots into training and validation spots, and those trained on into windows.
+
+        Without ``validating``, validation spots are drawn: the share that the model's options name.
+        """
         import torch
 
         total = len(inputs)
-        # a generator of its own: the division does not depend on what the network has drawn
-        order = np.random.default_rng([seed, total]).permutation(total)
-        # two validation spots at least, where there are any: one has no variance
-        number = min(max(round(model.validation * total), 2), total - 2) if model.validation else 0
-        training = np.sort(order[number:])
+        if validating is None:
+            validating = _drawn(total, model.validation, seed)
+        training = np.setdiff1d(np.arange(total), validating)
         windows = [] if not model.joint else model.batching.windows(training, inputs.xy[training])
         window_of = np.full(total, -1)
         for index, rows in enumerate(windows):
@@ -81,7 +84,7 @@ class SystemTask:
             targets=torch.as_tensor(targets, device=device),
             attended=model.attended_spots(inputs, device),
             training=training,
-            validating=np.sort(order[:number]),
+            validating=np.sort(validating),
             windows=windows,
             window_of=window_of,
         )
@@ -101,17 +104,23 @@ class SystemTask:
         total: torch.Tensor = sum(losses[1:], losses[0])
         return total
 
-    def validation(self) -> float | None:
-        """Return the mean squared error at the validation spots."""
+    def validation(self) -> Validation | None:
+        """Return the loss at the validation spots, and what the best epoch is chosen by."""
+        import torch
+
         rows = self.validating
         if not len(rows):
             return None
-        total = 0.0
-        for part in rows_together(self.model, rows, self.inputs.xy[rows]):
-            # the outputs of prediction, not of training: without augmentation
-            outputs = self.model.outputs(self.network, self._batch(part))
-            total += float(((outputs - self._targets(part)) ** 2).mean()) * len(part)
-        return total / len(rows)
+        parts = list(rows_together(self.model, rows, self.inputs.xy[rows]))
+        # the outputs of prediction, not of training: without augmentation
+        outputs = [self.model.outputs(self.network, self._batch(part)) for part in parts]
+        pairs = [(output, self._targets(part)) for output, part in zip(outputs, parts, strict=True)]
+        total = sum(float(self.model.validation_loss(*pair)) * len(pair[0]) for pair in pairs)
+        loss = total / len(rows)
+        if self.model.criterion == "loss":
+            return Validation(loss, loss)
+        output, target = (torch.cat(side).float() for side in zip(*pairs, strict=True))
+        return Validation(loss, -_mean_correlation(output, target))
 
     def refuse_too_large(self, device: str) -> None:
         """Refuse a batch of patches that does not fit into memory."""
@@ -134,3 +143,18 @@ class SystemTask:
         import torch
 
         return self.targets[torch.as_tensor(rows, device=self.targets.device)]
+
+
+def _drawn(total: int, share: float, seed: int) -> Array:
+    """Return the rows of the validation spots."""
+    # a generator of its own: the division does not depend on what the network has drawn
+    order = np.random.default_rng([seed, total]).permutation(total)
+    # two validation spots at least, where there are any: one has no variance
+    return order[: min(max(round(share * total), 2), total - 2) if share else 0]
+
+
+def _mean_correlation(left: torch.Tensor, right: torch.Tensor) -> float:
+    """Return the mean correlation of the columns; that of a constant column counts as 0."""
+    left, right = left - left.mean(dim=0), right - right.mean(dim=0)
+    norms = (left.norm(dim=0) * right.norm(dim=0)).clamp_min(1e-12)
+    return float(((left * right).sum(dim=0) / norms).mean())

@@ -7,9 +7,10 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from histosge.models.base import Runtime
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TrainingConfig", "TrainingHistory", "TrainingTask", "train"]
+__all__ = ["TrainingConfig", "TrainingHistory", "TrainingTask", "Validation", "train"]
 
 # an interrupted fit loses no more than this; the first epoch is written at once
 _CHECKPOINT_EVERY_S = 10.0
@@ -49,9 +50,24 @@ class TrainingTask(Protocol):
         """Return the loss of a batch; the network is in training mode."""
         ...
 
-    def validation(self) -> float | None:
+    def validation(self) -> Validation | None:
         """Return the loss on the validation spots, in evaluation mode; ``None`` without validation spots."""
         ...
+
+
+class Validation(NamedTuple):
+    """Result on the validation spots; of each the smaller is the better.
+
+    Parameters
+    ----------
+    loss
+        Which early stopping watches.
+    criterion
+        By which the best epoch is chosen.
+    """
+
+    loss: float
+    criterion: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +82,8 @@ class TrainingConfig:
         Of the first epoch.
     schedule
         Learning rate over the epochs: ``"constant"``, or ``"cosine"`` from ``learning_rate`` towards 0.
+    warmup
+        Epochs over which the learning rate grows linearly before the schedule begins.
     optimiser
         ``"adamw"``: Adam with decoupled weight decay (Loshchilov & Hutter 2019). ``"adam"``: weight decay is added
         to the gradient, as in PyTorch's Adam. ``"sgd"``: gradient descent with momentum 0.9.
@@ -80,6 +98,10 @@ class TrainingConfig:
     patience
         Epochs without a better validation loss after which training stops and takes the weights of the best epoch.
         ``None`` trains all epochs and takes the last weights.
+    better_than
+        What a better validation loss is compared with: the ``"best"`` one so far, or that of the ``"previous"`` epoch.
+    criterion
+        By which the best epoch is chosen: the least ``"loss"``, or the greatest mean ``"correlation"`` of the genes.
 
     Raises
     ------
@@ -90,14 +112,19 @@ class TrainingConfig:
     epochs: int = 1000
     learning_rate: float = 1e-3
     schedule: Literal["constant", "cosine"] = "constant"
+    warmup: int = 0
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     weight_decay: float = 0.0
     clip: float | None = None
     batch: int = 1
     validation: float = 0.0
     patience: int | None = None
+    better_than: Literal["best", "previous"] = "best"
+    criterion: Literal["loss", "correlation"] = "loss"
 
     def __post_init__(self) -> None:
+        if not 0 <= self.warmup <= self.epochs:
+            raise UsageError(f"`warmup` must be from 0 to `epochs`, {self.epochs}; got {self.warmup}.")
         if self.epochs < 1 or self.batch < 1:
             raise UsageError(f"`epochs` and `batch` must be 1 or more, got {self.epochs} and {self.batch}.")
         if not self.learning_rate > 0:
@@ -122,9 +149,12 @@ class TrainingConfig:
         >>> config.learning_rate_at(0), round(config.learning_rate_at(5), 3)
         (0.2, 0.1)
         """
+        if epoch < self.warmup:
+            return self.learning_rate * (epoch + 1) / (self.warmup + 1)
         if self.schedule == "constant":
             return self.learning_rate
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+        done = (epoch - self.warmup) / (self.epochs - self.warmup)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,25 +167,44 @@ class TrainingHistory:
         Mean loss of each epoch, and loss on the validation spots (empty without them).
     best_epoch
         The epoch whose weights are taken, counted from 1.
+    best
+        The criterion of that epoch.
     """
 
     training: tuple[float, ...] = ()
     validation: tuple[float, ...] = ()
     best_epoch: int = 0
+    best: float = math.inf
 
-    def with_epoch(self, training: float, validation: float | None, *, keep_best: bool) -> TrainingHistory:
+    def with_epoch(
+        self, training: float, validation: Validation | None, *, keep_best: bool
+    ) -> TrainingHistory:
         """Return the history with one epoch more."""
-        # without patience the last epoch is taken, whatever its validation loss
         losses = (*self.training, training)
-        checks = self.validation if validation is None else (*self.validation, validation)
-        better = validation is None or not keep_best or validation < min(self.validation, default=math.inf)
-        return TrainingHistory(losses, checks, len(losses) if better else self.best_epoch)
+        if validation is None:
+            return replace(self, training=losses, best_epoch=len(losses))
+        # without patience the last epoch is taken, whatever its validation loss
+        better = not keep_best or validation.criterion < self.best
+        return TrainingHistory(
+            losses,
+            (*self.validation, validation.loss),
+            len(losses) if better else self.best_epoch,
+            validation.criterion if better else self.best,
+        )
 
     def is_finished(self, config: TrainingConfig) -> bool:
         """Whether all epochs are done, or the validation loss has not improved for ``patience`` epochs."""
-        done = len(self.training)
-        exhausted = config.patience is not None and done - self.best_epoch >= config.patience
-        return done >= config.epochs or (exhausted and bool(self.validation))
+        exhausted = config.patience is not None and self._epochs_without(config) >= config.patience
+        return len(self.training) >= config.epochs or (exhausted and bool(self.validation))
+
+    def _epochs_without(self, config: TrainingConfig) -> int:
+        """Return the number of last epochs whose validation loss was no better."""
+        losses = self.validation
+        if config.better_than == "best":
+            # the first of equal losses: an equal one is no better
+            return len(losses) - losses.index(min(losses)) - 1 if losses else 0
+        fell = [later < earlier for earlier, later in pairwise(losses)]
+        return len(fell) - (max(k for k, value in enumerate(fell) if value) + 1 if any(fell) else 0)
 
 
 @dataclass
@@ -275,7 +324,7 @@ def _write_checkpoint(network: torch.nn.Module, state: _State, folder: Path) -> 
         "network": network.state_dict(),
         "optimiser": state.optimiser.state_dict(),
         "best": state.best,
-        "history": json.dumps([state.history.training, state.history.validation, state.history.best_epoch]),
+        "history": json.dumps(asdict(state.history)),
     }
     # torch.save to a file raises no OSError when the disk is full; atomic_path's own writing does
     packed = io.BytesIO()
@@ -302,8 +351,10 @@ def _read_checkpoint(network: torch.nn.Module, state: _State, runtime: Runtime) 
         content = torch.load(io.BytesIO(packed), map_location=runtime.device, weights_only=True)
         network.load_state_dict(content["network"])
         state.optimiser.load_state_dict(content["optimiser"])
-        training, validation, best_epoch = json.loads(content["history"])
+        history = json.loads(content["history"])
+        state.history = TrainingHistory(
+            **history | {name: tuple(history[name]) for name in ("training", "validation")}
+        )
         state.best = content["best"]
     except (RuntimeError, KeyError, ValueError, TypeError, OSError, EOFError) as error:
         raise DataError(f"The checkpoint '{path}' is damaged ({error}). Delete it to start again.") from error
-    state.history = TrainingHistory(tuple(training), tuple(validation), best_epoch)

@@ -26,10 +26,12 @@ class DeepSpaCE(BackboneSystem):
     """Configuration; the defaults are the preset ``paper``.
 
     Differs from the original: it leaves out patches that are mostly white and spots with few counts; here all training
-    spots are fitted and every location is predicted. Its early stopping compares an epoch with the one before; here
-    with the best. Further options are those of :class:`~histosge.models.deep.training.TrainingConfig` and
-    :class:`~histosge.models.rivals.patch_system.BackboneSystem`. The original has patches of 376 pixels, the HisToSGE
-    group's adaptation 112, and raw pixels in place of ImageNet's normalisation, which is a fault.
+    spots are fitted and every location is predicted. Its targets are counts corrected by SCTransform; here, as in every
+    model, log1p(CP10k), whose base no longer matters once a gene is scaled from its range to 0 to 1. Further options
+    are those of :class:`~histosge.models.deep.training.TrainingConfig` and
+    :class:`~histosge.models.rivals.patch_system.BackboneSystem`. The original has patches 2.5 spot diameters wide (376
+    pixels for spots of radius 75), the HisToSGE group's adaptation 112 pixels, and raw pixels in place of ImageNet's
+    normalisation, which is a fault.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ class DeepSpaCE(BackboneSystem):
     """
 
     backbone: str = "vgg16"
+    # torchvision's VGG16, which both sources take
+    dropout: float = 0.5
     pixels: Pixels = "imagenet"
     augment: bool = False
     last_layer: bool = False
@@ -61,11 +65,13 @@ class DeepSpaCE(BackboneSystem):
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "original": {
-            "crop_px": 376,
+            "crop_diameters": 2.5,
             "augment": True,
             "unit_targets": True,
             "validation": 0.2,
             "patience": 5,
+            "better_than": "previous",
+            "criterion": "correlation",
             "epochs": 50,
         },
         "paper": {},
@@ -87,6 +93,12 @@ class DeepSpaCE(BackboneSystem):
             network.body.requires_grad_(False)
             network.head.requires_grad_(True)
         return initialisation
+
+    def validation_loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the smooth L1 error."""
+        import torch
+
+        return torch.nn.functional.smooth_l1_loss(outputs, targets)
 
     def loss(self, network: Any, batch: Batch, targets: torch.Tensor) -> torch.Tensor:
         """Return the smooth L1 error."""

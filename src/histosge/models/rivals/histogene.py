@@ -17,16 +17,19 @@ __all__ = ["ENTRIES", "HisToGene"]
 
 @dataclass(frozen=True, slots=True)
 class HisToGene(PatchSystem):
-    """Configuration; the defaults are the preset ``paper``.
+    """Configuration; the defaults are the preset ``paper``, and ``mouse`` is the same for a mouse brain.
 
-    Further options are those of :class:`~histosge.models.deep.training.TrainingConfig` and
+    ``paper`` follows the HisToSGE group's adaptation to half of a section; ``original`` attends over a whole section.
+    The original's targets are log10 of shares of the chosen genes; here, as in every model, log1p(CP10k) of all genes.
+    Its dense prediction is a grid of patches 56 pixels apart; here locations are the user's. Further options are those
+    of :class:`~histosge.models.deep.training.TrainingConfig` and
     :class:`~histosge.models.rivals.patch_system.PatchSystem`; both sources have patches of 112 pixels, and each pixel
     is an input of the first layer.
 
     Parameters
     ----------
     window_size
-        Locations that attend to each other, in the order of the file; 0: all of them, as in the original.
+        Locations that attend to each other, in an order without relation to space; 0: all of them, as in the original.
     positions
         Rows of the tables of positions. Differs from the original: its 64 are too few for Visium.
     position
@@ -34,7 +37,8 @@ class HisToGene(PatchSystem):
     width, depth, heads, head_width, hidden, dropout
         Of the transformer.
     raw255
-        A fault of both sources: pixels from 0 to 255 go into a linear layer unscaled.
+        Whether pixels from 0 to 255 go into a linear layer unscaled, as in both sources. Their learning rate is made
+        for it: divided by 255, the network hardly leaves its first weights.
     """
 
     # the original attends over the whole section, n² in memory; windows of 200 spots fit any device
@@ -47,7 +51,7 @@ class HisToGene(PatchSystem):
     head_width: int = 64
     hidden: int = 2048
     dropout: float = 0.1
-    raw255: bool = False
+    raw255: bool = True
     learning_rate: float = 1e-5
     epochs: int = 100
 
@@ -58,7 +62,12 @@ class HisToGene(PatchSystem):
         uses_position=True,
         deep=True,
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "original": {"window_size": 0},
+        "paper": {},
+        # the group trains longer, and faster, on the mouse brain
+        "mouse": {"learning_rate": 1e-4, "epochs": 800},
+    }
 
     def validate(self) -> None:
         """Refuse sizes below 1."""
@@ -67,7 +76,7 @@ class HisToGene(PatchSystem):
     @property
     def batching(self) -> Batching:
         """Windows of locations."""
-        return Batching(self.batch, window=self.window_size)
+        return Batching(self.batch, window=self.window_size, order="unordered")
 
     @property
     def reads_lattice(self) -> bool:

@@ -24,20 +24,25 @@ class PatchSystem(DeepSystem):
 
     Parameters
     ----------
-    crop_um, crop_px
-        Width of a patch, in µm or in pixels of the full-resolution image.
+    crop_um, crop_px, crop_diameters
+        Width of a patch, in µm, in pixels of the full-resolution image, or in diameters of a spot. The first that is
+        set counts, in the order µm, diameters, pixels.
     network_px
         Width in pixels that a patch is resized to.
     """
 
     crop_um: float | None = None
     crop_px: int | None = 112
+    crop_diameters: float | None = None
     network_px: int = 112
 
     @property
     def needs(self) -> Needs:
         """Patches."""
-        return Needs(patch_px=self.network_px, crop=Crop.of(self.crop_um, self.crop_px))
+        crop = Crop.of(self.crop_um, self.crop_px)
+        if self.crop_um is None and self.crop_diameters is not None:
+            crop = Crop(size_diameters=self.crop_diameters)
+        return Needs(patch_px=self.network_px, crop=crop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class BackboneSystem(PatchSystem):
         Any of timm's networks.
     initialisation, weights
         ``"imagenet"``, ``"random"``, or ``"auto"``: ImageNet where its weights are available; a local file of them.
+    dropout
+        Share of the units before the last layers that training drops.
     pixels
         Normalisation. ``"unit"``: divided by 255. ``"measured"``: by mean and standard deviation of the training
         patches. ``"imagenet"``: by those of ImageNet. ``"raw"``: none (0 to 255).
@@ -59,13 +66,14 @@ class BackboneSystem(PatchSystem):
     backbone: str = "densenet121"
     initialisation: Initialisation = "auto"
     weights: str | None = None
+    dropout: float = 0.0
     pixels: Pixels = "unit"
 
     def build_network(self, inputs: int, outputs: int) -> Any:
         """Return the untrained network."""
         from histosge.models.deep.networks.backbone import BackboneNetwork
 
-        return BackboneNetwork(self.backbone, outputs, self.pixels)
+        return BackboneNetwork(self.backbone, outputs, self.pixels, self.dropout)
 
     def initialise(self, network: Any, inputs: NetworkInputs, targets: Float[np.ndarray, "n t"]) -> str:
         """Load weights, and measure the scale of pixels where that is an option."""

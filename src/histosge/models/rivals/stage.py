@@ -18,19 +18,30 @@ __all__ = ["ENTRIES", "STAGE"]
 
 @dataclass(frozen=True, slots=True)
 class STAGE(DeepSystem):
-    """Configuration; the options are those of :class:`~histosge.models.deep.training.TrainingConfig`.
+    """Configuration; further options are those of :class:`~histosge.models.deep.training.TrainingConfig`.
 
     The defaults are the preset ``paper``, which trains for the 2000 epochs of the code's default. The preset
-    ``original`` trains for the 10 000 of its tutorials.
+    ``original`` trains for the 10 000 of its tutorials. ``vge`` is its authors' ablation: the decoder alone, a
+    perceptron on coordinates.
+
+    Parameters
+    ----------
+    encoder
+        Whether the decoder is trained on positions that an encoder predicts from expression, or on the true ones.
     """
 
+    encoder: bool = True
     batch: int = 512
     epochs: int = 2000
 
     card: ClassVar[ModelCard] = ModelCard(
         "stage", "Decodes expression from positions (STAGE).", "li2024stage", uses_position=True, deep=True
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"epochs": 10_000}, "paper": {}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "original": {"epochs": 10_000},
+        "paper": {},
+        "vge": {"encoder": False},
+    }
 
     @property
     def reads_lattice(self) -> bool:
@@ -41,7 +52,7 @@ class STAGE(DeepSystem):
         """Return the untrained network."""
         from histosge.models.deep.networks.stage import STAGENetwork
 
-        return STAGENetwork(outputs, 0, encodes_features=False, decodes_features=False)
+        return STAGENetwork(outputs, 0, encodes_features=False, decodes_features=False, encoder=self.encoder)
 
     def loss(self, network: Any, batch: Batch, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of positions, and of the expression decoded from them."""

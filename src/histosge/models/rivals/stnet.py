@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from histosge._runtime.types import Float
-from histosge.models.base import ModelCard
+from histosge.errors import UsageError
+from histosge.models.base import ModelCard, Runtime
+from histosge.models.deep.epochs_by_folds import epochs_by_folds
 from histosge.models.deep.inputs import Batch, NetworkInputs
+from histosge.models.deep.predictor import DeepPredictor
+from histosge.section.inputs import Samples
 
 from .patch_system import BackboneSystem
 
@@ -30,6 +34,10 @@ class STNet(BackboneSystem):
 
     Parameters
     ----------
+    folds
+        Parts of the spots by which the number of epochs is chosen, up to ``epochs``: each is predicted from the others,
+        and the epoch with the least squared error over all of them is the last of the fit (original: 4, of patients).
+        ``None``: all epochs.
     head
         First weights of the last layer. ``"zero"``: weights 0 and the mean expression as bias, so that an untrained
         network predicts the mean. ``"default"``: random.
@@ -43,6 +51,7 @@ class STNet(BackboneSystem):
     """
 
     crop_px: int | None = 224
+    folds: int | None = None
     head: Literal["zero", "default"] = "default"
     augment: bool = True
     averaged: bool = False
@@ -66,9 +75,24 @@ class STNet(BackboneSystem):
             "learning_rate": 1e-6,
             "weight_decay": 0.0,
             "batch": 32,
+            "folds": 4,
         },
         "paper": {},
     }
+
+    def validate(self) -> None:
+        """Refuse fewer than two folds."""
+        if self.folds is not None and self.folds < 2:
+            raise UsageError(f"`folds` must be 2 or more, or none; got {self.folds}.")
+
+    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> DeepPredictor:
+        """Train the network; the number of epochs is chosen first where that is an option."""
+        if self.folds is None:
+            return BackboneSystem.fit(self, samples, seed=seed, runtime=runtime)
+        epochs = epochs_by_folds(self, samples, self.folds, seed=seed, runtime=runtime)
+        fixed = replace(self, folds=None, epochs=epochs, warmup=min(self.warmup, epochs))
+        predictor = BackboneSystem.fit(fixed, samples, seed=seed, runtime=runtime)
+        return replace(predictor, model=self)
 
     def initialise(self, network: Any, inputs: NetworkInputs, targets: Float[np.ndarray, "n t"]) -> str:
         """Load weights; set the last layer to the mean expression where that is an option."""

@@ -19,7 +19,9 @@ __all__ = ["ENTRIES", "THItoGene"]
 class THItoGene(PatchSystem):
     """Configuration; the defaults are the preset ``paper``.
 
-    No same-slide script of THItoGene was published: ``paper`` is the original's network on windows of spots. Further
+    No same-slide script of THItoGene was published: ``paper`` is the original's network on windows of spots, with
+    attention over neighbours; ``original`` has the whole section and the faulty axis. The original's targets are log10
+    of shares of the chosen genes; here, as in every model, log1p(CP10k) of all genes. Further
     options are those of :class:`~histosge.models.deep.training.TrainingConfig` and
     :class:`~histosge.models.rivals.patch_system.PatchSystem`; patches have 112 pixels, for which the convolutions are
     made.
@@ -27,7 +29,7 @@ class THItoGene(PatchSystem):
     Parameters
     ----------
     window_size
-        Locations that attend to each other, in the order of the file; 0: all of them, as in the original.
+        Locations that attend to each other, in an order without relation to space; 0: all of them, as in the original.
     positions
         Rows of the tables of positions. Differs from the original: its 64 are too few for Visium.
     depth, heads, head_width, hidden, dropout
@@ -40,7 +42,7 @@ class THItoGene(PatchSystem):
     published_axis
         A fault of the original: attention weights are normalised over the locations that attend.
     raw255
-        A fault of the original: pixels from 0 to 255 go into the network unscaled.
+        Whether pixels from 0 to 255 go into the network unscaled, as in the original. Batch normalisation follows.
     """
 
     # the original attends over the whole section, n² in memory; windows of 200 spots fit any device
@@ -58,7 +60,7 @@ class THItoGene(PatchSystem):
     neighbours: int = 4
     graph: Literal["array", "um"] = "array"
     published_axis: bool = False
-    raw255: bool = False
+    raw255: bool = True
     learning_rate: float = 1e-5
     epochs: int = 300
 
@@ -69,7 +71,10 @@ class THItoGene(PatchSystem):
         uses_position=True,
         deep=True,
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"original": {"window_size": 0}, "paper": {}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "original": {"window_size": 0, "published_axis": True},
+        "paper": {},
+    }
 
     def validate(self) -> None:
         """Refuse sizes below 1, and patches that the convolutions are not made for."""
@@ -84,7 +89,7 @@ class THItoGene(PatchSystem):
     @property
     def batching(self) -> Batching:
         """Windows of locations."""
-        return Batching(self.batch, window=self.window_size)
+        return Batching(self.batch, window=self.window_size, order="unordered")
 
     @property
     def reads_lattice(self) -> bool:

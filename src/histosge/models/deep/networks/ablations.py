@@ -39,15 +39,24 @@ class GATNetwork(nn.Module):
     """Graph attention in place of HisToSGE's block; the same gene head."""
 
     def __init__(
-        self, graph: GraphAttention, *, width: int, hidden: int, genes: int, neighbours: int, relu: bool
+        self,
+        graph: GraphAttention,
+        *,
+        width: int,
+        hidden: int,
+        genes: int,
+        neighbours: int,
+        on_array: bool,
+        relu: bool,
     ) -> None:
         super().__init__()
-        self.graph, self.neighbours, self.relu = graph, neighbours, relu
+        self.graph, self.neighbours, self.on_array, self.relu = graph, neighbours, on_array, relu
         self.head = nn.Sequential(
             nn.Linear(width, hidden), nn.ReLU(), nn.LayerNorm(hidden), nn.Linear(hidden, genes)
         )
 
     def forward(self, batch: Batch) -> Tensor:
         """Return genes of all locations of a window, each attending to its nearest."""
-        output: Tensor = self.head(self.graph(batch.vectors, nearest_edges(batch.xy, self.neighbours)))
+        edges = nearest_edges(batch.lattice_xy if self.on_array else batch.xy, self.neighbours)
+        output: Tensor = self.head(self.graph(batch.vectors, edges))
         return torch.relu(output) if self.relu else output

@@ -11,6 +11,8 @@ from torch import Tensor
 
 __all__ = ["augmented", "oriented", "randomly_oriented"]
 
+_CHANNEL_SHIFT = 20 / 255
+
 
 def oriented(patches: Tensor, orientation: int) -> Tensor:
     """Return patches in one of the eight orientations of a square (0 to 7); 0 leaves them as they are."""
@@ -30,6 +32,12 @@ def augmented(patches: Tensor) -> Tensor:
     return torch.stack([change(patch) for patch in randomly_oriented(patches)])
 
 
+def _shifted_channels(patch: Tensor) -> Tensor:
+    """Return a patch with values from 0 to 1 whose channels are each shifted by up to 20 of 255 levels."""
+    shift = (2 * torch.rand(3, 1, 1) - 1) * _CHANNEL_SHIFT
+    return patch + shift.to(patch.device)
+
+
 @lru_cache(maxsize=2)
 def _augmentation(px: int) -> Callable[[Tensor], Tensor]:
     from torchvision.transforms import v2
@@ -41,6 +49,7 @@ def _augmentation(px: int) -> Callable[[Tensor], Tensor]:
         v2.Lambda(lambda patch: patch / 255),
         v2.RandomApply([v2.ColorJitter(brightness=0.2, saturation=0.3, hue=0.05)], p=0.5),
         v2.RandomApply([v2.RandomChannelPermutation()], p=0.5),
+        v2.RandomApply([v2.Lambda(_shifted_channels)], p=0.5),
         v2.RandomChoice([v2.GaussianNoise(0.0, 0.05), blur, v2.ElasticTransform(20.0)]),
         v2.Lambda(lambda patch: patch.clamp(0, 1) * 255),
     ]

@@ -36,6 +36,9 @@ class BackboneNetwork(nn.Module):
         timm's name.
     genes
         Number of outputs.
+    dropout
+        Share of the units before the last layers that training drops. timm's VGG16 has none of its own; torchvision's
+        has two layers of 0.5, which this share restores.
     pixels
         ``"imagenet"``: mean and standard deviation of ImageNet. ``"unit"`` and ``"measured"``: 0 and 255 until
         :func:`initialise` measures them. ``"raw"``: pixels as they are.
@@ -46,12 +49,12 @@ class BackboneNetwork(nn.Module):
         For a backbone that timm does not have, with near misses.
     """
 
-    def __init__(self, backbone: str, genes: int, pixels: str) -> None:
+    def __init__(self, backbone: str, genes: int, pixels: str, dropout: float = 0.0) -> None:
         super().__init__()
         if not timm.is_model(backbone):
             near = difflib.get_close_matches(backbone, timm.list_models(), n=3)
             raise UsageError(f"timm has no network '{backbone}'. Did you mean {', '.join(near) or 'vgg16'}?")
-        self.body = timm.create_model(backbone, pretrained=False, num_classes=genes)
+        self.body = timm.create_model(backbone, pretrained=False, num_classes=genes, drop_rate=dropout)
         mean, sd = _normalisation(pixels)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(sd).view(3, 1, 1))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATConv
@@ -11,18 +13,27 @@ from torch_geometric.utils import scatter, softmax
 
 __all__ = ["GraphAttention", "nearest_edges"]
 
+# of the Xavier initialisation, published as 1.414
+_GAIN = 1.414
+
 
 def nearest_edges(xy: Tensor, neighbours: int) -> Tensor:
     """Return edges to each location from its nearest others, 2 × (n · k): row 1 attends to row 0; no self-loops."""
-    n = len(xy)
-    number = min(neighbours, n - 1)
     # on the CPU in double precision: equal distances on a lattice must break ties in the same way everywhere
-    distance = torch.cdist(xy.double().cpu(), xy.double().cpu())
+    positions = xy.detach().double().cpu().numpy()
+    return _edges(positions.tobytes(), min(neighbours, len(xy) - 1)).to(xy.device)
+
+
+# the positions of a window are the same in every epoch
+@lru_cache(maxsize=64)
+def _edges(positions: bytes, number: int) -> Tensor:
+    xy = torch.from_numpy(np.frombuffer(positions).reshape(-1, 2).copy())
+    distance = torch.cdist(xy, xy)
     distance.fill_diagonal_(float("inf"))
     # rounded, because distances that are equal on the lattice differ in their last bits
     near = distance.round(decimals=6).argsort(dim=1, stable=True)[:, :number]
-    attending = torch.arange(n).repeat_interleave(number)
-    return torch.stack([near.flatten(), attending]).to(xy.device)
+    attending = torch.arange(len(xy)).repeat_interleave(number)
+    return torch.stack([near.flatten(), attending])
 
 
 class GraphAttention(nn.Module):
@@ -47,6 +58,10 @@ class GraphAttention(nn.Module):
         self.multi_head = kind(width, hidden, heads=heads, **shared)
         self.single_head = kind(heads * hidden, out, heads=1, concat=False, **shared)
         self.dropout = nn.Dropout(dropout)
+        # published: each head is a layer of its own, whose bound does not shrink with the number of heads
+        for layer in (self.multi_head, self.single_head):
+            for weights in layer.lin.weight.split(layer.out_channels):
+                nn.init.xavier_uniform_(weights, gain=_GAIN)
 
     def forward(self, tokens: Tensor, edges: Tensor) -> Tensor:
         """Return n × out."""

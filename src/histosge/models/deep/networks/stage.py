@@ -16,18 +16,21 @@ _HIDDEN = (1000, 500, 50, 10)
 
 
 class STAGENetwork(nn.Module):
-    """An auto-encoder whose two-dimensional latent space is trained to be the position."""
+    """An auto-encoder whose two-dimensional latent space is trained to be the position; or its decoder alone."""
 
-    def __init__(self, genes: int, inputs: int, *, encodes_features: bool, decodes_features: bool) -> None:
+    def __init__(
+        self, genes: int, inputs: int, *, encodes_features: bool, decodes_features: bool, encoder: bool = True
+    ) -> None:
         super().__init__()
         self.encodes_features, self.decodes_features = encodes_features, decodes_features
         # differs from STAGE: STAGE_Plus encodes image features in place of expression
         encoded = inputs if encodes_features else genes
-        self.encoder = _perceptron(encoded, (*_HIDDEN, 2))
+        self.encoder = _perceptron(encoded, (*_HIDDEN, 2)) if encoder else None
         self.decoder = _perceptron(2, (*_HIDDEN[::-1], genes))
 
     def encoded(self, batch: Batch) -> Tensor:
         """Return the positions predicted from features."""
+        assert self.encoder is not None
         latent: Tensor = torch.relu(self.encoder(batch.vectors))
         return latent
 
@@ -43,13 +46,18 @@ class STAGENetwork(nn.Module):
 
     def loss(self, batch: Batch, expression: Tensor) -> Tensor:
         """Return the loss: 0.1 · (L1 + 0.1 · SWD) of the latent space + 0.01 · (MSE + 0.1 · L1) of expression."""
-        latent = torch.relu(self.encoder(batch.vectors if self.encodes_features else expression))
         position = self.coordinates(batch)
+        if self.encoder is None:
+            return _reconstruction(torch.relu(self.decoder(position)) - expression)
+        latent = torch.relu(self.encoder(batch.vectors if self.encodes_features else expression))
         decoded = torch.relu(self.decoder(latent))
         # the decoder reads the latent space, so that reconstruction and position are trained together
         latent_loss = (latent - position).abs().mean() + 0.1 * sliced_wasserstein(latent, position)
-        error = decoded - expression
-        return 0.1 * latent_loss + 0.01 * ((error**2).mean() + 0.1 * error.abs().mean())
+        return 0.1 * latent_loss + 0.01 * _reconstruction(decoded - expression)
+
+
+def _reconstruction(error: Tensor) -> Tensor:
+    return (error**2).mean() + 0.1 * error.abs().mean()
 
 
 def sliced_wasserstein(left: Tensor, right: Tensor, directions: int = 1000) -> Tensor:
