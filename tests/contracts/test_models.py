@@ -66,7 +66,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "deepspace": {"epochs": 60, "learning_rate": 3e-3, "crop_um": 200.0, "batch": 16},
     "histogene": {"epochs": 150, "learning_rate": 3e-3, "crop_um": 200.0, "window_size": 16, "width": 64},
     # its capsules begin so small that positions alone are learnt first: here there is one position
-    "thitogene": {"epochs": 60, "learning_rate": 1e-3, "crop_um": 200.0, "window_size": 16, "dropout": 0.0}
+    "thitogene": {"epochs": 120, "learning_rate": 2e-4, "crop_um": 200.0, "window_size": 16, "dropout": 0.0}
     | {"positions": 1},
     # next to no penalty on as many components as spots is no regression
     "pca-ridge": {"components": 12},

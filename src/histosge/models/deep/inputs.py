@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Attended", "Batch", "InputScaling", "NetworkInputs"]
 
 # standard deviations of features that a network without normalisation can read beside tables drawn from N(0, 1)
-_ORDER_ONE = (0.1, 10.0)
+_AS_THEY_COME = (0.1, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,8 @@ class InputScaling:
         # measured on the joined columns: pixels in the thousands would dominate features near 1
         features = plain.features(inputs, needs, join_position=join_position)
         columns = Columns.of(features)
-        spread = float(np.sqrt(features.var(axis=0, dtype=np.float64).mean()))
-        if standardise == "auto" and _ORDER_ONE[0] <= spread <= _ORDER_ONE[1]:
+        deviation = float(np.sqrt(features.var(axis=0, dtype=np.float64).mean()))
+        if standardise == "auto" and _AS_THEY_COME[0] <= deviation <= _AS_THEY_COME[1]:
             return plain
         return replace(plain, columns=columns)
 

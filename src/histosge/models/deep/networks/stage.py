@@ -25,12 +25,12 @@ class STAGENetwork(nn.Module):
         self.encodes_features, self.decodes_features = encodes_features, decodes_features
         # differs from STAGE: STAGE_Plus encodes image features in place of expression
         encoded = inputs if encodes_features else genes
-        self.encoder = _perceptron(encoded, (*_HIDDEN, 2)) if encoder else None
+        self.trains_encoder = encoder
+        self.encoder: nn.Module = _perceptron(encoded, (*_HIDDEN, 2)) if encoder else nn.Identity()
         self.decoder = _perceptron(2, (*_HIDDEN[::-1], genes))
 
     def encoded(self, batch: Batch) -> Tensor:
         """Return the positions predicted from features."""
-        assert self.encoder is not None
         latent: Tensor = torch.relu(self.encoder(batch.vectors))
         return latent
 
@@ -47,7 +47,7 @@ class STAGENetwork(nn.Module):
     def loss(self, batch: Batch, expression: Tensor) -> Tensor:
         """Return the loss: 0.1 · (L1 + 0.1 · SWD) of the latent space + 0.01 · (MSE + 0.1 · L1) of expression."""
         position = self.coordinates(batch)
-        if self.encoder is None:
+        if not self.trains_encoder:
             return _reconstruction(torch.relu(self.decoder(position)) - expression)
         latent = torch.relu(self.encoder(batch.vectors if self.encodes_features else expression))
         decoded = torch.relu(self.decoder(latent))
