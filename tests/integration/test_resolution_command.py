@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_table_has_a_row_for_each_gene(folder: Path) -> None:
     """Twice into the same folder; a file of another program is not replaced."""
     out = folder / "resolution"
-    words = ("resolution", folder / "outs", "--fit", folder / "run", "--folds", 2, "--widths-um", "50,100")
+    words = ("resolution", folder / "outs", "--fit", folder / "run", "--widths-um", "50,100")
     for _ in range(2):
         result = invoke(*words, "--genes", "TUMOUR1,ZONE1", "--out", out)
         assert result.exit_code == 0, result.output
@@ -49,7 +49,6 @@ def test_the_table_has_a_row_for_each_gene(folder: Path) -> None:
         (["--genes", "NO_GENE"], "'NO_GENE'"),
         (["--widths-um", "wide"], "Expected --widths-um as numbers"),
         (["--widths-um", "0"], "Expected --widths-um of positive numbers"),
-        (["--folds", "1"], "--folds must be from 2"),
     ],
 )
 def test_wrong_options_get_a_sentence(folder: Path, tmp_path: Path, words: list[str], sentence: str) -> None:

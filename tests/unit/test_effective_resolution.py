@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.stats import poisson
 
 import histosge as hs
 from histosge.errors import UsageError
+from histosge.metrics.given_depth import partial_correlation
 from histosge.models.cokriging.disk_means import disk_points, disk_scores
-from histosge.models.cokriging.effective_resolution import fine_share, unexplained_at_spots
+from histosge.models.cokriging.effective_resolution import fine_share, signal_at_spots, unexplained_at_spots
 from histosge.models.gene_order import as_fitted
 from histosge.prediction.effective_resolution import EffectiveResolution, UnexplainedVariance
 from histosge.section.locations import at_spots
@@ -127,9 +129,9 @@ def test_signal_is_told_from_noise() -> None:
     level = np.log(depth)[:, None]
     left, right = (np.hstack([signal + level, 0 * signal]) + rng.normal(size=(4000, 2)) for _ in range(2))
     mean = np.hstack([signal + error, error])
-    result = unexplained_at_spots(
-        (left + right) / 2, (left, right), depth, mean=mean, variance=np.full((4000, 2), 0.1)
-    )
+    variance, reliability = signal_at_spots((left + right) / 2, (left, right), depth)
+    r = partial_correlation((left + right) / 2, mean, np.log(depth))
+    result = unexplained_at_spots(variance, reliability, r=r, posterior=np.full(2, 0.1), spots=4000)
     assert result.signal[0] == pytest.approx(1, rel=0.1)
     assert result.intercept[0] + 4 * 0.1 == pytest.approx(0.5, abs=0.05)
     assert np.isnan(result.intercept[1])
@@ -141,7 +143,7 @@ def test_predicted_reliability_is_realised() -> None:
     fit = hs.fit(SECTION, hs.Recipe("cokriging", "positions", genes="all"))
     locations = hs.grid(SECTION, 40.0)
     locations = locations.take(np.arange(0, len(locations), 4))
-    resolution = hs.effective_resolution(fit, SECTION, locations=locations, folds=3, widths_um=(25, 200))
+    resolution = hs.effective_resolution(fit, SECTION, locations=locations, widths_um=(25, 200))
     for width, predicted in zip(resolution.widths_um, resolution.reliability, strict=True):
         inputs, disk = _disk_inputs(fit, SECTION, resolution.locations, width, compute=hs.Compute())
         mean = disk_scores(as_fitted(fit.predictor), inputs, disk)[0] @ fit.predictor.basis.loadings.T
@@ -157,23 +159,18 @@ def test_permuted_expression_is_known_nowhere() -> None:
     order = np.random.default_rng(0).permutation(len(SECTION))
     permuted = replace(SECTION, counts=sparse.csr_matrix(SECTION.counts[order]))
     fit = hs.fit(permuted, hs.Recipe("cokriging", "positions", genes="all"))
-    resolution = hs.effective_resolution(
-        fit, permuted, locations=at_spots(permuted), folds=2, widths_um=(55,)
-    )
+    resolution = hs.effective_resolution(fit, permuted, locations=at_spots(permuted), widths_um=(55,))
     assert not np.isfinite(resolution.resolution_um).any()
 
 
 def test_what_has_no_effective_resolution_is_refused() -> None:
-    """Other models, other sections, auxiliary sections, few spots, unknown genes and widths get a sentence."""
+    """Other models, other sections, few spots, unknown genes and widths get a sentence."""
     fit = hs.fit(SECTION, hs.Recipe("cokriging", "positions", genes="all"))
     other = hs.synthetic(columns=8, rows=10, genes=12, seed=1).section
     with pytest.raises(UsageError, match="needs a fit of the model cokriging"):
         hs.effective_resolution(hs.fit(SECTION, hs.Recipe("idw", genes="all")), SECTION)
     with pytest.raises(UsageError, match="is not the one that was fitted"):
         hs.effective_resolution(fit, other)
-    with_other = hs.fit(SECTION, hs.Recipe("cokriging", "positions", genes="all"), auxiliary=[other])
-    with pytest.raises(UsageError, match="a fit of one section, got one with 1 auxiliary"):
-        hs.effective_resolution(with_other, SECTION)
     few = SECTION.take(np.arange(30))
     with pytest.raises(UsageError, match="at least 40 spots, got 30"):
         hs.effective_resolution(hs.fit(few, hs.Recipe("cokriging", "positions", genes="all")), few)
@@ -181,8 +178,6 @@ def test_what_has_no_effective_resolution_is_refused() -> None:
         hs.effective_resolution(fit, SECTION, ["NO_GENE"])
     with pytest.raises(UsageError, match="`widths_um` of positive numbers"):
         hs.effective_resolution(fit, SECTION, widths_um=(0,))
-    with pytest.raises(UsageError, match="`folds` must be from 2"):
-        hs.effective_resolution(fit, SECTION, folds=1)
 
 
 def test_predictions_of_chance_explain_nothing() -> None:
@@ -190,10 +185,55 @@ def test_predictions_of_chance_explain_nothing() -> None:
     rng = np.random.default_rng(3)
     measured = rng.normal(size=(200, 400))
     halves = (measured + 0.1 * rng.normal(size=(200, 400)), measured + 0.1 * rng.normal(size=(200, 400)))
-    depth, variance = rng.uniform(1000, 2000, 200), np.full((200, 400), 0.1)
+    depth = rng.uniform(1000, 2000, 200)
+    variance, reliability = signal_at_spots(measured, halves, depth)
     explained = {}
     for name, mean in {"chance": rng.normal(size=(200, 400)), "related": measured + halves[0]}.items():
-        left = unexplained_at_spots(measured, halves, depth, mean=mean, variance=variance)
+        r = partial_correlation(measured, mean, np.log(depth))
+        left = unexplained_at_spots(variance, reliability, r=r, posterior=np.full(400, 0.1), spots=200)
         explained[name] = (left.intercept < 0.99 * left.signal).sum()
     assert explained["chance"] <= 4
     assert explained["related"] == 400
+
+
+def test_auxiliary_sections_raise_what_is_known() -> None:
+    """A fit of several sections is judged at the spots of the first one; its own positions are what it is near."""
+    other = hs.synthetic(columns=8, rows=10, genes=12, seed=1).section
+    fit = hs.fit(SECTION, hs.Recipe("cokriging", genes="all"), auxiliary=[other])
+    resolution = hs.effective_resolution(fit, SECTION, locations=at_spots(SECTION), widths_um=(55, 200))
+    known = np.isfinite(resolution.reliability).all(axis=0)
+    assert known.sum() >= 6
+    assert (resolution.reliability[1, known] > resolution.reliability[0, known] - 0.02).all()
+    assert np.nanmean(resolution.reliability[1]) > 0.5
+
+
+def measured_mean(truth: np.ndarray, depth: float) -> np.ndarray:
+    """Return the expectation of log1p(CP10k) of Poisson counts: for few counts it is not the logarithm of the mean."""
+    counts = np.arange(3000)
+    values = np.log1p(1e4 * counts / depth)
+    means = [poisson.pmf(counts, rates[:, None] * depth / 1e4) @ values for rates in np.expm1(truth.T)]
+    return np.stack(means, axis=1)
+
+
+def test_intervals_of_means_hold() -> None:
+    """Of true means over disks, about 90 % lie within 1.64 standard deviations of the predicted ones."""
+    fit = hs.fit(SECTION, hs.Recipe("cokriging", "positions", genes="all"))
+    locations = hs.grid(SECTION, 40.0)
+    locations = locations.take(np.arange(0, len(locations), 12))
+    resolution = hs.effective_resolution(fit, SECTION, locations=locations, widths_um=(25, 200))
+    basis = as_fitted(fit.predictor).basis
+    typical = float(np.median(np.asarray(SECTION.counts.sum(axis=1))))
+    for width in (25.0, 200.0):
+        inputs, disk = _disk_inputs(fit, SECTION, locations, width, compute=hs.Compute())
+        scores, _ = disk_scores(as_fitted(fit.predictor), inputs, disk)
+        shift, part = disk_points(width, 55.0)
+        truth = np.mean(
+            [measured_mean(TISSUE.truth(locations.xy + step, part), typical) for step in shift], axis=0
+        )
+        inside = []
+        for column, gene in enumerate(SECTION.genes):
+            sd, row = resolution.sd_at(gene, width), basis.columns([gene])[0]
+            error = truth[:, column] - basis.offset[row] - scores @ basis.loadings[row]
+            if np.isfinite(sd).all():
+                inside.append((np.abs(error - error.mean()) < 1.645 * sd).mean())
+        assert 0.75 < np.mean(inside) < 0.98

@@ -30,7 +30,6 @@ def resolution(
     widths_um: Annotated[
         str, typer.Option(help="Diameters of the disks in µm, separated by commas.")
     ] = "10,25,50,100,200,400",
-    folds: Annotated[int, typer.Option(help="Parts of the spots that are left out in turn.")] = 5,
     out: Out = Path("histosge-resolution"),
 ) -> None:
     """Say for each gene at which width its mean expression over a disk is known."""
@@ -47,7 +46,7 @@ def resolution(
     except ValueError:
         raise UsageError(f"Expected `widths_um` as numbers separated by commas, got '{widths_um}'.") from None
     chosen = None if genes is None else words(genes)
-    result = effective_resolution(fit, section, chosen, widths_um=widths, folds=folds, compute=compute)
+    result = effective_resolution(fit, section, chosen, widths_um=widths, compute=compute)
     path = write_table(result, out)
     record = {"genes": len(result.genes), "known_at_um": result.known_at_um(), "files": [path.name]}
     lines = [

@@ -135,8 +135,24 @@ class EffectiveResolution:
         UsageError
             For a gene or a width that was not computed.
         """
-        row = positions_or_refuse([f"{width_um:g}"], [f"{w:g}" for w in self.widths_um], "widths computed")[0]
-        return np.asarray(self.only([gene])._maps()[int(row)])
+        return np.asarray(self.only([gene])._maps()[self._row(width_um)])
+
+    def sd_at(self, gene: str, width_um: float) -> Float[np.ndarray, " n"]:
+        """Return the standard deviation of the true mean around the predicted one, over disks of one of the widths.
+
+        It holds what the fit leaves open and the structure that is finer than spots, not the noise of a measurement. It
+        is never below what the fit states: for one gene, spots that were left out agree too well by chance as often as
+        not. NaN for a gene whose pattern is not measured reproducibly.
+
+        Raises
+        ------
+        UsageError
+            For a gene or a width that was not computed.
+        """
+        one, row = self.only([gene]), self._row(width_um)
+        left, posterior = one._variances()[1][row], one.score_variance[row] @ one.squared_loadings.T
+        # the scale is 1 at most: in its place stands the whole posterior variance
+        return np.asarray(np.sqrt(left + (1 - one.unexplained.scale) * posterior)[:, 0])
 
     def map_um(self, gene: str) -> Float[np.ndarray, " n"]:
         """Return the effective resolution at each location, in µm.
@@ -179,6 +195,10 @@ class EffectiveResolution:
             f"reliability_{width:g}um": row for width, row in zip(self.widths_um, reliability, strict=True)
         }
         return pd.DataFrame(columns)
+
+    def _row(self, width_um: float) -> int:
+        known = [f"{width:g}" for width in self.widths_um]
+        return int(positions_or_refuse([f"{width_um:g}"], known, "widths computed")[0])
 
     def _variances(self) -> tuple[Array, list[Array]]:
         """Return the explained variance by width and gene, and for each width what is left, disks × genes."""

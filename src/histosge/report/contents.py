@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from histosge._runtime.types import Array, Float
+from histosge._runtime.types import Array, Bool, Float
 from histosge.errors import UsageError
 from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
@@ -20,8 +20,10 @@ from histosge.section.image_only import tissue_in
 from histosge.section.section import Section
 
 from . import folder as folders
+from .area_means import AreaMeans, area_means
 from .labels import Labels, labels_in
 from .measured import Measured
+from .on_tissue import on_tissue
 
 __all__ = ["Contents", "collect"]
 
@@ -54,6 +56,10 @@ class Contents:
         Domains.
     scores
         ``scores.json``, where there is one.
+    shown
+        Locations on tissue.
+    means
+        How far means over disks are known, or why that cannot be said.
     """
 
     record: Mapping[str, Any]
@@ -65,6 +71,8 @@ class Contents:
     outline: tuple[Float[np.ndarray, "m 2"], ...]
     labels: tuple[Labels, ...]
     scores: Mapping[str, Any] | None
+    shown: Bool[np.ndarray, " n"]
+    means: AreaMeans | str
 
     @property
     def image_only(self) -> bool:
@@ -97,6 +105,7 @@ def collect(folder: Path, *, section: Section | None = None) -> Contents:
     points = files.prediction.locations.points
     spots = points if measured is None else measured.spots
     pitch_um = float(record["section"].get("pitch_um") or 100.0)
+    shown = on_tissue(files.prediction.locations, measured, pitch_um)
     return Contents(
         record=record,
         prediction=files.prediction,
@@ -107,6 +116,10 @@ def collect(folder: Path, *, section: Section | None = None) -> Contents:
         outline=_outline(_tissue(slide, spots, pitch_um, measured=measured is not None), spots, pitch_um),
         labels=labels_in(folder, points.ids, spots.ids),
         scores=folders.scores(folder),
+        shown=shown,
+        means=area_means(
+            folder, record, prediction=files.prediction, section=section or files.section, shown=shown
+        ),
     )
 
 

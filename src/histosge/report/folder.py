@@ -24,6 +24,7 @@ from histosge.io.writers import factors
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
 from histosge.section.locations import Locations
+from histosge.section.section import Section
 
 from .measured import Measured
 
@@ -53,6 +54,8 @@ class RunFiles:
         A copy of the image with at most 2000 pixels a side, or ``None``.
     mpp
         µm per pixel of the full-resolution image.
+    section
+        The section as far as the folder holds it, or ``None``.
     """
 
     prediction: FactoredPrediction | Prediction
@@ -60,6 +63,7 @@ class RunFiles:
     measured: Measured | None
     slide: SlideImage | None
     mpp: float
+    section: Section | None = None
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -103,7 +107,12 @@ def read_files(folder: Path, record: Mapping[str, Any]) -> RunFiles:
         prediction, section = factors.read(path), factors.section(path)
         measured = Measured.of(section, prediction.genes) if section.has_counts else None
         return RunFiles(
-            prediction, len(prediction.genes), measured=measured, slide=section.slide, mpp=section.mpp
+            prediction,
+            len(prediction.genes),
+            measured=measured,
+            slide=section.slide,
+            mpp=section.mpp,
+            section=section,
         )
     path = folder / "prediction.h5ad"
     if path.is_file():

@@ -16,7 +16,20 @@ from .pyramid import Pyramid
 __all__ = ["render"]
 
 # each script uses those before it
-_SCRIPTS = ("blobs", "expression", "colour", "paint", "stage", "list", "region", "charts", "app", "controls")
+_SCRIPTS = (
+    "blobs",
+    "expression",
+    "means",
+    "colour",
+    "paint",
+    "stage",
+    "list",
+    "region",
+    "charts",
+    "widths",
+    "app",
+    "controls",
+)
 _VIEWER = "vendor/openseadragon.min.js"
 
 
@@ -57,6 +70,8 @@ def render(contents: Contents, *, first: str | None = None) -> str:
         script=Markup("\n".join(_asset(f"{name}.js") for name in _SCRIPTS)),
         has_r_loo="r_loo" in data.about["tables"],
         has_image=data.image is not None,
+        widths=0 if isinstance(contents.means, str) else len(contents.means.widths_um),
+        no_widths=contents.means,
         labels=[labels.name for labels in contents.labels],
         parts=[asdict(part) for part in parts(contents, _precision(contents, data))],
     )
@@ -73,6 +88,10 @@ def _precision(contents: Contents, data: PageData) -> list[tuple[str, str]]:
     ]
     if data.packed.error_sd is not None:
         summary.append(("their sd", f"within {_bound(data.packed.error_sd)}"))
+    if not isinstance(contents.means, str):
+        summary.append(
+            ("variance explained of means", f"within {_bound(contents.means.error)} at 99 % of locations")
+        )
     if contents.measured is not None:
         kind = contents.measured.kind
         exact = "exact counts" if kind == "counts" else f"within {_bound(contents.measured.step / 2)}"

@@ -19,6 +19,7 @@ from histosge.section.locations import Locations
 from .accuracy import calibration, left_out
 from .codes import Packed, pack
 from .contents import Contents
+from .means_codes import packed_means
 from .measured import Chunk, chunks
 from .pack import blob
 from .pyramid import TILE_PX, Pyramid, pyramid
@@ -33,8 +34,6 @@ _MARGIN = 0.05
 _REACH, _MAX_REACH = 0.72, 1.6
 # tiles of irregular locations are at most this much larger than the median, which large triangles at the border are not
 _USUAL_REACH = 1.25
-# a location between spots has four spots within this many pitches, a location outside at most three
-_AROUND, _AROUND_PITCHES = 4, 1.15
 # diameter of a dot in units of the spacing, for locations without extent
 _DOT = 0.9
 
@@ -76,6 +75,7 @@ def page_data(contents: Contents, *, first: str | None) -> PageData:
     first = _first(contents) if first is None else _known(genes, first)
     image = None if contents.slide is None else pyramid(contents.slide, budget_bytes=_IMAGE_BYTES)
     packed = pack(contents.prediction)
+    means = packed_means(contents.means)
     frame = _frame(contents, image)
     order, measured_chunks = _measured_chunks(contents)
     about = {
@@ -95,10 +95,11 @@ def page_data(contents: Contents, *, first: str | None) -> PageData:
         "maps": {name: _colours(name) for name in _MAPS},
         "has_sd": packed.error_sd is not None,
         "left_out": left_out(contents),
+        "means": means.about,
         **packed.about,
     }
     blobs = [(f"blob-{name}", text) for name, text in _arrays(contents, frame, order).items()]
-    blobs += [(f"blob-{name}", text) for name, text in packed.blobs.items()]
+    blobs += [(f"blob-{name}", text) for name, text in (packed.blobs | means.blobs).items()]
     if image is not None:
         # the page needs the coarsest level first
         levels = [(f"tiles-{row}", "\n".join(level.tiles)) for row, level in enumerate(image.levels)]
@@ -228,7 +229,7 @@ def _arrays(contents: Contents, frame: dict[str, Any], order: Array) -> dict[str
         "xy": blob((locations.xy - origin).astype(np.float32)),
         "ids": blob("\n".join(map(str, locations.points.ids)).encode()),
         "spot_of": blob(_spot_of(contents)),
-        "shown": blob(_shown(contents).astype(np.uint8)),
+        "shown": blob(contents.shown.astype(np.uint8)),
         "measured_order": blob(order.astype(np.int32)),
     }
     if measured is not None:
@@ -238,23 +239,6 @@ def _arrays(contents: Contents, frame: dict[str, Any], order: Array) -> dict[str
     for index, labels in enumerate(contents.labels):
         arrays[f"labels-{index}"] = blob((labels.codes + 1).astype(np.uint8))
     return arrays
-
-
-def _shown(contents: Contents) -> Array:
-    """Return the mask of locations on tissue: in the tissue mask, measured, or surrounded by spots.
-
-    Among measured spots, a hole in the tissue mask is more often pale tissue than a hole.
-    """
-    from scipy.spatial import cKDTree
-
-    locations = contents.prediction.locations
-    shown: Array = np.asarray(locations.in_tissue | locations.observed)
-    if contents.measured is None:
-        return shown
-    near = cKDTree(contents.measured.spots.xy).query_ball_point(
-        locations.xy, _AROUND_PITCHES * contents.pitch_um, return_length=True
-    )
-    return np.asarray(shown | (near >= _AROUND))
 
 
 def _spot_of(contents: Contents) -> Array:

@@ -8,34 +8,39 @@ import numpy as np
 from scipy import sparse
 
 from histosge._runtime.seeds import refuse_seed
-from histosge._runtime.types import Array
+from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError
 from histosge.geometry.points import Points
+from histosge.models.blocks import runs
 from histosge.models.cokriging.disk_means import disk_points, disk_scores
-from histosge.models.cokriging.effective_resolution import fine_share, unexplained_at_spots
+from histosge.models.cokriging.effective_resolution import (
+    fine_share,
+    signal_at_spots,
+    unexplained_at_spots,
+)
 from histosge.models.cokriging.predictor import CokrigingPredictor
 from histosge.models.gene_order import as_fitted
 from histosge.prediction.effective_resolution import EffectiveResolution, UnexplainedVariance
+from histosge.prediction.factored import Basis
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.inputs import Inputs
-from histosge.section.locations import Locations, at_spots, grid
-from histosge.section.multi_section import samples_of
+from histosge.section.locations import Locations, grid
 from histosge.section.section import Section
 
 from .compute import Compute
 from .encode import encode
 from .fit import Fit
 
-__all__ = ["WIDTHS_UM", "effective_resolution"]
+__all__ = ["LEAST_SPOTS", "WIDTHS_UM", "effective_resolution", "unexplained_variance"]
 
 #: widths of the disks in µm
 WIDTHS_UM: tuple[float, ...] = (10.0, 25.0, 50.0, 100.0, 200.0, 400.0)
 # disks where the caller names no locations: enough for a mean over the section
 _DISKS = 400
 _GRID_PITCHES = 0.25
-# fewer spots do not show how well left-out ones are predicted
-_LEAST_SPOTS = 40
-_MOST_FOLDS = 100
+#: fewer spots do not show how well left-out ones are predicted
+LEAST_SPOTS = 40
+_GENES_AT_A_TIME = 512
 
 
 def effective_resolution(
@@ -45,41 +50,38 @@ def effective_resolution(
     *,
     locations: Locations | None = None,
     widths_um: Sequence[float] = WIDTHS_UM,
-    folds: int = 5,
     seed: int = 0,
     compute: Compute = Compute(),
 ) -> EffectiveResolution:
     """Return for each gene, and each location, how much of the mean expression over disks is known, by their width.
 
     The posterior of a disk mean follows from the fit. How much variance there is to explain does not: a model of spots
-    sees nothing of the structure inside them. So spots are left out, fold by fold, and predicted from the others. What
-    that explains of the reproducible variance at equal depth is what holds at the width of a spot; the variance that
-    the model misses there is taken for structure of cells, which averages out over wide disks and counts more in narrow
+    sees nothing of the structure inside them. So each spot is left out and predicted from the others. What that
+    explains of the reproducible variance at equal depth is what holds at the width of a spot; the variance that the
+    model misses there is taken for structure of cells, which averages out over wide disks and counts more in narrow
     ones. The page "Effective resolution" of the results compares this with single cells.
 
     Parameters
     ----------
     fit
-        Of the model ``cokriging``, to one section.
+        Of the model ``cokriging``, to the section, with auxiliary sections or without.
     section
-        The fitted section.
+        The fitted section, the first one of the fit.
     genes
         Some of the fitted genes; ``None``: all.
     locations
         Centres of the disks; ``None``: 400 spread over the tissue.
     widths_um
         Diameters of the disks.
-    folds
-        Parts of the spots that are left out in turn; each costs a fit.
     seed
-        Draws the folds, the halves of the molecules and the locations.
+        Draws the halves of the molecules and the locations.
     compute
         Device and store of image features.
 
     Raises
     ------
     UsageError
-        For a fit of another model, of several sections or of another section, too few spots, unknown genes, and widths
+        For a fit of another model or of another section, a transferred fit, too few spots, unknown genes, and widths
         that are not positive.
 
     Examples
@@ -87,23 +89,24 @@ def effective_resolution(
     >>> import histosge as hs
     >>> section = hs.synthetic(columns=10, rows=10, genes=12).section
     >>> fit = hs.fit(section, hs.Recipe("cokriging", "positions", genes="all"))
-    >>> resolution = hs.effective_resolution(fit, section, folds=2)
+    >>> resolution = hs.effective_resolution(fit, section)
     >>> resolution.reliability.shape
     (6, 12)
     """
     refuse_seed(seed)
     predictor = _predictor_of(fit, section)
-    widths = _checked(widths_um, folds)
+    widths = _checked(widths_um)
     # unknown genes are refused before anything is computed
     names = fit.genes if genes is None else np.asarray(genes, dtype=str)
     section.columns(names)
-    rows = predictor.basis.columns(names.tolist())
-    rng = np.random.default_rng(seed)
-    unexplained = _unexplained(fit, section, names, folds=folds, rng=rng, compute=compute)
+    basis = predictor.basis.take(predictor.basis.columns(names.tolist()))
+    # spots of auxiliary sections come after those of the section
+    score_sd = predictor.left_out_scores()[1][: len(section)]
+    unexplained = unexplained_variance(section, basis, score_sd, seed=seed)
     if locations is None:
         every = grid(section, _GRID_PITCHES * section.pitch_um)
-        locations = every.take(np.sort(rng.permutation(len(every))[:_DISKS]))
-    loadings = np.asarray(predictor.basis.loadings[rows], dtype=np.float64)
+        locations = every.take(np.sort(np.random.default_rng(seed).permutation(len(every))[:_DISKS]))
+    loadings = np.asarray(basis.loadings, dtype=np.float64)
     spot_um = predictor.inducing_points.diameter_um or section.spots.diameter_um
     predicted, variances = [], []
     for width in (*widths, spot_um):
@@ -131,69 +134,56 @@ def _predictor_of(fit: Fit, section: Section) -> CokrigingPredictor:
             "The effective resolution needs a fit of the model cokriging to measured spots: other models state no "
             "posterior of a mean over a disk. Fit one with `hs.fit`."
         )
-    if fit.auxiliary:
-        raise UsageError(
-            f"Expected a fit of one section, got one with {len(fit.auxiliary)} auxiliary sections, which would have to "
-            "be fitted again without some spots. Fit the section by itself."
-        )
-    if fit.metadata.programs is not None and fit.programs is None:
-        raise UsageError(
-            "Expected a fit without gene programs: a saved fit does not keep them, and would have to be fitted again "
-            "without some spots. Fit the section by `hs.fit`, or without programs."
-        )
     if fit.metadata.section.fingerprint != section.fingerprint:
         raise UsageError(f"Section '{section.name}' is not the one that was fitted. Give that one.")
-    if len(section) < _LEAST_SPOTS:
+    if len(section) < LEAST_SPOTS:
         raise UsageError(
-            f"Expected at least {_LEAST_SPOTS} spots, got {len(section)}: fewer do not show how well left-out spots "
+            f"Expected at least {LEAST_SPOTS} spots, got {len(section)}: fewer do not show how well left-out spots "
             "are predicted."
         )
     return predictor
 
 
-def _checked(widths_um: Sequence[float], folds: int) -> tuple[float, ...]:
+def _checked(widths_um: Sequence[float]) -> tuple[float, ...]:
     widths = tuple(sorted({float(width) for width in widths_um}))
     if not widths or not widths[0] > 0 or not widths[-1] < np.inf:
         raise UsageError(f"Expected `widths_um` of positive numbers, got {tuple(widths_um)}.")
-    if not 2 <= folds <= _MOST_FOLDS:
-        raise UsageError(f"`folds` must be from 2 to {_MOST_FOLDS}, got {folds}.")
     return widths
 
 
-def _unexplained(
-    fit: Fit,
-    section: Section,
-    genes: Array,
-    *,
-    folds: int,
-    rng: np.random.Generator,
-    compute: Compute,
+def unexplained_variance(
+    section: Section, basis: Basis, score_sd: Float[np.ndarray, "s k"], *, seed: int = 0
 ) -> UnexplainedVariance:
-    """Fit without each fold of the spots in turn, and compare the fold with its predictions."""
-    inputs = encode(section, at_spots(section), needs=fit.model.needs, encoder=fit.encoder, compute=compute)
-    samples = samples_of(section, fit.panel, inputs)
-    samples = samples if fit.programs is None else fit.programs.joined(samples)
-    # folds of equal size, in any order of the spots
-    fold = rng.permutation(np.arange(len(section)) % folds)
-    mean, variance = np.empty((2, len(section), len(genes)))
-    for number in range(folds):
-        test = np.flatnonzero(fold == number)
-        training = samples.take(np.flatnonzero(fold != number))
-        predictor = fit.model.fit(training, seed=fit.recipe.seed, runtime=compute.runtime())
-        predicted = predictor.factored(inputs.take(test))  # type: ignore[attr-defined]
-        # in the order of the genes asked for, whatever that of the fit
-        rows = predicted.basis.columns(genes.tolist())
-        loadings = np.asarray(predicted.basis.loadings[rows], dtype=np.float64)
-        mean[test] = predicted.basis.offset[rows] + predicted.scores @ loadings.T
-        variance[test] = predicted.score_sd.astype(np.float64) ** 2 @ loadings.T**2
-        if compute.progress is not None:
-            compute.progress(number + 1, folds, "left-out spots")
+    """Compare spots with predictions that have not seen them.
+
+    Parameters
+    ----------
+    section
+        The fitted section.
+    basis
+        Genes of it, with their correlation at spots left out, given depth.
+    score_sd
+        Standard deviation of each factor score at each spot, left out of the fit.
+    seed
+        Draws the halves of the molecules.
+    """
+    rng = np.random.default_rng(seed)
     first = sparse.csr_matrix(section.counts, dtype=np.float64, copy=True)
     first.data = rng.binomial(np.rint(first.data).astype(np.int64), 0.5).astype(np.float64)
     parts = (section.counts, first, sparse.csr_matrix(section.counts - first))
-    measured, left, right = (log_cp10k(counts, columns=section.columns(genes)).toarray() for counts in parts)
-    total = depth(section.counts)
-    return unexplained_at_spots(measured, (left, right), total, mean=mean, variance=variance)
+    columns, total = section.columns(basis.genes), depth(section.counts)
+    variance, reliability = np.empty((2, len(columns)))
+    for block in runs(len(columns), _GENES_AT_A_TIME):
+        measured, left, right = (log_cp10k(counts, columns=columns[block]).toarray() for counts in parts)
+        variance[block], reliability[block] = signal_at_spots(measured, (left, right), total)
+    loadings = np.asarray(basis.loadings, dtype=np.float64)
+    return unexplained_at_spots(
+        variance,
+        reliability,
+        r=np.asarray(basis.r_loo_given_depth, dtype=np.float64),
+        posterior=loadings**2 @ (score_sd.astype(np.float64) ** 2).mean(axis=0),
+        spots=len(section),
+    )
 
 
 def _disk_inputs(

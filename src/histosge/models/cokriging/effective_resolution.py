@@ -10,7 +10,7 @@ from histosge.prediction.effective_resolution import UNEXPLAINED_SLOPE, Unexplai
 
 from .block_covariance import matern
 
-__all__ = ["FINE_RANGE_UM", "fine_share", "unexplained_at_spots"]
+__all__ = ["FINE_RANGE_UM", "fine_share", "signal_at_spots", "unexplained_at_spots"]
 
 #: µm; range of the structure that spots do not resolve: a cell and its neighbours
 FINE_RANGE_UM = 25.0
@@ -53,18 +53,14 @@ def _disk_variance(diameter: float) -> float:
     return float(quad(integrand, 0, near)[0] + quad(integrand, near, diameter, limit=200)[0])
 
 
-def unexplained_at_spots(
+def signal_at_spots(
     measured: Float[np.ndarray, "s g"],
     halves: tuple[Float[np.ndarray, "s g"], Float[np.ndarray, "s g"]],
     depth: Float[np.ndarray, " s"],
-    *,
-    mean: Float[np.ndarray, "s g"],
-    variance: Float[np.ndarray, "s g"],
-) -> UnexplainedVariance:
-    """Return what predictions of spots that were left out of the fit leave unexplained.
+) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
+    """Return the variance of measurements at equal depth, and the share of it that is no noise of the counts.
 
-    All correlations are given the logarithm of the depth: what depth alone makes of a normalised count is no expression
-    of the tissue.
+    What depth alone makes of a normalised count is no expression of the tissue: its logarithm is regressed out.
 
     Parameters
     ----------
@@ -74,24 +70,44 @@ def unexplained_at_spots(
         The same of two random halves of the molecules: their correlation gives the noise (Spearman 1910).
     depth
         Total counts of the spots.
-    mean, variance
-        Posterior mean and variance of the expression at the spots, from fits without them.
     """
-    own, predicted, left, right = (_at_equal_depth(part, depth) for part in (measured, mean, *halves))
+    own, left, right = (_at_equal_depth(part, depth) for part in (measured, *halves))
     half = np.clip(np.nan_to_num(pearson(left, right)), 0.0, 1.0)
-    reliability = 2 * half / (1 + half)
-    n = len(depth)
-    reproducible = reliability >= max(_LEAST_SIGNAL, 2 / n**0.5)
-    r = np.nan_to_num(pearson(own, predicted))
+    return own.var(axis=0), 2 * half / (1 + half)
+
+
+def unexplained_at_spots(
+    variance: Float[np.ndarray, " g"],
+    reliability: Float[np.ndarray, " g"],
+    *,
+    r: Float[np.ndarray, " g"],
+    posterior: Float[np.ndarray, " g"],
+    spots: int,
+) -> UnexplainedVariance:
+    """Return what predictions of spots that were left out of the fit leave unexplained.
+
+    Parameters
+    ----------
+    variance, reliability
+        Of the measurements, as :func:`signal_at_spots` returns them.
+    r
+        Correlation of the measurements with predictions that have not seen them, given depth; NaN where it is unknown.
+    posterior
+        Posterior variance of these predictions, mean over the spots.
+    spots
+        Number of spots.
+    """
+    reproducible = (reliability >= max(_LEAST_SIGNAL, 2 / spots**0.5)) & np.isfinite(r)
+    r = np.nan_to_num(r)
     # the squared correlation of unrelated values is not 0 but 1/(n − 2); a negative one explains nothing
-    squared = np.where(r > 0, np.maximum(r**2 - (1 - r**2) / max(n - 2, 1), 0.0), 0.0)
+    squared = np.where(r > 0, np.maximum(r**2 - (1 - r**2) / max(spots - 2, 1), 0.0), 0.0)
     share = np.full(len(r), np.nan)
     np.divide(squared, reliability, out=share, where=reproducible)
-    signal, posterior = own.var(axis=0) * reliability, variance.mean(axis=0)
+    signal = variance * reliability
     unexplained = (1 - np.minimum(share, 1.0)) * signal
     scale = np.minimum(unexplained / np.maximum(posterior, np.finfo(np.float64).tiny), 1.0)
     # where chance would predict as well, nothing is explained anywhere, near spots neither
-    near = np.where(_above_chance(r, n), unexplained - UNEXPLAINED_SLOPE * posterior, signal)
+    near = np.where(_above_chance(r, spots), unexplained - UNEXPLAINED_SLOPE * posterior, signal)
     return UnexplainedVariance(signal, scale, np.where(reproducible, near, np.nan))
 
 

@@ -203,24 +203,43 @@ class CokrigingPredictor:
             fit_summary={name: value for name, value in summary.items() if name != "covariance"},
         )
 
-    def _predict_scores(self, inputs: Inputs, rows: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation of each factor score at some locations."""
+    def supports(self, inputs: Inputs, rows: Array) -> list[tuple[Array, KernelInputs]]:
+        """Return locations as the covariance compares them, those of one diameter at a time.
+
+        A table of block covariances has one pair of diameters: measured spots and locations between them are apart.
+
+        Parameters
+        ----------
+        inputs
+            What the model reads at all locations.
+        rows
+            Which of them; the first value of each pair counts from 0 within them.
+        """
         xy_um, sections = inputs.locations.xy[rows], inputs.section_index[rows]
         features = None
         # at image weight 0 no kernel reads the features
         if self.feature_transform is not None and self.covariance.image_weight > 0:
             features = self.feature_transform.transform(features_of(inputs, rows), sections, xy_um)
-        diameters_um, dtype = self._diameters_um(inputs, rows), self.posterior.dual.dtype.type
-        covariance, prior = np.empty((len(rows), len(self.inducing_points)), dtype=dtype), np.empty(len(rows))
-        # one pass for each support, measured spots and locations between them: a table of block covariances has one
-        # pair of diameters
+        diameters_um = self._diameters_um(inputs, rows)
+        parts = []
         for diameter_um in np.unique(diameters_um):
             part = np.flatnonzero(diameters_um == diameter_um)
             some = None if features is None else features.take(part)
-            locations = KernelInputs(xy_um[part], sections[part], float(diameter_um), some)
+            parts.append((part, KernelInputs(xy_um[part], sections[part], float(diameter_um), some)))
+        return parts
+
+    def with_inducing_points(self, inputs: Inputs, rows: Array) -> tuple[Array, Array]:
+        """Return the covariance of locations with the inducing points, and their prior variance."""
+        dtype = self.posterior.dual.dtype.type
+        covariance, prior = np.empty((len(rows), len(self.inducing_points)), dtype=dtype), np.empty(len(rows))
+        for part, locations in self.supports(inputs, rows):
             covariance[part] = self.covariance(locations, self.inducing_points, dtype)
             prior[part] = self.covariance.variance(locations)
-        return self.posterior.predict(covariance, prior)
+        return covariance, prior
+
+    def _predict_scores(self, inputs: Inputs, rows: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation of each factor score at some locations."""
+        return self.posterior.predict(*self.with_inducing_points(inputs, rows))
 
     def _diameters_um(self, inputs: Inputs, rows: Array) -> Array:
         """Return the diameter of the disk that each location is the average over.

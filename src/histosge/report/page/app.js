@@ -9,9 +9,10 @@ const LAYERS = {
 
 const state = {
   row: -1, layer: "predicted", compare: false, split: 0.5, map: "viridis", opacity: 0.85, fade: false, tiles: true,
-  outline: true, tissue: true, shared: false, labels: 0,
+  outline: true, tissue: true, shared: false, labels: 0, width: 0,
 };
-const now = { gene: "", predicted: null, sd: null, measured: null };
+// `means` over disks of the chosen width, `null` where the map is shown as predicted
+const now = { gene: "", predicted: null, sd: null, measured: null, means: null };
 let stage, list, lasso, ids = null, spotOf = null, shownLocations = null, labelCodes = [];
 const isShown = (point) => !state.tissue || shownLocations[point] > 0;
 
@@ -31,11 +32,12 @@ async function update(change) {
     const [values, sd, observed] = await Promise.all([predicted(row), uncertainty(row), measured(row)]);
     // another gene was chosen while this one was being unpacked
     if (row !== state.row) return;
-    Object.assign(now, { gene: genes[row], row, predicted: values, sd, measured: observed });
+    Object.assign(now, { gene: genes[row], row, predicted: values, sd, measured: observed, means: null });
   }
+  if (("row" in change || "width" in change) && !(await chooseMeans())) return;
   paint();
   words();
-  location.replace(`#gene=${encodeURIComponent(now.gene)}&layer=${state.layer}`);
+  location.replace(`#gene=${encodeURIComponent(now.gene)}&layer=${state.layer}${state.width ? `&width=${stops[state.width - 1]}` : ""}`);
 }
 
 const locationsGeometry = {
@@ -45,11 +47,22 @@ const spotsGeometry = about.spots ? { xy: null, radius: about.spots.radius_um } 
 
 function limitsOf(kind) {
   if (kind !== "uncertainty" && state.shared && now.measured) {
-    const [a, b] = limits(now.predicted), [c, d] = limits(now.measured.values);
+    const [a, b] = limits(valuesOf("predicted")), [c, d] = limits(now.measured.values);
     return [Math.min(a, c), Math.max(b, d)];
   }
-  const values = { predicted: now.predicted, uncertainty: now.sd, measured: now.measured && now.measured.values }[kind];
-  return limits(values);
+  return limits(valuesOf(kind));
+}
+
+// the values of a layer: as predicted, or means over disks of the chosen width
+function valuesOf(kind) {
+  const { values, sd } = now.means || { values: now.predicted, sd: now.sd };
+  return { predicted: values, uncertainty: sd, measured: now.measured && now.measured.values }[kind];
+}
+
+// locations where less than half of the variance of the mean is explained
+function greyed(codes) {
+  const { reliability } = now.means, { least } = about.means;
+  return Uint16Array.from(codes, (code, point) => (code !== ABSENT && !(reliability && reliability[point] >= least) ? UNKNOWN : code));
 }
 
 const mapOf = (kind) => (kind === "uncertainty" ? (state.map === "magma" ? "cividis" : "magma") : state.map);
@@ -61,10 +74,10 @@ function picture(kind) {
     const table = domainLookup(labels.names.length);
     return labels.of === "locations" ? { geometry: locations, colours: { bins: onTissue(own), table } } : { geometry: spotsGeometry, colours: { bins: own, table } };
   }
-  const values = { predicted: now.predicted, uncertainty: now.sd, measured: now.measured && now.measured.values }[kind];
+  const values = valuesOf(kind);
   if (!values) return null;
   const range = limitsOf(kind);
-  const codes = bins(values, range);
+  const plain = bins(values, range), codes = kind === "predicted" && now.means ? greyed(plain) : plain;
   return { range, reach: extent(values), geometry: kind === "measured" ? spotsGeometry : locations,
     colours: { bins: kind === "measured" ? codes : onTissue(codes), table: lookup(mapOf(kind), state.fade && kind !== "uncertainty") } };
 }
@@ -110,8 +123,8 @@ function legend(host, kind, shown) {
   const [low, high] = shown.range;
   const title = document.createElement("div"), bar = document.createElement("div"), ticks = document.createElement("div");
   title.className = "title";
-  const both = state.shared && state.compare ? "measured and " : "";
-  title.textContent = `${both}${LAYERS[kind].word} · ${LAYERS[kind].unit}`;
+  const both = state.shared && state.compare ? "measured and " : "", over = kind !== "measured" && now.means;
+  title.textContent = `${both}${LAYERS[kind].word}${over ? overWidth() : ""} · ${LAYERS[kind].unit}`;
   bar.className = "gradient";
   bar.style.background = gradient(mapOf(kind), state.fade && kind !== "uncertainty");
   ticks.className = "ticks";
@@ -125,6 +138,12 @@ function legend(host, kind, shown) {
     ticks.append(tick);
   }
   host.replaceChildren(title, bar, ticks);
+  if (!over || kind !== "predicted" || now.means.known === 1) return;
+  const note = document.createElement("div"), swatch = document.createElement("i");
+  note.className = "unknown";
+  swatch.style.background = GREY;
+  note.append(swatch, `not known at ${stops[now.means.at]} µm`);
+  host.append(note);
 }
 
 // grades, the worst first, with their least r
@@ -188,7 +207,7 @@ function words() {
   const byDomain = state.layer === "domains" && !state.compare;
   $("gene-name").textContent = byDomain ? "Domains" : now.gene;
   const second = state.layer === "measured" ? "predicted" : LAYERS[state.layer].word;
-  $("gene-layer").textContent = byDomain ? `by ${labels.name}` : state.compare ? `measured | ${second}` : LAYERS[state.layer].word;
+  $("gene-layer").textContent = byDomain ? `by ${labels.name}` : state.compare ? `measured | ${second}${overWidth()}` : LAYERS[state.layer].word + (state.layer === "measured" ? "" : overWidth());
   $("side-right").textContent = second;
   const [grade, sentence] = accuracy(now.row);
   $("accuracy").dataset.grade = grade;
@@ -198,9 +217,10 @@ function words() {
   for (const name of Object.keys(LAYERS)) $(`layer-${name}`).setAttribute("aria-checked", state.layer === name);
   for (const name of Object.keys(LAYERS)) $(`layer-${name}`).tabIndex = state.layer === name ? 0 : -1;
   for (const name of ["compare", "fade", "tiles", "outline", "tissue", "shared"]) $(`is-${name}`).checked = state[name];
-  $("status").textContent = `${now.gene}, ${$("gene-layer").textContent}. ${sentence} ${made}`;
+  $("status").textContent = `${now.gene}, ${$("gene-layer").textContent}. ${sentence} ${made}${now.means ? ` ${widthSentence()}` : ""}`;
   list.mark(now.row);
   accuracyChart(now.row);
+  widthWords();
   regionCard();
 }
 
@@ -259,6 +279,7 @@ function readout(event) {
     tip.dataset.predicted = now.predicted[point];
     tip.dataset.sd = now.sd ? now.sd[point] : "";
     rows.push(["predicted", number(now.predicted[point]) + sd]);
+    if (now.means) rows.push(...meanRows(point));
     const noise = now.sd ? withNoise(now.row, now.sd[point]) : null;
     if (noise !== null) rows.push(["one measurement", `± ${number(noise)}`]);
     const label = labelOf(point);

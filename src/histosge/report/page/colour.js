@@ -1,6 +1,8 @@
 // Colours of numbers: perceptually uniform maps that suit colour-blind people, and a palette for domains.
 
-const ABSENT = 0;
+const ABSENT = 0, UNKNOWN = 256;
+// of locations that are not known: a grey that no map of colours has
+const GREY = "#8b8b8b";
 const maps = Object.fromEntries(Object.entries(about.maps).map(([name, text]) => {
   const binary = atob(text);
   return [name, Uint8Array.from(binary, (letter) => letter.charCodeAt(0))];
@@ -8,12 +10,13 @@ const maps = Object.fromEntries(Object.entries(about.maps).map(([name, text]) =>
 
 // 256 packed colours; 0 is transparent. With `fade` low values are transparent, too.
 function lookup(name, fade) {
-  const source = maps[name], table = new Uint32Array(256);
+  const source = maps[name], table = new Uint32Array(257);
   for (let bin = 1; bin < 256; bin++) {
     const at = 3 * Math.round((bin - 1) / 254 * 255);
     const alpha = fade ? Math.round(255 * Math.min(1, (bin - 1) / 150)) : 255;
     table[bin] = (alpha << 24) | (source[at + 2] << 16) | (source[at + 1] << 8) | source[at];
   }
+  table[UNKNOWN] = 0xff8b8b8b;
   return table;
 }
 

@@ -19,6 +19,7 @@ function wire() {
     choose(next);
     $(`layer-${next}`).focus();
   });
+  wireWidth();
   $("opacity").addEventListener("input", (event) => { state.opacity = +event.target.value; paint(); });
   $("map").addEventListener("change", (event) => update({ map: event.target.value }));
   if ($("labels")) $("labels").addEventListener("change", (event) => update({ labels: +event.target.value, layer: "domains" }));
@@ -109,6 +110,7 @@ function keys(event) {
   const moves = { ArrowLeft: [-0.12, 0], ArrowRight: [0.12, 0], ArrowUp: [0, -0.12], ArrowDown: [0, 0.12] };
   if (layer) choose(layer);
   else if (event.key === "/") { $("search").focus(); $("search").select(); }
+  else if (event.key === "[" || event.key === "]") widen(event.key === "]" ? 1 : -1);
   else if (event.key === "+" || event.key === "=") stage.zoom(1.6);
   else if (event.key === "-") stage.zoom(1 / 1.6);
   else if (event.key === "0") stage.fit();
@@ -142,8 +144,8 @@ async function begin() {
   stage.fit(true);
   const asked = new URLSearchParams(location.hash.slice(1));
   const row = rowOf.get(asked.get("gene")) ?? rowOf.get(about.first) ?? 0;
-  const layer = asked.get("layer");
-  await update({ row, layer: LAYERS[layer] && available[layer]() ? layer : "predicted" });
+  const layer = asked.get("layer"), width = stops.indexOf(+asked.get("width")) + 1;
+  await update({ row, width, layer: LAYERS[layer] && available[layer]() ? layer : "predicted" });
   document.body.dataset.ready = "true";
 }
 

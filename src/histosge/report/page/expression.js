@@ -41,7 +41,7 @@ function withNoise(row, sd) {
   return factor * Math.sqrt(known * known + tables.noise_sd[row] ** 2);
 }
 
-async function weights(row) {
+async function weightsOf(row) {
   const { k } = about.factors;
   const loadings = new Int16Array(await buffer("loadings"));
   const steps = await floats("loading_step");
@@ -51,9 +51,16 @@ async function weights(row) {
 }
 
 async function combine(row) {
+  const values = await linear(row);
+  for (let i = 0; i < values.length; i++) if (values[i] < 0) values[i] = 0;
+  return values;
+}
+
+// the sum over factors, which may be below 0
+async function linear(row) {
   const { k, scores } = about.factors;
   const n = about.locations.n;
-  const [loadings, all] = await Promise.all([weights(row), codes("scores", scores.bits)]);
+  const [loadings, all] = await Promise.all([weightsOf(row), codes("scores", scores.bits)]);
   let base = tables.offset[row];
   for (let j = 0; j < k; j++) base += loadings[j] * scores.low[j];
   const values = new Float32Array(n).fill(base);
@@ -61,14 +68,13 @@ async function combine(row) {
     const weight = loadings[j] * scores.step[j], from = j * n;
     if (weight !== 0) for (let i = 0; i < n; i++) values[i] += weight * all[from + i];
   }
-  for (let i = 0; i < n; i++) if (values[i] < 0) values[i] = 0;
   return values;
 }
 
 async function combineSd(row) {
   const { k, score_sd } = about.factors;
   const n = about.locations.n;
-  const [loadings, all] = await Promise.all([weights(row), codes("score_sd", score_sd.bits)]);
+  const [loadings, all] = await Promise.all([weightsOf(row), codes("score_sd", score_sd.bits)]);
   const values = new Float32Array(n);
   for (let j = 0; j < k; j++) {
     const weight = (loadings[j] * score_sd.step[j]) ** 2, from = j * n;
