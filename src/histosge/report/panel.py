@@ -161,8 +161,8 @@ def _means_part(contents: Contents) -> Part:
             f'The slider "Mean over" averages the map of a gene over disks of {widths[0]:g} to {widths[-1]:g} µm. The '
             "wider the disk, the more is known of its mean, and the less detail is left.",
             "A mean is called known where the prediction explains at least half of its variance over the section. "
-            "Other locations are grey. The bars under the slider show in how much of the tissue the gene is known at each "
-            "width.",
+            "Other locations are grey. The bars under the slider show in how much of the tissue the gene is known at "
+            "each width.",
             "This follows from the fit and from spots that were left out of it: what their predictions miss beyond "
             "their stated variance is taken for structure of single cells, 25 µm wide, which averages out over wide "
             "disks. Compared with single cells of a breast section, the variance explained was within 0.08 of what was "
