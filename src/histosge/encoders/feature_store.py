@@ -82,15 +82,15 @@ class FeatureStore:
         """Return the sets of features of so many locations; damaged ones are none."""
         import zarr
 
-        found = []
+        sets = []
         for path in sorted(self.folder.glob(f"*/{_ARRAY}")):
             try:
                 shape = zarr.open_array(path, mode="r").shape
             except _DAMAGE:
                 continue
             if len(shape) == 2 and shape[0] == rows:
-                found.append(StoredRows(path.parent, shape))
-        return found
+                sets.append(StoredRows(path.parent, shape))
+        return sets
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,10 +149,10 @@ class EffectiveResolution:
         UsageError
             For a gene or a width that was not computed.
         """
-        one, row = self.only([gene]), self._row(width_um)
-        left, posterior = one._variances()[1][row], one.score_variance[row] @ one.squared_loadings.T
-        # the scale is 1 at most: in its place stands the whole posterior variance
-        return np.asarray(np.sqrt(left + (1 - one.unexplained.scale) * posterior)[:, 0])
+        single, row = self.only([gene]), self._row(width_um)
+        left, posterior = single._variances()[1][row], single.score_variance[row] @ single.squared_loadings.T
+        # the scale is 1 at most: instead of it, the whole posterior variance counts
+        return np.asarray(np.sqrt(left + (1 - single.unexplained.scale) * posterior)[:, 0])
 
     def map_um(self, gene: str) -> Float[np.ndarray, " n"]:
         """Return the effective resolution at each location, in µm.

@@ -87,9 +87,7 @@ def page_data(contents: Contents, *, first: str | None) -> PageData:
         "locations": _locations(contents.prediction.locations),
         "spots": _spots(contents),
         "measured": _measured(contents, measured_chunks),
-        "labels": [
-            {"name": labels.name, "of": labels.of, "names": labels.names} for labels in contents.labels
-        ],
+        "labels": [{"name": item.name, "of": item.of, "names": item.names} for item in contents.labels],
         "outline": [np.round(line - frame["origin"], 1).ravel().tolist() for line in contents.outline],
         "calibration": calibration(contents),
         "maps": {name: _colours(name) for name in _MAPS},

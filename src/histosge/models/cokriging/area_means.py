@@ -15,7 +15,7 @@ from .predictor import CokrigingPredictor
 
 __all__ = ["area_variances"]
 
-# locations whose areas are looked at together, at most
+# locations whose pairs are compared together, at most
 _TILE = 256
 
 
@@ -54,8 +54,8 @@ def area_variances(
     priors = _prior_variances(predictor, inputs, averages)
     variances = []
     for average, prior in zip(averages, priors, strict=True):
-        removed = (average @ along) ** 2 @ posterior.variance_reduction
-        variance = posterior.prior_variance * np.maximum(prior[:, None] - removed, 0.0)
+        reduction = (average @ along) ** 2 @ posterior.variance_reduction
+        variance = posterior.prior_variance * np.maximum(prior[:, None] - reduction, 0.0)
         variances.append((variance + (average @ deviation) ** 2).astype(np.float32))
     return variances
 
@@ -77,9 +77,9 @@ def _prior_variances(
 def _pairs(predictor: CokrigingPredictor, inputs: Inputs, rows: Array) -> Float[np.ndarray, "m m"]:
     """Return the prior covariance of all pairs of locations; of each with itself, its prior variance."""
     covariance, parts = np.empty((len(rows), len(rows))), predictor.supports(inputs, rows)
-    for at, one in parts:
-        for other_at, other in parts:
-            covariance[np.ix_(at, other_at)] = predictor.covariance(one, other)
+    for rows_at, left in parts:
+        for columns_at, right in parts:
+            covariance[np.ix_(rows_at, columns_at)] = predictor.covariance(left, right)
     return covariance
 
 
