@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +58,22 @@ class DividedSection:
 
 
 def divide(
-    section: hs.Section, recipe: hs.Recipe = hs.Recipe(), *, seed: int, compute: hs.Compute = hs.Compute()
+    section: hs.Section,
+    recipe: hs.Recipe = hs.Recipe(),
+    *,
+    seed: int,
+    compute: hs.Compute = hs.Compute(),
+    auxiliary: Sequence[hs.Section] = (),
+    other_half: bool = False,
 ) -> DividedSection:
-    """Divide the spots at random, choose genes on the training spots, and encode all spots for the recipe's model."""
+    """Divide the spots at random, choose genes on the training spots, and encode all spots for the recipe's model.
+
+    All spots of auxiliary sections are training spots. With ``other_half`` the training spots are the test spots of the same seed, and the other way round.
+    """
     study = Study.of(section, genes=recipe.genes, seed=seed)
+    study = replace(study, auxiliary=tuple(auxiliary))
+    if other_half:
+        study = replace(study, training=study.test, test=study.training)
     panel = choose_genes(study)
     inputs = encode_study(study, recipe, compute)
     expression = log_cp10k(section.counts, columns=panel.columns).toarray()

@@ -181,3 +181,17 @@ def test_no_counts_give_an_empty_matrix() -> None:
     prediction = Prediction(locations_of(np.array([0, 1, 2, 2])), section.genes, np.ones((4, 2)))
     for kind in KINDS:
         assert conserve(prediction, section, kind=kind).nnz == 0
+
+
+def test_counts_are_allocated_by_expected_counts() -> None:
+    """Of two locations of the same mean, the one that is less known expects more; as the mean over draws does."""
+    mean, sd = np.array([0.4, 0.4, 1.5]), np.array([0.1, 1.2, 0.3])
+    section = section_of(np.array([[1000]]))
+    basis = Basis(section.genes, np.zeros(1), np.ones((1, 1)), np.ones(1), np.ones(1), np.zeros(1))
+    locations = locations_of(np.zeros(3, dtype=np.intp))
+    prediction = FactoredPrediction(locations, basis, mean[:, None], sd[:, None])
+    draws = np.random.default_rng(0).normal(mean, sd, (200_000, 3))
+    expected = np.expm1(np.maximum(draws, 0)).mean(axis=0)
+    shares = conserve(prediction, section).toarray()[:, 0] / 1000
+    assert np.allclose(shares, expected / expected.sum(), atol=0.005)
+    assert shares[1] > 1.5 * shares[0]

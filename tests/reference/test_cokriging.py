@@ -57,7 +57,8 @@ def test_one_gene_on_positions_is_a_gaussian_process(
     )
     result = model.fit(samples).factored(Inputs(LOCATIONS))
     centred = values[:, 0] - values.mean()
-    variance = centred @ np.linalg.solve(KERNEL + ratio * np.eye(len(XY)), centred) / len(XY)
+    # the mean took one of the degrees of freedom
+    variance = centred @ np.linalg.solve(KERNEL + ratio * np.eye(len(XY)), centred) / (len(XY) - 1)
     signal = ConstantKernel(variance / 2) * Matern(150.0, nu=1.5)
     signal = signal + ConstantKernel(variance / 2) * Matern(700.0, nu=1.5)
     process = GaussianProcessRegressor(signal, alpha=variance * ratio, optimizer=None).fit(XY, centred)
@@ -76,10 +77,11 @@ def test_the_posterior_is_that_of_dense_algebra(monkeypatch: pytest.MonkeyPatch,
     posterior = Eigendecomposition.exact(KERNEL).posterior(targets)
     n, noisy = len(XY), KERNEL + ratio * np.eye(len(XY))
     centred = targets - targets.mean(axis=0)
-    variance = np.einsum("nq,nq->q", centred, np.linalg.solve(noisy, centred)) / n
+    # the mean took one of the degrees of freedom
+    variance = np.einsum("nq,nq->q", centred, np.linalg.solve(noisy, centred)) / (n - 1)
     assert np.allclose(posterior.signal_variance, variance)
     assert np.allclose(posterior.noise_variance, ratio * variance)
-    log_likelihood = -0.5 * (n * np.log(variance) + np.linalg.slogdet(noisy)[1])
+    log_likelihood = -0.5 * ((n - 1) * np.log(variance) + np.linalg.slogdet(noisy)[1] - np.log(ratio))
     assert np.allclose(posterior.log_marginal_likelihood, log_likelihood)
     eigen = Eigendecomposition.exact(KERNEL)
     fitted = KERNEL @ np.linalg.solve(noisy, centred)

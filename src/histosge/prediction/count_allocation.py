@@ -24,6 +24,8 @@ __all__ = ["Kind", "blocks", "conserve"]
 Kind: TypeAlias = Literal["real", "rounded", "drawn"]
 # locations × genes computed at a time
 _BLOCK = 1 << 20
+# standard deviations of log expression are taken as no larger: a factor of 7 to either side
+_WIDEST_SD = 2.0
 
 
 def conserve(
@@ -34,11 +36,16 @@ def conserve(
     seed: int = 0,
     partial: bool = False,
 ) -> sparse.csr_matrix:
-    """Allocate each spot's counts to its locations, in proportion to the predicted expression there.
+    """Allocate each spot's counts to its locations, in proportion to the expected expression there.
 
     The locations of a spot are those that name it as their parent: an upsampled lattice, a grid, cells. Their values
     are never negative and add up to the spot's counts, gene by gene. Where a gene was measured at a spot and is
     predicted at none of its locations, they receive equal parts.
+
+    Expected counts are those of the posterior, whose mean is above the count at the mean of the logarithm, and more so
+    where less is known. A prediction kept as factors has the standard deviation of the expression; the one of a
+    :class:`~histosge.prediction.prediction.Prediction` is often that of a measurement, and is left aside. The
+    locations of a spot are taken to have the same depth, which is not predicted.
 
     Parameters
     ----------
@@ -105,10 +112,7 @@ def blocks(
     step = max(1, _BLOCK // max(len(prediction), 1))
     for start in range(0, len(prediction.genes), step):
         columns = np.arange(start, min(start + step, len(prediction.genes)))
-        mean = _mean(prediction, columns)
-        if not np.isfinite(mean).all():
-            raise DataError("Expected finite predictions, got NaN or infinity. Predict again.")
-        shares = partition.shares(counts[:, columns], mean)
+        shares = partition.shares(counts[:, columns], _rates(prediction, columns))
         if kind == "real":
             values = shares.total * shares.weight
         elif kind == "rounded":
@@ -175,7 +179,7 @@ class _Partition:
                 "with `partial`."
             )
 
-    def shares(self, counts: sparse.csc_matrix, mean: Array) -> _Shares:
+    def shares(self, counts: sparse.csc_matrix, rates: Array) -> _Shares:
         """Return the locations of each measured value, and the part that each receives."""
         entry = sparse.coo_matrix(counts)
         kept = (self.number[entry.row] > 0) & (entry.data > 0)
@@ -187,18 +191,39 @@ class _Partition:
         first = np.cumsum(number) - number
         location = self.locations[np.repeat(self.start[spot] - first, number) + np.arange(len(run))]
         gene = gene[run]
-        # a gene cannot have more than all counts of a location
-        rate = np.expm1(np.clip(mean[location, gene].astype(np.float64), 0.0, np.log1p(TARGET_SUM)))
+        rate = rates[location, gene]
         sums = np.add.reduceat(rate, first) if len(first) else rate
         equal = 1.0 / number[run]
         weight = np.divide(rate, sums[run], out=equal, where=sums[run] > 0)
         return _Shares(location, gene, run, total=count[run], weight=weight, first=first)
 
 
-def _mean(prediction: Prediction | FactoredPrediction, columns: Array) -> Array:
+def _rates(prediction: Prediction | FactoredPrediction, columns: Array) -> Array:
+    """Return the expected CP10k of some genes at all locations."""
+    sd = None
     if isinstance(prediction, Prediction):
-        return prediction.mean[:, columns]
-    return prediction.means(columns)
+        mean = prediction.mean[:, columns]
+    else:
+        mean, sd = prediction.means(columns), prediction.sds(columns)
+    if not np.isfinite(mean).all() or not (sd is None or np.isfinite(sd).all()):
+        raise DataError("Expected finite predictions, got NaN or infinity. Predict again.")
+    # a gene cannot have more than all counts of a location
+    mean = np.clip(mean.astype(np.float64), 0.0, np.log1p(TARGET_SUM))
+    rates = np.expm1(mean) if sd is None else _expected(mean, sd.astype(np.float64))
+    return np.asarray(np.minimum(rates, TARGET_SUM))
+
+
+def _expected(mean: Array, sd: Array) -> Array:
+    """Return the mean of exp(x) − 1 where x is normal and cut at 0: that of a log-normal variable, less the part cut.
+
+    exp(μ + σ²/2) Φ(μ/σ + σ) − Φ(μ/σ); exp(μ) − 1 without standard deviation.
+    """
+    from scipy.special import ndtr
+
+    # wider, the expected value would be carried by counts that no spot has
+    sd = np.minimum(sd, _WIDEST_SD)
+    score = np.divide(mean, sd, out=np.full(mean.shape, np.inf), where=sd > 0)
+    return np.asarray(np.exp(mean + sd**2 / 2) * ndtr(score + sd) - ndtr(score))
 
 
 def _largest_remainders(shares: _Shares) -> Array:

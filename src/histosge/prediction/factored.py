@@ -243,6 +243,10 @@ class FactoredPrediction:
         """Return the means of the genes at ``index``, at all locations."""
         return self._mean(index, slice(None))
 
+    def sds(self, index: Array) -> Float[np.ndarray, "n g"] | None:
+        """Return the standard deviations of the expression of the genes at ``index``; ``None`` where unknown."""
+        return self._sd(index, slice(None), observation=False)
+
     def take(self, index: Any) -> FactoredPrediction:
         """Return the prediction at the locations ``index``."""
         sd = None if self.score_sd is None else self.score_sd[index]

@@ -312,7 +312,9 @@ class Eigendecomposition:
             projections**2,
             residual=residual,
             noise_ratios=NOISE_RATIOS,
-            n=len(self.eigenvectors),
+            # the mean took one of the degrees of freedom. The restricted likelihood, which weighs that direction by
+            # the covariance (Cressie 1993, § 2.6.1), lost 1 % of r on halves of her2st C2 and C5
+            n=max(len(self.eigenvectors) - 1, 1),
         )
         # relative to the best, so that the exponential neither overflows nor vanishes
         best = logs.max(axis=0)
