@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .models import MODELS
     from .models.base import Model, Predictor
     from .prediction.count_allocation import conserve
+    from .prediction.detection import Detection
     from .prediction.effective_resolution import EffectiveResolution
     from .prediction.factored import FactoredPrediction
     from .prediction.prediction import Prediction
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from .section.target import Target
     from .workflow.citation import citation
     from .workflow.compute import Compute
+    from .workflow.detection import detect
     from .workflow.doctor import doctor
     from .workflow.effective_resolution import effective_resolution
     from .workflow.fit import fit
@@ -76,6 +78,7 @@ __all__ = [
     "WRITERS",
     "Compute",
     "DataError",
+    "Detection",
     "EffectiveResolution",
     "Encoder",
     "EncoderCard",
@@ -104,6 +107,7 @@ __all__ = [
     "cells",
     "citation",
     "conserve",
+    "detect",
     "doctor",
     "effective_resolution",
     "evaluate",
@@ -153,6 +157,7 @@ _NAMES = {
     "models": ("MODELS",),
     "models.base": ("Model", "Predictor"),
     "prediction.count_allocation": ("conserve",),
+    "prediction.detection": ("Detection",),
     "prediction.effective_resolution": ("EffectiveResolution",),
     "prediction.factored": ("FactoredPrediction",),
     "prediction.prediction": ("Prediction",),
@@ -162,6 +167,7 @@ _NAMES = {
     "section.target": ("Target",),
     "workflow.citation": ("citation",),
     "workflow.compute": ("Compute",),
+    "workflow.detection": ("detect",),
     "workflow.doctor": ("doctor",),
     "workflow.effective_resolution": ("effective_resolution",),
     "workflow.fit": ("fit",),

@@ -19,12 +19,16 @@ from .evaluation.comparison.regions import Regions
 from .evaluation.comparison.result import RegionComparison
 from .io.anndata_objects import Measured, section_of, to_anndata, write
 from .metrics.morans import neighbour_means
+from .prediction.detection import Detection
 from .section.section import Section
 from .section.target import Target, locate, tissue_of
 from .workflow.compute import Compute
+from .workflow.detection import detect as detect_in
+from .workflow.detection import recipe_with
 from .workflow.domain_input import from_adata
 from .workflow.fit import fit
 from .workflow.predict import predict
+from .workflow.predicted_section import measured_and_recipe
 from .workflow.provenance import provenance_of
 from .workflow.recipe import Recipe
 
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from pandas import DataFrame
 
-__all__ = ["compare", "domains", "enhance", "measured_spots", "spatially_variable"]
+__all__ = ["compare", "detect", "domains", "enhance", "measured_spots", "spatially_variable"]
 
 
 def compare(
@@ -130,6 +134,50 @@ def compare(
         return compare_regions(sources[0], names, between=between, seed=seed)
     replicates = _replicates(replicate, patients, len(sources))
     return compare_replicates(sources, replicates, names, between=between, replicate=replicate)
+
+
+def detect(
+    data: Measured,
+    genes: str | Sequence[str],
+    *,
+    above: float | str,
+    tile_um: float,
+    fdr: float = 0.1,
+    section: Measured | None = None,
+    recipe: Recipe | None = None,
+    compute: Compute = Compute(),
+    **reading: Any,
+) -> Detection:
+    """Find the tiles of a tissue in which a gene is above a threshold, with a bounded share of false ones.
+
+    The model is fitted, and again without parts of the tissue to calibrate: :func:`histosge.detect` with a fit.
+
+    Parameters
+    ----------
+    data
+        A section, an AnnData with raw counts, or a prediction of :func:`enhance`: its recipe is fitted to ``section``.
+    genes, above, tile_um, fdr, compute
+        As for :func:`histosge.detect`, which raises the same errors. Genes that the recipe leaves out are fitted too.
+    section
+        What was measured, with ``data`` a prediction.
+    recipe
+        What to fit, and the seed; by default the prediction's, else that of ``histosge run``.
+    reading
+        As for :func:`histosge.read`.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> section = hs.synthetic(columns=10, rows=10, genes=12).section
+    >>> recipe = hs.Recipe(preset="positions", genes="all")
+    >>> hs.tl.detect(section, "TUMOUR1", above="1x", tile_um=100, recipe=recipe).genes.tolist()
+    ['TUMOUR1']
+    """
+    measured, own = measured_and_recipe(data, section, **reading)
+    recipe = recipe_with(recipe or own, genes, measured)
+    fitted = fit(measured, recipe, compute=compute)
+    options: dict[str, Any] = {"tile_um": tile_um, "fdr": fdr, "seed": recipe.seed, "compute": compute}
+    return detect_in(fitted, measured, genes, above=above, **options)
 
 
 def measured_spots(prediction: AnnData) -> AnnData:

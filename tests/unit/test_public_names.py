@@ -24,7 +24,7 @@ def test_dir_lists_the_public_names() -> None:
     """``dir(hs)`` is ``__all__``; the scanpy-shaped modules list their tools and nothing they import."""
     assert dir(hs) == sorted(hs.__all__)
     assert dir(hs.pp) == ["features"]
-    assert dir(hs.tl) == ["compare", "domains", "enhance", "measured_spots", "spatially_variable"]
+    assert dir(hs.tl) == ["compare", "detect", "domains", "enhance", "measured_spots", "spatially_variable"]
     assert dir(hs.pl) == ["domains", "enhance", "overview", "report"]
 
 

@@ -165,8 +165,13 @@ _BY_SUFFIX: Mapping[str, tuple[Callable[[Path], bool], ...]] = {
     ".html": (_has(b'<meta name="generator" content="histosge'),),
     ".json": (_has(b'"checksum"', b'"histosge"', b'"fingerprint"', b'"trials"', b'"rows"'),),
     ".h5ad": (_is_domains,),
-    # domains, and the spots of a split
-    ".tsv": (_has(b"location\tx_um\ty_um"), _has(b"spot\tset\n"), _has(b"gene\tresolution_um\t")),
+    # domains, the spots of a split, effective resolutions, detections
+    ".tsv": (
+        _has(b"location\tx_um\ty_um"),
+        _has(b"spot\tset\n"),
+        _has(b"gene\tresolution_um\t"),
+        _has(b"gene\ttile\tx_um\t"),
+    ),
     # scores: names of the columns are at the end, where Parquet keeps its schema
     ".parquet": (
         _has(b"section", b"split", b"preset", b"encoder", every=True, at_end=True),

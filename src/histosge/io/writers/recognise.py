@@ -33,7 +33,7 @@ def is_own_h5ad(path: Path) -> bool:
 
 
 def is_own_geojson(path: Path) -> bool:
-    """Return whether the first feature of ``path`` is a detection as the writer names them."""
+    """Return whether the first feature of ``path`` is a location or a detected tile as the writers name them."""
     try:
         with path.open(encoding="utf-8") as stream:
             first, *rest = islice(stream, 2)
@@ -46,8 +46,9 @@ def is_own_geojson(path: Path) -> bool:
     if feature is None:
         return True
     properties = feature.get("properties", {}) if isinstance(feature, dict) else {}
-    names = ("measured spot", "predicted location")
-    return "measurements" in properties and (properties.get("classification") or {}).get("name") in names
+    name = str((properties.get("classification") or {}).get("name"))
+    known = name in ("measured spot", "predicted location") or name.startswith("detected ")
+    return "measurements" in properties and known
 
 
 def is_own_omezarr(path: Path) -> bool:
