@@ -29,7 +29,7 @@ from .recipe import Recipe
 __all__ = ["CalibratedTiles", "calibrated", "detect", "recipe_with"]
 
 # fewer calibration tiles cannot tell a small share of false ones
-_LEAST_TILES = 40
+_LEAST_TILES = 60
 # parts of the blocks that are left out in turn; each costs a fit
 _FOLDS = 5
 _BEYOND = "no spot has more"
