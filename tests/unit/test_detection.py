@@ -224,7 +224,7 @@ def test_genes_that_are_asked_for_are_fitted() -> None:
 
 def test_the_interface_of_anndata() -> None:
     """A section or a prediction with its section; a prediction alone, or of another section, is refused."""
-    section, other = (hs.synthetic(columns=8, rows=8, genes=8, seed=seed).section for seed in (0, 1))
+    section, other = (hs.synthetic(columns=10, rows=11, genes=8, seed=seed).section for seed in (0, 1))
     prediction = hs.tl.enhance(section, RECIPE, upsample=2)
     words = {"genes": "TUMOUR1", "above": "1x", "tile_um": 100.0}
     first = hs.tl.detect(section, recipe=RECIPE, **words)  # type: ignore[arg-type]
