@@ -7,12 +7,10 @@ from histosge.models.cokriging.predictor import CokrigingPredictor
 from histosge.models.gene_order import as_fitted
 from histosge.section.section import Section
 
+from .effective_resolution import LEAST_SPOTS
 from .fit import Fit
 
 __all__ = ["cokriging_of"]
-
-# fewer spots do not show how well left-out ones are predicted
-_LEAST_SPOTS = 40
 
 
 def cokriging_of(fit: Fit, section: Section, purpose: str) -> CokrigingPredictor:
@@ -25,7 +23,7 @@ def cokriging_of(fit: Fit, section: Section, purpose: str) -> CokrigingPredictor
     section
         The fitted section.
     purpose
-        What it is needed for, as the subject of a sentence: ``"The effective resolution"``.
+        What it is needed for, as the subject of a sentence: ``"Detection"``.
 
     Raises
     ------
@@ -50,9 +48,9 @@ def cokriging_of(fit: Fit, section: Section, purpose: str) -> CokrigingPredictor
         )
     if fit.metadata.section.fingerprint != section.fingerprint:
         raise UsageError(f"Section '{section.name}' is not the one that was fitted. Give that one.")
-    if len(section) < _LEAST_SPOTS:
+    if len(section) < LEAST_SPOTS:
         raise UsageError(
-            f"Expected at least {_LEAST_SPOTS} spots, got {len(section)}: fewer do not show how well left-out spots "
+            f"Expected at least {LEAST_SPOTS} spots, got {len(section)}: fewer do not show how well left-out spots "
             "are predicted."
         )
     return predictor
