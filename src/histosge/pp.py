@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ def features(
     data: Measured,
     encoder: str = "texture",
     *,
-    weights: Path | None = None,
-    patch_um: float | None = None,
+    weights: Path | Mapping[str, Path] | None = None,
+    patch_um: float | Mapping[str, float] | None = None,
     device: str = "auto",
     store: str | Path | None = None,
     key_added: str | None = None,
@@ -38,7 +39,7 @@ def features(
     data
         A section or an AnnData; an AnnData also receives the features in ``obsm[key_added]``.
     encoder, weights, patch_um
-        See ``histosge list encoders``.
+        See ``histosge list encoders``; of several encoders joined by ``+``, files and widths by their names.
     device
         ``auto``, ``cpu``, ``cuda``, ``mps``.
     store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -308,7 +308,7 @@ def enhance(
     upsample: int | None = None,
     spacing_um: float | None = None,
     device: str = "auto",
-    weights: Path | None = None,
+    weights: Path | Mapping[str, Path] | None = None,
     store: str | Path | None = None,
     auxiliary: Sequence[Measured] = (),
     **reading: Any,

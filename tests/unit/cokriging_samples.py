@@ -47,7 +47,7 @@ def transformed(
 
 def kernel_inputs(diameter_um: float, *, image: bool = True) -> KernelInputs:
     """Return all spots as the covariance compares them."""
-    return KernelInputs(XY, ONE_SECTION, diameter_um, transformed()[1] if image else None)
+    return KernelInputs(XY, ONE_SECTION, diameter_um, (transformed()[1],) if image else ())
 
 
 SAMPLES = samples_of()

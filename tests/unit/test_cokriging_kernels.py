@@ -27,7 +27,7 @@ def test_the_variance_is_the_diagonal_of_the_covariance(
 def test_positions_of_different_sections_do_not_covary() -> None:
     """The covariance by position is 0 between sections, and within each that of the section alone."""
     sections = np.repeat(np.arange(3), N)
-    spots = KernelInputs(np.tile(XY, (3, 1)), sections, 55.0, None)
+    spots = KernelInputs(np.tile(XY, (3, 1)), sections, 55.0)
     covariance = Covariance.of(spots, (150.0, 800.0), image_weight=0.0)
     single, double = (covariance(spots, spots, dtype) for dtype in (np.float32, np.float64))
     assert single.dtype == np.float32
@@ -62,7 +62,7 @@ def test_image_kernels_are_rbf_and_linear() -> None:
         "neighbourhood": (1, 1),
         "stacked": (2, 0),
     }.items():
-        values = getattr(spots.image_features, kind)
+        values = getattr(spots.image_features[0], kind)
         squares = ((values[:, None] - values[None]) ** 2).sum(axis=2)
         expected += rbf * np.exp(-squares / np.median(squares))
         expected += linear * values @ values.T / (values**2).sum(axis=1).mean()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .command import command
-from .options import ComputeOptions, Out, ReplyOptions
+from .options import ComputeOptions, Out, PatchUm, ReplyOptions, Weights, patch_widths
+from .recipe import refuse_other_files
 from .score_tables import run_plan
 from .screen import Progress
 
@@ -21,12 +23,16 @@ def benchmark(
     reply_options: ReplyOptions,
     progress: Progress,
     plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="See docs/evaluating-models.md.")],
-    weights: Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")] = None,
+    weights: Weights = None,
+    patch_um: PatchUm = None,
     jobs: Annotated[int, typer.Option(help="Processes; each takes the memory of one.")] = 1,
     out: Out = Path("histosge-benchmark"),
 ) -> None:
     """Run a plan of sections × splits × encoders × models × seeds; what is done already is not done again."""
     from histosge.evaluation.plan_file import read_plan
 
-    compute = compute_options.compute(weights, progress)
-    run_plan(read_plan(plan), out, compute, jobs, as_json=reply_options.json)
+    compute, planned = compute_options.compute(weights, progress), read_plan(plan)
+    refuse_other_files(compute.weights, planned.encoders)
+    widths = patch_widths(patch_um)
+    planned = planned if widths is None else replace(planned, patch_um=widths)
+    run_plan(planned, out, compute, jobs, as_json=reply_options.json)

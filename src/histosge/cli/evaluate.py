@@ -13,7 +13,18 @@ from histosge._runtime.messages import Message
 from histosge.errors import UsageError
 
 from .command import command
-from .options import ComputeOptions, Out, ProgramOptions, ReplyOptions, assignments, words
+from .options import (
+    ComputeOptions,
+    Out,
+    PatchUm,
+    ProgramOptions,
+    ReplyOptions,
+    Weights,
+    assignments,
+    patch_widths,
+    words,
+)
+from .recipe import refuse_other_files
 from .score_tables import run_fine_truth, run_plan
 from .screen import Progress, show_messages
 
@@ -50,8 +61,11 @@ def evaluate(
     ] = False,
     seeds: Annotated[int, typer.Option(help="How many seeds: 0, 1, 2 …")] = 3,
     genes: Annotated[str, typer.Option(help="hvg:N, all, or a FILE with one name a line.")] = "hvg:1000",
-    encoder: Annotated[str, typer.Option(help="One or more, separated by commas.")] = "texture",
-    weights: Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")] = None,
+    encoder: Annotated[
+        str, typer.Option(help="One or more, separated by commas; joined ones as texture+uni.")
+    ] = "texture",
+    weights: Weights = None,
+    patch_um: PatchUm = None,
     image: Annotated[Path | None, typer.Option(help="Full-resolution image, of a single section.")] = None,
     mpp: Annotated[
         float | None, typer.Option(help="µm per full-resolution pixel, of a single section.")
@@ -89,22 +103,12 @@ def evaluate(
     out: Out = Path("histosge-scores"),
 ) -> None:
     """Score models at test spots, beside the baselines, with an audit of every fit."""
-    compute = compute_options.compute(weights, progress)
+    compute, widths = compute_options.compute(weights, progress), patch_widths(patch_um)
+    refuse_other_files(compute.weights, words(encoder))
     if truth is not None:
-        typed = [
-            sections,
-            presets,
-            patients,
-            auxiliary,
-            image,
-            mpp,
-            split != "random:0.5",
-            genes != "hvg:1000",
-            jobs != 1,
-            program_options.programs,
-        ]
-        _refuse_with_truth(typed)
-        recipes = _with_encoders(_recipes(models, None, assignments(set_)), encoder)
+        changed = [split != "random:0.5", genes != "hvg:1000", jobs != 1, program_options.programs]
+        _refuse_with_truth([sections, presets, patients, auxiliary, image, mpp, *changed])
+        recipes = _with_encoders(_recipes(models, None, assignments(set_)), encoder, widths)
         options = {
             "layout": layout,
             "widths_um": _numbers(widths_um),
@@ -122,6 +126,7 @@ def evaluate(
         genes=genes,
         auxiliary=auxiliary,
         programs=tuple(program_options.programs or ()),
+        patch_um=widths,
     )
     run_plan(plan, out, compute, jobs, as_json=reply_options.json)
 
@@ -174,9 +179,15 @@ def _refuse_with_truth(typed: list[Any]) -> None:
         )
 
 
-def _with_encoders(recipes: Sequence[Any], encoders: str) -> list[Any]:
-    """Return every recipe with every encoder."""
-    return [replace(recipe, encoder=encoder) for recipe in recipes for encoder in words(encoders)]
+def _with_encoders(recipes: Sequence[Any], encoders: str, patch_um: Any) -> list[Any]:
+    """Return every recipe with every encoder, and with those of the widths that are its own."""
+    from histosge.evaluation.plan import own_widths
+
+    return [
+        replace(recipe, encoder=encoder, patch_um=own_widths(patch_um, encoder))
+        for recipe in recipes
+        for encoder in words(encoders)
+    ]
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:

@@ -29,11 +29,23 @@ __all__ = [
     "SectionOptions",
     "SeedOptions",
     "assignments",
+    "patch_widths",
+    "weight_files",
     "words",
 ]
 
 Out = Annotated[Path, typer.Option(help="Folder for the results.", rich_help_panel="Output")]
-Weights = Annotated[Path | None, typer.Option(help="Local file of the encoder's weights.")]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[ENCODER=]FILE",
+        help="Local file of the encoder's weights; of several encoders, one for each: uni=FILE.",
+    ),
+]
+PatchUm = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[ENCODER=]UM", help="Width of a patch, µm; of several encoders: uni=112."),
+]
 Genes = Annotated[
     str, typer.Option(help="hvg:N, all, names separated by commas, or a FILE with one name a line.")
 ]
@@ -163,10 +175,13 @@ class EncoderOptions:
     panel: ClassVar[str] = "Image features"
 
     encoder: Annotated[
-        str, typer.Option(help="Encoder of the image's patches: see `histosge list encoders`.")
+        str,
+        typer.Option(
+            help="Encoder of the image's patches: see `histosge list encoders`. Several are joined: texture+uni."
+        ),
     ] = "texture"
     weights: Weights = None
-    patch_um: Annotated[float | None, typer.Option(help="Width of a patch, µm.")] = None
+    patch_um: PatchUm = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,14 +272,14 @@ class ComputeOptions(DeviceOptions):
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto"
     store: Annotated[Path | None, typer.Option(help="Folder for features (default: inside --out).")] = None
 
-    def compute(self, weights: Path | None, progress: Any) -> Any:
+    def compute(self, weights: list[str] | None, progress: Any) -> Any:
         """Return where and how to compute."""
         from histosge.workflow.compute import Compute
 
         return Compute(
             device=self.device,
             precision=self.precision,
-            weights=weights,
+            weights=weight_files(weights),
             store=self.store,
             progress=progress,
         )
@@ -298,6 +313,54 @@ class ReplyOptions:
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
     ] = False
+
+
+def weight_files(texts: list[str] | None) -> Any:
+    """Return files of weights: one path, or paths by the name of the encoder in ``ENCODER=FILE``.
+
+    Raises
+    ------
+    UsageError
+        For several files without the names of their encoders.
+    """
+    # a path may hold the sign too
+    return _by_encoder(texts, "weights", Path, plain=lambda text: "=" not in text or Path(text).exists())
+
+
+def patch_widths(texts: list[str] | None) -> Any:
+    """Return widths in µm: one number, or numbers by the name of the encoder in ``ENCODER=UM``.
+
+    Raises
+    ------
+    UsageError
+        For a text that is no number, and for several widths without the names of their encoders.
+    """
+    return _by_encoder(texts, "patch_um", _number, plain=lambda text: "=" not in text)
+
+
+def _by_encoder(
+    texts: list[str] | None, option: str, value: Callable[[str], Any], *, plain: Callable[[str], bool]
+) -> Any:
+    if not texts:
+        return None
+    if len(texts) == 1 and plain(texts[0]):
+        return value(texts[0])
+    named = {}
+    for text in texts:
+        name, equals, content = text.partition("=")
+        if not equals or name in named:
+            raise UsageError(
+                f"Expected one `{option}` for each encoder, as ENCODER=VALUE; got {' and '.join(texts)}."
+            )
+        named[name.strip()] = value(content)
+    return named
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"Expected `patch_um` as a number of µm, got '{text}'.") from None
 
 
 def words(text: str | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from .options import (
     ReplyOptions,
     SectionOptions,
 )
+from .recipe import name_unused_of_fit
 from .run_summary import print_run
 from .screen import Progress, show_messages
 
@@ -40,6 +41,7 @@ def predict(
     stages = Stages(PREDICT_STAGES, progress)
     with stages("read"):
         section = read_options.read(section_options.section)
+    name_unused_of_fit(fit_options, compute_options)
     result = predict_to_folder(
         section,
         fit_options.fit,

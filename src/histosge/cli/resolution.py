@@ -11,6 +11,7 @@ from histosge.errors import UsageError
 
 from .command import command
 from .options import ComputeOptions, FitOptions, Out, ReadOptions, ReplyOptions, SectionOptions, words
+from .recipe import name_unused_of_fit
 from .screen import Progress, print_result
 
 __all__ = ["resolution"]
@@ -38,6 +39,7 @@ def resolution(
     from histosge.workflow.saved_fit import load_fit
 
     section = read_options.read(section_options.section)
+    name_unused_of_fit(fit_options, compute_options)
     refuse_overwriting(out, section)
     compute = compute_options.compute(fit_options.weights, progress)
     fit = load_fit(section, fit_options.fit / "fit", compute=compute)

@@ -1,33 +1,47 @@
 """Encoders: patches of the image in, vectors out.
 
 An encoder is an :class:`EncoderEntry` in ``ENTRIES`` of a module in this folder, or an entry point in the group
-``histosge.encoders`` of another package. ``timm:NAME`` names any network of timm.
+``histosge.encoders`` of another package. ``timm:NAME`` names any network of timm, ``NAME+NAME`` joins encoders.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from histosge._runtime.registry import Registry
 from histosge.errors import UsageError
 
 from .base import Encoder, EncoderCard, EncoderEntry, PatchSize, Setup
+from .joined import JOIN, JoinedEncoder, joined_card, names_of, own_width
 from .timm_any import PREFIX
 from .timm_any import entry as timm_entry
+from .weights import has_weights
 
 __all__ = ["ENCODERS", "Encoder", "EncoderCard", "EncoderEntry", "PatchSize", "Setup", "load_encoder"]
 
 
 class _Encoders(Registry[EncoderEntry]):
-    """The named encoders, and timm's behind a prefix; the latter are too many to list."""
+    """The named encoders, and timm's behind a prefix and joined ones, which are too many to list."""
 
     def __getitem__(self, name: str) -> EncoderEntry:
+        names = names_of(name)
+        if len(names) > 1:
+            return _joined_entry(names)
         return timm_entry(name) if name.startswith(PREFIX) else super().__getitem__(name)
 
     def __contains__(self, name: object) -> bool:
+        names = str(name).split(JOIN)
+        if len(names) > 1:
+            return all(part.strip() in self for part in names)
         return str(name).startswith(PREFIX) or super().__contains__(name)
+
+    def is_plug_in(self, name: str) -> bool:
+        """Return whether an encoder, or one of those joined, comes from another package."""
+        return any(super(_Encoders, self).is_plug_in(part) for part in names_of(name))
 
 
 def _access(entry: EncoderEntry) -> tuple[bool, bool, str]:
@@ -39,24 +53,28 @@ def _access(entry: EncoderEntry) -> tuple[bool, bool, str]:
 ENCODERS = _Encoders("encoder", EncoderCard, [__name__], order=_access)
 
 
-def load_encoder(name: str, setup: Setup = Setup(), *, patch_um: float | None = None) -> Encoder:
+def load_encoder(
+    name: str, setup: Setup = Setup(), *, patch_um: float | Mapping[str, float] | None = None
+) -> Encoder:
     """Return an encoder with its weights loaded.
 
     Parameters
     ----------
     name
-        As listed by ``histosge list encoders``, or ``timm:NAME`` for any network of timm.
+        As listed by ``histosge list encoders``, or ``timm:NAME`` for any network of timm; several joined by ``+``.
     setup
         Device, precision, local weights.
     patch_um
         Width of the patch in µm, instead of the encoder's own. Where the encoder reads several patches, the first
         gets this width and the others keep their proportions to it. The number of pixels stays, so that a smaller
-        patch is read at a finer scale than the encoder was trained at.
+        patch is read at a finer scale than the encoder was trained at. Of joined encoders, a width for each by name;
+        one number is the width of all of them.
 
     Raises
     ------
     UsageError
-        For an unknown name, a width that is not positive, or a missing package.
+        For an unknown name, a width that is not positive, a file of weights without the name of its encoder where
+        several have weights, or a missing package.
     WeightsError
         When weights are missing, gated, damaged or of another network.
 
@@ -64,13 +82,54 @@ def load_encoder(name: str, setup: Setup = Setup(), *, patch_um: float | None = 
     --------
     >>> load_encoder("texture", patch_um=110.0).card.patches[0]
     PatchSize(size_um=110.0, px=32)
+    >>> load_encoder("texture+colour").card.dim
+    153
     """
-    if patch_um is not None and not (math.isfinite(patch_um) and patch_um > 0):
+    names = names_of(name)
+    for kind, named in (("weights", dict(setup.named_weights)), ("patch_um", patch_um)):
+        unknown = [key for key in named if key not in ENCODERS] if isinstance(named, Mapping) else []
+        if unknown:
+            raise UsageError(f"`{kind}` names an encoder '{unknown[0]}' that there is not: see ENCODERS.")
+    if len(names) > 1:
+        setups = _own_setups(names, setup)
+        parts = (load_encoder(part, own, patch_um=patch_um) for part, own in zip(names, setups, strict=True))
+        return JoinedEncoder(tuple(parts))
+    width_um = own_width(patch_um, names[0])
+    if width_um is not None and not (math.isfinite(width_um) and width_um > 0):
         raise UsageError(
-            f"`patch_um` must be positive, got {patch_um}. A Visium spot is 55 µm wide; try 112."
+            f"`patch_um` must be positive, got {width_um}. A Visium spot is 55 µm wide; try 112."
         )
-    encoder = ENCODERS[name].build(setup)
-    return encoder if patch_um is None else _with_patch(encoder, patch_um)
+    encoder = ENCODERS[names[0]].build(setup.of(names[0]))
+    return encoder if width_um is None else _with_patch(encoder, width_um)
+
+
+def _joined_entry(names: tuple[str, ...]) -> EncoderEntry:
+    """Return the entry of joined encoders."""
+    entries = [ENCODERS[part] for part in names]
+    name = JOIN.join(names)
+    return EncoderEntry(
+        joined_card([entry.card for entry in entries]),
+        lambda setup: load_encoder(name, setup),
+        lambda: all(has_weights(entry) for entry in entries),
+    )
+
+
+def _own_setups(names: tuple[str, ...], setup: Setup) -> list[Setup]:
+    """Return what each of joined encoders is loaded with; a file without a name is that of the only one with weights.
+
+    Raises
+    ------
+    UsageError
+        Where several have weights.
+    """
+    readers = list(dict.fromkeys(part for part in names if ENCODERS[part].reads_weights))
+    own = [part for part in readers if part not in dict(setup.named_weights)]
+    if setup.weights is not None and len(own) > 1:
+        raise UsageError(
+            f"Expected the encoder of each file of `weights`, as {own[0]} and {own[1]} both have weights; "
+            f"got '{setup.weights}'. Name it: {own[0]}=FILE."
+        )
+    return [setup.of(part) if part in readers else replace(setup.of(part), weights=None) for part in names]
 
 
 def _with_patch(encoder: Encoder, patch_um: float) -> Encoder:
@@ -81,4 +140,4 @@ def _with_patch(encoder: Encoder, patch_um: float) -> Encoder:
     value: Any = encoder
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         raise UsageError(f"Encoder '{card.name}' reads patches of one size only; leave `patch_um` out.")
-    return cast(Encoder, dataclasses.replace(value, card=dataclasses.replace(card, patches=patches)))
+    return cast(Encoder, replace(value, card=replace(card, patches=patches)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -110,11 +110,18 @@ class Setup:
         ``"fp32"``, or ``"bf16"`` autocast.
     weights
         A local file instead of the hub's.
+    named_weights
+        Local files by the name of their encoder, where several are loaded; they come before ``weights``.
     """
 
     device: str = "cpu"
     precision: Precision = "fp32"
     weights: Path | None = None
+    named_weights: tuple[tuple[str, Path], ...] = ()
+
+    def of(self, name: str) -> Setup:
+        """Return what one encoder is loaded with: its own file where there is one."""
+        return replace(self, weights=dict(self.named_weights).get(name, self.weights), named_weights=())
 
 
 @runtime_checkable

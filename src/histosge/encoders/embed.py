@@ -18,6 +18,7 @@ from histosge.section.inputs import FeatureRows
 
 from .base import Encoder
 from .feature_store import FeatureStore
+from .joined import JoinedEncoder, JoinedRows
 
 __all__ = ["embed"]
 
@@ -47,7 +48,8 @@ def embed(
     encoder
         Encoder with its weights loaded.
     store
-        Where to keep the vectors; stored vectors are not computed again. ``None`` keeps them in memory.
+        Where to keep the vectors; stored vectors are not computed again. ``None`` keeps them in memory. Joined encoders
+        are stored one by one, so that each is computed once whatever it is joined with.
     channel_order
         ``"bgr"`` passes red as blue, as the published code of HisToSGE does.
     progress
@@ -64,6 +66,12 @@ def embed(
     OutputError
         When the store's disk is full; what was written stays, and the next call goes on from there.
     """
+    if isinstance(encoder, JoinedEncoder):
+        parts = (
+            embed(slide, xy_um, part, store=store, channel_order=channel_order, progress=progress)
+            for part in encoder.parts
+        )
+        return JoinedRows(tuple(parts))
     sources = [Patches(slide, xy_um, size.size_um, size.px, channel_order) for size in encoder.card.patches]
     chunk_rows = _ROWS_BUILT_IN if encoder.card.source is None else _ROWS_NETWORK
     if store is None:

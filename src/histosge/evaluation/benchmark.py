@@ -80,7 +80,7 @@ def run_trials(plan: Plan, out: Path, *, compute: Compute = Compute(), jobs: int
     writable_folder(out)
     compute = compute.with_store(out / _FEATURES)
     trials = list(plan.trials())
-    folders = [out / _TRIALS / trial_key(plan, trial) for trial in trials]
+    folders = [out / _TRIALS / trial_key(plan, trial, compute.setup) for trial in trials]
     missing = [(trial, folder) for trial, folder in zip(trials, folders, strict=True) if not is_done(folder)]
     # features first, so that processes of one section do not compute them side by side
     for trial, _ in missing:

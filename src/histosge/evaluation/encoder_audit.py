@@ -10,13 +10,13 @@ import numpy as np
 
 from histosge._runtime.types import Array
 from histosge.encoders import ENCODERS, load_encoder
-from histosge.encoders.base import Setup
+from histosge.encoders.base import Encoder, Setup
 from histosge.errors import DataError
 from histosge.images.patches import Patches
 from histosge.section.inputs import Inputs
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
-from histosge.workflow.encode import encoder_for, slide_of
+from histosge.workflow.encode import patch_widths, slide_of
 from histosge.workflow.recipe import Recipe
 
 from .audit import Leak
@@ -37,8 +37,13 @@ class _Work:
 
     name: str
     setup: Setup
-    patch_um: float | None
+    patch_um: float | tuple[tuple[str, float], ...] | None
     channel_order: Literal["rgb", "bgr"]
+
+    def load(self) -> Encoder:
+        """Return the encoder."""
+        widths = dict(self.patch_um) if isinstance(self.patch_um, tuple) else self.patch_um
+        return load_encoder(self.name, self.setup, patch_um=widths)
 
 
 def audit_encoder(study: Study, recipe: Recipe, inputs: Inputs, compute: Compute) -> tuple[Leak, ...]:
@@ -63,15 +68,11 @@ def audit_encoder(study: Study, recipe: Recipe, inputs: Inputs, compute: Compute
     needs = recipe.build().needs
     if inputs.features is None or not ENCODERS.is_plug_in(recipe.encoder):
         return ()
-    encoder = encoder_for(study.target, recipe, needs=needs, compute=compute)
-    if encoder is None:
-        return ()
     order = "rgb" if needs.crop is None else needs.crop.channel_order
-    patch_um = encoder.card.patches[0].size_um
-    own = ENCODERS[recipe.encoder].card.patches[0].size_um
-    rows, vectors = _vectors(
-        study.target, _Work(recipe.encoder, compute.setup, None if patch_um == own else patch_um, order)
-    )
+    widths = patch_widths(study.target, recipe, needs)
+    # the work is remembered by its content
+    patch_um = tuple(sorted(widths.items())) if isinstance(widths, dict) else widths
+    rows, vectors = _vectors(study.target, _Work(recipe.encoder, compute.setup, patch_um, order))
     features = np.asarray(inputs.features[rows], dtype=np.float64)
     scale = np.maximum(features.std(axis=0), 1e-6)
     if features.shape == vectors.shape and np.all(np.abs(features - vectors) <= _ROUNDING * scale):
@@ -90,7 +91,7 @@ def _vectors(section: Section, work: _Work) -> tuple[Array, Array]:
     if len(rows) > _SPOTS:
         rows = np.sort(np.random.default_rng(0).choice(rows, _SPOTS, replace=False))
     slide = slide_of(section, work.name)
-    encoder = load_encoder(work.name, work.setup, patch_um=work.patch_um)
+    encoder = work.load()
     pixels = [
         Patches(slide, section.spots.xy[rows], size.size_um, size.px, work.channel_order)[:]
         for size in encoder.card.patches
@@ -111,7 +112,7 @@ def _vectors(section: Section, work: _Work) -> tuple[Array, Array]:
 
 
 def _encode(work: _Work, pixels: list[Array]) -> Array:
-    encoder = load_encoder(work.name, work.setup, patch_um=work.patch_um)
+    encoder = work.load()
     starts = range(0, len(pixels[0]), _BATCH)
     return np.concatenate(
         [encoder.encode([part[start : start + _BATCH] for part in pixels]) for start in starts]

@@ -53,7 +53,8 @@ def evaluate(
         As :func:`histosge.section.genes.select` takes them. The default is the paper's: 1000 variable genes, here
         chosen on training spots alone.
     encoder
-        Encoder of the models that read image features; several as a list or separated by commas.
+        Encoder of the models that read image features; several as a list or separated by commas, joined ones as
+        ``texture+uni``.
     out
         Folder for tables, figures and finished trials, see :func:`~histosge.evaluation.benchmark.benchmark`; ``None``
         writes nothing.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from histosge.encoders.joined import names_of
 from histosge.errors import UsageError
 from histosge.programs.alignment import ProgramsLike, programs_of
 from histosge.section.genes import GeneChoice, Genes
@@ -15,7 +16,7 @@ from histosge.workflow.recipe import Recipe
 
 from .baselines import BASELINES
 
-__all__ = ["AUXILIARY_SUFFIX", "WHOLE_SECTION", "Plan", "SectionSpec", "Trial"]
+__all__ = ["AUXILIARY_SUFFIX", "WHOLE_SECTION", "Plan", "SectionSpec", "Trial", "own_widths"]
 
 # after the name of a split within a section: all other sections of the plan are fitted too
 AUXILIARY_SUFFIX = "+auxiliary"
@@ -97,7 +98,9 @@ class Plan:
     seeds
         Seeds of split and fit.
     encoders
-        Encoders of the models that read image features.
+        Encoders of the models that read image features; joined ones as ``texture+uni``.
+    patch_um
+        Width of their patches in µm, of all or by the name of the encoder; ``None``: their own.
     genes, hvg_scope
         See :class:`histosge.evaluation.study.Study`.
     baselines
@@ -133,6 +136,7 @@ class Plan:
     description: str = ""
     auxiliary: bool = False
     programs: Sequence[ProgramsLike] = ()
+    patch_um: float | Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "genes", GeneChoice.text(self.genes))
@@ -144,6 +148,11 @@ class Plan:
             raise UsageError("A plan needs models, or its baselines; got neither.")
         for recipe in self.recipes:
             recipe.build()
+        known = {name for encoder in self.encoders for name in (encoder, *names_of(encoder))}
+        if isinstance(self.patch_um, Mapping) and (unknown := set(self.patch_um) - known):
+            raise UsageError(
+                f"`patch_um` names '{min(unknown)}', which is none of the encoders: {', '.join(self.encoders)}."
+            )
         for split in self.splits:
             if split.removesuffix(AUXILIARY_SUFFIX) in WHOLE_SECTION and split.endswith(AUXILIARY_SUFFIX):
                 raise UsageError(
@@ -184,8 +193,28 @@ class Plan:
                     for recipe in self.recipes:
                         encoders = self.encoders if recipe.build().needs.features else (recipe.encoder,)
                         for encoder in encoders:
-                            complete = replace(recipe, encoder=encoder, genes=str(self.genes), seed=seed)
-                            yield Trial(section, split, complete)
+                            yield Trial(section, split, self._complete(recipe, encoder, seed))
+
+    def _complete(self, recipe: Recipe, encoder: str, seed: int) -> Recipe:
+        """Return a recipe with what the plan decides."""
+        patch_um = recipe.patch_um if self.patch_um is None else own_widths(self.patch_um, encoder)
+        return replace(recipe, encoder=encoder, patch_um=patch_um, genes=str(self.genes), seed=seed)
+
+
+def own_widths(
+    patch_um: float | Mapping[str, float] | None, encoder: str
+) -> float | Mapping[str, float] | None:
+    """Return those of the widths that belong to an encoder, or to those joined in it.
+
+    Examples
+    --------
+    >>> own_widths({"texture": 80.0, "uni": 112.0}, "texture")
+    {'texture': 80.0}
+    """
+    if not isinstance(patch_um, Mapping):
+        return patch_um
+    own = (encoder, *names_of(encoder))
+    return {name: width for name, width in patch_um.items() if name in own} or None
 
 
 def _listed(programs: ProgramsLike | Sequence[ProgramsLike]) -> tuple[ProgramsLike, ...]:

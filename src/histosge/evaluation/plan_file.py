@@ -72,6 +72,11 @@ def parse_plan(content: Mapping[str, Any], base: Path) -> Plan:
     values["programs"] = tuple(base / _checked(item, str, "programs") for item in _list(content, "programs"))
     for name in [key for key in _SINGLE if key in content]:
         _checked(content[name], _SINGLE[name], name)
+    if not _is_width(content.get("patch_um", 1.0)):
+        raise UsageError(
+            "`patch_um` in a plan is a number, or a table of encoders and numbers; "
+            f"got {content['patch_um']!r}."
+        )
     if (scope := content.get("hvg_scope", "all")) not in _HVG_SCOPES:
         raise UsageError(f"`hvg_scope` is 'training' or 'all', got '{scope}'.")
     return Plan(**values)
@@ -110,6 +115,12 @@ def _checked(item: Any, kind: type[Any], name: str) -> Any:
     if type(item) is not kind:
         raise UsageError(f"`{name}` in a plan takes {_TYPE_NAMES[kind]}, got {item!r}.")
     return item
+
+
+def _is_width(value: Any) -> bool:
+    numbers = value.values() if isinstance(value, Mapping) else (value,)
+    # `type` and not `isinstance`: true is an int for Python
+    return all(type(number) in (int, float) for number in numbers)
 
 
 def _section(item: Any, base: Path) -> SectionSpec:

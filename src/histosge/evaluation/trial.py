@@ -17,6 +17,10 @@ from histosge._runtime.atomic_files import atomic_path, holds_only
 from histosge._runtime.hashing import fingerprint, fingerprint_file
 from histosge._runtime.records import read_record, record_text
 from histosge._runtime.types import Array
+from histosge.encoders import ENCODERS
+from histosge.encoders.base import Setup
+from histosge.encoders.joined import names_of
+from histosge.encoders.weights import content_hash
 from histosge.errors import DataError
 from histosge.metrics import Comparison
 from histosge.metrics.ceiling import noise_ceiling
@@ -87,8 +91,11 @@ class TrialResult:
         return values | {"leaks": list(self.leaks)}
 
 
-def trial_key(plan: Plan, trial: Trial) -> str:
-    """Return a hash of everything that decides a trial's scores."""
+def trial_key(plan: Plan, trial: Trial, setup: Setup = Setup()) -> str:
+    """Return a hash of everything that decides a trial's scores.
+
+    ``setup`` has the files of weights: features of other weights are other features.
+    """
     study = study_of(plan, trial)
     recipe = trial.recipe
     return fingerprint(
@@ -100,7 +107,19 @@ def trial_key(plan: Plan, trial: Trial) -> str:
         [recipe.model, recipe.variant],
         recipe.build(),
         *([{"programs": [programs.fingerprint for programs in study.programs]}] if study.programs else []),
+        *_encoder_options(trial, setup),
     )
+
+
+def _encoder_options(trial: Trial, setup: Setup) -> list[object]:
+    """Return what decides the features beside the encoder's name: width of the patch, and files of weights."""
+    if not trial.encoder:
+        return []
+    names = [name for name in names_of(trial.encoder) if ENCODERS[name].reads_weights]
+    files = {name: path for name in names if (path := setup.of(name).weights) is not None}
+    hashes = {name: content_hash(path) if path.is_file() else str(path) for name, path in files.items()}
+    # nothing where nothing was chosen: trials that were finished before stay valid
+    return [part for part in (trial.recipe.patch_um, hashes) if part]
 
 
 @lru_cache(maxsize=8)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from histosge.encoders.feature_store import FeatureStore
+from histosge.encoders.joined import JoinedRows
 from histosge.errors import HistosgeError
 from histosge.models.cokriging.predictor import CokrigingPredictor
 from histosge.prediction.factored import FactoredPrediction
@@ -30,7 +32,12 @@ def stored_features(
         candidates = [Inputs(prediction.locations)]
     else:
         sets = FeatureStore(folder).of_length(len(prediction))
-        candidates = [Inputs(prediction.locations, features=rows) for rows in sets]
+        # joined encoders are stored one by one
+        of_encoders = [[rows for rows in sets if rows.shape[1] == dim] for dim in predictor.feature_transform.dims]
+        candidates = [
+            Inputs(prediction.locations, features=parts[0] if len(parts) == 1 else JoinedRows(parts))
+            for parts in product(*of_encoders)
+        ]
     rows = np.unique(np.linspace(0, len(prediction) - 1, _COMPARED).astype(int))
     most = _TOLERANCE * float(np.std(prediction.scores))
     for inputs in candidates:

@@ -66,7 +66,7 @@ class Inputs:
     locations
         Positions in µm, lattice positions, and the spot that each location belongs to.
     features
-        Image features of an encoder, n × d, or ``None``.
+        Image features of an encoder, n × d, or ``None``; of joined encoders, those of one after another.
     colour
         Mean R, G, B of the patch in [0, 1], n × 3 (the paper's T), or ``None``.
     patches
@@ -74,11 +74,14 @@ class Inputs:
     sections
         Index of the section of each location: 0 is the section to predict, 1, 2, … are auxiliary sections. ``None``:
         all locations are in section 0. Positions of different sections have nothing to do with each other.
+    joined
+        Name and number of features of each of the joined encoders, in their order; empty where there is one encoder.
 
     Raises
     ------
     DataError
-        When a field has another number of rows than there are locations.
+        When a field has another number of rows than there are locations, or the features another number of columns
+        than the joined encoders.
     """
 
     locations: Locations
@@ -86,12 +89,16 @@ class Inputs:
     colour: Float[np.ndarray, "n 3"] | None = None
     patches: PatchRows | None = None
     sections: Int[np.ndarray, " n"] | None = None
+    joined: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         for name in (*_IMAGE_FIELDS, "sections"):
             part = getattr(self, name)
             if part is not None and _length(part) != len(self.locations):
                 raise DataError(f"Expected {len(self.locations)} rows of {name}, got {_length(part)}.")
+        columns = sum(dim for _, dim in self.joined)
+        if self.features is not None and self.joined and self.features.shape[1] != columns:
+            raise DataError(f"Expected {columns} features of {self.joined}, got {self.features.shape[1]}.")
 
     def __len__(self) -> int:
         return len(self.locations)
@@ -207,7 +214,7 @@ def concatenated(parts: Sequence[Inputs]) -> Inputs:
     if len(parts) == 1:
         # the same object, so that features on disk stay there
         return parts[0]
-    held = [tuple(getattr(part, name) is not None for name in _IMAGE_FIELDS) for part in parts]
+    held = [(*(getattr(part, name) is not None for name in _IMAGE_FIELDS), part.joined) for part in parts]
     if len(set(held)) > 1:
         raise DataError("Expected the same image features for all sections; some have no image.")
     features, colour, patches = ([getattr(part, name) for part in parts] for name in _IMAGE_FIELDS)
@@ -217,6 +224,7 @@ def concatenated(parts: Sequence[Inputs]) -> Inputs:
         colour=None if colour[0] is None else np.concatenate(colour),
         patches=None if patches[0] is None else _PatchesInARow(tuple(patches)),
         sections=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
+        joined=parts[0].joined,
     )
 
 

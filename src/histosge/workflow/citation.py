@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 
 from histosge.encoders import ENCODERS
+from histosge.encoders.joined import names_of
 from histosge.errors import UsageError
 from histosge.models import MODELS
 
@@ -19,7 +20,7 @@ def citation(names: Iterable[str] = ()) -> str:
     Parameters
     ----------
     names
-        Of encoders and models. Those of other packages bring their own BibTeX.
+        Of encoders, joined ones too, and models. Those of other packages bring their own BibTeX.
 
     Raises
     ------
@@ -33,7 +34,7 @@ def citation(names: Iterable[str] = ()) -> str:
     True
     """
     own = _entries()
-    cited = ["shi2024histosge", *(_citation(name) for name in names)]
+    cited = ["shi2024histosge", *(_citation(part) for name in names for part in names_of(name))]
     entries = (_entry(text, own) for text in cited if text)
     return "\n\n".join(dict.fromkeys(entries)) + "\n"
 

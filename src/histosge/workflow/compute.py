@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -29,7 +29,8 @@ class Compute:
     precision
         ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 on CUDA devices, fp32 elsewhere.
     weights
-        Local file of the encoder's weights; ``None`` downloads them.
+        Local file of the encoder's weights; ``None`` downloads them. Of several encoders, files by the name of the
+        encoder: ``{"uni": "pytorch_model.bin"}``.
     store
         Folder in which image features are kept and reused; ``None`` computes them in memory.
     progress
@@ -49,7 +50,7 @@ class Compute:
 
     device: str = "cpu"
     precision: str = "auto"
-    weights: str | Path | None = None
+    weights: str | Path | Mapping[str, str | Path] | None = None
     store: str | Path | None = None
     progress: Progress | None = None
 
@@ -62,6 +63,9 @@ class Compute:
     @property
     def setup(self) -> Setup:
         """What loading an encoder needs."""
+        if isinstance(self.weights, Mapping):
+            named = tuple((name, Path(path)) for name, path in sorted(self.weights.items()))
+            return Setup(self.device, self._resolved, named_weights=named)
         weights = None if self.weights is None else Path(self.weights)
         return Setup(self.device, self._resolved, weights)
 

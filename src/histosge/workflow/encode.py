@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from histosge.encoders import load_encoder
 from histosge.encoders.base import Encoder
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
+from histosge.encoders.joined import JoinedEncoder, names_of
 from histosge.errors import UsageError
 from histosge.images.patches import Patches
 from histosge.images.slide import SlideImage
@@ -23,7 +24,7 @@ from histosge.section.section import Section
 from .compute import Compute
 from .recipe import Recipe
 
-__all__ = ["encode", "encode_spots", "encoder_for", "slide_of"]
+__all__ = ["encode", "encode_spots", "encoder_for", "patch_widths", "slide_of"]
 
 
 def encoder_for(
@@ -61,9 +62,21 @@ def encoder_for(
     if not needs.features:
         return None
     slide_of(section, recipe.model)
-    # the user's width comes before the model's, the model's before the encoder's
-    patch_um = recipe.patch_um or _crop_um(section, needs, mpp)
+    patch_um = patch_widths(section, recipe, needs, mpp=mpp)
     return load_encoder(recipe.encoder, compute.setup, patch_um=patch_um)
+
+
+def patch_widths(
+    section: Section, recipe: Recipe, needs: Needs, *, mpp: float | None = None
+) -> float | dict[str, float] | None:
+    """Return the width of the patch in µm, for all encoders or by name; ``None``: each encoder's own.
+
+    The user's width comes before the model's, the model's before the encoder's.
+    """
+    crop_um, patch_um = _crop_um(section, needs, mpp), recipe.patch_um
+    if not isinstance(patch_um, Mapping):
+        return patch_um or crop_um
+    return {**({} if crop_um is None else dict.fromkeys(names_of(recipe.encoder), crop_um)), **patch_um}
 
 
 def encode(
@@ -100,7 +113,8 @@ def encode(
         features = embed(
             slide, locations.xy, encoder, store=store, channel_order=order, progress=compute.progress
         )
-        inputs = replace(inputs, features=features)
+        joined = encoder.dims if isinstance(encoder, JoinedEncoder) else ()
+        inputs = replace(inputs, features=features, joined=joined)
     # where a model names no patch width, neighbouring spots' patches touch
     crop_um = _crop_um(section, needs) or section.pitch_um
     if needs.colour:

@@ -85,7 +85,7 @@ class _RecipeContent(msgspec.Struct, forbid_unknown_fields=True):
     preset: str | None
     options: dict[str, Any]
     encoder: str
-    patch_um: float | None
+    patch_um: float | dict[str, float] | None
     genes: str
     seed: int
 

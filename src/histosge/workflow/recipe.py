@@ -9,6 +9,7 @@ from typing import Any
 
 from histosge._runtime.hashing import fingerprint
 from histosge._runtime.seeds import refuse_seed
+from histosge.encoders.joined import names_of
 from histosge.errors import UsageError
 from histosge.models import build_model
 from histosge.models.base import Model
@@ -33,9 +34,11 @@ class Recipe:
     options
         Single fields of the model's configuration that differ from the preset.
     encoder
-        Name in :data:`histosge.encoders.ENCODERS`. The default, ``texture``, needs no weights and no permission.
+        Name in :data:`histosge.encoders.ENCODERS`, or several joined by ``+``. The default, ``texture``, needs no
+        weights and no permission.
     patch_um
-        Width of the image patches, µm; ``None`` takes the model's patch width, else the encoder's own.
+        Width of the image patches, µm; ``None`` takes the model's patch width, else the encoder's own. Of joined
+        encoders, widths by the name of the encoder: ``{"uni": 80.0}``.
     genes
         ``hvg:1000`` (the 1000 most variable on the spots fitted), ``all``, names as a list or separated by commas, or a
         file of names; kept as text.
@@ -53,17 +56,13 @@ class Recipe:
     preset: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     encoder: str = "texture"
-    patch_um: float | None = None
+    patch_um: float | Mapping[str, float] | None = None
     genes: Genes = "hvg:1000"
     seed: int = 0
 
     def __post_init__(self) -> None:
         refuse_seed(self.seed)
-        if self.patch_um is not None and not 0 < self.patch_um <= _WIDEST_UM:
-            raise UsageError(
-                f"`patch_um` must be above 0 and at most {_WIDEST_UM:g} µm, the width of a section; "
-                f"got {self.patch_um:g}."
-            )
+        _refuse_widths(self.patch_um, self.encoder)
         # text identifies a choice in hashes and in JSON; a list of names and the same names with commas are equal
         object.__setattr__(self, "genes", GeneChoice.text(self.genes))
 
@@ -115,6 +114,20 @@ class Recipe:
         if unknown := set(content) - {item.name for item in fields(cls)}:
             raise ValueError(f"a recipe has no field '{min(unknown)}'")
         return cls(**content)
+
+
+def _refuse_widths(patch_um: float | Mapping[str, float] | None, encoder: str) -> None:
+    """Refuse widths that no patch has, and widths of encoders that the recipe does not name."""
+    named = patch_um if isinstance(patch_um, Mapping) else {encoder: patch_um}
+    names = (encoder, *names_of(encoder))
+    for name, width_um in named.items():
+        if name not in names:
+            raise UsageError(f"`patch_um` names '{name}', but the `encoder` is '{encoder}'.")
+        if width_um is not None and not 0 < width_um <= _WIDEST_UM:
+            raise UsageError(
+                f"`patch_um` must be above 0 and at most {_WIDEST_UM:g} µm, the width of a section; "
+                f"got {width_um:g}."
+            )
 
 
 def _as_text(value: Any) -> str:

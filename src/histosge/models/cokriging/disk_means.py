@@ -9,6 +9,7 @@ from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import features_of
 from histosge.section.inputs import Inputs
 
+from .image_features import ImageFeatures
 from .kernels import KernelInputs
 from .predictor import CokrigingPredictor
 
@@ -77,7 +78,7 @@ def disk_scores(
 def _kernel_inputs(predictor: CokrigingPredictor, inputs: Inputs) -> KernelInputs:
     """Return the points as the covariance compares them, at their own diameter, wider than a spot or not."""
     xy_um, sections = np.array(inputs.locations.xy), inputs.section_index
-    features = None
+    features: tuple[ImageFeatures, ...] = ()
     # at image weight 0 no kernel reads the features
     if predictor.feature_transform is not None and predictor.covariance.image_weight > 0:
         rows = features_of(inputs, np.arange(len(inputs)))

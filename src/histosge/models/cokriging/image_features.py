@@ -17,7 +17,7 @@ from histosge.prediction.principal_components import principal_axes
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["FeatureTransform", "ImageFeatures"]
+__all__ = ["FeatureTransform", "ImageFeatures", "of_encoder"]
 
 # principal components of the features: more carry noise, fewer lose stains
 _COMPONENTS = 40
@@ -199,14 +199,17 @@ class FeatureTransform:
         neighbourhood = self._neighbourhood(components, sections, xy_um)
         return ImageFeatures(components, neighbourhood, neighbourhood @ self.coefficients)
 
-    def arrays(self) -> dict[str, Array]:
-        """Return the arrays by name."""
-        return {f"feature_transform.{item.name}": getattr(self, item.name) for item in fields(self)}
+    def arrays(self, number: int = 0) -> dict[str, Array]:
+        """Return the arrays by name; ``number`` counts the encoders of a fit."""
+        return {
+            f"{of_encoder('feature_transform', number)}.{name}": getattr(self, name) for name in _names(self)
+        }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> FeatureTransform:
+    def from_arrays(cls, arrays: Mapping[str, Array], number: int = 0) -> FeatureTransform:
         """Return the transform whose :meth:`arrays` these are."""
-        return cls(**{item.name: arrays[f"feature_transform.{item.name}"] for item in fields(cls)})
+        prefix = of_encoder("feature_transform", number)
+        return cls(**{name: arrays[f"{prefix}.{name}"] for name in _names(cls)})
 
     def _neighbourhood(self, components: Array, sections: Array, xy_um: Array) -> Array:
         """Return components and their averages over neighbouring spots of the same section (Eq. 7).
@@ -225,6 +228,15 @@ class FeatureTransform:
                     average = (components[some] + weights @ self.spot_components[spots]) / total
                     block[some] = average * np.where(total > 1, gain, 1.0)
         return np.concatenate(blocks, axis=1)
+
+
+def of_encoder(name: str, number: int) -> str:
+    """Return the name of what belongs to one of the encoders of a fit; that of the first has no number."""
+    return f"{name}_{number}" if number else name
+
+
+def _names(transform: FeatureTransform | type[FeatureTransform]) -> list[str]:
+    return [item.name for item in fields(transform)]
 
 
 def _staining(features: Array, sections: Array) -> tuple[Array, Array]:

@@ -44,13 +44,13 @@ class KernelInputs:
     diameter_um
         Diameter of the disk that a value is the average over; 0 is a point.
     image_features
-        Their image features; ``None`` where there is no image.
+        Their image features, those of each encoder; empty where there is no image.
     """
 
     xy_um: Float[np.ndarray, "n 2"]
     section_index: Int[np.ndarray, " n"]
     diameter_um: float
-    image_features: ImageFeatures | None
+    image_features: tuple[ImageFeatures, ...] = ()
 
     def __len__(self) -> int:
         return len(self.xy_um)
@@ -62,7 +62,7 @@ class KernelInputs:
 
     def take(self, rows: Array) -> KernelInputs:
         """Return the locations at ``rows``."""
-        features = None if self.image_features is None else self.image_features.take(rows)
+        features = tuple(part.take(rows) for part in self.image_features)
         return KernelInputs(self.xy_um[rows], self.section_index[rows], self.diameter_um, features)
 
 
@@ -77,17 +77,20 @@ class Covariance:
     image_weight
         Share of the prior variance of all image kernels together, 0 … 1.
     scales
-        For each kind of image feature the median squared distance of training spots, which is the unit of the RBF
-        kernel, and their mean square, which is the unit of the linear kernel.
+        For each encoder and each kind of image feature the median squared distance of training spots, which is the
+        unit of the RBF kernel, and their mean square, which is the unit of the linear kernel.
     short_range_um
         Range of a further Matérn-3/2 kernel of position, weighted as one of the image kernels: it corrects errors of
         the image features near a measured spot. ``None``: there is none.
+    shares
+        Of the encoders in the image kernels; they sum to 1. ``None``: equal shares.
     """
 
     ranges_um: tuple[float, ...]
     image_weight: float
-    scales: Mapping[str, tuple[float, float]]
+    scales: tuple[Mapping[str, tuple[float, float]], ...]
     short_range_um: float | None = None
+    shares: tuple[float, ...] | None = None
 
     @classmethod
     def of(
@@ -97,16 +100,22 @@ class Covariance:
         *,
         image_weight: float,
         short_range_um: float | None = None,
+        shares: tuple[float, ...] | None = None,
     ) -> Covariance:
         """Measure the scales of the image features on the training spots."""
-        features = spots.image_features
-        kinds = () if features is None else tuple(_IMAGE_WEIGHTS)
-        scales = {kind: _scales(getattr(features, kind)) for kind in kinds}
-        return cls(ranges_um, image_weight if kinds else 0.0, scales, short_range_um)
+        scales = tuple(
+            {kind: _scales(getattr(features, kind)) for kind in _IMAGE_WEIGHTS}
+            for features in spots.image_features
+        )
+        return cls(ranges_um, image_weight if scales else 0.0, scales, short_range_um, shares)
 
     def without_image(self) -> Covariance:
         """Return the covariance of positions alone."""
         return replace(self, image_weight=0.0)
+
+    @property
+    def _shares(self) -> tuple[float, ...]:
+        return self.shares or (1.0 / max(len(self.scales), 1),) * len(self.scales)
 
     @property
     def _unit(self) -> float:
@@ -151,19 +160,21 @@ class Covariance:
         In single precision: image features are not known to more digits.
         """
         covariance = np.zeros((len(left), len(right)), dtype=np.float32)
-        features = (left.image_features, right.image_features)
-        if self.image_weight <= 0.0 or features[0] is None or features[1] is None:
+        if self.image_weight <= 0.0:
             return covariance
-        for kind, (median, mean) in self.scales.items():
-            left_values, right_values = (getattr(part, kind).astype(np.float32) for part in features)
-            rbf, linear = _IMAGE_WEIGHTS[kind]
-            _add_image_kernels(
-                covariance,
-                left_values,
-                right_values,
-                rbf=(median, rbf * self._unit),
-                linear_weight=linear * self._unit / mean,
-            )
+        encoders = zip(self._shares, self.scales, left.image_features, right.image_features, strict=False)
+        for share, scales, *features in encoders:
+            unit = share * self._unit
+            for kind, (median, mean) in scales.items():
+                left_values, right_values = (getattr(part, kind).astype(np.float32) for part in features)
+                rbf, linear = _IMAGE_WEIGHTS[kind]
+                _add_image_kernels(
+                    covariance,
+                    left_values,
+                    right_values,
+                    rbf=(median, rbf * unit),
+                    linear_weight=linear * unit / mean,
+                )
         return covariance
 
     def variance(self, inputs: KernelInputs) -> Float[np.ndarray, " n"]:
@@ -171,12 +182,15 @@ class Covariance:
         ranges, weights = self._position_kernels
         diameters = (inputs.diameter_um, inputs.diameter_um)
         variance = np.full(len(inputs), float(block_covariance(np.zeros(1), ranges, diameters, weights)[0]))
-        if self.image_weight > 0 and inputs.image_features is not None:
-            for kind, (_, mean) in self.scales.items():
+        if self.image_weight <= 0:
+            return variance
+        for share, scales, features in zip(self._shares, self.scales, inputs.image_features, strict=False):
+            unit = share * self._unit
+            for kind, (_, mean) in scales.items():
                 rbf, linear = _IMAGE_WEIGHTS[kind]
-                values = getattr(inputs.image_features, kind)
-                variance += self._unit * rbf
-                variance += self._unit * linear / mean * (values**2).sum(axis=1)
+                values = getattr(features, kind)
+                variance += unit * rbf
+                variance += unit * linear / mean * (values**2).sum(axis=1)
         return variance
 
 

@@ -21,8 +21,8 @@ from histosge.section.inputs import Samples
 from .eigensolver import Eigendecomposition, precision
 from .folds import Folds, LeftOut, folds_of
 from .gene_statements import Statements, judged_rows
-from .image_features import FeatureTransform
 from .inducing_points import evenly, farthest_points
+from .joined_transform import JoinedTransform
 from .kernels import Covariance, KernelInputs
 from .model_selection import select_image_weight
 from .posterior import FactorPosterior
@@ -236,14 +236,12 @@ class Cokriging(Model):
             seed=seed,
             short_range_um=short_range_um,
         )
-        summary = selection.summary(values, len(loadings))
+        summary = selection.summary(values, len(loadings), samples.inputs.joined)
         # means, factors and the image weight are estimated from all spots; only the matrix is limited
         rows = self._kriged_rows(sections)
         if len(rows) < len(samples):
             samples, spots, values = samples.take(rows), spots.take(rows), values[rows]
-        covariance = Covariance.of(
-            spots, ranges_um, image_weight=selection.image_weight, short_range_um=short_range_um
-        )
+        covariance = selection.covariance(spots, ranges_um, short_range_um)
         return _Setup(
             samples,
             standardisation,
@@ -257,7 +255,7 @@ class Cokriging(Model):
 
     def _kernel_inputs(
         self, samples: Samples, factors: Array
-    ) -> tuple[KernelInputs, FeatureTransform | None, float]:
+    ) -> tuple[KernelInputs, JoinedTransform | None, float]:
         """Return the training spots as the covariance compares them, the transform of features, and the pitch."""
         inputs = samples.inputs
         xy_um, sections = np.array(inputs.locations.xy), inputs.section_index
@@ -267,10 +265,11 @@ class Cokriging(Model):
         # disks that are wider than the pitch would overlap
         diameter_um = min(float(inputs.locations.points.diameter_um), pitch_um) if self.support else 0.0
         if not self.image:
-            return KernelInputs(xy_um, sections, diameter_um, None), None, pitch_um
+            return KernelInputs(xy_um, sections, diameter_um), None, pitch_um
         features = features_of(inputs, np.arange(len(samples)))
-        transform, image_features = FeatureTransform.fit(
-            features, sections, xy_um, pitch_um=pitch_um, factors=factors
+        dims = [dim for _, dim in inputs.joined]
+        transform, image_features = JoinedTransform.fit(
+            features, sections, xy_um, dims=dims, pitch_um=pitch_um, factors=factors
         )
         return KernelInputs(xy_um, sections, diameter_um, image_features), transform, pitch_um
 
@@ -317,7 +316,7 @@ class _Setup:
     values: Array
     loadings: Array
     spots: KernelInputs
-    feature_transform: FeatureTransform | None
+    feature_transform: JoinedTransform | None
     covariance: Covariance
     summary: dict[str, Any]
 

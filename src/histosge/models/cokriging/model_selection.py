@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from histosge._runtime.types import Array, Float, Int
 from histosge.metrics.pearson import pearson
 
 from .eigensolver import Eigendecomposition, precision
+from .encoder_shares import Shares, choose_shares
 from .folds import Folds, LeftOut, folds_of
 from .kernels import Covariance, KernelInputs
 
@@ -47,6 +48,8 @@ class Selection:
         The sampled spots.
     fold
         Fold of each sampled spot.
+    shares
+        Of the encoders in the image kernels; ``None`` where there is one encoder, or none.
     """
 
     image_weight: float
@@ -54,11 +57,27 @@ class Selection:
     eigens: Mapping[str, Eigendecomposition]
     rows: Array
     fold: Int[np.ndarray, " a"]
+    shares: Shares | None = None
 
-    def summary(self, values: Float[np.ndarray, "n g"], factors: int) -> dict[str, Any]:
+    def covariance(
+        self, spots: KernelInputs, ranges_um: tuple[float, ...], short_range_um: float | None
+    ) -> Covariance:
+        """Return the chosen covariance, in the scales of all training spots."""
+        return Covariance.of(
+            spots,
+            ranges_um,
+            image_weight=self.image_weight,
+            short_range_um=short_range_um,
+            shares=self.shares,
+        )
+
+    def summary(
+        self, values: Float[np.ndarray, "n g"], factors: int, joined: Sequence[tuple[str, int]] = ()
+    ) -> dict[str, Any]:
         """Return plain values: the log likelihoods, and the mean leave-one-out correlation over genes of each fit.
 
-        The correlations are of predictions by at most ``factors`` factors, which are found without the spot.
+        The correlations are of predictions by at most ``factors`` factors, which are found without the spot. Of
+        ``joined`` encoders the shares are named.
         """
         measured = values[self.rows]
         folds = Folds.of(measured, self.fold, factors)
@@ -69,10 +88,12 @@ class Selection:
             r = pearson(measured, left_out.expression(slice(None)))
             r_loo[name] = float(np.nan_to_num(r).mean())
         likelihoods = {f"{weight:g}": round(log, 2) for weight, log in self.log_marginal_likelihood.items()}
+        shares = [[name, share] for (name, _), share in zip(joined, self.shares or (), strict=False)]
         return {
             "image_weight": self.image_weight,
             "log_marginal_likelihood": likelihoods,
             "r_loo_factors": r_loo,
+            **({"encoder_shares": shares} if shares else {}),
         }
 
 
@@ -106,24 +127,30 @@ def select_image_weight(
     names = np.arange(len(factors)) if names is None else names
     rows = _sampled(spots.separated_xy_um, random_order(names, seed, "sample"))
     sample, measured = spots.take(rows), factors[rows]
-    if sample.image_features is None:
+    if not sample.image_features:
         # without features there is nothing to choose
         image_weights = (0.0,)
     # the kernels do not depend on the weight: they are computed once, and mixed for each candidate
     kernels = _Kernels.of(sample, ranges_um, short_range_um)
+    shares = None
+    if len(kernels.images) > 1:
+        shares = choose_shares(len(kernels.images), _Score(kernels, measured, image_weights))
+        kernels = kernels.mixed(shares)
     eigens = dict(zip(image_weights, map_parts(kernels.eigen, image_weights), strict=True))
-    logs = {
-        weight: float(eigen.posterior(measured).log_marginal_likelihood.sum())
-        for weight, eigen in eigens.items()
-    }
+    logs = {weight: _log(eigen, measured) for weight, eigen in eigens.items()}
     best = _chosen(logs)
     compared = {"fitted": eigens[best]}
-    if best > 0 and sample.image_features is not None:
+    if best > 0 and sample.image_features:
         # the control: features of another spot carry no information on this one
         compared["positions"] = eigens.get(0.0) or kernels.eigen(0.0)
         compared["shuffled_image"] = kernels.shuffled(names[rows], seed).eigen(best)
     relative = {weight: log - max(logs.values()) for weight, log in logs.items()}
-    return Selection(best, relative, compared, rows, folds_of(names[rows], seed))
+    return Selection(best, relative, compared, rows, folds_of(names[rows], seed), shares)
+
+
+def _log(eigen: Eigendecomposition, measured: Array) -> float:
+    """Return the log marginal likelihood of all factors together."""
+    return float(eigen.posterior(measured).log_marginal_likelihood.sum())
 
 
 def _chosen(logs: Mapping[float, float]) -> float:
@@ -146,11 +173,12 @@ def _sampled(xy_um: Array, order: Array) -> Array:
 class _Kernels:
     """Parts of the covariance of the sampled spots, each for a weight of 1.
 
-    ``position`` is the covariance without image; ``image`` and ``short_range`` are the parts of one with image alone.
+    ``position`` is the covariance without image; ``images``, one for each encoder, and ``short_range`` are the parts of
+    one with image alone.
     """
 
     position: Float[np.ndarray, "a a"]
-    image: Float[np.ndarray, "a a"]
+    images: tuple[Float[np.ndarray, "a a"], ...]
     short_range: Float[np.ndarray, "a a"]
 
     @classmethod
@@ -159,18 +187,23 @@ class _Kernels:
             Covariance.of(spots, ranges_um, image_weight=weight, short_range_um=short_range_um)
             for weight in (0.0, 1.0)
         )
-        dtype = precision(len(spots))
-        return cls(
-            without.position(spots, spots, dtype),
-            alone.image(spots, spots),
-            alone.position(spots, spots, dtype),
+        dtype, encoders = precision(len(spots)), range(max(1, len(spots.image_features)))
+        images = (
+            replace(alone, shares=tuple(float(other == number) for other in encoders)).image(spots, spots)
+            for number in encoders
         )
+        return cls(without.position(spots, spots, dtype), tuple(images), alone.position(spots, spots, dtype))
+
+    def mixed(self, shares: Shares) -> _Kernels:
+        """Return the kernels with one image kernel, in which the encoders have these shares."""
+        parts = [share * image for share, image in zip(shares, self.images, strict=True) if share > 0]
+        return replace(self, images=(np.sum(parts, axis=0),))
 
     def eigen(self, image_weight: float) -> Eigendecomposition:
         """Return the eigendecomposition of the covariance with an image weight."""
         # the short-range kernel is a kernel of position with the weight of an image kernel
         covariance = (1 - image_weight) * self.position
-        covariance += image_weight * (self.image + self.short_range)
+        covariance += image_weight * (self.images[0] + self.short_range)
         return Eigendecomposition.exact(covariance)
 
     def shuffled(self, names: Array, seed: int) -> _Kernels:
@@ -178,4 +211,19 @@ class _Kernels:
         order = np.empty(len(names), dtype=np.intp)
         # two random orders of the names make pairs of spots, whatever the order of the rows
         order[random_order(names, seed, "spots")] = random_order(names, seed, "images")
-        return _Kernels(self.position, self.image[np.ix_(order, order)], self.short_range)
+        return replace(self, images=tuple(image[np.ix_(order, order)] for image in self.images))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Score:
+    """The log marginal likelihood of shares, at the image weight where it is highest."""
+
+    kernels: _Kernels
+    measured: Array
+    image_weights: tuple[float, ...]
+
+    def __call__(self, shares: Shares) -> float:
+        # without the image all shares are equal
+        weights = [weight for weight in self.image_weights if weight > 0]
+        eigens = map_parts(self.kernels.mixed(shares).eigen, weights)
+        return max((_log(eigen, self.measured) for eigen in eigens), default=0.0)

@@ -18,8 +18,9 @@ from histosge.prediction.attribution import Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.inputs import Inputs
 
-from .image_features import FeatureTransform, ImageFeatures
+from .image_features import ImageFeatures, of_encoder
 from .inducing_points import evenly
+from .joined_transform import JoinedTransform
 from .kernels import Covariance, KernelInputs
 from .posterior import FactorPosterior
 from .standardise import Standardisation
@@ -58,7 +59,7 @@ class CokrigingPredictor:
     basis: Basis
     standardisation: Standardisation
     posterior: FactorPosterior
-    feature_transform: FeatureTransform | None
+    feature_transform: JoinedTransform | None
     covariance: Covariance
     inducing_points: KernelInputs
     fit_summary: Mapping[str, Any]
@@ -150,10 +151,11 @@ class CokrigingPredictor:
             arrays["basis.attribution"] = self.basis.attribution.forms
         arrays["inducing_points.xy_um"] = self.inducing_points.xy_um
         arrays["inducing_points.section_index"] = self.inducing_points.section_index
-        features = self.inducing_points.image_features
-        if self.feature_transform is not None and features is not None:
+        if self.feature_transform is not None:
             arrays |= self.feature_transform.arrays()
-            arrays |= {f"inducing_points.{name}": getattr(features, name) for name in _FEATURES}
+        for number, features in enumerate(self.inducing_points.image_features):
+            prefix = of_encoder("inducing_points", number)
+            arrays |= {f"{prefix}.{name}": getattr(features, name) for name in _FEATURES}
         return arrays
 
     def summary(self) -> dict[str, Any]:
@@ -161,10 +163,12 @@ class CokrigingPredictor:
         covariance = {
             "ranges_um": list(self.covariance.ranges_um),
             "image_weight": self.covariance.image_weight,
-            "scales": {name: list(pair) for name, pair in self.covariance.scales.items()},
+            "scales": _scales_summary(self.covariance),
             "short_range_um": self.covariance.short_range_um,
             "diameter_um": self.inducing_points.diameter_um,
         }
+        if self.covariance.shares is not None:
+            covariance["shares"] = list(self.covariance.shares)
         return {"covariance": covariance, **self.fit_summary}
 
     @classmethod
@@ -173,10 +177,12 @@ class CokrigingPredictor:
     ) -> CokrigingPredictor:
         """Rebuild the predictor from its :meth:`arrays` and its :meth:`summary`."""
         held = summary["covariance"]
-        scales = {name: (pair[0], pair[1]) for name, pair in held["scales"].items()}
         with_image = f"inducing_points.{_FEATURES[0]}" in arrays
-        features = (
-            ImageFeatures(*(arrays[f"inducing_points.{name}"] for name in _FEATURES)) if with_image else None
+        shares = tuple(held["shares"]) if "shares" in held else None
+        encoders = len(shares or (1.0,)) if with_image else 0
+        prefixes = [of_encoder("inducing_points", number) for number in range(encoders)]
+        features = tuple(
+            ImageFeatures(*(arrays[f"{prefix}.{name}"] for name in _FEATURES)) for prefix in prefixes
         )
         attribution = Attribution(arrays["basis.attribution"]) if "basis.attribution" in arrays else None
         basis = Basis(
@@ -190,9 +196,13 @@ class CokrigingPredictor:
             basis,
             Standardisation.from_arrays(arrays),
             FactorPosterior.from_arrays(arrays),
-            feature_transform=FeatureTransform.from_arrays(arrays) if with_image else None,
+            feature_transform=JoinedTransform.from_arrays(arrays, encoders) if with_image else None,
             covariance=Covariance(
-                tuple(held["ranges_um"]), held["image_weight"], scales, held["short_range_um"]
+                tuple(held["ranges_um"]),
+                held["image_weight"],
+                _restored_scales(held["scales"], encoders),
+                held["short_range_um"],
+                shares,
             ),
             inducing_points=KernelInputs(
                 arrays["inducing_points.xy_um"],
@@ -216,7 +226,7 @@ class CokrigingPredictor:
             Which of them; the first value of each pair counts from 0 within them.
         """
         xy_um, sections = inputs.locations.xy[rows], inputs.section_index[rows]
-        features = None
+        features: tuple[ImageFeatures, ...] = ()
         # at image weight 0 no kernel reads the features
         if self.feature_transform is not None and self.covariance.image_weight > 0:
             features = self.feature_transform.transform(features_of(inputs, rows), sections, xy_um)
@@ -224,7 +234,7 @@ class CokrigingPredictor:
         parts = []
         for diameter_um in np.unique(diameters_um):
             part = np.flatnonzero(diameters_um == diameter_um)
-            some = None if features is None else features.take(part)
+            some = tuple(own.take(part) for own in features)
             parts.append((part, KernelInputs(xy_um[part], sections[part], float(diameter_um), some)))
         return parts
 
@@ -250,6 +260,18 @@ class CokrigingPredictor:
         spot_um = self.inducing_points.diameter_um
         target_um = min(float(inputs.locations.points.diameter_um), spot_um)
         return np.where(inputs.locations.observed[rows], spot_um, target_um)
+
+
+def _scales_summary(covariance: Covariance) -> Any:
+    """Return the scales of the image features as plain values: of several encoders, a list."""
+    plain = [{name: list(pair) for name, pair in scales.items()} for scales in covariance.scales]
+    return plain if covariance.shares is not None else (plain[0] if plain else {})
+
+
+def _restored_scales(held: Any, encoders: int) -> tuple[dict[str, tuple[float, float]], ...]:
+    """Return the scales that :func:`_scales_summary` described."""
+    parts = (held if isinstance(held, list) else [held])[:encoders]
+    return tuple({name: (pair[0], pair[1]) for name, pair in part.items()} for part in parts)
 
 
 def attribution_of(

@@ -71,7 +71,8 @@ class DeepSystem(SystemDefinition, Model):
         scaling = InputScaling.of(
             samples.inputs,
             self.needs,
-            standardise=self.scales_features,
+            # features of several encoders have no common scale
+            standardise=self.scales_features or bool(samples.inputs.joined),
             join_position=self.joins_position,
         )
         # training spots and later locations go through the same function and units
