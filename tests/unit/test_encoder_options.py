@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 import histosge as hs
+from histosge.cli.encoder_values import patch_widths, weight_files
 from histosge.cli.options import (
     ComputeOptions,
     EncoderOptions,
     FitOptions,
     ModelOptions,
     SeedOptions,
-    patch_widths,
-    weight_files,
 )
 from histosge.cli.recipe import name_unused_of_fit, recipe_of
 from histosge.workflow.steps import fit_to_folder

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from .command import command
-from .options import ComputeOptions, Out, PatchUm, ReplyOptions, Weights, patch_widths
+from .encoder_values import patch_widths
+from .options import ComputeOptions, Out, PatchUm, ReplyOptions, Weights
 from .recipe import refuse_other_files
 from .score_tables import run_plan
 from .screen import Progress

@@ -13,6 +13,7 @@ from histosge._runtime.messages import Message
 from histosge.errors import UsageError
 
 from .command import command
+from .encoder_values import patch_widths
 from .options import (
     ComputeOptions,
     Out,
@@ -21,7 +22,6 @@ from .options import (
     ReplyOptions,
     Weights,
     assignments,
-    patch_widths,
     words,
 )
 from .recipe import refuse_other_files

@@ -8,6 +8,7 @@ from typing import Any
 
 from histosge.errors import UsageError
 
+from .encoder_values import patch_widths, weight_files
 from .options import (
     ComputeOptions,
     EncoderOptions,
@@ -15,8 +16,6 @@ from .options import (
     ModelOptions,
     SeedOptions,
     assignments,
-    patch_widths,
-    weight_files,
 )
 from .screen import show_messages
 
