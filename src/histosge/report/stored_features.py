@@ -33,7 +33,9 @@ def stored_features(
     else:
         sets = FeatureStore(folder).of_length(len(prediction))
         # joined encoders are stored one by one
-        of_encoders = [[rows for rows in sets if rows.shape[1] == dim] for dim in predictor.feature_transform.dims]
+        of_encoders = [
+            [rows for rows in sets if rows.shape[1] == dim] for dim in predictor.feature_transform.dims
+        ]
         candidates = [
             Inputs(prediction.locations, features=parts[0] if len(parts) == 1 else JoinedRows(parts))
             for parts in product(*of_encoders)

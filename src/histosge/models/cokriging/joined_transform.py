@@ -104,5 +104,7 @@ def _split(features: Array, dims: Sequence[int]) -> list[Array]:
         When there are more or fewer.
     """
     if dims and features.shape[1] != sum(dims):
-        raise DataError(f"Expected {sum(dims)} image features of the fitted encoders, got {features.shape[1]}.")
+        raise DataError(
+            f"Expected {sum(dims)} image features of the fitted encoders, got {features.shape[1]}."
+        )
     return np.split(features, np.cumsum(dims)[:-1], axis=1) if len(dims) > 1 else [features]
