@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from histosge.cli import commands
@@ -43,10 +44,26 @@ def test_the_table_has_a_row_for_each_gene(folder: Path) -> None:
     assert (out / "effective_resolution.tsv").read_text() == "my notes"
 
 
+def test_maps_are_tabulated_and_drawn(folder: Path) -> None:
+    """A width, inf or unknown at each location for each gene that is asked for, and a picture."""
+    out = folder / "maps"
+    words = ("resolution", folder / "outs", "--fit", folder / "run", "--widths-um", "50,200")
+    result = invoke(*words, "--maps", "TUMOUR1,NUCLEI1", "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(out / "effective_resolution_maps.tsv", sep="\t")
+    assert table.columns.tolist() == ["location", "x_um", "y_um", "TUMOUR1", "NUCLEI1"]
+    assert len(table) > 100
+    assert set(table["TUMOUR1"].astype(str)) <= {"50.0", "200.0", "inf", "unknown", "50", "200"}
+    with Image.open(out / "effective_resolution.png") as picture:
+        assert min(picture.size) > 300
+    assert "effective_resolution_maps.tsv" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--genes", "NO_GENE"], "'NO_GENE'"),
+        (["--maps", "NO_GENE"], "'NO_GENE'"),
         (["--widths-um", "wide"], "Expected --widths-um as numbers"),
         (["--widths-um", "0"], "Expected --widths-um of positive numbers"),
     ],

@@ -31,11 +31,20 @@ def resolution(
     widths_um: Annotated[
         str, typer.Option(help="Diameters of the disks in µm, separated by commas.")
     ] = "10,25,50,100,200,400",
+    maps: Annotated[
+        str | None,
+        typer.Option(help="Genes, separated by commas, whose width at each location is drawn and tabulated."),
+    ] = None,
     out: Out = Path("histosge-resolution"),
 ) -> None:
     """Say for each gene at which width its mean expression over a disk is known."""
     from histosge.workflow.effective_resolution import effective_resolution
-    from histosge.workflow.resolution_table import refuse_overwriting, write_table
+    from histosge.workflow.resolution_table import (
+        mapped_locations,
+        refuse_overwriting,
+        write_maps,
+        write_table,
+    )
     from histosge.workflow.saved_fit import load_fit
 
     section = read_options.read(section_options.section)
@@ -48,11 +57,22 @@ def resolution(
     except ValueError:
         raise UsageError(f"Expected `widths_um` as numbers separated by commas, got '{widths_um}'.") from None
     chosen = None if genes is None else words(genes)
-    result = effective_resolution(fit, section, chosen, widths_um=widths, compute=compute)
-    path = write_table(result, out)
-    record = {"genes": len(result.genes), "known_at_um": result.known_at_um(), "files": [path.name]}
+    drawn = [] if maps is None else words(maps)
+    locations = mapped_locations(section) if drawn else None
+    chosen = tuple(dict.fromkeys([*(fit.genes.tolist() if chosen is None else chosen), *drawn]))
+    result = effective_resolution(
+        fit, section, chosen, locations=locations, widths_um=widths, compute=compute
+    )
+    paths = [write_table(result, out)]
+    if drawn:
+        paths += write_maps(result, out, section=section, genes=drawn)
+    record = {
+        "genes": len(result.genes),
+        "known_at_um": result.known_at_um(),
+        "files": [path.name for path in paths],
+    }
     lines = [
         f"{number} of {len(result.genes)} genes are known at {width:g} µm"
         for width, number in result.known_at_um().items()
     ]
-    print_result(record, as_json=reply_options.json, lines=[*lines, str(path)])
+    print_result(record, as_json=reply_options.json, lines=[*lines, *map(str, paths)])

@@ -68,7 +68,7 @@ def effective_resolution(
     section
         The fitted section, the first one of the fit.
     genes
-        Some of the fitted genes; ``None``: all.
+        Some of the section's genes; ``None``: all that were fitted.
     locations
         Centres of the disks; ``None``: 400 spread over the tissue.
     widths_um
@@ -99,7 +99,10 @@ def effective_resolution(
     # unknown genes are refused before anything is computed
     names = fit.genes if genes is None else np.asarray(genes, dtype=str)
     section.columns(names)
-    basis = predictor.basis.take(predictor.basis.columns(names.tolist()))
+    basis = predictor.basis
+    # genes outside the panel are predicted from the factors, as a run predicts them
+    basis = basis if np.isin(names, basis.genes).all() else fit.completed(basis, section)
+    basis = basis.take(basis.columns(names.tolist()))
     # spots of auxiliary sections come after those of the section
     score_sd = predictor.left_out_scores()[1][: len(section)]
     unexplained = unexplained_variance(section, basis, score_sd, seed=seed)
