@@ -102,10 +102,13 @@ def effective_resolution(
     basis = predictor.basis
     # genes outside the panel are predicted from the factors, as a run predicts them
     basis = basis if np.isin(names, basis.genes).all() else fit.completed(basis, section)
-    basis = basis.take(basis.columns(names.tolist()))
+    rows = basis.columns(names.tolist())
+    # what is explained of a gene is judged among all fitted ones, whichever are asked for
+    judged = np.union1d(rows, basis.columns(fit.genes.tolist()))
     # spots of auxiliary sections come after those of the section
     score_sd = predictor.left_out_scores()[1][: len(section)]
-    unexplained = unexplained_variance(section, basis, score_sd, seed=seed)
+    unexplained = unexplained_variance(section, basis.take(judged), score_sd, seed=seed)
+    unexplained, basis = unexplained.take(np.searchsorted(judged, rows)), basis.take(rows)
     if locations is None:
         every = grid(section, _GRID_PITCHES * section.pitch_um)
         locations = every.take(np.sort(np.random.default_rng(seed).permutation(len(every))[:_DISKS]))

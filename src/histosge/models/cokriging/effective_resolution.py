@@ -18,6 +18,8 @@ FINE_RANGE_UM = 25.0
 _LEAST_SIGNAL = 0.05
 # of the genes whose prediction is said to explain something, as many at most do by chance
 _FALSE_DISCOVERIES = 0.05
+# fewer genes do not determine how genes differ: what is explained of them is not shrunk
+_LEAST_GENES = 20
 # correlations beyond have no finite z
 _MOST_R = 0.999
 
@@ -104,11 +106,36 @@ def unexplained_at_spots(
     share = np.full(len(r), np.nan)
     np.divide(squared, reliability, out=share, where=reproducible)
     signal = variance * reliability
+    share = _shrunken(share, r, reliability, spots)
     unexplained = (1 - np.minimum(share, 1.0)) * signal
     scale = np.minimum(unexplained / np.maximum(posterior, np.finfo(np.float64).tiny), 1.0)
     # where chance would predict as well, nothing is explained anywhere, near spots neither
     near = np.where(_above_chance(r, spots), unexplained - UNEXPLAINED_SLOPE * posterior, signal)
     return UnexplainedVariance(signal, scale, np.where(reproducible, near, np.nan))
+
+
+def _shrunken(share: Array, r: Array, reliability: Array, spots: int) -> Array:
+    """Return shares explained, moved towards their mean over the genes by the share of error in their variance.
+
+    Of many genes, those that seem to be explained wholly are so in part by chance (empirical Bayes; Efron & Morris
+    1973). Genes that are predicted no better than by chance take no part. The errors of r and of the correlation h of
+    the halves are those of Pearson's r, (1 − r²)/√n; that of the reliability 2h/(1 + h) follows.
+    """
+    among = np.isfinite(share) & _above_chance(r, spots)
+    if among.sum() < _LEAST_GENES:
+        return share
+    own, r, reliability = share[among], r[among], reliability[among]
+    half = reliability / (2 - reliability)
+    of_r = 2 * (1 - r**2) / r
+    of_reliability = 2 * (1 - half**2) / ((1 + half) ** 2 * reliability)
+    error = own**2 * (of_r**2 + of_reliability**2) / spots
+    # of genes that are known well the mean is known best
+    weight = 1 / (error + max(float(own.var() - error.mean()), 0.0) + np.finfo(np.float64).tiny)
+    centre = float((weight * own).sum() / weight.sum())
+    between = max(float((weight * ((own - centre) ** 2 - error)).sum() / weight.sum()), 0.0)
+    result = share.copy()
+    result[among] = centre + between / np.maximum(between + error, np.finfo(np.float64).tiny) * (own - centre)
+    return result
 
 
 def _above_chance(r: Array, spots: int) -> Array:
