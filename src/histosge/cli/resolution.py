@@ -52,10 +52,7 @@ def resolution(
     refuse_overwriting(out, section)
     compute = compute_options.compute(fit_options.weights, progress)
     fit = load_fit(section, fit_options.fit / "fit", compute=compute)
-    try:
-        widths = tuple(float(word) for word in words(widths_um))
-    except ValueError:
-        raise UsageError(f"Expected `widths_um` as numbers separated by commas, got '{widths_um}'.") from None
+    widths = _numbers(widths_um)
     chosen = None if genes is None else words(genes)
     drawn = [] if maps is None else words(maps)
     locations = mapped_locations(section) if drawn else None
@@ -76,3 +73,10 @@ def resolution(
         for width, number in result.known_at_um().items()
     ]
     print_result(record, as_json=reply_options.json, lines=[*lines, *map(str, paths)])
+
+
+def _numbers(widths_um: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in words(widths_um))
+    except ValueError:
+        raise UsageError(f"Expected `widths_um` as numbers separated by commas, got '{widths_um}'.") from None

@@ -99,16 +99,7 @@ def effective_resolution(
     # unknown genes are refused before anything is computed
     names = fit.genes if genes is None else np.asarray(genes, dtype=str)
     section.columns(names)
-    basis = predictor.basis
-    # genes outside the panel are predicted from the factors, as a run predicts them
-    basis = basis if np.isin(names, basis.genes).all() else fit.completed(basis, section)
-    rows = basis.columns(names.tolist())
-    # what is explained of a gene is judged among all fitted ones, whichever are asked for
-    judged = np.union1d(rows, basis.columns(fit.genes.tolist()))
-    # spots of auxiliary sections come after those of the section
-    score_sd = predictor.left_out_scores()[1][: len(section)]
-    unexplained = unexplained_variance(section, basis.take(judged), score_sd, seed=seed)
-    unexplained, basis = unexplained.take(np.searchsorted(judged, rows)), basis.take(rows)
+    basis, unexplained = _judged(fit, predictor, section, names, seed=seed)
     if locations is None:
         every = grid(section, _GRID_PITCHES * section.pitch_um)
         locations = every.take(np.sort(np.random.default_rng(seed).permutation(len(every))[:_DISKS]))
@@ -130,6 +121,21 @@ def effective_resolution(
         unexplained=unexplained,
         fine_share=np.array([fine_share(width, spot_um) for width in widths]),
     )
+
+
+def _judged(
+    fit: Fit, predictor: CokrigingPredictor, section: Section, names: Array, *, seed: int
+) -> tuple[Basis, UnexplainedVariance]:
+    """Return genes and what is unexplained of them, judged among all fitted ones, whichever are asked for."""
+    basis = predictor.basis
+    # genes outside the panel are predicted from the factors, as a run predicts them
+    basis = basis if np.isin(names, basis.genes).all() else fit.completed(basis, section)
+    rows = basis.columns(names.tolist())
+    judged = np.union1d(rows, basis.columns(fit.genes.tolist()))
+    # spots of auxiliary sections come after those of the section
+    score_sd = predictor.left_out_scores()[1][: len(section)]
+    unexplained = unexplained_variance(section, basis.take(judged), score_sd, seed=seed)
+    return basis.take(rows), unexplained.take(np.searchsorted(judged, rows))
 
 
 def _predictor_of(fit: Fit, section: Section) -> CokrigingPredictor:

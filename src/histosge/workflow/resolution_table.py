@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from histosge._runtime.atomic_files import atomic_path, writable_folder
 from histosge.figures.png import save_png
@@ -14,6 +13,9 @@ from histosge.io.own_files import refuse_foreign_outputs, refuse_inputs
 from histosge.prediction.effective_resolution import EffectiveResolution
 from histosge.section.locations import Locations, grid
 from histosge.section.section import Section
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["mapped_locations", "refuse_overwriting", "write_maps", "write_table"]
 
@@ -57,6 +59,8 @@ def write_maps(
     The table has the columns ``location``, ``x_um``, ``y_um`` and one a gene: ``inf`` where no width is wide enough,
     ``unknown`` where nothing can be said.
     """
+    import pandas as pd
+
     points = result.locations.points
     columns = {"location": points.ids, "x_um": points.xy[:, 0], "y_um": points.xy[:, 1]}
     frame = pd.DataFrame(columns | {gene: result.map_um(gene) for gene in genes})
