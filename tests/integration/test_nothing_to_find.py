@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import histosge as hs
+from histosge.section.tiles import tiles_of
+from histosge.workflow.detection import calibrated
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -78,6 +80,25 @@ def test_intervals_hold_in_every_condition(outcomes: dict[str, Any]) -> None:
     usual = outcomes["as it is"].covered_damaged
     for name in ("ink", "fold"):
         assert outcomes[name].covered_damaged > usual - 0.08, name
+
+
+def test_nothing_is_detected_that_positions_do_not_show(script: Any) -> None:
+    """Exchanged expression: no tile, with an image; a wrong image: the tiles of the fit without image."""
+    tissue = hs.synthetic(columns=12, rows=12, genes=24, seed=1).section
+    made = script.conditions(tissue, tissue.slide, 0)
+    exchanged, mirrored = (made[name]().section for name in ("exchanged expression", "mirrored image"))
+
+    def p_values(section: hs.Section, recipe: hs.Recipe) -> Any:
+        tiles = tiles_of(tissue, 100.0)
+        tested = calibrated(hs.fit(section, recipe), section, section.genes, tiles, folds=2)
+        detection = tested.detect("1x", 0.1)
+        return detection.p, detection.detected.mean()
+
+    whole, positions = hs.Recipe(genes="all"), hs.Recipe(preset="positions", genes="all")
+    assert p_values(exchanged, whole)[1] < 0.005
+    wrong, without = p_values(mirrored, whole), p_values(mirrored, positions)
+    assert wrong[0] == pytest.approx(without[0], abs=1e-6)
+    assert without[1] > 0.05
 
 
 def test_conditions_change_what_they_say(script: Any) -> None:

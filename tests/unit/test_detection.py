@@ -80,6 +80,11 @@ def test_remote_tiles_are_compared_with_remote_ones() -> None:
     near, remote = conformal_p(tiles, Context(score, remoteness), below)
     assert near < 0.05
     assert remote > 0.2
+    # beyond all calibration tiles nothing was tried
+    beyond = Context(np.full(2, 9.0), np.array([1.0, 3.5]))
+    near, remote = conformal_p(beyond, Context(score, remoteness), below)
+    assert near < 0.05
+    assert remote == 1
 
 
 def test_scores_of_noise_have_no_contrast() -> None:

@@ -10,10 +10,8 @@ from histosge._runtime.types import Bool, Float
 
 __all__ = ["Context", "conformal_p", "has_contrast"]
 
-# calibration tiles of a stratum
-_LEAST_IN_STRATUM = 25
-# calibration tiles from which near and remote ones are distinguished
-_MANY = 400
+# calibration tiles of a stratum of the score, and of a class of remoteness, of which there are at most so many
+_LEAST_IN_STRATUM, _LEAST_IN_CLASS, _MOST_CLASSES = 25, 50, 4
 # by chance a score seems to tell tiles above from tiles below as often as this
 _CHANCE = 0.05
 
@@ -46,8 +44,8 @@ def conformal_p(
     (conformal selection; Jin & Candès 2023). Were the tiles like the calibration tiles, the share of false ones among
     those that Benjamini and Hochberg's procedure selects from these p-values would be as asked for. They differ in
     context: near spots predictions spread more. Weights therefore make the calibration tiles as frequent in each
-    stratum of the score as the tiles are (Tibshirani et al. 2019), and where there are many calibration tiles, remote
-    tiles are compared with remote ones alone.
+    stratum of the score as the tiles are (Tibshirani et al. 2019), and tiles are compared with calibration tiles that
+    are about as remote alone: in up to four classes, of 50 calibration tiles or more.
 
     Parameters
     ----------
@@ -65,13 +63,16 @@ def conformal_p(
     >>> conformal_p(tiles, calibration, np.array([True, True, False, False])).tolist()
     [0.4, 0.2]
     """
-    cut = np.median(calibration.remoteness) if len(calibration) >= _MANY else np.inf
+    number = min(max(1, len(calibration) // _LEAST_IN_CLASS), _MOST_CLASSES)
+    cuts = np.quantile(calibration.remoteness, np.arange(1, number) / number)
+    classes, others = (np.searchsorted(cuts, part.remoteness) for part in (tiles, calibration))
     p = np.ones(len(tiles))
-    for remote in (False, True):
-        own, others = ((part.remoteness > cut) == remote for part in (tiles, calibration))
-        if own.any() and others.any():
-            p[own] = _weighted_share(tiles.score[own], calibration.score[others], below[others])
-    return p
+    for remote in range(number):
+        own, held = classes == remote, others == remote
+        if own.any() and held.any():
+            p[own] = _weighted_share(tiles.score[own], calibration.score[held], below[held])
+    # what is more remote than all calibration tiles was not tried
+    return np.where(tiles.remoteness > calibration.remoteness.max(), 1.0, p)
 
 
 def has_contrast(score: Float[np.ndarray, " m"], below: Bool[np.ndarray, " m"]) -> bool:
