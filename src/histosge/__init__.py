@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .workflow.recipe import Recipe
     from .workflow.run import run
     from .workflow.saved_fit import load_fit
+    from .workflow.unmeasured_genes import UnmeasuredGenes, predict_unmeasured
 
     __version__: str
 
@@ -98,6 +99,7 @@ __all__ = [
     "Section",
     "Split",
     "Target",
+    "UnmeasuredGenes",
     "UsageError",
     "WeightsError",
     "Writer",
@@ -120,6 +122,7 @@ __all__ = [
     "pp",
     "predict",
     "predict_from_image",
+    "predict_unmeasured",
     "programs",
     "read",
     "run",
@@ -176,6 +179,7 @@ _NAMES = {
     "workflow.recipe": ("Recipe",),
     "workflow.run": ("run",),
     "workflow.saved_fit": ("load_fit",),
+    "workflow.unmeasured_genes": ("UnmeasuredGenes", "predict_unmeasured"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 _FACES = ("pl", "pp", "programs", "tl")

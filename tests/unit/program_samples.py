@@ -13,10 +13,13 @@ GENES = np.array([f"GENE{number:02d}" for number in range(80)])
 _DIRECTIONS = np.random.default_rng(7).standard_normal((3, len(GENES)))
 
 
-def counts_of(profiles: int = 120, *, seed: int = 0, depth: float = 2000.0) -> np.ndarray:
+def counts_of(
+    profiles: int = 120, *, seed: int = 0, depth: float = 2000.0, scores: np.ndarray | None = None
+) -> np.ndarray:
     """Return Poisson counts whose logarithms follow three directions, the same for every seed."""
     rng = np.random.default_rng(seed)
-    log = 0.6 * rng.standard_normal((profiles, 3)) @ _DIRECTIONS
+    scores = rng.standard_normal((profiles, 3)) if scores is None else scores
+    log = 0.6 * scores @ _DIRECTIONS
     share = np.exp(log) / np.exp(log).sum(axis=1, keepdims=True)
     return rng.poisson(share * depth * rng.uniform(0.5, 1.5, (profiles, 1)))
 

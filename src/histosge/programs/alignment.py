@@ -19,11 +19,11 @@ from histosge.section.inputs import Samples
 from .axes import merged_axes
 from .build import build
 from .file import is_programs, read_programs
-from .gene_names import GeneNames
+from .gene_names import GeneNames, united
 from .gene_programs import Programs
 from .sources import Source
 
-__all__ = ["AlignedPrograms", "ProgramsLike", "ProgramsSummary", "programs_of"]
+__all__ = ["AlignedPrograms", "ProgramsLike", "ProgramsSummary", "joined_programs", "programs_of"]
 
 #: what parameters called ``programs`` accept: files of gene programs, or data that they are built from
 ProgramsLike: TypeAlias = "Programs | Source"
@@ -137,6 +137,26 @@ class AlignedPrograms:
             samples.genes, self.genes, "genes that the gene programs were aligned to"
         )
         return replace(samples, programs=self.directions[:, columns])
+
+
+def joined_programs(programs: Sequence[Programs]) -> Programs:
+    """Return several gene programs as one, with all genes that any of them has; each has the same weight.
+
+    Raises
+    ------
+    UsageError
+        For no programs, or programs of several species.
+    """
+    if len(programs) == 1:
+        return programs[0]
+    species = sorted({part.species for part in programs if part.species})
+    if not programs or len(species) > 1:
+        raise UsageError(f"Expected gene programs of one species, got {' and '.join(species) or 'none'}.")
+    names, columns = united([part.genes for part in programs])
+    parts = [(part.scaled, where) for part, where in zip(programs, columns, strict=True)]
+    directions, variances = merged_axes(parts, len(names), max(map(len, programs)))
+    sources = tuple(source for part in programs for source in part.sources)
+    return Programs(names, "".join(species), directions, variances, sources)
 
 
 def programs_of(programs: ProgramsLike | Iterable[ProgramsLike]) -> tuple[Programs, ...]:
