@@ -326,6 +326,57 @@ def _use_lock(folder: Path, out: Path) -> Seen:
     return of_function(call)
 
 
+# --- gene programs --------------------------------------------------------------------------------------------
+
+
+def _profiles() -> Any:
+    """Return counts of 40 profiles and 30 genes."""
+    import anndata
+    import pandas as pd
+
+    counts = np.random.default_rng(0).poisson(5.0, (40, 30)).astype(np.float32)
+    names = pd.DataFrame(index=[f"GENE{number:02d}" for number in range(30)])
+    return anndata.AnnData(counts, obs=pd.DataFrame(index=[f"cell{row}" for row in range(40)]), var=names)
+
+
+def _make_programs(folder: Path) -> None:
+    import histosge
+
+    histosge.programs.write(histosge.programs.build(_profiles()), folder / "a.programs.h5")
+
+
+def _use_programs(folder: Path, out: Path) -> Seen:
+    """Read gene programs."""
+
+    def call() -> tuple[dict[str, Any], tuple[str, ...]]:
+        import histosge
+
+        programs = histosge.programs.read(folder / "a.programs.h5")
+        names = {"genes": programs.genes.symbols.tolist(), "symbols": programs.genes.ids.tolist()}
+        arrays = {"mean": programs.directions, "sd": programs.variances}
+        samples = [str(sample.counts.toarray().tolist()) for sample in programs.samples]
+        return names | arrays | {"labels": [*map(str, programs.sources), *samples]}, ()
+
+    return of_function(call)
+
+
+def _make_profiles(folder: Path) -> None:
+    _profiles().write_h5ad(folder / "a.h5ad")
+
+
+def _use_profiles(folder: Path, out: Path) -> Seen:
+    """Build gene programs of an h5ad."""
+
+    def call() -> tuple[dict[str, Any], tuple[str, ...]]:
+        import histosge
+
+        programs = histosge.programs.build(folder / "a.h5ad")
+        texts = tuple(message.text for message in programs.messages)
+        return {"genes": programs.genes.symbols.tolist(), "mean": programs.directions}, texts
+
+    return of_function(call)
+
+
 _VALUES = ("ids", "genes", "mean", "sd", "xy_px", "labels")
 
 OWN_KINDS = (
@@ -371,5 +422,14 @@ OWN_KINDS = (
     Kind("plan", _make_plan, _use_plan, {"plan.toml": ("trials",)}),
     Kind("benchmark-cell", _make_benchmark, _use_benchmark, {"bench/trials/*": ()}),
     Kind("features", _make_features, _use_features, {"features/*": ()}),
+    Kind(
+        "programs",
+        _make_programs,
+        _use_programs,
+        {"*.programs.h5": (), "*.programs.h5 (rewritten)": (*_VALUES, "symbols")},
+        0.5,
+    ),
+    # an h5ad has no checksum: its counts and names may change
+    Kind("profiles", _make_profiles, _use_profiles, {"a.h5ad": ("genes", "mean")}, 0.5),
     Kind("lock", _make_lock, _use_lock, {"data/datasets.lock.json": ()}, 0.5),
 )

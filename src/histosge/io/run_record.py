@@ -83,6 +83,15 @@ class _CrossValidation(msgspec.Struct):
     coverage: float | None = None
 
 
+class _Programs(msgspec.Struct):
+    names: list[str] = []
+    fingerprint: str = ""
+    profiles: int = 0
+    genes: int = 0
+    common: int = 0
+    licences: list[str] = []
+
+
 class _Run(msgspec.Struct):
     """The parts that other commands read."""
 
@@ -91,6 +100,7 @@ class _Run(msgspec.Struct):
     genes_shown: list[str] = []
     messages: list[_Message] = []
     auxiliary: list[_Section] = []
+    programs: _Programs | None = None
     fit: _Fit | None = None
     recipe: dict[str, Any] | None = None
     model: _Model | None = None

@@ -27,7 +27,7 @@ _LEAST_GENES = 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GeneCovariance:
-    """A factor model of standardised expression: x = Bᵀf + e, with independent e (Eq. 21 of docs/method.md).
+    """A factor model of standardised expression: x = Bᵀf + e, with independent e (Eq. 22 of docs/method.md).
 
     Parameters
     ----------

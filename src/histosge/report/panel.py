@@ -200,6 +200,7 @@ def _settings_part(contents: Contents) -> Part:
         ("its licence", "" if encoder is None else str(encoder["licence"])),
         ("locations", _target(record.get("target") or {})),
         ("genes", str(recipe.get("genes", ""))),
+        ("gene programs", _programs(record.get("programs"))),
         ("seed", str(recipe.get("seed", ""))),
         ("scale", f"{contents.mpp:.3f} µm per full-resolution pixel"),
         ("image of the run", _resolution(section.get("image_mpp"))),
@@ -211,6 +212,17 @@ def _settings_part(contents: Contents) -> Part:
     return Part(
         "Settings of the run", summary=[(term, text) for term, text in summary if text and text != "None"]
     )
+
+
+def _programs(programs: Mapping[str, Any] | None) -> str:
+    """Return what the gene programs of a run were built of; empty where there are none."""
+    if not programs:
+        return ""
+    names = ", ".join(str(name) for name in programs.get("names", ()))
+    licences = "; ".join(str(licence) for licence in programs.get("licences", ()))
+    common = thousands(programs.get("common"))
+    text = f"{thousands(programs.get('profiles'))} profiles of {names}; {common} of the fitted genes"
+    return f"{text}; licence {licences}" if licences else text
 
 
 def _target(target: Mapping[str, Any]) -> str:

@@ -91,7 +91,19 @@ class Fit:
     @property
     def messages(self) -> tuple[Message, ...]:
         """Messages about the choice of genes, and about gene programs."""
-        return (*self.panel.messages, *(() if self.programs is None else self.programs.messages))
+        return (
+            *self.panel.messages,
+            *(() if self.programs is None else self.programs.messages),
+            *self.unused,
+        )
+
+    @property
+    def unused(self) -> tuple[Message, ...]:
+        """A warning where the model made no use of gene programs: its summary does not name them."""
+        if self.programs is None or any("program" in name for name in self.predictor.summary()):
+            return ()
+        text = f"Not used: gene programs. The model '{self.recipe.model}' learns no factors that could follow them."
+        return (Message("warning", text),)
 
     def inputs(self, inputs: Inputs) -> Inputs:
         """Return the inputs of locations in the fitted section, as its predictor takes them."""
@@ -215,7 +227,7 @@ class FitPlan:
         return self._fit(self.model, predictor)
 
     def _fit(self, model: Model, predictor: Predictor) -> Fit:
-        return Fit(
+        fit = Fit(
             self.metadata,
             model,
             predictor,
@@ -224,6 +236,8 @@ class FitPlan:
             key=self.key,
             programs=self.programs,
         )
+        emit(fit.unused)
+        return fit
 
 
 def fit(

@@ -110,8 +110,8 @@ def _run_measured(
         writable_folder(job.out)
         spots = job.spots(plan, compute)
         inputs = encode_task(task, plan, compute)
-    task = replace(task, section=task.section.with_messages(*plan.messages))
-    return job.finish(job.fit(plan, spots), task, inputs)
+    fit = job.fit(plan, spots)
+    return job.finish(fit, replace(task, section=task.section.with_messages(*fit.messages)), inputs)
 
 
 def _run_image_only(

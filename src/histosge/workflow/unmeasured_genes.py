@@ -65,7 +65,7 @@ def predict_unmeasured(
     genes: Sequence[str] | None = None,
     compute: Compute = Compute(),
 ) -> UnmeasuredGenes:
-    """Predict genes outside a panel from the genes in it, by their covariance in other data (Eq. 21 of docs/method.md).
+    """Predict genes outside a panel from the genes in it, by their covariance in other data (Eq. 23 of docs/method.md).
 
     Parameters
     ----------
@@ -146,7 +146,8 @@ def _fitted(fit: Fit, section: Section, programs: Programs) -> tuple[Array, Arra
 
 def _asked(programs: Programs, section: Section, genes: Sequence[str] | None) -> Array:
     """Return the positions of the genes to predict."""
-    measured = programs.genes.positions_in(GeneNames.of(section.genes, section.gene_ids)) >= 0
+    at = programs.genes.positions_in(GeneNames.of(section.genes, section.gene_ids))
+    measured = np.asarray(at >= 0)
     if genes is None:
         return np.flatnonzero(programs.directions.any(axis=0) & ~measured)
     asked = positions_or_refuse(genes, programs.genes.shown, "genes of the gene programs")
