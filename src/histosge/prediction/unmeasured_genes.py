@@ -164,7 +164,7 @@ class _Folds:
     def __init__(self, covariance: GeneCovariance, standardised: Array, names: Array) -> None:
         self.covariance, self.standardised = covariance, standardised
         self.fold = np.empty(len(names), dtype=np.intp)
-        self.fold[random_order(names, 0, "genes held out")] = np.arange(len(names)) % _FOLDS
+        self.fold[random_order(names, 0, "folds of genes")] = np.arange(len(names)) % _FOLDS
 
     def __call__(self, positions: Int[np.ndarray, " p"]) -> tuple[Array, Array]:
         """Return the expected correlation and the predicted pattern of each gene; the programs know it by position."""

@@ -19,7 +19,7 @@ from histosge.errors import DataError, HistosgeError, UsageError
 from histosge.io.hdf5.heaps import refuse_endless_heaps
 from histosge.io.hdf5.stored_matrix import checked
 
-from .gene_names import GeneNames
+from .gene_names import GeneNames, united
 from .gene_programs import MoleculeSample, Programs, ProgramSource
 
 __all__ = ["is_programs", "read_programs", "refuse_other_file", "write_programs"]
@@ -128,10 +128,13 @@ def read_programs(path: str | Path) -> Programs:
                 "Build them again from the data."
             )
         record = msgspec.json.decode(bytes(file["record"][:]), type=_Record)
-        names = (np.char.decode(file[f"genes/{name}"][:], "utf-8") for name in ("symbols", "ids"))
+        columns = (np.char.decode(file[f"genes/{name}"][:], "utf-8") for name in ("symbols", "ids"))
         samples = file.get("samples", {})
+        names = GeneNames(*columns)
+        # refuses a gene that is there twice
+        united([names])
         return Programs(
-            GeneNames(*names),
+            names,
             record.species,
             file["directions"][:],
             file["variances"][:],

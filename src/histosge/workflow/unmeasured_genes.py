@@ -140,14 +140,14 @@ def _fitted(fit: Fit, section: Section, programs: Programs) -> tuple[Array, Arra
         raise UsageError(
             f"Expected gene programs of {species}, got {programs.species}. Give programs of one species."
         )
-    has_direction = programs.directions.any(axis=0)
+    has_direction: Array = np.asarray(programs.directions.any(axis=0))
     return np.flatnonzero((columns >= 0) & has_direction[columns]), columns
 
 
 def _asked(programs: Programs, section: Section, genes: Sequence[str] | None) -> Array:
     """Return the positions of the genes to predict."""
-    at = programs.genes.positions_in(GeneNames.of(section.genes, section.gene_ids))
-    measured = np.asarray(at >= 0)
+    at: Array = programs.genes.positions_in(GeneNames.of(section.genes, section.gene_ids))
+    measured: Array = np.asarray(at >= 0)
     if genes is None:
         return np.flatnonzero(programs.directions.any(axis=0) & ~measured)
     asked = positions_or_refuse(genes, programs.genes.shown, "genes of the gene programs")
