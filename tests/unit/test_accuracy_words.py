@@ -78,3 +78,14 @@ def test_each_map_carries_its_accuracy() -> None:
     )
     labels = [" ".join(axes.get_xlabel().split()) for axes in figure.axes[:6]]
     assert labels == ["", "", line, "", "", ""]
+
+
+def test_a_sentence_says_what_gene_programs_were_worth() -> None:
+    """Used programs have r with and without them; unused ones are named as such; a fit without any has no sentence."""
+    worth = {"0": {"r_loo": 0.2, "r_loo_given_depth": 0.1}, "15": {"r_loo": 0.25, "r_loo_given_depth": 0.11}}
+    used = accuracy_sentences(FIT | {"programs": {"used": 15, "worth": worth}}, uses_image=True)
+    assert used[2].startswith("15 directions of gene programs were used")
+    assert "from 0.200 to 0.250, given depth from 0.100 to 0.110" in used[2]
+    unused = accuracy_sentences(FIT | {"programs": {"used": 0, "worth": worth}}, uses_image=True)
+    assert "not used" in unused[2]
+    assert len(accuracy_sentences(FIT, uses_image=True)) == 2

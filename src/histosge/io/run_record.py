@@ -36,6 +36,16 @@ class _Calibration(msgspec.Struct):
     raw: list[float] | None = None
 
 
+class _Worth(msgspec.Struct):
+    r_loo: float
+    r_loo_given_depth: float
+
+
+class _ProgramsUsed(msgspec.Struct):
+    used: int = 0
+    worth: dict[str, _Worth] = {}
+
+
 class _Fit(msgspec.Struct):
     image_weight: float = 0.0
     weight_of_histology: float = 0.0
@@ -48,6 +58,7 @@ class _Fit(msgspec.Struct):
     reliable_genes: int | None = None
     expressed_genes: int | None = None
     calibration: _Calibration | None = None
+    programs: _ProgramsUsed | None = None
 
 
 class _Encoder(msgspec.Struct):

@@ -23,13 +23,13 @@ _CHANCE = 2.0
 
 
 def accuracy_sentences(fit: Mapping[str, Any], *, uses_image: bool) -> tuple[str, ...]:
-    """Return in two sentences how many genes are reliable, and what the image added; nothing where it is unknown.
+    """Return in sentences how many genes are reliable, and what the image and gene programs added, where it is known.
 
     Parameters
     ----------
     fit
         Summary of a fit: ``reliable_genes``, ``expressed_genes``, ``mean_r_loo``, ``mean_r_loo_without_image`` and
-        ``mean_r_loo_image_gain_se``.
+        ``mean_r_loo_image_gain_se``; of a fit with gene programs also ``programs``.
     uses_image
         Whether the model was to use the image.
 
@@ -45,7 +45,8 @@ def accuracy_sentences(fit: Mapping[str, Any], *, uses_image: bool) -> tuple[str
     reliable, expressed = fit.get("reliable_genes"), fit.get("expressed_genes")
     if reliable is None or expressed is None:
         return ()
-    return _genes_sentence(int(reliable), int(expressed)), _image_sentence(fit, uses_image=uses_image)
+    genes = _genes_sentence(int(reliable), int(expressed))
+    return genes, _image_sentence(fit, uses_image=uses_image), *_programs_sentence(fit.get("programs"))
 
 
 def follows_depth(r: Float[np.ndarray, " g"], r_given_depth: Float[np.ndarray, " g"]) -> Array:
@@ -101,6 +102,25 @@ def _image_sentence(fit: Mapping[str, Any], *, uses_image: bool) -> str:
     if abs(gain) <= _CHANCE * error:
         return f"The image made no sure difference: r at spots left out went {numbers}."
     return f"The image {'raised' if gain > 0 else 'lowered'} r at spots left out {numbers}."
+
+
+def _programs_sentence(programs: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return what gene programs were worth to the factors of a fit; nothing where there are none."""
+    if not programs:
+        return ()
+    used, worth = int(programs.get("used", 0)), programs.get("worth") or {}
+    if not used:
+        return ("The gene programs were not used: they did not help to predict spots left out.",)
+    before, after = worth.get("0"), worth.get(str(used))
+    if not before or not after:
+        return (f"{used} directions of gene programs were used.",)
+    r, given_depth = (
+        f"from {before[name]:.3f} to {after[name]:.3f}" for name in ("r_loo", "r_loo_given_depth")
+    )
+    return (
+        f"{used} directions of gene programs were used: r of the factors at spots left out went {r}, given depth "
+        f"{given_depth}.",
+    )
 
 
 def _thousands(number: int) -> str:
