@@ -68,7 +68,8 @@ def divide(
 ) -> DividedSection:
     """Divide the spots at random, choose genes on the training spots, and encode all spots for the recipe's model.
 
-    All spots of auxiliary sections are training spots. With ``other_half`` the training spots are the test spots of the same seed, and the other way round.
+    All spots of auxiliary sections are training spots. With ``other_half`` the training spots are the test spots of the
+    same seed, and the other way round.
     """
     study = Study.of(section, genes=recipe.genes, seed=seed)
     study = replace(study, auxiliary=tuple(auxiliary))
