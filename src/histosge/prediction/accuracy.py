@@ -65,6 +65,7 @@ class GeneAccuracy:
         r_given_depth: Float[np.ndarray, " g"],
         *,
         spots: int,
+        variance: float = 0.0,
         common_variance: float = 0.0,
     ) -> GeneAccuracy:
         """Estimate the accuracy of genes from correlations over some spots.
@@ -72,8 +73,8 @@ class GeneAccuracy:
         Fisher's z = artanh r is about normal with variance 1/(n − 3), and 1/(n − 4) given depth (Fisher 1921). Where
         many genes are measured, the largest r are large by chance too. Empirical Bayes moves each z towards the mean
         of all by the share of noise in their variance (Efron & Morris 1973, Eq. 21 of docs/method.md). A gene has a
-        grade where it probably reaches the grade's bound: the genes are taken in the order of their probability as
-        long as 95 % of those taken are expected to reach it, and each more likely does than not.
+        grade where it probably reaches the grade's bound: of the genes without a better grade, those of highest
+        probability are taken as long as 95 % of them are expected to reach it, and each more likely does than not.
 
         Parameters
         ----------
@@ -81,6 +82,9 @@ class GeneAccuracy:
             Of each gene; NaN where not measured.
         spots
             Number of spots they were computed from.
+        variance
+            Variance of z of one gene by another estimate, such as the jackknife over squares of tissue. Errors of
+            neighbours are alike and not normal; it counts where it is above that of independent normal spots.
         common_variance
             Variance of z that all genes share, because they are measured at the same spots. It is no difference between
             genes, and shrinkage does not lower it: bounds are wider by it, and grades stricter.
@@ -96,9 +100,9 @@ class GeneAccuracy:
         (0.3, True, {'none'})
         """
         r, partial = np.asarray(r, dtype=np.float64), np.asarray(r_given_depth, dtype=np.float64)
-        variance = 1 / max(spots - 3, 1)
+        estimated, variance = variance, max(variance, 1 / max(spots - 3, 1))
         shrunken = _Shrunken.of(r, variance, common_variance)
-        shrunken_partial = _Shrunken.of(partial, 1 / max(spots - 4, 1), common_variance)
+        shrunken_partial = _Shrunken.of(partial, max(estimated, 1 / max(spots - 4, 1)), common_variance)
         half = _HALF_WIDTH * (variance + common_variance) ** 0.5
         z = _z(r)
         return cls(
@@ -143,14 +147,15 @@ class _Shrunken:
 
 def _grades(plain: _Shrunken, partial: _Shrunken) -> Array:
     grade = np.full(len(plain.mean), NO_GRADE, dtype="<U7")
-    # best last, so that it stays
-    for name, bound in reversed(GRADES.items()):
-        probability = np.minimum(plain.probability(bound), partial.probability(bound))
+    for name, bound in GRADES.items():
+        # genes of a better grade are sure to reach this one, and must not carry others that are not
+        left = np.flatnonzero(grade == NO_GRADE)
+        probability = np.minimum(plain.probability(bound), partial.probability(bound))[left]
         order = np.argsort(-probability, kind="stable")
         expected = np.cumsum(probability[order]) / np.arange(1, len(order) + 1)
-        # sure genes must not carry one that is more likely below the bound than above it
+        # nor must sure genes carry one that is more likely below the bound than above it
         number = min(np.searchsorted(-expected, -_SURE, side="right"), int((probability >= _LIKELY).sum()))
-        grade[order[:number]] = name
+        grade[left[order[:number]]] = name
     grade[np.isnan(plain.mean) | np.isnan(partial.mean)] = UNKNOWN
     return grade
 

@@ -97,7 +97,12 @@ class Statements:
         parts = map_parts(judge.block, runs(genes, max(_LEAST_GENES, _BLOCK // spots)))
         common = float(_jackknife_variance(_sum(parts, "z_without_square") / genes))
         accuracy = GeneAccuracy.of(
-            _joined(parts, "r"), _joined(parts, "r_given_depth"), spots=spots, common_variance=common
+            _joined(parts, "r"),
+            _joined(parts, "r_given_depth"),
+            spots=spots,
+            # the median: a gene whose counts are in one square has a variance of its own
+            variance=float(np.median(_joined(parts, "z_variance"))),
+            common_variance=common,
         )
         basis = Basis(
             samples.genes,
@@ -136,6 +141,8 @@ class _Judged:
     gain_without_square: Array
     # sum over genes of Fisher's z, likewise
     z_without_square: Array
+    # of Fisher's z of each gene: the jackknife over squares of tissue
+    z_variance: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,6 +207,7 @@ class _Judge:
         squared = (error**2).mean(axis=0)
         noise = np.maximum(squared - signal.mean(axis=0), _LEAST_NOISE * squared)
         sd = np.sqrt(signal + noise)
+        z_in_turn = np.arctanh(np.clip(in_turn, -_MOST_R, _MOST_R))
         return _Judged(
             r,
             np.nan_to_num(partial_correlation(measured, predicted, self.depth)),
@@ -209,7 +217,8 @@ class _Judge:
             expressed=(self.samples.expression[:, genes] > 0).mean(axis=0) >= _EXPRESSED,
             coverage=coverage_of_others(error, sd, self.fold),
             gain_without_square=gain,
-            z_without_square=np.arctanh(np.clip(in_turn, -_MOST_R, _MOST_R)).sum(axis=1),
+            z_without_square=z_in_turn.sum(axis=1),
+            z_variance=_jackknife_variance(z_in_turn),
         )
 
     def _predicted(self, left_out: LeftOut, genes: slice, means: Array) -> Array:
