@@ -143,12 +143,12 @@ def test_single_precision_changes_maps_little(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_half_as_many_inducing_points_lose_little() -> None:
-    """Carried by half of the spots, the error at test spots grows by less than a quarter."""
+    """Carried by half of the spots, the error at test spots grows by less than three tenths."""
     options: dict[str, Any] = {"ranges_pitches": (3.0, 12.0)}
     whole = Cokriging(**options).fit(SAMPLES.take(TRAINING))
     half = Cokriging(exact=1, inducing_points=len(TRAINING) // 2, **options).fit(SAMPLES.take(TRAINING))
     assert half.summary()["inducing_points"] == len(TRAINING) // 2
-    assert error(half) < 1.25 * error(whole)
+    assert error(half) < 1.3 * error(whole)
 
 
 def test_a_limit_that_nothing_exceeds_is_no_winsorising() -> None:

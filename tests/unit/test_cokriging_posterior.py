@@ -11,6 +11,7 @@ from histosge.models.cokriging.eigensolver import Eigendecomposition
 from histosge.models.cokriging.folds import Folds, LeftOut, folds_of
 from histosge.models.cokriging.gene_statements import Statements, judged_rows
 from histosge.models.cokriging.kernels import Covariance
+from histosge.models.cokriging.loadings import Loadings, Shrinkage
 from histosge.models.cokriging.posterior import FactorPosterior
 from histosge.models.cokriging.standardise import Standardisation
 from histosge.prediction.principal_components import principal_axes
@@ -28,7 +29,7 @@ STANDARDISATION_OF_TWO = Standardisation(
 
 def solved(gene_weight: float, most: int = 64) -> FactorPosterior:
     """Return the posterior of all genes."""
-    loadings = principal_axes(VALUES, 10)
+    loadings = Loadings.plain(principal_axes(VALUES, 10))
     return FactorPosterior.solve(
         EIGEN, VALUES, loadings, gene_weight=gene_weight, most=most, auxiliary_spots=NO_SPOTS
     )[0]
@@ -60,7 +61,7 @@ def test_calibration_is_that_of_the_first_section() -> None:
     samples = replace(SAMPLES, inputs=replace(SAMPLES.inputs, sections=sections))
     noisy = EXPRESSION.copy()
     noisy[sections == 1] += np.random.default_rng(0).normal(0, 5, noisy[sections == 1].shape)
-    folds = Folds.of(VALUES, folds_of(np.arange(N), 0), 10)
+    folds = Folds.of(VALUES, folds_of(np.arange(N), 0), Shrinkage.none(VALUES.shape[1], 10))
     left_out = LeftOut.of(EIGEN, folds, rows=judged_rows(sections), sections=sections, gene_weight=0.25)
     plain, other = (
         Statements(left_out).of(posterior, replace(samples, expression=expression), STANDARDISATION_OF_TWO)[0]

@@ -12,6 +12,7 @@ from histosge._runtime.types import Array, Float, Int
 from histosge.prediction.principal_components import principal_axes
 
 from .eigensolver import Eigendecomposition
+from .loadings import Loadings, Shrinkage
 
 __all__ = ["FOLDS", "Folds", "LeftOut", "folds_of"]
 
@@ -53,21 +54,31 @@ class Folds:
     index
         Fold of each spot.
     loadings
-        For each fold, principal axes of the other spots' values; where spots are few, not the same number of them.
+        For each fold those that follow from the other spots' values; not the same number of them in each.
+    of_all, scores
+        Loadings that follow from all spots, and scores along them. What they leave of each gene is kriged by itself;
+        with loadings without the fold there, r of small sections is higher by 0.001 to 0.005.
     """
 
     values: Float[np.ndarray, "n g"]
     index: Int[np.ndarray, " n"]
-    loadings: tuple[Float[np.ndarray, "_ g"], ...]
+    loadings: tuple[Loadings, ...]
+    of_all: Loadings
+    scores: Float[np.ndarray, "n k"]
 
     @classmethod
-    def of(cls, values: Float[np.ndarray, "n g"], index: Int[np.ndarray, " n"], factors: int) -> Folds:
-        """Find at most ``factors`` loadings without each fold."""
+    def of(
+        cls, values: Float[np.ndarray, "n g"], index: Int[np.ndarray, " n"], shrinkage: Shrinkage
+    ) -> Folds:
+        """Find the loadings without each fold."""
+        rest, most = shrinkage.rest(values), max(shrinkage.learnt, 1)
         if min(values.shape) <= _LARGE:
-            loadings = [principal_axes(values[index != fold], factors) for fold in range(index.max() + 1)]
+            axes = [principal_axes(rest[index != fold], most) for fold in range(index.max() + 1)]
         else:
-            loadings = _leading_axes(values, index, factors)
-        return cls(values, index, tuple(loadings))
+            axes = _leading_axes(rest, index, most)
+        loadings = (shrinkage.shrink(part, rest[index != fold]) for fold, part in enumerate(axes))
+        of_all = shrinkage.loadings(values)
+        return cls(values, index, tuple(loadings), of_all, values @ of_all.axes.T)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,8 +96,8 @@ class LeftOut:
         Loadings without each fold.
     rows, sections
         Spots to predict, and the section of each spot.
-    gene_weight
-        Weight of the gene-specific component.
+    gene_weight, residual_weight
+        Weights of each gene kriged by itself, and of what the factors leave of it.
     scores
         For each fold the positions in ``rows`` of its spots, and their left-out factor scores.
     """
@@ -96,6 +107,7 @@ class LeftOut:
     rows: Int[np.ndarray, " l"]
     sections: Int[np.ndarray, " n"]
     gene_weight: float
+    residual_weight: float
     scores: tuple[tuple[Array, Array], ...]
 
     @classmethod
@@ -107,25 +119,28 @@ class LeftOut:
         rows: Int[np.ndarray, " l"],
         sections: Int[np.ndarray, " n"],
         gene_weight: float,
+        residual_weight: float = 0.0,
     ) -> LeftOut:
         """Predict the factor scores of every fold."""
         scores = []
         for fold, loadings in enumerate(folds.loadings):
             held = np.flatnonzero(folds.index[rows] == fold)
             if len(held):
-                scores.append((held, eigen.left_out(folds.values @ loadings.T, rows[held], sections)))
+                scores.append((held, eigen.left_out(folds.values @ loadings.axes.T, rows[held], sections)))
             else:
                 scores.append((held, np.empty((0, len(loadings)))))
-        return cls(eigen, folds, rows, sections, gene_weight, tuple(scores))
+        return cls(eigen, folds, rows, sections, gene_weight, residual_weight, tuple(scores))
 
     def expression(self, genes: slice) -> Float[np.ndarray, "l g"]:
         """Return standardised expression of some genes, less the mean of the other spots of the section."""
-        values = self.folds.values[:, genes]
-        total = np.zeros((len(self.rows), values.shape[1]))
+        values = self.folds.values
+        total = np.zeros((len(self.rows), values[:0, genes].shape[1]))
         for (held, scores), loadings in zip(self.scores, self.folds.loadings, strict=True):
-            total[held] = (1 - self.gene_weight) * scores @ loadings[:, genes]
-        if self.gene_weight > 0:
-            total += self.gene_weight * self.eigen.left_out(values, self.rows, self.sections)
+            total[held] = (1 - self.gene_weight) * scores @ loadings.shrunken[:, genes]
+        left = self.folds.of_all.left(values, self.folds.scores, genes)
+        for weight, targets in ((self.gene_weight, values[:, genes]), (self.residual_weight, left)):
+            if weight > 0:
+                total += weight * self.eigen.left_out(targets, self.rows, self.sections)
         return total
 
 

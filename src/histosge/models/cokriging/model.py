@@ -8,26 +8,31 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array
-from histosge.errors import DataError, UsageError, refuse_nonpositive
+from histosge.errors import UsageError, refuse_nonpositive
 from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import Model, ModelCard, Needs, Runtime
-from histosge.models.blocks import features_of, pieces, runs
+from histosge.models.blocks import features_of
 from histosge.prediction.principal_components import principal_axes
-from histosge.prediction.winsorise import WINSORISE_SD, winsorised
+from histosge.prediction.winsorise import WINSORISE_SD
+from histosge.section.expression import log_depth
 from histosge.section.inputs import Samples
 
-from .eigensolver import Eigendecomposition, precision
+from .decompose import decomposed
+from .eigensolver import Eigendecomposition
 from .folds import Folds, LeftOut, folds_of
 from .gene_statements import Statements, judged_rows
 from .inducing_points import evenly, farthest_points
 from .joined_transform import JoinedTransform
 from .kernels import Covariance, KernelInputs
+from .loadings import Shrinkage
 from .model_selection import select_image_weight
 from .posterior import FactorPosterior
 from .predictor import CokrigingPredictor, attribution_of
+from .program_choice import choose_programs
 from .standardise import Coins, Standardisation
+from .usable import refuse_unusable
+from .winsorised_values import winsorised_values
 
 __all__ = ["ENTRIES", "Cokriging"]
 
@@ -37,7 +42,6 @@ _RESOLVED = 1.5
 _FEW_SPOTS, _FEW_RANGES, _MANY_RANGES = 1000, (2.0, 8.0), (3.0, 12.0)
 # training spots of the section to predict that determine its pitch and the attribution; fewer: those of all sections
 _LEAST_SPOTS = 10
-_GENES_PER_BLOCK = 256
 # ranges in pitches: beyond any section
 _LONGEST = 1e6
 
@@ -64,8 +68,13 @@ class Cokriging(Model):
         Whether to use the image; without it this is factor cokriging on positions.
     factors
         At most this many. Factors of noise are shrunk to nothing, so that more cost time only.
+    shrink_loadings
+        Whether loadings are multiplied by the share of signal in them, and an equal change of all genes is a factor
+        of its own; otherwise they are principal axes as they are.
     gene_weight
-        Weight of the gene-specific component.
+        Weight of each gene kriged by itself, beside the factors.
+    residual_weight
+        Weight of what the factors leave of each gene, kriged by itself.
     winsorise_sd
         Measurements further than this many standard deviations from their leave-one-out prediction are moved to that
         distance (three: the usual rule); ``None`` leaves them as they are.
@@ -91,7 +100,9 @@ class Cokriging(Model):
 
     image: bool = True
     factors: int = 30
-    gene_weight: float = 0.25
+    shrink_loadings: bool = True
+    gene_weight: float = 0.125
+    residual_weight: float = 0.5
     winsorise_sd: float | None = WINSORISE_SD
     output_factors: int = 64
     ranges_pitches: tuple[float, ...] | None = None
@@ -112,6 +123,8 @@ class Cokriging(Model):
         # the shortest version: half image without selection, spots as points, factors only, outliers as they are
         "plain": {
             "gene_weight": 0.0,
+            "residual_weight": 0.0,
+            "shrink_loadings": False,
             "image_weights": (0.5,),
             "winsorise_sd": None,
             "support": False,
@@ -123,8 +136,9 @@ class Cokriging(Model):
 
     def __post_init__(self) -> None:
         refuse_nonpositive(self, "factors", "output_factors", "exact", "inducing_points")
-        if not 0 <= self.gene_weight <= 1:
-            raise UsageError(f"`gene_weight` must be from 0 to 1, got {self.gene_weight}.")
+        for name in ("gene_weight", "residual_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"`{name}` must be from 0 to 1, got {getattr(self, name)}.")
         if not self.image_weights or not all(0 <= weight <= 1 for weight in self.image_weights):
             raise UsageError(f"`image_weights` must be numbers from 0 to 1, got {self.image_weights}.")
         if self.winsorise_sd is not None and not self.winsorise_sd > 0:
@@ -150,20 +164,20 @@ class Cokriging(Model):
         DataError
             For expression or depths that are not finite.
         """
-        _refuse_unusable(samples)
+        refuse_unusable(samples)
         setup = self._select_covariance(samples, seed)
-        values, loadings, spots = setup.values, setup.loadings, setup.spots
+        values, spots = setup.values, setup.spots
         inducing = self._inducing_points(spots)
-        eigen = _decomposed(setup.covariance, spots, inducing, device=runtime.device)
+        eigen = decomposed(setup.covariance, spots, inducing, device=runtime.device)
         if self.winsorise_sd is not None:
-            # outliers moved the factors too, which are computed again without them
-            values = _winsorised(values, loadings, eigen, self.winsorise_sd)
-            loadings = principal_axes(values, len(loadings))
+            values = winsorised_values(values, setup.axes, eigen, self.winsorise_sd)
+        folds, worth = self._folds(setup, values, eigen, seed)
         posterior, auxiliary_dual = FactorPosterior.solve(
             eigen,
             values,
-            loadings,
+            folds.of_all,
             gene_weight=self.gene_weight,
+            residual_weight=self.residual_weight,
             most=self.output_factors,
             auxiliary_spots=np.flatnonzero(spots.section_index != 0),
         )
@@ -174,9 +188,9 @@ class Cokriging(Model):
             spots=spots.take(_target_rows(spots.section_index)),
             inducing_points=inducing,
         )
-        statements = self._statements(setup, values, eigen, inducing, seed=seed, device=runtime.device)
-        basis, summary = statements.of(posterior, setup.samples, setup.standardisation, attribution)
-        sizes = {"output_factors": len(posterior.prior_variance), "inducing_points": len(inducing)}
+        statements = self._statements(setup, folds, eigen, inducing, device=runtime.device)
+        basis, stated = statements.of(posterior, setup.samples, setup.standardisation, attribution)
+        stated |= {"output_factors": len(posterior.prior_variance), "inducing_points": len(inducing)}
         return CokrigingPredictor(
             basis,
             setup.standardisation,
@@ -184,7 +198,7 @@ class Cokriging(Model):
             feature_transform=setup.feature_transform,
             covariance=setup.covariance,
             inducing_points=inducing,
-            fit_summary=setup.summary | summary | sizes,
+            fit_summary=setup.summary | worth | stated,
         )
 
     def restore(
@@ -196,35 +210,68 @@ class Cokriging(Model):
     def _statements(
         self,
         setup: _Setup,
-        values: Array,
+        folds: Folds,
         eigen: Eigendecomposition,
         inducing: KernelInputs,
         *,
-        seed: int,
         device: str,
     ) -> Statements:
         """Predict spots from the others, with the image and, where it has a weight, without it."""
         sections = setup.samples.inputs.section_index
-        names = setup.samples.inputs.locations.points.ids
-        folds = Folds.of(values, folds_of(names, seed), len(setup.loadings))
         eigens = [eigen]
         if setup.covariance.image_weight > 0:
             covariance = setup.covariance.without_image()
-            eigens.append(_decomposed(covariance, setup.spots, inducing, device=device))
+            eigens.append(decomposed(covariance, setup.spots, inducing, device=device))
         rows = judged_rows(sections)
         fits = (
-            LeftOut.of(part, folds, rows=rows, sections=sections, gene_weight=self.gene_weight)
+            LeftOut.of(
+                part,
+                folds,
+                rows=rows,
+                sections=sections,
+                gene_weight=self.gene_weight,
+                residual_weight=self.residual_weight,
+            )
             for part in eigens
         )
         return Statements(*fits)
+
+    def _shrinkage(self, values: Array, standardisation: Standardisation) -> Shrinkage:
+        """Return how loadings follow from values."""
+        factors = min(self.factors, len(values) - 1)
+        if not self.shrink_loadings:
+            return Shrinkage.none(values.shape[1], factors)
+        return Shrinkage.of(values, standardisation.weight, factors)
+
+    def _folds(
+        self, setup: _Setup, values: Array, eigen: Eigendecomposition, seed: int
+    ) -> tuple[Folds, dict[str, Any]]:
+        """Return loadings that follow from values and, where these help, gene programs; and what they were worth."""
+        samples, standardisation = setup.samples, setup.standardisation
+        fold = folds_of(samples.inputs.locations.points.ids, seed)
+        shrinkage = self._shrinkage(values, standardisation)
+        if samples.programs is None or not len(samples.programs):
+            return Folds.of(values, fold, shrinkage), {}
+        sections = samples.inputs.section_index
+        choice = choose_programs(
+            shrinkage,
+            samples.programs * standardisation.weight,
+            values=values,
+            eigen=eigen,
+            fold=fold,
+            sections=sections,
+            rows=judged_rows(sections),
+            log_depth=log_depth(samples.depth),
+        )
+        return Folds.of(values, fold, choice.shrinkage), {"programs": choice.summary}
 
     def _select_covariance(self, samples: Samples, seed: int) -> _Setup:
         """Standardise, find the factors and the image features, and choose the covariance."""
         sections = samples.inputs.section_index
         standardisation = _standardisation(samples, seed)
         values = standardisation.transform(samples.expression, sections)
-        loadings = principal_axes(values, min(self.factors, len(samples) - 1))
-        factors = values @ loadings.T
+        axes = principal_axes(values, min(self.factors, len(samples) - 1))
+        factors = values @ axes.T
         spots, feature_transform, pitch_um = self._kernel_inputs(samples, factors)
         ranges_um, short_range_um = self._ranges_um(sections, pitch_um)
         selection = select_image_weight(
@@ -236,7 +283,8 @@ class Cokriging(Model):
             seed=seed,
             short_range_um=short_range_um,
         )
-        summary = selection.summary(values, len(loadings), samples.inputs.joined)
+        shrinkage = self._shrinkage(values, standardisation)
+        summary = selection.summary(values, shrinkage, samples.inputs.joined)
         # means, factors and the image weight are estimated from all spots; only the matrix is limited
         rows = self._kriged_rows(sections)
         if len(rows) < len(samples):
@@ -246,7 +294,7 @@ class Cokriging(Model):
             samples,
             standardisation,
             values=values,
-            loadings=loadings,
+            axes=axes,
             spots=spots,
             feature_transform=feature_transform,
             covariance=covariance,
@@ -314,7 +362,7 @@ class _Setup:
     samples: Samples
     standardisation: Standardisation
     values: Array
-    loadings: Array
+    axes: Array
     spots: KernelInputs
     feature_transform: JoinedTransform | None
     covariance: Covariance
@@ -328,20 +376,6 @@ def _standardisation(samples: Samples, seed: int) -> Standardisation:
     return Standardisation.fit(samples.expression, samples.depth, sections=sections, coins=coins)
 
 
-def _refuse_unusable(samples: Samples) -> None:
-    if len(samples) < 3:
-        raise UsageError(f"Expected at least 3 spots to fit, got {len(samples)}. Fit more spots.")
-    if not len(samples.genes):
-        raise UsageError("Expected at least one gene to fit, got none. Choose other `genes`.")
-    for name in ("expression", "depth"):
-        values = getattr(samples, name)
-        if not np.isfinite(values).all():
-            raise DataError(
-                f"Expected finite {name}, got {int((~np.isfinite(values)).sum())} values that are not. "
-                "Check the counts."
-            )
-
-
 def _pitch_um(xy_um: Array) -> float:
     """Return the median distance to the nearest location elsewhere; 1 where all spots are at one location."""
     positions = np.unique(xy_um, axis=0)
@@ -352,37 +386,6 @@ def _target_rows(sections: Array) -> Array:
     """Return the spots of the section to predict; all spots where too few of it are fitted."""
     target = np.flatnonzero(sections == 0)
     return target if len(target) >= _LEAST_SPOTS else np.arange(len(sections))
-
-
-def _decomposed(
-    covariance: Covariance, spots: KernelInputs, inducing: KernelInputs, *, device: str
-) -> Eigendecomposition:
-    """Return the eigendecomposition of the covariance of the spots, exact or carried by inducing points."""
-    dtype = precision(len(spots))
-    matrix = np.empty((len(spots), len(inducing)), dtype=dtype)
-
-    def compare(rows: Array) -> None:
-        matrix[rows] = covariance(spots.take(rows), inducing, dtype)
-
-    map_parts(compare, pieces(len(spots), len(inducing)))
-    # the same object where the process is exact
-    if inducing is spots:
-        return Eigendecomposition.exact(matrix, device)
-    return Eigendecomposition.nystrom(
-        matrix, covariance(inducing, inducing), device, variance=covariance.variance(spots)
-    )
-
-
-def _winsorised(values: Array, loadings: Array, eigen: Eigendecomposition, most_sd: float) -> Array:
-    """Return expression winsorised around its leave-one-out prediction by the factors, some genes at a time."""
-    left_out = eigen.posterior(values @ loadings.T).left_out
-    result = np.empty_like(values)
-
-    def winsorise(genes: slice) -> None:
-        result[:, genes] = winsorised(values[:, genes], left_out @ loadings[:, genes], most_sd)
-
-    map_parts(winsorise, runs(values.shape[1], _GENES_PER_BLOCK))
-    return result
 
 
 ENTRIES = (Cokriging,)

@@ -17,6 +17,7 @@ from .eigensolver import Eigendecomposition, precision
 from .encoder_shares import Shares, choose_shares
 from .folds import Folds, LeftOut, folds_of
 from .kernels import Covariance, KernelInputs
+from .loadings import Shrinkage
 
 __all__ = ["Selection", "select_image_weight"]
 
@@ -72,15 +73,15 @@ class Selection:
         )
 
     def summary(
-        self, values: Float[np.ndarray, "n g"], factors: int, joined: Sequence[tuple[str, int]] = ()
+        self, values: Float[np.ndarray, "n g"], shrinkage: Shrinkage, joined: Sequence[tuple[str, int]] = ()
     ) -> dict[str, Any]:
         """Return plain values: the log likelihoods, and the mean leave-one-out correlation over genes of each fit.
 
-        The correlations are of predictions by at most ``factors`` factors, which are found without the spot. Of
-        ``joined`` encoders the shares are named.
+        The correlations are of predictions by factors alone, whose loadings are found without the spot. Of ``joined``
+        encoders the shares are named.
         """
         measured = values[self.rows]
-        folds = Folds.of(measured, self.fold, factors)
+        folds = Folds.of(measured, self.fold, shrinkage)
         sections, rows = np.zeros(len(measured), dtype=np.intp), np.arange(len(measured))
         r_loo = {}
         for name, eigen in self.eigens.items():

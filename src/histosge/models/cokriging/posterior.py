@@ -13,6 +13,7 @@ from histosge.models.blocks import runs
 from histosge.prediction.principal_components import principal_axes
 
 from .eigensolver import Eigendecomposition
+from .loadings import Loadings
 
 __all__ = ["FactorPosterior"]
 
@@ -60,13 +61,14 @@ class FactorPosterior:
         cls,
         eigen: Eigendecomposition,
         values: Float[np.ndarray, "n g"],
-        loadings: Float[np.ndarray, "f g"],
+        loadings: Loadings,
         *,
         gene_weight: float,
+        residual_weight: float = 0.0,
         most: int,
         auxiliary_spots: Int[np.ndarray, " l"],
     ) -> tuple[FactorPosterior, Float[np.ndarray, "m k"]]:
-        """Krige the factors, and with ``gene_weight`` each gene by itself; carry the sum by output factors (Eq. 15).
+        """Krige the factors, and genes by themselves; carry the sum by output factors (Eq. 15).
 
         The second value is the part of ``dual`` that the measurements at ``auxiliary_spots`` contribute.
 
@@ -77,31 +79,37 @@ class FactorPosterior:
         values
             Standardised expression.
         loadings
-            Its principal axes, which define the factors.
+            Those of the factors, shrunken.
         gene_weight
-            Weight of the gene-specific component.
+            Weight of each gene kriged by itself, beside the factors.
+        residual_weight
+            Weight of what the factors leave of each gene, kriged by itself.
         most
             At most this many output factors.
         auxiliary_spots
             Rows of the spots of auxiliary sections.
         """
-        by_factor = _kriged(eigen, values @ loadings.T, auxiliary_spots)
-        sums = [(1 - gene_weight) * part @ loadings.astype(part.dtype) for part in by_factor]
+        scores = values @ loadings.axes.T
+        shrunken = (1 - gene_weight) * loadings.shrunken
+        sums = [part @ shrunken.astype(part.dtype) for part in _kriged(eigen, scores, auxiliary_spots)]
 
         def add_genes(genes: slice) -> None:
-            by_gene = _kriged(eigen, values[:, genes], auxiliary_spots)
-            for total, part in zip(sums, by_gene, strict=True):
-                total[:, genes] += gene_weight * part
+            whole, left = values[:, genes], loadings.left(values, scores, genes)
+            for weight, targets in ((gene_weight, whole), (residual_weight, left)):
+                if weight > 0:
+                    by_gene = _kriged(eigen, targets, auxiliary_spots)
+                    for total, part in zip(sums, by_gene, strict=True):
+                        total[:, genes] += weight * part
 
-        if gene_weight > 0:
+        if gene_weight > 0 or residual_weight > 0:
             map_parts(add_genes, runs(values.shape[1], max(_LEAST_GENES, _BLOCK // len(values))))
         projections, left_out, *auxiliary = sums
         # weighted by the root of the eigenvalues, sums of squares of projections are those of the posterior mean
         root = np.sqrt(eigen.eigenvalues).astype(projections.dtype)
         axes = principal_axes(root[:, None] * projections, most, share=_SHARE)
         # variances are those of the output factors kriged as targets of their own: factors are taken as independent
-        scores = values @ axes.T
-        uncertainty = eigen.posterior(scores)
+        output_scores = values @ axes.T
+        uncertainty = eigen.posterior(output_scores)
         along = min(_VARIANCE_EIGENVECTORS, len(eigen.eigenvalues))
         to_factors = axes.T.astype(projections.dtype)
         dual = eigen.dual @ (projections @ to_factors)
@@ -111,9 +119,9 @@ class FactorPosterior:
             variance_dual=eigen.dual[:, :along].astype(np.float32),
             variance_reduction=uncertainty.variance_reduction[:along],
             prior_variance=uncertainty.signal_variance,
-            deviation_dual=(eigen.dual @ eigen.deviation_between_ratios(scores)).astype(np.float32),
+            deviation_dual=(eigen.dual @ eigen.deviation_between_ratios(output_scores)).astype(np.float32),
             left_out=left_out @ axes.T,
-            left_out_variance=eigen.left_out_variance(scores),
+            left_out_variance=eigen.left_out_variance(output_scores),
         )
         auxiliary_dual = eigen.dual @ (auxiliary[0] @ to_factors) if auxiliary else np.zeros_like(dual)
         return posterior, auxiliary_dual
