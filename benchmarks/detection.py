@@ -151,7 +151,7 @@ def tables_of_synthetic(options: argparse.Namespace) -> Iterator[tuple[str, str,
                 yield (
                     f"synthetic, {width:g} µm, without noise",
                     above,
-                    found,
+                    detection,
                     means_of(known[:, columns], tiles.tile),
                 )
 

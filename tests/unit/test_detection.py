@@ -148,6 +148,8 @@ def test_wide_tiles_average_their_spots(tissue: hs.datasets.synthetic.Synthetic)
     narrow, wide = tiles_of(section, 100.0), tiles_of(section, 200.0)
     assert set(narrow.spots) == {1}
     assert wide.spots.max() == 4
+    # 150 µm are 1.6 of the squares that spots have to themselves
+    assert tiles_of(section, 150.0).spots.max() == pytest.approx((1.5 / 0.75**0.25) ** 2)
     assert narrow.points.xy == pytest.approx(narrow.centres_um)
     corners = wide.corners_um()
     assert corners.mean(axis=1) == pytest.approx(wide.centres_um)

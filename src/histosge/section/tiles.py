@@ -14,12 +14,14 @@ from histosge.images.tissue import TissueMask
 from .locations import Locations
 from .section import Section
 
-__all__ = ["Tiles", "least_tile_um", "tiles_at", "tiles_of"]
+__all__ = ["Tiles", "least_tile_um", "spots_along", "tiles_at", "tiles_of"]
 
 # tiles further than so many pitches from every spot are extrapolation
 _MAX_DISTANCE_PITCHES = 1.0
 # share of a tile that lies on tissue
 _LEAST_SHARE = 0.5
+# tiles of fewer spots along a side stand for a single spot
+_SEVERAL = 1.5
 # more tiles than this are a mistyped width
 _MOST_TILES = 1_000_000
 # spots that would lie in a tile, along a side: more change its mean by little
@@ -42,6 +44,9 @@ class Tiles:
         Centres of the spots in them.
     tile
         The tile of each spot, ascending.
+    weight
+        How many spots of the section each stands for, at most 1: a tile of 1.5 pitches has 2.25 spots on average, and
+        not the four that are spread in it.
 
     Raises
     ------
@@ -54,6 +59,7 @@ class Tiles:
     ids: Array
     points: Locations
     tile: Int[np.ndarray, " p"]
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if not np.array_equal(np.unique(self.tile), np.arange(len(self.centres_um))):
@@ -65,9 +71,9 @@ class Tiles:
         return len(self.centres_um)
 
     @property
-    def spots(self) -> Int[np.ndarray, " n"]:
-        """Number of spots that would measure each tile."""
-        return np.bincount(self.tile, minlength=len(self))
+    def spots(self) -> Float[np.ndarray, " n"]:
+        """Number of spots that would measure each tile, on average or fewer."""
+        return np.bincount(self.tile, minlength=len(self)) * self.weight
 
     def corners_um(self) -> Float[np.ndarray, "n 4 2"]:
         """Return the corners of each tile."""
@@ -157,7 +163,8 @@ def tiles_at(
     from scipy.spatial import cKDTree
 
     _refuse_width(section, width_um)
-    along = min(max(1, round(width_um / _spot_spacing_um(section))), _MOST_ALONG)
+    wanted = spots_along(section, width_um)
+    along = min(max(1, round(wanted)), _MOST_ALONG)
     steps = ((np.arange(along) + 0.5) / along - 0.5) * width_um
     shift = np.column_stack([part.ravel() for part in np.meshgrid(steps, steps)])
     xy_um = (np.asarray(centres_um)[:, None] + shift).reshape(-1, 2)
@@ -174,7 +181,14 @@ def tiles_at(
     ids = np.array([f"tile_{'_'.join(map(str, np.atleast_1d(name)))}" for name in
                     (np.arange(len(kept)) if names is None else names)[rows]])  # fmt: skip
     xy_um, tile, parent = xy_um[near], np.cumsum(kept)[tile[near]] - 1, parent[near]
-    return Tiles(np.asarray(centres_um)[rows], width_um, ids, _points(section, xy_um, parent), tile)
+    return Tiles(
+        np.asarray(centres_um)[rows],
+        width_um,
+        ids,
+        _points(section, xy_um, parent),
+        tile,
+        weight=min((wanted / along) ** 2, 1.0),
+    )
 
 
 def _points(section: Section, xy_um: Array, parent: Array) -> Locations:
@@ -190,10 +204,21 @@ def _points(section: Section, xy_um: Array, parent: Array) -> Locations:
     )
 
 
-def _spot_spacing_um(section: Section) -> float:
-    """Return the width of the square that a spot has to itself."""
+def spots_along(section: Section, width_um: float) -> float:
+    """Return how many spots lie along a tile on average; 1 for a tile that is about a pitch wide or narrower.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> section = hs.synthetic(columns=8, rows=8, genes=12, lattice="square").section
+    >>> round(spots_along(section, 100.0), 3), round(spots_along(section, 500.0), 3)
+    (1.0, 2.5)
+    """
     hexagonal = section.lattice is not None and section.lattice.kind == "hexagonal"
-    return section.pitch_um * (0.75**0.25 if hexagonal else 1.0)
+    # the width of the square that a spot has to itself
+    spacing_um = section.pitch_um * (0.75**0.25 if hexagonal else 1.0)
+    along = width_um / spacing_um
+    return along if along >= _SEVERAL else 1.0
 
 
 def _refuse_width(section: Section, width_um: float) -> None:

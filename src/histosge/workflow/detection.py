@@ -29,7 +29,7 @@ from .recipe import Recipe
 __all__ = ["CalibratedTiles", "calibrated", "detect", "recipe_with"]
 
 # fewer calibration tiles cannot tell a small share of false ones
-_LEAST_TILES = 60
+_LEAST_TILES = 80
 # parts of the blocks that are left out in turn; each costs a fit
 _FOLDS = 5
 _BEYOND = "no spot has more"
@@ -184,8 +184,8 @@ def calibrated(
         fit.inputs(points),
         tiles.tile,
         genes=genes,
-        spots_um=section.spots.xy,
-        pitch_um=section.pitch_um,
+        spots=tiles.spots,
+        training=section,
     )
     left_out = left_out_tiles(
         fit,

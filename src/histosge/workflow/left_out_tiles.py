@@ -17,6 +17,7 @@ from histosge.section.inputs import Inputs
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import samples_of
 from histosge.section.section import Section
+from histosge.section.tiles import spots_along
 
 from .compute import Compute
 from .encode import encode
@@ -28,8 +29,6 @@ __all__ = ["LeftOutTiles", "TileMeans", "block_width_um", "left_out_tiles", "til
 _LEAST_PITCHES = 3.0
 # blocks so many times as wide as the distance of nine in ten tiles from a spot
 _TIMES_DISTANCE, _SHARE = 2.5, 0.9
-# tiles narrower than so many pitches hold one spot
-_SINGLE_PITCHES = 1.5
 # spots whose mean distance tells how remote a location is
 _NEIGHBOURS = 6
 
@@ -68,8 +67,8 @@ def tile_means(
     tile: Int[np.ndarray, " p"],
     *,
     genes: Array,
-    spots_um: Float[np.ndarray, "s 2"],
-    pitch_um: float,
+    spots: Float[np.ndarray, " n"],
+    training: Section,
 ) -> TileMeans:
     """Predict the mean that spots would measure in each tile.
 
@@ -83,23 +82,24 @@ def tile_means(
         The tile of each, ascending from 0.
     genes
         Names.
-    spots_um, pitch_um
-        The fitted spots, and their distance.
+    spots
+        Number of spots that measure each tile.
+    training
+        The fitted spots.
     """
     from scipy.spatial import cKDTree
 
     scores, variance = disk_scores(predictor, inputs, tile)
     rows = predictor.basis.columns(genes.tolist())
     loadings = np.asarray(predictor.basis.loadings[rows], dtype=np.float64)
-    number = np.bincount(tile)
     # the noise of one measurement, averaged over the spots
-    noise = predictor.basis.noise_sd[rows].astype(np.float64) ** 2 / number[:, None]
-    neighbours = np.arange(1, min(_NEIGHBOURS, len(spots_um)) + 1)
-    distance = cKDTree(spots_um).query(inputs.locations.xy, k=neighbours)[0].mean(axis=1)
+    noise = predictor.basis.noise_sd[rows].astype(np.float64) ** 2 / spots[:, None]
+    neighbours = np.arange(1, min(_NEIGHBOURS, len(training)) + 1)
+    distance = cKDTree(training.spots.xy).query(inputs.locations.xy, k=neighbours)[0].mean(axis=1)
     return TileMeans(
         predictor.basis.offset[rows] + scores @ loadings.T,
         np.sqrt(variance @ loadings.T**2 + noise),
-        np.bincount(tile, distance) / number / pitch_um,
+        np.bincount(tile, distance) / np.bincount(tile) / training.pitch_um,
     )
 
 
@@ -153,7 +153,7 @@ def left_out_tiles(
         test, training = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
         if len(test) and len(training):
             predictor = fit.model.fit(samples.take(training), seed=fit.recipe.seed, runtime=compute.runtime())
-            tile = _tile_of(xy_um[test], tile_um, section.pitch_um)
+            tile = _tile_of(section, xy_um[test], tile_um)
             order = np.argsort(tile, kind="stable")
             test, tile = test[order], tile[order]
             means = tile_means(
@@ -161,8 +161,8 @@ def left_out_tiles(
                 inputs.take(test),
                 tile,
                 genes=genes,
-                spots_um=xy_um[training],
-                pitch_um=section.pitch_um,
+                spots=np.bincount(tile).astype(np.float64),
+                training=section.take(training),
             )
             parts.append((means, _averages(measured[test], tile)))
         if compute.progress is not None:
@@ -184,9 +184,9 @@ def _folds(xy_um: Array, block_um: float, tile_um: float, *, folds: int, seed: i
     return np.asarray((rank % folds)[np.ravel(block)], dtype=np.intp)
 
 
-def _tile_of(xy_um: Array, tile_um: float, pitch_um: float) -> Int[np.ndarray, " s"]:
+def _tile_of(section: Section, xy_um: Array, tile_um: float) -> Int[np.ndarray, " s"]:
     """Return the tile of each spot, numbered from 0."""
-    if tile_um < _SINGLE_PITCHES * pitch_um:
+    if spots_along(section, tile_um) == 1.0:
         return np.arange(len(xy_um))
     square = np.floor(xy_um / tile_um).astype(np.intp)
     return np.ravel(np.unique(square, axis=0, return_inverse=True)[1]).astype(np.intp)
