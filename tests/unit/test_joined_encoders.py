@@ -18,6 +18,7 @@ from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
 from histosge.encoders.joined import JoinedEncoder
 from histosge.evaluation.plan import Plan
+from histosge.evaluation.plan_file import parse_plan
 from histosge.evaluation.trial import trial_key
 from histosge.models import build_model, saving
 from histosge.section.inputs import Inputs, concatenated
@@ -190,6 +191,16 @@ def test_each_encoder_has_its_own_width_of_patches() -> None:
         hs.Recipe(encoder="texture+colour", patch_um={"uni": 80.0})
     with pytest.raises(hs.UsageError, match="none of the encoders"):
         replace(plan, patch_um={"uni": 80.0})
+
+
+def test_a_plan_on_disk_has_widths_of_patches() -> None:
+    """A number, or a table of encoders and numbers; anything else is refused."""
+    content = {"sections": ["a"], "models": ["cokriging"], "encoders": ["texture+colour"]}
+    for width in (80, {"colour": 80.5}):
+        assert parse_plan(content | {"patch_um": width}, Path()).patch_um == width
+    for wrong in ("80", True, {"colour": "wide"}):
+        with pytest.raises(hs.UsageError, match="table of encoders and numbers"):
+            parse_plan(content | {"patch_um": wrong}, Path())
 
 
 def test_other_weights_and_widths_are_another_trial(tmp_path: Path) -> None:
