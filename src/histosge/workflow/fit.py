@@ -102,7 +102,7 @@ class Fit:
         """A warning where the model made no use of gene programs: its summary does not name them."""
         if self.programs is None or any("program" in name for name in self.predictor.summary()):
             return ()
-        text = f"Not used: gene programs. The model '{self.recipe.model}' learns no factors that could follow them."
+        text = f"Not used: gene programs. The model '{self.recipe.model}' does not read them."
         return (Message("warning", text),)
 
     def inputs(self, inputs: Inputs) -> Inputs:
