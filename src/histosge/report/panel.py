@@ -43,7 +43,7 @@ def headline(contents: Contents) -> list[tuple[str, str]]:
     ]
     if sentences := sentences_of(contents):
         texts = (sentence.replace("± ", "±\u00a0") for sentence in sentences)
-        return [*lines, *zip(("Accuracy", "Image"), texts, strict=True)]
+        return [*lines, *zip(("Accuracy", "Image", "Gene programs"), texts, strict=False)]
     return [*lines, ("Accuracy", _accuracy(contents))]
 
 
