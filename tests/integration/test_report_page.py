@@ -363,6 +363,19 @@ def test_dark_and_narrow_screens(browser: Any, report_folder: Path) -> None:
     page.page.context.close()
 
 
+def test_the_details_do_not_cover_the_map(browser: Any, report_folder: Path) -> None:
+    """On a small screen the details stand beside the map, with its tools in view; closed, the genes are back."""
+    page = opened(browser, report_folder / "report.html", viewport={"width": 1040, "height": 650})
+    page.page.locator("#about-more").click()
+    page.page.wait_for_timeout(100)
+    details = page.box("#about-run")
+    for part in ("#stage", ".toolbar", "#legends", "#heading"):
+        assert not overlap(page.box(part), details), part
+    page.page.locator("#about-close").click()
+    parts = [page.box(part) for part in ("#explore header", "#finder", "#accuracy", "#settings")]
+    assert not any(overlap(*pair) for pair in combinations(parts, 2))
+
+
 @pytest.mark.slow
 @pytest.mark.real
 def test_a_whole_transcriptome_fits(browser: Any, real_data: Path, tmp_path: Path) -> None:
