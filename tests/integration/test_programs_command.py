@@ -46,13 +46,15 @@ def test_what_was_built_can_be_shown(room: Path) -> None:
 
 def test_a_run_takes_programs_and_names_them(room: Path, tmp_path: Path) -> None:
     """`run --programs` prints and records what was used; the page of the run has it too."""
-    words = ("--model", "kriging", "--programs", room / "two.programs.h5", *WORDS)
+    words = ("--preset", "positions", "--programs", room / "two.programs.h5", *WORDS)
     result = call("run", room / "one", *words, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "with gene programs of" in result.stdout
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["programs"]["names"] == ["two"]
     assert record["programs"]["common"] == 12
+    assert record["fit"]["programs"]["given"] > 0
+    assert any("gene programs" in sentence.lower() for sentence in record["accuracy"])
     assert call("report", tmp_path / "out").exit_code == 0
 
 
