@@ -163,8 +163,8 @@ def tiles_at(
     from scipy.spatial import cKDTree
 
     _refuse_width(section, width_um)
-    wanted = spots_along(section, width_um)
-    along = min(max(1, round(wanted)), _MOST_ALONG)
+    spots_wide = spots_along(section, width_um)
+    along = min(max(1, round(spots_wide)), _MOST_ALONG)
     steps = ((np.arange(along) + 0.5) / along - 0.5) * width_um
     shift = np.column_stack([part.ravel() for part in np.meshgrid(steps, steps)])
     xy_um = (np.asarray(centres_um)[:, None] + shift).reshape(-1, 2)
@@ -187,7 +187,7 @@ def tiles_at(
         ids,
         _points(section, xy_um, parent),
         tile,
-        weight=min((wanted / along) ** 2, 1.0),
+        weight=min((spots_wide / along) ** 2, 1.0),
     )
 
 
