@@ -101,10 +101,14 @@ def _predictions(
             f"'{absent[0]}' was measured, but is not among the {len(result.panel)} genes that the recipe fits "
             f"('{recipe.genes}'). Fit all: recipe=hs.Recipe(genes='all')."
         )
+    depth = ", at mean depth" if recipe.depth_adjusted else ""
     # the tissue is found once for all factors
     mask = tissue_of(section)
     return [
-        (f"×{factor}", predict(result, section, upsampled(section, factor, mask=mask), compute=compute))
+        (
+            f"×{factor}{depth}",
+            predict(result, section, upsampled(section, factor, mask=mask), compute=compute),
+        )
         for factor in upsample
     ]
 

@@ -21,7 +21,8 @@ def fingerprint(*values: Any) -> str:
     """Return 32 hex digits that depend on the content of ``values`` and on nothing else.
 
     Understands ``None``, booleans, numbers, strings, bytes, paths (by their text), NumPy arrays (dtype, shape,
-    content), sequences, mappings (in key order) and dataclasses (class name and fields).
+    content), sequences, mappings (in key order) and dataclasses (class name and fields). A field of a dataclass with
+    ``added_later`` in its metadata is left out where it has its default: hashes of older versions stay valid.
 
     Raises
     ------
@@ -75,9 +76,14 @@ def _feed(digest: hashlib.blake2b, value: Any) -> None:
         digest.update(b"]")
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         digest.update(type(value).__name__.encode())
-        _feed(digest, {field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+        held = {field: getattr(value, field.name) for field in dataclasses.fields(value)}
+        _feed(digest, {field.name: item for field, item in held.items() if not _is_unset(field, item)})
     else:
         raise TypeError(f"expected a plain value, an array or a dataclass to fingerprint, got {type(value)}")
+
+
+def _is_unset(field: dataclasses.Field[Any], value: Any) -> bool:
+    return "added_later" in field.metadata and value == field.default
 
 
 def _feed_array(digest: hashlib.blake2b, array: Array) -> None:

@@ -16,6 +16,7 @@ from .command import command
 from .encoder_values import patch_widths
 from .options import (
     ComputeOptions,
+    DepthAdjusted,
     Out,
     PatchUm,
     ProgramOptions,
@@ -74,6 +75,7 @@ def evaluate(
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the models that have it."),
     ] = None,
+    depth_adjusted: DepthAdjusted = False,
     jobs: Annotated[int, typer.Option(help="Processes; each takes the memory of one.")] = 1,
     truth: Annotated[
         Path | None,
@@ -109,6 +111,7 @@ def evaluate(
         changed = [split != "random:0.5", genes != "hvg:1000", jobs != 1, program_options.programs]
         _refuse_with_truth([sections, presets, patients, auxiliary, image, mpp, *changed])
         recipes = _with_encoders(_recipes(models, None, assignments(set_)), encoder, widths)
+        recipes = [replace(recipe, depth_adjusted=depth_adjusted) for recipe in recipes]
         options = {
             "layout": layout,
             "widths_um": _numbers(widths_um),
@@ -127,6 +130,7 @@ def evaluate(
         auxiliary=auxiliary,
         programs=tuple(program_options.programs or ()),
         patch_um=widths,
+        depth_adjusted=depth_adjusted,
     )
     run_plan(plan, out, compute, jobs, as_json=reply_options.json)
 

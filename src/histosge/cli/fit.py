@@ -8,6 +8,7 @@ from .command import command
 from .options import (
     AuxiliaryOptions,
     ComputeOptions,
+    DepthOptions,
     EncoderOptions,
     ModelOptions,
     Out,
@@ -31,6 +32,7 @@ def fit(
     auxiliary_options: AuxiliaryOptions,
     program_options: ProgramOptions,
     model_options: ModelOptions,
+    depth_options: DepthOptions,
     encoder_options: EncoderOptions,
     seed_options: SeedOptions,
     compute_options: ComputeOptions,
@@ -49,7 +51,7 @@ def fit(
         programs = program_options.read()
     result = fit_to_folder(
         section,
-        recipe_of(model_options, encoder_options, seed_options),
+        recipe_of(model_options, encoder_options, seed_options, depth=depth_options),
         out=out,
         compute=compute_options.compute(encoder_options.weights, progress),
         auxiliary=auxiliary,

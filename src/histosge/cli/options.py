@@ -18,6 +18,7 @@ __all__ = [
     "LATE_HELP",
     "AuxiliaryOptions",
     "ComputeOptions",
+    "DepthOptions",
     "DeviceOptions",
     "EncoderOptions",
     "FitOptions",
@@ -45,6 +46,13 @@ Weights = Annotated[
 PatchUm = Annotated[
     list[str] | None,
     typer.Option(metavar="[ENCODER=]UM", help="Width of a patch, µm; of several encoders: uni=112."),
+]
+DepthAdjusted = Annotated[
+    bool,
+    typer.Option(
+        "--depth-adjusted",
+        help="Fit expression at the section's mean depth: log1p(CP10k) less a line in log depth, gene by gene.",
+    ),
 ]
 Genes = Annotated[
     str, typer.Option(help="hvg:N, all, names separated by commas, or a FILE with one name a line.")
@@ -196,6 +204,15 @@ class ModelOptions:
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change one field of the preset.")
     ] = None
     genes: Genes = "hvg:1000"
+
+
+@dataclass(frozen=True, slots=True)
+class DepthOptions:
+    """On which scale it is fitted."""
+
+    panel: ClassVar[str] = "Model"
+
+    depth_adjusted: DepthAdjusted = False
 
 
 @dataclass(frozen=True, slots=True)

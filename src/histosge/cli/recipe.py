@@ -11,6 +11,7 @@ from histosge.errors import UsageError
 from .encoder_values import patch_widths, weight_files
 from .options import (
     ComputeOptions,
+    DepthOptions,
     EncoderOptions,
     FitOptions,
     ModelOptions,
@@ -22,7 +23,13 @@ from .screen import show_messages
 __all__ = ["name_unused_of_fit", "recipe_of", "refuse_other_files"]
 
 
-def recipe_of(model: ModelOptions, encoder: EncoderOptions, seed: SeedOptions) -> Any:
+def recipe_of(
+    model: ModelOptions,
+    encoder: EncoderOptions,
+    seed: SeedOptions,
+    *,
+    depth: DepthOptions = DepthOptions(),
+) -> Any:
     """Return what is to be fitted."""
     from histosge.workflow.recipe import Recipe
 
@@ -34,6 +41,7 @@ def recipe_of(model: ModelOptions, encoder: EncoderOptions, seed: SeedOptions) -
         patch_um=patch_widths(encoder.patch_um),
         genes=model.genes,
         seed=seed.seed,
+        depth_adjusted=depth.depth_adjusted,
     )
     if not recipe.build().needs.features:
         _name_unused(encoder, recipe.model)

@@ -8,6 +8,7 @@ from .command import command
 from .options import (
     AuxiliaryOptions,
     ComputeOptions,
+    DepthOptions,
     EncoderOptions,
     LocationOptions,
     ModelOptions,
@@ -33,6 +34,7 @@ def run(
     auxiliary_options: AuxiliaryOptions,
     program_options: ProgramOptions,
     model_options: ModelOptions,
+    depth_options: DepthOptions,
     encoder_options: EncoderOptions,
     seed_options: SeedOptions,
     location_options: LocationOptions,
@@ -58,7 +60,7 @@ def run(
     compute = compute_options.compute(encoder_options.weights, progress)
     result = run_job(
         section,
-        recipe_of(model_options, encoder_options, seed_options),
+        recipe_of(model_options, encoder_options, seed_options, depth=depth_options),
         location_options.target(section),
         auxiliary=auxiliary,
         programs=programs,

@@ -162,6 +162,7 @@ def _differences(samples: Samples, changed: Samples) -> list[Leak]:
     if not (
         np.array_equal(samples.expression, changed.expression)
         and np.array_equal(samples.depth, changed.depth)
+        and np.array_equal(samples.log_cp10k, changed.log_cp10k)
     ):
         message = "The fitted expression depends on test spots. Normalise and scale on training spots alone."
         leaks.append(Leak("expression", message))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,7 +41,8 @@ class GeneScore:
     pcc_given_depth
         The same over spots of the same depth; NaN where the prediction is constant, or follows the depth alone.
     coverage
-        Fraction of measurements inside the 90 % interval; ``None`` from models without intervals.
+        Fraction of measurements inside the 90 % interval; ``None`` from models without intervals, and of fits at the
+        mean depth, whose intervals are not those of a measurement at another depth.
     """
 
     pcc: float
@@ -66,7 +67,9 @@ def score_genes(
     True
     """
     # the shown genes need not be among those that the recipe chooses
-    study = Study.of(section, genes=str(recipe.genes), seed=seed)
+    study = replace(
+        Study.of(section, genes=str(recipe.genes), seed=seed), depth_adjusted=recipe.depth_adjusted
+    )
     panel = _joined(section, choose_genes(study), genes)
     inputs = encode_study(study, recipe, compute)
     samples = gather_samples(study, panel, inputs)
@@ -78,7 +81,7 @@ def score_genes(
     mean = prediction.mean[:, columns].astype(np.float64)
     pcc, covered = pearson(truth, mean), None
     given_depth = partial_correlation(truth, mean, log_depth(depth(section.counts))[study.test])
-    if prediction.sd is not None:
+    if prediction.sd is not None and not recipe.depth_adjusted:
         covered = coverage(truth, mean, prediction.sd[:, columns].astype(np.float64), _LEVEL)
     return {
         gene: GeneScore(float(pcc[k]), float(given_depth[k]), None if covered is None else float(covered[k]))

@@ -112,6 +112,9 @@ class Plan:
         :func:`histosge.fit`.
     auxiliary
         Whether every split within a section gets the suffix ``+auxiliary``.
+    depth_adjusted
+        Whether the models are fitted at the mean depth, as ``depth_adjusted`` of a recipe says. The baselines are not,
+        and every prediction is compared with log1p(CP10k), without intervals.
 
     Raises
     ------
@@ -137,6 +140,7 @@ class Plan:
     auxiliary: bool = False
     programs: Sequence[ProgramsLike] = ()
     patch_um: float | Mapping[str, float] | None = None
+    depth_adjusted: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "genes", GeneChoice.text(self.genes))
@@ -170,7 +174,7 @@ class Plan:
         """The baselines and the models, each once."""
         # baselines first, so that a model that is also a baseline keeps its position
         unique: dict[tuple[str, str], Recipe] = {}
-        for recipe in (*(BASELINES if self.baselines else ()), *map(_recipe, self.models)):
+        for recipe in (*(BASELINES if self.baselines else ()), *self._models()):
             unique.setdefault((recipe.model, recipe.variant), recipe)
         return tuple(unique.values())
 
@@ -194,6 +198,10 @@ class Plan:
                         encoders = self.encoders if recipe.build().needs.features else (recipe.encoder,)
                         for encoder in encoders:
                             yield Trial(section, split, self._complete(recipe, encoder, seed))
+
+    def _models(self) -> Iterator[Recipe]:
+        for recipe in map(_recipe, self.models):
+            yield replace(recipe, depth_adjusted=True) if self.depth_adjusted else recipe
 
     def _complete(self, recipe: Recipe, encoder: str, seed: int) -> Recipe:
         """Return a recipe with what the plan decides."""

@@ -25,6 +25,7 @@ _SINGLE: Mapping[str, type[Any]] = {
     "hvg_scope": str,
     "baselines": bool,
     "auxiliary": bool,
+    "depth_adjusted": bool,
 }
 _SECTION_TYPES: Mapping[str, type[Any] | tuple[type[Any], ...]] = {
     "image": str,
@@ -100,7 +101,8 @@ def parse_recipe(item: Any) -> Recipe:
     if not isinstance(item, Mapping) or "model" not in item:
         raise UsageError(f"A model in a plan is 'name:preset', or a table with `model`; got {item!r}.")
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
-    return Recipe.parse(str(options.pop("model")), options)
+    adjusted = _checked(options.pop("depth_adjusted", False), bool, "depth_adjusted")
+    return Recipe.parse(str(options.pop("model")), options, depth_adjusted=adjusted)
 
 
 def _list(content: Mapping[str, Any], name: str) -> list[Any]:

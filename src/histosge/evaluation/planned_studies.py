@@ -46,6 +46,7 @@ def study_of(plan: Plan, trial: Trial) -> Study:
         genes=GeneChoice.parse(plan.genes),
         hvg_scope=plan.hvg_scope,
         programs=tuple(plan.programs),
+        depth_adjusted=trial.recipe.depth_adjusted,
     )
 
 
@@ -88,6 +89,7 @@ def _study(
     genes: GeneChoice,
     hvg_scope: Literal["training", "all"],
     programs: tuple[ProgramsLike, ...],
+    depth_adjusted: bool,
 ) -> Study:
     spec = specs[section]
     target = section_of(spec)
@@ -108,10 +110,18 @@ def _study(
             hvg_scope=hvg_scope,
             seed=seed,
             programs=_programs(programs),
+            depth_adjusted=depth_adjusted,
         )
     study = Study.of(target, within, genes=genes, seed=seed)
     name = study.split + split.removeprefix(within)
-    return replace(study, split=name, auxiliary=auxiliary, hvg_scope=hvg_scope, programs=_programs(programs))
+    return replace(
+        study,
+        split=name,
+        auxiliary=auxiliary,
+        hvg_scope=hvg_scope,
+        programs=_programs(programs),
+        depth_adjusted=depth_adjusted,
+    )
 
 
 @lru_cache(maxsize=2)

@@ -49,6 +49,9 @@ class Study:
         Seeds the split and the fit.
     programs
         Gene programs that the fit is given.
+    depth_adjusted
+        Whether expression is fitted at the mean depth of the training spots. Scores compare with log1p(CP10k) all the
+        same.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class Study:
     hvg_scope: Literal["training", "all"] = "training"
     seed: int = 0
     programs: tuple[Programs, ...] = ()
+    depth_adjusted: bool = False
 
     @classmethod
     def of(
@@ -132,7 +136,7 @@ def encode_study(study: Study, recipe: Recipe, compute: Compute = Compute()) -> 
 
 def gather_samples(study: Study, panel: GenePanel, inputs: Inputs) -> Samples:
     """Return what is fitted: the training spots, and all spots of the auxiliary sections."""
-    samples = study.pool.gather(panel, inputs, rows=study.training)
+    samples = study.pool.gather(panel, inputs, rows=study.training, depth_adjusted=study.depth_adjusted)
     aligned = aligned_programs(study.programs, study.target, panel)
     return samples if aligned is None else aligned.joined(samples)
 

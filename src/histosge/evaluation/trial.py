@@ -308,7 +308,8 @@ def _comparison(study: Study, panel: GenePanel, fitted: TrialFit) -> Comparison:
     return Comparison(
         truth=log_cp10k(section.counts, columns=panel.columns).toarray(),
         prediction=fitted.mean,
-        sd=fitted.sd,
+        # intervals of a fit at the mean depth are not those of log1p(CP10k)
+        sd=None if study.depth_adjusted else fitted.sd,
         counts=np.asarray(section.counts[:, panel.columns].toarray(), dtype=np.float64),
         depth=depth(section.counts),
         xy_um=section.spots.xy,

@@ -12,6 +12,7 @@ from histosge._runtime.seeds import refuse_seed
 from histosge.errors import UsageError
 from histosge.prediction.count_allocation import Kind
 from histosge.prediction.factored import FactoredPrediction
+from histosge.prediction.mean_depth import refuse_depth_adjusted
 from histosge.section.genes import GeneChoice, Genes, select
 from histosge.section.section import Section
 
@@ -132,6 +133,8 @@ def export(
     section, prediction = factors.section(path), factors.read(path)
     if conserve is not None and not section.has_counts:
         raise UsageError(f"Section '{section.name}' has no measured counts that `conserve` could allocate.")
+    if conserve is not None:
+        refuse_depth_adjusted(prediction.provenance, "Conserving counts")
     names, missing = _genes(section, prediction, genes)
     _refuse_size(writer, len(prediction), len(names))
     writer.write(out, section, prediction, WriteOptions(names, conserve, seed))

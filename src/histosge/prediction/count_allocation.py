@@ -17,6 +17,7 @@ from histosge.section.expression import TARGET_SUM
 from histosge.section.section import Section
 
 from .factored import FactoredPrediction
+from .mean_depth import refuse_depth_adjusted
 from .prediction import Prediction
 
 __all__ = ["Kind", "blocks", "conserve"]
@@ -70,7 +71,7 @@ def conserve(
     Raises
     ------
     UsageError
-        For an unknown kind, and a seed out of range.
+        For an unknown kind, a seed out of range, and a prediction with ``depth_adjusted``.
     DataError
         For locations whose parent is no spot, spots with counts but without locations, genes that were not measured,
         predictions that are not finite.
@@ -88,6 +89,7 @@ def conserve(
     True
     """
     refuse_seed(seed)
+    refuse_depth_adjusted(prediction.provenance, "Conserving counts")
     parts = list(blocks(prediction, section, kind=kind, seed=seed, partial=partial))
     if not parts:
         return sparse.csr_matrix((len(prediction), 0))
@@ -105,6 +107,7 @@ def blocks(
     """Yield the result of :func:`conserve` as blocks of some genes each, in their order and in bounded memory."""
     if kind not in get_args(Kind):
         raise UsageError(f"Expected counts real, rounded or drawn, got '{kind}'.")
+    refuse_depth_adjusted(prediction.provenance, "Conserving counts")
     counts = sparse.csc_matrix(section.counts[:, section.columns(prediction.genes)])
     partition = _Partition.of(prediction, section)
     if not partial:

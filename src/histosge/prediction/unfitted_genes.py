@@ -11,6 +11,7 @@ from histosge._runtime.types import Array, Float
 from histosge.errors import DataError
 from histosge.metrics.given_depth import partial_correlation
 from histosge.metrics.pearson import pearson
+from histosge.section.depth_adjusted import depth_adjusted
 from histosge.section.expression import log_cp10k, log_depth
 
 from .accuracy import GeneAccuracy
@@ -36,6 +37,7 @@ def extend(
     genes: Array,
     *,
     score_sd: Float[np.ndarray, "s k"] | None = None,
+    at_mean_depth: bool = False,
 ) -> Basis:
     """Return the basis with loadings for all other measured genes.
 
@@ -56,6 +58,8 @@ def extend(
         Names of the columns of ``counts``.
     score_sd
         Standard deviation of each score; their variance is then not counted as noise of the gene.
+    at_mean_depth
+        Whether the genes are adjusted for depth, as those of the panel were.
 
     Raises
     ------
@@ -72,7 +76,9 @@ def extend(
         return basis
     depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     expression = log_cp10k(counts, columns=outside)
-    further = regress(names[outside], expression, scores, score_sd=score_sd, depth=depth)
+    further = regress(
+        names[outside], expression, scores, score_sd=score_sd, depth=depth, at_mean_depth=at_mean_depth
+    )
     return basis.joined(further)
 
 
@@ -83,6 +89,7 @@ def regress(
     *,
     score_sd: Float[np.ndarray, "s k"] | None = None,
     depth: Float[np.ndarray, " s"] | None = None,
+    at_mean_depth: bool = False,
 ) -> Basis:
     """Return the basis of genes that are regressed on factor scores (Eq. 20 of docs/method.md).
 
@@ -110,6 +117,8 @@ def regress(
         As for :func:`extend`.
     depth
         Total counts of each spot; ``None``: unknown, and there are no grades.
+    at_mean_depth
+        Whether expression is adjusted for ``depth`` first, which is then needed.
 
     Raises
     ------
@@ -131,7 +140,9 @@ def regress(
     step = max(1, _BLOCK // max(len(scores), 1))
     for start in range(0, len(counted), step):
         some = counted[start : start + step]
-        block = _regress_block(columns[:, some].toarray(), design, scores.mean(axis=0), variance, covariate)
+        values = columns[:, some].toarray()
+        values = depth_adjusted(values, depth) if at_mean_depth and depth is not None else values
+        block = _regress_block(values, design, scores.mean(axis=0), variance, covariate)
         for column, part in zip(basis, block, strict=True):
             column[some] = part
     result = Basis(genes, *basis[:-1])

@@ -15,6 +15,7 @@ from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
 from histosge.images.tissue import TissueMask
 from histosge.prediction.factored import FactoredPrediction
+from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.prediction.prediction import Prediction
 from histosge.section.image_only import tissue_in
 from histosge.section.section import Section
@@ -30,6 +31,7 @@ __all__ = ["Contents", "collect"]
 # simplification of the outline, which is only drawn
 _OUTLINE_UM = 4.0
 _MAX_LINES = 400
+_NOT_KNOWN = "the fit is adjusted for depth, and measured spots do not show what its means miss"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +119,9 @@ def collect(folder: Path, *, section: Section | None = None) -> Contents:
         labels=labels_in(folder, points.ids, spots.ids),
         scores=folders.scores(folder),
         shown=shown,
-        means=area_means(
+        means=_NOT_KNOWN
+        if is_depth_adjusted(record)
+        else area_means(
             folder, record, prediction=files.prediction, section=section or files.section, shown=shown
         ),
     )

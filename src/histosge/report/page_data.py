@@ -14,6 +14,7 @@ from histosge._runtime.types import Array
 from histosge.errors import UsageError
 from histosge.geometry.spacing import median_spacing_um
 from histosge.prediction.factored import FactoredPrediction
+from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.section.locations import Locations
 
 from .accuracy import calibration, left_out
@@ -91,6 +92,7 @@ def page_data(contents: Contents, *, first: str | None) -> PageData:
         "outline": [np.round(line - frame["origin"], 1).ravel().tolist() for line in contents.outline],
         "calibration": calibration(contents),
         "maps": {name: _colours(name) for name in _MAPS},
+        "at_mean_depth": is_depth_adjusted(contents.record),
         "has_sd": packed.error_sd is not None,
         "left_out": left_out(contents),
         "means": means.about,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from histosge.prediction.mean_depth import AT_MEAN_DEPTH, is_depth_adjusted
+
 from .accuracy import (
     GOOD,
     accuracy_part,
@@ -37,6 +39,7 @@ def headline(contents: Contents) -> list[tuple[str, str]]:
     spots += f" of {diameter_um:.0f}\u00a0µm" if diameter_um else ""
     measured = "H&E image only" if contents.image_only else f"{spots}, {contents.pitch_um:.0f}\u00a0µm apart"
     predicted = f"{thousands(len(prediction))} locations × {thousands(len(prediction.genes))} genes"
+    predicted += ", at the section's mean depth" if is_depth_adjusted(record) else ""
     lines = [
         ("Measured", measured),
         ("Predicted", f"{predicted} (model: {model})" if model else predicted),
@@ -130,11 +133,13 @@ def _from_image_only(contents: Contents) -> tuple[str, str]:
 def _units(contents: Contents) -> tuple[str, ...]:
     """Return the unit of the values, and which genes the page contains."""
     shown = len(contents.prediction.genes)
+    adjusted = (AT_MEAN_DEPTH,) if is_depth_adjusted(contents.record) else ()
     unit = "Values are log1p(CP10k): the natural logarithm of 1 + counts per 10 000 counts of a spot."
     if shown >= contents.predicted:
-        return (unit,)
+        return (unit, *adjusted)
     return (
         unit,
+        *adjusted,
         f"This page has room for {thousands(shown)} of the {thousands(contents.predicted)} genes: those that "
         "vary most. "
         "All are in prediction.h5ad.",

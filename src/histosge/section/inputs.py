@@ -138,7 +138,7 @@ class Samples:
     inputs
         The training spots.
     expression
-        log1p(CP10k) values, n × g.
+        log1p(CP10k) values, n × g; at the mean depth of each section where ``measured`` is given.
     genes
         Gene names, one per column.
     depth
@@ -148,6 +148,8 @@ class Samples:
         ``None``: there are none. Their units are standard deviations of each gene over the other data, of log1p of
         counts that are normalised by depth, and the gene's reliability is not in them. Orthonormal over the genes of
         the other data; a gene that these lack is 0. A model may use them or not.
+    measured
+        log1p(CP10k) as it was measured, n × g, where ``expression`` is adjusted for depth; ``None``: it is not.
 
     Raises
     ------
@@ -160,6 +162,7 @@ class Samples:
     genes: Array
     depth: Float[np.ndarray, " n"]
     programs: Float[np.ndarray, "k g"] | None = None
+    measured: Float[np.ndarray, "n g"] | None = None
 
     def __post_init__(self) -> None:
         genes = np.asarray(self.genes, dtype=str)
@@ -170,11 +173,20 @@ class Samples:
             )
         if self.programs is not None:
             object.__setattr__(self, "programs", frozen(_checked_programs(self.programs, len(genes))))
+        if self.measured is not None:
+            if self.measured.shape != shape:
+                raise DataError(f"Expected measured expression {shape}, got {self.measured.shape}.")
+            object.__setattr__(self, "measured", frozen(self.measured))
         object.__setattr__(self, "expression", frozen(self.expression))
         object.__setattr__(self, "genes", frozen(genes))
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def log_cp10k(self) -> Float[np.ndarray, "n g"]:
+        """log1p(CP10k) as it was measured, from which the counts follow."""
+        return self.expression if self.measured is None else self.measured
 
     def take(self, index: Any) -> Samples:
         """Return the samples at ``index``."""
@@ -183,6 +195,7 @@ class Samples:
             inputs=self.inputs.take(index),
             expression=self.expression[index],
             depth=self.depth[index],
+            measured=None if self.measured is None else self.measured[index],
         )
 
 

@@ -13,6 +13,7 @@ from histosge._runtime.types import Array, Int
 from histosge.errors import UsageError
 from histosge.geometry.points import Points
 
+from .depth_adjusted import depth_adjusted as adjusted
 from .expression import depth, log_cp10k
 from .genes import GenePanel, Genes, select
 from .inputs import Inputs, Samples
@@ -152,7 +153,12 @@ class SectionGroup:
         return replace(panel, columns=self.columns[0][panel.columns])
 
     def gather(
-        self, panel: GenePanel, inputs: Inputs, *, rows: Int[np.ndarray, " r"] | None = None
+        self,
+        panel: GenePanel,
+        inputs: Inputs,
+        *,
+        rows: Int[np.ndarray, " r"] | None = None,
+        depth_adjusted: bool = False,
     ) -> Samples:
         """Return what a model is fitted to: training spots of the target, and all spots of the auxiliary sections.
 
@@ -164,9 +170,13 @@ class SectionGroup:
             Inputs at all spots of all sections.
         rows
             Training spots of the target; ``None`` means all.
+        depth_adjusted
+            Whether expression is that at the mean log depth of the training spots of each section; see
+            :func:`histosge.section.depth_adjusted.depth_adjusted`.
         """
         if rows is None and not self.auxiliary:
-            return samples_of(self.target, panel, inputs)
+            samples = samples_of(self.target, panel, inputs)
+            return _at_mean_depth(samples) if depth_adjusted else samples
         rows = np.arange(len(self.target)) if rows is None else rows
         auxiliary_rows = np.arange(len(self.target), len(self))
         # counts of test spots are dropped before anything is computed from counts
@@ -175,12 +185,13 @@ class SectionGroup:
             log_cp10k(section.counts, columns=columns).toarray()
             for section, columns in zip(sections, self.columns_of(panel), strict=True)
         ]
-        return Samples(
+        samples = Samples(
             inputs.take(np.concatenate([rows, auxiliary_rows])),
             np.concatenate(expression),
             panel.names,
             np.concatenate([depth(section.counts) for section in sections]),
         )
+        return _at_mean_depth(samples) if depth_adjusted else samples
 
     def columns_of(self, panel: GenePanel) -> list[Array]:
         """Return the columns of a panel's genes in each section."""
@@ -212,6 +223,13 @@ def samples_of(section: Section, panel: GenePanel, inputs: Inputs) -> Samples:
     """Return the expression at a section's spots together with the inputs there."""
     expression = log_cp10k(section.counts, columns=panel.columns).toarray()
     return Samples(inputs, expression, panel.names, depth(section.counts))
+
+
+def _at_mean_depth(samples: Samples) -> Samples:
+    """Return samples whose expression is that at the mean depth of each section, beside what was measured."""
+    sections = samples.inputs.section_index
+    expression = adjusted(samples.expression, samples.depth, sections=sections)
+    return replace(samples, expression=expression, measured=samples.expression)
 
 
 def _matched(target: Section, other: Section) -> Array:

@@ -22,6 +22,7 @@ from histosge.models.cokriging.predictor import CokrigingPredictor
 from histosge.models.gene_order import as_fitted
 from histosge.prediction.effective_resolution import EffectiveResolution, UnexplainedVariance
 from histosge.prediction.factored import Basis
+from histosge.prediction.mean_depth import refuse_depth_adjusted
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.inputs import Inputs
 from histosge.section.locations import Locations, grid
@@ -81,8 +82,8 @@ def effective_resolution(
     Raises
     ------
     UsageError
-        For a fit of another model or of another section, a transferred fit, too few spots, unknown genes, and widths
-        that are not positive.
+        For a fit of another model, of another section or with ``depth_adjusted``, a transferred fit, too few spots,
+        unknown genes, and widths that are not positive.
 
     Examples
     --------
@@ -146,6 +147,7 @@ def _predictor_of(fit: Fit, section: Section) -> CokrigingPredictor:
             "The effective resolution needs a fit of the model cokriging to measured spots: other models state no "
             "posterior of a mean over a disk. Fit one with `hs.fit`."
         )
+    refuse_depth_adjusted({"recipe": fit.recipe.as_dict()}, "The effective resolution")
     if fit.metadata.section.fingerprint != section.fingerprint:
         raise UsageError(f"Section '{section.name}' is not the one that was fitted. Give that one.")
     if len(section) < LEAST_SPOTS:

@@ -115,7 +115,14 @@ class Fit:
             return basis
         # spots of auxiliary sections come after those of the section
         score, score_sd = (part[: len(section)] for part in self.predictor.left_out_scores())
-        return extend(basis, score, section.counts, section.genes, score_sd=score_sd)
+        return extend(
+            basis,
+            score,
+            section.counts,
+            section.genes,
+            score_sd=score_sd,
+            at_mean_depth=self.recipe.depth_adjusted,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,7 +221,8 @@ class FitPlan:
         """Fit the model to all spots, whose ``inputs`` are those of :meth:`encoded`, and keep it in ``folder``."""
         path = None if folder is None else folder / self.key
         checkpoint = None if path is None else path.with_name(f"{path.name}.checkpoint")
-        samples = self.sections.gather(self.panel.by_name(), inputs)
+        adjusted = self.recipe.depth_adjusted
+        samples = self.sections.gather(self.panel.by_name(), inputs, depth_adjusted=adjusted)
         samples = samples if self.programs is None else self.programs.joined(samples)
         runtime = compute.runtime(checkpoint=checkpoint)
         fitted = self.model.fit(samples, seed=self.recipe.seed, runtime=runtime)

@@ -88,6 +88,7 @@ class _RecipeContent(msgspec.Struct, forbid_unknown_fields=True):
     patch_um: float | dict[str, float] | None
     genes: str
     seed: int
+    depth_adjusted: bool = False
 
 
 class _Content(msgspec.Struct, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from histosge.errors import UsageError
 from histosge.models.cokriging.predictor import CokrigingPredictor
 from histosge.models.gene_order import as_fitted
+from histosge.prediction.mean_depth import refuse_depth_adjusted
 from histosge.section.section import Section
 
 from .effective_resolution import LEAST_SPOTS
@@ -28,7 +29,8 @@ def cokriging_of(fit: Fit, section: Section, purpose: str) -> CokrigingPredictor
     Raises
     ------
     UsageError
-        For a fit of another model, of several sections or of another section, a transfer, and too few spots.
+        For a fit of another model, of several sections, of another section, or with ``depth_adjusted``, a transfer,
+        and too few spots.
     """
     predictor = as_fitted(fit.predictor) if isinstance(fit, Fit) else None
     if not isinstance(predictor, CokrigingPredictor):
@@ -36,6 +38,7 @@ def cokriging_of(fit: Fit, section: Section, purpose: str) -> CokrigingPredictor
             f"{purpose} needs a fit of the model cokriging to measured spots: other models state no posterior of a "
             "mean over a disk. Fit one with `hs.fit`."
         )
+    refuse_depth_adjusted({"recipe": fit.recipe.as_dict()}, purpose)
     if fit.auxiliary:
         raise UsageError(
             f"Expected a fit of one section, got one with {len(fit.auxiliary)} auxiliary sections, which would have to "

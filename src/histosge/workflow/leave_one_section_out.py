@@ -11,7 +11,8 @@ from histosge.metrics.pearson import pearson
 from histosge.models.gene_order import in_gene_order
 from histosge.prediction.calibration import calibration_factor, coverage
 from histosge.prediction.prediction import Prediction
-from histosge.section.expression import log_cp10k
+from histosge.section.depth_adjusted import depth_adjusted
+from histosge.section.expression import depth, log_cp10k
 from histosge.section.genes import GenePanel
 from histosge.section.locations import at_spots
 from histosge.section.multi_section import SectionGroup
@@ -57,6 +58,9 @@ def section_accuracy(
     correlations, errors, sds = [], [], []
     for left_out, section in enumerate(sections):
         measured = log_cp10k(section.counts, columns=columns[left_out]).toarray()
+        if fit.recipe.depth_adjusted:
+            # what is predicted: expression at the mean depth of the section
+            measured = depth_adjusted(measured, depth(section.counts))
         # counts of the section left out are read here alone, to compare with
         prediction = _predicted_from_others(sections, columns, left_out, fit=fit, compute=compute)
         correlations.append(np.nan_to_num(pearson(measured, prediction.mean.astype(np.float64))))
@@ -84,7 +88,7 @@ def _predicted_from_others(
     pool = SectionGroup.of(sections[rest[0]], [sections[row] for row in rest[1:]])
     panel = GenePanel(fit.panel.names, columns[rest[0]], fit.recipe.genes_text)
     inputs = encode_spots(pool.sections, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
-    samples = pool.gather(panel.by_name(), inputs)
+    samples = pool.gather(panel.by_name(), inputs, depth_adjusted=fit.recipe.depth_adjusted)
     samples = samples if fit.programs is None else fit.programs.joined(samples)
     fitted = fit.model.fit(samples, seed=fit.recipe.seed, runtime=compute.runtime())
     predictor = in_gene_order(fitted, panel.names)

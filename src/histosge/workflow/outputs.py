@@ -17,6 +17,7 @@ from histosge.figures.section_overview import section_overview
 from histosge.io.writers import WRITERS, WriteOptions, factors, h5ad
 from histosge.models.base import Block
 from histosge.prediction.accuracy_words import gene_line
+from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.prediction.prediction import Prediction
 from histosge.section.genes import GeneChoice, Genes
 
@@ -144,6 +145,11 @@ def _accuracy_lines(prediction: SectionPrediction) -> dict[str, str]:
     return {gene: gene_line(*pair) for gene, pair in zip(prediction.genes_shown, pairs, strict=True)}
 
 
+def _label(prediction: SectionPrediction) -> str:
+    adjusted = is_depth_adjusted(prediction.provenance)
+    return f"{prediction.task.target.label}{', at mean depth' if adjusted else ''}"
+
+
 def _draw(prediction: SectionPrediction, shown: Prediction, folder: Path) -> list[Path]:
     """Draw the section, and the genes to show, measured beside predicted, over the H&E image."""
     task = prediction.task
@@ -151,7 +157,7 @@ def _draw(prediction: SectionPrediction, shown: Prediction, folder: Path) -> lis
         _SECTION_FIGURE: section_overview(task.section, mask=task.mask),
         _MARKER_FIGURE: marker_maps(
             task.section,
-            [(task.target.label, shown)],
+            [(_label(prediction), shown)],
             prediction.genes_shown,
             auxiliary=prediction.auxiliary,
             accuracy=_accuracy_lines(prediction),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from histosge._runtime.types import Array
@@ -113,7 +114,8 @@ def predict(
 
     Returns
     -------
-    Means, and standard deviations where the model knows them, of the fitted genes in log1p(CP10k).
+    Means, and standard deviations where the model knows them, of the fitted genes in log1p(CP10k); at the mean
+    depth of the section where the recipe says ``depth_adjusted``.
 
     Examples
     --------
@@ -124,7 +126,11 @@ def predict(
     True
     """
     inputs = encode(section, locations, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
-    return predict_inputs(fit.predictor, fit.inputs(inputs))
+    prediction = predict_inputs(fit.predictor, fit.inputs(inputs))
+    if not fit.recipe.depth_adjusted:
+        return prediction
+    # what takes values for log1p(CP10k) must see that they are not
+    return replace(prediction, provenance={"recipe": fit.recipe.as_dict()})
 
 
 def predict_from_image(

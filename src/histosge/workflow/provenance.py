@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from histosge.prediction.accuracy_words import accuracy_sentences
+from histosge.prediction.mean_depth import AT_MEAN_DEPTH
 from histosge.section.locations import Locations
 from histosge.section.section import Section
 from histosge.section.target import Target
@@ -39,6 +40,8 @@ def provenance_of(
     accuracy, summary = fitted.accuracy, dict(fitted.predictor.summary())
     # spots left out say nothing of another section
     sentences = accuracy_sentences(summary, uses_image=model.uses_image) if isinstance(fitted, Fit) else ()
+    if fitted.recipe.depth_adjusted:
+        sentences += (AT_MEAN_DEPTH,)
     return {
         "section": _section(section),
         "basis": fitted.basis,

@@ -44,6 +44,10 @@ class Recipe:
         file of names; kept as text.
     seed
         Seeds the fit; from 0 to 2^63-1.
+    depth_adjusted
+        Whether the model is fitted to expression at the mean log depth of each section: log1p(CP10k) less a straight
+        line in log depth for each gene. Maps then show expression at the section's mean depth, r given depth is nearly
+        r, and r with what was measured falls (:doc:`/results/depth`), hence not the default.
 
     Examples
     --------
@@ -59,9 +63,12 @@ class Recipe:
     patch_um: float | Mapping[str, float] | None = None
     genes: Genes = "hvg:1000"
     seed: int = 0
+    depth_adjusted: bool = field(default=False, metadata={"added_later": True})
 
     def __post_init__(self) -> None:
         refuse_seed(self.seed)
+        if not isinstance(self.depth_adjusted, bool):
+            raise UsageError(f"Expected `depth_adjusted` as True or False, got {self.depth_adjusted!r}.")
         _refuse_widths(self.patch_um, self.encoder)
         # text identifies a choice in hashes and in JSON; a list of names and the same names with commas are equal
         object.__setattr__(self, "genes", GeneChoice.text(self.genes))
@@ -91,7 +98,8 @@ class Recipe:
     def variant(self) -> str:
         """The preset and the options that differ from it, as text; empty for the model's defaults."""
         changed = [f"{name}={_as_text(value)}" for name, value in sorted(self.options.items())]
-        return ", ".join([*([self.preset] if self.preset else []), *changed])
+        adjusted = ["depth-adjusted"] if self.depth_adjusted else []
+        return ", ".join([*([self.preset] if self.preset else []), *changed, *adjusted])
 
     @property
     def fingerprint(self) -> str:

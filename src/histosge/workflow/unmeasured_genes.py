@@ -11,6 +11,7 @@ from histosge._runtime.names import positions_or_refuse
 from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError
 from histosge.models.base import FactoredPredictor
+from histosge.prediction.mean_depth import refuse_depth_adjusted
 from histosge.prediction.prediction import Prediction
 from histosge.prediction.unmeasured_genes import GeneCovariance, HeldOutGenes, held_out_genes
 from histosge.programs.alignment import ProgramsLike, joined_programs, programs_of
@@ -85,10 +86,12 @@ def predict_unmeasured(
     Raises
     ------
     UsageError
-        For a model without factors, and for genes that the programs do not have or the section has measured.
+        For a model without factors, a fit with ``depth_adjusted``, and genes that the programs do not have or the
+        section has measured.
     DataError
         Where fewer than 30 fitted genes are among those of the programs.
     """
+    refuse_depth_adjusted({"recipe": fit.recipe.as_dict()}, "Prediction of unmeasured genes")
     predictor = fit.predictor
     if not isinstance(predictor, FactoredPredictor):
         raise UsageError(

@@ -11,6 +11,7 @@ import numpy as np
 from histosge._runtime.names import positions_or_refuse
 from histosge._runtime.types import Array, Float
 from histosge.errors import DataError, UsageError
+from histosge.prediction.mean_depth import refuse_depth_adjusted
 from histosge.section.expression import log_cp10k
 from histosge.section.section import Section
 
@@ -97,8 +98,10 @@ def region_spots(
     Raises
     ------
     UsageError
-        For unknown genes, a prediction without measured spots, and a section that is not that of the prediction.
+        For unknown genes, a prediction with ``depth_adjusted``, one without measured spots, and a section that is not
+        that of the prediction.
     """
+    refuse_depth_adjusted(adata.uns["histosge"], "A comparison with measured spots")
     if isinstance(genes, str) or not len(genes) or len(set(genes)) < len(genes):
         raise UsageError(f"Expected a list of different gene names in `genes`, got {genes!r}.")
     columns = positions_or_refuse(genes, adata.var_names, f"genes of the prediction of '{name_of(adata)}'")

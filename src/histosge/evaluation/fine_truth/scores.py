@@ -10,6 +10,7 @@ import numpy as np
 from histosge._runtime.types import Array, Float
 from histosge.metrics import METRICS, Comparison
 from histosge.metrics.ceiling import noise_ceiling
+from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import depth, log_cp10k
 
@@ -46,7 +47,10 @@ def score_scale(
     comparison = Comparison(
         truth=log_cp10k(truth.counts, columns=columns).toarray(),
         prediction=truth.of_parts(prediction.mean),
-        sd=None if prediction.sd is None else truth.of_parts(prediction.sd),
+        # intervals of a fit at the mean depth are not those of log1p(CP10k)
+        sd=None
+        if prediction.sd is None or is_depth_adjusted(prediction.provenance)
+        else truth.of_parts(prediction.sd),
         counts=np.asarray(truth.counts[:, columns].toarray(), dtype=np.float64),
         depth=depth(truth.counts),
         # cells are on no raster

@@ -17,6 +17,7 @@ from histosge.geometry.points import Points
 from histosge.geometry.spacing import median_spacing_um
 from histosge.prediction.attribution import COMPONENTS
 from histosge.prediction.factored import Basis
+from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.section.expression import log_cp10k
 from histosge.section.locations import Locations
 from histosge.section.section import Section
@@ -66,6 +67,15 @@ _ABOUT = {
     "obs_array": "array_col and array_row: position on the platform's array, fractional between the spots",
     "obsm_spatial": "x, y in pixels of the full-resolution image",
     "obsm_spatial_um": "x, y in micrometres",
+}
+
+# what differs where the fit is adjusted for depth
+_ABOUT_ADJUSTED = {
+    "X": "predicted expression at the mean log depth of the section: log1p of counts per 10 000, less a straight line "
+    "in log depth for each gene; at the measured spots too",
+    "layers_measured": f"{_ABOUT['layers_measured']}; not adjusted for depth",
+    "var": f"{_ABOUT['var']}; the measurement is one adjusted for depth as X is",
+    "layers_sd": f"{_ABOUT['layers_sd']}, and adjusted for depth as X is",
 }
 
 
@@ -215,7 +225,7 @@ def describe(section: Section, locations: Locations, provenance: Mapping[str, An
     """
     plain = _plain(provenance)
     layout = {
-        "about": dict(_ABOUT),
+        "about": _ABOUT | (_ABOUT_ADJUSTED if is_depth_adjusted(plain) else {}),
         "mpp": section.mpp,
         "location_diameter_um": locations.points.diameter_um,
         # the rows that `parent` counts, also after rows of the file were removed

@@ -58,7 +58,9 @@ class Depth(Model):
             For fewer than 3 spots.
         """
         depth = log_depth(samples.depth)
-        alone = replace(samples, expression=depth[:, None], genes=np.array(["log depth"]), programs=None)
+        alone = replace(
+            samples, expression=depth[:, None], genes=np.array(["log depth"]), programs=None, measured=None
+        )
         kriging = Kriging().fit(alone, seed=seed, runtime=runtime)
         deviation = depth - depth.mean()
         mean = samples.expression.mean(axis=0)

@@ -214,7 +214,7 @@ class _Judge:
             without,
             noise_sd=np.sqrt(noise),
             factor=calibration_factor(error, sd),
-            expressed=(self.samples.expression[:, genes] > 0).mean(axis=0) >= _EXPRESSED,
+            expressed=(self.samples.log_cp10k[:, genes] > 0).mean(axis=0) >= _EXPRESSED,
             coverage=coverage_of_others(error, sd, self.fold),
             gain_without_square=gain,
             z_without_square=z_in_turn.sum(axis=1),

@@ -373,7 +373,9 @@ def _standardisation(samples: Samples, seed: int) -> Standardisation:
     """Return the standardisation of the training spots, whose counts are split by the names of spots and genes."""
     coins = Coins.of(samples.inputs.locations.points.ids, samples.genes, seed)
     sections = samples.inputs.section_index
-    return Standardisation.fit(samples.expression, samples.depth, sections=sections, coins=coins)
+    return Standardisation.fit(
+        samples.expression, samples.depth, sections=sections, coins=coins, measured=samples.measured
+    )
 
 
 def _pitch_um(xy_um: Array) -> float:

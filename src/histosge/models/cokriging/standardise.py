@@ -66,15 +66,17 @@ class Standardisation:
         *,
         sections: Int[np.ndarray, " n"],
         coins: Coins | None = None,
+        measured: Float[np.ndarray, "n g"] | None = None,
     ) -> Standardisation:
-        """Fit to the training spots; ``coins`` split the counts."""
+        """Fit to the training spots; ``coins`` split the counts, which follow from ``measured``: log1p(CP10k)."""
+        measured = expression if measured is None else measured
         fitted = np.unique(sections)
         section_means = np.array([expression[sections == index].mean(axis=0) for index in fitted])
         means = np.tile(section_means.mean(axis=0), (int(fitted[-1]) + 2, 1))
         means[fitted] = section_means
         sd = (expression - means[sections]).std(axis=0)
         scale = np.where(sd > _FLAT, sd, 1.0)
-        return cls(means, scale, np.sqrt(reliability(expression, depth, sections=sections, coins=coins)))
+        return cls(means, scale, np.sqrt(reliability(measured, depth, sections=sections, coins=coins)))
 
     def transform(
         self, expression: Float[np.ndarray, "n g"], sections: Int[np.ndarray, " n"]

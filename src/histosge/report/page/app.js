@@ -124,7 +124,7 @@ function legend(host, kind, shown) {
   const title = document.createElement("div"), bar = document.createElement("div"), ticks = document.createElement("div");
   title.className = "title";
   const both = state.shared && state.compare ? "measured and " : "", over = kind !== "measured" && now.means;
-  title.textContent = `${both}${LAYERS[kind].word}${over ? overWidth() : ""} · ${LAYERS[kind].unit}`;
+  title.textContent = `${both}${LAYERS[kind].word}${over ? overWidth() : ""} · ${LAYERS[kind].unit}${kind === "predicted" && about.at_mean_depth ? " at mean depth" : ""}`;
   bar.className = "gradient";
   bar.style.background = gradient(mapOf(kind), state.fade && kind !== "uncertainty");
   ticks.className = "ticks";
