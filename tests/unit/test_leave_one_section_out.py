@@ -10,7 +10,8 @@ import pytest
 import histosge as hs
 from histosge.errors import DataError
 from histosge.metrics.pearson import pearson
-from histosge.section.expression import log_cp10k
+from histosge.section.depth_adjusted import depth_adjusted
+from histosge.section.expression import depth, log_cp10k
 from histosge.workflow.leave_one_section_out import section_accuracy
 from histosge.workflow.saved_fit import read_accuracy, write_accuracy
 
@@ -36,6 +37,21 @@ def test_it_equals_leaving_out_by_hand() -> None:
     assert np.allclose(ACCURACY.r, np.mean(correlations, axis=0), atol=1e-4)
     assert pytest.approx(np.concatenate(inside).mean(), abs=0.01) == ACCURACY.coverage
     assert ACCURACY.sections == 3
+
+
+def test_sections_at_their_mean_depth_are_compared_there() -> None:
+    """With ``depth_adjusted`` the section left out is adjusted likewise before predictions are compared with it."""
+    recipe = hs.Recipe("cokriging", genes="all", depth_adjusted=True)
+    accuracy = section_accuracy(SECTIONS[:2], hs.fit(SECTIONS[0], recipe, auxiliary=SECTIONS[1:2]))
+    assert accuracy is not None
+    correlations = []
+    for section, other in (SECTIONS[:2], SECTIONS[1::-1]):
+        prediction = hs.predict_from_image(hs.fit(other, recipe), section, hs.at_spots(section))
+        measured = log_cp10k(section.counts, columns=section.columns(FIT.panel.names)).toarray()
+        measured = depth_adjusted(measured, depth(section.counts))
+        mean = prediction.mean[:, prediction.columns(FIT.panel.names)].astype(float)
+        correlations.append(np.nan_to_num(pearson(measured, mean)))
+    assert np.allclose(accuracy.r, np.mean(correlations, axis=0), atol=1e-4)
 
 
 def test_intervals_are_widened_to_cover_sections_left_out() -> None:
