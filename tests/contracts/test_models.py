@@ -348,7 +348,7 @@ def test_wrong_words_are_answered_with_the_right_ones(
 def test_inputs_have_no_room_for_expression() -> None:
     """A predictor cannot see the truth: no field of its inputs could hold it."""
     names = {field.name for field in dataclasses.fields(Inputs)}
-    assert names == {"locations", "features", "colour", "patches", "sections"}
+    assert names == {"locations", "features", "colour", "joined", "patches", "sections"}
 
 
 def test_samples_must_agree() -> None:

@@ -14,12 +14,12 @@ from sklearn.metrics import adjusted_rand_score
 from typer.testing import CliRunner
 
 import histosge as hs
-from histosge._anndata import to_anndata
 from histosge.cli import commands
 from histosge.datasets.synthetic import write_spaceranger
 from histosge.domains import DomainInput, build_method, find_domains
 from histosge.domains.annotation import read_annotation
 from histosge.errors import DataError, HistosgeWarning, UsageError
+from histosge.io.anndata_objects import to_anndata
 from histosge.io.writers import h5ad
 
 TISSUE = hs.synthetic(columns=14, rows=14, genes=40)

@@ -27,7 +27,10 @@ class Finder(doctest.DocTestFinder):
 
     def _from_module(self, module: object, item: object) -> bool:
         if getattr(item, "__module__", None) == "histosge":
-            public = getattr(histosge, getattr(item, "__name__", ""), None)
+            name, path = getattr(item, "__name__", ""), Path(str(getattr(module, "__file__", "")))
+            if isinstance(item, type) and f"\nclass {name}" not in path.read_text(encoding="utf-8"):
+                return False
+            public = getattr(histosge, name, None)
             return public is item and item in vars(module).values()
         return super()._from_module(module, item)
 

@@ -13,7 +13,7 @@ from histosge.errors import DataError
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
 
-__all__ = ["CARD", "ENTRIES", "TextureEncoder"]
+__all__ = ["CARD", "ENTRIES", "TextureEncoder", "stains_of", "statistics"]
 
 # raised whenever the numbers change, so that stored features are not mistaken for new ones
 _VERSION = 1
@@ -93,7 +93,7 @@ def statistics(rgb: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
     # planes first: each is contiguous
     red, green, blue = np.ascontiguousarray(np.moveaxis(rgb, 3, 0)).astype(np.float32) / np.float32(255)
     grey = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
-    stains = _stains(red, green, blue)
+    stains = stains_of(red, green, blue)
     columns = [*_moments(red, green, blue), *_moments(*stains), *_moments(*_hue(red, green, blue))]
     for plane in (stains[0], grey):
         columns += [*_percentiles(plane), *_madograms(plane), *_gradients(plane)]
@@ -115,8 +115,8 @@ def _moments(*planes: Array) -> list[Array]:
     return columns
 
 
-def _stains(red: Array, green: Array, blue: Array) -> list[Array]:
-    """Return haematoxylin, eosin and residual density; written out, as a matrix product's bits depend on the batch."""
+def stains_of(red: Array, green: Array, blue: Array) -> list[Array]:
+    """Return haematoxylin, eosin and residual density; written out, as the bits of a matrix product vary."""
     floor = np.float32(1 / 255)
     density = [-np.log10(np.maximum(plane, floor)) for plane in (red, green, blue)]
     return [

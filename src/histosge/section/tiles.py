@@ -116,7 +116,7 @@ def tiles_of(section: Section, width_um: float, *, mask: TissueMask | None = Non
     --------
     >>> import histosge as hs
     >>> tiles = tiles_of(hs.synthetic(columns=8, rows=8, genes=12).section, 200.0)
-    >>> tiles.spots.max()
+    >>> int(tiles.spots.max())
     4
     """
     low, high = section.spots.xy.min(axis=0), section.spots.xy.max(axis=0)

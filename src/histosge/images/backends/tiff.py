@@ -97,6 +97,16 @@ class TiffBackend:
         _refuse_overview(path)
         with _as_sentence(path):
             file = tifffile.TiffFile(path)
+        try:
+            return cls._of(file, path)
+        except BaseException:
+            file.close()
+            raise
+
+    @classmethod
+    def _of(cls, file: Any, path: Path) -> TiffBackend:
+        """Check the directory of an open file."""
+        with _as_sentence(path):
             series = _series(file)
             levels = _levels(file, series)
             for page in (page for pages in levels for page in pages):
