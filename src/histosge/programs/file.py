@@ -13,10 +13,10 @@ import numpy as np
 from scipy import sparse
 
 from histosge._runtime.atomic_files import atomic_path
-from histosge._runtime.sealed_files import refuse_broken_seal, seal
+from histosge._runtime.sealed_files import seal
 from histosge._runtime.types import Array
-from histosge.errors import DataError, HistosgeError, UsageError
-from histosge.io.hdf5.heaps import refuse_endless_heaps
+from histosge.errors import DataError, UsageError
+from histosge.io.hdf5.anndata_file import no_damage
 from histosge.io.hdf5.stored_matrix import checked
 
 from .gene_names import GeneNames, united
@@ -170,17 +170,7 @@ def _clear(path: Path) -> Iterator[None]:
     """Turn errors about a damaged file into a sentence."""
     if not path.is_file():
         raise UsageError(f"Expected gene programs, found no file '{path}'. Check the path.")
-    try:
-        refuse_broken_seal(path)
-        refuse_endless_heaps(path)
+    with no_damage(
+        path, "is damaged or holds no gene programs ({reason}). Copy it again, or build it again."
+    ):
         yield
-    except (HistosgeError, MemoryError):
-        raise
-    except PermissionError as error:
-        raise UsageError(f"No permission to read '{path}'.") from error
-    # errors of h5py and msgspec for files that were cut off or changed, each of its own class
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise DataError(
-            f"'{path}' is damaged or holds no gene programs ({reason}). Copy it again, or build it again."
-        ) from error

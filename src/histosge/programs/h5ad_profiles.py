@@ -11,10 +11,9 @@ import numpy as np
 from scipy import sparse
 
 from histosge._runtime.messages import Message
-from histosge._runtime.sealed_files import refuse_broken_seal
 from histosge._runtime.types import Array
-from histosge.errors import DataError, HistosgeError, UsageError
-from histosge.io.hdf5.heaps import refuse_endless_heaps
+from histosge.errors import DataError
+from histosge.io.hdf5.anndata_file import NO_H5AD, no_damage
 from histosge.io.hdf5.stored_matrix import checked
 from histosge.io.readers.anndata_counts import counts_of, gene_names_of
 from histosge.io.readers.count_values import are_counts, kind_of_values
@@ -55,7 +54,7 @@ def of_h5ad(path: Path) -> Profiles:
     DataError
         When it is damaged, has no raw counts, or is large and stored by columns.
     """
-    with _clear(path), _opened(path) as file:
+    with no_damage(path, NO_H5AD), _opened(path) as file:
         matrix = _matrix_of(file, path)
         genes = _genes(file["raw/var" if matrix.startswith("raw") else "var"])
         shape = _shape(file[matrix])
@@ -68,7 +67,7 @@ def of_h5ad(path: Path) -> Profiles:
         return of_matrix(path.stem, turned if mask is None else turned[mask], genes, (message,))
 
     def read() -> Iterator[sparse.csr_matrix]:
-        with _clear(path), _opened(path) as file:
+        with no_damage(path, NO_H5AD), _opened(path) as file:
             for start, block in _blocks(file[matrix]):
                 yield block if mask is None else block[mask[start : start + block.shape[0]]]
 
@@ -83,22 +82,6 @@ def _opened(path: Path) -> Iterator[Any]:
     # a small cache of chunks: rows are read once, in order
     with h5py.File(path, "r", rdcc_nbytes=1 << 22) as file:
         yield file
-
-
-@contextmanager
-def _clear(path: Path) -> Iterator[None]:
-    """Turn errors of h5py and anndata about a damaged file into a sentence."""
-    try:
-        refuse_broken_seal(path)
-        refuse_endless_heaps(path)
-        yield
-    except (HistosgeError, MemoryError):
-        raise
-    except PermissionError as error:
-        raise UsageError(f"No permission to read '{path}'.") from error
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"'{path}' is damaged or no h5ad ({reason}). Copy it again.") from error
 
 
 def _matrix_of(file: Any, path: Path) -> str:

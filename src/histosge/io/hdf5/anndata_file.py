@@ -18,7 +18,10 @@ from .sink import Sink, hdf5_file
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["PACKED", "clear_layout", "clear_reading", "created", "read_anndata"]
+__all__ = ["NO_H5AD", "PACKED", "clear_layout", "clear_reading", "created", "no_damage", "read_anndata"]
+
+# what :func:`no_damage` says of a file that others may have written
+NO_H5AD = "is damaged or no h5ad ({reason}). Copy it again."
 
 # HDF5's cache of chunks, so that a chunk is compressed once
 _CACHE_BYTES = 1 << 24
@@ -57,25 +60,16 @@ def read_anndata(path: Path) -> AnnData:
     """
     from anndata import read_h5ad
 
-    try:
-        refuse_broken_seal(path)
-        refuse_endless_heaps(path)
+    with no_damage(path, NO_H5AD):
         return read_h5ad(path)
-    except (HistosgeError, MemoryError):
-        raise
-    except PermissionError as error:
-        raise UsageError(f"No permission to read '{path}'.") from error
-    # errors of anndata, of HDF5 and of pandas, each of its own class
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"'{path}' is damaged or no h5ad ({reason}). Copy it again.") from error
 
 
 @contextmanager
-def clear_reading(path: Path, what: str = "prediction.h5ad") -> Iterator[None]:
-    """Refuse a damaged file, and turn errors of h5py and anndata about one into a sentence."""
-    if not path.is_file():
-        raise UsageError(f"There is no file '{path}'. Give the {what} of a run.")
+def no_damage(path: Path, ending: str) -> Iterator[None]:
+    """Refuse a damaged file, and turn what libraries raise while it is read into a sentence.
+
+    ``ending`` follows the name of the file; ``{reason}`` in it is what the library says.
+    """
     try:
         refuse_broken_seal(path)
         refuse_endless_heaps(path)
@@ -84,12 +78,20 @@ def clear_reading(path: Path, what: str = "prediction.h5ad") -> Iterator[None]:
         raise
     except PermissionError as error:
         raise UsageError(f"No permission to read '{path}'.") from error
-    # errors of h5py, of anndata and of pandas for files that were cut off or changed, each of its own class
+    # errors of h5py, anndata, pandas and msgspec for files that were cut off or changed, each of its own class
     except Exception as error:
-        raise DataError(
-            f"'{path}' is truncated, changed or no h5ad file. Write it again: the run that made it continues where it "
-            "stopped."
-        ) from error
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"'{path}' {ending.format(reason=reason)}") from error
+
+
+@contextmanager
+def clear_reading(path: Path, what: str = "prediction.h5ad") -> Iterator[None]:
+    """Refuse a damaged file, and turn errors of h5py and anndata about one into a sentence."""
+    if not path.is_file():
+        raise UsageError(f"There is no file '{path}'. Give the {what} of a run.")
+    ending = "is truncated, changed or no h5ad file. Write it again: the run that made it continues where it stopped."
+    with no_damage(path, ending):
+        yield
 
 
 @contextmanager
