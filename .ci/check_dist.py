@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 # data files that the package reads at run time; a build that loses one still imports
-DATA = ("histosge/py.typed", "histosge/references.bib", "template.html", "openseadragon.min.js")
+DATA = ("histosge/py.typed", "histosge/workflow/references.bib", "template.html", "openseadragon.min.js")
 SDIST = ("tests/", "docs/", "benchmarks/", "README.md", "CHANGELOG.md", "LICENSE", "CITATION.cff", "PKG-INFO")
 
 

@@ -51,10 +51,11 @@ if TYPE_CHECKING:
     from .prediction.effective_resolution import EffectiveResolution
     from .prediction.factored import FactoredPrediction
     from .prediction.prediction import Prediction
-    from .section.locations import Locations, at_spots, cells, grid, upsampled, within
+    from .section.locations import Locations, at_cells, at_spots, grid, upsampled, within
     from .section.section import Section
     from .section.splits import Split
     from .section.target import Target
+    from .segmentation.cells import Cells
     from .workflow.citation import citation
     from .workflow.compute import Compute
     from .workflow.detection import detect
@@ -77,6 +78,7 @@ __all__ = [
     "MODELS",
     "READERS",
     "WRITERS",
+    "Cells",
     "Compute",
     "DataError",
     "Detection",
@@ -104,9 +106,9 @@ __all__ = [
     "WeightsError",
     "Writer",
     "__version__",
+    "at_cells",
     "at_spots",
     "benchmark",
-    "cells",
     "citation",
     "conserve",
     "detect",
@@ -164,10 +166,11 @@ _NAMES = {
     "prediction.effective_resolution": ("EffectiveResolution",),
     "prediction.factored": ("FactoredPrediction",),
     "prediction.prediction": ("Prediction",),
-    "section.locations": ("Locations", "at_spots", "cells", "grid", "upsampled", "within"),
+    "section.locations": ("Locations", "at_cells", "at_spots", "grid", "upsampled", "within"),
     "section.section": ("Section",),
     "section.splits": ("Split",),
     "section.target": ("Target",),
+    "segmentation.cells": ("Cells",),
     "workflow.citation": ("citation",),
     "workflow.compute": ("Compute",),
     "workflow.detection": ("detect",),

@@ -46,7 +46,7 @@ def test_every_run_time_dependency_has_an_oldest_version() -> None:
 
 def test_every_reference_is_closed() -> None:
     """Braces balance in every entry of references.bib, and keys are unique."""
-    text = (ROOT / "src" / "histosge" / "references.bib").read_text(encoding="utf-8")
+    text = (ROOT / "src" / "histosge" / "workflow" / "references.bib").read_text(encoding="utf-8")
     entries = re.split(r"(?m)^(?=@)", text)[1:]
     keys = [re.match(r"@\w+\{([^,]+),", entry).group(1) for entry in entries]
     assert len(set(keys)) == len(keys)

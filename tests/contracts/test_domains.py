@@ -18,7 +18,7 @@ from histosge.domains import DOMAINS, DomainInput, Method, build_method, neighbo
 from histosge.errors import DataError, UsageError
 from histosge.section.locations import upsampled
 
-REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
+REFERENCES = (Path(histosge.__file__).parent / "workflow/references.bib").read_text(encoding="utf-8")
 # few epochs, that fit a test
 QUICK: dict[str, dict[str, Any]] = {"stagate": {"epochs": 60}, "stmask": {"epochs": 60, "starts": 10}}
 NAMES = sorted(DOMAINS)

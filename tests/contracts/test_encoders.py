@@ -18,7 +18,7 @@ from histosge.errors import HistosgeError, UsageError, WeightsError
 
 NAMES = sorted(ENCODERS)
 BUILT_IN = [name for name in NAMES if ENCODERS[name].card.source is None]
-REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
+REFERENCES = (Path(histosge.__file__).parent / "workflow/references.bib").read_text(encoding="utf-8")
 
 
 def patches(encoder: Encoder, n: int, seed: int = 0) -> list[Array]:

@@ -24,7 +24,7 @@ from histosge.metrics.skill import skill_score
 from histosge.metrics.spearman import spearman
 from histosge.metrics.ssim import disk_neighbourhoods, ssim
 
-REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
+REFERENCES = (Path(histosge.__file__).parent / "workflow/references.bib").read_text(encoding="utf-8")
 RNG = np.random.default_rng(0)
 
 

@@ -36,7 +36,7 @@ from histosge.section.splits import random
 from histosge.workflow.encode import encode, encoder_for
 from histosge.workflow.recipe import Recipe
 
-REFERENCES = (Path(histosge.__file__).parent / "references.bib").read_text(encoding="utf-8")
+REFERENCES = (Path(histosge.__file__).parent / "workflow/references.bib").read_text(encoding="utf-8")
 # every model with its defaults, and every preset that differs from them
 KINDS = [
     (name, preset)

@@ -69,7 +69,7 @@ def test_objects_keep_their_identity(qupath: Path, tmp_path: Path) -> None:
     )
     assert [feature["id"] for feature in json.loads(few.read_text())["features"]] == [ids[7], ids[3]]
     cells = np.array(["49069bbb-a0ac-4343-96fe-15af45c30634", "cell_1"])
-    locations = hs.cells(SECTION, SECTION.spots.xy[:2], cells)
+    locations = hs.at_cells(SECTION, hs.Cells(cells, SECTION.spots.xy[:2]))
     prediction = Prediction(locations, SECTION.genes, MEAN[:2])
     path = geojson.write(tmp_path / "cells.geojson", SECTION, prediction, WriteOptions(("ZONE1",)))
     first, second = json.loads(path.read_text())["features"]

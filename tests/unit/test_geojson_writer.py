@@ -12,7 +12,8 @@ from writer_samples import LOCATIONS, MEAN, PREDICTION, SECTION
 from histosge.errors import UsageError
 from histosge.io.writers import WriteOptions, geojson
 from histosge.prediction.prediction import Prediction
-from histosge.section.locations import cells
+from histosge.section.locations import at_cells
+from histosge.segmentation.cells import Cells
 
 
 def test_qupath_gets_detections_in_pixels(tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ def test_qupath_gets_detections_in_pixels(tmp_path: Path) -> None:
 
 def test_cells_are_points(tmp_path: Path) -> None:
     """Locations without extent have no circle to draw."""
-    locations = cells(SECTION, SECTION.spots.xy[:5] + 7.0, np.array([f"c{i}" for i in range(5)]))
+    locations = at_cells(SECTION, Cells(np.array([f"c{i}" for i in range(5)]), SECTION.spots.xy[:5] + 7.0))
     prediction = Prediction(locations, SECTION.genes, MEAN[:5])
     path = geojson.write(tmp_path / "c.geojson", SECTION, prediction, WriteOptions(("ZONE1",)))
     assert json.loads(path.read_text())["features"][0]["geometry"]["type"] == "Point"

@@ -14,7 +14,8 @@ from scipy.spatial import cKDTree
 from histosge.datasets import synthetic
 from histosge.errors import UsageError
 from histosge.geometry.polygons import Polygon
-from histosge.section.locations import at_spots, cells, grid, upsampled, within
+from histosge.section.locations import at_cells, at_spots, grid, upsampled, within
+from histosge.segmentation.cells import Cells
 
 
 @pytest.mark.parametrize("kind", ["hexagonal", "square"])
@@ -81,7 +82,7 @@ def test_a_grid_has_its_spacing_and_stays_near_the_spots() -> None:
 def test_cells_keep_their_ids_and_their_nearest_spot() -> None:
     """The parent of a cell is the nearest spot."""
     toy = section("square")
-    locations = cells(toy, toy.spots.xy[[5, 2]] + 3.0, np.array(["c1", "c2"]))
+    locations = at_cells(toy, Cells(np.array(["c1", "c2"]), toy.spots.xy[[5, 2]] + 3.0))
     assert list(locations.parent) == [5, 2]
     assert list(locations.points.ids) == ["c1", "c2"]
 
@@ -113,5 +114,5 @@ def test_regions_and_cells_of_another_image_are_refused() -> None:
         with pytest.raises(UsageError, match="100% of the regions"):
             within(toy, [Polygon("far", corners + far)], 50.0)
         with pytest.raises(UsageError, match="100% of the cells"):
-            cells(toy, corners + far, np.array(["a", "b", "c", "d"]))
+            at_cells(toy, Cells(np.array(["a", "b", "c", "d"]), corners + far))
         assert len(within(toy, [Polygon("near", corners + toy.spots.xy.mean(0))], 50.0))

@@ -10,7 +10,8 @@ from scipy.spatial import Delaunay, distance_matrix
 
 from histosge.datasets import synthetic
 from histosge.figures.nearest_location import nearest_location_map
-from histosge.section.locations import Locations, cells, grid, upsampled
+from histosge.section.locations import Locations, at_cells, grid, upsampled
+from histosge.segmentation.cells import Cells
 
 SECTION = synthetic(columns=12, rows=12, genes=12).section
 CORNERS = np.array([SECTION.spots.xy.min(0) - 100, SECTION.spots.xy.max(0) + 100])
@@ -77,5 +78,5 @@ def test_values_are_painted_at_their_locations() -> None:
 def test_few_locations_can_be_drawn(number: int) -> None:
     """One cell, two cells, three cells in a row."""
     xy_um = SECTION.spots.xy[:1] + np.arange(number)[:, None] * np.array([[30.0, 0.0]])
-    locations = cells(SECTION, xy_um, np.array([f"c{index}" for index in range(number)]))
+    locations = at_cells(SECTION, Cells(np.array([f"c{index}" for index in range(number)]), xy_um))
     assert (nearest_location_map(all_on_tissue(locations), CORNERS).row >= 0).any()

@@ -11,7 +11,7 @@ import zarr
 from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 
-from histosge import Prediction, cells, grid, upsampled
+from histosge import Prediction, grid, upsampled
 from histosge.datasets import synthetic
 from histosge.errors import DataError, UsageError
 from histosge.geometry.points import Points
@@ -19,6 +19,7 @@ from histosge.io.layout.raster import Raster
 from histosge.io.writers import WriteOptions, omezarr
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.locations import Locations
+from histosge.segmentation.cells import Cells
 
 TISSUE = synthetic(columns=10, rows=10, genes=30)
 SECTION = TISSUE.section
@@ -94,7 +95,7 @@ def test_cells_and_single_locations_make_images(tmp_path: Path) -> None:
         ("one", xy[:1]),
         ("line", np.column_stack([np.arange(9) * 10.0, np.ones(9)])),
     ):
-        locations = cells(SECTION, some, np.array([f"c{i}" for i in range(len(some))]))
+        locations = at_cells(SECTION, Cells(np.array([f"c{i}" for i in range(len(some))]), some))
         prediction = Prediction(locations, SECTION.genes[:1], np.ones((len(some), 1), np.float32))
         levels, _ = image_of(
             omezarr.write(tmp_path / name, SECTION, prediction, WriteOptions((str(SECTION.genes[0]),)))
@@ -113,7 +114,7 @@ def test_wrong_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="NaN"):
         omezarr.write(tmp_path / "p", SECTION, broken, WriteOptions(("ZONE1",)))
     far = Points(np.array([[0.0, 0.0], [1e-3, 0.0], [1e5, 1e5], [1e5 + 1e-3, 1e5]]), np.array(list("abcd")))
-    locations = replace(cells(SECTION, SECTION.spots.xy[:4], far.ids), points=far)
+    locations = replace(at_cells(SECTION, Cells(far.ids, SECTION.spots.xy[:4])), points=far)
     with pytest.raises(UsageError, match="pixels"):
         omezarr.write(
             tmp_path / "p",

@@ -11,7 +11,8 @@ from writer_samples import LOCATIONS, MEAN, PREDICTION, SECTION
 
 from histosge.io.writers import spatialdata as spatialdata_writer
 from histosge.prediction.prediction import Prediction
-from histosge.section.locations import cells
+from histosge.section.locations import at_cells
+from histosge.segmentation.cells import Cells
 
 
 def test_spatialdata_opens_what_was_written(tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ def test_cells_are_small_circles(tmp_path: Path) -> None:
     """Locations without extent are as wide as the distance to their neighbours."""
     import spatialdata
 
-    locations = cells(SECTION, SECTION.spots.xy[:5] + 7.0, np.array([f"c{i}" for i in range(5)]))
+    locations = at_cells(SECTION, Cells(np.array([f"c{i}" for i in range(5)]), SECTION.spots.xy[:5] + 7.0))
     prediction = Prediction(locations, SECTION.genes, MEAN[:5])
     store = spatialdata.read_zarr(spatialdata_writer.write(tmp_path / "c.zarr", SECTION, prediction))
     assert (store["locations"]["radius"] > 0).all()

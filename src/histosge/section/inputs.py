@@ -273,8 +273,10 @@ def _concatenated_locations(parts: Sequence[Locations]) -> Locations:
     xy = np.concatenate([part.xy for part in parts])
     # the diameter is that of the section to predict: it is the support of the predictions
     points = replace(parts[0].points, xy=xy, ids=np.concatenate(ids))
-    columns = ([getattr(part, name) for part in parts] for name in _LOCATION_FIELDS)
-    return Locations(points, *map(np.concatenate, columns))
+    lattice_xy, parent, subspot, observed, in_tissue = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in _LOCATION_FIELDS
+    )
+    return Locations(points, lattice_xy, parent, subspot=subspot, observed=observed, in_tissue=in_tissue)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -16,11 +16,12 @@ from histosge.geometry.points import Points
 from histosge.geometry.polygons import Polygon
 from histosge.geometry.upsampling import offsets
 from histosge.images.tissue import TissueMask
+from histosge.segmentation.cells import Cells
 
 from .placement import refuse_off_section
 from .section import Section
 
-__all__ = ["Boundary", "Locations", "at_spots", "cells", "check_boundary", "grid", "upsampled", "within"]
+__all__ = ["Boundary", "Locations", "at_cells", "at_spots", "check_boundary", "grid", "upsampled", "within"]
 
 #: how the upsampled lattice ends at the edge of the measured spots
 Boundary: TypeAlias = Literal["translate", "symmetric", "inner"]
@@ -50,6 +51,8 @@ class Locations:
         True where the location is a measured spot.
     in_tissue
         True where the image shows tissue (or, without image, where the location lies among the spots).
+    cells
+        The cells that the locations are, row by row; ``None`` where the locations are no cells.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class Locations:
     subspot: Int[np.ndarray, " n"]
     observed: Bool[np.ndarray, " n"]
     in_tissue: Bool[np.ndarray, " n"]
+    cells: Cells | None = None
 
     def __post_init__(self) -> None:
         n = len(self.points)
@@ -71,6 +75,8 @@ class Locations:
             if len(part) != n:
                 raise DataError(f"Expected {n} values of {name}, got {len(part)}.")
             object.__setattr__(self, name, frozen(part))
+        if self.cells is not None and len(self.cells) != n:
+            raise DataError(f"Expected {n} cells, got {len(self.cells)}.")
 
     def __len__(self) -> int:
         return len(self.points)
@@ -83,7 +89,8 @@ class Locations:
     def take(self, index: Any) -> Locations:
         """Return the locations at ``index`` (integers or a boolean mask)."""
         columns = (self.lattice_xy, self.parent, self.subspot, self.observed, self.in_tissue)
-        return Locations(self.points.take(index), *(column[index] for column in columns))
+        cells = None if self.cells is None else self.cells.take(index)
+        return Locations(self.points.take(index), *(column[index] for column in columns), cells=cells)
 
 
 def at_spots(section: Section, *, mask: TissueMask | None = None) -> Locations:
@@ -241,26 +248,24 @@ def within(section: Section, polygons: Sequence[Polygon], spacing_um: float) -> 
     return _off_lattice(section, points, None)
 
 
-def cells(section: Section, centroids_um: Float[np.ndarray, "n 2"], ids: Array) -> Locations:
-    """Return the centroids of cells as locations.
+def at_cells(section: Section, cells: Cells) -> Locations:
+    """Return the centroids of cells as locations, with the cells themselves.
 
     Parameters
     ----------
     section
         Whose image the cells were detected on.
-    centroids_um
-        Their centroids in µm.
-    ids
-        Their names, unique.
+    cells
+        Their ids and centroids in µm; outlines, nuclei and classes where they are known.
 
     Raises
     ------
     UsageError
         When more than 5 % of them lie off the image.
     """
-    points = Points(centroids_um, ids)
+    points = Points(cells.xy_um, cells.ids)
     refuse_off_section(section, points, "cells")
-    return _off_lattice(section, points, None)
+    return replace(_off_lattice(section, points, None), cells=cells)
 
 
 def check_boundary(boundary: str) -> None:

@@ -10,6 +10,7 @@ from histosge.errors import UsageError
 from histosge.geometry import polygons
 from histosge.geometry.upsampling import check_offsets
 from histosge.images.tissue import TissueMask
+from histosge.segmentation.cells import Cells
 
 from . import locations
 from .image_only import tissue_in
@@ -115,7 +116,7 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
     if target.cells is not None:
         image_mpp = _metadata_mpp(section)
         ids, centroids_um = polygons.read_cells(Path(target.cells), section.mpp, image_mpp=image_mpp)
-        result = locations.cells(section, centroids_um, ids)
+        result = locations.at_cells(section, Cells(ids, centroids_um, source="file"))
         emit(placement_messages(section, centroids_um, mask))
         return result
     if target.upsample is not None:

@@ -63,7 +63,7 @@ def _key(text: str) -> str:
 
 
 def _entries() -> dict[str, str]:
-    text = (files("histosge") / "references.bib").read_text(encoding="utf-8")
+    text = (files("histosge.workflow") / "references.bib").read_text(encoding="utf-8")
     entries = re.findall(r"@\w+\{([^,]+),.*?\n\}", text, flags=re.DOTALL)
     blocks = re.findall(r"@\w+\{[^,]+,.*?\n\}", text, flags=re.DOTALL)
     return dict(zip(entries, blocks, strict=True))
