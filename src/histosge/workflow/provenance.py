@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from histosge._runtime.hashing import fingerprint
+from histosge.io.layout.cell_table import packed
 from histosge.prediction.accuracy_words import accuracy_sentences
 from histosge.prediction.mean_depth import AT_MEAN_DEPTH
 from histosge.section.locations import Locations
 from histosge.section.section import Section
 from histosge.section.target import Target
+from histosge.segmentation.cells import Cells
 
 from .compute import Compute
 from .fit import Fit
@@ -59,13 +64,38 @@ def provenance_of(
         "fit": summary,
         "fit_key": fitted.key,
         "encoder": None if encoder is None else asdict(encoder.card),
-        "target": {
-            key: str(value) if isinstance(value, Path) else value for key, value in asdict(target).items()
-        },
+        "target": _target(target),
         "locations": len(locations),
+        **_cells(locations.cells),
         "device": compute.device,
         "precision": compute.precision,
     }
+
+
+def _target(target: Target) -> dict[str, Any]:
+    """Return where was asked for, paths as text; cells in memory are described by :func:`_cells`."""
+    values = {field.name: getattr(target, field.name) for field in fields(target)}
+    return {
+        key: str(value) if isinstance(value, Path) else "in memory" if isinstance(value, Cells) else value
+        for key, value in values.items()
+    }
+
+
+def _cells(cells: Cells | None) -> dict[str, Any]:
+    """Return what identifies cells: the same file may hold other outlines or classes another day."""
+    if cells is None:
+        return {}
+    classes = np.empty(0) if cells.classes is None else cells.classes
+    names, numbers = np.unique(classes.astype(str), return_counts=True)
+    area = None if cells.outlines is None else float(np.median(cells.area_um2))
+    content = {
+        "number": len(cells),
+        "source": cells.source,
+        "median_area_um2": area,
+        "classes": dict(zip(names.tolist(), numbers.tolist(), strict=True)),
+        "fingerprint": fingerprint(packed(cells), np.array(cells.xy_um), classes),
+    }
+    return {"cells": content}
 
 
 def _section(section: Section) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from histosge.section.expression import log_cp10k
 from histosge.section.locations import Locations
 from histosge.section.section import Section
 
+from . import cell_table
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
@@ -117,7 +119,8 @@ def obs(section: Section, locations: Locations) -> DataFrame:
             "in_tissue": np.array(locations.in_tissue),
             "array_col": np.array(locations.lattice_xy[:, 0]),
             "array_row": np.array(locations.lattice_xy[:, 1]),
-        },
+        }
+        | cell_table.columns(section, locations),
         index=pd.Index(locations.points.ids.astype(object), name="location"),
     )
 
@@ -147,6 +150,7 @@ def locations(obs: DataFrame, xy_um: Array, layout: Mapping[str, Any]) -> Locati
         subspot=subspot.to_numpy(dtype=np.intp),
         observed=observed.to_numpy(dtype=bool),
         in_tissue=in_tissue.to_numpy(dtype=bool),
+        cells=cell_table.unpacked(obs, xy_um, layout["cells"]) if "cells" in layout else None,
     )
 
 
@@ -224,13 +228,16 @@ def describe(section: Section, locations: Locations, provenance: Mapping[str, An
     by position; ``provenance_json`` is complete.
     """
     plain = _plain(provenance)
-    layout = {
+    layout: dict[str, Any] = {
         "about": _ABOUT | (_ABOUT_ADJUSTED if is_depth_adjusted(plain) else {}),
         "mpp": section.mpp,
         "location_diameter_um": locations.points.diameter_um,
         # the rows that `parent` counts, also after rows of the file were removed
         "spots": section.spots.ids.astype(object),
     }
+    if locations.cells is not None:
+        layout["about"] |= cell_table.ABOUT
+        layout["cells"] = cell_table.packed(locations.cells)
     return {**_browsable(plain), "layout": layout, "provenance_json": json.dumps(plain)}
 
 
