@@ -22,7 +22,9 @@ from histosge.segmentation.cells import Cells
 SECTION = synthetic(columns=8, rows=8, genes=12).section
 RNG = np.random.default_rng(0)
 XY = SECTION.spots.xy[:20] + RNG.uniform(-20, 20, (20, 2))
-DISKS = np.array([shapely.Point(*xy).buffer(radius) for xy, radius in zip(XY, RNG.uniform(3, 9, 20), strict=True)])
+DISKS = np.array(
+    [shapely.Point(*xy).buffer(radius) for xy, radius in zip(XY, RNG.uniform(3, 9, 20), strict=True)]
+)
 NUCLEI = np.array(
     [None if row % 4 == 0 else shapely.centroid(disk).buffer(2) for row, disk in enumerate(DISKS)]
 )
