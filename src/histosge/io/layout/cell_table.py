@@ -49,7 +49,8 @@ def columns(section: Section, locations: Locations) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if cells.classes is not None:
         # no class is a missing value, not a class without a name
-        content["class"] = pd.Categorical(np.where(cells.classes == "", None, cells.classes.astype(object)))
+        classes = pd.Series(np.asarray(cells.classes, dtype=object))
+        content["class"] = pd.Categorical(classes.where(classes != ""))
     content["area_um2"] = cells.area_um2
     if cells.nuclei is not None:
         content["nucleus_area_um2"] = _areas(cells.nuclei)
