@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["is_own_geojson", "is_own_h5ad", "is_own_omezarr", "is_own_spatialdata"]
+__all__ = ["FIRST_LINE", "MARK", "is_own_geojson", "is_own_h5ad", "is_own_omezarr", "is_own_spatialdata"]
 
 # elements of our SpatialData stores by their kind; whatever else a store holds was added by its user
 _ELEMENTS = {
@@ -16,6 +17,9 @@ _ELEMENTS = {
     "labels": set(),
     "points": set(),
 }
+#: first line of our GeoJSON, and the member at its end that says so where features are the user's own
+FIRST_LINE, MARK = '{"type": "FeatureCollection", "features": [', "histosge"
+_END = f'"{MARK}": "cells"}}'.encode()
 _METADATA = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata"}
 
 
@@ -33,12 +37,14 @@ def is_own_h5ad(path: Path) -> bool:
 
 
 def is_own_geojson(path: Path) -> bool:
-    """Return whether the first feature of ``path`` is a location or a detected tile as the writers name them."""
+    """Return whether ``path`` ends or begins as the writers write locations, cells and detected tiles."""
     try:
         with path.open(encoding="utf-8") as stream:
             first, *rest = islice(stream, 2)
-        if first.rstrip("\n") != '{"type": "FeatureCollection", "features": [':
+        if first.rstrip("\n") != FIRST_LINE:
             return False
+        if _ends_in(path, _END):
+            return True
         # a prediction without locations has no feature
         feature = json.loads(rest[0].strip().rstrip(",")) if rest and rest[0].strip() != "]}" else None
     except (OSError, ValueError):
@@ -49,6 +55,13 @@ def is_own_geojson(path: Path) -> bool:
     name = str((properties.get("classification") or {}).get("name"))
     known = name in ("measured spot", "predicted location") or name.startswith("detected ")
     return "measurements" in properties and known
+
+
+def _ends_in(path: Path, end: bytes) -> bool:
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - len(end) - 1))
+        return stream.read().rstrip() == end
 
 
 def is_own_omezarr(path: Path) -> bool:
