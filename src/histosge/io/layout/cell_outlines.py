@@ -43,4 +43,5 @@ def colour_of(word: str) -> list[int]:
 
 
 def _ring(ring: Any, mpp: float) -> list[list[float]]:
-    return (np.asarray(ring.coords)[:, :2] / mpp).round(_DIGITS_PX).tolist()
+    positions: list[list[float]] = (np.asarray(ring.coords)[:, :2] / mpp).round(_DIGITS_PX).tolist()
+    return positions

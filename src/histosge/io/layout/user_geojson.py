@@ -53,7 +53,7 @@ class UserFeatures:
     members: Mapping[str, msgspec.Raw]
 
     @property
-    def found(self) -> int:
+    def matched(self) -> int:
         """Number of cells that are features of the file."""
         return int((self.row >= 0).sum())
 
@@ -138,7 +138,7 @@ def _listed(text: memoryview) -> Sequence[msgspec.Raw]:
 
 
 class _Matches:
-    """Which features are which cells: by id and place, or by place alone."""
+    """Which features are which cells: by id and position, or by position alone."""
 
     def __init__(self, ids: Array, xy_px: Array, radius_px: Array) -> None:
         from scipy.spatial import cKDTree
@@ -152,7 +152,7 @@ class _Matches:
     def add(self, feature: msgspec.Raw) -> None:
         content = msgspec.json.decode(feature, type=_Raws)
         properties = _properties(content)
-        row = self._found(content, properties)
+        row = self._matched(content, properties)
         self.row.append(row)
         if row >= 0:
             self._free[row] = False
@@ -160,7 +160,7 @@ class _Matches:
         for child in _children(properties):
             self.add(child)
 
-    def _found(self, content: _Raws, properties: _Raws) -> int:
+    def _matched(self, content: _Raws, properties: _Raws) -> int:
         centre = _centroid(content["geometry"]) if "geometry" in content else None
         if centre is None:
             return -1

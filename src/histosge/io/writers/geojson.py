@@ -102,15 +102,15 @@ def _users(section: Section, prediction: Prediction) -> Iterator[UserFeatures | 
     area_um2 = np.nan_to_num(cells.area_um2)
     radius_px = np.sqrt(area_um2 / np.pi) / section.mpp
     with opened(Path(name), cells.ids, cells.xy_um / section.mpp, radius_px) as users:
-        found = 0 if users is None else users.found
-        if found < len(cells) and (users is None or users.row.size):
+        matched = 0 if users is None else users.matched
+        if matched < len(cells) and (users is None or users.row.size):
             text = (
                 f"Expected a feature for each of {len(cells)} cells in '{name}', which they were read from, got "
-                f"{found}: it was moved or changed, or holds several cells in a feature. Features of the others are "
+                f"{matched}: it was moved or changed, or holds several cells in a feature. Features of the others are "
                 "made of their outlines."
             )
             emit([Message("warning", text)])
-        yield users if found else None
+        yield users if matched else None
 
 
 def _features(
