@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 import histosge as hs
-from histosge.geometry.polygons import read_cells, read_polygons
+from histosge.geometry.polygons import read_polygons
 from histosge.io.writers import WriteOptions, geojson, h5ad
 from histosge.io.writers import spatialdata as store_writer
 from histosge.prediction.prediction import Prediction
+from histosge.segmentation.sources import CellOptions, read_cells
 
 SECTION = hs.synthetic(columns=10, rows=10, genes=12).section
 LOCATIONS = hs.upsampled(SECTION, 4)
@@ -96,7 +97,8 @@ def test_geometries_are_closed_disks_in_pixels(qupath: Path) -> None:
 
 def test_our_own_readers_take_what_was_written_for_qupath(qupath: Path) -> None:
     """Our readers of cells and regions return the same positions in µm."""
-    ids, xy_um = read_cells(qupath, SECTION.mpp)
+    cells = read_cells(qupath, CellOptions(SECTION.mpp))
+    ids, xy_um = cells.ids, cells.xy_um
     assert len(ids) == len(LOCATIONS)
     assert np.allclose(xy_um, LOCATIONS.xy, atol=0.01)
     names = [region.name for region in read_polygons(qupath, mpp=SECTION.mpp)]

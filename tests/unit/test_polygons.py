@@ -11,15 +11,22 @@ import pytest
 
 from histosge.datasets import synthetic
 from histosge.errors import DataError, HistosgeError, HistosgeWarning, UsageError
-from histosge.geometry.polygons import Polygon, read_cells, read_polygons
+from histosge.geometry.polygons import Polygon, read_polygons
 from histosge.section.locations import within
 from histosge.section.target import Target, locate, tissue_of
+from histosge.segmentation.cells import Cells
+from histosge.segmentation.sources import CellOptions
+from histosge.segmentation.sources import read_cells as read
 
 SECTION = synthetic().section
 SQUARE = {
     "type": "Polygon",
     "coordinates": [[[1000, 1000], [3000, 1000], [3000, 3000], [1000, 3000], [1000, 1000]]],
 }
+
+
+def read_cells(path: Path, mpp: float, *, image_mpp: float | None = None) -> Cells:
+    return read(path, CellOptions(mpp, image_mpp=image_mpp))
 
 
 def feature(geometry: dict[str, Any], **properties: Any) -> dict[str, Any]:
@@ -52,7 +59,7 @@ def test_cells_are_read_from_geojson_and_tables(tmp_path: Path) -> None:
     """QuPath's detections and measurement tables, and plain CSV: the same centroids in µm."""
     small = {
         "type": "Polygon",
-        "coordinates": [[[998, 998], [1002, 998], [1002, 1002], [998, 1002], [998, 998]]],
+        "coordinates": [[[990, 990], [1010, 990], [1010, 1010], [990, 1010], [990, 990]]],
     }
     (tmp_path / "cells.geojson").write_text(json.dumps([feature(small)]))
     (tmp_path / "cells.csv").write_text("id,x_um,y_um\nc1,500,500\n")
@@ -60,7 +67,7 @@ def test_cells_are_read_from_geojson_and_tables(tmp_path: Path) -> None:
         "Object ID\tCentroid X px\tCentroid Y px\nc1\t1000\t1000\n", encoding="utf-8"
     )
     for name in ("cells.geojson", "cells.csv", "cells.tsv"):
-        _, xy_um = read_cells(tmp_path / name, 0.5)
+        xy_um = read_cells(tmp_path / name, 0.5).xy_um
         assert np.allclose(xy_um, [[500, 500]]), name
     locations = locate(SECTION, Target(cells=tmp_path / "cells.csv"), tissue_of(SECTION))
     assert locations.points.ids.tolist() == ["c1"]
@@ -98,7 +105,7 @@ def write(path: Path, *features: dict[str, Any]) -> Path:
 def test_a_cell_in_pieces_is_at_the_centroid_of_its_area(tmp_path: Path) -> None:
     """A fragment of one pixel far from the body moves the centroid by a pixel, not to the fragment."""
     pieces = {"type": "MultiPolygon", "coordinates": [square(600, 1000, 0.5), square(1000, 1000, 10)]}
-    _, xy_um = read_cells(write(tmp_path / "cells.geojson", feature(pieces)), 1.0)
+    xy_um = read_cells(write(tmp_path / "cells.geojson", feature(pieces)), 1.0).xy_um
     assert np.allclose(xy_um, [[1000, 1000]], atol=1.01)
 
 
@@ -114,7 +121,7 @@ def test_what_is_no_polygon_is_left_out_and_counted(tmp_path: Path) -> None:
     ):
         assert len(read_polygons(path, mpp=0.5)) == 2
     with pytest.warns(HistosgeWarning, match="left out"):
-        assert len(read_cells(path, 0.5)[0]) == 2
+        assert len(read_cells(path, 0.5)) == 2
     with pytest.raises(DataError, match="got 1 LineString"):
         read_polygons(write(tmp_path / "line.geojson", feature(line)), mpp=0.5)
 
@@ -158,12 +165,12 @@ def test_micrometres_of_qupath_are_pixels_of_the_image(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"0\.54"):
         read_cells(path, 0.54)
     with pytest.warns(HistosgeWarning, match="converted"):
-        assert np.allclose(read_cells(path, 0.54, image_mpp=0.5)[1], [[540, 270]])
-    assert np.allclose(read_cells(path, 0.5, image_mpp=0.5)[1], [[500, 250]])
+        assert np.allclose(read_cells(path, 0.54, image_mpp=0.5).xy_um, [[540, 270]])
+    assert np.allclose(read_cells(path, 0.5, image_mpp=0.5).xy_um, [[500, 250]])
     path.write_text(
         "id\tCentroid X µm\tCentroid Y µm\tCentroid X px\tCentroid Y px\nc1\t500\t250\t1000\t500\n"
     )
-    assert np.allclose(read_cells(path, 0.54)[1], [[540, 270]])
+    assert np.allclose(read_cells(path, 0.54).xy_um, [[540, 270]])
 
 
 def test_cells_of_another_scale_are_refused_or_warned_of(tmp_path: Path) -> None:

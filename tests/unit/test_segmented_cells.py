@@ -12,7 +12,7 @@ from folders import TRUTH, read
 
 from histosge.datasets.synthetic import write_spaceranger
 from histosge.errors import DataError, HistosgeWarning, UsageError
-from histosge.geometry.polygons import read_cells
+from histosge.segmentation.sources import CellOptions, read_cells
 
 MPP = 0.5
 FIRST = 7
@@ -97,12 +97,14 @@ def test_bins_come_before_cells_and_cells_can_be_chosen(cells: Path) -> None:
 
 def test_cells_have_the_ids_of_the_user(cells: Path, tmp_path: Path) -> None:
     """``cell_id`` of Space Ranger, ids of tables as they are written; those that occur twice are numbered."""
-    ids, xy_um = read_cells(cells / "cell_segmentations.geojson", MPP)
+    options = CellOptions(MPP)
+    outlined = read_cells(cells / "cell_segmentations.geojson", options)
+    ids, xy_um = outlined.ids, outlined.xy_um
     assert ids[:2].tolist() == ["1", str(FIRST + len(TRUTH) - 1)]
     assert np.abs(xy_um[1] - TRUTH.spots.xy[-1]).max() < 1e-6
     table = tmp_path / "cells.csv"
     table.write_text("cell_id,x,y\n007,1,2\n7,3,4\n,5,6\n")
-    assert read_cells(table, MPP)[0].tolist() == ["007", "7", "cell_2"]
+    assert read_cells(table, options).ids.tolist() == ["007", "7", "cell_2"]
     table.write_text("Object ID,Name,x,y\n,A,1,2\n,A,3,4\n,B,5,6\n,A-1,7,8\n")
     with pytest.warns(HistosgeWarning, match=r"1 of 4 cells .* as 'A'; .*'A-2'"):
-        assert read_cells(table, MPP)[0].tolist() == ["A", "A-2", "B", "A-1"]
+        assert read_cells(table, options).ids.tolist() == ["A", "A-2", "B", "A-1"]

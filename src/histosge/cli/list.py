@@ -23,7 +23,8 @@ def list_(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="encoders, models, readers, writers, metrics, datasets or domains; without it all of them."
+            help="encoders, models, readers, writers, metrics, datasets, domains or cell-sources; without it all of "
+            "them."
         ),
     ] = None,
 ) -> None:
@@ -131,6 +132,13 @@ def _writers() -> Table:
     return ("name", "suffix", "writes"), rows
 
 
+def _cell_sources() -> Table:
+    from histosge.segmentation.sources import SOURCES
+
+    rows: list[tuple[str, ...]] = [(name, source.summary) for name, source in SOURCES.items()]
+    return ("name", "reads"), rows
+
+
 _TABLES = {
     "encoders": _encoders,
     "models": _models,
@@ -139,4 +147,5 @@ _TABLES = {
     "metrics": _metrics,
     "datasets": _datasets,
     "domains": _domains,
+    "cell-sources": _cell_sources,
 }

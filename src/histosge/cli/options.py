@@ -255,7 +255,10 @@ class LocationOptions:
     regions: Annotated[
         Path | None, typer.Option(help="Polygons (QuPath GeoJSON) to keep the grid inside of.")
     ] = None
-    cells: Annotated[Path | None, typer.Option(help="Cells (QuPath GeoJSON or CSV) to predict at.")] = None
+    cells: Annotated[
+        Path | None,
+        typer.Option(help="Cells to predict at: a file or folder of `histosge list cell-sources`."),
+    ] = None
     boundary: Annotated[
         str, typer.Option(help="Boundary handling of an upsampled lattice: translate, symmetric or inner.")
     ] = "translate"

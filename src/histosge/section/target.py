@@ -11,6 +11,7 @@ from histosge.geometry import polygons
 from histosge.geometry.upsampling import check_offsets
 from histosge.images.tissue import TissueMask
 from histosge.segmentation.cells import Cells
+from histosge.segmentation.sources import CellOptions, read_cells
 
 from . import locations
 from .image_only import tissue_in
@@ -21,7 +22,7 @@ from .section import Section
 # an image of nearly this scale is the full-resolution one
 _SAME_IMAGE = 0.01
 
-__all__ = ["Target", "locate", "tissue_of"]
+__all__ = ["Target", "cells_of", "locate", "tissue_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Target:
     regions
         GeoJSON of polygons as QuPath exports them; needs ``spacing_um``.
     cells
-        GeoJSON or CSV of cells; expression is predicted at their centroids.
+        A file or folder of cells of any layout in ``histosge list cell-sources``, or the cells themselves.
     boundary
         How the upsampled lattice ends at the edge of the spots: ``translate`` (as in the paper: exactly ``upsample``
         locations a spot), ``symmetric`` or ``inner``.
@@ -61,13 +62,13 @@ class Target:
     upsample: int | None = None
     spacing_um: float | None = None
     regions: Path | str | None = None
-    cells: Path | str | None = None
+    cells: Cells | Path | str | None = None
     boundary: str = "translate"
     table: str = "maximin"
 
     def __post_init__(self) -> None:
         for name in ("regions", "cells"):
-            if (path := getattr(self, name)) is not None:
+            if isinstance(path := getattr(self, name), (str, Path)):
                 object.__setattr__(self, name, Path(path))
         chosen = [name for name in ("upsample", "spacing_um", "cells") if getattr(self, name) is not None]
         if len(chosen) != 1:
@@ -114,10 +115,9 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
         When the target cannot be met: no lattice to upsample, polygons or cells off the image.
     """
     if target.cells is not None:
-        image_mpp = _metadata_mpp(section)
-        ids, centroids_um = polygons.read_cells(Path(target.cells), section.mpp, image_mpp=image_mpp)
-        result = locations.at_cells(section, Cells(ids, centroids_um, source="file"))
-        emit(placement_messages(section, centroids_um, mask))
+        cells = cells_of(section, target.cells)
+        result = locations.at_cells(section, cells)
+        emit(placement_messages(section, cells.xy_um, mask))
         return result
     if target.upsample is not None:
         return locations.upsampled(
@@ -128,6 +128,27 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
         return locations.grid(section, spacing_um, mask=mask)
     regions = polygons.read_polygons(Path(target.regions), mpp=section.mpp)
     return locations.within(section, regions, spacing_um)
+
+
+def cells_of(section: Section, cells: Cells | Path | str) -> Cells:
+    """Return the cells that a user named, in µm of ``section``; not yet checked against its image.
+
+    Raises
+    ------
+    UsageError, DataError
+        When a file holds no cells, is damaged, or has another scale.
+    """
+    if isinstance(cells, Cells):
+        return cells
+    slide = section.slide
+    options = CellOptions(
+        section.mpp,
+        image_mpp=_metadata_mpp(section),
+        image_px=None if slide is None else (slide.size_um[0] / section.mpp, slide.size_um[1] / section.mpp),
+        # the size of a smaller copy is rounded to its own pixels
+        tolerance_px=1.0 if slide is None else max(1.0, slide.mpp / section.mpp),
+    )
+    return read_cells(cells, options)
 
 
 def _metadata_mpp(section: Section) -> float | None:

@@ -39,7 +39,8 @@ def refuse_overwriting(
     names = ("prediction.h5ad", "factors.h5ad", _RECORD, "fit/fit.json", *figures, *further)
     paths = [out / name for name in names]
     inputs = [path for section in sections for path in section.sources]
-    inputs += [Path(path) for path in (target and target.regions, target and target.cells) if path]
+    named = () if target is None else (target.regions, target.cells)
+    inputs += [Path(path) for path in named if isinstance(path, (str, Path))]
     refuse_inputs(paths, inputs)
     refuse_foreign_outputs(paths, out)
 
