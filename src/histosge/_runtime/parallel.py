@@ -8,13 +8,19 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-__all__ = ["map_parts"]
+__all__ = ["cores", "map_parts"]
 
 # a part holds some tens of megabytes
 _MOST = 8
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def cores() -> int:
+    """Return how many parts are worked on side by side: the threads that linear algebra may use, at most eight."""
+    blas = (pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+    return min(max(blas, default=1), _MOST)
 
 
 def map_parts(work: Callable[[T], R], parts: Iterable[T]) -> list[R]:
@@ -31,7 +37,6 @@ def map_parts(work: Callable[[T], R], parts: Iterable[T]) -> list[R]:
     parts
         Of the whole.
     """
-    blas = (pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
-    cores = min(max(blas, default=1), _MOST)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(cores) as executor:
+    number = cores()
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(number) as executor:
         return list(executor.map(work, parts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Literal, TypeAlias
@@ -17,12 +17,14 @@ from histosge.images.slide import SlideImage
 from histosge.section.inputs import FeatureRows
 
 from .base import Encoder
+from .dense import DenseEncoder, encoded_tiles
 from .feature_store import FeatureStore
 from .joined import JoinedEncoder, JoinedRows
 
 __all__ = ["embed"]
 
 Progress: TypeAlias = "Callable[[int, int, str], None]"
+Rows: TypeAlias = "slice | Array"
 
 # rows encoded, and stored, at once. Networks take about a second a patch on a laptop: a kill costs a minute
 _ROWS_BUILT_IN, _ROWS_NETWORK = 512, 64
@@ -84,10 +86,9 @@ def embed(
     shelf = store.shelf(
         key, (len(xy_um), encoder.card.dim), chunk_rows=chunk_rows, summary=_metadata(encoder, slide)
     )
-    missing = shelf.missing()
-    pieces = _encoded(sources, encoder, [shelf.rows_of(chunk) for chunk in missing], progress)
-    for chunk, (_, vectors) in zip(missing, pieces, strict=True):
-        shelf.put(chunk, vectors)
+    missing = [shelf.rows_of(chunk) for chunk in shelf.missing()]
+    for rows, vectors in in_chunks(_encoded(sources, encoder, missing, progress), missing):
+        shelf.put(rows.start // shelf.chunk_rows, vectors)
     return shelf.rows()
 
 
@@ -96,30 +97,66 @@ def _metadata(encoder: Encoder, slide: SlideImage) -> dict[str, object]:
     return {"encoder": asdict(encoder.card), "slide": slide.fingerprint, "image_mpp": slide.mpp}
 
 
+def in_chunks(pieces: Iterable[tuple[Rows, Array]], chunks: Sequence[slice]) -> Iterator[tuple[slice, Array]]:
+    """Collect vectors of rows in any order, and yield each chunk as soon as it is whole."""
+    pending: dict[int, tuple[Array, int]] = {}
+    starts = np.array([chunk.start for chunk in chunks])
+    for rows, vectors in pieces:
+        if isinstance(rows, slice):
+            yield rows, vectors
+            continue
+        number = np.searchsorted(starts, rows, side="right") - 1
+        for index in np.unique(number).tolist():
+            chunk, inside = chunks[index], number == index
+            length = chunk.stop - chunk.start
+            values, done = pending.pop(index, (np.empty((length, vectors.shape[1]), dtype=np.float32), 0))
+            values[rows[inside] - chunk.start] = vectors[inside]
+            if (done := done + int(inside.sum())) == length:
+                yield chunk, values
+            else:
+                pending[index] = values, done
+
+
 def _encoded(
     sources: list[Patches], encoder: Encoder, chunks: list[slice], progress: Progress | None
-) -> Iterator[tuple[slice, Float32[np.ndarray, "m d"]]]:
-    """Encode chunk after chunk; the patches of the next one are read meanwhile."""
+) -> Iterator[tuple[Rows, Float32[np.ndarray, "m d"]]]:
+    """Encode the rows of chunks, and report progress; dense encoders give them tile by tile."""
     total = sum(len(range(*rows.indices(len(sources[0])))) for rows in chunks)
     done = 0
+    pieces = _of_tiles(sources[0], encoder, chunks) if isinstance(encoder, DenseEncoder) else None
+    for rows, vectors in pieces or _of_patches(sources, encoder, chunks):
+        done += len(vectors)
+        if progress is not None:
+            progress(done, total, f"image features · {encoder.card.name}")
+        yield rows, vectors
+
+
+def _of_tiles(source: Patches, encoder: DenseEncoder, chunks: list[slice]) -> Iterator[tuple[Rows, Array]]:
+    """Encode the rows of chunks tile by tile."""
+    rows = np.concatenate([np.arange(len(source))[chunk] for chunk in chunks] or [np.empty(0, dtype=np.intp)])
+    tiles = encoded_tiles(source.slide, source.xy_um, encoder, rows=rows, channel_order=source.channel_order)
+    for members, vectors in tiles:
+        yield members, _checked(encoder, vectors, len(members))
+
+
+def _of_patches(
+    sources: list[Patches], encoder: Encoder, chunks: list[slice]
+) -> Iterator[tuple[Rows, Array]]:
+    """Encode chunk after chunk; the patches of the next one are read meanwhile."""
     with ThreadPoolExecutor(1) as reader:
         # one chunk ahead, not more: memory stays bounded
         ahead = None
         for rows, following in zip(chunks, [*chunks[1:], None], strict=False):
             patches = (ahead or reader.submit(_read, sources, rows)).result()
             ahead = None if following is None else reader.submit(_read, sources, following)
-            vectors = _checked(encoder, encoder.encode(patches), len(patches[0]))
-            done += len(vectors)
-            if progress is not None:
-                progress(done, total, f"image features · {encoder.card.name}")
-            yield rows, vectors
+            yield rows, _checked(encoder, encoder.encode(patches), len(patches[0]))
 
 
 def _read(sources: list[Patches], rows: slice) -> list[Array]:
     return [source[rows] for source in sources]
 
 
-def _checked(encoder: Encoder, vectors: Array, n: int) -> Array:
+def _checked(encoder: Encoder | DenseEncoder, vectors: Array, n: int) -> Array:
     """Refuse vectors of another shape than the card's, and vectors that are not finite."""
     if vectors.shape != (n, encoder.card.dim):
         raise DataError(

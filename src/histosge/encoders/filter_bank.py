@@ -6,7 +6,7 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float32
 
-__all__ = ["COLUMNS", "responses"]
+__all__ = ["COLUMNS", "curvatures", "gradient", "responses", "smoothed"]
 
 # 2 of edges, their coherence, 2 of clustered edges; 6 of curvature by sign, anisotropy
 COLUMNS = 12
@@ -44,11 +44,11 @@ def responses(plane: Float32[np.ndarray, "b h w"]) -> list[Float32[np.ndarray, "
     (1.0, 0.0, 1.0)
     """
     # twice ¼, ½, ¼ is a Gaussian with a standard deviation of one pixel
-    smooth = _smoothed(_smoothed(plane))
-    return [*_edges(smooth), *_curvatures(smooth)]
+    smooth = smoothed(smoothed(plane))
+    return [*_edges(smooth), *_curved(smooth)]
 
 
-def _smoothed(plane: Array) -> Array:
+def smoothed(plane: Array) -> Array:
     """Return the plane averaged with weights ¼, ½, ¼ along both axes."""
     half, quarter = np.float32(0.5), np.float32(0.25)
     rows = quarter * (plane[:, 2:] + plane[:, :-2])
@@ -71,7 +71,7 @@ def _halved(plane: Array) -> Array:
     return np.float32(0.25) * np.asarray(rows[:, :, ::2] + rows[:, :, 1::2])
 
 
-def _gradient(plane: Array) -> tuple[Array, Array]:
+def gradient(plane: Array) -> tuple[Array, Array]:
     """Return central differences down and to the right, per pixel."""
     half = np.float32(0.5)
     down, right = plane[:, 2:, 1:-1] - plane[:, :-2, 1:-1], plane[:, 1:-1, 2:] - plane[:, 1:-1, :-2]
@@ -80,7 +80,7 @@ def _gradient(plane: Array) -> tuple[Array, Array]:
 
 def _edges(smooth: Array) -> list[Array]:
     """Return mean, deviation and coherence of gradient strength, and its own gradient strength at two scales."""
-    down, right = _gradient(smooth)
+    down, right = gradient(smooth)
     down2, right2 = down * down, right * right
     strength = np.sqrt(down2 + right2)
     mean, vertical, horizontal = _mean(strength), _mean(down2), _mean(right2)
@@ -91,13 +91,16 @@ def _edges(smooth: Array) -> list[Array]:
     clusters, level = [], _divisible(strength, 4)
     for _ in range(2):
         level = _halved(level)
-        down, right = _gradient(level)
+        down, right = gradient(level)
         clusters.append(_mean(np.sqrt(down * down + right * right)))
     return [mean, deviation, coherence, *clusters]
 
 
-def _curvatures(smooth: Array) -> list[Array]:
-    """Return means of the rectified Laplacian and eigenvalues of the Hessian matrix, and of their difference."""
+def curvatures(smooth: Array) -> tuple[Array, Array]:
+    """Return the Laplacian and the difference of the eigenvalues of the Hessian matrix.
+
+    Twice the eigenvalues are the Laplacian plus and minus the difference.
+    """
     twice = 2 * smooth[:, 1:-1, 1:-1]
     down = smooth[:, 2:, 1:-1] + smooth[:, :-2, 1:-1] - twice
     right = smooth[:, 1:-1, 2:] + smooth[:, 1:-1, :-2] - twice
@@ -110,10 +113,14 @@ def _curvatures(smooth: Array) -> list[Array]:
     down *= down
     mixed *= mixed
     down += mixed
-    difference = np.sqrt(down, out=down)
+    return laplacian, np.sqrt(down, out=down)
+
+
+def _curved(smooth: Array) -> list[Array]:
+    """Return means of the rectified Laplacian and eigenvalues of the Hessian matrix, and of their difference."""
+    laplacian, difference = curvatures(smooth)
     mean, anisotropy = _mean(laplacian), _mean(difference)
     columns = []
-    # twice the eigenvalues are the Laplacian plus and minus the difference
     for values, expected in (
         (laplacian, mean),
         (laplacian + difference, mean + anisotropy),

@@ -96,6 +96,19 @@ class SlideImage:
             patch[:] = self._resample(level, corner, extent, (px, px))
         return patches
 
+    def read_region(
+        self, corner_um: Float[np.ndarray, 2], mpp: float, px: tuple[int, int]
+    ) -> UInt8[np.ndarray, "h w 3"]:
+        """Return the rectangle whose upper left corner is given, ``px`` (width, height) large at ``mpp`` µm per pixel.
+
+        Pixels are averaged, interpolated and mirrored as :meth:`read` does.
+        """
+        level, scale = self._level(mpp)
+        corner = np.asarray(corner_um, dtype=np.float64) / scale
+        return np.ascontiguousarray(
+            self._resample(level, corner, (px[0] * mpp / scale, px[1] * mpp / scale), px)
+        )
+
     def thumbnail(self, mpp: float) -> UInt8[np.ndarray, "h w 3"]:
         """Return the whole image at ``mpp`` µm per pixel (never sharper than it is), read block by block."""
         mpp = max(mpp, self.mpp)
