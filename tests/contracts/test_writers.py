@@ -9,6 +9,7 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,8 @@ from histosge._runtime import atomic_files
 from histosge.errors import OutputError, UsageError
 from histosge.io.writers import WRITERS, WriteOptions, base
 from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.section.locations import at_cells as locations_at_cells
+from histosge.segmentation.cells import Cells
 
 SECTION = hs.synthetic(columns=8, rows=8, genes=12).section
 LOCATIONS = hs.upsampled(SECTION, 4)
@@ -38,8 +41,24 @@ def factored() -> FactoredPrediction:
     return FactoredPrediction(LOCATIONS, basis, scores, np.full_like(scores, 0.5), {"seed": 1})
 
 
+def at_cells() -> FactoredPrediction:
+    """Return the same scores at cells with outlines, for formats that hold nothing else."""
+    import shapely
+
+    ids = np.array([f"cell {row}" for row in range(len(LOCATIONS))])
+    squares = shapely.buffer(shapely.points(LOCATIONS.xy), 5.0)
+    cells = Cells(ids, LOCATIONS.xy, outlines=squares)
+    return replace(FACTORED, locations=locations_at_cells(SECTION, cells))
+
+
 FACTORED = factored()
 MEAN = FACTORED.whole(GENES).mean
+CELLS = at_cells()
+
+
+def prediction_for(writer: base.Writer) -> FactoredPrediction:
+    """Return a prediction at locations that a format holds."""
+    return FACTORED if writer.refuse is None else CELLS
 
 
 @pytest.fixture(params=NAMES)
@@ -112,13 +131,30 @@ def by_zarr(path: Path) -> np.ndarray:
     return np.array([image[:, y, x] for y, x in first])
 
 
+def by_scanpy(path: Path) -> np.ndarray:
+    """Return the counts of a folder as scanpy reads them."""
+    import scanpy
+
+    adata = scanpy.read_10x_h5(path / "filtered_feature_cell_matrix.h5")
+    assert tuple(adata.var_names) == GENES
+    return adata.X.toarray()
+
+
 READ_BACK = {
     "h5ad": by_anndata,
     "factors": by_equation,
     "geojson": by_json,
     "spatialdata": by_spatialdata,
     "omezarr": by_zarr,
+    "spaceranger_cells": by_scanpy,
 }
+
+
+def expected(writer: base.Writer, prediction: hs.Prediction | FactoredPrediction = CELLS) -> np.ndarray:
+    """Return the values of the chosen genes, or their counts in formats of counts alone."""
+    if writer.name != "spaceranger_cells":
+        return MEAN
+    return hs.conserve(OPTIONS.select(prediction), SECTION, kind="rounded", partial=True).toarray()
 
 
 def test_every_format_of_the_package_is_read_back() -> None:
@@ -129,36 +165,38 @@ def test_every_format_of_the_package_is_read_back() -> None:
 
 def test_values_are_read_back_by_another_library(writer: base.Writer, tmp_path: Path) -> None:
     """The chosen genes, in their order, at all locations."""
-    path = writer.write(tmp_path / writer.filename, SECTION, FACTORED, OPTIONS)
+    path = writer.write(tmp_path / writer.filename, SECTION, prediction_for(writer), OPTIONS)
     assert path.is_dir() == (writer.kind == "folder")
     assert path.name.endswith(writer.suffix)
-    assert np.allclose(READ_BACK[writer.name](path), MEAN, atol=1e-4)
+    assert np.allclose(READ_BACK[writer.name](path), expected(writer), atol=1e-4)
 
 
 def test_a_matrix_is_written_as_factors_are(writer: base.Writer, tmp_path: Path) -> None:
     """A prediction in memory gives the same values; only the format factors refuses it, with a sentence."""
-    matrix = FACTORED.whole()
+    matrix = prediction_for(writer).whole()
     if writer.name == "factors":
         with pytest.raises(UsageError, match="Choose h5ad"):
             writer.write(tmp_path / "p", SECTION, matrix, OPTIONS)
         return
     path = writer.write(tmp_path / writer.filename, SECTION, matrix, OPTIONS)
-    assert np.allclose(READ_BACK[writer.name](path), MEAN, atol=1e-4)
+    assert np.allclose(READ_BACK[writer.name](path), expected(writer, matrix), atol=1e-4)
 
 
 def test_content_is_the_same_each_time(writer: base.Writer, tmp_path: Path) -> None:
     """Two files of one prediction have the same bytes."""
-    paths = [writer.write(tmp_path / part / "p", SECTION, FACTORED, OPTIONS) for part in ("a", "b")]
+    paths = [
+        writer.write(tmp_path / part / "p", SECTION, prediction_for(writer), OPTIONS) for part in ("a", "b")
+    ]
     assert content(paths[0]) == content(paths[1])
 
 
 @pytest.mark.parametrize("size", [100, 2000])
 def test_a_full_disk_leaves_the_previous_content(writer: base.Writer, tmp_path: Path, size: int) -> None:
     """The error is one sentence, the previous content is unchanged, and nothing else is left."""
-    path = writer.write(tmp_path / "p", SECTION, FACTORED, OPTIONS)
+    path = writer.write(tmp_path / "p", SECTION, prediction_for(writer), OPTIONS)
     before = content(path)
     with no_file_larger_than(size), pytest.raises(OutputError, match="disk is full"):
-        writer.write(path, SECTION, FACTORED, OPTIONS)
+        writer.write(path, SECTION, prediction_for(writer), OPTIONS)
     assert content(path) == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -167,7 +205,7 @@ def test_a_disk_that_fills_at_the_last_step_leaves_the_previous_content(
     writer: base.Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The previous file or folder is put back, and the error is one sentence."""
-    path = writer.write(tmp_path / "p", SECTION, FACTORED, OPTIONS)
+    path = writer.write(tmp_path / "p", SECTION, prediction_for(writer), OPTIONS)
     before = content(path)
 
     def full(*_: object) -> None:
@@ -175,7 +213,7 @@ def test_a_disk_that_fills_at_the_last_step_leaves_the_previous_content(
 
     monkeypatch.setattr(atomic_files, "os", SimpleNamespace(**{**vars(os), "replace": full}))
     with pytest.raises(OutputError, match="disk is full"):
-        writer.write(path, SECTION, FACTORED, OPTIONS)
+        writer.write(path, SECTION, prediction_for(writer), OPTIONS)
     assert content(path) == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -190,14 +228,14 @@ def test_an_interrupted_write_leaves_nothing(
 
     monkeypatch.setattr(atomic_files, "os", SimpleNamespace(**{**vars(os), "replace": interrupted}))
     with pytest.raises(KeyboardInterrupt):
-        writer.write(tmp_path / "p", SECTION, FACTORED, OPTIONS)
+        writer.write(tmp_path / "p", SECTION, prediction_for(writer), OPTIONS)
     assert not list(tmp_path.iterdir())
 
 
 def test_unknown_genes_are_refused_with_near_misses(writer: base.Writer, tmp_path: Path) -> None:
     """A mistyped gene is named, and similar names are offered; nothing is written."""
     with pytest.raises(UsageError, match=r"'ZONE' is not among .* Did you mean"):
-        writer.write(tmp_path / "p", SECTION, FACTORED, WriteOptions(("ZONE",)))
+        writer.write(tmp_path / "p", SECTION, prediction_for(writer), WriteOptions(("ZONE",)))
     assert not list(tmp_path.iterdir())
 
 

@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cell_samples
 import numpy as np
+import pytest
 from writer_samples import LOCATIONS, MEAN, PREDICTION, SECTION
 
 from histosge.io.writers import spatialdata as spatialdata_writer
+from histosge.io.writers.recognise import is_own_spatialdata
 from histosge.prediction.prediction import Prediction
 from histosge.section.locations import at_cells
 from histosge.segmentation.cells import Cells
@@ -45,3 +48,46 @@ def test_cells_are_small_circles(tmp_path: Path) -> None:
     prediction = Prediction(locations, SECTION.genes, MEAN[:5])
     store = spatialdata.read_zarr(spatialdata_writer.write(tmp_path / "c.zarr", SECTION, prediction))
     assert (store["locations"]["radius"] > 0).all()
+
+
+def test_cells_are_polygons_joined_to_the_table_by_id(tmp_path: Path) -> None:
+    """Outlines and nuclei are those of the cells, in any order of the table; classes and areas are columns."""
+    import spatialdata
+
+    cells = cell_samples.cells()
+    prediction = cell_samples.prediction(cells)
+    path = spatialdata_writer.write(tmp_path / "c.zarr", SECTION, prediction)
+    store = spatialdata.read_zarr(path)
+    assert set(store.shapes) == {"cells", "nuclei"}
+    assert is_own_spatialdata(path)
+    assert store["cells"].index.tolist() == cells.ids.tolist() == store["table"].obs["cell_id"].tolist()
+    assert np.allclose(store["cells"].area, cells.area_um2)
+    assert store["nuclei"].index.tolist() == cells.ids[:-1].tolist()
+    assert set(store["table"].obs["region"]) == {"cells"}
+    assert [
+        word if isinstance(word, str) else "" for word in store["table"].obs["class"]
+    ] == cells.classes.tolist()
+    values = spatialdata.get_values("ZONE1", element_name="cells", sdata=store, table_name="table")
+    column = int(np.flatnonzero(SECTION.genes == "ZONE1")[0])
+    assert np.allclose(values["ZONE1"], prediction.mean[:, column])
+    joined, table = spatialdata.join_spatialelement_table(
+        sdata=store, spatial_element_names="nuclei", table_name="table", how="left"
+    )
+    assert table is None or len(joined["nuclei"]) == len(cells) - 1
+
+
+@pytest.mark.slow
+def test_spatialdata_plot_paints_outlines(tmp_path: Path) -> None:
+    """Colours of a gene fill the outlines of its cells: pixels inside of one are of one colour."""
+    pytest.importorskip("spatialdata_plot")
+    import spatialdata
+    from matplotlib import pyplot
+
+    cells = cell_samples.cells()
+    path = spatialdata_writer.write(tmp_path / "c.zarr", SECTION, cell_samples.prediction(cells))
+    figure, axes = pyplot.subplots()
+    store = spatialdata.read_zarr(path)
+    store.pl.render_shapes("cells", color="ZONE1").pl.show(coordinate_systems="global", ax=axes)
+    drawn = sum(len(collection.get_paths()) for collection in axes.collections)
+    pyplot.close(figure)
+    assert drawn >= len(cells)

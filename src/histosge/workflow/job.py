@@ -94,6 +94,8 @@ class Job:
                 if issubclass(warning.category, HistosgeWarning)
             ]
             emit(messages)
+            # before hours of fitting, not after
+            self.outputs.refuse_locations(section, locations)
             return Task(section.with_messages(*messages), target, mask, locations)
 
     def refuse_unfitted(self, fitted: FitPlan | Fit) -> None:

@@ -15,11 +15,14 @@ from histosge.figures.marker_maps import marker_maps
 from histosge.figures.png import save_png
 from histosge.figures.section_overview import section_overview
 from histosge.io.writers import WRITERS, WriteOptions, factors, h5ad
+from histosge.io.writers.base import AnyPrediction
 from histosge.models.base import Block
 from histosge.prediction.accuracy_words import gene_line
 from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.prediction.prediction import Prediction
 from histosge.section.genes import GeneChoice, Genes
+from histosge.section.locations import Locations
+from histosge.section.section import Section
 
 from .section_prediction import SectionPrediction
 
@@ -62,6 +65,18 @@ class Outputs:
     def genes(self) -> tuple[str, ...]:
         """Names of the genes to show; empty where they are chosen."""
         return self._named()
+
+    def refuse_locations(self, section: Section, locations: Locations) -> None:
+        """Refuse formats that cannot hold a section or its locations.
+
+        Raises
+        ------
+        UsageError
+            For the first of them.
+        """
+        for writer in (WRITERS[name] for name in self.also):
+            if writer.refuse is not None:
+                writer.refuse(section, locations)
 
     def _named(self) -> tuple[str, ...]:
         choice = GeneChoice.parse(self.show) if self.show else GeneChoice("names")
@@ -122,10 +137,17 @@ def write_further(
         if path in done:
             continue
         # formats of few genes take those of the figures, which are in memory
-        source = h5ad.read(out / "prediction.h5ad") if writer.all_genes else shown
+        source = _all_genes(prediction, out) if writer.all_genes else shown
         options = WriteOptions(None if writer.all_genes else prediction.genes_shown)
         written.append(writer.write(path, prediction.task.section, source, options))
     return written
+
+
+def _all_genes(prediction: SectionPrediction, out: Path) -> AnyPrediction:
+    """Return all fitted genes: as factors, which need little memory, else as the file holds them."""
+    if prediction.factored is not None:
+        return prediction.factored.only([str(name) for name in prediction.genes])
+    return h5ad.read(out / "prediction.h5ad")
 
 
 def _copying(blocks: Iterable[Block], columns: Array, mean: Array) -> Iterator[Block]:

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from histosge.errors import UsageError
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
+from histosge.section.locations import Locations
 from histosge.section.section import Section
 
 __all__ = ["AnyPrediction", "WriteOptions", "Writer"]
@@ -84,6 +85,9 @@ class Writer:
     recognises
         Whether a file or folder was written by ``write``, and nothing was added: only such a one is replaced. ``None``
         recognises nothing.
+    refuse
+        Raise a ``UsageError`` for a section and locations that the format cannot hold, before anything is computed;
+        ``None`` refuses none.
 
     Examples
     --------
@@ -103,11 +107,12 @@ class Writer:
     package: str | None = None
     needs_extra: str | None = None
     recognises: Callable[[Path], bool] | None = None
+    refuse: Callable[[Section, Locations], object] | None = None
 
     @property
     def suffix(self) -> str:
-        """Return how names of the format end: ``.ome.zarr``."""
-        return self.filename[self.filename.index(".") :]
+        """Return how names of the format end: ``.ome.zarr``; a format with a fixed name ends in all of it."""
+        return self.filename[max(0, self.filename.find(".")) :]
 
     def require(self) -> None:
         """Refuse a format whose package is not installed.

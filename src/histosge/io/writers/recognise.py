@@ -7,12 +7,21 @@ import os
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["FIRST_LINE", "MARK", "is_own_geojson", "is_own_h5ad", "is_own_omezarr", "is_own_spatialdata"]
+__all__ = [
+    "FIRST_LINE",
+    "MARK",
+    "SEGMENTED_README",
+    "is_own_geojson",
+    "is_own_h5ad",
+    "is_own_omezarr",
+    "is_own_segmented",
+    "is_own_spatialdata",
+]
 
 # elements of our SpatialData stores by their kind; whatever else a store holds was added by its user
 _ELEMENTS = {
     "images": {"image"},
-    "shapes": {"locations"},
+    "shapes": {"locations", "cells", "nuclei"},
     "tables": {"table"},
     "labels": set(),
     "points": set(),
@@ -20,6 +29,16 @@ _ELEMENTS = {
 #: first line of our GeoJSON, and the member at its end that says so where features are the user's own
 FIRST_LINE, MARK = '{"type": "FeatureCollection", "features": [', "histosge"
 _END = f'"{MARK}": "cells"}}'.encode()
+#: first line of the README.txt in our folders of Space Ranger's layout
+SEGMENTED_README = "Cells predicted by histosge, in the layout of Space Ranger's segmented_outputs."
+_SEGMENTED = {
+    "README.txt",
+    "cell_ids.csv",
+    "cell_segmentations.geojson",
+    "filtered_feature_cell_matrix.h5",
+    "nucleus_segmentations.geojson",
+    "spatial",
+}
 _METADATA = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata"}
 
 
@@ -80,6 +99,17 @@ def is_own_spatialdata(path: Path) -> bool:
         return False
     entries = {entry.name for entry in path.iterdir()} - _METADATA
     return entries <= set(_ELEMENTS) and all(_holds(path / name, _ELEMENTS[name]) for name in entries)
+
+
+def is_own_segmented(path: Path) -> bool:
+    """Return whether ``path`` is a folder of predicted cells in Space Ranger's layout, to which nothing was added."""
+    try:
+        with (path / "README.txt").open(encoding="utf-8") as stream:
+            first = stream.readline().rstrip("\n")
+        entries = {entry.name for entry in path.iterdir()}
+    except (OSError, ValueError):
+        return False
+    return first == SEGMENTED_README and entries <= _SEGMENTED
 
 
 def _holds(folder: Path, names: set[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Predictions as a SpatialData store: image, circles and table in one frame, in µm and in full-resolution pixels."""
+"""Predictions as a SpatialData store: image, circles or outlines of cells, and table, in µm and in pixels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from histosge._runtime.types import Array
 from histosge.errors import UsageError
 from histosge.io.layout import prediction_table as layout
 from histosge.prediction.prediction import Prediction
+from histosge.section.locations import Locations
 from histosge.section.section import Section
 
 from .base import AnyPrediction, WriteOptions, Writer
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRIES", "WRITER", "write"]
 
-_REGION, _IMAGE = "locations", "image"
+_IMAGE = "image"
+# the element of shapes that rows of the table are, and the column of their names in it
+_CIRCLES, _OUTLINES = ("locations", "location_id"), ("cells", "cell_id")
+_NUCLEI = "nuclei"
 # values (locations × genes) in memory at a time
 _PIECE = 1 << 22
 # longest side of the image in the store, px: enough to recognise the tissue in napari
@@ -40,7 +44,8 @@ def write(
     of the full-resolution image, for overlays with other stores of the same section. The image has a transformation to
     each. ``table`` has the layout of ``prediction.h5ad``. Locations without extent, such as cells, get the distance to
     their neighbours as diameter, because SpatialData has no circles of radius 0.
-    The store appears whole or not at all.
+    Cells with outlines are polygons in ``cells`` in place of circles, their nuclei in ``nuclei``; ids join both and
+    the rows of the table. The store appears whole or not at all.
 
     Raises
     ------
@@ -51,26 +56,46 @@ def write(
     """
     WRITER.require()
     import spatialdata
-    from spatialdata.models import ShapesModel, TableModel
+    from spatialdata.models import TableModel
 
     prediction = (options or WriteOptions()).select(prediction)
-    locations = prediction.locations
-    circles = ShapesModel.parse(
-        np.array(locations.xy),
-        geometry=0,
-        radius=layout.location_diameter_um(section, locations) / 2,
-        index=locations.points.ids.astype(object),
-        transformations=_frames(section, 1.0, 1.0),
-    )
-    table = TableModel.parse(
-        _table(section, prediction), region=_REGION, region_key="region", instance_key="location_id"
-    )
-    elements: dict[str, Any] = {_REGION: circles, "table": table}
+    elements = _shapes(section, prediction.locations)
+    region, key = _region(prediction.locations)
+    table = _table(section, prediction)
+    elements["table"] = TableModel.parse(table, region=region, region_key="region", instance_key=key)
     if section.slide is not None:
         elements[_IMAGE] = _image(section)
     with atomic_path(path, own=is_own_spatialdata) as draft:
         spatialdata.SpatialData.init_from_elements(elements).write(draft)
     return path
+
+
+def _region(locations: Locations) -> tuple[str, str]:
+    cells = locations.cells
+    return _CIRCLES if cells is None or cells.outlines is None else _OUTLINES
+
+
+def _shapes(section: Section, locations: Locations) -> dict[str, Any]:
+    """Return circles around locations, or outlines and nuclei of cells, by the names of their elements."""
+    from geopandas import GeoDataFrame
+    from spatialdata.models import ShapesModel
+
+    ids = locations.points.ids.astype(object)
+    cells, frames = locations.cells, _frames(section, 1.0, 1.0)
+    if cells is None or cells.outlines is None:
+        circles = ShapesModel.parse(
+            np.array(locations.xy),
+            geometry=0,
+            radius=layout.location_diameter_um(section, locations) / 2,
+            index=ids,
+            transformations=frames,
+        )
+        return {_CIRCLES[0]: circles}
+    polygons = {_OUTLINES[0]: GeoDataFrame(geometry=np.array(cells.outlines), index=ids)}
+    if cells.nuclei is not None and any(cells.nuclei):
+        has_nucleus = np.array([nucleus is not None for nucleus in cells.nuclei])
+        polygons[_NUCLEI] = GeoDataFrame(geometry=np.array(cells.nuclei[has_nucleus]), index=ids[has_nucleus])
+    return {name: ShapesModel.parse(frame, transformations=frames) for name, frame in polygons.items()}
 
 
 def _table(section: Section, prediction: AnyPrediction) -> AnnData:
@@ -79,10 +104,14 @@ def _table(section: Section, prediction: AnyPrediction) -> AnnData:
 
     locations = prediction.locations
     obs = layout.obs(section, locations)
-    obs["region"] = _REGION
+    region, key = _region(locations)
+    obs["region"] = region
     obs["region"] = obs["region"].astype("category")
-    obs["location_id"] = np.asarray(locations.points.ids, dtype=object)
+    obs[key] = np.asarray(locations.points.ids, dtype=object)
     layers = {"measured": layout.measured(section, locations, prediction.genes)}
+    about = layout.describe(section, locations, prediction.provenance)
+    # outlines are elements of the store
+    about["layout"].pop("cells", None)
     mean, sd = _matrices(prediction)
     if sd is not None:
         layers["sd"] = sd
@@ -92,7 +121,7 @@ def _table(section: Section, prediction: AnyPrediction) -> AnnData:
         var=layout.var(section, prediction.genes),
         obsm={"spatial": np.array(locations.xy), "spatial_px": locations.xy / section.mpp},
         layers=layers,
-        uns={"histosge": layout.describe(section, locations, prediction.provenance)},
+        uns={"histosge": about},
     )
 
 
@@ -152,7 +181,7 @@ def _frames(section: Section, x_um: float, y_um: float) -> dict[str, Any]:
 
 WRITER = Writer(
     name="spatialdata",
-    summary="zarr store with circles, table and image in µm and in pixels: SpatialData, napari-spatialdata",
+    summary="zarr store with circles or outlines, table and image in µm and pixels: SpatialData, napari-spatialdata",
     filename="prediction.zarr",
     kind="folder",
     streams=True,
