@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .metrics.base import Metric
     from .models import MODELS
     from .models.base import Model, Predictor
-    from .prediction.count_allocation import conserve
+    from .prediction.count_allocation import conserve, conserve_cells
     from .prediction.detection import Detection
     from .prediction.effective_resolution import EffectiveResolution
     from .prediction.factored import FactoredPrediction
@@ -111,6 +111,7 @@ __all__ = [
     "benchmark",
     "citation",
     "conserve",
+    "conserve_cells",
     "detect",
     "doctor",
     "effective_resolution",
@@ -161,7 +162,7 @@ _NAMES = {
     "metrics.base": ("Metric",),
     "models": ("MODELS",),
     "models.base": ("Model", "Predictor"),
-    "prediction.count_allocation": ("conserve",),
+    "prediction.count_allocation": ("conserve", "conserve_cells"),
     "prediction.detection": ("Detection",),
     "prediction.effective_resolution": ("EffectiveResolution",),
     "prediction.factored": ("FactoredPrediction",),

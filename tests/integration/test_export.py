@@ -9,9 +9,10 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pytest
+import shapely
 from typer.testing import CliRunner
 
-from histosge import conserve, grid, upsampled
+from histosge import Cells, at_cells, conserve, grid, upsampled
 from histosge.cli import commands
 from histosge.datasets import synthetic
 from histosge.errors import UsageError
@@ -179,3 +180,21 @@ def test_streaming_needs_little_memory(tmp_path: Path) -> None:
     export(tmp_path, tmp_path / "p.h5ad", conserve="rounded")
     assert tracemalloc.get_traced_memory()[1] < 0.6 * max(matrix, 3e8)
     tracemalloc.stop()
+
+
+def test_cells_share_a_spot_with_what_lies_between_them(tmp_path: Path) -> None:
+    """Counts of cells and of the background add up to all counts; the reply and the command say how many are where."""
+    spots = SECTION.spots.xy[:40]
+    cells = Cells(np.arange(40).astype(str), spots, shapely.buffer(shapely.points(spots), 8.0))
+    factors.write(tmp_path / "factors.h5ad", SECTION, predicted(at_cells(SECTION, cells)))
+    held = export(tmp_path, tmp_path / "p.h5ad", conserve="rounded").conserved
+    assert held is not None
+    assert held.counts_between_cells is not None
+    assert held.counts + held.counts_between_cells == SECTION.counts[:, :24].sum()
+    assert anndata.read_h5ad(tmp_path / "p.h5ad").layers["conserved"].sum() == held.counts
+    words = ["export", tmp_path, "--conserve", "rounded", "--background", "0", "--out", tmp_path / "q.h5ad"]
+    result = CliRunner().invoke(commands(), [str(word) for word in words])
+    assert result.exit_code == 0
+    assert "left between the cells" in result.output
+    # without molecules between cells those of a spot with a cell are all in it
+    assert anndata.read_h5ad(tmp_path / "q.h5ad").layers["conserved"].sum() > held.counts

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 from cokriging_samples import DEPTH, EXPRESSION, FEATURES, SAMPLES, TEST, TRAINING, N, samples_of
 
 from histosge._runtime.types import Array
@@ -15,6 +16,7 @@ from histosge.models import predict
 from histosge.models.cokriging.model import Cokriging
 from histosge.models.cokriging.predictor import CokrigingPredictor
 from histosge.section.inputs import Samples, in_section
+from histosge.segmentation.cells import Cells
 
 
 def shares_of(predictor: CokrigingPredictor) -> Array:
@@ -112,3 +114,20 @@ def test_a_predictor_adapts_to_one_section_at_a_time(fitted: CokrigingPredictor)
     inputs = replace(SAMPLES.inputs, sections=np.repeat([1, 2], [N // 2, N - N // 2]))
     with pytest.raises(DataError, match="one section, got 2"):
         fitted.adapted_to(inputs)
+
+
+def test_a_cell_is_the_disk_of_its_area(fitted: CokrigingPredictor) -> None:
+    """A cell as large as a spot is predicted as a spot, a tiny one as a point; points without outline stay points."""
+    inputs = SAMPLES.inputs.take(TEST[:20])
+    locations, spot_um = inputs.locations, fitted.inducing_points.diameter_um
+
+    def predicted(outlines: Array | None, diameter_um: float = 0.0) -> Array:
+        points = replace(locations.points, diameter_um=diameter_um)
+        cells = Cells(points.ids, points.xy, outlines)
+        where = replace(locations, points=points, observed=np.zeros(20, dtype=bool), cells=cells)
+        return fitted.factored(replace(inputs, locations=where)).scores
+
+    large, tiny = (shapely.buffer(shapely.points(locations.xy), size, quad_segs=64) for size in (spot_um, 1e-3))
+    assert np.allclose(predicted(large), predicted(None, spot_um), atol=1e-6)
+    assert np.allclose(predicted(tiny), predicted(None), atol=1e-4)
+    assert np.abs(predicted(large) - predicted(None)).max() > 1e-3

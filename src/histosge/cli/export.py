@@ -35,13 +35,22 @@ def export(
             help="Also counts that add up to those measured at each spot: real, rounded or drawn (h5ad)."
         ),
     ] = None,
+    background: Annotated[
+        float | None,
+        typer.Option(
+            help="With --conserve at cells: molecules per area between cells, relative to those inside; 0.5."
+        ),
+    ] = None,
 ) -> None:
     """Write any genes of a run for other tools; nothing but the run's own folder is needed."""
     from histosge.io.export import export as export_genes
 
     if seed_options.seed and conserve != "drawn":
         raise UsageError("`seed` would draw nothing here. It belongs to `conserve` drawn; leave it out.")
-    result = export_genes(source, out, genes=genes, to=to, conserve=conserve, seed=seed_options.seed)
+    if background is not None and conserve is None:
+        raise UsageError("`background` divides counts, and none are asked for. It belongs to `conserve`.")
+    given = {} if background is None else {"background": background}
+    result = export_genes(source, out, genes=genes, to=to, conserve=conserve, seed=seed_options.seed, **given)
     print_result(result.as_dict(), as_json=reply_options.json, lines=_lines(result))
 
 
@@ -49,7 +58,12 @@ def _lines(result: ExportResult) -> list[str]:
     lines = [f"{result.locations} locations × {len(result.genes)} genes in {result.path}"]
     if result.missing_genes:
         lines.append(f"  not predicted, and left out: {', '.join(result.missing_genes)}")
-    if counts := result.conserved:
+    if (counts := result.conserved) and counts.counts_between_cells is not None:
+        lines.append(
+            f"  {counts.counts} counts allocated to cells; {counts.counts_between_cells} left between the cells of the "
+            "spots, in uns['conserved_background']"
+        )
+    elif counts:
         lines.append(
             f"  {counts.counts} counts allocated; {counts.counts_without_location} left out at "
             f"{counts.spots_without_location} spots without a location"

@@ -10,7 +10,7 @@ import numpy as np
 
 from histosge._runtime.seeds import refuse_seed
 from histosge.errors import UsageError
-from histosge.prediction.count_allocation import Kind
+from histosge.prediction.count_allocation import BACKGROUND, Kind
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.mean_depth import refuse_depth_adjusted
 from histosge.section.genes import GeneChoice, Genes, select
@@ -19,7 +19,7 @@ from histosge.section.section import Section
 from .layout.measured_section import OTHERS
 from .own_files import refuse_foreign, refuse_inputs, refuse_mixture
 from .run_record import read_run
-from .writers import WRITERS, WriteOptions, Writer, factors
+from .writers import WRITERS, WriteOptions, Writer, factors, h5ad
 
 __all__ = ["ConservedCounts", "ExportResult", "export"]
 
@@ -39,6 +39,8 @@ class ConservedCounts:
         Sum of the counts allocated.
     counts_without_location, spots_without_location
         Counts of spots that are the parent of no location, and the number of these spots.
+    background, counts_between_cells
+        As given to :func:`export`, and the counts that it left between cells; ``None`` for locations without outlines.
     """
 
     kind: str
@@ -46,6 +48,8 @@ class ConservedCounts:
     counts: int
     counts_without_location: int
     spots_without_location: int
+    background: float | None = None
+    counts_between_cells: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ def export(
     to: str = "h5ad",
     conserve: str | None = None,
     seed: int = 0,
+    background: float = BACKGROUND,
 ) -> ExportResult:
     """Write genes of a run in a format of other tools.
 
@@ -107,6 +112,9 @@ def export(
         ``layers["conserved"]``; see :func:`histosge.conserve`. Only for ``h5ad``.
     seed
         Seed of counts that are drawn.
+    background
+        Molecules per area between cells, relative to those inside, for ``conserve`` at cells with outlines; see
+        :func:`histosge.conserve_cells`.
 
     Raises
     ------
@@ -137,8 +145,9 @@ def export(
         refuse_depth_adjusted(prediction.provenance, "Conserving counts")
     names, missing = _genes(section, prediction, genes)
     _refuse_size(writer, len(prediction), len(names))
-    writer.write(out, section, prediction, WriteOptions(names, conserve, seed))
-    conserved = None if conserve is None else _conserved(section, prediction.only(names), conserve, seed)
+    options = WriteOptions(names, conserve, seed, background)
+    writer.write(out, section, prediction, options)
+    conserved = None if conserve is None else _conserved(section, prediction.only(names), options, out)
     return ExportResult(
         path=Path(out),
         format=to,
@@ -199,9 +208,16 @@ def _genes(
     return tuple(choice.among(prediction.genes, "the run")), ()
 
 
-def _conserved(section: Section, prediction: FactoredPrediction, kind: str, seed: int) -> ConservedCounts:
+def _conserved(
+    section: Section, prediction: FactoredPrediction, options: WriteOptions, out: Path
+) -> ConservedCounts:
     """Return the sums of the counts with and without a location."""
+    kind, seed = str(options.conserve), options.seed
     counts = section.counts[:, section.columns(prediction.genes)]
+    if (between := _between_cells(out)) is not None:
+        return ConservedCounts(
+            kind, seed, round(counts.sum() - between), 0, 0, options.background, round(between)
+        )
     # spots outside the predicted area are the parent of no location
     covered = np.isin(np.arange(len(section)), prediction.locations.parent)
     sums = np.asarray(counts.sum(axis=1)).ravel()
@@ -212,3 +228,12 @@ def _conserved(section: Section, prediction: FactoredPrediction, kind: str, seed
         counts_without_location=int(sums[~covered].sum()),
         spots_without_location=int((~covered).sum()),
     )
+
+
+def _between_cells(path: Path) -> float | None:
+    """Return the sum of the counts between cells in a file that was just written; ``None`` where it holds none."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        held = file.get(f"uns/{h5ad.BACKGROUND_COUNTS}/data")
+        return None if held is None else float(np.sum(held[:], dtype=np.float64))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -14,15 +14,19 @@ from histosge._runtime.seeds import refuse_seed
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.section.expression import TARGET_SUM
+from histosge.section.locations import Locations
 from histosge.section.section import Section
 
 from .factored import FactoredPrediction
 from .mean_depth import refuse_depth_adjusted
 from .prediction import Prediction
+from .spot_overlap import overlap
 
-__all__ = ["Kind", "blocks", "conserve"]
+__all__ = ["BACKGROUND", "Kind", "blocks", "conserve", "conserve_cells", "joined"]
 
 Kind: TypeAlias = Literal["real", "rounded", "drawn"]
+#: molecules per area between cells, relative to those inside; a convention, see :func:`conserve_cells`
+BACKGROUND = 0.5
 # locations × genes computed at a time
 _BLOCK = 1 << 20
 # standard deviations of log expression are taken as no larger: a factor of 7 to either side
@@ -39,9 +43,10 @@ def conserve(
 ) -> sparse.csr_matrix:
     """Allocate each spot's counts to its locations, in proportion to the expected expression there.
 
-    The locations of a spot are those that name it as their parent: an upsampled lattice, a grid, cells. Their values
-    are never negative and add up to the spot's counts, gene by gene. Where a gene was measured at a spot and is
-    predicted at none of its locations, they receive equal parts.
+    The locations of a spot are those that name it as their parent: an upsampled lattice, a grid, centroids of cells.
+    For cells with outlines see :func:`histosge.conserve_cells`. Their values are never negative and add up to the
+    spot's counts, gene by gene. Where a gene was measured at a spot and is predicted at none of its locations, they
+    receive equal parts.
 
     Expected counts are those of the posterior, whose mean is above the count at the mean of the logarithm, and more so
     where less is known. A prediction kept as factors has the standard deviation of the expression; the one of a
@@ -71,7 +76,8 @@ def conserve(
     Raises
     ------
     UsageError
-        For an unknown kind, a seed out of range, and a prediction with ``depth_adjusted``.
+        For an unknown kind, a seed out of range, a prediction with ``depth_adjusted``, and cells with outlines, which
+        share a spot with what lies between them.
     DataError
         For locations whose parent is no spot, spots with counts but without locations, genes that were not measured,
         predictions that are not finite.
@@ -88,12 +94,74 @@ def conserve(
     >>> int(counts.sum()) == int(section.counts.sum())
     True
     """
-    refuse_seed(seed)
-    refuse_depth_adjusted(prediction.provenance, "Conserving counts")
-    parts = list(blocks(prediction, section, kind=kind, seed=seed, partial=partial))
-    if not parts:
-        return sparse.csr_matrix((len(prediction), 0))
-    return sparse.csr_matrix(sparse.hstack(parts, format="csr"))
+    cells = prediction.locations.cells
+    if cells is not None and cells.outlines is not None:
+        raise UsageError(
+            "Cells with outlines share a spot's counts with what lies between them. Use `histosge.conserve_cells`."
+        )
+    return joined(blocks(prediction, section, kind=kind, seed=seed, partial=partial), len(prediction))
+
+
+def conserve_cells(
+    prediction: Prediction | FactoredPrediction,
+    section: Section,
+    *,
+    background: float = BACKGROUND,
+    kind: str = "real",
+    seed: int = 0,
+) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Allocate each spot's counts to the cells in it, and to what lies between them.
+
+    A spot's disk is divided by area. Cell c, of which the area a lies in the disk, has the weight a λ for a gene whose
+    expected expression is λ in it; what no outline covers, the area b, has the weight ``background`` × b times the mean
+    λ of the spot's cells. A cell across two spots receives part of the counts of each; one outside of all spots
+    receives none; a spot without cells is background altogether (Eq. 24 of docs/method.md).
+
+    Parameters
+    ----------
+    prediction
+        At cells with outlines, in log1p(CP10k).
+    section
+        The measured section.
+    background
+        Molecules per area between cells, relative to those inside. By default 0.5: nothing in spots and outlines
+        determines it, so that 0 and 1 bound what can be said.
+    kind, seed
+        As for :func:`conserve`.
+
+    Returns
+    -------
+    Counts of the cells, cells × genes, and of the background of each spot, spots × genes. Over the cells of a spot and
+    its background they add up to its counts, gene by gene.
+
+    Raises
+    ------
+    UsageError
+        As for :func:`conserve`; for cells known by centroid alone, spots without extent, a negative ``background``.
+    DataError
+        As for :func:`conserve`.
+
+    Examples
+    --------
+    >>> import numpy as np, shapely
+    >>> import histosge as hs
+    >>> section = hs.synthetic(columns=8, rows=8, genes=12).section
+    >>> outlines = shapely.buffer(shapely.points(section.spots.xy + 10), 6.0)
+    >>> cells = hs.at_cells(section, hs.Cells(section.spots.ids, section.spots.xy + 10, outlines))
+    >>> flat = hs.Prediction(cells, section.genes, np.ones((len(cells), 12), dtype=np.float32))
+    >>> inside, between = hs.conserve_cells(flat, section, kind="rounded")
+    >>> bool(inside.sum() + between.sum() == section.counts.sum())
+    True
+    """
+    parts = blocks(prediction, section, kind=kind, seed=seed, background=background)
+    together = joined(parts, len(prediction) + len(section))
+    return together[: len(prediction)], together[len(prediction) :]
+
+
+def joined(parts: Iterable[sparse.csc_matrix], rows: int) -> sparse.csr_matrix:
+    """Return blocks of genes as one matrix."""
+    held = list(parts)
+    return sparse.csr_matrix(sparse.hstack(held, format="csr") if held else (rows, 0))
 
 
 def blocks(
@@ -103,13 +171,21 @@ def blocks(
     kind: str = "real",
     seed: int = 0,
     partial: bool = False,
+    background: float | None = None,
 ) -> Iterator[sparse.csc_matrix]:
-    """Yield the result of :func:`conserve` as blocks of some genes each, in their order and in bounded memory."""
+    """Yield the result of :func:`conserve` as blocks of some genes each, in their order and in bounded memory.
+
+    With ``background``, that of :func:`conserve_cells`: the rows of the spots' background after those of the cells.
+    """
     if kind not in get_args(Kind):
         raise UsageError(f"Expected counts real, rounded or drawn, got '{kind}'.")
+    refuse_seed(seed)
     refuse_depth_adjusted(prediction.provenance, "Conserving counts")
     counts = sparse.csc_matrix(section.counts[:, section.columns(prediction.genes)])
-    partition = _Partition.of(prediction, section)
+    if background is None:
+        partition = _Partition.of(prediction.locations, section)
+    else:
+        partition = _Partition.of_cells(prediction.locations, section, background)
     if not partial:
         partition.refuse_lost_counts(section, counts)
     step = max(1, _BLOCK // max(len(prediction), 1))
@@ -122,7 +198,7 @@ def blocks(
             values = _largest_remainders(shares)
         else:
             values = _drawn(shares, prediction.genes[columns], seed)
-        shape = (len(prediction), len(columns))
+        shape = (partition.rows, len(columns))
         block = sparse.csc_matrix((values, (shares.location, shares.gene)), shape=shape)
         block.eliminate_zeros()
         block.sort_indices()
@@ -145,32 +221,72 @@ class _Shares:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Partition:
-    """The locations of each spot, spots and locations in the order of their ids."""
+    """The locations of each spot, spots and locations in the order of their ids; a spot's background comes last."""
 
-    # rows of locations, spot after spot; the first and the number of each spot
+    # rows of locations, spot after spot, and the area of each in the spot; the first and the number of each spot
     locations: Array
+    area: Array
     start: Array
     number: Array
     # position of each spot in the order of ids
     rank: Array
+    # number of rows of the result: locations, and after them the background of each spot where there is one
+    rows: int
+    # part of each spot's counts that its background receives
+    background: Array | None = None
 
     @classmethod
-    def of(cls, prediction: Prediction | FactoredPrediction, section: Section) -> _Partition:
-        parent = prediction.locations.parent
+    def of(cls, locations: Locations, section: Section) -> _Partition:
+        """Return the locations of each spot by their parent."""
+        parent = np.asarray(locations.parent)
         if len(parent) and (parent.min() < 0 or parent.max() >= len(section)):
             wrong = parent.max() if parent.max() >= len(section) else parent.min()
             raise DataError(
                 f"Expected parents among the {len(section)} spots of '{section.name}', got row {wrong}. Give the "
                 "section that the locations were made from."
             )
+        names = locations.points.ids
+        unit = np.arange(len(parent))
+        return cls._in_order(
+            unit, parent, np.ones(len(parent)), names=names, section=section, rows=len(parent)
+        )
+
+    @classmethod
+    def of_cells(cls, locations: Locations, section: Section, background: float) -> _Partition:
+        """Return the cells of each spot by the area that they share with it."""
+        if not 0 <= background < np.inf:
+            raise UsageError(f"Expected `background` of 0 or more, got {background:g}.")
+        if locations.cells is None:
+            raise UsageError(
+                "Expected a prediction at cells, got one at other locations. Use `histosge.conserve`."
+            )
+        shared, n, s = overlap(locations.cells, section.spots), len(locations), len(section)
+        covered = np.bincount(shared.spot, weights=shared.area_um2, minlength=s)
+        free = background * shared.free_um2
+        # without cells all is background, whatever its density
+        share = np.divide(free, free + covered, out=np.ones(s), where=covered > 0)
+        unit = np.concatenate([shared.cell, n + np.arange(s)])
+        spot = np.concatenate([shared.spot, np.arange(s)])
+        area = np.concatenate([shared.area_um2, np.zeros(s)])
+        # the background has no name: it follows the cells of its spot
+        names = locations.points.ids
+        partition = cls._in_order(unit, spot, area, names=names, section=section, rows=n + s)
+        return replace(partition, background=share)
+
+    @classmethod
+    def _in_order(
+        cls, unit: Array, spot: Array, area: Array, *, names: Array, section: Section, rows: int
+    ) -> _Partition:
         rank = np.empty(len(section), dtype=np.intp)
         rank[np.argsort(section.spots.ids)] = np.arange(len(section))
-        locations = np.lexsort((prediction.locations.points.ids, rank[parent]))
-        number = np.bincount(parent, minlength=len(section))
+        place = np.full(rows, len(names))
+        place[np.argsort(names, kind="stable")] = np.arange(len(names))
+        order = np.lexsort((place[unit], rank[spot]))
+        number = np.bincount(spot, minlength=len(section))
         in_order = np.argsort(rank)
         start = np.empty(len(section), dtype=np.intp)
         start[in_order] = np.cumsum(number[in_order]) - number[in_order]
-        return cls(locations, start, number, rank)
+        return cls(unit[order], area[order], start, number, rank, rows)
 
     def refuse_lost_counts(self, section: Section, counts: sparse.csc_matrix) -> None:
         """Refuse spots with counts that have no location."""
@@ -192,12 +308,17 @@ class _Partition:
         number = self.number[spot]
         run = np.repeat(np.arange(len(spot)), number)
         first = np.cumsum(number) - number
-        location = self.locations[np.repeat(self.start[spot] - first, number) + np.arange(len(run))]
-        gene = gene[run]
-        rate = rates[location, gene]
-        sums = np.add.reduceat(rate, first) if len(first) else rate
-        equal = 1.0 / number[run]
+        part = np.repeat(self.start[spot] - first, number) + np.arange(len(run))
+        location, area, gene = self.locations[part], self.area[part], gene[run]
+        # the background, of area 0 here, has no rate of its own
+        rate = area * rates[np.minimum(location, len(rates) - 1), gene]
+        sums, areas = (np.add.reduceat(part, first) if len(first) else part for part in (rate, area))
+        # where nothing is expected anywhere, by area
+        equal = np.divide(area, areas[run], out=np.zeros(len(run)), where=areas[run] > 0)
         weight = np.divide(rate, sums[run], out=equal, where=sums[run] > 0)
+        if self.background is not None:
+            share = self.background[spot][run]
+            weight = np.where(location >= len(rates), share, weight * (1 - share))
         return _Shares(location, gene, run, total=count[run], weight=weight, first=first)
 
 

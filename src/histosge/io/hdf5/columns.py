@@ -12,7 +12,7 @@ from histosge.errors import DataError
 
 from .anndata_file import PACKED
 
-__all__ = ["put"]
+__all__ = ["Columns", "put"]
 
 # values of a chunk of the growing datasets
 _CHUNK = 1 << 16
@@ -39,21 +39,46 @@ def put(
     DataError
         When the blocks have more or fewer columns than ``shape``.
     """
-    matrix = group.create_group(name)
-    matrix.attrs.update({"encoding-type": "csc_matrix", "encoding-version": "0.1.0", "shape": shape})
-    parts = {
-        part: matrix.create_dataset(part, (0,), maxshape=(None,), dtype=kind, chunks=(_CHUNK,), **PACKED)
-        for part, kind in (("data", dtype), ("indices", "i4"))
-    }
-    # indptr is small; it is kept in memory and written last
-    ends = [np.zeros(1, dtype=np.int64)]
+    columns = Columns(group, name, shape, dtype)
     for block in blocks:
-        start = int(ends[-1][-1])
-        for part, dataset in parts.items():
+        columns.append(block)
+    columns.finish()
+
+
+class Columns:
+    """A CSC matrix that grows by blocks of columns; the parameters are those of :func:`put`."""
+
+    def __init__(self, group: Any, name: str, shape: tuple[int, int], dtype: str) -> None:
+        self._matrix, self._columns = group.create_group(name), shape[1]
+        self._matrix.attrs.update(
+            {"encoding-type": "csc_matrix", "encoding-version": "0.1.0", "shape": shape}
+        )
+        self._parts = {
+            part: self._matrix.create_dataset(
+                part, (0,), maxshape=(None,), dtype=kind, chunks=(_CHUNK,), **PACKED
+            )
+            for part, kind in (("data", dtype), ("indices", "i4"))
+        }
+        # small: kept in memory and written last
+        self._ends = [np.zeros(1, dtype=np.int64)]
+
+    def append(self, block: sparse.csc_matrix) -> None:
+        """Write the next columns."""
+        start = int(self._ends[-1][-1])
+        for part, dataset in self._parts.items():
             dataset.resize((start + block.nnz,))
             dataset[start:] = getattr(block, part)
-        ends.append(start + block.indptr[1:].astype(np.int64))
-    indptr = np.concatenate(ends)
-    if len(indptr) != shape[1] + 1:
-        raise DataError(f"Expected {shape[1]} columns, got {len(indptr) - 1}.")
-    matrix.create_dataset("indptr", data=indptr, **PACKED)
+        self._ends.append(start + block.indptr[1:].astype(np.int64))
+
+    def finish(self) -> None:
+        """Write where each column ends.
+
+        Raises
+        ------
+        DataError
+            For more or fewer columns than the matrix has.
+        """
+        indptr = np.concatenate(self._ends)
+        if len(indptr) != self._columns + 1:
+            raise DataError(f"Expected {self._columns} columns, got {len(indptr) - 1}.")
+        self._matrix.create_dataset("indptr", data=indptr, **PACKED)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from histosge.errors import UsageError
+from histosge.prediction.count_allocation import BACKGROUND
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
 from histosge.section.locations import Locations
@@ -32,11 +33,14 @@ class WriteOptions:
         :func:`histosge.conserve`. ``None`` writes none. Only writers with ``holds_counts`` take it.
     seed
         Seed of counts that are drawn at random.
+    background
+        Molecules per area between cells, relative to those inside; see :func:`histosge.conserve_cells`.
     """
 
     genes: tuple[str, ...] | None = None
     conserve: str | None = None
     seed: int = 0
+    background: float = BACKGROUND
 
     def select(self, prediction: AnyPrediction) -> AnyPrediction:
         """Return the prediction restricted to :attr:`genes`.

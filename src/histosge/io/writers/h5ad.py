@@ -15,8 +15,8 @@ from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.sealed_files import seal
 from histosge._runtime.types import Array
 from histosge.errors import DataError
-from histosge.io.hdf5 import columns
 from histosge.io.hdf5.anndata_file import PACKED, clear_layout, clear_reading, created
+from histosge.io.hdf5.columns import Columns
 from histosge.io.hdf5.rows import Rows
 from histosge.io.layout import prediction_table as layout
 from histosge.models.base import Block
@@ -29,12 +29,14 @@ from histosge.section.section import Section
 from .base import AnyPrediction, WriteOptions, Writer
 from .recognise import is_own_h5ad
 
-__all__ = ["ENTRIES", "provenance", "read", "stream", "write"]
+__all__ = ["BACKGROUND_COUNTS", "ENTRIES", "provenance", "read", "stream", "write"]
 
 # of a block, where a prediction in memory is cut into blocks
 _BLOCK_BYTES = 1 << 22
 # layer of the counts that add up to the measured ones
 _COUNTS = "conserved"
+#: key in ``uns`` of those between the cells of each spot, spots × genes
+BACKGROUND_COUNTS = "conserved_background"
 
 
 def write(
@@ -43,7 +45,8 @@ def write(
     """Write a prediction as ``prediction.h5ad`` and return its path; see :func:`stream` for its parts.
 
     A factored prediction is multiplied out block by block. With ``options.conserve`` the counts that add up to the
-    measured ones of each spot are in ``layers["conserved"]``; spots without a location are left out of them.
+    measured ones of each spot are in ``layers["conserved"]``; spots without a location are left out of them. At cells
+    with outlines, ``uns["conserved_background"]`` (spots × genes) has those between the cells of each spot.
 
     Raises
     ------
@@ -181,17 +184,31 @@ def provenance(path: Path) -> dict[str, Any]:
 
 
 def _append_counts(path: Path, section: Section, prediction: AnyPrediction, options: WriteOptions) -> None:
-    """Write conserved counts into a layer of the file, gene by gene."""
+    """Write conserved counts into a layer of the file, gene by gene, and those between the cells of each spot."""
     import h5py
 
-    kind = options.conserve or "real"
-    shape = (len(prediction), len(prediction.genes))
-    blocks = count_allocation.blocks(prediction, section, kind=kind, seed=options.seed, partial=True)
+    kind, cells = options.conserve or "real", prediction.locations.cells
+    outlined = cells is not None and cells.outlines is not None
+    n, genes = len(prediction), len(prediction.genes)
+    blocks = count_allocation.blocks(
+        prediction,
+        section,
+        kind=kind,
+        seed=options.seed,
+        partial=True,
+        background=options.background if outlined else None,
+    )
+    dtype = "f8" if kind == "real" else "i4"
     # gene by gene, so that neither counts nor predictions of all genes are in memory
     with h5py.File(path, "r+") as file:
-        columns.put(
-            file["layers"], _COUNTS, shape=shape, blocks=blocks, dtype="f8" if kind == "real" else "i4"
-        )
+        parts = [Columns(file["layers"], _COUNTS, (n, genes), dtype)]
+        if outlined:
+            parts.append(Columns(file["uns"], BACKGROUND_COUNTS, (len(section), genes), dtype))
+        for block in blocks:
+            for columns, rows in zip(parts, (block[:n], block[n:]), strict=False):
+                columns.append(rows)
+        for columns in parts:
+            columns.finish()
     # writing removed the checksum of the file without the layer
     seal(path)
 

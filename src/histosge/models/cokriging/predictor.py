@@ -255,11 +255,15 @@ class CokrigingPredictor:
         """Return the diameter of the disk that each location is the average over.
 
         A measured spot has its own diameter. Any other location has the diameter of the target (an upsampled lattice
-        divides a spot's area, a location of a grid has that of its cell, a cell is a point), at most that of a spot.
+        divides a spot's area, a location of a grid has that of its square, a cell that of its outline), at most that of
+        a spot.
         """
         spot_um = self.inducing_points.diameter_um
-        target_um = min(float(inputs.locations.points.diameter_um), spot_um)
-        return np.where(inputs.locations.observed[rows], spot_um, target_um)
+        locations = inputs.locations
+        cells, target_um = locations.cells, np.full(len(rows), float(locations.points.diameter_um))
+        if cells is not None and cells.outlines is not None:
+            target_um = cells.diameters_um(rows)
+        return np.where(locations.observed[rows], spot_um, np.minimum(target_um, spot_um))
 
 
 def _scales_summary(covariance: Covariance) -> Any:
