@@ -127,7 +127,9 @@ def test_a_cell_is_the_disk_of_its_area(fitted: CokrigingPredictor) -> None:
         where = replace(locations, points=points, observed=np.zeros(20, dtype=bool), cells=cells)
         return fitted.factored(replace(inputs, locations=where)).scores
 
-    large, tiny = (shapely.buffer(shapely.points(locations.xy), size, quad_segs=64) for size in (spot_um, 1e-3))
+    large, tiny = (
+        shapely.buffer(shapely.points(locations.xy), size, quad_segs=64) for size in (spot_um, 1e-3)
+    )
     assert np.allclose(predicted(large), predicted(None, spot_um), atol=1e-6)
     assert np.allclose(predicted(tiny), predicted(None), atol=1e-4)
     assert np.abs(predicted(large) - predicted(None)).max() > 1e-3
