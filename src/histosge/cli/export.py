@@ -49,8 +49,8 @@ def export(
         raise UsageError("`seed` would draw nothing here. It belongs to `conserve` drawn; leave it out.")
     if background is not None and conserve is None:
         raise UsageError("`background` divides counts, and none are asked for. It belongs to `conserve`.")
-    given = {} if background is None else {"background": background}
-    result = export_genes(source, out, genes=genes, to=to, conserve=conserve, seed=seed_options.seed, **given)
+    chosen = {} if background is None else {"background": background}
+    result = export_genes(source, out, genes=genes, to=to, conserve=conserve, seed=seed_options.seed, **chosen)
     print_result(result.as_dict(), as_json=reply_options.json, lines=_lines(result))
 
 
