@@ -121,8 +121,8 @@ def test_overlap_is_the_area_of_the_intersection() -> None:
     shared = overlap(cells, spots)
     disk = shapely.Point(100, 100).buffer(DIAMETER / 2, quad_segs=256)
     expected = shapely.area(shapely.intersection(cells.outlines, disk))
-    found = np.bincount(shared.cell, weights=shared.area_um2 * (shared.spot == 0), minlength=200)
-    assert np.allclose(found, expected, atol=0.3)
+    shown = np.bincount(shared.cell, weights=shared.area_um2 * (shared.spot == 0), minlength=200)
+    assert np.allclose(shown, expected, atol=0.3)
 
 
 def test_the_file_holds_both_parts(tmp_path: Path) -> None:

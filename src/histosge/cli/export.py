@@ -50,7 +50,9 @@ def export(
     if background is not None and conserve is None:
         raise UsageError("`background` divides counts, and none are asked for. It belongs to `conserve`.")
     chosen = {} if background is None else {"background": background}
-    result = export_genes(source, out, genes=genes, to=to, conserve=conserve, seed=seed_options.seed, **chosen)
+    result = export_genes(
+        source, out, genes=genes, to=to, conserve=conserve, seed=seed_options.seed, **chosen
+    )
     print_result(result.as_dict(), as_json=reply_options.json, lines=_lines(result))
 
 

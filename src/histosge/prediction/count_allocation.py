@@ -279,9 +279,9 @@ class _Partition:
     ) -> _Partition:
         rank = np.empty(len(section), dtype=np.intp)
         rank[np.argsort(section.spots.ids)] = np.arange(len(section))
-        place = np.full(rows, len(names))
-        place[np.argsort(names, kind="stable")] = np.arange(len(names))
-        order = np.lexsort((place[unit], rank[spot]))
+        by_name = np.full(rows, len(names))
+        by_name[np.argsort(names, kind="stable")] = np.arange(len(names))
+        order = np.lexsort((by_name[unit], rank[spot]))
         number = np.bincount(spot, minlength=len(section))
         in_order = np.argsort(rank)
         start = np.empty(len(section), dtype=np.intp)
