@@ -10,11 +10,11 @@ import zipfile
 import zlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from histosge.errors import DataError, UsageError
 
-__all__ = ["Text", "json_text"]
+__all__ = ["Text", "json_head", "json_text"]
 
 #: the bytes of a file: in memory, or mapped where it is large
 Text: TypeAlias = bytearray | mmap.mmap | memoryview
@@ -42,10 +42,10 @@ def json_text(path: Path) -> Text:
     """
     try:
         with ExitStack() as stack:
-            stream: BinaryIO = stack.enter_context(path.open("rb"))
+            stream: Any = stack.enter_context(path.open("rb"))
             packed = _unpacking(stream, path, stack)
             if packed is not None:
-                unpacked = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile()))
+                unpacked = stack.enter_context(tempfile.TemporaryFile())
                 _copy(packed, unpacked, path)
                 stream = unpacked
             text = _bytes_of(stream)
@@ -59,12 +59,12 @@ def json_text(path: Path) -> Text:
     return memoryview(text)[len(_BOM) :] if text[: len(_BOM)] == _BOM else text
 
 
-def _unpacking(stream: BinaryIO, path: Path, stack: ExitStack) -> BinaryIO | None:
+def _unpacking(stream: Any, path: Path, stack: ExitStack) -> Any:
     """Return a stream of the unpacked text, by the first bytes, whatever the file's name; ``None`` for plain."""
     first = stream.read(4)
     stream.seek(0)
     if first.startswith(_GZIP):
-        return cast(BinaryIO, stack.enter_context(gzip.open(stream)))
+        return stack.enter_context(gzip.open(stream))
     if first != _ZIP:
         return None
     archive = stack.enter_context(zipfile.ZipFile(stream))
@@ -73,10 +73,10 @@ def _unpacking(stream: BinaryIO, path: Path, stack: ExitStack) -> BinaryIO | Non
         raise DataError(
             f"Expected one GeoJSON file in '{path}', got {len(names)}. Unpack it and give one of them."
         )
-    return cast(BinaryIO, stack.enter_context(archive.open(names[0])))
+    return stack.enter_context(archive.open(names[0]))
 
 
-def _copy(packed: BinaryIO, unpacked: BinaryIO, path: Path) -> None:
+def _copy(packed: Any, unpacked: Any, path: Path) -> None:
     while chunk := packed.read(_CHUNK):
         unpacked.write(chunk)
         if unpacked.tell() > _MOST_BYTES:
@@ -86,7 +86,7 @@ def _copy(packed: BinaryIO, unpacked: BinaryIO, path: Path) -> None:
     unpacked.flush()
 
 
-def _bytes_of(stream: BinaryIO) -> bytearray | mmap.mmap:
+def _bytes_of(stream: Any) -> bytearray | mmap.mmap:
     size = stream.seek(0, 2)
     stream.seek(0)
     if size >= _MAPPED_BYTES:
@@ -99,3 +99,13 @@ def _blank_last_comma(text: bytearray | mmap.mmap) -> None:
     start = max(0, len(text) - _TAIL_BYTES)
     if (comma := _LAST_COMMA.search(text[start:])) is not None:
         text[start + comma.start()] = ord(" ")
+
+
+def json_head(path: Path, size: int = 1 << 16) -> bytes:
+    """Return the first bytes of the unpacked text, to tell layouts apart; none where it cannot be read."""
+    try:
+        with ExitStack() as stack:
+            stream: Any = stack.enter_context(path.open("rb"))
+            return bytes((_unpacking(stream, path, stack) or stream).read(size))
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, DataError):
+        return b""
