@@ -18,6 +18,7 @@ from .evaluation.comparison.compare import ComparisonInput, compare_regions, com
 from .evaluation.comparison.regions import Regions
 from .evaluation.comparison.result import RegionComparison
 from .io.anndata_objects import Measured, section_of, to_anndata, write
+from .io.layout.prediction_table import fitted_genes
 from .metrics.morans import neighbour_means
 from .prediction.detection import Detection
 from .section.section import Section
@@ -376,8 +377,8 @@ def _per_prediction(values: Any, number: int) -> list[Any]:
 
 
 def _common_genes(predictions: Sequence[AnnData]) -> list[str]:
-    """Return the genes that are in all predictions, in the order of the first."""
-    common = set.intersection(*(set(adata.var_names) for adata in predictions))
+    """Return the fitted genes that are in all predictions: others must not change corrections for many tests."""
+    common = set.intersection(*(set(fitted_genes(adata)) for adata in predictions))
     names = [str(name) for name in predictions[0].var_names if name in common]
     if not names:
         raise UsageError("Expected genes that all predictions share, got none.")

@@ -55,7 +55,8 @@ DepthAdjusted = Annotated[
     ),
 ]
 Genes = Annotated[
-    str, typer.Option(help="hvg:N, all, names separated by commas, or a FILE with one name a line.")
+    str,
+    typer.Option(help="Genes to fit: hvg:N, all, names separated by commas, or a FILE with one name a line."),
 ]
 
 
@@ -316,12 +317,19 @@ class OutputOptions:
         None
     )
     figures: Annotated[bool, typer.Option(help="Draw the maps.")] = True
+    write_genes: Annotated[
+        str,
+        typer.Option(
+            help="Genes to write: default (those fitted, known markers, all with a reliable map), fitted or all; names "
+            "or a FILE are written beside the default ones."
+        ),
+    ] = "default"
 
     def outputs(self) -> Any:
         """Return what to write."""
         from histosge.workflow.outputs import Outputs
 
-        return Outputs(tuple(self.also or ()), self.show or (), self.figures)
+        return Outputs(tuple(self.also or ()), self.show or (), self.figures, self.write_genes)
 
 
 @dataclass(frozen=True, slots=True)

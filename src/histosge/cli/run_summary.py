@@ -18,6 +18,7 @@ def print_run(result: RunResult, reply: ReplyOptions) -> None:
     record = result.as_dict()
     lines = [
         f"{record['locations']} locations × {len(result.genes)} genes in {result.seconds:.0f} s",
+        *_gene_lines(result),
         *auxiliary_lines(record),
         *program_lines(record),
         *(f"  {sentence}" for sentence in record.get("accuracy", ())),
@@ -43,11 +44,29 @@ def program_lines(record: dict[str, Any]) -> list[str]:
     programs = record.get("programs")
     if programs is None:
         return []
-    genes = len(record["genes"])
+    written = record.get("genes_written")
+    genes = len(record["genes"]) if written is None else written["fitted"]
     return [
         f"  with gene programs of {programs['profiles']} profiles ({', '.join(programs['names'])}): "
         f"{programs['common']} of the {genes} fitted genes are among them"
     ]
+
+
+def _gene_lines(result: RunResult) -> list[str]:
+    """Return which genes are written, and how to get any other one."""
+    written = result.written
+    reasons = (
+        (written.named, "named"),
+        (written.markers, "known markers"),
+        (written.reliable, "others with a reliable map"),
+    )
+    others = "".join(f", {number} {reason}" for number, reason in reasons if number)
+    lines = [f"  genes written: {written.fitted} fitted{others}"] if others else []
+    if written.predicted > len(result.genes):
+        lines.append(
+            f"  any other of {written.predicted}: histosge export {result.out} --genes NAME --out FILE.h5ad"
+        )
+    return lines
 
 
 def _left_out_lines(accuracy: dict[str, Any] | None) -> list[str]:

@@ -15,6 +15,7 @@ from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.mean_depth import refuse_depth_adjusted
 from histosge.section.genes import GeneChoice, Genes, select
 from histosge.section.section import Section
+from histosge.section.written_genes import named_or_refuse
 
 from .layout.measured_section import OTHERS
 from .own_files import refuse_foreign, refuse_inputs, refuse_mixture
@@ -205,7 +206,11 @@ def _genes(
         panel = select(section, choice)
         # the file also has one column for the counts of all other genes, which is no gene
         return tuple(str(name) for name in panel.names if name != OTHERS), panel.missing
-    return tuple(choice.among(prediction.genes, "the run")), ()
+    if choice.kind != "names":
+        return choice.among(prediction.genes, "the run"), ()
+    ids = section.gene_ids[section.columns(prediction.genes)]
+    rows = named_or_refuse(choice.names, prediction.genes, ids, "genes of the run")
+    return tuple(dict.fromkeys(str(prediction.genes[row]) for row in rows)), ()
 
 
 def _conserved(

@@ -216,6 +216,8 @@ class Model(Protocol):
     __slots__ = ()
 
     card: ClassVar[ModelCard]
+    # whether its predictors are FactoredPredictors, so that genes outside the panel can be predicted too
+    predicts_factors: ClassVar[bool] = False
 
     @property
     def needs(self) -> Needs:

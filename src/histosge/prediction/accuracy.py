@@ -8,12 +8,14 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 
-__all__ = ["GRADES", "NO_GRADE", "UNKNOWN", "GeneAccuracy"]
+__all__ = ["GRADES", "NO_GRADE", "RELIABLE", "UNKNOWN", "GeneAccuracy"]
 
 #: lowest expected r of each grade, best first: the pattern is reliable; broad regions are, details less so; a trace is
 GRADES = {"strong": 0.6, "fair": 0.35, "weak": 0.15}
 #: grade of a gene that reaches none of them, and of one whose accuracy was not measured
 NO_GRADE, UNKNOWN = "none", "unknown"
+#: grades of genes of which at least broad regions of the map are reliable
+RELIABLE = ("strong", "fair")
 # of the genes of a grade, at least this share are expected to reach its bound
 _SURE = 0.95
 # and each of them at least with this probability
@@ -56,7 +58,7 @@ class GeneAccuracy:
     @property
     def reliable(self) -> Array:
         """Whether at least broad regions of each gene's pattern are reliable: grade strong or fair."""
-        return np.asarray(np.isin(self.grade, ("strong", "fair")))
+        return np.asarray(np.isin(self.grade, RELIABLE))
 
     @classmethod
     def of(

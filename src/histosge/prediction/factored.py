@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.names import near_misses
-from histosge._runtime.types import Array, Float, frozen
+from histosge._runtime.types import Array, Bool, Float, frozen
 from histosge.errors import DataError, UsageError
 from histosge.section.locations import Locations
 
@@ -21,9 +21,13 @@ __all__ = ["Basis", "FactoredPrediction"]
 
 # bytes of a block of locations × genes that is multiplied out at a time
 _BLOCK_BYTES = 1 << 24
+# genes are multiplied out in multiples of this, filled up with zeros: kernels of matrix products then treat every gene
+# alike, and its bits do not depend on which others are written
+_GENES_AT_ONCE = 64
 # columns with a number per gene; and those of its accuracy, which are NaN where unknown
 _COLUMNS = ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
 _ACCURACY = ("r_loo_given_depth", "r_loo_low", "r_loo_high")
+_FURTHER = ("grade", "fitted")
 
 
 def _unknown() -> Array:
@@ -51,6 +55,8 @@ class Basis:
         Leave-one-out correlation of each gene with its measurement; NaN where unknown.
     attribution
         Variance attribution of the factors; ``None`` where unknown.
+    fitted
+        Whether the model was fitted to the gene; others are regressed on the factor scores. By default all are fitted.
     r_loo_given_depth, r_loo_low, r_loo_high, grade
         The same correlation given the depth of the spots, bounds of a 90 % interval around ``r_loo``, and the grade in
         a word, see :class:`~histosge.prediction.accuracy.GeneAccuracy`. By default NaN and ``"unknown"``.
@@ -72,6 +78,7 @@ class Basis:
     r_loo_low: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     r_loo_high: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     grade: Array = field(default_factory=_unknown, kw_only=True)
+    fitted: Bool[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     # rows in the order of their names, for a binary search
     _order: Array = field(init=False, repr=False)
 
@@ -83,7 +90,9 @@ class Basis:
                 object.__setattr__(self, name, np.full(len(genes), np.nan))
         grade = np.asarray(self.grade, dtype=str) if len(self.grade) else np.full(len(genes), UNKNOWN)
         object.__setattr__(self, "grade", grade)
-        for name in (*_COLUMNS, *_ACCURACY, "grade"):
+        fitted = np.asarray(self.fitted, dtype=bool) if len(self.fitted) else np.ones(len(genes), dtype=bool)
+        object.__setattr__(self, "fitted", fitted)
+        for name in (*_COLUMNS, *_ACCURACY, *_FURTHER):
             part = getattr(self, name)
             if len(part) != len(genes):
                 raise DataError(f"Expected {name} of {len(genes)} genes, got {len(part)}.")
@@ -131,7 +140,7 @@ class Basis:
     def take(self, index: Any) -> Basis:
         """Return the genes at ``index``."""
         columns = (getattr(self, name)[index] for name in ("genes", *_COLUMNS))
-        accuracy = {name: getattr(self, name)[index] for name in (*_ACCURACY, "grade")}
+        accuracy = {name: getattr(self, name)[index] for name in (*_ACCURACY, *_FURTHER)}
         return Basis(*columns, attribution=self.attribution, **accuracy)
 
     def with_accuracy(self, accuracy: GeneAccuracy) -> Basis:
@@ -149,7 +158,7 @@ class Basis:
         """Return the basis with unknown accuracy."""
         unknown = np.full(len(self), np.nan)
         columns = (self.genes, self.offset, self.loadings, self.noise_sd, self.calibration_factor, unknown)
-        return Basis(*columns, attribution=self.attribution)
+        return Basis(*columns, attribution=self.attribution, fitted=self.fitted)
 
     def joined(self, other: Basis) -> Basis:
         """Return the basis with further genes of the same factors."""
@@ -157,7 +166,7 @@ class Basis:
         columns = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in names)
         accuracy = {
             name: np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in (*_ACCURACY, "grade")
+            for name in (*_ACCURACY, *_FURTHER)
         }
         return Basis(*columns, attribution=self.attribution, **accuracy)
 
@@ -257,8 +266,8 @@ class FactoredPrediction:
     ) -> Iterator[tuple[Array, Array, Array | None]]:
         """Yield rows, means and standard deviations of some genes, by default all, in bounded memory."""
         columns = np.arange(len(self.basis)) if genes is None else self.basis.columns(genes)
-        # 4 bytes for each number of a block in single precision
-        step = max(1, _BLOCK_BYTES // (4 * max(len(columns), 1)))
+        # 4 bytes for each number of a block in single precision; all genes count, so that rows are cut alike for any
+        step = max(1, _BLOCK_BYTES // (4 * max(len(self.basis), 1)))
         for start in range(0, len(self), step):
             rows = np.arange(start, min(start + step, len(self)))
             yield rows, self._mean(columns, rows), self._sd(columns, rows, observation=observation)
@@ -315,7 +324,7 @@ class FactoredPrediction:
     def _mean(self, columns: Array, rows: Any) -> Array:
         basis = self.basis
         # log1p of counts is never negative; a sum of factors can be
-        mean = basis.offset[columns] + self.scores[rows] @ basis.loadings[columns].T
+        mean = basis.offset[columns] + _product(self.scores[rows], basis.loadings[columns])
         return np.asarray(np.maximum(mean, 0.0), dtype=np.float32)
 
     def _sd(self, columns: Array, rows: Any, *, observation: bool) -> Array | None:
@@ -324,7 +333,7 @@ class FactoredPrediction:
         basis = self.basis
         # the factors are independent, so that their variances add; single precision keeps six digits of the sum
         squares = np.square(self.score_sd[rows], dtype=np.float32)
-        variance = squares @ np.square(basis.loadings[columns], dtype=np.float32).T
+        variance = _product(squares, np.square(basis.loadings[columns], dtype=np.float32))
         if observation:
             variance = variance + np.square(basis.noise_sd[columns], dtype=np.float32)
         return np.asarray(np.sqrt(variance) * self._factor(columns, observation), dtype=np.float32)
@@ -337,3 +346,11 @@ class FactoredPrediction:
         """
         factor = np.asarray(self.basis.calibration_factor[columns])
         return factor if observation else np.maximum(factor, 1.0)
+
+
+def _product(scores: Array, loadings: Array) -> Array:
+    """Return the sums over factors, locations × genes, with bits that do not depend on which genes are there."""
+    genes = len(loadings)
+    missing = -genes % _GENES_AT_ONCE
+    filled = np.concatenate([loadings, np.zeros((missing, loadings.shape[1]), dtype=loadings.dtype)])
+    return np.asarray((scores @ filled.T)[:, :genes])

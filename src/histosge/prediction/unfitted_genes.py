@@ -79,7 +79,7 @@ def extend(
     further = regress(
         names[outside], expression, scores, score_sd=score_sd, depth=depth, at_mean_depth=at_mean_depth
     )
-    return basis.joined(further)
+    return basis.joined(replace(further, fitted=np.zeros(len(further), dtype=bool)))
 
 
 def regress(

@@ -11,10 +11,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from histosge._runtime.messages import Message
-from histosge._runtime.names import near_misses, positions, positions_or_refuse
+from histosge._runtime.names import near_misses, positions_or_refuse
 from histosge._runtime.types import Array, Int, frozen
 from histosge.errors import UsageError
 
+from .marker_genes import named_positions
 from .section import Section
 from .variable_genes import expressed_in, highly_variable, spots_with_counts
 
@@ -259,9 +260,7 @@ def refuse_unknown(genes: Iterable[str], available: Iterable[str], where: str) -
 def _named(section: Section, choice: GeneChoice) -> GenePanel:
     """Return the panel of the chosen names; a name matches before an identifier does."""
     # -1 marks a name that is not there
-    columns = positions(choice.names, section.genes)
-    by_id = positions(choice.names, section.gene_ids)
-    columns = np.where(columns >= 0, columns, by_id)
+    columns = named_positions(choice.names, section.genes, section.gene_ids)
     missing = tuple(name for name, column in zip(choice.names, columns, strict=True) if column < 0)
     where = f"section '{section.name}'"
     if missing and choice.file is None:

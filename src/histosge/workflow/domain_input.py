@@ -14,6 +14,7 @@ from histosge.domains import DomainInput
 from histosge.errors import DataError, UsageError
 from histosge.figures.domain_maps import Backdrop
 from histosge.io.hdf5.anndata_file import read_anndata
+from histosge.io.layout.prediction_table import fitted_genes
 from histosge.io.own_files import refuse_mixture
 from histosge.io.run_record import RUN, read_run
 from histosge.section.genes import Genes
@@ -32,7 +33,7 @@ _PREDICTION = "prediction.h5ad"
 class DomainSource:
     """Expression to find domains in, and the image to draw them on; ``None`` without one.
 
-    ``genes`` says whether genes could be chosen: of a prediction all are taken.
+    ``genes`` says whether genes could be chosen: of a prediction all that were fitted are taken.
     """
 
     input: DomainInput
@@ -72,7 +73,7 @@ def read_source(path: Path, *, values: str | None, genes: Genes) -> DomainSource
     values
         ``"measured"`` or ``"predicted"``; ``None`` takes predictions where there are any.
     genes
-        Of a measured section; see :func:`histosge.section.genes.select`. Of a prediction all genes are taken.
+        Of a measured section; see :func:`histosge.section.genes.select`. Of a prediction all fitted genes are taken.
 
     Raises
     ------
@@ -137,8 +138,10 @@ def _from_prediction(adata: Any, name: str, values: str | None) -> DomainSource:
     rows = observed if measured else np.ones(len(observed), dtype=bool)
     matrix = (adata.layers["measured"] if measured else adata.X)[rows]
     matrix = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float64)
-    # in the order of the names: methods sum over genes
-    matrix = matrix[:, np.argsort(adata.var_names.to_numpy(dtype=str), kind="stable")]
+    # in the order of the names: methods sum over genes; what else was written must not change domains
+    names = adata.var_names.to_numpy(dtype=str)
+    fitted = np.flatnonzero(np.isin(names, fitted_genes(adata)))
+    matrix = matrix[:, fitted[np.argsort(names[fitted], kind="stable")]]
     provenance = json.loads(adata.uns["histosge"]["provenance_json"])
     domain_input = DomainInput(
         name=str(provenance.get("section", {}).get("name", name)),

@@ -29,6 +29,9 @@ from .recipe import Recipe
 
 __all__ = ["Fit", "FitPlan", "aligned_programs", "fit"]
 
+# fewer named genes are hardly meant to be all that a fit rests on
+_FEW_GENES = 100
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
@@ -95,7 +98,21 @@ class Fit:
             *self.panel.messages,
             *(() if self.programs is None else self.programs.messages),
             *self.unused,
+            *self.few_genes,
         )
+
+    @property
+    def few_genes(self) -> tuple[Message, ...]:
+        """A message where few named genes are fitted: factors are learnt from these alone."""
+        named = not self.panel.spec.startswith("hvg:") and self.panel.spec != "all"
+        more = self.metadata.section.genes >= 2 * len(self.panel)
+        if not (named and more and self.model.predicts_factors and len(self.panel) < _FEW_GENES):
+            return ()
+        text = (
+            f"`genes` decides what is fitted: the factors, and all predictions, rest on {len(self.panel)} genes. To "
+            "write certain genes of a fit to many, name them in `write_genes`."
+        )
+        return (Message("info", text),)
 
     @property
     def unused(self) -> tuple[Message, ...]:
@@ -244,7 +261,7 @@ class FitPlan:
             key=self.key,
             programs=self.programs,
         )
-        emit(fit.unused)
+        emit((*fit.unused, *fit.few_genes))
         return fit
 
 

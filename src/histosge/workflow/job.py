@@ -28,9 +28,10 @@ from .provenance import provenance_of
 from .result import RunResult
 from .saved_fit import read_accuracy, write_accuracy
 from .section_accuracy import SectionAccuracy
-from .section_prediction import Task, predict_section, refuse_unfitted
+from .section_prediction import Task, predict_section
 from .stages import Stages
 from .transfer import sampled_at, transfer, with_fitted_genes
+from .written_genes import Named, named_genes
 
 __all__ = ["Job", "SectionInputs", "default_target", "encode_task"]
 
@@ -98,9 +99,14 @@ class Job:
             self.outputs.refuse_locations(section, locations)
             return Task(section.with_messages(*messages), target, mask, locations)
 
-    def refuse_unfitted(self, fitted: FitPlan | Fit) -> None:
-        """Refuse genes to show that are not fitted, before anything is computed or written."""
-        refuse_unfitted(self.outputs.genes, fitted.panel)
+    def refuse_unpredicted(self, fitted: FitPlan | Fit, section: Section) -> None:
+        """Refuse genes to show or to write that are not predicted, before anything is computed or written."""
+        self._named(fitted, section)
+
+    def _named(self, fitted: Fitted | FitPlan, section: Section) -> Named:
+        return named_genes(
+            self.outputs.genes, self.outputs.written, section=section, panel=fitted.panel, model=fitted.model
+        )
 
     def spots(self, plan: FitPlan, compute: Compute) -> Inputs | None:
         """Return the inputs of all spots to fit; ``None`` where the fit is saved already."""
@@ -135,7 +141,14 @@ class Job:
         )
         # a prediction that does not fit into memory is written while it is computed
         with self.stage("predict"):
-            prediction = predict_section(fitted, task, inputs, show=self.outputs.genes, provenance=provenance)
+            prediction = predict_section(
+                fitted,
+                task,
+                inputs,
+                named=self._named(fitted, task.section),
+                write=self.outputs.written,
+                provenance=provenance,
+            )
             shown, written = write_prediction(prediction, self.out)
         with self.stage("write"):
             written += write_further(prediction, shown, self.outputs, out=self.out)

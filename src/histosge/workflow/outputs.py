@@ -23,6 +23,7 @@ from histosge.prediction.prediction import Prediction
 from histosge.section.genes import GeneChoice, Genes
 from histosge.section.locations import Locations
 from histosge.section.section import Section
+from histosge.section.written_genes import WrittenGenes
 
 from .section_prediction import SectionPrediction
 
@@ -44,19 +45,26 @@ class Outputs:
         Names of further formats, of :data:`~histosge.io.writers.WRITERS`; a list, or separated by commas.
     show
         Genes for figures and formats of few genes: names as a list, separated by commas, or a file of them. Empty
-        chooses those with the most spatial structure.
+        chooses reliable genes of different patterns. They are written too.
     figures
         Whether to draw figures.
+    write_genes
+        Genes in ``prediction.h5ad`` and formats of all genes: ``default`` (those fitted, the shipped markers of
+        tissues, tumours and immune cells with counts, and all genes with a reliable map), ``fitted``, or ``all`` with
+        counts. Names, as a list, separated by commas, or a file of them, are written beside the default ones. Genes
+        outside the panel are predicted through the factors. Which are written changes no number of any of them.
     """
 
     also: Sequence[str] = ()
     show: Genes = ()
     figures: bool = True
+    write_genes: Genes | WrittenGenes = "default"
 
     def __post_init__(self) -> None:
         formats = self.also.split(",") if isinstance(self.also, str) else self.also
         object.__setattr__(self, "also", tuple(name.strip() for name in formats if name.strip()))
         object.__setattr__(self, "show", self._named())
+        object.__setattr__(self, "write_genes", self.written)
         for name in self.also:
             # before an hour of computing, not after
             WRITERS[name].require()
@@ -77,6 +85,11 @@ class Outputs:
         for writer in (WRITERS[name] for name in self.also):
             if writer.refuse is not None:
                 writer.refuse(section, locations)
+
+    @property
+    def written(self) -> WrittenGenes:
+        """The choice of the genes to write."""
+        return WrittenGenes.parse(self.write_genes)
 
     def _named(self) -> tuple[str, ...]:
         choice = GeneChoice.parse(self.show) if self.show else GeneChoice("names")

@@ -17,6 +17,7 @@ from histosge._runtime.records import with_checksum
 from .fit import Fit
 from .section_prediction import SectionPrediction
 from .stages import Stages
+from .written_genes import GenesWritten
 
 __all__ = ["EncodeResult", "FitResult", "RunResult"]
 
@@ -35,6 +36,8 @@ class RunResult:
         What identifies the result: section, recipe, model, encoder, target; the same inside every file.
     genes
         Genes in ``prediction.h5ad``.
+    written
+        Why these genes: the choice, and how many are fitted, named, markers or reliable.
     genes_shown
         Genes in the figures.
     missing_genes
@@ -56,6 +59,7 @@ class RunResult:
     out: Path
     metadata: Mapping[str, Any]
     genes: tuple[str, ...]
+    written: GenesWritten
     genes_shown: tuple[str, ...]
     missing_genes: tuple[str, ...]
     messages: tuple[Message, ...]
@@ -86,6 +90,7 @@ class RunResult:
             **self.metadata,
             "environment": dict(self.environment),
             "genes": list(self.genes),
+            "genes_written": self.written.as_dict(),
             "genes_shown": list(self.genes_shown),
             "missing_genes": list(self.missing_genes),
             "messages": [asdict(message) for message in self.messages],
@@ -105,6 +110,7 @@ class RunResult:
             out=out,
             metadata=prediction.provenance,
             genes=tuple(str(name) for name in prediction.genes),
+            written=prediction.written,
             genes_shown=prediction.genes_shown,
             missing_genes=prediction.missing_genes,
             messages=prediction.task.section.messages,

@@ -106,7 +106,7 @@ def _run_measured(
     task = job.locate(section, target)
     with job.stage("encode") as compute:
         plan = FitPlan.of(section, recipe, auxiliary=auxiliary, programs=programs, compute=compute)
-        job.refuse_unfitted(plan)
+        job.refuse_unpredicted(plan, section)
         writable_folder(job.out)
         spots = job.spots(plan, compute)
         inputs = encode_task(task, plan, compute)
@@ -137,7 +137,7 @@ def _run_image_only(
     task = job.locate(section, target, pitch_um=auxiliary[0].pitch_um)
     with job.stage("encode") as compute:
         plan = FitPlan.of(auxiliary[0], recipe, auxiliary=auxiliary[1:], programs=programs, compute=compute)
-        job.refuse_unfitted(plan)
+        job.refuse_unpredicted(plan, section)
         writable_folder(job.out)
         spots = job.spots(plan, compute)
         inputs = SectionInputs.of(task, plan, compute)

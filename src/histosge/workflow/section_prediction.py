@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from histosge._runtime.types import Array
-from histosge.errors import UsageError
 from histosge.figures import markers
 from histosge.images.tissue import TissueMask
 from histosge.models.base import Block, FactoredPredictor
 from histosge.models.base import predict as predict_inputs
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
-from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs
 from histosge.section.locations import Locations
 from histosge.section.section import Section
 from histosge.section.target import Target
+from histosge.section.written_genes import WrittenGenes
 
 from .predict import Fitted
+from .written_genes import GenesWritten, Named, genes_written
 
-__all__ = ["SectionPrediction", "Task", "predict_section", "refuse_unfitted"]
+__all__ = ["SectionPrediction", "Task", "predict_section"]
 
 # locations on which genes for figures are chosen, where nothing was measured
 _SAMPLE = 2000
@@ -60,8 +60,8 @@ class SectionPrediction:
     ----------
     task
         Section and locations.
-    genes
-        Names of the fitted genes.
+    written
+        The genes to write, those fitted and others, and why.
     blocks
         Their predictions in pieces, to be read once: all of them need not fit into memory.
     factored
@@ -77,7 +77,7 @@ class SectionPrediction:
     """
 
     task: Task
-    genes: Array
+    written: GenesWritten
     blocks: Iterator[Block]
     factored: FactoredPrediction | None
     genes_shown: tuple[str, ...]
@@ -85,9 +85,20 @@ class SectionPrediction:
     auxiliary: tuple[str, ...]
     provenance: Mapping[str, Any]
 
+    @property
+    def genes(self) -> Array:
+        """Names of the genes to write."""
+        return self.written.genes
+
 
 def predict_section(
-    fitted: Fitted, task: Task, inputs: Inputs, *, show: Sequence[str] = (), provenance: Mapping[str, Any]
+    fitted: Fitted,
+    task: Task,
+    inputs: Inputs,
+    *,
+    named: Named = Named(),
+    write: WrittenGenes = WrittenGenes(),
+    provenance: Mapping[str, Any],
 ) -> SectionPrediction:
     """Predict the locations of a task, once.
 
@@ -99,51 +110,35 @@ def predict_section(
         Section and locations.
     inputs
         Of these locations, as :func:`~histosge.workflow.encode.encode` returns them.
-    show
-        Genes for figures; empty chooses those with the most spatial structure.
+    named
+        Genes that the user names; none to show chooses reliable ones of different patterns.
+    write
+        Which others to write.
     provenance
         Travels in every file.
-
-    Raises
-    ------
-    UsageError
-        For a gene to show that was not fitted.
     """
-    refuse_unfitted(show, fitted.panel)
-    # refused before predicting; predicted once for files, figures and formats
+    # predicted once for files, figures and formats
     inputs = fitted.inputs(inputs)
     predictor, factored = fitted.predictor, None
     if isinstance(predictor, FactoredPredictor):
         factored = replace(predictor.factored(inputs), provenance=provenance)
         factored = replace(factored, basis=fitted.completed(factored.basis, task.section))
-        blocks = factored.blocks([str(name) for name in predictor.genes], observation=True)
+    basis = None if factored is None else factored.basis
+    written = genes_written(write, named, section=task.section, panel=predictor.genes, basis=basis)
+    if factored is not None:
+        blocks = factored.blocks([str(name) for name in written.genes], observation=True)
     else:
         blocks = predictor.blocks(inputs)
     return SectionPrediction(
         task=task,
-        genes=predictor.genes,
+        written=written,
         blocks=blocks,
         factored=factored,
-        genes_shown=tuple(show) or _structured_genes(fitted, task, inputs, factored=factored),
-        missing_genes=fitted.panel.missing,
+        genes_shown=named.shown or _structured_genes(fitted, task, inputs, factored=factored),
+        missing_genes=(*fitted.panel.missing, *named.missing),
         auxiliary=tuple(section.name for section in fitted.auxiliary),
         provenance=provenance,
     )
-
-
-def refuse_unfitted(show: Sequence[str], panel: GenePanel) -> None:
-    """Refuse genes to show that are not among those fitted.
-
-    Raises
-    ------
-    UsageError
-        For the first of them.
-    """
-    absent = [gene for gene in show if gene not in set(panel.names)]
-    if absent:
-        raise UsageError(
-            f"'{absent[0]}' is not among the {len(panel)} genes fitted. Add it to `genes`, or show another one."
-        )
 
 
 def _structured_genes(

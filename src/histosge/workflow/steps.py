@@ -49,7 +49,7 @@ def predict_to_folder(
     if not section.has_counts:
         return _predict_image_only(section, folder / "fit", target, job=job)
     fit = load_fit(section, folder / "fit", compute=job.compute)
-    job.refuse_unfitted(fit)
+    job.refuse_unpredicted(fit, section)
     task = job.locate(section, target)
     task = replace(task, section=task.section.with_messages(*fit.panel.messages))
     writable_folder(out)
@@ -70,7 +70,7 @@ def _store(folder: Path, out: Path) -> Path:
 def _predict_image_only(section: Section, fits: Path, target: Target | None, *, job: Job) -> RunResult:
     """Predict a section without counts with the latest fit in a folder."""
     fit = load_fit_of_others(section, fits, compute=job.compute)
-    job.refuse_unfitted(fit)
+    job.refuse_unpredicted(fit, section)
     task = job.locate(section, target, pitch_um=fit.metadata.section.pitch_um)
     writable_folder(job.out)
     with job.stage("encode") as compute:

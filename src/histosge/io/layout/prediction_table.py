@@ -20,6 +20,7 @@ from histosge.prediction.factored import Basis
 from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.section.expression import log_cp10k
 from histosge.section.locations import Locations
+from histosge.section.marker_genes import symbols_of
 from histosge.section.section import Section
 
 from . import cell_table
@@ -33,6 +34,7 @@ __all__ = [
     "Layout",
     "as_json",
     "describe",
+    "fitted_genes",
     "library",
     "location_diameter_um",
     "locations",
@@ -54,6 +56,7 @@ ABOUT_ACCURACY = (
     "r_loo: correlation with the measurement at spots left out (or, from an image alone, in sections left out), NaN "
     "where unknown; r_loo_given_depth: the same given the total counts of the spots; r_loo_low, r_loo_high: 90 % "
     "interval of r_loo; grade: strong, fair, weak, none or unknown, by the stricter of both correlations; "
+    "fitted: True for the genes of the panel, False for genes regressed on the factors of the panel; "
     "from_position, from_histology, from_auxiliary, where known: shares of the variance of the gene's prediction, "
     "which add up to 1, or all 0 where it does not vary"
 )
@@ -61,7 +64,8 @@ _ABOUT = {
     "X": "predicted expression, log1p of counts per 10 000; at the measured spots too",
     "layers_measured": "log1p of counts per 10 000 as measured; only rows with obs['observed'] hold values. The other "
     "rows are empty because nothing was measured there, not because nothing is expressed there",
-    "var": f"from models by factors, {ABOUT_ACCURACY}",
+    "var": "gene_ids: stable identifier; symbol: where genes are called by identifiers, the symbol of known markers; "
+    f"from models by factors, {ABOUT_ACCURACY}",
     "layers_sd": "standard deviation of a new measurement around X, its noise included, from models that estimate it",
     "obs_observed": "True where the location is a measured spot",
     "obs_parent": "barcode of the nearest measured spot; none where nothing was measured",
@@ -160,16 +164,26 @@ def var(section: Section, genes: Array, basis: Basis | None = None) -> DataFrame
 
     ids = section.gene_ids[section.columns(genes)].astype(object)
     frame = pd.DataFrame({"gene_ids": ids}, index=pd.Index(np.asarray(genes).astype(object), name="gene"))
+    if (symbols := symbols_of(genes, ids)).any():
+        frame["symbol"] = symbols.astype(object)
     if basis is None:
         return frame
     basis = basis.take(basis.columns([str(gene) for gene in genes]))
     for name in ACCURACY:
         frame[name] = np.asarray(getattr(basis, name), dtype=np.float32)
     frame["grade"] = basis.grade.astype(object)
+    frame["fitted"] = basis.fitted
     if (shares := basis.shares) is not None:
         for name, column in zip(COMPONENTS, shares.T, strict=True):
             frame[f"from_{name}"] = np.asarray(column, dtype=np.float32)
     return frame
+
+
+def fitted_genes(adata: Any) -> Array:
+    """Return the names of the genes of a prediction that its model was fitted to; all where none is marked so."""
+    names = adata.var_names.to_numpy(dtype=str)
+    fitted = adata.var["fitted"].to_numpy(dtype=bool) if "fitted" in adata.var else np.zeros(len(names), bool)
+    return np.asarray(names[fitted] if fitted.any() else names)
 
 
 def measured(section: Section, locations: Locations, genes: Array) -> sparse.csr_matrix:

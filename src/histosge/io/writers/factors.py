@@ -179,6 +179,8 @@ def _basis(var: DataFrame, loadings: Array, forms: Array | None) -> Basis:
     accuracy = {name: var[name].to_numpy(dtype=np.float32) for name in layout.ACCURACY[1:] if name in var}
     if "grade" in var:
         accuracy["grade"] = var["grade"].to_numpy(dtype=str)
+    if "fitted" in var:
+        accuracy["fitted"] = var["fitted"].to_numpy(dtype=bool)
     return Basis(
         genes=var.index.to_numpy(dtype=str),
         offset=offset,

@@ -112,6 +112,7 @@ class Cokriging(Model):
     exact: int = 5000
     inducing_points: int = 2000
 
+    predicts_factors: ClassVar[bool] = True
     card: ClassVar[ModelCard] = ModelCard(
         "cokriging",
         "Factors of expression, kriged on position and image features; "
