@@ -86,6 +86,7 @@ def test_the_record_has_a_key_for_everything_that_made_the_result(
     cost = {"environment", "stages", "seconds", "peak_memory_bytes"}
     assert set(record) == identity | cost | {
         "genes",
+        "genes_written",
         "genes_shown",
         "missing_genes",
         "messages",

@@ -128,7 +128,7 @@ def test_genes_called_by_identifiers_have_symbols(tmp_path: Path) -> None:
 def test_the_shipped_list_is_sound() -> None:
     """Symbols and identifiers stand once, identifiers are of their species, and sources are in the bibliography."""
     listed = marker_genes()
-    references = (Path(hs.__file__).parent / "references.bib").read_text(encoding="utf-8")
+    references = (Path(hs.__file__).parent / "workflow" / "references.bib").read_text(encoding="utf-8")
     assert all(re.search(rf"@\w+\{{{gene.source},", references) for gene in listed)
     for names in zip(
         *((gene.human, gene.human_id, gene.mouse, gene.mouse_id) for gene in listed), strict=True
