@@ -1,7 +1,8 @@
 """Encoders: patches of the image in, vectors out.
 
 An encoder is an :class:`EncoderEntry` in ``ENTRIES`` of a module in this folder, or an entry point in the group
-``histosge.encoders`` of another package. ``timm:NAME`` names any network of timm, ``NAME+NAME`` joins encoders.
+``histosge.encoders`` of another package. ``timm:NAME`` names any network of timm, ``NAME+NAME`` joins encoders, and
+``NAME@dense`` is the dense form of one: computed once a tile of the image in place of once a patch.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from histosge._runtime.registry import Registry
 from histosge.errors import UsageError
 
 from .base import Encoder, EncoderCard, EncoderEntry, PatchSize, Setup
+from .dense import DENSE
+from .dense_network import DenseNetworkEncoder, dense_card, dense_form
 from .joined import JOIN, JoinedEncoder, joined_card, names_of, own_width
-from .timm_any import PREFIX
+from .network import NetworkSpec
+from .timm_any import PREFIX, TimmNetwork
 from .timm_any import entry as timm_entry
 from .weights import has_weights
 
@@ -31,12 +35,16 @@ class _Encoders(Registry[EncoderEntry]):
         names = names_of(name)
         if len(names) > 1:
             return _joined_entry(names)
+        if name.endswith(DENSE) and not super().__contains__(name):
+            return _dense_entry(name.removesuffix(DENSE))
         return timm_entry(name) if name.startswith(PREFIX) else super().__getitem__(name)
 
     def __contains__(self, name: object) -> bool:
         names = str(name).split(JOIN)
         if len(names) > 1:
             return all(part.strip() in self for part in names)
+        if str(name).endswith(DENSE) and not super().__contains__(name):
+            return str(name).removesuffix(DENSE) in self
         return str(name).startswith(PREFIX) or super().__contains__(name)
 
     def is_plug_in(self, name: str) -> bool:
@@ -62,12 +70,14 @@ def load_encoder(
     ----------
     name
         As listed by ``histosge list encoders``, or ``timm:NAME`` for any network of timm; several joined by ``+``.
+        ``NAME@dense`` computes tiles of the image.
     setup
         Device, precision, local weights.
     patch_um
         Width of the patch in µm, instead of the encoder's own. Where the encoder reads several patches, the first
         gets this width and the others keep their proportions to it. The number of pixels stays, so that a smaller
-        patch is read at a finer scale than the encoder was trained at. Of joined encoders, a width for each by name;
+        patch is read at a finer scale than the encoder was trained at. The dense form of a network keeps its µm per
+        pixel: there the width says over what it is averaged. Of joined encoders, a width for each by name;
         one number is the width of all of them.
 
     Raises
@@ -114,6 +124,29 @@ def _joined_entry(names: tuple[str, ...]) -> EncoderEntry:
     )
 
 
+def _dense_entry(name: str) -> EncoderEntry:
+    """Return the entry of the dense form of a network.
+
+    Raises
+    ------
+    UsageError
+        For encoders that have none.
+    """
+    base = ENCODERS[name]
+    spec = base.build
+    if ENCODERS.is_plug_in(name) or not isinstance(spec, NetworkSpec | TimmNetwork):
+        raise UsageError(
+            f"'{name}' has no dense form: only texture, filters and networks that are built here have one. Leave "
+            f"'{DENSE}' out."
+        )
+    shape = spec.map_shape()
+    return EncoderEntry(
+        dense_card(base.card, shape),
+        lambda setup: dense_form(spec(setup), shape, spec.maps),
+        base.has_weights,
+    )
+
+
 def _own_setups(names: tuple[str, ...], setup: Setup) -> list[Setup]:
     """Return what each of joined encoders is loaded with; a file without a name is that of the only one with weights.
 
@@ -134,6 +167,8 @@ def _own_setups(names: tuple[str, ...], setup: Setup) -> list[Setup]:
 
 def _with_patch(encoder: Encoder, patch_um: float) -> Encoder:
     """Return ``encoder`` with its first patch ``patch_um`` wide and the others in proportion."""
+    if isinstance(encoder, DenseNetworkEncoder):
+        return encoder.over(patch_um)
     card = encoder.card
     factor = patch_um / card.patches[0].size_um
     patches = tuple(PatchSize(patch.size_um * factor, patch.px) for patch in card.patches)

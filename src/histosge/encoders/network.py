@@ -14,6 +14,7 @@ from histosge._runtime.types import Float32, UInt8
 from histosge.errors import UsageError, WeightsError
 
 from .base import EncoderCard, EncoderEntry, Setup
+from .feature_maps import MapShape, feature_maps, map_shape
 from .strict_loading import load_strictly
 from .weights import Module, State, Tensor, content_hash, find_weights, read_state
 
@@ -197,6 +198,8 @@ class NetworkSpec:
         From the published names of tensors to the network's.
     interpolation
         How the publishers resize.
+    maps
+        From network and pixels to the maps of the dense form, b × channels × rows × columns.
     """
 
     card: EncoderCard
@@ -205,11 +208,27 @@ class NetworkSpec:
     readout: Callable[[Module, Tensor], Tensor] = network_output
     convert: Callable[[State], State] = unchanged
     interpolation: Interpolation = "bilinear"
+    maps: Callable[[Module, Tensor], Tensor] = feature_maps
 
     @property
     def entry(self) -> EncoderEntry:
         """What the registry holds."""
         return EncoderEntry(self.card, self)
+
+    def map_shape(self) -> MapShape:
+        """Return how the network is applied to larger images; loads nothing.
+
+        Raises
+        ------
+        UsageError
+            Where it has no dense form.
+        """
+        require_deep(f"The encoder '{self.card.name}'")
+        import torch
+
+        with torch.device("meta"):
+            network = self.network()
+        return map_shape(network, self.maps, self.card.patches[0].px, name=self.card.name)
 
     def __call__(self, setup: Setup) -> NetworkEncoder:
         """Find, read and strictly load the weights, and return the encoder.

@@ -12,11 +12,16 @@ __all__ = ["ENTRIES", "RESNET50"]
 
 
 def _third_stage(network: Module, pixels: Tensor) -> Tensor:
-    """Return the output of the third stage, averaged over the patch."""
+    """Return the maps of the third stage."""
     maps = network.act1(network.bn1(network.conv1(pixels)))
     maps = network.layer3(network.layer2(network.layer1(network.maxpool(maps))))
-    vectors: Tensor = maps.float().mean(dim=(2, 3))
-    return vectors
+    tensor: Tensor = maps
+    return tensor
+
+
+def _averaged(network: Module, pixels: Tensor) -> Tensor:
+    """Return the output of the third stage, averaged over the patch."""
+    return _third_stage(network, pixels).float().mean(dim=(2, 3))
 
 
 RESNET50 = NetworkSpec(
@@ -35,7 +40,8 @@ RESNET50 = NetworkSpec(
     ),
     network=partial(timm_network, "resnet50"),
     files=("model.safetensors", "pytorch_model.bin"),
-    readout=_third_stage,
+    readout=_averaged,
+    maps=_third_stage,
 )
 
 ENTRIES = (RESNET50.entry,)

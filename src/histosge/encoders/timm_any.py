@@ -12,6 +12,7 @@ from histosge._runtime.device import require_deep
 from histosge.errors import UsageError, WeightsError
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
+from .feature_maps import MapShape, feature_maps, map_shape, stage_maps
 from .network import Interpolation, NetworkEncoder, network_output
 from .timm_weights import load_headless
 from .weights import Module, Tensor, content_hash, find_weights, read_state
@@ -46,6 +47,26 @@ class TimmNetwork:
     architecture: str
     interpolation: Interpolation
     stage: int | None = None
+
+    @property
+    def maps(self) -> Callable[[Module, Tensor], Tensor]:
+        """From network and pixels to the maps of the dense form."""
+        return feature_maps if self.stage is None else partial(stage_maps, stage=self.stage)
+
+    def map_shape(self) -> MapShape:
+        """Return how the network is applied to larger images; loads nothing.
+
+        Raises
+        ------
+        UsageError
+            Where it has no dense form.
+        """
+        import timm
+        import torch
+
+        with torch.device("meta"):
+            network = timm.create_model(self.architecture, pretrained=False, num_classes=0)
+        return map_shape(network, self.maps, self.card.patches[0].px, name=self.card.name)
 
     def __call__(self, setup: Setup) -> NetworkEncoder:
         """Find, read and strictly load the weights, without the classifier, and return the encoder.
@@ -160,12 +181,8 @@ def _readout(stage: int | None) -> Callable[[Module, Tensor], Tensor]:
 
 
 def _stage_mean(network: Module, pixels: Tensor, *, stage: int) -> Tensor:
-    """Return the maps of a stage, averaged over the patch; later stages are not computed."""
-    (maps,) = network.forward_intermediates(
-        pixels, indices=[stage], stop_early=True, output_fmt="NCHW", intermediates_only=True
-    )
-    vectors: Tensor = maps.float().mean(dim=(2, 3))
-    return vectors
+    """Return the maps of a stage, averaged over the patch."""
+    return stage_maps(network, pixels, stage=stage).float().mean(dim=(2, 3))
 
 
 def _dim(architecture: str, px: int, stage: int | None) -> int:
