@@ -19,6 +19,13 @@ def doctor(
     read_options: ReadOptions,
     reply_options: ReplyOptions,
     section: Annotated[Path | None, typer.Argument(metavar="[SECTION]", help="A section to examine.")] = None,
+    cells: Annotated[
+        Path | None,
+        typer.Option(
+            help="Cells of the section to examine: a file or folder of `histosge list cell-sources`.",
+            rich_help_panel="Locations",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for a picture of the spots on the image.", rich_help_panel="Output"),
@@ -34,6 +41,7 @@ def doctor(
         reader=read_options.reader,
         bin_um=read_options.bin_um,
         library_id=read_options.library_id,
+        cells=cells,
         out=out,
     )
     if reply_options.json:

@@ -319,6 +319,10 @@ def _encloses(ring: Array) -> bool:
     if len(ring) < 3:
         return False
     sides = ring - ring[0]
+    x, y = sides.T
+    # twice the area: rarely small, and then of a ring that crosses itself or has none
+    if abs(x[:-1] @ y[1:] - y[:-1] @ x[1:]) > 1e-6:
+        return True
     longest = sides[np.argmax((sides**2).sum(axis=1))]
     # twice the area of the largest triangle on the longest side
     return bool(np.abs(sides[:, 0] * longest[1] - sides[:, 1] * longest[0]).max() > 1e-6)

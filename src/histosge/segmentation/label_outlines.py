@@ -220,12 +220,13 @@ def _assembled(rings: Array, label: Array, outer: Array, number: int) -> Array:
 
     result = np.full(number, None, dtype=object)
     single = np.bincount(label, minlength=number)[label] == 1
-    result[label[single]] = shapely.polygons(rings[single])
+    polygons = shapely.polygons(rings)
+    # a ring that touches itself at a corner encloses a hole, or is several rings
+    bad = ~shapely.is_valid(polygons)
+    polygons[bad] = shapely.make_valid(polygons[bad])
+    result[label[single]] = polygons[single]
     for name in np.unique(label[~single]):
         own = label == name
-        whole = shapely.union_all(shapely.polygons(rings[own & outer]))
-        holes = rings[own & ~outer]
-        result[name] = (
-            shapely.difference(whole, shapely.union_all(shapely.polygons(holes))) if len(holes) else whole
-        )
+        whole, holes = shapely.union_all(polygons[own & outer]), polygons[own & ~outer]
+        result[name] = shapely.difference(whole, shapely.union_all(holes)) if len(holes) else whole
     return result

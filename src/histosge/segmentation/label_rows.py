@@ -65,7 +65,7 @@ def opened_labels(path: Path) -> Iterator[list[LabelRows]]:
         except PermissionError as error:
             raise UsageError(f"No permission to read '{path}'.") from error
         except (ValueError, OSError, EOFError, LookupError, TypeError, RuntimeError) as error:
-            if "pickle" in str(error):
+            if "pickle" in str(error) or "Python objects" in str(error):
                 raise UsageError(f"'{path}': {_PICKLE}") from error
             raise DataError(f"'{path}' is no label image ({error}). Save it again.") from error
         yield planes

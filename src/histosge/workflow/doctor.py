@@ -4,50 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
-from typing import Any, Literal
 
 from histosge._runtime.device import resolve_device
 from histosge._runtime.provenance import environment
 from histosge.encoders import ENCODERS
 from histosge.encoders.weights import has_weights
-from histosge.errors import DataError
+from histosge.errors import DataError, UsageError
 from histosge.figures.png import save_png
 from histosge.figures.section_overview import section_overview
 from histosge.io.readers import read
 from histosge.section import alignment
 from histosge.section.section import Section
 from histosge.section.target import tissue_of
+from histosge.segmentation.cells import Cells
+
+from .cell_checks import cell_checks
+from .check import Check
 
 __all__ = ["Check", "doctor"]
 
 # in a spot of fewer pixels than this the colour is visible, but no texture
 _COARSE_PX = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding.
-
-    Parameters
-    ----------
-    name
-        What was checked.
-    verdict
-        ``"ok"``, ``"note"`` for what limits results, ``"bad"`` for what prevents them.
-    finding
-        One line.
-    """
-
-    name: str
-    verdict: Literal["ok", "note", "bad"]
-    finding: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the check as plain values."""
-        return asdict(self)
 
 
 def doctor(
@@ -58,6 +37,7 @@ def doctor(
     reader: str | None = None,
     bin_um: float | None = None,
     library_id: str | None = None,
+    cells: str | Path | Cells | None = None,
     out: str | Path | None = None,
 ) -> tuple[Check, ...]:
     """Check a section, then the installation.
@@ -68,13 +48,15 @@ def doctor(
         A section or its path; ``None`` checks the installation alone.
     image, mpp, reader, bin_um, library_id
         As for :func:`histosge.read`. An image that does not match the coordinates is reported, not raised.
+    cells
+        Cells of the section, as for :class:`histosge.Target`.
     out
         Folder for ``section.png``, the spots drawn on the image.
 
     Raises
     ------
     UsageError, DataError
-        When the section cannot be read at all.
+        When the section cannot be read at all, or cells are named without a section.
 
     Examples
     --------
@@ -84,6 +66,8 @@ def doctor(
     ('section', '64 spots × 12 genes, synthetic')
     """
     checks: list[Check] = []
+    if cells is not None and section is None:
+        raise UsageError("`cells` belong to a section. Give its path, too.")
     if section is not None:
         if not isinstance(section, Section):
             section = read(
@@ -96,6 +80,8 @@ def doctor(
                 trust_alignment=True,
             )
         checks += _section(section)
+        if cells is not None:
+            checks += cell_checks(section, cells)
         if out is not None:
             overview = section_overview(section, mask=tissue_of(section))
             figure = save_png(overview, Path(out) / "section.png")
