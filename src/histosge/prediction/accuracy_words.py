@@ -10,10 +10,27 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 
-__all__ = ["MOSTLY_DEPTH", "accuracy_sentences", "follows_depth", "gene_line"]
+from .effective_resolution import LEAST_RELIABILITY
+
+__all__ = [
+    "MOSTLY_DEPTH",
+    "accuracy_sentences",
+    "cell_line",
+    "cell_sentence",
+    "follows_depth",
+    "gene_line",
+    "reliable_as",
+]
 
 #: said of a gene that is predicted, but hardly beyond the total counts of the spots
 MOSTLY_DEPTH = "its pattern is mostly that of total counts"
+# what a gene of a prediction at cells is reliable as, and what is said of it
+_CELLS, _MAP = "single cells", "map of 50 µm"
+_LINES = {
+    _CELLS: "reliable cell by cell",
+    _MAP: "reliable as a map of 50 µm, not cell by cell",
+    "neither": "reliable neither cell by cell nor as a map of 50 µm",
+}
 # below this r a map has no pattern that could be one of depth
 _LEAST_R = 0.15
 # of the correlation; less than this is left over given depth
@@ -78,6 +95,52 @@ def gene_line(r: float, r_given_depth: float) -> str:
         return text
     text += f", {r_given_depth:.2f} given depth"
     return f"{text}: {MOSTLY_DEPTH}" if follows_depth(np.array([r]), np.array([r_given_depth]))[0] else text
+
+
+def reliable_as(cell: Float[np.ndarray, " g"], at_50um: Float[np.ndarray, " g"]) -> Array:
+    """Return what each gene of a prediction at cells is reliable as, from its reliability at both widths.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> reliable_as(np.array([0.6, 0.2, 0.1, np.nan]), np.array([0.8, 0.6, 0.3, np.nan])).tolist()
+    ['single cells', 'map of 50 µm', 'neither', 'unknown']
+    """
+    words = np.where(at_50um >= LEAST_RELIABILITY, _MAP, "neither")
+    words = np.where(cell >= LEAST_RELIABILITY, _CELLS, words)
+    return np.asarray(np.where(np.isnan(cell) | np.isnan(at_50um), "unknown", words))
+
+
+def cell_line(cell: float, at_50um: float) -> str:
+    """Return what a gene of a prediction at cells is reliable as, as figures state it; empty where it is unknown.
+
+    Examples
+    --------
+    >>> cell_line(0.2, 0.6)
+    'reliable as a map of 50 µm, not cell by cell'
+    """
+    return _LINES.get(str(reliable_as(np.array([cell]), np.array([at_50um]))[0]), "")
+
+
+def cell_sentence(cell: Float[np.ndarray, " g"], at_50um: Float[np.ndarray, " g"], width_um: float) -> str:
+    """Return how many genes are reliable cell by cell, and how many more as maps of 50 µm; empty where all are unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cell_sentence(np.array([0.6, 0.2, 0.1]), np.array([0.8, 0.6, 0.3]), 9.6)
+    'Of 3 genes 1 is reliable cell by cell (10 µm), 1 as a map of 50 µm but not cell by cell, 1 neither.'
+    """
+    words = reliable_as(cell, at_50um)
+    known = words[words != "unknown"]
+    if not len(known):
+        return ""
+    single, maps, neither = (int((known == word).sum()) for word in (_CELLS, _MAP, "neither"))
+    have, many = "is" if single == 1 else "are", "a map" if maps == 1 else "maps"
+    return (
+        f"Of {_thousands(len(known))} genes {_thousands(single)} {have} reliable cell by cell ({width_um:.0f} µm), "
+        f"{_thousands(maps)} as {many} of 50 µm but not cell by cell, {_thousands(neither)} neither."
+    )
 
 
 def _genes_sentence(reliable: int, expressed: int) -> str:

@@ -26,7 +26,7 @@ _BLOCK_BYTES = 1 << 24
 _GENES_AT_ONCE = 64
 # columns with a number per gene; and those of its accuracy, which are NaN where unknown
 _COLUMNS = ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
-_ACCURACY = ("r_loo_given_depth", "r_loo_low", "r_loo_high")
+_ACCURACY = ("r_loo_given_depth", "r_loo_low", "r_loo_high", "reliability_cell", "reliability_50um")
 _FURTHER = ("grade", "fitted")
 
 
@@ -61,6 +61,10 @@ class Basis:
         The same correlation given the depth of the spots, bounds of a 90 % interval around ``r_loo``, and the grade in
         a word, see :class:`~histosge.prediction.accuracy.GeneAccuracy`. By default NaN and ``"unknown"``.
 
+    reliability_cell, reliability_50um
+        Of a prediction at cells: share of the variance of mean expression that it explains, over disks as wide as a
+        cell and over disks of 50 µm; by default NaN.
+
     Raises
     ------
     DataError
@@ -77,6 +81,8 @@ class Basis:
     r_loo_given_depth: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     r_loo_low: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     r_loo_high: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
+    reliability_cell: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
+    reliability_50um: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     grade: Array = field(default_factory=_unknown, kw_only=True)
     fitted: Bool[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     # rows in the order of their names, for a binary search

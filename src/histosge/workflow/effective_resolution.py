@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -32,7 +33,7 @@ from .compute import Compute
 from .encode import encode
 from .fit import Fit
 
-__all__ = ["LEAST_SPOTS", "WIDTHS_UM", "effective_resolution", "unexplained_variance"]
+__all__ = ["LEAST_SPOTS", "WIDTHS_UM", "effective_resolution", "resolution_of", "unexplained_variance"]
 
 #: widths of the disks in µm
 WIDTHS_UM: tuple[float, ...] = (10.0, 25.0, 50.0, 100.0, 200.0, 400.0)
@@ -100,37 +101,76 @@ def effective_resolution(
     # unknown genes are refused before anything is computed
     names = fit.genes if genes is None else np.asarray(genes, dtype=str)
     section.columns(names)
-    basis, unexplained = _judged(fit, predictor, section, names, seed=seed)
+    basis = predictor.basis
+    # genes outside the panel are predicted from the factors, as a run predicts them
+    basis = basis if np.isin(names, basis.genes).all() else fit.completed(basis, section)
     if locations is None:
         every = grid(section, _GRID_PITCHES * section.pitch_um)
         locations = every.take(np.sort(np.random.default_rng(seed).permutation(len(every))[:_DISKS]))
-    loadings = np.asarray(basis.loadings, dtype=np.float64)
+    return resolution_of(
+        fit, section, basis, names, at=locations, widths_um=widths, seed=seed, compute=compute
+    )
+
+
+def resolution_of(
+    fit: Fit,
+    section: Section,
+    basis: Basis,
+    names: Array,
+    *,
+    at: Locations | Inputs,
+    widths_um: Sequence[float],
+    seed: int = 0,
+    compute: Compute = Compute(),
+) -> EffectiveResolution:
+    """Return the effective resolution of genes of a basis; see :func:`effective_resolution`.
+
+    Parameters
+    ----------
+    fit, section, widths_um, seed, compute
+        As there, checked.
+    basis, names
+        Genes with their accuracy, all fitted ones among them, and the names of those asked for.
+    at
+        Centres of the disks, or what the model reads there: disks no wider than a spot are then not encoded again.
+    """
+    predictor = _predictor_of(fit, section)
+    chosen, unexplained = _judged(fit, predictor, section, basis, names, seed=seed)
+    loadings = np.asarray(chosen.loadings, dtype=np.float64)
     spot_um = predictor.inducing_points.diameter_um or section.spots.diameter_um
     predicted, variances = [], []
-    for width in (*widths, spot_um):
-        disks = _disk_inputs(fit, section, locations, width, compute=compute)
+    for width in (*widths_um, spot_um):
+        if isinstance(at, Inputs) and len(disk_points(width, spot_um)[0]) == 1:
+            disks = _as_disks(at, width), np.arange(len(at))
+        else:
+            centres = at.locations if isinstance(at, Inputs) else at
+            disks = _disk_inputs(fit, section, centres, width, compute=compute)
         scores, variance = disk_scores(predictor, *disks)
         predicted.append((scores @ loadings.T).var(axis=0))
         variances.append(variance.astype(np.float32))
     return EffectiveResolution(
         names,
-        widths,
-        locations,
+        tuple(widths_um),
+        at.locations if isinstance(at, Inputs) else at,
         np.array(predicted[:-1]) / np.maximum(predicted[-1], np.finfo(np.float64).tiny),
         np.array(variances),
         squared_loadings=loadings**2,
         unexplained=unexplained,
-        fine_share=np.array([fine_share(width, spot_um) for width in widths]),
+        fine_share=np.array([fine_share(width, spot_um) for width in widths_um]),
     )
 
 
+def _as_disks(inputs: Inputs, width_um: float) -> Inputs:
+    """Return the same as disks of a width, which none of them was measured at."""
+    points = replace(inputs.locations.points, diameter_um=width_um)
+    nowhere = np.zeros(len(inputs), dtype=bool)
+    return replace(inputs, locations=replace(inputs.locations, points=points, observed=nowhere, cells=None))
+
+
 def _judged(
-    fit: Fit, predictor: CokrigingPredictor, section: Section, names: Array, *, seed: int
+    fit: Fit, predictor: CokrigingPredictor, section: Section, basis: Basis, names: Array, *, seed: int
 ) -> tuple[Basis, UnexplainedVariance]:
     """Return genes and what is unexplained of them, judged among all fitted ones, whichever are asked for."""
-    basis = predictor.basis
-    # genes outside the panel are predicted from the factors, as a run predicts them
-    basis = basis if np.isin(names, basis.genes).all() else fit.completed(basis, section)
     rows = basis.columns(names.tolist())
     judged = np.union1d(rows, basis.columns(fit.genes.tolist()))
     # spots of auxiliary sections come after those of the section

@@ -148,11 +148,12 @@ class Job:
                 named=self._named(fitted, task.section),
                 write=self.outputs.written,
                 provenance=provenance,
+                compute=self.compute,
             )
             shown, written = write_prediction(prediction, self.out)
         with self.stage("write"):
             written += write_further(prediction, shown, self.outputs, out=self.out)
-            written += remove_outputs_of_earlier_runs(self.out, provenance, written)
+            written += remove_outputs_of_earlier_runs(self.out, prediction.provenance, written)
         return RunResult.of(prediction, written, out=self.out, stages=self.stages)
 
     def finish_transfer(

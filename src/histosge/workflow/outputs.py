@@ -17,7 +17,7 @@ from histosge.figures.section_overview import section_overview
 from histosge.io.writers import WRITERS, WriteOptions, factors, h5ad
 from histosge.io.writers.base import AnyPrediction
 from histosge.models.base import Block
-from histosge.prediction.accuracy_words import gene_line
+from histosge.prediction.accuracy_words import cell_line, gene_line
 from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.prediction.prediction import Prediction
 from histosge.section.genes import GeneChoice, Genes
@@ -176,8 +176,12 @@ def _accuracy_lines(prediction: SectionPrediction) -> dict[str, str]:
         return {}
     basis = prediction.factored.basis
     rows = basis.columns(prediction.genes_shown)
-    pairs = zip(basis.r_loo[rows].tolist(), basis.r_loo_given_depth[rows].tolist(), strict=True)
-    return {gene: gene_line(*pair) for gene, pair in zip(prediction.genes_shown, pairs, strict=True)}
+    lines = {}
+    for gene, row in zip(prediction.genes_shown, rows, strict=True):
+        line = gene_line(float(basis.r_loo[row]), float(basis.r_loo_given_depth[row]))
+        single = cell_line(float(basis.reliability_cell[row]), float(basis.reliability_50um[row]))
+        lines[gene] = "; ".join(part for part in (line, single) if part)
+    return lines
 
 
 def _label(prediction: SectionPrediction) -> str:

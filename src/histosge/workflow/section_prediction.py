@@ -21,6 +21,8 @@ from histosge.section.section import Section
 from histosge.section.target import Target
 from histosge.section.written_genes import WrittenGenes
 
+from .cell_scale import with_cell_scale
+from .compute import Compute
 from .predict import Fitted
 from .written_genes import GenesWritten, Named, genes_written
 
@@ -99,6 +101,7 @@ def predict_section(
     named: Named = Named(),
     write: WrittenGenes = WrittenGenes(),
     provenance: Mapping[str, Any],
+    compute: Compute = Compute(),
 ) -> SectionPrediction:
     """Predict the locations of a task, once.
 
@@ -115,14 +118,20 @@ def predict_section(
     write
         Which others to write.
     provenance
-        Travels in every file.
+        Travels in every file; what single cells are reliable for is added to its accuracy.
+    compute
+        Device and store of image features.
     """
     # predicted once for files, figures and formats
     inputs = fitted.inputs(inputs)
     predictor, factored = fitted.predictor, None
     if isinstance(predictor, FactoredPredictor):
-        factored = replace(predictor.factored(inputs), provenance=provenance)
+        factored = predictor.factored(inputs)
         factored = replace(factored, basis=fitted.completed(factored.basis, task.section))
+        factored, sentence = with_cell_scale(factored, fitted, task.section, inputs, compute=compute)
+        if sentence:
+            provenance = {**provenance, "accuracy": [*provenance.get("accuracy", ()), sentence]}
+        factored = replace(factored, provenance=provenance)
     basis = None if factored is None else factored.basis
     written = genes_written(write, named, section=task.section, panel=predictor.genes, basis=basis)
     if factored is not None:

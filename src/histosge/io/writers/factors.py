@@ -152,7 +152,8 @@ def _parts(section: Section, prediction: FactoredPrediction) -> dict[str, Any]:
     locations, basis = prediction.locations, prediction.basis
     metadata = layout.describe(section, locations, prediction.provenance)
     legend = metadata["layout"]["about"]
-    metadata["layout"]["about"] = {key: legend[key] for key in legend if key.startswith("obs")} | _ABOUT
+    shared = [key for key in legend if key.startswith(("obs", "var_", "layout"))]
+    metadata["layout"]["about"] = {key: legend[key] for key in shared} | _ABOUT
     parts = layout.parts(section, locations, metadata)
     # scores need the digits that loadings multiply; three digits of a standard deviation are enough
     parts["obsm"]["factor_scores"] = np.asarray(prediction.scores, dtype=np.float32)
@@ -176,7 +177,8 @@ def _var(section: Section, basis: Basis) -> DataFrame:
 def _basis(var: DataFrame, loadings: Array, forms: Array | None) -> Basis:
     offset, noise_sd, calibration_factor = (var[name].to_numpy(dtype=np.float32) for name in _COLUMNS)
     # files of earlier versions hold r_loo alone
-    accuracy = {name: var[name].to_numpy(dtype=np.float32) for name in layout.ACCURACY[1:] if name in var}
+    names = (*layout.ACCURACY[1:], *layout.CELL_SCALE)
+    accuracy = {name: var[name].to_numpy(dtype=np.float32) for name in names if name in var}
     if "grade" in var:
         accuracy["grade"] = var["grade"].to_numpy(dtype=str)
     if "fitted" in var:

@@ -1,0 +1,93 @@
+"""Whether the cells of a prediction differ from their neighbourhood by more than chance, gene by gene."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from histosge.models.cokriging.predictor import CokrigingPredictor
+from histosge.models.gene_order import as_fitted
+from histosge.prediction.accuracy_words import cell_sentence
+from histosge.prediction.factored import FactoredPrediction
+from histosge.section.inputs import Inputs
+from histosge.section.section import Section
+from histosge.segmentation.cells import Cells
+
+from .compute import Compute
+from .effective_resolution import LEAST_SPOTS, resolution_of
+from .fit import Fit
+
+__all__ = ["MAP_UM", "with_cell_scale"]
+
+#: µm; width at which a map is judged beside single cells
+MAP_UM = 50.0
+# of a cell known by its centroid alone
+_CELL_UM = 10.0
+# disks over which the reliability is a mean
+_DISKS = 400
+
+
+def with_cell_scale(
+    prediction: FactoredPrediction, fitted: object, section: Section, inputs: Inputs, *, compute: Compute
+) -> tuple[FactoredPrediction, str]:
+    """Return a prediction at cells with the reliability of each gene at their width and at 50 µm, and a sentence.
+
+    See :func:`histosge.effective_resolution`. It is unknown, and the sentence empty, at other locations, for other
+    models than cokriging, fits at the mean depth, predictions of sections that were not measured, and few spots.
+
+    Parameters
+    ----------
+    prediction, inputs
+        At all cells, and what the model read there.
+    fitted, section
+        The fit, and the section.
+    compute
+        Device and store of image features.
+    """
+    cells = prediction.locations.cells
+    if cells is None or not _is_known(fitted, section):
+        return prediction, ""
+    assert isinstance(fitted, Fit)
+    rows, width_um = _sample(prediction), _median_width_um(cells)
+    # spots finer than cells cannot be asked for less than a cell
+    widths = tuple(sorted({width_um, MAP_UM}))
+    resolution = resolution_of(
+        fitted,
+        section,
+        prediction.basis,
+        prediction.genes,
+        at=inputs.take(rows),
+        widths_um=widths,
+        compute=compute,
+    )
+    reliability = dict(zip(widths, resolution.reliability, strict=True))
+    basis = replace(
+        prediction.basis, reliability_cell=reliability[width_um], reliability_50um=reliability[MAP_UM]
+    )
+    sentence = cell_sentence(basis.reliability_cell, basis.reliability_50um, width_um)
+    return replace(prediction, basis=basis), sentence
+
+
+def _is_known(fitted: object, section: Section) -> bool:
+    return (
+        isinstance(fitted, Fit)
+        and isinstance(as_fitted(fitted.predictor), CokrigingPredictor)
+        and not fitted.recipe.depth_adjusted
+        and len(section) >= LEAST_SPOTS
+        and fitted.metadata.section.fingerprint == section.fingerprint
+    )
+
+
+def _sample(prediction: FactoredPrediction) -> np.ndarray:
+    """Return rows of some hundred cells on tissue, all over the section."""
+    rows = np.flatnonzero(prediction.locations.in_tissue)
+    rows = rows if len(rows) else np.arange(len(prediction))
+    return np.sort(np.random.default_rng(0).permutation(rows)[:_DISKS])
+
+
+def _median_width_um(cells: Cells) -> float:
+    """Return the diameter of the disk with the median area of the cells."""
+    if cells.outlines is None:
+        return _CELL_UM
+    return float(2 * np.sqrt(np.median(cells.area_um2) / np.pi))
