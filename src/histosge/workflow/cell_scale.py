@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from histosge._runtime.types import Array
 from histosge.models.cokriging.predictor import CokrigingPredictor
 from histosge.models.gene_order import as_fitted
 from histosge.prediction.accuracy_words import cell_sentence
@@ -45,15 +46,14 @@ def with_cell_scale(
     compute
         Device and store of image features.
     """
-    cells = prediction.locations.cells
-    if cells is None or not _is_known(fitted, section):
+    cells, fit = prediction.locations.cells, _judged(fitted, section)
+    if cells is None or fit is None:
         return prediction, ""
-    assert isinstance(fitted, Fit)
     rows, width_um = _sample(prediction), _median_width_um(cells)
-    # spots finer than cells cannot be asked for less than a cell
+    # cells may be 50 µm wide themselves
     widths = tuple(sorted({width_um, MAP_UM}))
     resolution = resolution_of(
-        fitted,
+        fit,
         section,
         prediction.basis,
         prediction.genes,
@@ -69,17 +69,15 @@ def with_cell_scale(
     return replace(prediction, basis=basis), sentence
 
 
-def _is_known(fitted: object, section: Section) -> bool:
-    return (
-        isinstance(fitted, Fit)
-        and isinstance(as_fitted(fitted.predictor), CokrigingPredictor)
-        and not fitted.recipe.depth_adjusted
-        and len(section) >= LEAST_SPOTS
-        and fitted.metadata.section.fingerprint == section.fingerprint
-    )
+def _judged(fitted: object, section: Section) -> Fit | None:
+    """Return a fit that says how well means over disks are known; ``None`` for any other."""
+    if not isinstance(fitted, Fit) or not isinstance(as_fitted(fitted.predictor), CokrigingPredictor):
+        return None
+    own = fitted.metadata.section.fingerprint == section.fingerprint
+    return fitted if own and not fitted.recipe.depth_adjusted and len(section) >= LEAST_SPOTS else None
 
 
-def _sample(prediction: FactoredPrediction) -> np.ndarray:
+def _sample(prediction: FactoredPrediction) -> Array:
     """Return rows of some hundred cells on tissue, all over the section."""
     rows = np.flatnonzero(prediction.locations.in_tissue)
     rows = rows if len(rows) else np.arange(len(prediction))

@@ -19,8 +19,8 @@ __all__ = ["ABOUT", "columns", "packed", "unpacked"]
 
 #: what the parts of a file are that only cells have
 ABOUT = {
-    "var_cells": "where known, reliability_cell and reliability_50um: share of the variance of the mean over disks, "
-    "as wide as the median cell and of 50 µm, that the prediction explains; reliable_as: 'single cells', 'map of 50 µm' "
+    "var_cells": "where known, reliability_cell and reliability_50um: share of the variance of the mean over disks, as "
+    "wide as the median cell and of 50 µm, that the prediction explains; reliable_as: 'single cells', 'map of 50 µm' "
     "(not cell by cell) or 'neither', by a share of 0.5 or more, else 'unknown'",
     "obs_class": "class of the cell in the user's words; missing where it has none",
     "obs_area_um2": "area of the outline; NaN for cells known by centroid alone",
