@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .section.target import Target
     from .segmentation.cells import Cells
     from .workflow.citation import citation
+    from .workflow.cohort.cohort import cohort
     from .workflow.compute import Compute
     from .workflow.detection import detect
     from .workflow.doctor import doctor
@@ -110,6 +111,7 @@ __all__ = [
     "at_spots",
     "benchmark",
     "citation",
+    "cohort",
     "conserve",
     "conserve_cells",
     "detect",
@@ -173,6 +175,7 @@ _NAMES = {
     "section.target": ("Target",),
     "segmentation.cells": ("Cells",),
     "workflow.citation": ("citation",),
+    "workflow.cohort.cohort": ("cohort",),
     "workflow.compute": ("Compute",),
     "workflow.detection": ("detect",),
     "workflow.doctor": ("doctor",),

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from histosge.errors import OutputError, UsageError
 
-__all__ = ["atomic_path", "holds_only", "output_errors", "refuse_foreign_folder", "writable_folder"]
+__all__ = ["atomic_path", "holds_only", "lock", "output_errors", "refuse_foreign_folder", "writable_folder"]
 
 # no space on the device, none left of a user's quota, a file larger than the system allows
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -158,8 +158,8 @@ def _temporary_folder(path: Path) -> Iterator[Path]:
     """Yield a folder beside ``path`` that is locked as long as this process lives and uses it."""
     folder = Path(tempfile.mkdtemp(prefix=_mark(path), dir=path.parent))
     try:
-        with (folder / f"{_LOCK}.new").open("w") as lock:
-            _lock(lock)
+        with (folder / f"{_LOCK}.new").open("w") as file:
+            lock(file)
             # other processes see the lock only once it is held
             (folder / f"{_LOCK}.new").rename(folder / _LOCK)
             yield folder
@@ -181,7 +181,7 @@ def _remove_while_written(folder: Path) -> None:
         time.sleep(_PAUSE_S)
 
 
-def _lock(file: IO[str]) -> bool | None:
+def lock(file: IO[str]) -> bool | None:
     """Lock an open file for this process.
 
     The lock goes with the process, however it ends, and holds between containers, whose processes have numbers of
@@ -217,7 +217,7 @@ def _in_use(folder: Path) -> bool:
     """Return whether a process may still write into a temporary folder."""
     try:
         with (folder / _LOCK).open("r+") as file:
-            locked = _lock(file)
+            locked = lock(file)
     except OSError:
         # a process makes its lock an instant after its folder
         locked = None

@@ -1,0 +1,1 @@
+"""Cohorts: many sections with one command, each stage of each section a task that can be repeated."""

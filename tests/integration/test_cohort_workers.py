@@ -1,0 +1,194 @@
+"""Cohorts on real workers: killed, doubled, forgotten by their scheduler; the results are those of a quiet run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+import histosge as hs
+from histosge._runtime.hashing import fingerprint_file
+from histosge.datasets.synthetic import synthetic, write_spaceranger
+from histosge.errors import UsageError
+from histosge.workflow.cohort.cohort import run_cohort
+from histosge.workflow.cohort.executors import DaskWorkers, Processes
+from histosge.workflow.cohort.plan import CohortPlan
+from histosge.workflow.cohort.sheet import Sample, SampleSheet
+
+SECTIONS = 24
+KILLS = 25
+
+
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory) -> SampleSheet:
+    """Many small sections as Space Ranger folders."""
+    folder = tmp_path_factory.mktemp("sections")
+    samples = []
+    for seed in range(SECTIONS):
+        section = synthetic(columns=8, rows=8, genes=12, seed=seed).section
+        samples.append(Sample(f"S{seed}", str(write_spaceranger(section, folder / f"{seed}"))))
+    return SampleSheet(tuple(samples))
+
+
+@pytest.fixture(scope="module")
+def quiet(sheet, tmp_path_factory) -> dict[str, str]:
+    """Hashes of the predictions of a run that nothing disturbed."""
+    plan = plan_of(sheet, tmp_path_factory.mktemp("quiet"))
+    with Processes(2) as executor:
+        run_cohort(plan, executor)
+    return hashes(plan)
+
+
+def plan_of(sheet: SampleSheet, out: Path) -> CohortPlan:
+    recipe = hs.Recipe("kriging", genes="all")
+    return CohortPlan(sheet, out, recipe, target=hs.Target(upsample=2), outputs=hs.Outputs(figures=False))
+
+
+def hashes(plan: CohortPlan) -> dict[str, str]:
+    paths = {sample.sample: plan.folder(sample) / "prediction.h5ad" for sample in plan.sheet.samples}
+    return {name: fingerprint_file(path) for name, path in paths.items()}
+
+
+class Killer:
+    """Kills workers at random while the block runs."""
+
+    def __init__(self, victims, kills: int) -> None:
+        self.victims, self.left, self.killed = victims, kills, 0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._kill)
+
+    def _kill(self) -> None:
+        draw = random.Random(0)
+        while self.left and not self.ended.wait(draw.uniform(0.1, 1.0)):
+            victims = self.victims()
+            if victims:
+                os.kill(draw.choice(victims), signal.SIGKILL)
+                self.left -= 1
+                self.killed += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.ended.set()
+        self.thread.join()
+
+
+def spawned() -> list[int]:
+    """Processes of this process that compute stages."""
+    children = psutil.Process().children(recursive=True)
+    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+@pytest.mark.slow
+def test_killed_processes_change_no_result(sheet, quiet, tmp_path):
+    """Processes killed at random cost attempts; predictions are those of a quiet run to the last bit."""
+    plan = plan_of(sheet, tmp_path)
+    with Killer(spawned, KILLS) as killer, Processes(2) as executor:
+        result = run_cohort(plan, executor, retries=100)
+        while killer.left:
+            # what is left to kill is done on sections that are done again
+            sample = plan.sheet.samples[killer.left % SECTIONS]
+            (plan.folder(sample) / "prediction.h5ad").unlink(missing_ok=True)
+            result = run_cohort(plan, executor, retries=100)
+    assert killer.killed == KILLS
+    assert result.failed == ()
+    assert hashes(plan) == quiet
+
+
+@pytest.mark.slow
+def test_two_coordinators_divide_the_work(sheet, quiet, tmp_path):
+    """Two calls on one folder at the same time compute each stage once."""
+    plan = plan_of(sheet, tmp_path)
+    code = (
+        "import pickle, sys\nfrom histosge.workflow.cohort.cohort import run_cohort\n"
+        "from histosge.workflow.cohort.executors import Processes\n"
+        "if __name__ == '__main__':\n"
+        "    plan = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "    with Processes(1) as executor:\n        run_cohort(plan, executor)\n"
+    )
+    import pickle
+
+    (tmp_path / "plan.pickle").write_bytes(pickle.dumps(plan))
+    (tmp_path / "coordinate.py").write_text(code)
+    command = [sys.executable, str(tmp_path / "coordinate.py"), str(tmp_path / "plan.pickle")]
+    both = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait(timeout=900) for process in both] == [0, 0]
+    assert hashes(plan) == quiet
+    stages = [plan.state.read(sample.sample, "predict") for sample in sheet.samples]
+    assert all(stage is not None and stage.attempts == 1 for stage in stages)
+
+
+@pytest.mark.slow
+def test_workers_of_dask_may_be_killed_and_their_scheduler_started_again(sheet, quiet, tmp_path):
+    """Workers killed at random and a scheduler started again lose no result."""
+    port = 18786
+    environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "50"}
+
+    def scheduler() -> subprocess.Popen[bytes]:
+        command = [
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_scheduler",
+            "--port",
+            str(port),
+            "--no-dashboard",
+        ]
+        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+    address = f"tcp://127.0.0.1:{port}"
+    command = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        address,
+        "--nworkers",
+        "2",
+        "--nthreads",
+        "1",
+    ]
+    serving = scheduler()
+    time.sleep(5)
+    workers = subprocess.Popen(
+        [*command, "--no-dashboard", "--death-timeout", "120"], env=environment, stderr=subprocess.DEVNULL
+    )
+
+    def started_again() -> None:
+        nonlocal serving
+        time.sleep(20)
+        serving.kill()
+        serving.wait()
+        serving = scheduler()
+
+    def victims() -> list[int]:
+        children = psutil.Process(workers.pid).children(recursive=True) if workers.poll() is None else []
+        return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+    plan = plan_of(sheet, tmp_path)
+    disturbance = threading.Thread(target=started_again)
+    disturbance.start()
+    try:
+        with Killer(victims, 8), DaskWorkers(address) as executor:
+            result = run_cohort(plan, executor, retries=100)
+    finally:
+        disturbance.join()
+        workers.kill()
+        serving.kill()
+    assert result.failed == ()
+    assert hashes(plan) == quiet
+
+
+def test_a_scheduler_that_does_not_answer_is_refused(monkeypatch):
+    """An address without a scheduler is one sentence, before anything is computed."""
+    monkeypatch.setattr("histosge.workflow.cohort.executors.dask_workers._TIMEOUT_S", 1)
+    with pytest.raises(UsageError, match="No Dask scheduler answers"), DaskWorkers("tcp://127.0.0.1:9"):
+        pass
