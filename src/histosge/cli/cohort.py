@@ -160,7 +160,7 @@ def _refuse_failed(result: Any) -> None:
     if result.failed:
         raise DataError(
             f"{len(result.failed)} of {len(result.table)} sections failed: {', '.join(result.failed[:10])}. Their "
-            f"sentences are in '{result.files[1]}'. Mend them and run the same command again."
+            f"sentences are in the state of the cohort, and in its summary. Mend them and run the same command again."
         )
 
 
@@ -218,11 +218,12 @@ def _print_check(plan: CohortPlan, executor: Any, report: Any, *, as_json: bool)
 
 
 def _print(result: Any, *, as_json: bool) -> None:
-    table = result.table
-    counts = ", ".join(f"{number} {state}" for state, number in table["state"].value_counts().items())
-    content = {
-        "sections": table.reset_index().to_dict("records"),
-        "files": [str(path) for path in result.files],
-    }
-    lines = [f"{len(table)} sections: {counts}", *(f"  {path}" for path in result.files)]
+    from histosge.workflow.cohort.summary import plain_rows
+
+    states = result.table["state"].value_counts().items()
+    content = {"sections": plain_rows(result.table), "files": [str(path) for path in result.files]}
+    lines = [
+        f"{len(result.table)} sections: {', '.join(f'{number} {state}' for state, number in states)}",
+        *(f"  {path}" for path in result.files),
+    ]
     print_result(content, as_json=as_json, lines=lines)

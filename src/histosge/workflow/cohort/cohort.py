@@ -21,7 +21,7 @@ from .lease import check_storage
 from .plan import CohortPlan
 from .sheet import Sample, SampleSheet
 from .state import Outcome
-from .summary import CohortResult, summarise
+from .summary import CohortResult, summarise, table_of
 
 __all__ = ["check_cohort", "cohort", "run_cohort"]
 
@@ -127,7 +127,7 @@ def run_cohort(
     skip_failed
         Go on with the other sections where some cannot be read; otherwise that is an error.
     part
-        Leave ``cohort.h5ad`` to another call, which does the other samples too.
+        Leave summary and ``cohort.h5ad`` to another call, which does the other samples too.
     report
         Called with each stage that ended.
 
@@ -147,7 +147,9 @@ def run_cohort(
     tasks = [task for task in plan.tasks(samples) if task.sample not in bad]
     ended = coordinate(plan, tasks, executor, retries=retries, report=report)
     done = all(outcome.status == "done" for outcome in ended.values())
-    combined, messages = write_combined(plan) if done and not part else (None, ())
+    if part:
+        return CohortResult(plan.out, table_of(plan, samples), ())
+    combined, messages = write_combined(plan) if done else (None, ())
     emit(messages)
     return summarise(plan, combined, messages)
 

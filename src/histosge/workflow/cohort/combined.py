@@ -79,7 +79,9 @@ def _copy_pictures(source: Path, file: Any) -> None:
             if "uns/spatial" not in file:
                 file.require_group("uns").attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
                 file.create_group("uns/spatial").attrs.update(spatial.attrs)
-            part.copy(spatial[name], file["uns/spatial"])
+            # of a single section all was copied
+            if name not in file["uns/spatial"]:
+                part.copy(spatial[name], file["uns/spatial"])
 
 
 def _genes(path: Path) -> list[str]:

@@ -18,11 +18,24 @@ from .estimate import estimate
 from .plan import CohortPlan
 from .sheet import Sample
 
-__all__ = ["CohortResult", "summarise"]
+__all__ = ["CohortResult", "plain_rows", "summarise", "table_of"]
 
 _STAGES = ("check", "encode", "predict", "left_out")
 _ALL = "cohort"
+# columns that may be missing in a row
+_NUMBERS = (
+    "mpp",
+    "image_mpp",
+    "r_loo",
+    "r_loo_given_depth",
+    "r_left_out",
+    "r_left_out_given_depth",
+    "memory_gib",
+    "estimated_seconds",
+    "estimated_memory_gib",
+)
 _GIB = 2.0**30
+_TYPES = {"spots": "Int64", "locations": "Int64", **dict.fromkeys(_NUMBERS, "Float64")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,17 +79,30 @@ def summarise(
     messages
         About all sections together.
     """
-    import pandas as pd
-
-    rows = [_row(plan, sample) for sample in plan.sheet.samples]
-    table = pd.DataFrame(rows).set_index("sample")
+    table = table_of(plan, plan.sheet.samples)
     paths = [plan.out / "cohort.parquet", plan.out / "cohort.html"]
     with atomic_path(paths[0]) as draft:
         table.to_parquet(draft)
     with atomic_path(paths[1]) as draft:
-        draft.write_text(_page(plan, rows, messages), encoding="utf-8")
+        draft.write_text(_page(plan, plain_rows(table), messages), encoding="utf-8")
     written = (*paths, *([] if combined is None else [combined]))
     return CohortResult(plan.out, table, written, tuple(messages))
+
+
+def table_of(plan: CohortPlan, samples: Sequence[Sample]) -> Any:
+    """Return a table with a row for each of ``samples``, from the state of a cohort."""
+    import pandas as pd
+
+    rows = [_row(plan, sample) for sample in samples]
+    # of values that may be missing: whole numbers stay whole
+    return pd.DataFrame(rows).set_index("sample").astype(_TYPES)
+
+
+def plain_rows(table: Any) -> list[dict[str, Any]]:
+    """Return the rows of a table of :func:`table_of` as plain values; ``None`` where a value is missing."""
+    plain = table.reset_index().astype(object)
+    rows: list[dict[str, Any]] = plain.where(plain.notna(), None).to_dict("records")
+    return rows
 
 
 def _row(plan: CohortPlan, sample: Sample) -> dict[str, Any]:

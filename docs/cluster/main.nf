@@ -1,0 +1,34 @@
+// A cohort with Nextflow: one task a sample, then the summary.
+// nextflow run main.nf --sheet sheet.csv --out results
+params.sheet = 'sheet.csv'
+params.out = 'results'
+
+process section {
+    tag sample
+
+    input:
+    tuple val(sample), path(sheet)
+
+    output:
+    val sample
+
+    script:
+    """
+    histosge cohort "${file(params.sheet).toAbsolutePath()}" --out "${file(params.out).toAbsolutePath()}" --only "${sample}" --part
+    """
+}
+
+process summary {
+    input:
+    val samples
+
+    script:
+    """
+    histosge cohort "${file(params.sheet).toAbsolutePath()}" --out "${file(params.out).toAbsolutePath()}"
+    """
+}
+
+workflow {
+    rows = Channel.fromPath(params.sheet).splitCsv(header: true).map { row -> tuple(row.sample, file(params.sheet)) }
+    section(rows).collect() | summary
+}
