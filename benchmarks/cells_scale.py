@@ -75,7 +75,7 @@ def timed(options: argparse.Namespace) -> None:
         f"{len(section)} spots, {len(cells)} cells, {genes} genes as factors, {len(result.genes)} as a matrix"
     )
     for name, cost in record["stages"].items():
-        print(f"  {name}: {cost['wall_s']:.0f} s")
+        print(f"  {name}: {cost['wall_s']:.0f} s, of processors {cost['cpu_s']:.0f} s")
     print(f"  peak memory {record['peak_memory_bytes'] / 1e9:.1f} GB; MB of files: {size}")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.types import Array
+from histosge.io.layout.prediction_table import CELL_SCALE
 from histosge.prediction.accuracy import GRADES, NO_GRADE
 from histosge.prediction.attribution import COMPONENTS
 from histosge.prediction.factored import FactoredPrediction
@@ -70,6 +71,8 @@ def _factors(prediction: FactoredPrediction) -> Packed:
     tables = {name: getattr(basis, name) for name in names}
     # position of the grade in the list of the page, the worst first; NaN where it is unknown
     tables["grade"] = np.array([_GRADES.get(str(grade), np.nan) for grade in basis.grade])
+    if np.isfinite(basis.reliability_50um).any():
+        tables |= {name: getattr(basis, name) for name in CELL_SCALE}
     if (shares := basis.shares) is not None:
         tables |= {f"from_{name}": column for name, column in zip(COMPONENTS, shares.T, strict=True)}
     tables["level"] = np.maximum(basis.offset + basis.loadings @ scores.mean(axis=0), 0)

@@ -175,6 +175,14 @@ function accuracy(row) {
   return [grade, `${text}: ${mostlyDepth ? "its pattern is mostly that of total counts" : GRADE_WORDS[grade]}.`];
 }
 
+// what a gene of a prediction at cells is reliable as; words of `cell_line` in prediction/accuracy_words.py
+function cellWords(row) {
+  const cell = numberOf("reliability_cell", row), wide = numberOf("reliability_50um", row);
+  if (Number.isNaN(cell) || Number.isNaN(wide)) return "";
+  if (cell >= 0.5) return " Reliable cell by cell.";
+  return wide >= 0.5 ? " Reliable as a map of 50 µm, not cell by cell." : " Reliable neither cell by cell nor as a map of 50 µm.";
+}
+
 const SOURCE_WORDS = { position: "position", histology: "histology (the image)", auxiliary: "auxiliary sections" };
 
 // variance attribution of a gene, as a bar and in words
@@ -209,7 +217,7 @@ function words() {
   const second = state.layer === "measured" ? "predicted" : LAYERS[state.layer].word;
   $("gene-layer").textContent = byDomain ? `by ${labels.name}` : state.compare ? `measured | ${second}${overWidth()}` : LAYERS[state.layer].word + (state.layer === "measured" ? "" : overWidth());
   $("side-right").textContent = second;
-  const [grade, sentence] = accuracy(now.row);
+  const [grade, ofSpots] = accuracy(now.row), sentence = ofSpots + cellWords(now.row);
   $("accuracy").dataset.grade = grade;
   $("accuracy-grade").textContent = { strong: "High accuracy", fair: "Moderate accuracy", weak: "Low accuracy", none: "Very low accuracy", unknown: "Accuracy unknown" }[grade];
   $("accuracy-text").textContent = sentence;
