@@ -1,4 +1,4 @@
-"""Cells as disks of their area against cells as points: accuracy at single cells that no spot has seen.
+"""Cells as disks of their area against cells as points: accuracy at single cells, and how many genes a cell can tell.
 
 python benchmarks/cell_support.py ../shared/data/xenium_breast_rep1 [--seeds 0 1 2] [--layouts visium]
 """
@@ -19,7 +19,9 @@ import histosge as hs
 from histosge.evaluation.fine_truth.pseudo_spots import pseudo_spots
 from histosge.evaluation.fine_truth.read_truth import read_truth
 from histosge.metrics.pearson import pearson
+from histosge.prediction.accuracy_words import cell_sentence
 from histosge.section.expression import log_cp10k
+from histosge.workflow.cell_scale import MAP_UM
 
 _LEAST_MOLECULES, _QUADRANT = 10, 16
 
@@ -65,6 +67,9 @@ def compare(truth: object, area_um2: np.ndarray, layout: str, seed: int) -> None
         print(
             f"{layout}, seed {seed}, {name}: r at {len(rows)} cells: {scores}; coverage {inside.mean():.4f}"
         )
+    width_um = float(2 * np.sqrt(np.median(area_um2) / np.pi))
+    reliability = hs.effective_resolution(fit, section, widths_um=(width_um, MAP_UM)).reliability
+    print(f"{layout}, seed {seed}: {cell_sentence(*reliability, width_um)}", flush=True)
 
 
 if __name__ == "__main__":
