@@ -1,0 +1,104 @@
+"""The two stains of a slide: their colours, and how much of each there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from histosge._runtime.types import Array, Float, UInt8, frozen
+
+__all__ = ["REFERENCE", "Stains", "estimate_stains"]
+
+#: stain vectors of Ruifrok & Johnston (2001): haematoxylin and eosin, optical density of red, green and blue
+REFERENCE = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
+# of 255, added to pixels and to white so that black has a density
+_DARKEST = 1.0
+# optical density below which a pixel's colour is noise; Macenko et al. (2009) take 0.15 of natural logarithms
+_LEAST_DENSITY = 0.12
+# per cent of the angles left out at both ends, as Macenko et al. (2009)
+_TAIL = 1.0
+# cosine of the largest angle of an estimated vector to the reference; beyond it the image has not two stains
+_LEAST_COSINE = 0.85
+# and of the two to each other: nearer ones cannot be told apart
+_MOST_ALIKE = 0.97
+_FEWEST_PIXELS = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stains:
+    """Colours of haematoxylin and eosin on a slide.
+
+    Parameters
+    ----------
+    vectors
+        Optical densities of red, green and blue of each stain, of length 1; haematoxylin first.
+    white
+        Colour of empty glass.
+    estimated
+        Whether the vectors are the slide's own, and not those of the reference.
+    """
+
+    vectors: Float[np.ndarray, "2 3"]
+    white: Float[np.ndarray, " 3"]
+    estimated: bool = False
+
+    def __post_init__(self) -> None:
+        lengths = np.linalg.norm(self.vectors, axis=1, keepdims=True)
+        object.__setattr__(self, "vectors", frozen(np.asarray(self.vectors / lengths)))
+        object.__setattr__(self, "white", frozen(np.asarray(self.white, dtype=np.float64)))
+
+    def densities(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "3 h w"]:
+        """Return optical densities of red, green and blue; light brighter than glass counts below 0."""
+        levels = np.arange(256, dtype=np.float64)
+        tables = [-np.log10((levels + _DARKEST) / (white + _DARKEST)).astype(np.float32) for white in self.white]
+        return np.stack([table[rgb[..., channel]] for channel, table in enumerate(tables)])
+
+    def unmixed(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "3 h w"]:
+        """Return the amounts of haematoxylin and eosin, and of what is neither.
+
+        Optical density is linear in the amounts (Beer and Lambert); the third vector stands perpendicular to both
+        stains (Ruifrok & Johnston 2001).
+        """
+        third = np.cross(self.vectors[0], self.vectors[1])
+        matrix = np.vstack([self.vectors, third / np.linalg.norm(third)])
+        inverse = np.linalg.inv(matrix).T.astype(np.float32)
+        return np.asarray(np.tensordot(inverse, self.densities(rgb), axes=1))
+
+
+def estimate_stains(rgb: UInt8[np.ndarray, "n 3"], white: Float[np.ndarray, " 3"]) -> Stains:
+    """Return the stains of a slide from pixels of its tissue.
+
+    Optical densities of two stains lie in a plane; the extreme directions in it are the stains (Macenko et al. 2009).
+    Where these are none that haematoxylin and eosin can have, the reference's are taken: an image of one stain only
+    has no second direction.
+
+    Parameters
+    ----------
+    rgb
+        Pixels on tissue.
+    white
+        Colour of empty glass.
+    """
+    plain = Stains(REFERENCE, white)
+    optical = plain.densities(rgb[:, None])[..., 0].T.astype(np.float64)
+    optical = optical[optical.min(axis=1) > 0]
+    optical = optical[optical.sum(axis=1) > 3 * _LEAST_DENSITY]
+    if len(optical) < _FEWEST_PIXELS:
+        return plain
+    # the plane through the origin: the two main directions of the second moments
+    plane = np.linalg.eigh(optical.T @ optical)[1][:, :0:-1]
+    plane = plane * np.where(plane[:, :1].sum() < 0, -1, 1)
+    angles = np.arctan2(optical @ plane[:, 1], optical @ plane[:, 0])
+    extremes = np.percentile(angles, [_TAIL, 100 - _TAIL])
+    vectors = np.stack([plane @ [np.cos(angle), np.sin(angle)] for angle in extremes])
+    # haematoxylin absorbs more red
+    vectors = vectors[np.argsort(-vectors[:, 0])]
+    return Stains(vectors, white, True) if _plausible(vectors) else plain
+
+
+def _plausible(vectors: Array) -> bool:
+    """Return whether two directions can be haematoxylin and eosin."""
+    reference = REFERENCE / np.linalg.norm(REFERENCE, axis=1, keepdims=True)
+    near = (vectors * reference).sum(axis=1) > _LEAST_COSINE
+    return bool(near.all() and vectors[0] @ vectors[1] < _MOST_ALIKE and (vectors > -0.05).all())
