@@ -23,8 +23,8 @@ def list_(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="encoders, models, readers, writers, metrics, datasets, domains or cell-sources; without it all of "
-            "them."
+            help="encoders, models, readers, writers, metrics, datasets, domains, cell-sources or segmenters; without "
+            "it all of them."
         ),
     ] = None,
 ) -> None:
@@ -139,6 +139,17 @@ def _cell_sources() -> Table:
     return ("name", "reads"), rows
 
 
+def _segmenters() -> Table:
+    from histosge.segmentation.segmenters import SEGMENTERS
+
+    rows: list[tuple[str, ...]] = []
+    for name, segmenter in SEGMENTERS.items():
+        card = segmenter.card
+        state = "built in" if not card.package else "installed" if card.installed else "not installed"
+        rows.append((name, state, f"{card.coarsest_mpp:g}", card.licence, card.summary))
+    return ("name", "package", "coarsest µm per pixel", "licence", "summary"), rows
+
+
 _TABLES = {
     "encoders": _encoders,
     "models": _models,
@@ -148,4 +159,5 @@ _TABLES = {
     "datasets": _datasets,
     "domains": _domains,
     "cell-sources": _cell_sources,
+    "segmenters": _segmenters,
 }

@@ -11,6 +11,8 @@ from histosge.geometry import polygons
 from histosge.geometry.upsampling import check_offsets
 from histosge.images.tissue import TissueMask
 from histosge.segmentation.cells import Cells
+from histosge.segmentation.nuclei import find_cells
+from histosge.segmentation.segmenters import SEGMENTERS
 from histosge.segmentation.sources import CellOptions, read_cells
 
 from . import locations
@@ -38,7 +40,9 @@ class Target:
     regions
         GeoJSON of polygons as QuPath exports them; needs ``spacing_um``.
     cells
-        A file or folder of cells of any layout in ``histosge list cell-sources``, or the cells themselves.
+        A file or folder of cells of any layout in ``histosge list cell-sources``, a name of ``histosge list
+        segmenters`` (``nuclei``) that finds them in the image (a file of that name is given by its full path), or the
+        cells themselves.
     boundary
         How the upsampled lattice ends at the edge of the spots: ``translate`` (as in the paper: exactly ``upsample``
         locations a spot), ``symmetric`` or ``inner``.
@@ -115,7 +119,7 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
         When the target cannot be met: no lattice to upsample, polygons or cells off the image.
     """
     if target.cells is not None:
-        cells = cells_of(section, target.cells)
+        cells = cells_of(section, target.cells, mask=mask)
         result = locations.at_cells(section, cells)
         emit(placement_messages(section, cells.xy_um, mask))
         return result
@@ -130,16 +134,27 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
     return locations.within(section, regions, spacing_um)
 
 
-def cells_of(section: Section, cells: Cells | Path | str) -> Cells:
+def cells_of(section: Section, cells: Cells | Path | str, *, mask: TissueMask | None = None) -> Cells:
     """Return the cells that a user named, in µm of ``section``; not yet checked against its image.
+
+    Parameters
+    ----------
+    section
+        Whose cells they are.
+    cells
+        The cells, a file of them, or the name of a segmenter that finds them in the image.
+    mask
+        Where a segmenter searches; by default :func:`tissue_of` the section.
 
     Raises
     ------
     UsageError, DataError
-        When a file holds no cells, is damaged, or has another scale.
+        When a file holds no cells, is damaged, or has another scale; when the image shows no nuclei.
     """
     if isinstance(cells, Cells):
         return cells
+    if str(cells) in SEGMENTERS:
+        return _found(section, str(cells), tissue_of(section) if mask is None else mask)
     slide = section.slide
     options = CellOptions(
         section.mpp,
@@ -149,6 +164,16 @@ def cells_of(section: Section, cells: Cells | Path | str) -> Cells:
         tolerance_px=1.0 if slide is None else max(1.0, slide.mpp / section.mpp),
     )
     return read_cells(cells, options)
+
+
+def _found(section: Section, segmenter: str, mask: TissueMask) -> Cells:
+    """Return the cells that a segmenter finds in the section's image."""
+    if section.slide is None:
+        raise UsageError(
+            f"`cells` of '{segmenter}' are found in the image, and the section has none. Give the full-resolution scan "
+            "as `image`."
+        )
+    return find_cells(section.slide, segmenter=segmenter, mask=mask)
 
 
 def _metadata_mpp(section: Section) -> float | None:

@@ -135,7 +135,11 @@ def _unity(fragments: _Fragments, pairs: Array, values: Array, *, border_um: Arr
 def _axes(moments: Array) -> tuple[Array, Array]:
     """Return length and width of the ellipses with these moments."""
     x, y = moments[1] / moments[0], moments[2] / moments[0]
-    xx, yy, xy = moments[3] / moments[0] - x * x, moments[4] / moments[0] - y * y, moments[5] / moments[0] - x * y
+    xx, yy, xy = (
+        moments[3] / moments[0] - x * x,
+        moments[4] / moments[0] - y * y,
+        moments[5] / moments[0] - x * y,
+    )
     half, turn = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
     return 4 * np.sqrt(half + turn), 4 * np.sqrt(np.maximum(half - turn, 0))
 

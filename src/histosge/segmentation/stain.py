@@ -51,7 +51,9 @@ class Stains:
     def densities(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "3 h w"]:
         """Return optical densities of red, green and blue; light brighter than glass counts below 0."""
         levels = np.arange(256, dtype=np.float64)
-        tables = [-np.log10((levels + _DARKEST) / (white + _DARKEST)).astype(np.float32) for white in self.white]
+        tables = [
+            -np.log10((levels + _DARKEST) / (white + _DARKEST)).astype(np.float32) for white in self.white
+        ]
         return np.stack([table[rgb[..., channel]] for channel, table in enumerate(tables)])
 
     def unmixed(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "3 h w"]:

@@ -26,10 +26,12 @@ _SCALES_UM = (1.4, 2.0, 2.8)
 _PEAK_UM = 1.0
 # where flooding ends, as a share of the way from the surroundings to the nuclei; the outline lies halfway
 _FLOOD, _OUTLINE = 0.35, 0.5
+# at most this share of the slide's contrast counts for flooding: thin nuclei in muscle are paler than those of tumour
+_MOST_CONTRAST = 0.6
 # what is fainter than this share of the slide's contrast, or than an optical density of 0.06, is no nucleus
 _LEAST_CONTRAST, _LEAST_DENSITY = 0.3, 0.06
-# µm²: a disk of 3.0 µm is the smallest nucleus (a lymphocyte cut off its middle), one of 24 µm the largest
-_SMALLEST_UM2, _LARGEST_UM2 = 7.0, 450.0
+# µm²: disks of 3.2 µm (a thin nucleus, or one cut off its middle) and of 24 µm
+_SMALLEST_UM2, _LARGEST_UM2 = 8.0, 450.0
 # haematoxylin absorbs blue half as much as red; dust, ink and pigment absorb them alike
 _MOST_BLUE = 0.85
 # fields of 64 µm on tissue that colours and levels are taken from, and mpp of the look at the whole slide
@@ -61,9 +63,7 @@ class HaematoxylinNuclei:
     levels: Levels
 
     @classmethod
-    def of_pixels(
-        cls, rgb: UInt8[np.ndarray, "n 3"], white: Float[np.ndarray, " 3"]
-    ) -> HaematoxylinNuclei:
+    def of_pixels(cls, rgb: UInt8[np.ndarray, "n 3"], white: Float[np.ndarray, " 3"]) -> HaematoxylinNuclei:
         """Take colours and levels from pixels on tissue."""
         stains = estimate_stains(rgb, white)
         return cls(stains, slide_levels(stains.unmixed(rgb[:, None])[0, :, 0]))
@@ -83,20 +83,23 @@ class HaematoxylinNuclei:
         raw = self.stains.unmixed(rgb)[0]
         stain = gaussian_filter(raw, _SMOOTH_UM / mpp)
         beside, nuclei = local_levels(stain, self.levels, mpp)
-        labels = _flooded(raw, stain > beside + _FLOOD * (nuclei - beside), mpp)
+        most = np.float32(_MOST_CONTRAST * self.levels.contrast)
+        labels = _flooded(raw, stain > beside + _FLOOD * np.minimum(nuclei - beside, most), mpp)
         if not labels.any():
             return labels
         halfway = stain > beside + _OUTLINE * (nuclei - beside)
         depth_um = gaussian_filter(distance_transform_edt(halfway).astype(np.float32) * mpp, _SMOOTH_UM / mpp)
         labels = joined(labels, gaussian_filter(raw, _VALLEY_UM / mpp) - beside, depth_um, mpp)
-        labels = self._outlined(np.unique(labels, return_inverse=True)[1].reshape(labels.shape), stain, beside)
+        labels = self._outlined(
+            np.unique(labels, return_inverse=True)[1].reshape(labels.shape), stain, beside
+        )
         return _cleaned(self._stained(labels, rgb), mpp)
 
     def _outlined(self, labels: Array, stain: Array, beside: Array) -> Array:
         """Cut each nucleus at half of its own contrast, and drop faint ones: pale and dark nuclei lie side by side."""
         within = labels > 0
         at, values, around = labels[within], stain[within], beside[within]
-        number = labels.max() + 1
+        number = int(labels.max()) + 1
         mean = _means(at, values, number)
         upper = values > mean[at]
         high, low = _means(at[upper], values[upper], number), _means(at, around, number)
@@ -110,7 +113,8 @@ class HaematoxylinNuclei:
         """Drop what has no colour of haematoxylin."""
         red, _, blue = self.stains.densities(rgb)
         within = labels > 0
-        red_mean, blue_mean = (_means(labels[within], part[within], labels.max() + 1) for part in (red, blue))
+        number = int(labels.max()) + 1
+        red_mean, blue_mean = (_means(labels[within], part[within], number) for part in (red, blue))
         return np.asarray(np.where((blue_mean > _MOST_BLUE * red_mean)[labels], 0, labels))
 
 
