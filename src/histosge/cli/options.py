@@ -258,7 +258,11 @@ class LocationOptions:
     ] = None
     cells: Annotated[
         Path | None,
-        typer.Option(help="Cells to predict at: a file or folder of `histosge list cell-sources`."),
+        typer.Option(
+            metavar="PATH|SEGMENTER",
+            help="Cells to predict at: a file or folder of `histosge list cell-sources`, or `nuclei`, which finds them "
+            "in the image (`histosge list segmenters`).",
+        ),
     ] = None
     boundary: Annotated[
         str, typer.Option(help="Boundary handling of an upsampled lattice: translate, symmetric or inner.")

@@ -10,7 +10,7 @@ import numpy as np
 from histosge._runtime.types import Array, Float, Int, UInt8
 from histosge.errors import UsageError
 
-__all__ = ["NucleusImage", "stained_nuclei"]
+__all__ = ["Drawing", "NucleusImage", "stained_nuclei"]
 
 # stain vectors of Ruifrok & Johnston (2001): optical density of red, green, blue
 _HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
@@ -45,52 +45,33 @@ class NucleusImage:
     labels: Int[np.ndarray, "h w"]
     mpp: float
 
-    def f1(self, found: Int[np.ndarray, "h w"], *, overlap: float = 0.5) -> float:
-        """Return the harmonic mean of precision and recall of labels that were found.
+    def f1(self, labels: Int[np.ndarray, "h w"], *, overlap: float = 0.5) -> float:
+        """Return the harmonic mean of precision and recall of a segmentation.
 
-        A nucleus is found where one label covers it by more than ``overlap`` of their union, which at 0.5 and above
+        A nucleus counts where one label covers it by more than ``overlap`` of their union, which at 0.5 and above
         one label can do alone.
         """
         from scipy.sparse import coo_matrix
 
-        truth, found = (np.unique(part, return_inverse=True) for part in (self.labels, found))
-        pairs = (truth[1].ravel(), found[1].ravel())
+        names, pairs = zip(
+            *(np.unique(part, return_inverse=True) for part in (self.labels, labels)), strict=True
+        )
+        pairs = tuple(part.ravel() for part in pairs)
         common = coo_matrix((np.ones(pairs[0].size), pairs)).tocsr().tocoo()
         areas = [np.bincount(part) for part in pairs]
         union = areas[0][common.row] + areas[1][common.col] - common.data
-        both = (truth[0][common.row] > 0) & (found[0][common.col] > 0)
+        both = (names[0][common.row] > 0) & (names[1][common.col] > 0)
         hits = int(((common.data > overlap * union) & both).sum())
-        number = (truth[0] > 0).sum() + (found[0] > 0).sum()
+        number = sum((part > 0).sum() for part in names)
         return float(2 * hits / max(number, 1))
 
 
-def stained_nuclei(
-    size_um: float = 200.0,
-    mpp: float = 0.5,
-    *,
-    radius_um: float = 4.0,
-    density_mm2: float = 3000.0,
-    haematoxylin: float = 0.7,
-    eosin: float = 0.3,
-    blur_um: float = 0.4,
-    elongation: float = 1.5,
-    overlap: float = 0.15,
-    rotation: float = 0.0,
-    jpeg: int | None = 80,
-    seed: int = 0,
-) -> NucleusImage:
-    """Draw a square of tissue.
-
-    Nuclei have wavy outlines, rough chromatin, a size, darkness and elongation of their own, and lie along a direction
-    that changes slowly. Between them are fibres and clouds of eosin, red cells, and faint haematoxylin of the
-    cytoplasm.
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What is drawn: nuclei and the tissue between them.
 
     Parameters
     ----------
-    size_um
-        Width of the square.
-    mpp
-        µm per pixel, at least 0.25.
     radius_um
         Median of the radii of disks of the nuclei's areas; single ones differ by a fifth (standard deviation).
     density_mm2
@@ -107,6 +88,36 @@ def stained_nuclei(
         Of the stains' colours towards each other, as a share of their difference: another laboratory.
     jpeg
         Quality of compression; ``None`` for none.
+    """
+
+    radius_um: float = 4.0
+    density_mm2: float = 3000.0
+    haematoxylin: float = 0.7
+    eosin: float = 0.3
+    blur_um: float = 0.4
+    elongation: float = 1.5
+    overlap: float = 0.15
+    rotation: float = 0.0
+    jpeg: int | None = 80
+
+
+def stained_nuclei(
+    size_um: float = 200.0, mpp: float = 0.5, drawing: Drawing = Drawing(), *, seed: int = 0
+) -> NucleusImage:
+    """Draw a square of tissue.
+
+    Nuclei have wavy outlines, rough chromatin, a size, darkness and elongation of their own, and lie along a direction
+    that changes slowly. Between them are fibres and clouds of eosin, red cells, and faint haematoxylin of the
+    cytoplasm.
+
+    Parameters
+    ----------
+    size_um
+        Width of the square.
+    mpp
+        µm per pixel, at least 0.25.
+    drawing
+        Of nuclei and tissue.
     seed
         Another seed, another tissue.
 
@@ -121,22 +132,19 @@ def stained_nuclei(
     >>> image.rgb.shape, bool(image.labels.max() > 3)
     ((120, 120, 3), True)
     """
-    if not (size_um > 4 * radius_um and mpp >= _FINE_MPP):
+    if not (size_um > 4 * drawing.radius_um and mpp >= _FINE_MPP):
         raise UsageError(
             f"Expected `mpp` of {_FINE_MPP} or more and `size_um` above 4 radii, got {mpp:g} and {size_um:g}."
         )
     rng = np.random.default_rng(seed)
     side = round(size_um / _FINE_MPP)
     direction = np.pi * _smooth(rng, side, _DIRECTION_UM)
-    shapes = _shapes(
-        rng, size_um, radius_um=radius_um, density_mm2=density_mm2, elongation=elongation, overlap=overlap
-    )
-    nuclei, labels = _drawn(rng, shapes, direction)
-    blue = haematoxylin * nuclei + 0.08 * (1 + 0.5 * _smooth(rng, side, 8.0))
-    pink = eosin * _stroma(rng, direction) * (1 - 0.6 * (labels > 0)) + _red_cells(rng, labels)
-    vectors = _stain_vectors(rotation)
+    nuclei, labels = _drawn(rng, _shapes(rng, size_um, drawing), direction)
+    blue = drawing.haematoxylin * nuclei + 0.08 * (1 + 0.5 * _smooth(rng, side, 8.0))
+    pink = drawing.eosin * _stroma(rng, direction) * (1 - 0.6 * (labels > 0)) + _red_cells(rng, labels)
+    vectors = _stain_vectors(drawing.rotation)
     optical = np.maximum(blue, 0)[..., None] * vectors[0] + np.maximum(pink, 0)[..., None] * vectors[1]
-    return _scanned(rng, _WHITE * 10.0**-optical, labels, mpp=mpp, blur_um=blur_um, jpeg=jpeg)
+    return _scanned(rng, _WHITE * 10.0**-optical, labels, mpp=mpp, drawing=drawing)
 
 
 def _stain_vectors(rotation: float) -> Float[np.ndarray, "2 3"]:
@@ -167,25 +175,17 @@ class _Shapes:
     darkness: Array
 
 
-def _shapes(
-    rng: np.random.Generator,
-    size_um: float,
-    *,
-    radius_um: float,
-    density_mm2: float,
-    elongation: float,
-    overlap: float,
-) -> _Shapes:
-    """Place nuclei one after the other where no earlier one is too close."""
-    number = round(density_mm2 * (size_um / 1000) ** 2)
-    radii = radius_um * np.clip(rng.lognormal(0, 0.2, number), 0.6, 1.6)
-    ratio = 1 + (elongation - 1) * rng.gamma(4.0, 0.25, number)
+def _shapes(rng: np.random.Generator, size_um: float, drawing: Drawing) -> _Shapes:
+    """Return nuclei set down one after the other, none too close to an earlier one."""
+    number = round(drawing.density_mm2 * (size_um / 1000) ** 2)
+    radii = drawing.radius_um * np.clip(rng.lognormal(0, 0.2, number), 0.6, 1.6)
+    ratio = 1 + (drawing.elongation - 1) * rng.gamma(4.0, 0.25, number)
     half = np.stack([radii / np.sqrt(ratio), radii * np.sqrt(ratio)], axis=1)
     placed = np.empty((0, 2))
     kept: list[int] = []
     for index in range(number):
         for xy in rng.uniform(0, size_um, (_TRIES, 2)):
-            apart = (1 - overlap) * (radii[index] + radii[kept])
+            apart = (1 - drawing.overlap) * (radii[index] + radii[kept])
             if not len(kept) or (np.hypot(*(placed - xy).T) > apart).all():
                 placed, kept = np.vstack([placed, xy]), [*kept, index]
                 break
@@ -210,7 +210,7 @@ def _drawn(rng: np.random.Generator, shapes: _Shapes, direction: Array) -> tuple
         inside = depth < 1
         # denser at the rim, as in vesicular nuclei
         tone = darkness * (0.85 + 0.25 * depth**4 + 0.18 * chromatin[rows, columns])
-        # two nuclei on top of each other absorb more than one, but lie partly in one another's place
+        # two nuclei on top of each other absorb more than one, but lie partly within one another
         nuclei[rows, columns] = np.where(
             inside,
             np.maximum(tone, nuclei[rows, columns]) + 0.2 * nuclei[rows, columns],
@@ -253,7 +253,7 @@ def _red_cells(rng: np.random.Generator, labels: Array) -> Array:
 
 
 def _scanned(
-    rng: np.random.Generator, rgb: Array, labels: Array, *, mpp: float, blur_um: float, jpeg: int | None
+    rng: np.random.Generator, rgb: Array, labels: Array, *, mpp: float, drawing: Drawing
 ) -> NucleusImage:
     """Return what a scanner makes of the light: blurred, sampled, with noise, compressed."""
     from PIL import Image
@@ -261,16 +261,16 @@ def _scanned(
 
     side = round(len(rgb) * _FINE_MPP / mpp)
     size = (side, side)
-    channels = [gaussian_filter(rgb[..., channel], blur_um / _FINE_MPP) for channel in range(3)]
+    channels = [gaussian_filter(rgb[..., channel], drawing.blur_um / _FINE_MPP) for channel in range(3)]
     sampled = [
         np.asarray(Image.fromarray(part.astype(np.float32)).resize(size, Image.Resampling.BOX))
         for part in channels
     ]
     pixels = np.stack(sampled, axis=-1) + rng.normal(0, 2.0, (side, side, 3))
     image = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-    if jpeg is not None:
+    if drawing.jpeg is not None:
         buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, "JPEG", quality=jpeg)
+        Image.fromarray(image).save(buffer, "JPEG", quality=drawing.jpeg)
         image = np.asarray(Image.open(buffer))
     truth = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
     return NucleusImage(image, truth.astype(np.int32), mpp)

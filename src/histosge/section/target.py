@@ -154,7 +154,7 @@ def cells_of(section: Section, cells: Cells | Path | str, *, mask: TissueMask | 
     if isinstance(cells, Cells):
         return cells
     if str(cells) in SEGMENTERS:
-        return _found(section, str(cells), tissue_of(section) if mask is None else mask)
+        return _segmented(section, str(cells), tissue_of(section) if mask is None else mask)
     slide = section.slide
     options = CellOptions(
         section.mpp,
@@ -166,7 +166,7 @@ def cells_of(section: Section, cells: Cells | Path | str, *, mask: TissueMask | 
     return read_cells(cells, options)
 
 
-def _found(section: Section, segmenter: str, mask: TissueMask) -> Cells:
+def _segmented(section: Section, segmenter: str, mask: TissueMask) -> Cells:
     """Return the cells that a segmenter finds in the section's image."""
     if section.slide is None:
         raise UsageError(

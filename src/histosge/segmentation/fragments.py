@@ -81,12 +81,12 @@ def joined(
 def _borders(labels: Array, stain: Array, depth_um: Array) -> tuple[Array, Array, Array]:
     """Return the two labels at each step of a border, and the smaller stain and depth of its two sides."""
     first, second, values = [], [], []
-    for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-        a, b = labels[one], labels[other]
+    for here, there in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        a, b = labels[here], labels[there]
         at = (a != b) & (a > 0) & (b > 0)
         first.append(a[at])
         second.append(b[at])
-        values.append(np.stack([np.minimum(part[one], part[other])[at] for part in (stain, depth_um)]))
+        values.append(np.stack([np.minimum(part[here], part[there])[at] for part in (stain, depth_um)]))
     return np.concatenate(first), np.concatenate(second), np.concatenate(values, axis=1)
 
 

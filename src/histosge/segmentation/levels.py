@@ -63,7 +63,8 @@ def local_levels(
         return np.asarray(gaussian_filter(values, _LOCAL_UM / mpp, truncate=_TRUNCATE))
 
     everything = mean(haematoxylin)
-    beside, nuclei = np.float32(slide.beside), np.float32(slide.nuclei)
+    beside: Array = np.asarray(slide.beside, dtype=np.float32)
+    nuclei: Array = np.asarray(slide.nuclei, dtype=np.float32)
     share = np.float32(_PRIOR_SHARE)
     for _ in range(_PASSES):
         dense = (haematoxylin > (beside + nuclei) / 2).astype(np.float32)

@@ -33,12 +33,12 @@ _TILE_UM = 640.0
 _SCALE_TOLERANCE = 1.02
 # of the smaller of two nuclei: more is one nucleus that two tiles have found
 _SAME_NUCLEUS = 0.3
-# nuclei found this far beyond a tile's own square are looked at too
+# nuclei found this far beyond a tile's own square count too
 _SEAM_UM = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
+class _Detected:
     """What a tile found: centres of nuclei (pixels), outlines of nuclei and cells."""
 
     xy_px: Float[np.ndarray, "n 2"]
@@ -100,8 +100,10 @@ def find_cells(
     mask = TissueMask.from_slide(slide) if mask is None else mask
     mpp = sampling_mpp(slide, entry.card.mpp)
     tiles = tiles_of(slide, mask, mpp=mpp, tile_um=tile_um, halo_um=entry.card.reach_um + growth_um)
-    found = _searched(slide, mask, tiles, entry.prepare(slide, mask), growth_um=growth_um, progress=progress)
-    cells = _joined(found, tiles, source=segmenter)
+    detected = _searched(
+        slide, mask, tiles, entry.prepare(slide, mask), growth_um=growth_um, progress=progress
+    )
+    cells = _joined(detected, tiles, source=segmenter)
     if not len(cells):
         raise DataError(
             f"Expected nuclei on {mask.mask.sum() * mask.mpp**2 / 1e6:.2g} mm² of tissue, found none. Check that the "
@@ -133,22 +135,22 @@ def _searched(
     *,
     growth_um: float,
     progress: Progress | None,
-) -> list[_Found]:
+) -> list[_Detected]:
     """Return what each tile found, as many tiles at a time as there are cores."""
     lock = threading.Lock()
     done = 0
 
-    def search(tile: Tile) -> _Found:
+    def search(tile: Tile) -> _Detected:
         nonlocal done
         with lock:
             rgb = tile.read(slide)
         labels = _on_tissue(segment(rgb, tile.mpp), tile, mask)
-        found = _outlined(labels, tile, growth_um)
+        detected = _outlined(labels, tile, growth_um)
         with lock:
             done += 1
             if progress is not None:
                 progress(done, len(tiles), "nuclei")
-        return found
+        return detected
 
     return map_parts(search, tiles)
 
@@ -172,41 +174,44 @@ def _centres(labels: Int[np.ndarray, "h w"], tile: Tile) -> Float[np.ndarray, "n
     return np.stack([part / total + 0.5 for part in sums], axis=1)[1:]
 
 
-def _outlined(labels: Array, tile: Tile, growth_um: float) -> _Found:
+def _outlined(labels: Array, tile: Tile, growth_um: float) -> _Detected:
     """Return the outlines of the nuclei in a tile's square or at its seam, and of their cells."""
     from skimage.segmentation import expand_labels
 
     centres = _centres(labels, tile)
     seam = round(_SEAM_UM / tile.mpp)
     near = Tile(tile.column - seam, tile.row - seam, tile.size_px + 2 * seam, 0, tile.mpp)
-    wanted = np.flatnonzero(near.owns(centres)) + 1
+    chosen = np.flatnonzero(near.owns(centres)) + 1
     cells = expand_labels(labels, growth_um / tile.mpp) if growth_um else labels
     nuclei, outlines = (
-        outlines_of(part, wanted, mpp=tile.mpp, corner_px=tile.corner_px()) for part in (labels, cells)
+        outlines_of(part, chosen, mpp=tile.mpp, corner_px=tile.corner_px()) for part in (labels, cells)
     )
     whole = np.array(
-        [one is not None and other is not None for one, other in zip(nuclei, outlines, strict=True)]
+        [nucleus is not None and cell is not None for nucleus, cell in zip(nuclei, outlines, strict=True)]
     )
     whole = whole.astype(bool)
-    return _Found(centres[wanted - 1][whole], nuclei[whole], outlines[whole])
+    return _Detected(centres[chosen - 1][whole], nuclei[whole], outlines[whole])
 
 
-def _joined(found: list[_Found], tiles: list[Tile], *, source: str) -> Cells:
+def _joined(detected: list[_Detected], tiles: list[Tile], *, source: str) -> Cells:
     """Return the cells of all tiles: each nucleus of the tile in which its centre lies.
 
     A nucleus beyond the seam counts where the neighbour has none there: a network may see it otherwise in each tile.
     """
     import shapely
 
-    empty = _Found(np.empty((0, 2)), np.empty(0, dtype=object), np.empty(0, dtype=object))
-    parts = [empty, *found]
+    empty = _Detected(np.empty((0, 2)), np.empty(0, dtype=object), np.empty(0, dtype=object))
+    parts = [empty, *detected]
     xy_px, nuclei, outlines = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("xy_px", "nuclei", "outlines")
     )
     own = np.concatenate(
-        [np.empty(0, dtype=bool), *(tile.owns(part.xy_px) for tile, part in zip(tiles, found, strict=True))]
+        [
+            np.empty(0, dtype=bool),
+            *(tile.owns(part.xy_px) for tile, part in zip(tiles, detected, strict=True)),
+        ]
     )
-    number = np.repeat(np.arange(len(found)), [len(part.xy_px) for part in found])
+    number = np.repeat(np.arange(len(detected)), [len(part.xy_px) for part in detected])
     kept = _without_doubles(nuclei, own, number)
     # row by row; rounded, so that the order does not hang on the last bit
     order = kept[np.lexsort((xy_px[kept, 0].round(3), xy_px[kept, 1].round(3)))]
@@ -228,15 +233,15 @@ def _without_doubles(nuclei: Array, own: Array, number: Array) -> Int[np.ndarray
     if not len(nuclei):
         return np.empty(0, dtype=int)
     tree = shapely.STRtree(nuclei)
-    one, other = tree.query(nuclei, predicate="intersects")
-    apart = (number[one] != number[other]) & ~(own[one] & own[other] & (one == other))
-    one, other = one[apart], other[apart]
+    first, second = tree.query(nuclei, predicate="intersects")
+    apart = number[first] != number[second]
+    first, second = first[apart], second[apart]
     area = shapely.area(nuclei)
-    common = shapely.area(shapely.intersection(nuclei[one], nuclei[other]))
-    doubles = common > _SAME_NUCLEUS * np.minimum(area[one], area[other])
+    common = shapely.area(shapely.intersection(nuclei[first], nuclei[second]))
+    doubles = common > _SAME_NUCLEUS * np.minimum(area[first], area[second])
     kept = np.ones(len(nuclei), dtype=bool)
-    for first, second in zip(one[doubles], other[doubles], strict=True):
+    for better, worse in zip(first[doubles], second[doubles], strict=True):
         # own ones come first, then those of earlier tiles
-        if kept[first] and (~own[first], number[first]) < (~own[second], number[second]):
-            kept[second] = False
+        if kept[better] and (~own[better], number[better]) < (~own[worse], number[worse]):
+            kept[worse] = False
     return np.flatnonzero(kept)

@@ -13,9 +13,9 @@ _TOLERANCE_PX = 0.2
 
 
 def outlines_of(
-    labels: Int[np.ndarray, "h w"], wanted: Int[np.ndarray, " n"], *, mpp: float, corner_px: tuple[int, int]
+    labels: Int[np.ndarray, "h w"], chosen: Int[np.ndarray, " n"], *, mpp: float, corner_px: tuple[int, int]
 ) -> Array:
-    """Return the outline of each wanted label as a shapely polygon, without holes; ``None`` for labels without area.
+    """Return the outline of each chosen label as a shapely polygon, without holes; ``None`` for labels without area.
 
     The outline is the line on which the area, smoothed over three pixels, covers one half. Areas that touch share it:
     where one covers more than one half no other does.
@@ -24,7 +24,7 @@ def outlines_of(
     ----------
     labels
         Which area a pixel belongs to, from 1.
-    wanted
+    chosen
         The labels, each of which occurs.
     mpp
         µm per pixel.
@@ -43,8 +43,8 @@ def outlines_of(
     from scipy.ndimage import find_objects
 
     boxes = find_objects(labels)
-    polygons = np.full(len(wanted), None, dtype=object)
-    for index, label in enumerate(wanted):
+    polygons = np.full(len(chosen), None, dtype=object)
+    for index, label in enumerate(chosen):
         rows, columns = boxes[label - 1]
         ring = _ring(labels[rows, columns] == label)
         if len(ring) < 4:

@@ -20,7 +20,7 @@ _LEAST_DENSITY = 0.12
 _TAIL = 1.0
 # cosine of the largest angle of an estimated vector to the reference; beyond it the image has not two stains
 _LEAST_COSINE = 0.85
-# and of the two to each other: nearer ones cannot be told apart
+# and of the two to each other: nearer ones cannot be distinguished
 _MOST_ALIKE = 0.97
 _FEWEST_PIXELS = 1000
 

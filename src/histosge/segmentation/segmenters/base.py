@@ -67,8 +67,8 @@ class Segmenter:
     card
         Facts about it.
     prepare
-        ``prepare(slide, mask)`` looks at the slide as a whole (colours of its stains) or loads weights, and returns
-        the function that is then called for each tile, from several threads.
+        ``prepare(slide, mask)`` takes what concerns the slide as a whole (colours of its stains) or loads weights, and
+        returns the function that is then called for each tile, from several threads.
     """
 
     card: SegmenterCard

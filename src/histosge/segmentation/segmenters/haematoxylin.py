@@ -34,7 +34,7 @@ _LEAST_CONTRAST, _LEAST_DENSITY = 0.3, 0.06
 _SMALLEST_UM2, _LARGEST_UM2 = 8.0, 450.0
 # haematoxylin absorbs blue half as much as red; dust, ink and pigment absorb them alike
 _MOST_BLUE = 0.85
-# fields of 64 µm on tissue that colours and levels are taken from, and mpp of the look at the whole slide
+# fields of 64 µm on tissue that colours and levels are taken from, and µm per pixel of the overview
 _FIELDS, _FIELD_UM, _OVERVIEW_MPP = 64, 64.0, 8.0
 
 
@@ -163,8 +163,8 @@ def _filled(labels: Array) -> Array:
     number = holes.max() + 1
     lowest = np.full(number, np.iinfo(np.int64).max)
     highest = np.zeros(number, dtype=np.int64)
-    for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-        for a, b in ((one, other), (other, one)):
+    for here, there in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        for a, b in ((here, there), (there, here)):
             at = (holes[a] > 0) & (labels[b] > 0)
             np.minimum.at(lowest, holes[a][at], labels[b][at])
             np.maximum.at(highest, holes[a][at], labels[b][at])
@@ -180,7 +180,7 @@ def prepare(slide: SlideImage, mask: TissueMask) -> Segment:
     overview = slide.thumbnail(overview_mpp)
     white = white_of(overview, background(overview, overview_mpp))
     rows, columns = np.nonzero(mask.mask)
-    chosen = np.unique(np.linspace(0, len(rows) - 1, _FIELDS).astype(int)) if len(rows) else []
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(_FIELDS, len(rows))).astype(int))
     centres_um = (np.stack([columns, rows], axis=1)[chosen] + 0.5) * mask.mpp + np.array(mask.origin_um)
     px = max(8, round(_FIELD_UM / max(ENTRIES[0].card.mpp, slide.mpp)))
     fields = slide.read_many(centres_um, _FIELD_UM, px)
