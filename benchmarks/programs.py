@@ -36,6 +36,7 @@ import histosge as hs
 from histosge._runtime.types import Array
 from histosge.evaluation.study import Study, choose_genes, encode_study, gather_samples
 from histosge.metrics.given_depth import partial_correlation
+from histosge.metrics.intervals import coverage
 from histosge.metrics.pearson import pearson
 from histosge.models.base import predict
 from histosge.programs.alignment import AlignedPrograms
@@ -209,6 +210,9 @@ def unmeasured(data: Path, seeds: int, panel_genes: int = 300) -> None:
         "true r",
         "true r, all",
         "r of the panel",
+        "stated error of levels",
+        "true error",
+        "coverage of 90 %",
     )
     print(f"| section | programs | {' | '.join(columns)} |\n|---|---{'|--:' * len(columns)}|")
     own = breast(data)
@@ -222,7 +226,7 @@ def unmeasured(data: Path, seeds: int, panel_genes: int = 300) -> None:
 
 
 def _unmeasured(section: hs.Section, programs: Programs, seed: int, panel_genes: int) -> tuple[float, ...]:
-    """Return how many genes are predicted, of how many, their stated and true r, and that of the panel."""
+    """Return how many genes are predicted, of how many, stated and true r, that of the panel, errors, coverage."""
     study = Study.of(section, genes="hvg:1000", seed=seed)
     genes = choose_genes(study)
     order = np.random.default_rng(seed).permutation(len(genes))
@@ -245,12 +249,19 @@ def _unmeasured(section: hs.Section, programs: Programs, seed: int, panel_genes:
     own = hs.predict(fit, measured.take(study.training), locations)
     of_panel = float(np.nan_to_num(pearson(by_panel(own.genes), own.mean)).mean())
     if not known.any():
-        return 0, len(further), np.nan, np.nan, np.nan, np.nan, of_panel
+        return 0, len(further), *[np.nan] * 4, of_panel, *[np.nan] * 3
     pattern = result.prediction.mean[:, known]
     by_all = log_cp10k(section.counts, columns=section.columns(names)).toarray()[study.test]
     true = (float(np.nan_to_num(pearson(truth, pattern)).mean()) for truth in (by_panel(names), by_all))
     stated = (float(part[known].mean()) for part in (result.r, result.r_exchanged))
-    return len(names), len(further), *stated, *true, of_panel
+    levels = result.levels
+    if levels is None:
+        return len(names), len(further), *stated, *true, of_panel, *[np.nan] * 3
+    expression, truth = result.expression, by_panel(names)
+    assert expression.sd is not None
+    wrong = float(np.sqrt(np.mean((levels.mean[known] - truth.mean(axis=0)) ** 2)))
+    inside = coverage(truth, expression.mean[:, known], expression.sd[:, known], 0.9)
+    return len(names), len(further), *stated, *true, of_panel, levels.error, wrong, float(inside.mean())
 
 
 def main() -> None:

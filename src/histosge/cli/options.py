@@ -328,12 +328,22 @@ class OutputOptions:
             "or a FILE are written beside the default ones."
         ),
     ] = "default"
+    unmeasured: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GENES",
+            help="Genes that were never measured here, predicted through --programs into unmeasured.h5ad: names, a "
+            "FILE or all.",
+        ),
+    ] = None
 
     def outputs(self) -> Any:
         """Return what to write."""
         from histosge.workflow.outputs import Outputs
 
-        return Outputs(tuple(self.also or ()), self.show or (), self.figures, self.write_genes)
+        return Outputs(
+            tuple(self.also or ()), self.show or (), self.figures, self.write_genes, self.unmeasured
+        )
 
 
 @dataclass(frozen=True, slots=True)

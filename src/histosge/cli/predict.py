@@ -11,6 +11,7 @@ from .options import (
     LocationOptions,
     Out,
     OutputOptions,
+    ProgramOptions,
     ReadOptions,
     ReplyOptions,
     SectionOptions,
@@ -27,6 +28,7 @@ def predict(
     section_options: SectionOptions,
     read_options: ReadOptions,
     fit_options: FitOptions,
+    program_options: ProgramOptions,
     location_options: LocationOptions,
     compute_options: ComputeOptions,
     output_options: OutputOptions,
@@ -41,12 +43,14 @@ def predict(
     stages = Stages(PREDICT_STAGES, progress)
     with stages("read"):
         section = read_options.read(section_options.section)
+    programs = program_options.read()
     name_unused_of_fit(fit_options, compute_options)
     result = predict_to_folder(
         section,
         fit_options.fit,
         target=location_options.target(section),
         out=out,
+        programs=programs,
         compute=compute_options.compute(fit_options.weights, progress),
         outputs=output_options.outputs(),
         stages=stages,

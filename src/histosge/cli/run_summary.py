@@ -21,6 +21,7 @@ def print_run(result: RunResult, reply: ReplyOptions) -> None:
         *_gene_lines(result),
         *auxiliary_lines(record),
         *program_lines(record),
+        *_unmeasured_lines(result),
         *(f"  {sentence}" for sentence in record.get("accuracy", ())),
         *(f"  {result.out / name}" for name in result.files),
         f"  {result.out / 'run.json'}",
@@ -67,6 +68,19 @@ def _gene_lines(result: RunResult) -> list[str]:
             f"  any other of {written.predicted}: histosge export {result.out} --genes NAME --out FILE.h5ad"
         )
     return lines
+
+
+def _unmeasured_lines(result: RunResult) -> list[str]:
+    """Return a line on genes that were never measured in the section, where some are predicted."""
+    if result.unmeasured is None or not len(result.unmeasured.prediction.genes):
+        return []
+    genes, r = result.unmeasured.prediction.genes, result.unmeasured.r
+    unit = (
+        "standard deviations" if result.unmeasured.levels is None else "log1p, their level from the programs"
+    )
+    return [
+        f"  never measured here: {len(genes)} genes, r {r.mean():.2f} on average, in {unit}: unmeasured.h5ad"
+    ]
 
 
 def _left_out_lines(accuracy: dict[str, Any] | None) -> list[str]:

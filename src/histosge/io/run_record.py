@@ -103,6 +103,13 @@ class _Programs(msgspec.Struct):
     licences: list[str] = []
 
 
+class _Unmeasured(msgspec.Struct):
+    genes: list[str] = []
+    grades: list[str] = []
+    r: list[float] = []
+    refused: list[str] = []
+
+
 class _Run(msgspec.Struct):
     """The parts that other commands read."""
 
@@ -112,6 +119,7 @@ class _Run(msgspec.Struct):
     messages: list[_Message] = []
     auxiliary: list[_Section] = []
     programs: _Programs | None = None
+    unmeasured: _Unmeasured | None = None
     fit: _Fit | None = None
     recipe: dict[str, Any] | None = None
     model: _Model | None = None

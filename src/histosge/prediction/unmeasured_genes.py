@@ -75,17 +75,21 @@ class HeldOutGenes:
         Correlation with the measurement at spots left out of the fit, also given the depth of the spots.
     r_exchanged
         Mean correlation with the genes of the programs exchanged, five times.
+    error
+        Root mean square of measurement less prediction, in standard deviations of the measurement.
     """
 
     expected: Float[np.ndarray, " p"]
     r: Float[np.ndarray, " p"]
     r_given_depth: Float[np.ndarray, " p"]
     r_exchanged: Float[np.ndarray, " p"]
+    error: Float[np.ndarray, " p"]
 
-    def r_of(self, expected: Float[np.ndarray, " m"]) -> Float[np.ndarray, "5 m"]:
+    def r_of(self, expected: Float[np.ndarray, " m"]) -> Float[np.ndarray, "6 m"]:
         """Return r of genes that are not measured by the most alike measured genes, in the order of the names below.
 
-        Mean r, mean r given depth, 5 % and 95 % of r, and mean r with the genes of the programs exchanged. All are NaN
+        Mean r, mean r given depth, 5 % and 95 % of r, mean r with the genes of the programs exchanged, and root mean
+        square error in standard deviations. All are NaN
         where nothing shows that programs predict such genes: where r is not two standard errors above r with exchanged
         genes. Most genes follow the depth of a spot, and so any positive combination of other genes.
 
@@ -106,7 +110,8 @@ class HeldOutGenes:
         low, high = np.quantile(self.r[rows], (0.05, 0.95), axis=1)
         means = (values[rows].mean(axis=1) for values in (self.r, self.r_given_depth, self.r_exchanged))
         r, given_depth, exchanged = means
-        return np.where(shown, np.array([r, given_depth, low, high, exchanged]), np.nan)
+        error = np.sqrt((self.error[rows] ** 2).mean(axis=1))
+        return np.where(shown, np.array([r, given_depth, low, high, exchanged, error]), np.nan)
 
 
 def held_out_genes(
@@ -155,7 +160,9 @@ def held_out_genes(
     for number in range(_EXCHANGES):
         others = known[random_order(names, number, "genes exchanged")]
         exchanged[number] = np.nan_to_num(pearson(expression, predict(others)[1]))
-    return HeldOutGenes(*(values[varies] for values in (expected, r, given_depth, exchanged.mean(axis=0))))
+    error = np.sqrt(np.mean(((expression - expression.mean(axis=0)) * inverse - pattern) ** 2, axis=0))
+    parts = (expected, r, given_depth, exchanged.mean(axis=0), error)
+    return HeldOutGenes(*(values[varies] for values in parts))
 
 
 class _Folds:

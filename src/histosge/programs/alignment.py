@@ -21,6 +21,7 @@ from .build import build
 from .file import is_programs, read_programs
 from .gene_names import GeneNames, united
 from .gene_programs import Programs
+from .levels import merged_levels
 from .sources import Source
 
 __all__ = ["AlignedPrograms", "ProgramsLike", "ProgramsSummary", "joined_programs", "programs_of"]
@@ -156,7 +157,11 @@ def joined_programs(programs: Sequence[Programs]) -> Programs:
     parts = [(part.scaled, where) for part, where in zip(programs, columns, strict=True)]
     directions, variances = merged_axes(parts, len(names), max(map(len, programs)))
     sources = tuple(source for part in programs for source in part.sources)
-    return Programs(names, "".join(species), directions, variances, sources)
+    levels = [
+        (part.levels, where) for part, where in zip(programs, columns, strict=True) if part.levels is not None
+    ]
+    merged = merged_levels(levels, len(names)) if levels else None
+    return Programs(names, "".join(species), directions, variances, sources, levels=merged)
 
 
 def programs_of(programs: ProgramsLike | Iterable[ProgramsLike]) -> tuple[Programs, ...]:

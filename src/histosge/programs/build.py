@@ -14,6 +14,7 @@ from histosge.errors import DataError, UsageError
 from .axes import merged_axes, source_axes
 from .gene_names import GeneNames, united
 from .gene_programs import MoleculeSample, Programs, ProgramSource
+from .levels import merged_levels, source_levels
 from .profiles import Census, Profiles
 from .sources import Source, profiles_of
 
@@ -69,7 +70,7 @@ def build(
         raise UsageError("Expected at least one source of expression, got none.")
     names, columns = _united(several)
     known = _species(several, species)
-    parts, records, samples = [], [], []
+    parts, levels, records, samples = [], [], [], []
     messages: list[Message] = []
     for at, (profiles, where) in enumerate(zip(several, columns, strict=True)):
         if progress is not None:
@@ -79,6 +80,7 @@ def build(
         _refuse_repeated(records)
         messages += [*profiles.messages, *_of_use(profiles, census)]
         parts.append((source_axes(profiles, census), where))
+        levels.append((source_levels(profiles, census), where))
         samples.append(_sample(profiles, census, where))
     directions, variances = merged_axes(parts, len(names), _DIRECTIONS)
     if not len(directions):
@@ -90,6 +92,7 @@ def build(
         directions,
         variances,
         tuple(records),
+        levels=merged_levels(levels, len(names)),
         licence=licence,
         source=source,
         samples=tuple(samples),

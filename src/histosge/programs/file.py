@@ -95,6 +95,8 @@ def write_programs(programs: Programs, path: str | Path) -> Path:
                 "directions": programs.directions,
                 "variances": programs.variances,
             }
+            if programs.levels is not None:
+                parts["levels"] = programs.levels
             for at, sample in enumerate(programs.samples):
                 parts |= {f"samples/{at}/{name}": part for name, part in _parts(sample).items()}
             for name, part in parts.items():
@@ -139,6 +141,7 @@ def read_programs(path: str | Path) -> Programs:
             file["directions"][:],
             file["variances"][:],
             record.sources,
+            levels=file["levels"][:] if "levels" in file else None,
             licence=record.licence,
             source=record.source,
             samples=tuple(_sample(samples[str(at)], len(file["genes/ids"])) for at in range(len(samples))),

@@ -74,6 +74,9 @@ class Programs:
         Of the profiles along each direction; the mean over the sources.
     sources
         What the programs were built from.
+    levels
+        Mean and standard deviation of log1p(CP10k) of each gene over the profiles, mean over the sources; NaN for genes
+        without. ``None`` in files of earlier releases.
     licence, source
         Licence and origin of the data, as their owner states them.
     samples
@@ -92,6 +95,7 @@ class Programs:
     directions: Float[np.ndarray, "k g"]
     variances: Float[np.ndarray, " k"]
     sources: tuple[ProgramSource, ...]
+    levels: Float[np.ndarray, "2 g"] | None = field(default=None, repr=False, kw_only=True)
     licence: str = ""
     source: str = ""
     samples: tuple[MoleculeSample, ...] = field(default=(), repr=False)
@@ -105,6 +109,10 @@ class Programs:
             )
         if not (np.isfinite(self.variances).all() and (self.variances >= 0).all()):
             raise DataError("Expected variances of 0 or more, got others.")
+        if self.levels is not None:
+            if self.levels.shape != (2, shape[1]):
+                raise DataError(f"Expected levels of {shape[1]} genes, got {self.levels.shape}.")
+            object.__setattr__(self, "levels", frozen(np.asarray(self.levels, dtype=np.float32)))
         object.__setattr__(self, "directions", frozen(np.asarray(self.directions, dtype=np.float32)))
         object.__setattr__(self, "variances", frozen(np.asarray(self.variances, dtype=np.float64)))
 

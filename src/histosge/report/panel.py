@@ -29,6 +29,10 @@ _PLATFORMS = {
 }
 
 
+# rows of the table of genes that were never measured
+_MOST_UNMEASURED = 50
+
+
 def headline(contents: Contents) -> list[tuple[str, str]]:
     """Return the first lines of the page: what was measured, what was predicted, and its accuracy."""
     record, prediction = contents.record, contents.prediction
@@ -80,6 +84,7 @@ def parts(contents: Contents, precision: Sequence[tuple[str, str]]) -> list[Part
         accuracy_part(contents),
         histology_part(contents),
         intervals_part(contents),
+        _unmeasured_part(contents),
         _means_part(contents),
         scores_part(contents),
         Part("Warnings and messages", messages=messages) if messages else None,
@@ -174,6 +179,28 @@ def _means_part(contents: Contents) -> Part:
             "stated, on average over genes.",
         ),
     )
+
+
+def _unmeasured_part(contents: Contents) -> Part | None:
+    """Return genes that were never measured in the section; nothing where none are predicted."""
+    unmeasured = contents.record.get("unmeasured") or {}
+    genes = unmeasured.get("genes") or ()
+    if not genes:
+        return None
+    rows = sorted(zip(genes, unmeasured["r"], unmeasured["grades"], strict=True), key=lambda row: -row[1])
+    texts = [
+        "These genes were never measured in this section. They follow measured genes as in the data of the gene "
+        "programs.",
+        "r is that of measured genes like them, which were predicted as if they had not been measured. Their values "
+        "are in unmeasured.h5ad, and not among the genes that this page draws.",
+    ]
+    if len(rows) > _MOST_UNMEASURED:
+        texts.append(f"The {_MOST_UNMEASURED} of highest r, of {thousands(len(rows))}:")
+    table = [
+        ("gene", "r", "grade"),
+        *((name, f"{r:.2f}", grade) for name, r, grade in rows[:_MOST_UNMEASURED]),
+    ]
+    return Part("Genes never measured here", tuple(texts), table=table)
 
 
 def _messages(contents: Contents) -> list[dict[str, str]]:

@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histosge._runtime.messages import Message, emit
-from histosge.errors import HistosgeWarning
+from histosge.errors import HistosgeWarning, UsageError
+from histosge.io.unmeasured_file import NAME as UNMEASURED
 from histosge.models.base import FactoredPredictor
+from histosge.programs.alignment import joined_programs
+from histosge.programs.gene_programs import Programs
 from histosge.section.image_only import SAMPLING_UM
 from histosge.section.inputs import Inputs
 from histosge.section.locations import at_spots
@@ -28,9 +31,10 @@ from .provenance import provenance_of
 from .result import RunResult
 from .saved_fit import read_accuracy, write_accuracy
 from .section_accuracy import SectionAccuracy
-from .section_prediction import Task, predict_section
+from .section_prediction import SectionPrediction, Task, predict_section
 from .stages import Stages
 from .transfer import sampled_at, transfer, with_fitted_genes
+from .unmeasured_genes import UnmeasuredGenes, refuse_unmeasured, unmeasured_genes
 from .written_genes import Named, named_genes
 
 __all__ = ["Job", "SectionInputs", "default_target", "encode_task"]
@@ -50,12 +54,15 @@ class Job:
         Clock and progress.
     outputs
         What to write.
+    programs
+        Gene programs, through which unmeasured genes are predicted.
     """
 
     out: Path
     compute: Compute
     stages: Stages
     outputs: Outputs
+    programs: Sequence[Programs] = ()
 
     @classmethod
     def of(cls, out: str | Path, stages: Stages, compute: Compute, outputs: Outputs = Outputs()) -> Job:
@@ -102,6 +109,28 @@ class Job:
     def refuse_unpredicted(self, fitted: FitPlan | Fit, section: Section) -> None:
         """Refuse genes to show or to write that are not predicted, before anything is computed or written."""
         self._named(fitted, section)
+        if self.outputs.unmeasured is None:
+            return
+        if not self.programs:
+            raise UsageError(
+                "Expected `programs` that have the `unmeasured` genes, got none. Give gene programs."
+            )
+        refuse_unmeasured(
+            fitted.recipe,
+            fitted.model,
+            section,
+            fitted.panel,
+            programs=joined_programs(self.programs),
+            genes=self.outputs.unmeasured_names,
+        )
+
+    def _unmeasured(self, fitted: Fitted, prediction: SectionPrediction) -> UnmeasuredGenes | None:
+        """Predict unmeasured genes where they are asked for."""
+        if self.outputs.unmeasured is None or not isinstance(fitted, Fit) or prediction.factored is None:
+            return None
+        section, programs = prediction.task.section, joined_programs(self.programs)
+        genes = self.outputs.unmeasured_names
+        return unmeasured_genes(fitted, section, prediction.factored, programs, genes=genes)
 
     def _named(self, fitted: Fitted | FitPlan, section: Section) -> Named:
         return named_genes(
@@ -150,11 +179,17 @@ class Job:
                 provenance=provenance,
                 compute=self.compute,
             )
+            # refusals come before anything is written
+            unmeasured = self._unmeasured(fitted, prediction)
             shown, written = write_prediction(prediction, self.out)
         with self.stage("write"):
+            if unmeasured is not None:
+                prediction = prediction.with_messages(unmeasured.message)
+                if len(unmeasured.prediction.genes):
+                    written.append(unmeasured.write(self.out / UNMEASURED, task.section))
             written += write_further(prediction, shown, self.outputs, out=self.out)
             written += remove_outputs_of_earlier_runs(self.out, prediction.provenance, written)
-        return RunResult.of(prediction, written, out=self.out, stages=self.stages)
+        return RunResult.of(prediction, written, out=self.out, stages=self.stages, unmeasured=unmeasured)
 
     def finish_transfer(
         self, fit: Fit, task: Task, inputs: SectionInputs, *, accuracy: SectionAccuracy | None

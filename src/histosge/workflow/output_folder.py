@@ -13,6 +13,7 @@ from histosge._runtime.hashing import fingerprint_path
 from histosge.errors import DataError, UsageError
 from histosge.io.own_files import is_own, refuse_foreign_outputs, refuse_inputs
 from histosge.io.run_record import read_run
+from histosge.io.unmeasured_file import NAME as UNMEASURED
 from histosge.io.writers import WRITERS
 from histosge.section.section import Section
 from histosge.section.target import Target
@@ -36,7 +37,7 @@ def refuse_overwriting(
     """
     further = [WRITERS[name].filename for name in outputs.also]
     figures = FIGURES if outputs.figures else ()
-    names = ("prediction.h5ad", "factors.h5ad", _RECORD, "fit/fit.json", *figures, *further)
+    names = ("prediction.h5ad", "factors.h5ad", UNMEASURED, _RECORD, "fit/fit.json", *figures, *further)
     paths = [out / name for name in names]
     inputs = [path for section in sections for path in section.sources]
     named = () if target is None else (target.regions, target.cells)
@@ -68,7 +69,7 @@ def remove_outputs_of_earlier_runs(
     plain = json.loads(json.dumps(metadata))
     same = bool(earlier) and all(earlier.get(name) == value for name, value in plain.items())
     new = {path.relative_to(out).as_posix() for path in written}
-    names = {*files, _PAGE, *FIGURES, *(writer.filename for writer in WRITERS.values())} - new
+    names = {*files, _PAGE, UNMEASURED, *FIGURES, *(writer.filename for writer in WRITERS.values())} - new
     kept = []
     for name in sorted(names):
         path = out / name

@@ -53,18 +53,24 @@ class Outputs:
         tissues, tumours and immune cells with counts, and all genes with a reliable map), ``fitted``, or ``all`` with
         counts. Names, as a list, separated by commas, or a file of them, are written beside the default ones. Genes
         outside the panel are predicted through the factors. Which are written changes no number of any of them.
+    unmeasured
+        Genes that were never measured in the section, predicted through the gene programs of the run into
+        ``unmeasured.h5ad``: names as a list, separated by commas, or a file of them, or ``all`` that the programs have.
     """
 
     also: Sequence[str] = ()
     show: Genes = ()
     figures: bool = True
     write_genes: Genes | WrittenGenes = "default"
+    unmeasured: Genes | None = None
 
     def __post_init__(self) -> None:
         formats = self.also.split(",") if isinstance(self.also, str) else self.also
         object.__setattr__(self, "also", tuple(name.strip() for name in formats if name.strip()))
         object.__setattr__(self, "show", self._named())
         object.__setattr__(self, "write_genes", self.written)
+        if self.unmeasured is not None:
+            object.__setattr__(self, "unmeasured", _named_or_all(self.unmeasured))
         for name in self.also:
             # before an hour of computing, not after
             WRITERS[name].require()
@@ -91,11 +97,24 @@ class Outputs:
         """The choice of the genes to write."""
         return WrittenGenes.parse(self.write_genes)
 
+    @property
+    def unmeasured_names(self) -> tuple[str, ...] | None:
+        """Names of the unmeasured genes to predict; ``None`` for all that the gene programs have."""
+        choice = _named_or_all(self.unmeasured or "all")
+        return choice.names if choice.kind == "names" else None
+
     def _named(self) -> tuple[str, ...]:
         choice = GeneChoice.parse(self.show) if self.show else GeneChoice("names")
         if choice.kind != "names":
             raise UsageError(f"Expected `show` as names or a file of names, got '{choice}'.")
         return choice.names
+
+
+def _named_or_all(genes: Genes) -> GeneChoice:
+    choice = GeneChoice.parse(genes)
+    if choice.kind == "variable":
+        raise UsageError(f"Expected `unmeasured` as all, names or a file of names, got '{choice}'.")
+    return choice
 
 
 def write_prediction(prediction: SectionPrediction, out: Path) -> tuple[Prediction, list[Path]]:

@@ -17,6 +17,7 @@ from histosge._runtime.records import with_checksum
 from .fit import Fit
 from .section_prediction import SectionPrediction
 from .stages import Stages
+from .unmeasured_genes import UnmeasuredGenes
 from .written_genes import GenesWritten
 
 __all__ = ["EncodeResult", "FitResult", "RunResult"]
@@ -40,6 +41,8 @@ class RunResult:
         Why these genes: the choice, and how many are fitted, named, markers or reliable.
     genes_shown
         Genes in the figures.
+    unmeasured
+        Genes that were never measured in the section, in ``unmeasured.h5ad``; ``None`` where none were asked for.
     missing_genes
         Names in the user's list of genes that are no genes of the section.
     messages
@@ -66,6 +69,7 @@ class RunResult:
     files: Mapping[str, str]
     stages: Costs
     seconds: float
+    unmeasured: UnmeasuredGenes | None = None
     peak_memory_bytes: int | None = field(default_factory=peak_memory_bytes)
     environment: Mapping[str, Any] = field(default_factory=environment)
 
@@ -93,6 +97,7 @@ class RunResult:
             "genes_written": self.written.as_dict(),
             "genes_shown": list(self.genes_shown),
             "missing_genes": list(self.missing_genes),
+            "unmeasured": None if self.unmeasured is None else self.unmeasured.as_dict(),
             "messages": [asdict(message) for message in self.messages],
             "stages": {name: dict(cost) for name, cost in self.stages.items()},
             "seconds": self.seconds,
@@ -103,7 +108,13 @@ class RunResult:
 
     @classmethod
     def of(
-        cls, prediction: SectionPrediction, written: Sequence[Path], *, out: Path, stages: Stages
+        cls,
+        prediction: SectionPrediction,
+        written: Sequence[Path],
+        *,
+        out: Path,
+        stages: Stages,
+        unmeasured: UnmeasuredGenes | None = None,
     ) -> RunResult:
         """Return the result of a prediction whose files are ``written``, and write it as ``run.json``."""
         result = cls(
@@ -117,6 +128,7 @@ class RunResult:
             files={path.relative_to(out).as_posix(): fingerprint_path(path) for path in written},
             stages=stages.costs,
             seconds=stages.seconds,
+            unmeasured=unmeasured,
         )
         # last of all files: where it is, the run is complete
         with atomic_path(out / "run.json") as draft:

@@ -88,6 +88,7 @@ def run_job(
     job.refuse_overwriting(section, target, *auxiliary)
     # before hours of encoding, not after
     banks = programs_of(programs)
+    job = replace(job, programs=banks)
     if section.has_counts:
         return _run_measured(section, recipe, target, auxiliary=auxiliary, programs=banks, job=job)
     return _run_image_only(section, recipe, target, auxiliary=auxiliary, programs=banks, job=job)

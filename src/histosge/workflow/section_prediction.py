@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from histosge._runtime.messages import Message
 from histosge._runtime.types import Array
 from histosge.figures import markers
 from histosge.images.tissue import TissueMask
@@ -86,6 +87,10 @@ class SectionPrediction:
     missing_genes: tuple[str, ...]
     auxiliary: tuple[str, ...]
     provenance: Mapping[str, Any]
+
+    def with_messages(self, *messages: Message) -> SectionPrediction:
+        """Return the prediction of a section with further messages."""
+        return replace(self, task=replace(self.task, section=self.task.section.with_messages(*messages)))
 
     @property
     def genes(self) -> Array:

@@ -10,7 +10,7 @@ from pathlib import Path
 from histosge._runtime.atomic_files import writable_folder
 from histosge.errors import UsageError
 from histosge.io.own_files import refuse_foreign_outputs
-from histosge.programs.alignment import ProgramsLike
+from histosge.programs.alignment import ProgramsLike, programs_of
 from histosge.section.locations import at_spots
 from histosge.section.section import Section
 from histosge.section.target import Target
@@ -34,17 +34,23 @@ def predict_to_folder(
     *,
     out: Path,
     target: Target | None = None,
+    programs: ProgramsLike | Sequence[ProgramsLike] = (),
     compute: Compute = Compute(),
     outputs: Outputs = Outputs(),
     stages: Stages | None = None,
 ) -> RunResult:
     """Predict with the fit in ``folder``, which :func:`fit_to_folder` or a run kept; otherwise like a run.
 
-    Auxiliary sections of the fit are not needed. A section without counts is predicted with the latest fit in the
-    folder, whichever section that was fitted to.
+    Auxiliary sections of the fit are not needed. Gene programs are for ``outputs.unmeasured`` alone: the fit has its
+    own. A section without counts is predicted with the latest fit in the folder, whichever section that was fitted to.
     """
     stages = Stages(PREDICT_STAGES[1:], compute.progress) if stages is None else stages
-    job = Job(out, compute.with_store(_store(folder, out)), stages, outputs)
+    banks = programs_of(programs)
+    if banks and outputs.unmeasured is None:
+        raise UsageError(
+            "`programs` change nothing of a fit that was made before; give `unmeasured` with them."
+        )
+    job = Job(out, compute.with_store(_store(folder, out)), stages, outputs, banks)
     job.refuse_overwriting(section, target)
     if not section.has_counts:
         return _predict_image_only(section, folder / "fit", target, job=job)
