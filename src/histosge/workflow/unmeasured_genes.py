@@ -191,12 +191,11 @@ def predict_unmeasured(
     DataError
         Where fewer than 30 fitted genes are among those of the programs.
     """
-    predictor = fit.predictor
     known = joined_programs(programs_of(programs))
     refuse_unmeasured(fit.recipe, fit.model, section, fit.panel, programs=known, genes=genes)
-    assert isinstance(predictor, FactoredPredictor)
     inputs = encode(section, locations, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
-    return unmeasured_genes(fit, section, predictor.factored(fit.inputs(inputs)), known, genes=genes)
+    factored = _by_factors(fit).factored(fit.inputs(inputs))
+    return unmeasured_genes(fit, section, factored, known, genes=genes)
 
 
 def refuse_unmeasured(
@@ -210,9 +209,7 @@ def refuse_unmeasured(
 ) -> None:
     """Refuse what cannot be predicted before anything is fitted; errors are those of :func:`predict_unmeasured`."""
     if not model.predicts_factors:
-        raise UsageError(
-            f"Expected a model of factors, as cokriging is, got '{recipe.model}', of which no gene follows another."
-        )
+        raise _without_factors(recipe)
     if not section.has_counts:
         raise UsageError(
             f"Nothing was measured in '{section.name}': unmeasured genes follow measured ones, and need counts."
@@ -235,9 +232,7 @@ def unmeasured_genes(
     fitted, columns = _fitted(fit.panel, section, programs)
     loadings = np.asarray(basis.loadings[basis.columns(fit.panel.names[fitted].tolist())], dtype=np.float64)
     expression = log_cp10k(section.counts, columns=fit.panel.columns[fitted]).toarray()
-    predictor = fit.predictor
-    assert isinstance(predictor, FactoredPredictor)
-    scores = predictor.left_out_scores()[0][: len(section)]
+    scores = _by_factors(fit).left_out_scores()[0][: len(section)]
     covariance = GeneCovariance(programs.scaled)
     held_out = held_out_genes(
         covariance,
@@ -270,6 +265,19 @@ def _levels(programs: Programs, known: Array, asked: Array, expression: Array) -
         return None
     own = np.stack([expression.mean(axis=0), expression.std(axis=0)])
     return gene_levels(programs.levels[:, known], own, programs.levels[:, asked])
+
+
+def _by_factors(fit: Fit) -> FactoredPredictor:
+    """Return the predictor of a fit by factors."""
+    if not isinstance(fit.predictor, FactoredPredictor):
+        raise _without_factors(fit.recipe)
+    return fit.predictor
+
+
+def _without_factors(recipe: Recipe) -> UsageError:
+    return UsageError(
+        f"Expected a model of factors, as cokriging is, got '{recipe.model}', of which no gene follows another."
+    )
 
 
 def _refuse_size(locations: int, genes: int) -> None:
