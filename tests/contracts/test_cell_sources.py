@@ -15,7 +15,7 @@ import shapely
 
 from histosge.errors import HistosgeWarning
 from histosge.segmentation.cells import Cells
-from histosge.segmentation.sources import SOURCES, CellOptions, read_cells, source_of
+from histosge.segmentation.sources import CELL_SOURCES, CellOptions, read_cells, source_of
 
 MPP = 0.5
 WIDTH, HEIGHT = 420, 360
@@ -387,4 +387,4 @@ def _check_parts(cells: Cells, holds: str, source: str) -> None:
 
 def test_every_source_is_tried() -> None:
     """A new source comes with a layout here."""
-    assert set(SOURCES) == {source for source, _, _ in LAYOUTS}
+    assert set(CELL_SOURCES) == {source for source, _, _ in LAYOUTS}

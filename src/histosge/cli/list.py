@@ -133,9 +133,9 @@ def _writers() -> Table:
 
 
 def _cell_sources() -> Table:
-    from histosge.segmentation.sources import SOURCES
+    from histosge.segmentation.sources import CELL_SOURCES
 
-    rows: list[tuple[str, ...]] = [(name, source.summary) for name, source in SOURCES.items()]
+    rows: list[tuple[str, ...]] = [(name, source.summary) for name, source in CELL_SOURCES.items()]
     return ("name", "reads"), rows
 
 

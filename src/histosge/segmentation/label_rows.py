@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +19,20 @@ from histosge.errors import DataError, UsageError
 
 __all__ = ["LabelRows", "of_array", "of_zarr", "opened_labels"]
 
+# what damaged files make tifffile, NumPy and Pillow raise
+_DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    LookupError,
+    TypeError,
+    RuntimeError,
+    ArithmeticError,
+    AttributeError,
+)
+_DAMAGE += (struct.error, zipfile.BadZipFile, zlib.error)
+# pixels of the largest whole slide, and of a row of its tiles; a damaged directory says more
+_MOST_PX, _MOST_BAND_PX = 1 << 37, 1 << 31
 _TIFF = (".tif", ".tiff", ".btf")
 _PICKLE = (
     "Save the masks as TIFF or PNG: this file holds Python objects, and reading it runs code of its author."
@@ -64,7 +81,7 @@ def opened_labels(path: Path) -> Iterator[list[LabelRows]]:
             planes = _planes(path, stack)
         except PermissionError as error:
             raise UsageError(f"No permission to read '{path}'.") from error
-        except (ValueError, OSError, EOFError, LookupError, TypeError, RuntimeError) as error:
+        except _DAMAGE as error:
             if "pickle" in str(error) or "Python objects" in str(error):
                 raise UsageError(f"'{path}': {_PICKLE}") from error
             raise DataError(f"'{path}' is no label image ({error}). Save it again.") from error
@@ -166,8 +183,10 @@ def _of_page(page: Any, mpp: float | None, path: Path) -> LabelRows:
     if np.dtype(page.dtype).kind not in "uib":
         raise DataError(f"Expected whole numbers in the label image '{path}', got {page.dtype}. Save labels.")
     height, width = int(page.imagelength), int(page.imagewidth)
-    deep = int(page.tilelength if page.is_tiled else page.rowsperstrip)
+    deep = int(page.tilelength) if page.is_tiled else min(int(page.rowsperstrip), height)
     wide = int(page.tilewidth) if page.is_tiled else width
+    if min(height, width, deep, wide) < 1 or height * width > _MOST_PX or width * deep > _MOST_BAND_PX:
+        raise ValueError(f"its directory says {width} × {height} pixels in tiles of {wide} × {deep}")
     across = -(-width // wide)
     kept: dict[int, Array] = {}
 
@@ -209,7 +228,7 @@ def _segment(page: Any, index: int, path: Path) -> Array | None:
         if len(data) < size:
             raise ValueError("the file ends before the tile does")
         part = page.decode(data, index)[0]
-    except (RuntimeError, ValueError, OSError, IndexError, TypeError) as error:
+    except _DAMAGE as error:
         raise DataError(f"Tile {index} of '{path}' is damaged ({error}). Copy it again.") from error
     return None if part is None else np.asarray(part)
 

@@ -14,9 +14,9 @@ from histosge.segmentation.cells import Cells
 
 from .base import CellOptions, CellSource
 
-__all__ = ["SOURCES", "CellOptions", "CellSource", "read_cells", "source_of"]
+__all__ = ["CELL_SOURCES", "CellOptions", "CellSource", "read_cells", "source_of"]
 
-SOURCES: Registry[CellSource] = Registry(
+CELL_SOURCES: Registry[CellSource] = Registry(
     "cell source",
     CellSource,
     [__name__],
@@ -84,8 +84,8 @@ def source_of(path: Path) -> CellSource:
         raise UsageError(f"Expected a file of cells, got none at '{path}'.")
     if (reason := _REFUSED.get(path.suffix.lower())) is not None:
         raise UsageError(f"'{path}' is {reason}.")
-    for source in SOURCES.values():
+    for source in CELL_SOURCES.values():
         if source.detect(path):
             return source
-    known = "; ".join(source.summary for source in SOURCES.values())
+    known = "; ".join(source.summary for source in CELL_SOURCES.values())
     raise DataError(f"'{path}' has no known layout of cells. Known: {known}.")
