@@ -1,4 +1,6 @@
-"""Time and memory of reading cells: ``python benchmarks/read_cells.py [--cells N] [--layout geojson|label_image]``.
+"""Time and memory of reading cells, as GeoJSON and as a label image.
+
+    python benchmarks/read_cells.py --cells 200000 --layout geojson
 
 The cells are drawn: octagons about 24 px wide on a square lattice of 30 px, each with a nucleus, a class and twenty
 measurements, as QuPath writes them; as a label image the same squares of pixels. Reading is timed in a process of its

@@ -13,6 +13,7 @@ import histosge as hs
 from histosge.encoders import ENCODERS
 from histosge.io.readers import READERS
 from histosge.io.writers import WRITERS
+from histosge.segmentation.sources import CELL_SOURCES
 
 DOCS = Path(__file__).parent
 
@@ -43,6 +44,12 @@ def readers() -> str:
     return markdown(
         ("`--reader`", "what is read"), ((f"`{name}`", reader.summary) for name, reader in READERS.items())
     )
+
+
+def cell_sources() -> str:
+    """Return the layouts of cells that can be read."""
+    rows = ((f"`{name}`", source.summary) for name, source in CELL_SOURCES.items())
+    return markdown(("source", "what is read"), rows)
 
 
 def writers() -> str:
@@ -117,6 +124,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "encoders": encoders,
     "floors": floors,
     "readers": readers,
+    "cell_sources": cell_sources,
     "writers": writers,
 }
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)

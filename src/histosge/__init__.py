@@ -54,8 +54,10 @@ if TYPE_CHECKING:
     from .section.locations import Locations, at_cells, at_spots, grid, upsampled, within
     from .section.section import Section
     from .section.splits import Split
-    from .section.target import Target
+    from .section.target import Target, cells_of
     from .segmentation.cells import Cells
+    from .segmentation.sources import CELL_SOURCES
+    from .segmentation.sources.base import CellSource
     from .workflow.citation import citation
     from .workflow.cohort.cohort import cohort
     from .workflow.compute import Compute
@@ -73,12 +75,14 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "CELL_SOURCES",
     "DOMAINS",
     "ENCODERS",
     "METRICS",
     "MODELS",
     "READERS",
     "WRITERS",
+    "CellSource",
     "Cells",
     "Compute",
     "DataError",
@@ -110,6 +114,7 @@ __all__ = [
     "at_cells",
     "at_spots",
     "benchmark",
+    "cells_of",
     "citation",
     "cohort",
     "conserve",
@@ -172,8 +177,10 @@ _NAMES = {
     "section.locations": ("Locations", "at_cells", "at_spots", "grid", "upsampled", "within"),
     "section.section": ("Section",),
     "section.splits": ("Split",),
-    "section.target": ("Target",),
+    "section.target": ("Target", "cells_of"),
     "segmentation.cells": ("Cells",),
+    "segmentation.sources": ("CELL_SOURCES",),
+    "segmentation.sources.base": ("CellSource",),
     "workflow.citation": ("citation",),
     "workflow.cohort.cohort": ("cohort",),
     "workflow.compute": ("Compute",),

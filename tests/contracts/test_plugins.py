@@ -80,6 +80,20 @@ def read(path, options):
 
 ENTRIES = (Reader("NAME", "The size of a synthetic section.", detect, read),)
 ''',
+    "cell_sources": '''
+"""A cell in the middle of a synthetic section."""
+import numpy as np
+from histosge.segmentation.cells import Cells
+from histosge.segmentation.sources.base import CellSource
+
+def detect(path):
+    return path.suffix == ".NAME"
+
+def read(path, options):
+    return Cells(np.array(["a"]), np.array([[250.0, 250.0]]), source="NAME")
+
+ENTRIES = (CellSource("NAME", "A cell.", detect, read, priority=1),)
+''',
     "writers": '''
 """The number of locations."""
 from histosge.io.writers.base import Writer
@@ -119,7 +133,12 @@ class Halves:
 ENTRIES = (Halves,)
 ''',
 }
-FOLDERS = {"models": "models/baselines", "readers": "io/readers", "writers": "io/writers"}
+FOLDERS = {
+    "models": "models/baselines",
+    "readers": "io/readers",
+    "cell_sources": "segmentation/sources",
+    "writers": "io/writers",
+}
 # uses each entry once, through public functions and the command line
 USE = """
 import json, sys
@@ -147,6 +166,7 @@ hs.run(
 )
 print(json.dumps({
     "spots": len(section), "genes": prediction.mean.shape[1], "score": score.tolist(),
+    "cells": hs.cells_of(section, f"{folder}/section.{name}").ids.tolist(),
     "domains": len(set(domains.tolist())), "file": open(f"{folder}/run/size.{name}").read(),
 }))
 """
@@ -181,10 +201,10 @@ def used(preparation: str, name: str, folder: Path) -> None:
         )
     )
     for kind in FILES:
-        assert name in [row["name"] for row in listed[kind]], kind
+        assert name in [row["name"] for row in listed[kind.replace("_", "-")]], kind
     result = json.loads(python(f"{preparation}\n{USE}", name, str(folder), path=folder).splitlines()[-1])
     assert result.pop("file").isdigit()
-    assert result == {"spots": 36, "genes": 12, "score": [3.0, 3.0], "domains": 2}
+    assert result == {"spots": 36, "genes": 12, "score": [3.0, 3.0], "cells": ["a"], "domains": 2}
 
 
 def test_a_package_with_entry_points_adds_one_file_a_kind(tmp_path: Path) -> None:

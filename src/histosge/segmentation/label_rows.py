@@ -223,10 +223,11 @@ def _segment(page: Any, index: int, path: Path) -> Array | None:
         size = page.databytecounts[index]
         if size == 0:
             return None
+        # asked before it is read: a damaged number would take the memory
+        if page.dataoffsets[index] + size > stream.size:
+            raise ValueError("the file ends before the tile does")
         stream.seek(page.dataoffsets[index])
         data = stream.read(size)
-        if len(data) < size:
-            raise ValueError("the file ends before the tile does")
         part = page.decode(data, index)[0]
     except _DAMAGE as error:
         raise DataError(f"Tile {index} of '{path}' is damaged ({error}). Copy it again.") from error
