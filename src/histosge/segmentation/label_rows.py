@@ -20,17 +20,8 @@ from histosge.errors import DataError, UsageError
 __all__ = ["LabelRows", "of_array", "of_zarr", "opened_labels"]
 
 # what damaged files make tifffile, NumPy and Pillow raise
-_DAMAGE = (
-    ValueError,
-    OSError,
-    EOFError,
-    LookupError,
-    TypeError,
-    RuntimeError,
-    ArithmeticError,
-    AttributeError,
-)
-_DAMAGE += (struct.error, zipfile.BadZipFile, zlib.error)
+_DAMAGE: tuple[type[Exception], ...] = (ValueError, OSError, EOFError, LookupError, TypeError, RuntimeError)
+_DAMAGE = (*_DAMAGE, ArithmeticError, AttributeError, struct.error, zipfile.BadZipFile, zlib.error)
 # pixels of the largest whole slide, and of a row of its tiles; a damaged directory says more
 _MOST_PX, _MOST_BAND_PX = 1 << 37, 1 << 31
 _TIFF = (".tif", ".tiff", ".btf")
