@@ -136,6 +136,16 @@ def test_damaged_json_of_cells_is_refused(content: bytes, tmp_path: Path) -> Non
         read_cells(tmp_path / "cells.json", OPTIONS)
 
 
+def test_micrometres_and_pixels_of_two_images_are_refused(tmp_path: Path) -> None:
+    """A table of Xenium cells has µm of the Xenium image and pixels of the H&E image."""
+    path = tmp_path / "cells.csv"
+    path.write_text("cell_id,x_um,y_um,pixel_x,pixel_y\na,10,20,20.1,40\nb,100,90,200,180\n")
+    assert read_cells(path, OPTIONS).xy_um[0].tolist() == [10, 20]
+    path.write_text("cell_id,x_um,y_um,pixel_x,pixel_y\na,10,20,120,40\nb,100,90,20,180\n")
+    with pytest.raises(DataError, match="different images"):
+        read_cells(path, OPTIONS)
+
+
 def test_the_alignment_matrix_must_be_the_right_way_round() -> None:
     """By the scale of the image; where both directions have one scale, by where the cells land."""
     cells_px = np.random.default_rng(0).uniform((900, 100), (1600, 900), (50, 2))
@@ -251,6 +261,10 @@ def test_cells_in_memory_are_a_target(tmp_path: Path) -> None:
     assert findings["cells"].finding.startswith(f"{len(section)} cells of memory; median area 112")
     assert f"classes a {len(section)}" in findings["cells"].finding
     assert findings["cells on tissue"].verdict == "ok"
+    mask = tissue_of(section)
+    glass = (np.argwhere(~mask.mask)[:4, ::-1] + 0.5) * mask.mpp
+    off = replace(cells, xy_um=np.vstack([cells.xy_um[:-4], glass]))
+    assert any("cells lie off tissue" in check.finding for check in cell_checks(section, off))
     (tmp_path / "cells.csv").write_text("x,y\n1e9,1e9\n")
     (check,) = cell_checks(section, tmp_path / "cells.csv")
     assert check.verdict == "bad"

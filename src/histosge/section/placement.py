@@ -26,6 +26,8 @@ _CORNER, _CORNER_OF_TISSUE = 0.6, 0.7
 # fewer cells may all be in one corner
 _FEWEST = 20
 _LEAST_ON_TISSUE = 0.5
+# share off tissue that is said; a few lie at its edge
+_FEW_OFF_TISSUE = 0.01
 
 
 def refuse_off_section(section: Section, points: Points, kind: Literal["cells", "regions"]) -> None:
@@ -59,7 +61,7 @@ def refuse_off_section(section: Section, points: Points, kind: Literal["cells", 
 def placement_messages(
     section: Section, xy_um: Float[np.ndarray, "n 2"], mask: TissueMask
 ) -> tuple[Message, ...]:
-    """Return warnings of cells that fill only a corner of the image, or that mostly lie off tissue.
+    """Return warnings of cells that fill only a corner of the image, or that lie off tissue.
 
     Parameters
     ----------
@@ -84,6 +86,11 @@ def placement_messages(
     on_tissue = float(mask.contains(xy_um).mean())
     if on_tissue < _LEAST_ON_TISSUE:
         text = f"Only {on_tissue:.0%} of the cells lie on tissue: their coordinates may be those of another image."
+        return (Message("warning", text),)
+    if section.slide is not None and 1 - on_tissue > _FEW_OFF_TISSUE:
+        text = (
+            f"{1 - on_tissue:.1%} of the {len(xy_um)} cells lie off tissue (`in_tissue` is false for them)."
+        )
         return (Message("warning", text),)
     return ()
 

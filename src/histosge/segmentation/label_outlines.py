@@ -125,21 +125,23 @@ def traced(block: Array, chosen: Array, *, origin: tuple[int, int] = (0, 0)) -> 
 
 def _steps(block: Array, chosen: Array) -> tuple[Array, Array, Array, Array]:
     """Return the unit steps of all borders: row of the label in ``chosen``, position (x, y), direction."""
-    row = _row_in(chosen, np.pad(block.astype(np.int64, copy=False), 1))
-    inside = row[1:-1, 1:-1]
-    neighbours = (row[:-2, 1:-1], row[1:-1, 2:], row[2:, 1:-1], row[1:-1, :-2])
+    padded = np.pad(block, 1)
+    inside = padded[1:-1, 1:-1]
+    neighbours = (padded[:-2, 1:-1], padded[1:-1, 2:], padded[2:, 1:-1], padded[1:-1, :-2])
     # a step begins at the pixel's corner: upper left, upper right, lower right, lower left
     corners = ((0, 0), (1, 0), (1, 1), (0, 1))
     parts = []
     for way, (neighbour, (right, down)) in enumerate(zip(neighbours, corners, strict=True)):
-        y, x = np.nonzero((inside >= 0) & (neighbour != inside))
-        parts.append((inside[y, x], x + right, y + down, np.full(len(y), way)))
+        y, x = np.nonzero((inside != 0) & (neighbour != inside))
+        row = _row_in(chosen, inside[y, x].astype(np.int64))
+        y, x, row = y[row >= 0], x[row >= 0], row[row >= 0]
+        parts.append((row, x + right, y + down, np.full(len(y), way)))
     label, right_of, below, direction = (np.concatenate(part) for part in zip(*parts, strict=True))
     return label, right_of, below, direction
 
 
 def _row_in(chosen: Array, labels: Array) -> Array:
-    """Return which of the chosen labels each pixel has; −1 where none."""
+    """Return which of the chosen labels each of some labels is; −1 for others."""
     span = int(chosen[-1] - chosen[0]) + 1
     if span <= _LARGEST_TABLE:
         # a table of the labels from the first chosen one to the last; its end is for those that are outside

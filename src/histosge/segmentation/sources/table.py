@@ -30,9 +30,11 @@ _COLUMNS_QUPATH = (
     ("Centroid X μm", "Centroid Y μm"),
     ("Centroid X um", "Centroid Y um"),
 )
-_COLUMNS_PX = (("Centroid X px", "Centroid Y px"), ("x_px", "y_px"), ("x", "y"))
+_COLUMNS_PX = (("Centroid X px", "Centroid Y px"), ("x_px", "y_px"), ("pixel_x", "pixel_y"), ("x", "y"))
 # scales that differ by less displace no cell by more than its size
 _SAME_SCALE = 0.001
+# differences of µm and pixels of one table: a share of the extent, for scales, and µm, for rounding
+_SAME_FRAME, _SAME_FRAME_UM = 0.02, 5.0
 # columns that an error lists, and letters of each
 _MOST_NAMED, _LETTERS = 12, 40
 _ID_COLUMNS = ("id", "Object ID", "cell_id", "Name")
@@ -90,14 +92,29 @@ def _centroids_um(table: Any, path: Path, *, mpp: float, image_mpp: float | None
 
     Pixels are preferred to QuPath's µm: those are pixels times the pixel size that QuPath has for the image.
     """
-    for columns, scale in [(_COLUMNS_UM, 1.0)] + [(pair, mpp) for pair in _COLUMNS_PX]:
-        if set(columns) <= set(table.columns):
-            return _numbers(table[list(columns)], path) * scale
+    held = [pair for pair in _COLUMNS_PX if set(pair) <= set(table.columns)]
+    if set(_COLUMNS_UM) <= set(table.columns):
+        xy_um = _numbers(table[list(_COLUMNS_UM)], path)
+        for pair in held[:1]:
+            _refuse_other_frame(xy_um, _numbers(table[list(pair)], path) * mpp, pair, path)
+        return xy_um
+    for pair in held:
+        return _numbers(table[list(pair)], path) * mpp
     for columns in _COLUMNS_QUPATH:
         if set(columns) <= set(table.columns):
             return _numbers(table[list(columns)], path) * _qupath_scale(path, mpp, image_mpp)
     names = ", ".join(str(name)[:_LETTERS] for name in table.columns[:_MOST_NAMED])
     raise DataError(f"Expected columns x_um and y_um (or x and y in pixels) in '{path}', got {names}.")
+
+
+def _refuse_other_frame(xy_um: Array, by_px_um: Array, pair: tuple[str, str], path: Path) -> None:
+    """Refuse a table whose µm and pixels are of two images, such as Xenium's and the H&E image."""
+    apart = np.abs(xy_um - by_px_um).max(initial=0.0)
+    if apart > _SAME_FRAME * np.ptp(xy_um, axis=0).max(initial=0.0) + _SAME_FRAME_UM:
+        raise DataError(
+            f"Columns {_COLUMNS_UM[0]} and {pair[0]} of '{path}' name positions that are up to {apart:.0f} µm apart on "
+            "the section's image: they count from different images. Keep the columns of the section's image."
+        )
 
 
 def _qupath_scale(path: Path, mpp: float, image_mpp: float | None) -> float:
