@@ -19,9 +19,9 @@ import histosge as hs
 from histosge.evaluation.fine_truth.pseudo_spots import pseudo_spots
 from histosge.evaluation.fine_truth.read_truth import read_truth
 from histosge.metrics.pearson import pearson
-from histosge.prediction.accuracy_words import cell_sentence
 from histosge.section.expression import log_cp10k
-from histosge.workflow.cell_scale import MAP_UM
+from histosge.workflow.cell_scale import with_cell_scale
+from histosge.workflow.encode import encode
 
 _LEAST_MOLECULES, _QUADRANT = 10, 16
 
@@ -67,9 +67,14 @@ def compare(truth: object, area_um2: np.ndarray, layout: str, seed: int) -> None
         print(
             f"{layout}, seed {seed}, {name}: r at {len(rows)} cells: {scores}; coverage {inside.mean():.4f}"
         )
-    width_um = float(2 * np.sqrt(np.median(area_um2) / np.pi))
-    reliability = hs.effective_resolution(fit, section, widths_um=(width_um, MAP_UM)).reliability
-    print(f"{layout}, seed {seed}: {cell_sentence(*reliability, width_um)}", flush=True)
+    inputs = encode(section, locations, needs=fit.model.needs, encoder=fit.encoder)
+    judged, sentence = with_cell_scale(
+        fit.predictor.factored(inputs), fit, section, inputs, compute=hs.Compute()
+    )
+    own = judged.basis.reliability_own
+    print(
+        f"{layout}, seed {seed}: {sentence} Reliability of what a cell differs by: {np.nanmean(own):.3f} in the mean"
+    )
 
 
 if __name__ == "__main__":

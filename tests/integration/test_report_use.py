@@ -235,11 +235,23 @@ def test_genes_are_sorted_by_accuracy_and_searched(report: Opened) -> None:
 def test_a_gene_says_whether_single_cells_are_reliable(browser: Any, tmp_path: Path) -> None:
     """At cells each gene is reliable cell by cell, as a map of 50 µm, or neither; other pages say nothing of it."""
     folder, g = tmp_path / "run", len(SECTION.genes)
-    cell, wide = np.resize([0.7, 0.2, 0.1, np.nan], g), np.resize([0.8, 0.6, 0.3, np.nan], g)
-    basis = replace(PREDICTION.basis, reliability_cell=cell, reliability_50um=wide)
+    shares = {
+        "cell": [0.7, 0.6, 0.1, np.nan, 0.7],
+        "own": [0.6, 0.2, 0.1, 0.5, 0.7],
+        "50um": [0.8, 0.6, 0.3, 0.5, 0.7],
+    }
+    columns = {f"reliability_{name}": np.resize(values, g) for name, values in shares.items()}
+    grade = np.resize(["fair", "strong", "strong", "strong", "weak"], g)
+    basis = replace(PREDICTION.basis, **columns, grade=grade, r_loo=np.full(g, 0.5))
     found = opened(browser, write(run_folder(folder, SECTION, replace(PREDICTION, basis=basis))))
-    words = ["Reliable cell by cell.", "as a map of 50 µm, not cell by cell.", "neither cell by cell", "fit"]
-    for gene, expected in zip(SECTION.genes[:4], words, strict=True):
+    words = [
+        "Reliable cell by cell.",
+        "as a map of 50 µm, not cell by cell.",
+        "neither cell by cell",
+        "fit",
+        "neither",
+    ]
+    for gene, expected in zip(SECTION.genes[:5], words, strict=True):
         found.choose(str(gene))
         text = found.page.locator("#accuracy-text").inner_text()
         assert expected in text

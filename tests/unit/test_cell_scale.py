@@ -67,9 +67,34 @@ def test_nothing_is_said_where_nothing_is_known(tmp_path: Path, recipe: hs.Recip
 
 
 def test_words_follow_the_numbers() -> None:
-    """A gene is reliable for single cells, as a map of 50 µm, neither, or unknown."""
-    cell, wide = np.array([0.5, 0.49, 0.49, np.nan]), np.array([0.6, 0.5, 0.49, 0.9])
-    assert reliable_as(cell, wide).tolist() == ["single cells", "map of 50 µm", "neither", "unknown"]
-    assert cell_line(np.nan, 0.9) == ""
-    assert cell_line(0.1, 0.7) == "reliable as a map of 50 µm, not cell by cell"
-    assert cell_sentence(cell[3:], wide[3:], 10.0) == ""
+    """A gene is reliable for single cells, as a map of 50 µm, neither, or unknown; a weak one is for neither."""
+    half, less = 0.5, 0.49
+    rows = [
+        (half, half, half),
+        (half, less, half),
+        (less, half, half),
+        (half, half, less),
+        (np.nan, half, half),
+    ]
+    cell, own, wide = np.array([*rows, rows[0], rows[0]]).T
+    grade = np.array(["fair", "strong", "fair", "strong", "fair", "weak", "none"])
+    words = ["single cells", *["map of 50 µm"] * 2, "neither", "unknown", *["neither"] * 2]
+    assert reliable_as(cell, own, wide, grade).tolist() == words
+    assert cell_line("unknown") == ""
+    assert cell_sentence(np.array(["unknown"]), 10.0) == ""
+
+
+def test_a_smooth_map_tells_no_single_cells() -> None:
+    """What lies within neighbourhoods is a share of the variance there; none of it predicted, none is explained."""
+    section = hs.synthetic(columns=9, rows=9, genes=15, seed=1).section
+    fit = hs.fit(section, hs.Recipe("cokriging", "positions", genes="all"))
+    resolution = hs.effective_resolution(fit, section, widths_um=(10.0, 50.0))
+    none, some, much = (
+        resolution.reliability_within(10.0, 50.0, np.full(15, share)) for share in (0.0, 0.001, 1.0)
+    )
+    known = np.isfinite(resolution.reliability[0])
+    assert known.any()
+    assert np.array_equal(np.isfinite(none), known)
+    assert (none[known] == 0).all()
+    assert (some[known] <= much[known]).all()
+    assert (much[known] <= 1).all()

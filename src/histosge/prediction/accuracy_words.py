@@ -10,6 +10,7 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 
+from .accuracy import NO_GRADE
 from .effective_resolution import LEAST_RELIABILITY
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
 MOSTLY_DEPTH = "its pattern is mostly that of total counts"
 # what a gene of a prediction at cells is reliable as, and what is said of it
 _CELLS, _MAP = "single cells", "map of 50 µm"
+_TOO_WEAK = ("weak", NO_GRADE)
 _LINES = {
     _CELLS: "reliable cell by cell",
     _MAP: "reliable as a map of 50 µm, not cell by cell",
@@ -97,41 +99,53 @@ def gene_line(r: float, r_given_depth: float) -> str:
     return f"{text}: {MOSTLY_DEPTH}" if follows_depth(np.array([r]), np.array([r_given_depth]))[0] else text
 
 
-def reliable_as(cell: Float[np.ndarray, " g"], at_50um: Float[np.ndarray, " g"]) -> Array:
-    """Return what each gene of a prediction at cells is reliable as, from its reliability at both widths.
+def reliable_as(
+    cell: Float[np.ndarray, " g"], own: Float[np.ndarray, " g"], wide: Float[np.ndarray, " g"], grade: Array
+) -> Array:
+    """Return what each gene of a prediction at cells is reliable as.
+
+    ``"single cells"``: the value of a cell is known, and so is what it differs by from its neighbourhood; ``"map of
+    50 µm"``: the mean of a neighbourhood is; ``"neither"``, as for all genes whose grade is weak or none, whatever the
+    variance that spots leave open; ``"unknown"``.
+
+    Parameters
+    ----------
+    cell, own, wide, grade
+        ``reliability_cell``, ``reliability_own``, ``reliability_50um`` and ``grade`` of a
+        :class:`~histosge.prediction.factored.Basis`.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> reliable_as(np.array([0.6, 0.2, 0.1, np.nan]), np.array([0.8, 0.6, 0.3, np.nan])).tolist()
-    ['single cells', 'map of 50 µm', 'neither', 'unknown']
+    >>> share = np.array([0.6, 0.6, 0.6])
+    >>> reliable_as(share, np.array([0.5, 0.1, 0.5]), share, np.array(["fair", "fair", "weak"])).tolist()
+    ['single cells', 'map of 50 µm', 'neither']
     """
-    words = np.where(at_50um >= LEAST_RELIABILITY, _MAP, "neither")
-    words = np.where(cell >= LEAST_RELIABILITY, _CELLS, words)
-    return np.asarray(np.where(np.isnan(cell) | np.isnan(at_50um), "unknown", words))
+    graded = ~np.isin(grade, _TOO_WEAK)
+    maps = graded & (wide >= LEAST_RELIABILITY)
+    single = maps & (cell >= LEAST_RELIABILITY) & (own >= LEAST_RELIABILITY)
+    words = np.where(single, _CELLS, np.where(maps, _MAP, "neither"))
+    return np.asarray(np.where(np.isnan(cell) | np.isnan(own) | np.isnan(wide), "unknown", words))
 
 
-def cell_line(cell: float, at_50um: float) -> str:
-    """Return what a gene of a prediction at cells is reliable as, as figures state it; empty where it is unknown.
+def cell_line(word: str) -> str:
+    """Return what figures state of a gene of a prediction at cells; empty where it is unknown.
 
     Examples
     --------
-    >>> cell_line(0.2, 0.6)
+    >>> cell_line("map of 50 µm")
     'reliable as a map of 50 µm, not cell by cell'
     """
-    return _LINES.get(str(reliable_as(np.array([cell]), np.array([at_50um]))[0]), "")
+    return _LINES.get(word, "")
 
 
-def cell_sentence(cell: Float[np.ndarray, " g"], at_50um: Float[np.ndarray, " g"], width_um: float) -> str:
+def cell_sentence(words: Array, width_um: float) -> str:
     """Return how many genes are reliable cell by cell, and how many more as maps of 50 µm; empty where all are unknown.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> cell_sentence(np.array([0.6, 0.2, 0.1]), np.array([0.8, 0.6, 0.3]), 9.6)
+    >>> cell_sentence(np.array(["single cells", "map of 50 µm", "neither", "unknown"]), 9.6)
     'Of 3 genes 1 is reliable cell by cell (10 µm), 1 as a map of 50 µm but not cell by cell, 1 neither.'
     """
-    words = reliable_as(cell, at_50um)
     known = words[words != "unknown"]
     if not len(known):
         return ""

@@ -137,6 +137,33 @@ class EffectiveResolution:
         """
         return np.asarray(self.only([gene])._maps()[self._row(width_um)])
 
+    def reliability_within(
+        self, width_um: float, around_um: float, predicted_share: Float[np.ndarray, " g"]
+    ) -> Float[np.ndarray, " g"]:
+        """Return the share explained of what disks of one width differ by from the mean over wider disks around them.
+
+        NaN where the reliability is.
+
+        Parameters
+        ----------
+        width_um, around_um
+            Two of the widths.
+        predicted_share
+            Part of the variance of the predicted means at ``width_um`` that lies within the wider disks.
+
+        Raises
+        ------
+        UsageError
+            For a width that was not computed.
+        """
+        explained, left = self._variances()
+        total = explained + np.stack([part.mean(axis=0) for part in left])
+        row, around = self._row(width_um), self._row(around_um)
+        within, known = total[row] - total[around], explained[row] * predicted_share
+        # where the wider disks vary as much there is nothing left to tell
+        share = np.divide(known, within, out=np.zeros(len(known)), where=within > 0)
+        return np.asarray(np.where(np.isnan(total[row]), np.nan, np.minimum(share, 1.0)))
+
     def sd_at(self, gene: str, width_um: float) -> Float[np.ndarray, " n"]:
         """Return the standard deviation of the true mean around the predicted one, over disks of one of the widths.
 

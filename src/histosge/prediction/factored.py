@@ -14,6 +14,7 @@ from histosge.errors import DataError, UsageError
 from histosge.section.locations import Locations
 
 from .accuracy import UNKNOWN, GeneAccuracy
+from .accuracy_words import reliable_as
 from .attribution import Attribution
 from .prediction import Prediction
 
@@ -26,7 +27,8 @@ _BLOCK_BYTES = 1 << 24
 _GENES_AT_ONCE = 64
 # columns with a number per gene; and those of its accuracy, which are NaN where unknown
 _COLUMNS = ("offset", "loadings", "noise_sd", "calibration_factor", "r_loo")
-_ACCURACY = ("r_loo_given_depth", "r_loo_low", "r_loo_high", "reliability_cell", "reliability_50um")
+_CELLS = ("reliability_cell", "reliability_own", "reliability_50um")
+_ACCURACY = ("r_loo_given_depth", "r_loo_low", "r_loo_high", *_CELLS)
 _FURTHER = ("grade", "fitted")
 
 
@@ -61,9 +63,9 @@ class Basis:
         The same correlation given the depth of the spots, bounds of a 90 % interval around ``r_loo``, and the grade in
         a word, see :class:`~histosge.prediction.accuracy.GeneAccuracy`. By default NaN and ``"unknown"``.
 
-    reliability_cell, reliability_50um
+    reliability_cell, reliability_own, reliability_50um
         Of a prediction at cells: share of the variance of mean expression that it explains, over disks as wide as a
-        cell and over disks of 50 µm; by default NaN.
+        cell, of the same around the mean of their neighbourhood of 50 µm, and over disks of 50 µm; by default NaN.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class Basis:
     r_loo_low: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     r_loo_high: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     reliability_cell: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
+    reliability_own: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     reliability_50um: Float[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
     grade: Array = field(default_factory=_unknown, kw_only=True)
     fitted: Bool[np.ndarray, " g"] = field(default_factory=_unknown, kw_only=True)
@@ -121,6 +124,11 @@ class Basis:
     def shares(self) -> Float[np.ndarray, "g 3"] | None:
         """Shares of position, histology and auxiliary sections in each gene's variance; ``None`` where unknown."""
         return None if self.attribution is None else self.attribution.shares(self.loadings)
+
+    @property
+    def reliable_as(self) -> Array:
+        """What each gene of a prediction at cells is reliable as; ``"unknown"`` at other locations."""
+        return reliable_as(self.reliability_cell, self.reliability_own, self.reliability_50um, self.grade)
 
     def columns(self, genes: Sequence[str]) -> Array:
         """Return the rows of genes.

@@ -61,12 +61,25 @@ def with_cell_scale(
         widths_um=widths,
         compute=compute,
     )
-    reliability = dict(zip(widths, resolution.reliability, strict=True))
-    basis = replace(
-        prediction.basis, reliability_cell=reliability[width_um], reliability_50um=reliability[MAP_UM]
-    )
-    sentence = cell_sentence(basis.reliability_cell, basis.reliability_50um, width_um)
-    return replace(prediction, basis=basis), sentence
+    cell, wide = (resolution.reliability[widths.index(width)] for width in (width_um, MAP_UM))
+    own = cell
+    if width_um < MAP_UM:
+        share = _within_neighbourhoods(prediction, rows)
+        own = resolution.reliability_within(width_um, MAP_UM, share)
+    basis = replace(prediction.basis, reliability_cell=cell, reliability_own=own, reliability_50um=wide)
+    return replace(prediction, basis=basis), cell_sentence(basis.reliable_as, width_um)
+
+
+def _within_neighbourhoods(prediction: FactoredPrediction, rows: Array) -> Array:
+    """Return the part of each gene's predicted variance over some cells that lies within their neighbourhoods."""
+    from scipy.spatial import cKDTree
+
+    xy_um, scores = prediction.locations.xy, np.asarray(prediction.scores, dtype=np.float64)
+    near = cKDTree(xy_um).query_ball_point(xy_um[rows], MAP_UM / 2)
+    around = np.stack([scores[cells].mean(axis=0) for cells in near])
+    loadings = np.asarray(prediction.basis.loadings, dtype=np.float64)
+    whole, within = ((part @ loadings.T).var(axis=0) for part in (scores[rows], scores[rows] - around))
+    return np.asarray(np.divide(within, whole, out=np.zeros(len(whole)), where=whole > 0))
 
 
 def _judged(fitted: object, section: Section) -> Fit | None:

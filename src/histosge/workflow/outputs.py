@@ -195,10 +195,10 @@ def _accuracy_lines(prediction: SectionPrediction) -> dict[str, str]:
         return {}
     basis = prediction.factored.basis
     rows = basis.columns(prediction.genes_shown)
-    lines = {}
+    lines, words = {}, basis.reliable_as
     for gene, row in zip(prediction.genes_shown, rows, strict=True):
         line = gene_line(float(basis.r_loo[row]), float(basis.r_loo_given_depth[row]))
-        single = cell_line(float(basis.reliability_cell[row]), float(basis.reliability_50um[row]))
+        single = cell_line(str(words[row]))
         lines[gene] = "; ".join(part for part in (line, single) if part)
     return lines
 

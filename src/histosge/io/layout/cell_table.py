@@ -19,9 +19,10 @@ __all__ = ["ABOUT", "columns", "packed", "unpacked"]
 
 #: what the parts of a file are that only cells have
 ABOUT = {
-    "var_cells": "where known, reliability_cell and reliability_50um: share of the variance of the mean over disks, as "
-    "wide as the median cell and of 50 µm, that the prediction explains; reliable_as: 'single cells', 'map of 50 µm' "
-    "(not cell by cell) or 'neither', by a share of 0.5 or more, else 'unknown'",
+    "var_cells": "where known, share of the variance of mean expression that the prediction explains: reliability_cell "
+    "over disks as wide as the median cell, reliability_50um over disks of 50 µm, reliability_own of what cells differ "
+    "by from their neighbourhood of 50 µm. reliable_as: 'single cells' (all three are 0.5 or more), 'map of 50 µm' "
+    "(that of 50 µm is, not cell by cell) or 'neither', which genes of grade weak and none always are; else 'unknown'",
     "obs_class": "class of the cell in the user's words; missing where it has none",
     "obs_area_um2": "area of the outline; NaN for cells known by centroid alone",
     "obs_nucleus_area_um2": "area of the nucleus; NaN where none is known",

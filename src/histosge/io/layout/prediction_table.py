@@ -15,7 +15,6 @@ from histosge._runtime.types import Array
 from histosge.errors import UsageError
 from histosge.geometry.points import Points
 from histosge.geometry.spacing import median_spacing_um
-from histosge.prediction.accuracy_words import reliable_as
 from histosge.prediction.attribution import COMPONENTS
 from histosge.prediction.factored import Basis
 from histosge.prediction.mean_depth import is_depth_adjusted
@@ -54,7 +53,7 @@ _HIRES_PX = 2000
 #: columns of a gene's accuracy that are numbers
 ACCURACY = ("r_loo", "r_loo_given_depth", "r_loo_low", "r_loo_high")
 #: of a prediction at cells, further ones
-CELL_SCALE = ("reliability_cell", "reliability_50um")
+CELL_SCALE = ("reliability_cell", "reliability_own", "reliability_50um")
 #: what the columns of accuracy and attribution are
 ABOUT_ACCURACY = (
     "r_loo: correlation with the measurement at spots left out (or, from an image alone, in sections left out), NaN "
@@ -180,7 +179,7 @@ def var(section: Section, genes: Array, basis: Basis | None = None) -> DataFrame
     if np.isfinite(basis.reliability_50um).any():
         for name in CELL_SCALE:
             frame[name] = np.asarray(getattr(basis, name), dtype=np.float32)
-        frame["reliable_as"] = reliable_as(basis.reliability_cell, basis.reliability_50um).astype(object)
+        frame["reliable_as"] = basis.reliable_as.astype(object)
     if (shares := basis.shares) is not None:
         for name, column in zip(COMPONENTS, shares.T, strict=True):
             frame[f"from_{name}"] = np.asarray(column, dtype=np.float32)

@@ -175,12 +175,13 @@ function accuracy(row) {
   return [grade, `${text}: ${mostlyDepth ? "its pattern is mostly that of total counts" : GRADE_WORDS[grade]}.`];
 }
 
-// what a gene of a prediction at cells is reliable as; words of `cell_line` in prediction/accuracy_words.py
+// what a gene of a prediction at cells is reliable as, as `reliable_as` in prediction/accuracy_words.py has it
 function cellWords(row) {
-  const cell = numberOf("reliability_cell", row), wide = numberOf("reliability_50um", row);
-  if (Number.isNaN(cell) || Number.isNaN(wide)) return "";
-  if (cell >= 0.5) return " Reliable cell by cell.";
-  return wide >= 0.5 ? " Reliable as a map of 50 µm, not cell by cell." : " Reliable neither cell by cell nor as a map of 50 µm.";
+  const shares = ["cell", "own", "50um"].map((name) => numberOf(`reliability_${name}`, row));
+  if (shares.some(Number.isNaN)) return "";
+  const known = shares.map((share) => share >= 0.5);
+  if (!known[2] || ["weak", "none"].includes(gradeOf(row))) return " Reliable neither cell by cell nor as a map of 50 µm.";
+  return known[0] && known[1] ? " Reliable cell by cell." : " Reliable as a map of 50 µm, not cell by cell.";
 }
 
 const SOURCE_WORDS = { position: "position", histology: "histology (the image)", auxiliary: "auxiliary sections" };

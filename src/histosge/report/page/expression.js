@@ -7,7 +7,7 @@ let tables = null;
 
 async function loadTables() {
   const [locationsXY, spotsXY] = await Promise.all([floats("xy"), about.spots ? floats("spots") : null]);
-  const names = ["offset", "calibration_factor", "noise_sd", "r_loo", "r_loo_given_depth", "r_loo_low", "r_loo_high", "grade", "level", "reliability_cell", "reliability_50um", ...ORIGINS.map((origin) => `from_${origin}`)];
+  const names = ["offset", "calibration_factor", "noise_sd", "r_loo", "r_loo_given_depth", "r_loo_low", "r_loo_high", "grade", "level", "reliability_cell", "reliability_own", "reliability_50um", ...ORIGINS.map((origin) => `from_${origin}`)];
   const arrays = await Promise.all(names.map((name) => about.tables.includes(name) ? floats(name) : null));
   tables = { locationsXY, spotsXY, ...Object.fromEntries(names.map((name, at) => [name, arrays[at]])) };
 }
