@@ -80,3 +80,21 @@ def test_few_locations_can_be_drawn(number: int) -> None:
     xy_um = SECTION.spots.xy[:1] + np.arange(number)[:, None] * np.array([[30.0, 0.0]])
     locations = at_cells(SECTION, Cells(np.array([f"c{index}" for index in range(number)]), xy_um))
     assert (nearest_location_map(all_on_tissue(locations), CORNERS).row >= 0).any()
+
+
+@pytest.mark.parametrize("lattice", ["hexagonal", "square"])
+def test_the_border_is_as_straight_as_the_rows(lattice: str) -> None:
+    """Along the middle of its upper border the map of a whole lattice ends in one row of pixels, without scallops."""
+    section = synthetic(columns=16, rows=16, genes=6, lattice=lattice).section  # type: ignore[arg-type]
+    spots = section.spots.xy
+    locations = all_on_tissue(grid(section, 50.0))
+    middle = spots.mean(axis=0)
+    # a square piece of the grid whose border is straight
+    half = 0.3 * np.ptp(spots, axis=0)
+    inside = (np.abs(locations.xy - middle) <= half).all(axis=1)
+    assert inside.sum() > 50
+    piece = locations.take(np.flatnonzero(inside))
+    painted = nearest_location_map(piece, np.array([middle - 2 * half, middle + 2 * half])).row >= 0
+    columns = np.flatnonzero(painted.any(axis=0))
+    first = painted[:, columns[20:-20]].argmax(axis=0)
+    assert first.max() - first.min() <= 1

@@ -11,6 +11,7 @@ import numpy as np
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import refuse_unknown
+from histosge.section.marker_genes import symbols_of
 from histosge.section.section import Section
 
 from .nearest_location import NearestLocationMap, nearest_location_map
@@ -81,9 +82,10 @@ def marker_maps(
     view = TissueView.of(section, corners)
     maps = [nearest_location_map(prediction.locations, corners) for _, prediction in predictions]
     measured = log_cp10k(section.counts, columns=section.columns(genes)).toarray()
+    names = _names(section, genes)
     for gene, row, values in zip(genes, panels, measured.T, strict=True):
         draw_tissue(row[0], view)
-        row[0].set_ylabel(gene, fontsize=12 if len(gene) < 14 else 8, fontweight="bold")
+        row[0].set_ylabel(names[gene], fontsize=12 if len(names[gene]) < 14 else 8, fontweight="bold")
         scale_bar(row[0], corners)
         if section.has_counts:
             colour_bar(row[1], draw_spots(row[1], view, values))
@@ -101,6 +103,14 @@ def marker_maps(
         fitted = f",\nwith a fit to {', '.join(auxiliary)}" if auxiliary else ""
         figure.suptitle(f"nothing measured here: predicted from the H&E image alone{fitted}", fontsize=10)
     return figure
+
+
+def _names(section: Section, genes: Sequence[str]) -> dict[str, str]:
+    """Return what each gene is called: its name, below its symbol where it is an identifier whose symbol is known."""
+    symbols = symbols_of(genes, section.gene_ids[section.columns(genes)])
+    return {
+        gene: f"{symbol}\n{gene}" if symbol else gene for gene, symbol in zip(genes, symbols, strict=True)
+    }
 
 
 def _draw_predictions(

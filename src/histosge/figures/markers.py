@@ -6,22 +6,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from histosge._runtime.types import Array
+from histosge._runtime.types import Array, Float
 from histosge.metrics.morans import morans_i, neighbour_means
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import log_cp10k
+from histosge.section.gene_families import IMMUNOGLOBULIN, MITOCHONDRIAL, RIBOSOMAL, families_of
 from histosge.section.section import Section
 
-__all__ = ["choose_markers", "choose_predicted_markers"]
+__all__ = ["choose_diverse_markers", "choose_markers", "choose_predicted_markers"]
 
 # only the most abundant genes of the panel are compared: Moran's I of rare genes is mostly noise
 _CANDIDATES = 1000
+# genes compared by clustering, the most accurate first: of less accurate ones a map shows little
+_CLUSTERED = 300
+# a gene counted in a smaller share of spots is no map to show first
+_EXPRESSED = 0.1
 # a gene correlated more than this with a chosen one shows nothing new
 _MAX_CORRELATION = 0.7
 
 
 def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -> tuple[str, ...]:
     """Return up to ``n`` measured genes with the largest Moran's I, leaving out near copies.
+
+    Mitochondrial and ribosomal genes are left out where there are others.
 
     Parameters
     ----------
@@ -40,6 +47,9 @@ def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -
     2
     """
     columns = section.columns(genes)
+    families = families_of(section.genes[columns], section.gene_ids[columns])
+    usable = ~np.isin(families, (MITOCHONDRIAL, RIBOSOMAL))
+    columns = columns[usable] if usable.any() else columns
     abundance = np.asarray(section.counts[:, columns].sum(axis=0)).ravel()
     columns = columns[np.argsort(-abundance, kind="stable")[:_CANDIDATES]]
     expression = log_cp10k(section.counts, columns=columns).toarray()
@@ -47,6 +57,56 @@ def choose_markers(section: Section, genes: Sequence[str] | Array, n: int = 4) -
     # patterns are compared after smoothing: single spots carry too much noise
     smooth = neighbour_means(section.spots.xy) @ expression + expression / 6
     return tuple(str(section.genes[columns[index]]) for index in _without_copies(smooth, order, n))
+
+
+def choose_diverse_markers(
+    maps: Float[np.ndarray, "n g"],
+    accuracy: Float[np.ndarray, " g"],
+    *,
+    detected: Float[np.ndarray, " g"],
+    families: Array,
+    n: int = 4,
+) -> tuple[int, ...]:
+    """Return the columns of up to ``n`` genes of different patterns, the most accurate of each.
+
+    Maps are clustered by their correlation (Ward 1963; ward1963), into as many clusters as genes are asked for, and
+    each cluster is shown by its most accurate gene. Left out are mitochondrial and ribosomal genes, immunoglobulins
+    after the first, and genes counted in fewer than a tenth of the spots, as long as there are others.
+
+    Parameters
+    ----------
+    maps
+        Predictions at locations all over a section.
+    accuracy
+        Of each gene, such as the stricter of both leave-one-out correlations; NaN counts as 0.
+    detected
+        Share of spots in which each gene was counted.
+    families
+        As :func:`histosge.section.gene_families.families_of` returns them.
+    n
+        How many.
+    """
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    accuracy = np.nan_to_num(accuracy)
+    varies = maps.std(axis=0) > 1e-6
+    usable = ~np.isin(families, (MITOCHONDRIAL, RIBOSOMAL)) & varies
+    preferred = np.flatnonzero(usable & (detected >= _EXPRESSED))
+    candidates = preferred if len(preferred) >= n else np.flatnonzero(usable if usable.any() else varies)
+    best = candidates[np.argsort(-accuracy[candidates], kind="stable")[:_CLUSTERED]]
+    if len(best) <= n:
+        return tuple(int(column) for column in best)
+    standard = (maps[:, best] - maps[:, best].mean(axis=0)) / maps[:, best].std(axis=0)
+    cluster = fcluster(linkage(standard.T, "ward"), n, "maxclust")
+    chosen: list[int] = []
+    # the most accurate gene first; a cluster is shown once
+    shown: set[int] = set()
+    for column, label in zip(best.tolist(), cluster.tolist(), strict=True):
+        repeated = families[column] == IMMUNOGLOBULIN and IMMUNOGLOBULIN in families[chosen]
+        if label not in shown and not repeated:
+            shown.add(label)
+            chosen.append(int(column))
+    return tuple(chosen)
 
 
 def choose_predicted_markers(

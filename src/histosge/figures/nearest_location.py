@@ -18,8 +18,10 @@ _PIXELS = 900
 _SAMPLE = 2000
 # neighbouring spots compared with a location, and the shift of their mean, in pitches, of a location outside of them
 _NEIGHBOURS, _MAX_SHIFT_PITCHES = 4, 0.4
-# printed arrays are not perfectly even; without a margin gaps between locations would show
-_MARGIN = 1.25
+# in median circumradii of neighbouring locations: wider triangles are holes or lie along the border, and printed arrays
+# are not perfectly even; how far beyond the outermost locations is painted, half of the distance on a square lattice;
+# and the radius of a location without neighbours
+_WIDEST, _BEYOND, _ALONE = 1.6, 0.7, 1.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,9 +55,9 @@ class NearestLocationMap:
 def nearest_location_map(locations: Locations, corners: Float[np.ndarray, "2 2"]) -> NearestLocationMap:
     """Assign each pixel of a view to the nearest location, if one is near.
 
-    Drawn are locations that are measured, on tissue or surrounded by spots. Near means within the circle through three
-    neighbouring locations, so that a lattice of any shape is covered without gaps and nothing is drawn beyond its
-    border.
+    Drawn are locations that are measured, on tissue or surrounded by spots. Near means within the triangles of
+    neighbouring locations (delaunay1934), or half a distance beyond them: a lattice of any shape is covered without
+    gaps, and its border is as straight as its rows.
 
     Parameters
     ----------
@@ -74,12 +76,11 @@ def nearest_location_map(locations: Locations, corners: Float[np.ndarray, "2 2"]
     columns, rows = (max(1, round(float(side) / pixel)) for side in (width, height))
     x, y = np.meshgrid((np.arange(columns) + 0.5) / columns * width, (np.arange(rows) + 0.5) / rows * height)
     centres = np.column_stack([x.ravel(), y.ravel()]) + corners[0]
-    # at least one pixel: a single location must stay visible
     distance, nearest = cKDTree(xy_um).query(centres)
-    near = distance <= max(_circumradius(xy_um), pixel)
-    row = np.where(near, drawn[np.minimum(nearest, len(drawn) - 1)], -1)
+    near = _near(xy_um, centres.reshape(rows, columns, 2), distance.reshape(rows, columns), pixel)
+    row = np.where(near, drawn[np.minimum(nearest, len(drawn) - 1)].reshape(rows, columns), -1)
     (left, top), (right, bottom) = corners
-    return NearestLocationMap(row.reshape(rows, columns), (left, right, bottom, top), drawn)
+    return NearestLocationMap(row, (left, right, bottom, top), drawn)
 
 
 def _surrounded_by_spots(locations: Locations) -> Array:
@@ -95,18 +96,56 @@ def _surrounded_by_spots(locations: Locations) -> Array:
     return np.asarray(shift < _MAX_SHIFT_PITCHES * median_spacing_um(spots))
 
 
-def _circumradius(xy_um: Array) -> float:
-    """Return the median radius of the circles through three neighbouring locations, with a margin."""
+def _near(xy_um: Array, centres: Array, distance: Array, pixel: float) -> Array:
+    """Return which pixels of an image are painted.
+
+    Parameters
+    ----------
+    xy_um
+        Of the locations.
+    centres, distance
+        Centre of each pixel, and its distance to the nearest location.
+    pixel
+        Its width.
+    """
+    from scipy.ndimage import distance_transform_edt
     from scipy.spatial import Delaunay, QhullError
 
-    middle = np.argsort(np.linalg.norm(xy_um - np.median(xy_um, axis=0), axis=1))[:_SAMPLE]
     try:
-        corners = xy_um[middle][Delaunay(xy_um[middle]).simplices]
+        mesh = Delaunay(xy_um)
     except (QhullError, ValueError):
-        # a single location, or all on a line
-        return float(np.ptp(xy_um, axis=0).max()) / max(len(xy_um) - 1, 1)
+        # a single location, or all on a line; at least one pixel, so that it stays visible
+        extent = float(np.ptp(xy_um, axis=0).max()) / max(len(xy_um) - 1, 1)
+        return np.asarray(distance <= max(extent, pixel))
+    radius = _circumradii(xy_um[mesh.simplices])
+    median = float(np.median(radius[_central(xy_um, mesh.simplices)]))
+    close = radius <= _WIDEST * median
+    triangle = mesh.find_simplex(centres)
+    covered = (triangle >= 0) & close[triangle]
+    beyond = distance_transform_edt(~covered) * pixel if covered.any() else np.full(covered.shape, np.inf)
+    near = covered | (beyond <= _BEYOND * median)
+    alone = np.setdiff1d(np.arange(len(xy_um)), mesh.simplices[close])
+    if len(alone):
+        from scipy.spatial import cKDTree
+
+        reach = max(_ALONE * median, pixel)
+        near |= (cKDTree(xy_um[alone]).query(centres, distance_upper_bound=reach)[0] <= reach) & (
+            distance <= reach
+        )
+    return np.asarray(near)
+
+
+def _central(xy_um: Array, triangles: Array) -> Array:
+    """Return the triangles of the locations in the middle of the section, where no border makes them wide."""
+    middle = np.argsort(np.linalg.norm(xy_um - np.median(xy_um, axis=0), axis=1))[:_SAMPLE]
+    central = np.isin(triangles, middle).all(axis=1)
+    return np.flatnonzero(central) if central.any() else np.arange(len(triangles))
+
+
+def _circumradii(corners: Float[np.ndarray, "t 3 2"]) -> Float[np.ndarray, " t"]:
+    """Return the radius of the circle through the corners of each triangle."""
     # R = abc / 4A for a triangle with sides a, b, c and area A
     sides = [np.linalg.norm(corners[:, i] - corners[:, j], axis=1) for i, j in ((0, 1), (1, 2), (2, 0))]
     (ax, ay), (bx, by) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
     area = np.abs(ax * by - ay * bx) / 2
-    return _MARGIN * float(np.median(np.prod(sides, axis=0) / np.maximum(4 * area, 1e-9)))
+    return np.asarray(np.prod(sides, axis=0) / np.maximum(4 * area, 1e-9))

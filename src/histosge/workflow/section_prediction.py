@@ -16,10 +16,12 @@ from histosge.models.base import Block, FactoredPredictor
 from histosge.models.base import predict as predict_inputs
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
+from histosge.section.gene_families import families_of
 from histosge.section.inputs import Inputs
 from histosge.section.locations import Locations
 from histosge.section.section import Section
 from histosge.section.target import Target
+from histosge.section.variable_genes import spots_with_counts
 from histosge.section.written_genes import WrittenGenes
 
 from .cell_scale import with_cell_scale
@@ -158,14 +160,30 @@ def predict_section(
 def _structured_genes(
     fitted: Fitted, task: Task, inputs: Inputs, *, factored: FactoredPrediction | None
 ) -> tuple[str, ...]:
-    """Return the genes with the most spatial structure, of the counts, or of the prediction where there are none."""
-    if task.section.has_counts:
-        return markers.choose_markers(task.section, fitted.panel.names)
+    """Return fitted genes of different patterns, the accurate ones where accuracy is known."""
     # locations are many where they are dense, and neighbours alike: a sample shows the pattern
     rows = np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _SAMPLE)).astype(int))
+    if factored is not None and (task.section.has_counts or fitted.accuracy is not None):
+        return _diverse_genes(factored.take(rows).only([str(name) for name in fitted.genes]), task.section)
+    if task.section.has_counts:
+        return markers.choose_markers(task.section, fitted.panel.names)
     if factored is None:
         sample: Prediction = predict_inputs(fitted.predictor, inputs.take(rows))
     else:
         sample = factored.take(rows).whole([str(name) for name in fitted.genes])
-    r = None if fitted.accuracy is None else np.array(fitted.accuracy.r)
-    return markers.choose_predicted_markers(sample, r_loo=r)
+    return markers.choose_predicted_markers(sample)
+
+
+def _diverse_genes(factored: FactoredPrediction, section: Section) -> tuple[str, ...]:
+    """Return genes of different patterns, each the most accurate of its pattern."""
+    basis, columns = factored.basis, section.columns(factored.genes)
+    # the stricter of both correlations: the largest r is often that of total counts
+    accuracy = np.fmin(basis.r_loo, basis.r_loo_given_depth)
+    counted = spots_with_counts(section.counts)[columns] / len(section)
+    chosen = markers.choose_diverse_markers(
+        factored.means(np.arange(len(basis))),
+        accuracy,
+        detected=counted if section.has_counts else np.ones(len(columns)),
+        families=families_of(factored.genes, section.gene_ids[columns]),
+    )
+    return tuple(str(factored.genes[column]) for column in chosen)
