@@ -14,7 +14,8 @@ from histosge.section.genes import refuse_unknown
 from histosge.section.marker_genes import symbols_of
 from histosge.section.section import Section
 
-from .nearest_location import NearestLocationMap, nearest_location_map
+from .cell_map import location_map
+from .nearest_location import NearestLocationMap
 from .tissue_panel import (
     COLOUR_MAP,
     DPI,
@@ -49,7 +50,7 @@ def marker_maps(
 
     Measured and predicted values have a colour scale each, shown beside them: predictions are means and vary less
     than single measurements, which carry noise. Of a prediction the locations on tissue are drawn, each as the area
-    that is nearer to it than to any other location.
+    that is nearer to it than to any other location; cells whose outlines are known, as these.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def marker_maps(
     figure = Figure(figsize=size, dpi=DPI, layout="compressed")
     panels = figure.subplots(len(genes), columns, squeeze=False)
     view = TissueView.of(section, corners)
-    maps = [nearest_location_map(prediction.locations, corners) for _, prediction in predictions]
+    maps = [location_map(prediction.locations, corners) for _, prediction in predictions]
     measured = log_cp10k(section.counts, columns=section.columns(genes)).toarray()
     names = _names(section, genes)
     for gene, row, values in zip(genes, panels, measured.T, strict=True):
@@ -95,7 +96,9 @@ def marker_maps(
     titles = [f"{section.name}: tissue", f"measured, {len(section)} spots"][:first]
     titles += [
         f"predicted {label}, {located.number} locations"
-        for (label, _), located in zip(predictions, maps, strict=True)
+        if prediction.locations.cells is None
+        else f"predicted, {located.number} {label}"
+        for (label, prediction), located in zip(predictions, maps, strict=True)
     ]
     for panel, title in zip(panels[0], titles, strict=True):
         panel.set_title(title, fontsize=10)

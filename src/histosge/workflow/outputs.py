@@ -11,6 +11,7 @@ import numpy as np
 from histosge._runtime.names import positions
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
+from histosge.figures.cell_crops import can_draw, cell_crops
 from histosge.figures.marker_maps import marker_maps
 from histosge.figures.png import save_png
 from histosge.figures.section_overview import section_overview
@@ -30,9 +31,9 @@ from .section_prediction import SectionPrediction
 __all__ = ["FIGURES", "Outputs", "write_further", "write_prediction"]
 
 
-_SECTION_FIGURE, _MARKER_FIGURE = "section.png", "markers.png"
+_SECTION_FIGURE, _MARKER_FIGURE, _CELL_FIGURE = "section.png", "markers.png", "cells.png"
 #: names of the figures of a run in its folder
-FIGURES = (f"figures/{_SECTION_FIGURE}", f"figures/{_MARKER_FIGURE}")
+FIGURES = tuple(f"figures/{name}" for name in (_SECTION_FIGURE, _MARKER_FIGURE, _CELL_FIGURE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +210,8 @@ def _label(prediction: SectionPrediction) -> str:
 
 
 def _draw(prediction: SectionPrediction, shown: Prediction, folder: Path) -> list[Path]:
-    """Draw the section, and the genes to show, measured beside predicted, over the H&E image."""
-    task = prediction.task
+    """Draw the section, the genes to show, measured beside predicted, and cells at full zoom, over the H&E image."""
+    task, accuracy = prediction.task, _accuracy_lines(prediction)
     figures = {
         _SECTION_FIGURE: section_overview(task.section, mask=task.mask),
         _MARKER_FIGURE: marker_maps(
@@ -218,7 +219,9 @@ def _draw(prediction: SectionPrediction, shown: Prediction, folder: Path) -> lis
             [(_label(prediction), shown)],
             prediction.genes_shown,
             auxiliary=prediction.auxiliary,
-            accuracy=_accuracy_lines(prediction),
+            accuracy=accuracy,
         ),
     }
+    if can_draw(task.section, shown):
+        figures[_CELL_FIGURE] = cell_crops(task.section, shown, prediction.genes_shown, accuracy=accuracy)
     return [save_png(figure, folder / name) for name, figure in figures.items()]
