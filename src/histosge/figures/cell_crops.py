@@ -10,6 +10,7 @@ import numpy as np
 
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
+from histosge.images.slide import SlideImage
 from histosge.prediction.prediction import Prediction
 from histosge.section.genes import refuse_unknown
 from histosge.section.section import Section
@@ -84,7 +85,7 @@ def cell_crops(
     figure = Figure(figsize=(3 * _PANEL_IN, _PANEL_IN * len(genes) + 0.3), dpi=DPI, layout="compressed")
     panels = figure.subplots(len(genes), 3, squeeze=False)
     for gene, row, value, corner in zip(genes, panels, values.T, corners, strict=True):
-        crop = _crop(section, corner)
+        crop = _crop(section.slide, corner)
         shown = _within(cells, crop)
         for axes in row:
             axes.imshow(crop.rgb, extent=crop.extent, interpolation="bilinear")
@@ -97,7 +98,7 @@ def cell_crops(
         scale_bar(row[0], np.array([corner, corner + _SIDE_UM]))
         row[0].set_ylabel(gene, fontsize=12 if len(gene) < 14 else 8, fontweight="bold")
         row[2].set_xlabel(fill((accuracy or {}).get(gene, ""), 52), fontsize=7.5)
-    for axes, title in zip(panels[0], _titles(section, cells), strict=True):
+    for axes, title in zip(panels[0], _titles(section.name, section.slide, cells), strict=True):
         axes.set_title(title, fontsize=10)
     return figure
 
@@ -141,11 +142,10 @@ def _of_four(grid: Array) -> Array:
     return np.asarray(grid[:-1, :-1] + grid[1:, :-1] + grid[:-1, 1:] + grid[1:, 1:])
 
 
-def _crop(section: Section, corner: Array) -> Crop:
+def _crop(slide: SlideImage, corner: Array) -> Crop:
     """Return the image of a window, in its own resolution where a panel has the pixels."""
-    assert section.slide is not None
-    px = min(_MOST_PX, max(64, round(_SIDE_UM / section.slide.mpp)))
-    rgb = section.slide.read_region(corner, _SIDE_UM / px, (px, px))
+    px = min(_MOST_PX, max(64, round(_SIDE_UM / slide.mpp)))
+    rgb = slide.read_region(corner, _SIDE_UM / px, (px, px))
     (left, top), (right, bottom) = corner, corner + _SIDE_UM
     return Crop(rgb, (float(left), float(right), float(bottom), float(top)))
 
@@ -184,11 +184,10 @@ def _parts(outlines: Any) -> tuple[Array, Array]:
     return np.asarray(shapely.get_exterior_ring(parts)), np.asarray(row)
 
 
-def _titles(section: Section, cells: Cells) -> list[str]:
-    assert section.slide is not None
+def _titles(name: str, slide: SlideImage, cells: Cells) -> list[str]:
     nuclei = "" if cells.nuclei is None else ", nuclei in yellow"
     return [
-        f"{section.name}: H&E, {section.slide.mpp:.2g} µm per pixel",
+        f"{name}: H&E, {slide.mpp:.2g} µm per pixel",
         f"outlines of cells{nuclei}",
         f"predicted in {len(cells)} cells of the section",
     ]

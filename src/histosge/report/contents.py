@@ -25,6 +25,7 @@ from .area_means import AreaMeans, area_means
 from .labels import Labels, labels_in
 from .measured import Measured
 from .on_tissue import on_tissue
+from .outlines import class_labels
 
 __all__ = ["Contents", "collect"]
 
@@ -116,7 +117,7 @@ def collect(folder: Path, *, section: Section | None = None) -> Contents:
         slide=slide,
         mpp=mpp,
         outline=_outline(_tissue(slide, spots, pitch_um, measured=measured is not None), spots, pitch_um),
-        labels=labels_in(folder, points.ids, spots.ids),
+        labels=(*labels_in(folder, points.ids, spots.ids), *class_labels(files.prediction.locations.cells)),
         scores=folders.scores(folder),
         shown=shown,
         means=_NOT_KNOWN

@@ -21,6 +21,7 @@ _SCRIPTS = (
     "expression",
     "means",
     "colour",
+    "outlines",
     "paint",
     "stage",
     "list",
@@ -72,6 +73,8 @@ def render(contents: Contents, *, first: str | None = None) -> str:
         has_image=data.image is not None,
         widths=0 if isinstance(contents.means, str) else len(contents.means.widths_um),
         no_widths=contents.means,
+        cells=contents.prediction.locations.cells is not None,
+        outlines=data.about["outlines"] is not None,
         labels=[labels.name for labels in contents.labels],
         parts=[asdict(part) for part in parts(contents, _precision(contents, data))],
     )
@@ -99,6 +102,8 @@ def _precision(contents: Contents, data: PageData) -> list[tuple[str, str]]:
         summary.append(
             ("measured values", exact if number == total else f"{exact}; of {number} of {total} genes")
         )
+    if data.outlines.text:
+        summary.append(("cells", data.outlines.text))
     summary.append(("image", _sharpness(contents, data.image)))
     return summary
 

@@ -22,6 +22,7 @@ from .codes import Packed, pack
 from .contents import Contents
 from .means_codes import packed_means
 from .measured import Chunk, chunks
+from .outlines import Outlines, packed_outlines
 from .pack import blob
 from .pyramid import TILE_PX, Pyramid, pyramid
 
@@ -55,6 +56,8 @@ class PageData:
         The pyramid, or ``None``.
     measured_genes
         Number of genes with measured values in the page.
+    outlines
+        Those of cells.
     """
 
     about: dict[str, Any]
@@ -62,6 +65,7 @@ class PageData:
     packed: Packed
     image: Pyramid | None
     measured_genes: int
+    outlines: Outlines
 
 
 def page_data(contents: Contents, *, first: str | None) -> PageData:
@@ -78,36 +82,52 @@ def page_data(contents: Contents, *, first: str | None) -> PageData:
     packed = pack(contents.prediction)
     means = packed_means(contents.means)
     frame = _frame(contents, image)
+    outlines = packed_outlines(contents.prediction.locations)
     order, measured_chunks = _measured_chunks(contents)
     about = {
-        "title": str(contents.record["section"].get("name") or "section"),
-        "genes": genes,
+        **_about(contents, frame),
         "first": first,
-        "frame": frame,
         "image": _image(image),
-        "locations": _locations(contents.prediction.locations),
-        "spots": _spots(contents),
         "measured": _measured(contents, measured_chunks),
-        "labels": [{"name": item.name, "of": item.of, "names": item.names} for item in contents.labels],
-        "outline": [np.round(line - frame["origin"], 1).ravel().tolist() for line in contents.outline],
-        "calibration": calibration(contents),
-        "maps": {name: _colours(name) for name in _MAPS},
-        "at_mean_depth": is_depth_adjusted(contents.record),
+        "outlines": outlines.about,
         "has_sd": packed.error_sd is not None,
-        "left_out": left_out(contents),
         "means": means.about,
         **packed.about,
     }
     blobs = [(f"blob-{name}", text) for name, text in _arrays(contents, frame, order).items()]
-    blobs += [(f"blob-{name}", text) for name, text in (packed.blobs | means.blobs).items()]
+    blobs += [(f"blob-{name}", text) for name, text in (packed.blobs | means.blobs | outlines.blobs).items()]
     if image is not None:
         # the page needs the coarsest level first
         levels = [(f"tiles-{row}", "\n".join(level.tiles)) for row, level in enumerate(image.levels)]
         blobs += levels[::-1]
     blobs += [(f"blob-measured.{row}", chunk.text) for row, chunk in enumerate(measured_chunks)]
     return PageData(
-        about, blobs, packed=packed, image=image, measured_genes=sum(chunk.genes for chunk in measured_chunks)
+        about,
+        blobs,
+        packed=packed,
+        image=image,
+        measured_genes=sum(chunk.genes for chunk in measured_chunks),
+        outlines=outlines,
     )
+
+
+def _about(contents: Contents, frame: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata that follow from the contents alone."""
+    locations = contents.prediction.locations
+    return {
+        "title": str(contents.record["section"].get("name") or "section"),
+        "genes": [str(name) for name in contents.prediction.genes],
+        "frame": frame,
+        "locations": _locations(locations),
+        "spots": _spots(contents),
+        "labels": [{"name": item.name, "of": item.of, "names": item.names} for item in contents.labels],
+        "outline": [np.round(line - frame["origin"], 1).ravel().tolist() for line in contents.outline],
+        "cells": locations.cells is not None,
+        "calibration": calibration(contents),
+        "maps": {name: _colours(name) for name in _MAPS},
+        "at_mean_depth": is_depth_adjusted(contents.record),
+        "left_out": left_out(contents),
+    }
 
 
 def _known(genes: Sequence[str], gene: str) -> str:

@@ -42,7 +42,8 @@ def headline(contents: Contents) -> list[tuple[str, str]]:
     spots = f"{thousands(record['section'].get('spots'))} spots"
     spots += f" of {diameter_um:.0f}\u00a0µm" if diameter_um else ""
     measured = "H&E image only" if contents.image_only else f"{spots}, {contents.pitch_um:.0f}\u00a0µm apart"
-    predicted = f"{thousands(len(prediction))} locations × {thousands(len(prediction.genes))} genes"
+    kind = "locations" if prediction.locations.cells is None else "cells"
+    predicted = f"{thousands(len(prediction))} {kind} × {thousands(len(prediction.genes))} genes"
     predicted += ", at the section's mean depth" if is_depth_adjusted(record) else ""
     lines = [
         ("Measured", measured),

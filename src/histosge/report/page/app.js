@@ -8,7 +8,7 @@ const LAYERS = {
 };
 
 const state = {
-  row: -1, layer: "predicted", compare: false, split: 0.5, map: "viridis", opacity: 0.85, fade: false, tiles: true,
+  row: -1, layer: "predicted", compare: false, split: 0.5, map: "viridis", opacity: 0.85, fade: false, tiles: !about.outlines,
   outline: true, tissue: true, shared: false, labels: 0, width: 0,
 };
 // `means` over disks of the chosen width, `null` where the map is shown as predicted
@@ -43,6 +43,9 @@ async function update(change) {
 const locationsGeometry = {
   tiles: { xy: null, radius: about.locations.reach_um, overlap: 0.8 }, dots: { xy: null, radius: about.locations.radius_um },
 };
+// cells by their outlines, where the page has them
+const geometryOfLocations = () => (state.tiles ? locationsGeometry.tiles : locationsGeometry.cells || locationsGeometry.dots);
+const classesAt = about.cells ? about.labels.findIndex(({ name }) => name === "class") : -1;
 const spotsGeometry = about.spots ? { xy: null, radius: about.spots.radius_um } : null;
 
 function limitsOf(kind) {
@@ -68,7 +71,7 @@ function greyed(codes) {
 const mapOf = (kind) => (kind === "uncertainty" ? (state.map === "magma" ? "cividis" : "magma") : state.map);
 
 function picture(kind) {
-  const locations = state.tiles ? locationsGeometry.tiles : locationsGeometry.dots;
+  const locations = geometryOfLocations();
   if (kind === "domains") {
     const labels = about.labels[state.labels], own = labelCodes[state.labels];
     const table = domainLookup(labels.names.length);
@@ -214,9 +217,9 @@ function origins(row) {
 function words() {
   const labels = about.labels[state.labels];
   const byDomain = state.layer === "domains" && !state.compare;
-  $("gene-name").textContent = byDomain ? "Domains" : now.gene;
+  $("gene-name").textContent = byDomain ? (state.labels === classesAt ? "Classes" : "Domains") : now.gene;
   const second = state.layer === "measured" ? "predicted" : LAYERS[state.layer].word;
-  $("gene-layer").textContent = byDomain ? `by ${labels.name}` : state.compare ? `measured | ${second}${overWidth()}` : LAYERS[state.layer].word + (state.layer === "measured" ? "" : overWidth());
+  $("gene-layer").textContent = byDomain ? (state.labels === classesAt ? "of cells" : `by ${labels.name}`) : state.compare ? `measured | ${second}${overWidth()}` : LAYERS[state.layer].word + (state.layer === "measured" ? "" : overWidth());
   $("side-right").textContent = second;
   const [grade, ofSpots] = accuracy(now.row), sentence = ofSpots + cellWords(now.row);
   $("accuracy").dataset.grade = grade;
@@ -233,11 +236,11 @@ function words() {
   regionCard();
 }
 
-function labelOf(point) {
-  const labels = about.labels[state.labels];
+function labelOf(point, number = state.labels) {
+  const labels = about.labels[number];
   if (!labels) return "";
   const at = labels.of === "locations" ? point : spotOf[point];
-  const code = at < 0 ? 0 : labelCodes[state.labels][at];
+  const code = at < 0 ? 0 : labelCodes[number][at];
   return code ? labels.names[code - 1] : "";
 }
 
@@ -249,7 +252,7 @@ function regionCard() {
   card.dataset.mean = region.mean;
   card.dataset.locations = region.locations.length;
   const area = region.area_um2 >= 1e5 ? `${(region.area_um2 / 1e6).toFixed(2)} mm²` : `${many(Math.round(region.area_um2))} µm²`;
-  const rows = [["Locations", `${many(region.locations.length)} in ${area}`]];
+  const rows = [[about.cells ? "Cells" : "Locations", `${many(region.locations.length)} in ${area}`]];
   if (region.locations.length) {
     rows.push(["Predicted", number(region.mean)]);
     if (region.low !== null) rows.push(["90 % interval", `${number(region.low)} – ${number(region.high)}`]);
@@ -266,17 +269,18 @@ function regionCard() {
 
 async function save(kind) {
   const region = summary(lasso.ring, now), name = `${about.title}_${now.gene}_region`.replace(/[^\w.-]+/g, "-");
+  if (!ids) ids = await lines("ids");
   if (kind === "csv") {
-    if (!ids) ids = await lines("ids");
     download(`${name}.csv`, csv(region, now, ids, spotOf, labelOf), "text/csv");
-  } else download(`${name}.geojson`, geojson(lasso.ring, region, now), "application/geo+json");
+  } else download(`${name}.geojson`, geojson(lasso.ring, region, now, ids), "application/geo+json");
 }
 
 function readout(event) {
   const tip = $("tip"), box = stage.element.getBoundingClientRect();
   const px = event.clientX - box.left, py = event.clientY - box.top;
   const [x, y] = stage.toMicrometres(px, py);
-  let point = nearestTo(tables.locationsXY, x, y, (state.tiles ? locationsGeometry.tiles : locationsGeometry.dots).radius);
+  const shown = geometryOfLocations();
+  let point = shown.outlines ? cellAt(x, y) : nearestTo(tables.locationsXY, x, y, shown.radius);
   if (point >= 0 && !isShown(point)) point = -1;
   const spot = about.spots ? nearestTo(tables.spotsXY, x, y, about.spots.radius_um) : -1;
   tip.hidden = !now.predicted;
@@ -292,7 +296,9 @@ function readout(event) {
     const noise = now.sd ? withNoise(now.row, now.sd[point]) : null;
     if (noise !== null) rows.push(["one measurement", `± ${number(noise)}`]);
     const label = labelOf(point);
-    if (label) rows.push(["domain", label]);
+    if (label && state.labels !== classesAt) rows.push(["domain", label]);
+    if (classesAt >= 0 && labelOf(point, classesAt)) rows.push(["class", labelOf(point, classesAt)]);
+    if (about.cells && ids) rows.unshift(["cell", ids[point]]);
   }
   if (spot >= 0 && now.measured) {
     tip.dataset.measured = now.measured.values[spot];

@@ -130,6 +130,9 @@ async function begin() {
   stage = new Stage();
   await loadTables();
   locationsGeometry.tiles.xy = locationsGeometry.dots.xy = tables.locationsXY;
+  await loadOutlines(tables.locationsXY);
+  if (outlines) locationsGeometry.cells = { xy: tables.locationsXY, radius: about.locations.radius_um, outlines };
+  if (about.cells) ids = await lines("ids");
   if (spotsGeometry) spotsGeometry.xy = tables.spotsXY;
   spotOf = await integers("spot_of");
   shownLocations = new Uint8Array(await buffer("shown"));

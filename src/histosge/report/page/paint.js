@@ -63,6 +63,14 @@ class Layer {
     const { width, height } = this.canvas, { nearest, squares } = this;
     const { xy, radius } = this.geometry, { scale, x, y, ratio } = this.view;
     const grow = scale * ratio, left = x * ratio, top = y * ratio;
+    this.bordered = false;
+    if (this.geometry.outlines) {
+      nearest.fill(-1);
+      squares.fill(0);
+      this.radius = 1;
+      this.bordered = this.geometry.outlines.median * grow > BORDER_PX;
+      return fillOutlines(this.geometry.outlines, nearest, width, height, grow, left, top);
+    }
     // adjacent tiles overlap a little, so that no seam shows
     this.radius = Math.max(radius * grow + (this.geometry.overlap || 0), 0.8);
     const reach = this.radius + 0.5, reach2 = reach * reach;
@@ -88,12 +96,14 @@ class Layer {
 
   colour() {
     if (!this.colours || !this.pixels) return;
-    const { nearest, squares, pixels } = this, { bins: codes, table } = this.colours;
+    const { nearest, squares, pixels } = this, { width } = this.canvas, { bins: codes, table } = this.colours;
     const rim = Math.max(this.radius - 0.5, 0) ** 2, edge = this.radius + 0.5;
     for (let p = 0; p < pixels.length; p++) {
       const point = nearest[p];
       if (point < 0) { pixels[p] = 0; continue; }
       let colour = table[codes[point]];
+      // a darker border between cells, which are often of nearly the same colour
+      if (this.bordered && onBorder(nearest, p, width)) colour = (colour & 0xff000000) | ((colour >>> 1) & 0x7f7f7f);
       if (squares[p] > rim) {
         const share = Math.max(0, Math.min(1, edge - Math.sqrt(squares[p])));
         colour = (colour & 0xffffff) | (((colour >>> 24) * share) << 24);

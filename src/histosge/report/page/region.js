@@ -1,4 +1,4 @@
-// A region, drawn or taken from the view: its mean with an interval, its locations as CSV, its border as GeoJSON.
+// A region, drawn or taken from the view: its mean with an interval, its locations as CSV, its border and its cells as GeoJSON.
 
 const Z90 = 1.6448536269514722;
 
@@ -48,13 +48,13 @@ function summary(ring, now) {
 }
 
 function csv(region, now, ids, spotOf, label) {
-  const rows = [["location", "x_um", "y_um", "x_px", "y_px", "gene", "predicted_log1p_cp10k", "sd", "measured_log1p_cp10k", "domain"]];
+  const rows = [["location", "x_um", "y_um", "x_px", "y_px", "gene", "predicted_log1p_cp10k", "sd", "measured_log1p_cp10k", "domain", ...(classesAt < 0 ? [] : ["class"])]];
   const [x0, y0] = frame.origin;
   for (const point of region.locations) {
     const x = tables.locationsXY[2 * point] + x0, y = tables.locationsXY[2 * point + 1] + y0, spot = spotOf[point];
     rows.push([ids[point], x.toFixed(2), y.toFixed(2), (x / frame.mpp).toFixed(2), (y / frame.mpp).toFixed(2), now.gene,
       now.predicted[point].toFixed(4), now.sd ? now.sd[point].toFixed(4) : "",
-      now.measured && spot >= 0 ? now.measured.values[spot].toFixed(4) : "", label(point)]);
+      now.measured && spot >= 0 ? now.measured.values[spot].toFixed(4) : "", state.labels === classesAt ? "" : label(point), ...(classesAt < 0 ? [] : [label(point, classesAt)])]);
   }
   // a spreadsheet runs a text that begins like a formula; numbers stay numbers
   const plain = (text) => (/^[=+\-@\t\r]/.test(text) && !Number.isFinite(Number(text)) ? `'${text}` : text);
@@ -63,17 +63,33 @@ function csv(region, now, ids, spotOf, label) {
   return rows.map((row) => row.map((item) => cell(String(item))).join(",")).join("\n") + "\n";
 }
 
-// As QuPath imports it: an annotation, in pixels of the full-resolution image.
-function geojson(ring, region, now) {
-  const [x0, y0] = frame.origin;
-  const closed = [...ring, ring[0]].map(([x, y]) => [+((x + x0) / frame.mpp).toFixed(2), +((y + y0) / frame.mpp).toFixed(2)]);
+// As QuPath imports it: an annotation, in pixels of the full-resolution image; with the cells inside, where they have outlines.
+function geojson(ring, region, now, ids) {
   const measurements = { locations: region.locations.length, "area µm²": +region.area_um2.toFixed(1),
     [`${now.gene} mean log1p(CP10k)`]: +region.mean.toFixed(4) };
   if (region.sd !== null) measurements[`${now.gene} sd`] = +region.sd.toFixed(4);
+  const cells = outlines ? region.locations.map((cell) => cellFeature(cell, now, ids)) : [];
   return JSON.stringify({ type: "FeatureCollection", features: [{
-    type: "Feature", id: "region-1", geometry: { type: "Polygon", coordinates: [closed] },
+    type: "Feature", id: "region-1", geometry: polygonOf(ring),
     properties: { objectType: "annotation", name: `${about.title} region`, measurements },
-  }] }, null, 1) + "\n";
+  }, ...cells] }, null, 1) + "\n";
+}
+
+function polygonOf(ring) {
+  const [x0, y0] = frame.origin;
+  const closed = [...ring, ring[0]].map(([x, y]) => [+((x + x0) / frame.mpp).toFixed(2), +((y + y0) / frame.mpp).toFixed(2)]);
+  return { type: "Polygon", coordinates: [closed] };
+}
+
+// a cell with its id, by which QuPath knows it, its class and the value of the gene
+function cellFeature(cell, now, ids) {
+  const word = classesAt < 0 ? "" : labelOf(cell, classesAt);
+  const properties = { objectType: "detection", name: ids[cell], measurements: { [now.gene]: +now.predicted[cell].toFixed(4) } };
+  if (word) {
+    const colour = parseInt(domainColour(about.labels[classesAt].names.indexOf(word)).slice(1), 16);
+    properties.classification = { name: word, color: [colour >> 16, (colour >> 8) & 255, colour & 255] };
+  }
+  return { type: "Feature", id: ids[cell], geometry: polygonOf(ringOf(cell)), properties };
 }
 
 function download(name, text, type) {
