@@ -41,8 +41,8 @@ class Target:
         GeoJSON of polygons as QuPath exports them; needs ``spacing_um``.
     cells
         A file or folder of cells of any layout in ``histosge list cell-sources``, a name of ``histosge list
-        segmenters`` (``nuclei``) that finds them in the image (a file of that name is given by its full path), or the
-        cells themselves.
+        segmenters`` (``nuclei``, ``stardist=WEIGHTS``) that finds them in the image (a file of that name is given by
+        its full path), or the cells themselves.
     boundary
         How the upsampled lattice ends at the edge of the spots: ``translate`` (as in the paper: exactly ``upsample``
         locations a spot), ``symmetric`` or ``inner``.
@@ -153,7 +153,7 @@ def cells_of(section: Section, cells: Cells | Path | str, *, mask: TissueMask | 
     """
     if isinstance(cells, Cells):
         return cells
-    if str(cells) in SEGMENTERS:
+    if str(cells).partition("=")[0] in SEGMENTERS:
         return _segmented(section, str(cells), tissue_of(section) if mask is None else mask)
     slide = section.slide
     options = CellOptions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -17,10 +18,10 @@ from histosge.images.tissue import TissueMask
 
 from .cells import Cells
 from .outlines import outlines_of
-from .segmenters import SEGMENTERS, Segment, SegmenterCard
+from .segmenters import SEGMENTERS, Segment, Segmenter, SegmenterCard
 from .tiles import Tile, sampling_mpp, tiles_of
 
-__all__ = ["GROWTH_UM", "find_cells", "refuse_coarse"]
+__all__ = ["GROWTH_UM", "find_cells", "named_segmenter", "refuse_coarse"]
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 
@@ -65,7 +66,7 @@ def find_cells(
     slide
         An H&E image.
     segmenter
-        What finds nuclei: see ``histosge list segmenters``.
+        What finds nuclei: see ``histosge list segmenters``; with weights, ``stardist=FOLDER``.
     mask
         Where tissue is; by default what is stained in the image.
     growth_um
@@ -80,6 +81,8 @@ def find_cells(
     UsageError
         For an unknown segmenter or one that is not installed, sizes that are not positive, and an image that is too
         coarse to show nuclei.
+    WeightsError
+        When weights that are needed are missing.
     DataError
         Where nothing is found.
 
@@ -95,21 +98,39 @@ def find_cells(
         raise UsageError(
             f"Expected `growth_um` of 0 or more and a positive `tile_um`, got {growth_um:g} and {tile_um:g}."
         )
-    entry = SEGMENTERS[segmenter]
+    entry, weights = named_segmenter(segmenter)
     refuse_coarse(entry.card, slide.mpp)
     mask = TissueMask.from_slide(slide) if mask is None else mask
     mpp = sampling_mpp(slide, entry.card.mpp)
     tiles = tiles_of(slide, mask, mpp=mpp, tile_um=tile_um, halo_um=entry.card.reach_um + growth_um)
     detected = _searched(
-        slide, mask, tiles, entry.prepare(slide, mask), growth_um=growth_um, progress=progress
+        slide, mask, tiles, entry.ready(slide, mask, weights), growth_um=growth_um, progress=progress
     )
-    cells = _joined(detected, tiles, source=segmenter)
+    cells = _joined(detected, tiles, source=entry.card.name)
     if not len(cells):
         raise DataError(
             f"Expected nuclei on {mask.mask.sum() * mask.mpp**2 / 1e6:.2g} mm² of tissue, found none. Check that the "
             "image is stained with haematoxylin, and its µm per pixel."
         )
     return cells
+
+
+def named_segmenter(name: str) -> tuple[Segmenter, Path | None]:
+    """Return a segmenter, and the path of its weights, of ``NAME`` or ``NAME=PATH``.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name.
+
+    Examples
+    --------
+    >>> entry, weights = named_segmenter("stardist=models/he")
+    >>> entry.card.name, weights.as_posix()
+    ('stardist', 'models/he')
+    """
+    name, equals, path = name.partition("=")
+    return SEGMENTERS[name], Path(path) if equals else None
 
 
 def refuse_coarse(card: SegmenterCard, mpp: float) -> None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from histosge._runtime.types import Array, Float, UInt8, frozen
+from histosge.images.background import background, white_of
+from histosge.images.slide import SlideImage
+from histosge.images.tissue import TissueMask
 
-__all__ = ["REFERENCE", "Stains", "estimate_stains"]
+__all__ = ["REFERENCE", "Stains", "estimate_stains", "sampled_pixels"]
 
 #: stain vectors of Ruifrok & Johnston (2001): haematoxylin and eosin, optical density of red, green and blue
 REFERENCE = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
@@ -23,6 +26,8 @@ _LEAST_COSINE = 0.85
 # and of the two to each other: nearer ones cannot be distinguished
 _MOST_ALIKE = 0.97
 _FEWEST_PIXELS = 1000
+# fields on tissue from which colours are taken, their width, and µm per pixel of the overview for that of glass
+_FIELDS, _FIELD_UM, _OVERVIEW_MPP = 64, 64.0, 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +102,30 @@ def estimate_stains(rgb: UInt8[np.ndarray, "n 3"], white: Float[np.ndarray, " 3"
     # haematoxylin absorbs more red
     vectors = vectors[np.argsort(-vectors[:, 0])]
     return Stains(vectors, white, True) if _plausible(vectors) else plain
+
+
+def sampled_pixels(
+    slide: SlideImage, mask: TissueMask, mpp: float
+) -> tuple[UInt8[np.ndarray, "n 3"], Float[np.ndarray, " 3"]]:
+    """Return pixels of fields spread evenly over the tissue of a slide, and the colour of its glass.
+
+    Parameters
+    ----------
+    slide
+        The image.
+    mask
+        Where tissue is.
+    mpp
+        µm per pixel at which the fields are read, at least that of the image.
+    """
+    overview_mpp = max(_OVERVIEW_MPP, slide.mpp)
+    overview = slide.thumbnail(overview_mpp)
+    white = white_of(overview, background(overview, overview_mpp))
+    rows, columns = np.nonzero(mask.mask)
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(_FIELDS, len(rows))).astype(int))
+    centres_um = (np.stack([columns, rows], axis=1)[chosen] + 0.5) * mask.mpp + np.array(mask.origin_um)
+    px = max(8, round(_FIELD_UM / max(mpp, slide.mpp)))
+    return slide.read_many(centres_um, _FIELD_UM, px).reshape(-1, 3), white
 
 
 def _plausible(vectors: Array) -> bool:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from histosge._runtime.types import Array, Float, Int, UInt8
-from histosge.images.background import background, white_of
 from histosge.images.slide import SlideImage
 from histosge.images.tissue import TissueMask
 from histosge.segmentation.fragments import joined
 from histosge.segmentation.levels import Levels, local_levels, slide_levels
-from histosge.segmentation.stain import Stains, estimate_stains
+from histosge.segmentation.stain import Stains, estimate_stains, sampled_pixels
 
 from .base import Segment, Segmenter, SegmenterCard
 
@@ -34,8 +34,6 @@ _LEAST_CONTRAST, _LEAST_DENSITY = 0.3, 0.06
 _SMALLEST_UM2, _LARGEST_UM2 = 8.0, 450.0
 # haematoxylin absorbs blue half as much as red; dust, ink and pigment absorb them alike
 _MOST_BLUE = 0.85
-# fields of 64 µm on tissue that colours and levels are taken from, and µm per pixel of the overview
-_FIELDS, _FIELD_UM, _OVERVIEW_MPP = 64, 64.0, 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,17 +172,10 @@ def _filled(labels: Array) -> Array:
     return np.asarray(np.where(enclosed[holes] & (holes > 0), highest[holes], labels))
 
 
-def prepare(slide: SlideImage, mask: TissueMask) -> Segment:
+def prepare(slide: SlideImage, mask: TissueMask, weights: Path | None) -> Segment:
     """Return what finds nuclei in a slide: with its own colours, from fields spread evenly over the tissue."""
-    overview_mpp = max(_OVERVIEW_MPP, slide.mpp)
-    overview = slide.thumbnail(overview_mpp)
-    white = white_of(overview, background(overview, overview_mpp))
-    rows, columns = np.nonzero(mask.mask)
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(_FIELDS, len(rows))).astype(int))
-    centres_um = (np.stack([columns, rows], axis=1)[chosen] + 0.5) * mask.mpp + np.array(mask.origin_um)
-    px = max(8, round(_FIELD_UM / max(ENTRIES[0].card.mpp, slide.mpp)))
-    fields = slide.read_many(centres_um, _FIELD_UM, px)
-    return HaematoxylinNuclei.of_pixels(fields.reshape(-1, 3), white)
+    rgb, white = sampled_pixels(slide, mask, ENTRIES[0].card.mpp)
+    return HaematoxylinNuclei.of_pixels(rgb, white)
 
 
 ENTRIES = (
