@@ -114,9 +114,8 @@ def real(folder: Path) -> None:
         cells, words = timed(section.slide, mask)
         area = mask.mask.sum() * mask.mpp**2 / 1e6
         nuclei = np.quantile(shapely.area(cells.nuclei), [0.1, 0.5, 0.9]).round(1)
-        print(
-            f"{name} ({section.slide.mpp:.2f} µm per pixel): {words}, {len(cells) / area:.0f} per mm², nuclei {nuclei} µm²"
-        )
+        scale = f"{name}, {section.slide.mpp:.2f} µm per pixel"
+        print(f"{scale}: {words}, {len(cells) / area:.0f} per mm², nuclei {nuclei} µm²", flush=True)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, **modules: Any) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_is_not_installed_is_said(
+def test_what_is_not_installed_is_refused(
     name: str, slide: SlideImage, mask: TissueMask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A segmenter of another package that is not installed is refused by the package's name."""
@@ -142,7 +142,7 @@ def test_instanseg_is_called_as_documented(
     assert seen == [("module", str(weights)), 0.5]
 
 
-def test_a_nucleus_that_two_tiles_see_otherwise_is_one(slide: SlideImage, mask: TissueMask) -> None:
+def test_a_nucleus_at_a_seam_counts_once(slide: SlideImage, mask: TissueMask) -> None:
     """Where a segmenter shifts outlines from tile to tile, a nucleus at the seam is neither doubled nor lost."""
     calls: list[int] = []
 
@@ -151,7 +151,7 @@ def test_a_nucleus_that_two_tiles_see_otherwise_is_one(slide: SlideImage, mask: 
         return np.roll(dark_squares(rgb), len(calls) % 3 - 1, axis=0)
 
     card = base.SegmenterCard("shifting", "", 0.5, 1.0, 10.0, "", "")
-    entries = {"shifting": base.Segmenter(card, lambda *_: base.one_at_a_time(segment))}
+    entries = {"shifting": base.Segmenter(card, lambda *_: base.locked(segment))}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("histosge.segmentation.nuclei.SEGMENTERS", entries)
         assert len(find_cells(slide, segmenter="shifting", mask=mask, tile_um=50.0)) == len(CORNERS)
@@ -160,7 +160,7 @@ def test_a_nucleus_that_two_tiles_see_otherwise_is_one(slide: SlideImage, mask: 
 
 def test_labels_of_another_size_are_refused() -> None:
     """A segmenter whose labels are not as large as its tile would put every nucleus at a wrong position."""
-    segment = base.one_at_a_time(lambda rgb, mpp: np.zeros((5, 5), dtype=int))
+    segment = base.locked(lambda rgb, mpp: np.zeros((5, 5), dtype=int))
     with pytest.raises(DataError, match="labels"):
         segment(np.zeros((10, 10, 3), dtype=np.uint8), 0.5)
 

@@ -15,7 +15,7 @@ from histosge.errors import DataError, UsageError, WeightsError
 from histosge.images.slide import SlideImage
 from histosge.images.tissue import TissueMask
 
-__all__ = ["Segment", "Segmenter", "SegmenterCard", "one_at_a_time"]
+__all__ = ["Segment", "Segmenter", "SegmenterCard", "locked"]
 
 #: ``segment(rgb, mpp) -> labels``: which nucleus covers a pixel of a tile, from 1; 0 where there is none
 Segment = Callable[[UInt8[np.ndarray, "h w 3"], float], Int[np.ndarray, "h w"]]
@@ -107,15 +107,15 @@ class Segmenter:
         return self.prepare(slide, mask, weights)
 
 
-def one_at_a_time(segment: Segment) -> Segment:
+def locked(segment: Segment) -> Segment:
     """Return a function of tiles that runs once at a time: networks are not made for several threads."""
     lock = threading.Lock()
 
-    def locked(rgb: UInt8[np.ndarray, "h w 3"], mpp: float) -> Int[np.ndarray, "h w"]:
+    def run(rgb: UInt8[np.ndarray, "h w 3"], mpp: float) -> Int[np.ndarray, "h w"]:
         with lock:
             labels = np.asarray(segment(rgb, mpp))
         if labels.shape != rgb.shape[:2]:
             raise DataError(f"Expected labels of {rgb.shape[:2]} pixels of a segmenter, got {labels.shape}.")
         return labels.astype(np.int64)
 
-    return locked
+    return run

@@ -12,7 +12,7 @@ from histosge._runtime.types import Array
 from histosge.images.slide import SlideImage
 from histosge.images.tissue import TissueMask
 
-from .base import Segment, Segmenter, SegmenterCard, one_at_a_time
+from .base import Segment, Segmenter, SegmenterCard, locked
 
 __all__ = ["ENTRIES"]
 
@@ -28,7 +28,7 @@ def _prepare(slide: SlideImage, mask: TissueMask, weights: Path | None) -> Segme
         # masks, flows, styles; version 3 returns the same three
         return np.asarray(model.eval(rgb)[0])
 
-    return one_at_a_time(segment)
+    return locked(segment)
 
 
 ENTRIES = (

@@ -11,7 +11,7 @@ from histosge._runtime.types import Array
 from histosge.images.slide import SlideImage
 from histosge.images.tissue import TissueMask
 
-from .base import Segment, Segmenter, SegmenterCard, one_at_a_time
+from .base import Segment, Segmenter, SegmenterCard, locked
 
 __all__ = ["ENTRIES"]
 
@@ -27,7 +27,7 @@ def _prepare(slide: SlideImage, mask: TissueMask, weights: Path | None) -> Segme
         # images × outputs × rows × columns: nuclei come first
         return np.asarray(labels)[0, 0]
 
-    return one_at_a_time(segment)
+    return locked(segment)
 
 
 ENTRIES = (

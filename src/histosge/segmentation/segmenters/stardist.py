@@ -11,7 +11,7 @@ from histosge._runtime.types import Array
 from histosge.images.slide import SlideImage
 from histosge.images.tissue import TissueMask
 
-from .base import Segment, Segmenter, SegmenterCard, one_at_a_time
+from .base import Segment, Segmenter, SegmenterCard, locked
 
 __all__ = ["ENTRIES"]
 
@@ -30,7 +30,7 @@ def _prepare(slide: SlideImage, mask: TissueMask, weights: Path | None) -> Segme
         labels, _ = model.predict_instances(normalize(rgb, _LOWEST, _HIGHEST, axis=(0, 1, 2)))
         return np.asarray(labels)
 
-    return one_at_a_time(segment)
+    return locked(segment)
 
 
 ENTRIES = (
