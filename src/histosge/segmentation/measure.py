@@ -110,7 +110,7 @@ def measure(cells: Cells, slide: SlideImage, *, mask: TissueMask | None = None) 
         columns["Nucleus/Cell area ratio"] = columns["Nucleus: Area µm^2"] / columns["Cell: Area µm^2"]
     mask = TissueMask.from_slide(slide) if mask is None else mask
     rgb, white = sampled_pixels(slide, mask, _MPP)
-    sums = _summed(cells, nuclei, slide, estimate_stains(rgb, white))
+    sums = _summed((nuclei, cells.outlines), slide, estimate_stains(rgb, white))
     columns |= _stains_of(sums[0], "Nucleus") | _stains_of(sums[1], "Cell")
     columns |= _neighbours_of(cells.xy_um)
     table = {name: np.asarray(columns[name], dtype=np.float32) for name in MEASUREMENTS}
@@ -148,12 +148,12 @@ class _Part:
     rows: Int[np.ndarray, " n"]
 
 
-def _parts(cells: Cells, slide: SlideImage) -> Iterator[_Part]:
+def _parts(outlines: Array, slide: SlideImage) -> Iterator[_Part]:
     """Yield tiles that hold all of their cells: each cell belongs to the tile of the middle of its bounds."""
     import shapely
 
     mpp = sampling_mpp(slide, _MPP)
-    bounds = shapely.bounds(cells.outlines)
+    bounds = shapely.bounds(outlines)
     middle_px = (bounds[:, :2] + bounds[:, 2:]) / 2 / mpp
     size = round(_TILE_UM / mpp)
     squares, part = np.unique((middle_px // size).astype(int), axis=0, return_inverse=True)
@@ -165,9 +165,9 @@ def _parts(cells: Cells, slide: SlideImage) -> Iterator[_Part]:
         yield _Part(Tile(int(column) * size, int(row) * size, size, halo, mpp), rows)
 
 
-def _summed(cells: Cells, nuclei: Array, slide: SlideImage, stains: Stains) -> Float[np.ndarray, "2 n s"]:
-    """Return sums over the pixels of each nucleus and each cell."""
-    totals = np.zeros((2, len(cells), _SUMS))
+def _summed(outlines: tuple[Array, Array], slide: SlideImage, stains: Stains) -> Float[np.ndarray, "2 n s"]:
+    """Return sums over the pixels of the outlines of each nucleus and each cell."""
+    totals = np.zeros((2, len(outlines[1]), _SUMS))
     width, height = slide.size_um
 
     def add(part: _Part) -> None:
@@ -178,14 +178,14 @@ def _summed(cells: Cells, nuclei: Array, slide: SlideImage, stains: Stains) -> F
         if not pixels.size:
             return
         values = _values(stains, pixels, tile.mpp)
-        for total, outlines in zip(totals, (nuclei, cells.outlines), strict=True):
-            labels = painted(outlines[part.rows], pixels.shape[:2], mpp=tile.mpp, corner_px=corner)
+        for total, kind in zip(totals, outlines, strict=True):
+            labels = painted(kind[part.rows], pixels.shape[:2], mpp=tile.mpp, corner_px=corner)
             within = labels > 0
             at = labels[within] - 1
             sums = [np.bincount(at, value[within], len(part.rows)) for value in values]
             total[part.rows] = np.stack(sums, axis=1)
 
-    map_parts(add, list(_parts(cells, slide)))
+    map_parts(add, list(_parts(outlines[1], slide)))
     return totals
 
 

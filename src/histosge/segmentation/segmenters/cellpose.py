@@ -19,9 +19,8 @@ __all__ = ["ENTRIES"]
 
 def _prepare(slide: SlideImage, mask: TissueMask, weights: Path | None) -> Segment:
     """Load a file of a model by its full path: ``CellposeModel(pretrained_model=…)``, which then downloads nothing."""
-    assert weights is not None
     model = import_module("cellpose.models").CellposeModel(
-        gpu=resolve_device() != "cpu", pretrained_model=str(weights.resolve())
+        gpu=resolve_device() != "cpu", pretrained_model=str(Path(weights or "").resolve())
     )
 
     def segment(rgb: Array, mpp: float) -> Array:

@@ -18,14 +18,13 @@ __all__ = ["ENTRIES"]
 
 def _prepare(slide: SlideImage, mask: TissueMask, weights: Path | None) -> Segment:
     """Load a TorchScript file, and give InstanSeg the module: a name would be downloaded."""
-    assert weights is not None
     module = import_module("torch").jit.load(str(weights), map_location="cpu")
     model = import_module("instanseg").InstanSeg(module, verbosity=0)
 
     def segment(rgb: Array, mpp: float) -> Array:
         labels, _ = model.eval_small_image(rgb, mpp)
         # images × outputs × rows × columns: nuclei come first
-        return np.asarray(labels)[0, 0]
+        return np.asarray(np.asarray(labels)[0, 0])
 
     return locked(segment)
 

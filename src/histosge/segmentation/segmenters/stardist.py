@@ -21,9 +21,8 @@ _LOWEST, _HIGHEST = 1, 99.8
 
 def _prepare(slide: SlideImage, mask: TissueMask, weights: Path | None) -> Segment:
     """Load a folder of a model: ``StarDist2D(None, name=…, basedir=…)``, which downloads nothing."""
-    assert weights is not None
     normalize = import_module("csbdeep.utils").normalize
-    folder = weights.resolve()
+    folder = Path(weights or "").resolve()
     model = import_module("stardist.models").StarDist2D(None, name=folder.name, basedir=str(folder.parent))
 
     def segment(rgb: Array, mpp: float) -> Array:
