@@ -151,7 +151,10 @@ def test_tables_and_figure_are_written_and_may_be_written_again(tmp_path: Path) 
         result = evaluate_fine_truth(blind, "kriging", seeds=1, widths_um=[50], out=tmp_path)
     # the image is missing: which models need it is said
     assert set(result.skipped) == {"ridge"}
-    assert {row.model for row in result.rows} == {"nearest", "idw", "kriging", "cokriging"}
+    assert {row.model for row in result.rows} == {"nearest", "idw", "cubic", "kriging", "cokriging"}
+    text = (tmp_path / "fine_truth.md").read_text()
+    assert "| low |" in text
+    assert "| peak GB |" in text
     assert {path.name for path in result.files} == {
         path.name for path in tmp_path.iterdir() if path.is_file()
     }

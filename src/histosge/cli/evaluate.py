@@ -80,8 +80,15 @@ def evaluate(
     truth: Annotated[
         Path | None,
         typer.Option(
-            help="Cells or fine bins, in place of SECTION: spots are made of half of their molecules, and models are "
-            "scored below the scale of spots with the other half.",
+            help="Cells or fine bins: models are scored below the scale of spots. Without SECTION, spots are made of "
+            "half of their molecules, and the other half is scored with; with one, its measured spots are fitted.",
+            rich_help_panel="Finer truth",
+        ),
+    ] = None,
+    registration: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with a 3 × 3 matrix from µm of SECTION to µm of the truth; by default they share a frame.",
             rich_help_panel="Finer truth",
         ),
     ] = None,
@@ -109,11 +116,11 @@ def evaluate(
     refuse_other_files(compute.weights, words(encoder))
     if truth is not None:
         changed = [split != "random:0.5", genes != "hvg:1000", jobs != 1, program_options.programs]
-        _refuse_with_truth([sections, presets, patients, auxiliary, image, mpp, *changed])
+        _refuse_with_truth([presets, patients, auxiliary, *changed])
         recipes = _with_encoders(_recipes(models, None, assignments(set_)), encoder, widths)
         recipes = [replace(recipe, depth_adjusted=depth_adjusted) for recipe in recipes]
         options = {
-            "layout": layout,
+            "layout": _spots(sections, layout, image, mpp, registration),
             "widths_um": _numbers(widths_um),
             "median_depth": median_depth,
             "seeds": seeds,
@@ -163,15 +170,34 @@ def _specs(
     )
 
 
+def _spots(
+    sections: list[Path] | None, layout: str, image: Path | None, mpp: float | None, registration: Path | None
+) -> Any:
+    """Return the layout of the spots that are made of a truth, or the measured spots of a section."""
+    if not sections:
+        given = {"image": image, "mpp": mpp, "registration": registration}
+        if names := [name for name, value in given.items() if value is not None]:
+            raise UsageError(
+                f"`{names[0]}` belongs to a section beside `truth`, and there is none. Name one, or leave it out."
+            )
+        return layout
+    from histosge.evaluation.fine_truth.measured_spots import MeasuredSpots, read_registration
+    from histosge.io.readers import read
+
+    if len(sections) > 1 or layout != "visium":
+        what = "`layout`" if layout != "visium" else "a second section"
+        raise UsageError(f"With `truth` and a section its own spots are fitted; {what} has no meaning then.")
+    section = read(sections[0], image=image, mpp=mpp)
+    show_messages(list(section.messages))
+    return MeasuredSpots(section, *([] if registration is None else [read_registration(registration)]))
+
+
 def _refuse_with_truth(typed: list[Any]) -> None:
     """Refuse options that have no meaning for a finer truth; ``typed`` says which were given, in this order."""
     names = (
-        "sections",
         "presets",
         "patients",
         "auxiliary",
-        "image",
-        "mpp",
         "split",
         "genes",
         "jobs",
@@ -179,7 +205,7 @@ def _refuse_with_truth(typed: list[Any]) -> None:
     )
     if changed := [name for name, value in zip(names, typed, strict=True) if value]:
         raise UsageError(
-            f"`{changed[0]}` has no meaning with `truth`, of which the spots are made. Leave it out."
+            f"`{changed[0]}` has no meaning with `truth`, which is scored with below the scale of spots. Leave it out."
         )
 
 

@@ -39,7 +39,14 @@ def run_fine_truth(
 ) -> None:
     """Evaluate against a finer truth and print the scores, as JSON or as tables."""
     from histosge.evaluation.fine_truth.evaluate import evaluate_fine_truth
-    from histosge.evaluation.fine_truth.tables import EXPLANATIONS, SCREEN_COLUMNS, table_rows, title
+    from histosge.evaluation.fine_truth.tables import (
+        COST_COLUMNS,
+        EXPLANATIONS,
+        SCREEN_COLUMNS,
+        cost_rows,
+        table_rows,
+        title,
+    )
 
     result = evaluate_fine_truth(truth, recipes, out=out, compute=compute, **options)
     if as_json:
@@ -49,5 +56,6 @@ def run_fine_truth(
         return
     for scale in dict.fromkeys(row.scale for row in result.rows):
         print_table(title(result, scale), SCREEN_COLUMNS, table_rows(result, scale, columns=SCREEN_COLUMNS))
+    print_table("Fit and predictions at all scales", COST_COLUMNS, cost_rows(result))
     skipped = [f"{model} was skipped. {reason}" for model, reason in result.skipped.items()]
     print_result({}, as_json=False, lines=[*skipped, *EXPLANATIONS, *map(str, result.files)])

@@ -36,6 +36,10 @@ class Halves:
     first: Float[np.ndarray, "n g"]
     second: Float[np.ndarray, "n g"]
 
+    def of_genes(self, columns: Array) -> Halves:
+        """Return the halves of some genes."""
+        return Halves(*(part[:, columns] for part in (self.whole, self.first, self.second)))
+
 
 @dataclass(frozen=True, slots=True)
 class CeilingExcess:

@@ -15,7 +15,8 @@ from histosge.figures.fine_truth_maps import FineTruthMaps
 from histosge.workflow.compute import Compute
 from histosge.workflow.recipe import Recipe
 
-from .pseudo_spots import Layout, pseudo_spots
+from .measured_spots import MeasuredSpots
+from .pseudo_spots import Layout
 from .read_truth import read_truth
 from .result import FineTruthResult, summary
 from .result_files import refuse_overwriting, write_result
@@ -29,6 +30,7 @@ __all__ = ["BASELINES", "WIDTHS_UM", "evaluate_fine_truth"]
 BASELINES: tuple[Recipe, ...] = (
     Recipe("nearest"),
     Recipe("idw", options={"neighbours": 6}),
+    Recipe("cubic"),
     Recipe("kriging"),
     Recipe("ridge"),
     Recipe("cokriging", "positions"),
@@ -41,7 +43,7 @@ def evaluate_fine_truth(
     truth: FineTruth | Path | str,
     models: str | Recipe | Sequence[str | Recipe] = ("cokriging",),
     *,
-    layout: str | Layout = "visium",
+    layout: str | Layout | MeasuredSpots = "visium",
     widths_um: Sequence[float] | None = None,
     median_depth: float | None = None,
     seeds: int | Sequence[int] = 3,
@@ -61,7 +63,9 @@ def evaluate_fine_truth(
     models
         Beside :data:`BASELINES`: names, ``name:preset`` or recipes. A recipe names the encoder too.
     layout
-        ``"visium"``, ``"wide"`` (95 µm spots of a pitch of 100 µm), ``"legacy"``, or ``KIND:PITCH:DIAMETER`` in µm.
+        ``"visium"``, ``"wide"`` (95 µm spots of a pitch of 100 µm), ``"legacy"``, or ``KIND:PITCH:DIAMETER`` in µm. Or
+        :class:`~histosge.evaluation.fine_truth.measured_spots.MeasuredSpots`: those of another section, such as the
+        neighbouring one. Then all molecules of the truth are scored with, and seeds are those of the fits.
     widths_um
         Widths of the bins, in µm; by default 10, 25, 50 and 100. Cells are scored too where the truth has cells.
     median_depth
@@ -78,7 +82,7 @@ def evaluate_fine_truth(
     UsageError
         For unknown models or layouts, and scales that the truth does not resolve.
     DataError
-        For a damaged truth.
+        For a damaged truth, sections that do not lie on one another, and a fit that depends on what it is scored with.
     """
     if not isinstance(truth, FineTruth):
         truth = read_truth(truth)
@@ -86,7 +90,7 @@ def evaluate_fine_truth(
     plan = FinePlan(
         truth,
         _recipes(models),
-        Layout.parse(layout),
+        layout if isinstance(layout, MeasuredSpots) else Layout.parse(layout),
         _scales(truth, widths_um),
         seeds_of(seeds),
         median_depth,
@@ -95,9 +99,10 @@ def evaluate_fine_truth(
         with TemporaryDirectory() as folder:
             return _run(plan, compute.with_store(Path(folder)))[0]
     out = Path(out)
-    refuse_overwriting(truth, out)
+    sources = layout.section.sources if isinstance(layout, MeasuredSpots) else ()
+    refuse_overwriting((*truth.sources, *sources), out)
     # spots that cannot be made are refused before a folder is there
-    pseudo_spots(truth, plan.layout, seed=plan.seeds[0], median_depth=median_depth)
+    plan.spots(plan.seeds[0])
     writable_folder(out)
     return write_result(*_run(plan, compute.with_store(out / "features")), out)
 
@@ -120,7 +125,7 @@ def _run(plan: FinePlan, compute: Compute) -> tuple[FineTruthResult, FineTruthMa
         summary(frame),
         costs=tuple(cost for result in results for cost in result.costs),
         skipped=plan.skipped,
-        messages=tuple(message.text for message in plan.truth.messages),
+        messages=tuple(message.text for message in (*plan.truth.messages, *results[0].messages)),
     )
     return result, results[0].maps
 

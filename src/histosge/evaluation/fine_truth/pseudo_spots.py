@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from scipy import sparse
@@ -19,7 +19,7 @@ from histosge.section.section import Section
 
 from .truth import FineTruth, thinned
 
-__all__ = ["LAYOUTS", "Layout", "PseudoSpots", "pseudo_spots"]
+__all__ = ["LAYOUTS", "Layout", "PseudoSpots", "SpotLayout", "pseudo_spots"]
 
 # a measurement of fewer molecules says nothing of a gene
 LEAST_MOLECULES = 10
@@ -95,6 +95,23 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
+@runtime_checkable
+class SpotLayout(Protocol):
+    """What scales and tables read of the spots: a :class:`Layout`, or the spots of a measured section."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+
+    @property
+    def pitch_um(self) -> float:
+        """Distance of neighbouring spots."""
+
+    @property
+    def diameter_um(self) -> float:
+        """Of a spot."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PseudoSpots:
     """A section whose spots were made of half of the molecules, and the other half.
@@ -113,7 +130,7 @@ class PseudoSpots:
 
     section: Section
     other_half: FineTruth
-    layout: Layout
+    layout: SpotLayout
     sparse_spots: int
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from histosge.io.own_files import refuse_foreign_outputs, refuse_inputs
 
 from .result import FineTruthResult
 from .tables import markdown
-from .truth import FineTruth
 
 __all__ = ["refuse_overwriting", "write_result"]
 
@@ -22,7 +22,7 @@ _FILES = ("fine_truth.parquet", "fine_truth.json", "fine_truth.md", "costs.json"
 _FIGURE = "fine_truth.png"
 
 
-def refuse_overwriting(truth: FineTruth, out: Path) -> None:
+def refuse_overwriting(sources: Sequence[Path], out: Path) -> None:
     """Refuse a folder in which an output would replace an input, or a file that this program did not write.
 
     Raises
@@ -31,7 +31,7 @@ def refuse_overwriting(truth: FineTruth, out: Path) -> None:
         Before anything is computed or written.
     """
     paths = [out / name for name in (*_FILES, _FIGURE)]
-    refuse_inputs(paths, truth.sources)
+    refuse_inputs(paths, sources)
     refuse_foreign_outputs(paths, out)
 
 

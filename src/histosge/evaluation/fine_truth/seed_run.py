@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from histosge._runtime.messages import Message
 from histosge._runtime.provenance import Gauge
 from histosge._runtime.types import Array
+from histosge.evaluation.ceiling_alarm import halves_of
 from histosge.figures.fine_truth_maps import FineTruthMaps
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import depth, log_cp10k
@@ -18,6 +20,8 @@ from histosge.workflow.fit import fit
 from histosge.workflow.predict import predict
 from histosge.workflow.recipe import Recipe
 
+from .audits import audit_fits, refuse_known_noise
+from .measured_spots import MeasuredSpots, scored_at
 from .pseudo_spots import Layout, PseudoSpots, pseudo_spots
 from .result import COLUMNS
 from .scales import CELLS, ScaledTruth, scaled
@@ -44,7 +48,7 @@ class FinePlan:
     recipes
         Models; their seed is that of the spots.
     layout
-        Of the spots.
+        Of the spots; or measured spots of another section.
     scales
         Widths of bins in µm, and ``"cells"``.
     seeds
@@ -55,7 +59,7 @@ class FinePlan:
 
     truth: FineTruth
     recipes: tuple[Recipe, ...]
-    layout: Layout
+    layout: Layout | MeasuredSpots
     scales: tuple[float | str, ...]
     seeds: tuple[int, ...]
     median_depth: float | None = None
@@ -63,13 +67,20 @@ class FinePlan:
     @property
     def skipped(self) -> dict[str, str]:
         """Models that need an image, where the truth has none, with the reason."""
-        if self.truth.slide is not None:
+        source = self.layout.section if isinstance(self.layout, MeasuredSpots) else self.truth
+        if source.slide is not None:
             return {}
         return {
-            label(recipe): f"'{self.truth.name}' has no image."
+            label(recipe): f"'{source.name}' has no image."
             for recipe in self.recipes
             if recipe.build().uses_image
         }
+
+    def spots(self, seed: int) -> PseudoSpots:
+        """Return the spots to fit, and the truth to score with."""
+        if isinstance(self.layout, MeasuredSpots):
+            return scored_at(self.truth, self.layout, seed=seed, median_depth=self.median_depth)
+        return pseudo_spots(self.truth, self.layout, seed=seed, median_depth=self.median_depth)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,12 +97,15 @@ class SeedResult:
         Of each model: fit and all predictions together.
     maps
         Some genes, for a figure.
+    messages
+        About measured spots: the genes in common.
     """
 
     scores: pd.DataFrame
     spots: Mapping[str, float]
     costs: tuple[Mapping[str, Any], ...]
     maps: FineTruthMaps
+    messages: tuple[Message, ...] = ()
 
 
 def label(recipe: Recipe) -> str:
@@ -103,10 +117,16 @@ def label(recipe: Recipe) -> str:
 
 
 def run_seed(plan: FinePlan, seed: int, compute: Compute) -> SeedResult:
-    """Make spots with this seed, fit every model to them, and score the predictions at every scale."""
+    """Make spots with this seed, audit and fit every model, and score the predictions at every scale.
+
+    Raises
+    ------
+    DataError
+        When an audit finds a leak.
+    """
     import pandas as pd
 
-    spots = pseudo_spots(plan.truth, plan.layout, seed=seed, median_depth=plan.median_depth)
+    spots = plan.spots(seed)
     section = spots.section
     truths = [scaled(spots, scale) for scale in plan.scales]
     counted = np.flatnonzero(np.asarray(section.counts.sum(axis=0)).ravel() > 0)
@@ -116,26 +136,33 @@ def run_seed(plan: FinePlan, seed: int, compute: Compute) -> SeedResult:
     ]
     shown = _shown(plan, truths)
     maps, costs = _maps(spots, shown, frames[truths.index(shown)]), []
-    for recipe in plan.recipes:
-        if label(recipe) in plan.skipped:
-            continue
+    recipes = [
+        replace(part, seed=seed, genes="all") for part in plan.recipes if label(part) not in plan.skipped
+    ]
+    if seed == plan.seeds[0]:
+        audit_fits(section, recipes, seed=seed, compute=compute)
+    halves = halves_of(shown.counts, np.arange(len(section.genes)), seed=seed)
+    for recipe in recipes:
         gauge = Gauge()
         with gauge:
-            predictions = _predicted(spots, replace(recipe, seed=seed, genes="all"), truths, compute=compute)
+            predictions = _predicted(spots, recipe, truths, compute=compute)
         costs.append({"model": label(recipe), "seed": seed, **gauge.cost})
         for truth, prediction in zip(truths, predictions, strict=True):
-            values = score_scale(truth, prediction, section.columns(prediction.genes))
+            columns = section.columns(prediction.genes)
+            values = score_scale(truth, prediction, columns)
             frames.append(_tidy(plan, truth, values, genes=prediction.genes, seed=seed, recipe=recipe))
             if truth is shown:
-                drawn = truth.of_parts(prediction.mean[:, prediction.columns(maps.genes)])
-                maps = maps.with_prediction(label(recipe), drawn)
+                mean = truth.of_parts(prediction.mean)
+                refuse_known_noise(label(recipe), mean, halves.of_genes(columns), scale=truth.scale)
+                maps = maps.with_prediction(label(recipe), mean[:, prediction.columns(maps.genes)])
     about = {
         "seed": seed,
         "spots": len(section),
         "median_depth": float(np.median(depth(section.counts))),
         "sparse_spots": spots.sparse_spots,
     }
-    return SeedResult(pd.concat(frames, ignore_index=True), about, tuple(costs), maps)
+    messages = section.messages if isinstance(plan.layout, MeasuredSpots) else ()
+    return SeedResult(pd.concat(frames, ignore_index=True), about, tuple(costs), maps, messages)
 
 
 def _predicted(

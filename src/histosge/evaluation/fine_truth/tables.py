@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from histosge.evaluation.tables import markdown_table, model_label
 
 from .result import FineTruthResult, FineTruthRow
 from .scales import CELLS
 
-__all__ = ["COLUMNS", "EXPLANATIONS", "SCREEN_COLUMNS", "markdown", "table_rows", "title"]
+__all__ = [
+    "COLUMNS",
+    "COST_COLUMNS",
+    "EXPLANATIONS",
+    "PART_COLUMNS",
+    "SCREEN_COLUMNS",
+    "cost_rows",
+    "markdown",
+    "part_rows",
+    "table_rows",
+    "title",
+]
 
 #: heading, part of the truth, metric, digits
-_CELLS = (
+_Columns = tuple[tuple[str, str, str, int], ...]
+_MAIN: _Columns = (
     ("PCC", "all", "pcc", 3),
     ("inside", "inside", "pcc", 3),
     ("between", "between", "pcc", 3),
-    ("far", "far", "pcc", 3),
     ("given depth", "all", "pcc_given_depth", 3),
     ("Spearman", "all", "spearman", 3),
     ("SSIM", "all", "ssim", 3),
@@ -25,17 +37,36 @@ _CELLS = (
     ("of it given depth", "all", "of_ceiling_given_depth", 2),
     ("coverage", "all", "coverage90", 3),
 )
-COLUMNS = ("model", *(heading for heading, *_ in _CELLS))
+#: correlation by distance to the nearest spot and by expression; coverage by place
+_PARTS: _Columns = (
+    ("near", "near", "pcc", 3),
+    ("middle", "middle", "pcc", 3),
+    ("far", "far", "pcc", 3),
+    ("low", "all", "pcc_low", 3),
+    ("medium", "all", "pcc_middle", 3),
+    ("high", "all", "pcc_high", 3),
+    ("between, given depth", "between", "pcc_given_depth", 3),
+    ("coverage inside", "inside", "coverage90", 3),
+    ("coverage between", "between", "coverage90", 3),
+)
+COLUMNS = ("model", *(heading for heading, *_ in _MAIN))
+PART_COLUMNS = ("model", *(heading for heading, *_ in _PARTS))
+COST_COLUMNS = ("model", "wall s", "CPU s", "peak GB")
 # the columns that fit into a terminal
 SCREEN_COLUMNS = ("model", "PCC", "inside", "between", "given depth", "deviance", "of ceiling", "coverage")
 
 EXPLANATIONS = (
-    "Means over genes and seeds; undefined correlations count as 0. `inside`: centres in a spot; `between`: bins that "
-    "no spot touches; `far`: the third that is farthest from any spot. Spots and truth have no molecule in common.",
+    "Means over genes and seeds, ± standard deviation over seeds; undefined correlations count as 0. `inside`: centres "
+    "in a spot; `between`: bins that no spot touches; `near`, `middle`, `far`: thirds by the distance to the nearest "
+    "spot; `low`, `medium`, `high`: thirds of the genes by expression. Spots and truth have no molecule in common.",
     "`of ceiling`: share of the correlation that a perfect prediction would reach at this scale. `given depth`: "
     "partial correlation given the logarithm of the molecules of the bin, which halves of its molecules share.",
+    "`deviance`: of the counts of a bin, given its depth (lower is better). `SSIM` is against a noisy truth, and "
+    "favours maps that are as noisy.",
     "`coverage`: share of the truth inside 90 % intervals. They are those of a measurement as deep as a spot; a bin or "
     "cell of fewer molecules is noisier, and its coverage lower.",
+    "Before each fit of the first seed the audit of `histosge evaluate` was run, and no prediction follows the noise "
+    "of the molecules that it is scored with.",
 )
 
 
@@ -43,13 +74,34 @@ def table_rows(
     result: FineTruthResult, scale: str, *, columns: Sequence[str] = COLUMNS
 ) -> list[tuple[str, ...]]:
     """Return some columns of the rows of a scale's table, best correlation first."""
-    systems: dict[tuple[str, str, str], dict[str, FineTruthRow]] = {}
-    for row in result.select(scale=scale):
-        systems.setdefault(row.system, {})[row.zone] = row
-    order = sorted(systems, key=lambda system: -(systems[system]["all"]["pcc"] or 0.0))
+    rows = _rows(result, scale, _MAIN)
     shown = [COLUMNS.index(name) for name in columns]
-    rows = [(model_label(system, {}), *_cells(systems[system])) for system in order]
     return [tuple(row[index] for index in shown) for row in rows]
+
+
+def part_rows(result: FineTruthResult, scale: str) -> list[tuple[str, ...]]:
+    """Return the rows of a scale's second table: by distance, by expression, and coverage by place."""
+    return _rows(result, scale, _PARTS)
+
+
+def cost_rows(result: FineTruthResult) -> list[tuple[str, ...]]:
+    """Return time and memory of each model, fit and predictions at all scales together: means over seeds."""
+    costs: dict[str, list[Mapping[str, Any]]] = {}
+    for cost in result.costs:
+        costs.setdefault(cost["model"], []).append(cost)
+    keys = (("wall_s", 1.0, 1), ("cpu_s", 1.0, 1), ("peak_mb", 1024.0, 2))
+    return [
+        (
+            model,
+            *(
+                f"{sum(part[key] for part in parts) / len(parts) / unit:.{digits}f}"
+                if key in parts[0]
+                else "–"
+                for key, unit, digits in keys
+            ),
+        )
+        for model, parts in costs.items()
+    ]
 
 
 def title(result: FineTruthResult, scale: str) -> str:
@@ -67,13 +119,26 @@ def markdown(result: FineTruthResult) -> str:
     lines += [f"Spots of each seed, in brackets their median molecules: {spots}.", ""]
     for scale in dict.fromkeys(row.scale for row in result.rows):
         lines += markdown_table(title(result, scale), COLUMNS, table_rows(result, scale))
+        lines += markdown_table(f"{scale}, parts", PART_COLUMNS, part_rows(result, scale))
+    lines += markdown_table("Fit and predictions at all scales", COST_COLUMNS, cost_rows(result))
     messages = [*result.messages, *(f"{model} was skipped. {why}" for model, why in result.skipped.items())]
     return "\n".join([*lines, *(f"* {text}" for text in (*EXPLANATIONS, *messages)), ""])
 
 
-def _cells(zones: dict[str, FineTruthRow]) -> list[str]:
+def _rows(result: FineTruthResult, scale: str, columns: _Columns) -> list[tuple[str, ...]]:
+    """Return a row for each model, best correlation first."""
+    systems: dict[tuple[str, str, str], dict[str, FineTruthRow]] = {}
+    for row in result.select(scale=scale):
+        systems.setdefault(row.system, {})[row.zone] = row
+    order = sorted(systems, key=lambda system: -(systems[system]["all"]["pcc"] or 0.0))
+    return [(model_label(system, {}), *_cells(systems[system], columns)) for system in order]
+
+
+def _cells(zones: dict[str, FineTruthRow], columns: _Columns) -> list[str]:
     cells = []
-    for _, zone, metric, digits in _CELLS:
+    for heading, zone, metric, digits in columns:
         value = zones[zone][metric] if zone in zones else None
-        cells.append("–" if value is None else f"{value:.{digits}f}")
+        spread = zones[zone][f"{metric}_sd"] if zone in zones and heading == "PCC" else None
+        text = "–" if value is None else f"{value:.{digits}f}"
+        cells.append(text if spread is None else f"{text} ± {spread:.{digits}f}")
     return cells

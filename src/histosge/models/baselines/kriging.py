@@ -10,11 +10,11 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError
-from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.models.cokriging.block_covariance import matern
 from histosge.models.cokriging.inducing_points import farthest_points
+from histosge.models.cokriging.ranges import likely_ranges, pitch_of, resolved_pitches
 from histosge.prediction.evidence_ridge import EvidenceRidge
 from histosge.section.inputs import Inputs, Samples
 
@@ -35,7 +35,8 @@ class Kriging(Model):
     Parameters
     ----------
     ranges_pitches
-        Ranges of the kernels, in pitches: a short and a long one.
+        Ranges of the kernels, in pitches: a short and a long one. ``None`` chooses them by marginal likelihood
+        (:func:`~histosge.models.cokriging.ranges.likely_ranges`).
     inducing_points
         Largest number of spots that represent the process; time grows with its cube, memory with its square.
 
@@ -46,11 +47,11 @@ class Kriging(Model):
 
     Examples
     --------
-    >>> Kriging(inducing_points=500).ranges_pitches
+    >>> Kriging(ranges_pitches=(2.0, 8.0)).ranges_pitches
     (2.0, 8.0)
     """
 
-    ranges_pitches: tuple[float, ...] = (2.0, 8.0)
+    ranges_pitches: tuple[float, ...] | None = None
     inducing_points: int = 2000
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -61,10 +62,9 @@ class Kriging(Model):
     )
 
     def __post_init__(self) -> None:
-        if not self.ranges_pitches or min(self.ranges_pitches) <= 0:
-            raise UsageError(
-                f"`ranges_pitches` must be positive numbers, got {self.ranges_pitches}. Try 2 and 8."
-            )
+        ranges = self.ranges_pitches
+        if ranges is not None and not (ranges and min(ranges) > 0):
+            raise UsageError(f"`ranges_pitches` must be positive numbers, got {ranges}. Try 2 and 8.")
         if self.inducing_points < 2:
             raise UsageError(f"`inducing_points` must be 2 or more, got {self.inducing_points}. Try 2000.")
 
@@ -87,8 +87,10 @@ class Kriging(Model):
         points_um = xy_um
         if len(xy_um) > self.inducing_points:
             points_um = xy_um[farthest_points(xy_um, self.inducing_points)]
-        pitch_um = median_spacing_um(xy_um)
-        ranges_um = tuple(pitch_um * length for length in self.ranges_pitches)
+        # inducing points do not resolve shorter ranges
+        least = 0.0 if points_um is xy_um else resolved_pitches(len(xy_um), self.inducing_points)
+        ranges = self.ranges_pitches or likely_ranges(xy_um, samples.expression, least=least)
+        ranges_um = tuple(pitch_of(xy_um) * length for length in ranges)
         process = NystromFeatures.of(points_um, ranges_um)
         ridge = EvidenceRidge.fit(process.features(xy_um), samples.expression)
         return KrigingPredictor(samples.genes, process, ridge)
@@ -195,8 +197,9 @@ class KrigingPredictor:
         return own | {"ranges_um": np.array(self.process.ranges_um)} | self.ridge.arrays()
 
     def summary(self) -> dict[str, Any]:
-        """Return the number of inducing points."""
-        return {"inducing_points": len(self.process.inducing_points_um)}
+        """Return the number of inducing points and the ranges."""
+        ranges_um = [float(length) for length in self.process.ranges_um]
+        return {"inducing_points": len(self.process.inducing_points_um), "ranges_um": ranges_um}
 
 
 ENTRIES = (Kriging,)

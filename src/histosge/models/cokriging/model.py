@@ -10,7 +10,6 @@ import numpy as np
 
 from histosge._runtime.types import Array
 from histosge.errors import UsageError, refuse_nonpositive
-from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of
 from histosge.prediction.principal_components import principal_axes
@@ -26,20 +25,18 @@ from .inducing_points import evenly, farthest_points
 from .joined_transform import JoinedTransform
 from .kernels import Covariance, KernelInputs
 from .loadings import Shrinkage
+from .microscale import Microscale
 from .model_selection import select_image_weight
 from .posterior import FactorPosterior
 from .predictor import CokrigingPredictor, attribution_of
 from .program_choice import choose_programs
+from .ranges import pitch_of, resolved_pitches, usual_ranges
 from .standardise import Coins, Standardisation
 from .usable import refuse_unusable
 from .winsorised_values import winsorised_values
 
 __all__ = ["ENTRIES", "Cokriging"]
 
-# a range shorter than this many distances between inducing points is not resolved
-_RESOLVED = 1.5
-# short and long range in pitches where the options leave them open: few spots do not show slow changes
-_FEW_SPOTS, _FEW_RANGES, _MANY_RANGES = 1000, (2.0, 8.0), (3.0, 12.0)
 # training spots of the section to predict that determine its pitch and the attribution; fewer: those of all sections
 _LEAST_SPOTS = 10
 # ranges in pitches: beyond any section
@@ -91,6 +88,9 @@ class Cokriging(Model):
     support
         Whether a spot is a disk (block support), so that predictions of smaller locations are less blurred than the
         spots, or a point.
+    microscale
+        Whether bins, cells and regions in a spot are given what the spot has of its own, beyond the error of its
+        molecules. Predictions at spots and on upsampled lattices never are: they stay smooth.
     exact
         Up to this many spots the process is exact; its time grows with their cube. Auxiliary sections are thinned to
         keep the first section exact.
@@ -109,6 +109,7 @@ class Cokriging(Model):
     image_weights: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
     short_range_um: float | None = 40.0
     support: bool = True
+    microscale: bool = True
     exact: int = 5000
     inducing_points: int = 2000
 
@@ -129,6 +130,7 @@ class Cokriging(Model):
             "image_weights": (0.5,),
             "winsorise_sd": None,
             "support": False,
+            "microscale": False,
             "short_range_um": None,
         },
         # without histology, for comparison
@@ -190,6 +192,7 @@ class Cokriging(Model):
             inducing_points=inducing,
         )
         statements = self._statements(setup, folds, eigen, inducing, device=runtime.device)
+        microscale = self._microscale(setup, values, eigen, folds, posterior)
         basis, stated = statements.of(posterior, setup.samples, setup.standardisation, attribution)
         stated |= {"output_factors": len(posterior.prior_variance), "inducing_points": len(inducing)}
         return CokrigingPredictor(
@@ -200,6 +203,7 @@ class Cokriging(Model):
             covariance=setup.covariance,
             inducing_points=inducing,
             fit_summary=setup.summary | worth | stated,
+            microscale=microscale,
         )
 
     def restore(
@@ -236,6 +240,22 @@ class Cokriging(Model):
             for part in eigens
         )
         return Statements(*fits)
+
+    def _microscale(
+        self,
+        setup: _Setup,
+        values: Array,
+        eigen: Eigendecomposition,
+        folds: Folds,
+        posterior: FactorPosterior,
+    ) -> Microscale | None:
+        """Return what each spot has of its own, where that is asked for and spots are apart."""
+        reliability, output = setup.standardisation.weight**2, posterior.loadings
+        if not self.microscale:
+            return None
+        return Microscale.of(
+            eigen, values, folds.of_all, spots=setup.spots, reliability=reliability, output_loadings=output
+        )
 
     def _shrinkage(self, values: Array, standardisation: Standardisation) -> Shrinkage:
         """Return how loadings follow from values."""
@@ -310,7 +330,7 @@ class Cokriging(Model):
         xy_um, sections = np.array(inputs.locations.xy), inputs.section_index
         # the pitch of the section to predict: auxiliary sections may be of another platform
         first = sections == 0
-        pitch_um = _pitch_um(xy_um[first] if first.sum() >= _LEAST_SPOTS else inputs.separated_xy_um)
+        pitch_um = pitch_of(xy_um[first] if first.sum() >= _LEAST_SPOTS else inputs.separated_xy_um)
         # disks that are wider than the pitch would overlap
         diameter_um = min(float(inputs.locations.points.diameter_um), pitch_um) if self.support else 0.0
         if not self.image:
@@ -324,12 +344,8 @@ class Cokriging(Model):
 
     def _ranges_um(self, sections: Array, pitch_um: float) -> tuple[tuple[float, ...], float | None]:
         """Return the ranges of the position kernels and of the short-range kernel, in µm."""
-        ranges, resolved = self.ranges_pitches, self._resolved_pitches(sections)
-        if ranges is None:
-            # auxiliary sections do not show slower changes than the largest section
-            ranges = _FEW_RANGES if np.bincount(sections).max() <= _FEW_SPOTS else _MANY_RANGES
-            widening = max(1.0, resolved / ranges[0])
-            ranges = tuple(length * widening for length in ranges)
+        resolved = self._resolved_pitches(sections)
+        ranges = self.ranges_pitches or usual_ranges(sections, resolved)
         short_range_um = self.short_range_um and max(self.short_range_um, pitch_um * resolved)
         return tuple(pitch_um * length for length in ranges), short_range_um
 
@@ -339,7 +355,7 @@ class Cokriging(Model):
     def _resolved_pitches(self, sections: Array) -> float:
         """Return the shortest range, in pitches, that the inducing points resolve; 0 where all spots carry it."""
         spots = len(self._kriged_rows(sections))
-        return 0.0 if self._is_exact(spots) else _RESOLVED * (spots / self.inducing_points) ** 0.5
+        return 0.0 if self._is_exact(spots) else resolved_pitches(spots, self.inducing_points)
 
     def _kriged_rows(self, sections: Array) -> Array:
         """Return the spots to krige: all, or of auxiliary sections as many as leave the first one exact."""
@@ -377,12 +393,6 @@ def _standardisation(samples: Samples, seed: int) -> Standardisation:
     return Standardisation.fit(
         samples.expression, samples.depth, sections=sections, coins=coins, measured=samples.measured
     )
-
-
-def _pitch_um(xy_um: Array) -> float:
-    """Return the median distance to the nearest location elsewhere; 1 where all spots are at one location."""
-    positions = np.unique(xy_um, axis=0)
-    return median_spacing_um(positions) if len(positions) > 1 else 1.0
 
 
 def _target_rows(sections: Array) -> Array:

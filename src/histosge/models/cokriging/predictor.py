@@ -22,6 +22,7 @@ from .image_features import ImageFeatures, of_encoder
 from .inducing_points import evenly
 from .joined_transform import JoinedTransform
 from .kernels import Covariance, KernelInputs
+from .microscale import Microscale
 from .posterior import FactorPosterior
 from .standardise import Standardisation
 
@@ -54,6 +55,8 @@ class CokrigingPredictor:
         Covariance function, and the locations that carry the process.
     fit_summary
         Plain values of the fit.
+    microscale
+        What each training spot has of its own; ``None`` where spots are not apart.
     """
 
     basis: Basis
@@ -63,6 +66,7 @@ class CokrigingPredictor:
     covariance: Covariance
     inducing_points: KernelInputs
     fit_summary: Mapping[str, Any]
+    microscale: Microscale | None = None
 
     @property
     def genes(self) -> Array:
@@ -145,6 +149,8 @@ class CokrigingPredictor:
     def arrays(self) -> dict[str, Array]:
         """Return all fitted arrays."""
         arrays = self.standardisation.arrays() | self.posterior.arrays()
+        if self.microscale is not None:
+            arrays |= self.microscale.arrays()
         arrays |= {f"basis.{name}": getattr(self.basis, name) for name in (*_BASIS, *_ACCURACY)}
         arrays["basis.grade"] = np.searchsorted(_GRADES, self.basis.grade).astype(np.int8)
         if self.basis.attribution is not None:
@@ -211,6 +217,7 @@ class CokrigingPredictor:
                 features,
             ),
             fit_summary={name: value for name, value in summary.items() if name != "covariance"},
+            microscale=Microscale.from_arrays(arrays),
         )
 
     def supports(self, inputs: Inputs, rows: Array) -> list[tuple[Array, KernelInputs]]:
@@ -249,7 +256,13 @@ class CokrigingPredictor:
 
     def _predict_scores(self, inputs: Inputs, rows: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of each factor score at some locations."""
-        return self.posterior.predict(*self.with_inducing_points(inputs, rows))
+        scores, sd = self.posterior.predict(*self.with_inducing_points(inputs, rows))
+        if self.microscale is not None:
+            # bins, cells and regions; maps of spots and of their upsampled lattice stay smooth
+            fine = np.flatnonzero(inputs.locations.subspot[rows] < 0)
+            at = inputs.locations.xy[rows][fine], inputs.section_index[rows][fine]
+            scores[fine] += self.microscale.at(*at, self._diameters_um(inputs, rows)[fine])
+        return scores, sd
 
     def _diameters_um(self, inputs: Inputs, rows: Array) -> Array:
         """Return the diameter of the disk that each location is the average over.
