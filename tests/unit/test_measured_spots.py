@@ -29,7 +29,7 @@ REGISTRATION = np.array(
 )
 
 
-def elsewhere() -> object:
+def in_own_frame() -> object:
     """Return the truth in a frame of its own."""
     xy_um = np.column_stack([TRUTH.points.xy, np.ones(len(TRUTH))]) @ REGISTRATION.T
     return replace(TRUTH, points=Points(xy_um[:, :2], TRUTH.points.ids), slide=None)
@@ -38,7 +38,9 @@ def elsewhere() -> object:
 def test_the_truth_comes_into_the_frame_of_the_section() -> None:
     """Molecules of neither are divided or lost, and genes are those in common, in one order."""
     turned = np.random.default_rng(0).permutation(len(SECTION.genes))[:10]
-    other = replace(elsewhere(), genes=TRUTH.genes[turned], counts=sparse.csr_matrix(TRUTH.counts[:, turned]))
+    other = replace(
+        in_own_frame(), genes=TRUTH.genes[turned], counts=sparse.csr_matrix(TRUTH.counts[:, turned])
+    )
     spots = scored_at(other, MeasuredSpots(SECTION, REGISTRATION))
     np.testing.assert_allclose(spots.other_half.points.xy, TRUTH.points.xy, atol=1e-6)
     assert spots.section.genes.tolist() == spots.other_half.genes.tolist()
@@ -52,7 +54,9 @@ def test_the_truth_comes_into_the_frame_of_the_section() -> None:
 def test_models_are_scored_at_the_cells_of_another_section(tmp_path: Path) -> None:
     """Cokriging on measured spots is ahead of the nearest spot, and the files say which spots they were."""
     spots = MeasuredSpots(replace(SECTION, slide=None), REGISTRATION)
-    result = evaluate_fine_truth(elsewhere(), "kriging", layout=spots, seeds=1, widths_um=[50], out=tmp_path)
+    result = evaluate_fine_truth(
+        in_own_frame(), "kriging", layout=spots, seeds=1, widths_um=[50], out=tmp_path
+    )
     cokriging, nearest = (
         result.select(scale="50 µm", zone="all", model=m)[0] for m in ("cokriging", "nearest")
     )
@@ -61,7 +65,7 @@ def test_models_are_scored_at_the_cells_of_another_section(tmp_path: Path) -> No
     assert any("genes of" in text for text in result.messages)
 
 
-def test_sections_that_do_not_lie_on_one_another_are_refused() -> None:
+def test_sections_apart_are_refused() -> None:
     """Another frame, no common gene, and pixels in place of µm are named."""
     with pytest.raises(DataError, match="do not share a frame"):
         scored_at(
@@ -100,7 +104,7 @@ def test_a_prediction_that_knows_the_truths_molecules_is_refused() -> None:
     expected = TISSUE.truth(truth.xy_um)[:, SECTION.columns(spots.section.genes)]
     refuse_known_noise("honest", expected, halves, scale="cells")
     with pytest.raises(DataError, match="above the noise ceiling"):
-        refuse_known_noise("told", log_cp10k(truth.counts).toarray(), halves, scale="cells")
+        refuse_known_noise("known", log_cp10k(truth.counts).toarray(), halves, scale="cells")
 
 
 @pytest.mark.slow
@@ -111,7 +115,7 @@ def test_the_command_takes_a_section_beside_the_truth(tmp_path: Path) -> None:
     from histosge.cli import commands
 
     section = TISSUE.write(tmp_path / "outs")
-    cells = write_cells(replace(elsewhere(), slide=None), tmp_path / "cells") / "cells.csv.gz"
+    cells = write_cells(replace(in_own_frame(), slide=None), tmp_path / "cells") / "cells.csv.gz"
     matrix = tmp_path / "matrix.txt"
     # write_cells turns by a quarter: x_um = 5000 − y, y_um = x
     quarter = np.array([[0.0, -1.0, 5000.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])

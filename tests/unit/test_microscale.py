@@ -92,7 +92,7 @@ def test_a_saved_fit_keeps_it() -> None:
     assert MODEL.restore(own.genes, older, own.summary()).microscale is None
 
 
-def test_the_weight_is_one_at_the_spot_and_more_for_a_cell_in_its_middle() -> None:
+def test_the_weight_is_one_for_a_spot_and_more_for_a_cell() -> None:
     """A location of another section shares nothing with a spot."""
     own = Microscale(np.zeros((1, 2)), np.zeros(1, dtype=int), 55.0, np.ones((1, 1), dtype=np.float32))
     section = np.zeros(3, dtype=int)

@@ -175,8 +175,8 @@ def _spots(
 ) -> Any:
     """Return the layout of the spots that are made of a truth, or the measured spots of a section."""
     if not sections:
-        given = {"image": image, "mpp": mpp, "registration": registration}
-        if names := [name for name, value in given.items() if value is not None]:
+        options = {"image": image, "mpp": mpp, "registration": registration}
+        if names := [name for name, value in options.items() if value is not None]:
             raise UsageError(
                 f"`{names[0]}` belongs to a section beside `truth`, and there is none. Name one, or leave it out."
             )

@@ -157,10 +157,10 @@ def scored_at(
 
 def _common_genes(section: Section, truth: FineTruth) -> tuple[Array, Array, Message]:
     """Return the columns of the common genes in the section and in the truth; names are those of either kind."""
-    found = [
+    matches = [
         np.intersect1d(names, truth.genes, return_indices=True) for names in (section.genes, section.gene_ids)
     ]
-    _, columns, of_truth = max(found, key=lambda part: len(part[0]))
+    _, columns, of_truth = max(matches, key=lambda part: len(part[0]))
     if len(columns) < _LEAST_GENES:
         raise DataError(
             f"'{section.name}' and '{truth.name}' have {len(columns)} genes in common; {_LEAST_GENES} are needed. "

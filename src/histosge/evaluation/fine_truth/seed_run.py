@@ -155,14 +155,17 @@ def run_seed(plan: FinePlan, seed: int, compute: Compute) -> SeedResult:
                 mean = truth.of_parts(prediction.mean)
                 refuse_known_noise(label(recipe), mean, halves.of_genes(columns), scale=truth.scale)
                 maps = maps.with_prediction(label(recipe), mean[:, prediction.columns(maps.genes)])
-    about = {
+    messages = section.messages if isinstance(plan.layout, MeasuredSpots) else ()
+    return SeedResult(pd.concat(frames, ignore_index=True), _about(spots, seed), tuple(costs), maps, messages)
+
+
+def _about(spots: PseudoSpots, seed: int) -> dict[str, float]:
+    return {
         "seed": seed,
-        "spots": len(section),
-        "median_depth": float(np.median(depth(section.counts))),
+        "spots": len(spots.section),
+        "median_depth": float(np.median(depth(spots.section.counts))),
         "sparse_spots": spots.sparse_spots,
     }
-    messages = section.messages if isinstance(plan.layout, MeasuredSpots) else ()
-    return SeedResult(pd.concat(frames, ignore_index=True), about, tuple(costs), maps, messages)
 
 
 def _predicted(

@@ -37,7 +37,7 @@ _MAIN: _Columns = (
     ("of it given depth", "all", "of_ceiling_given_depth", 2),
     ("coverage", "all", "coverage90", 3),
 )
-#: correlation by distance to the nearest spot and by expression; coverage by place
+#: correlation by distance to the nearest spot and by expression; coverage inside and between
 _PARTS: _Columns = (
     ("near", "near", "pcc", 3),
     ("middle", "middle", "pcc", 3),
@@ -80,7 +80,7 @@ def table_rows(
 
 
 def part_rows(result: FineTruthResult, scale: str) -> list[tuple[str, ...]]:
-    """Return the rows of a scale's second table: by distance, by expression, and coverage by place."""
+    """Return the rows of a scale's second table: by distance, by expression, and coverage inside and between."""
     return _rows(result, scale, _PARTS)
 
 
@@ -138,7 +138,7 @@ def _cells(zones: dict[str, FineTruthRow], columns: _Columns) -> list[str]:
     cells = []
     for heading, zone, metric, digits in columns:
         value = zones[zone][metric] if zone in zones else None
-        spread = zones[zone][f"{metric}_sd"] if zone in zones and heading == "PCC" else None
+        deviation = zones[zone][f"{metric}_sd"] if zone in zones and heading == "PCC" else None
         text = "–" if value is None else f"{value:.{digits}f}"
-        cells.append(text if spread is None else f"{text} ± {spread:.{digits}f}")
+        cells.append(text if deviation is None else f"{text} ± {deviation:.{digits}f}")
     return cells

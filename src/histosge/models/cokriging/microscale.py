@@ -1,4 +1,4 @@
-"""What a spot has of its own: variation finer than the spots, told apart from the noise of its molecules."""
+"""What a spot has of its own: variation finer than the spots, without the error of its molecules."""
 
 from __future__ import annotations
 

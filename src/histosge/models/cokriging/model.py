@@ -30,15 +30,13 @@ from .model_selection import select_image_weight
 from .posterior import FactorPosterior
 from .predictor import CokrigingPredictor, attribution_of
 from .program_choice import choose_programs
-from .ranges import pitch_of, resolved_pitches, usual_ranges
+from .ranges import pitch_of, resolved_pitches, target_rows, usual_ranges
 from .standardise import Coins, Standardisation
 from .usable import refuse_unusable
 from .winsorised_values import winsorised_values
 
 __all__ = ["ENTRIES", "Cokriging"]
 
-# training spots of the section to predict that determine its pitch and the attribution; fewer: those of all sections
-_LEAST_SPOTS = 10
 # ranges in pitches: beyond any section
 _LONGEST = 1e6
 
@@ -169,11 +167,10 @@ class Cokriging(Model):
         """
         refuse_unusable(samples)
         setup = self._select_covariance(samples, seed)
-        values, spots = setup.values, setup.spots
+        spots = setup.spots
         inducing = self._inducing_points(spots)
         eigen = decomposed(setup.covariance, spots, inducing, device=runtime.device)
-        if self.winsorise_sd is not None:
-            values = winsorised_values(values, setup.axes, eigen, self.winsorise_sd)
+        values = winsorised_values(setup.values, setup.axes, eigen, self.winsorise_sd)
         folds, worth = self._folds(setup, values, eigen, seed)
         posterior, auxiliary_dual = FactorPosterior.solve(
             eigen,
@@ -188,11 +185,10 @@ class Cokriging(Model):
             posterior.dual,
             auxiliary_dual,
             covariance=setup.covariance,
-            spots=spots.take(_target_rows(spots.section_index)),
+            spots=spots.take(target_rows(spots.section_index)),
             inducing_points=inducing,
         )
         statements = self._statements(setup, folds, eigen, inducing, device=runtime.device)
-        microscale = self._microscale(setup, values, eigen, folds, posterior)
         basis, stated = statements.of(posterior, setup.samples, setup.standardisation, attribution)
         stated |= {"output_factors": len(posterior.prior_variance), "inducing_points": len(inducing)}
         return CokrigingPredictor(
@@ -203,7 +199,7 @@ class Cokriging(Model):
             covariance=setup.covariance,
             inducing_points=inducing,
             fit_summary=setup.summary | worth | stated,
-            microscale=microscale,
+            microscale=self._microscale(setup, values, eigen, folds, posterior),
         )
 
     def restore(
@@ -329,8 +325,7 @@ class Cokriging(Model):
         inputs = samples.inputs
         xy_um, sections = np.array(inputs.locations.xy), inputs.section_index
         # the pitch of the section to predict: auxiliary sections may be of another platform
-        first = sections == 0
-        pitch_um = pitch_of(xy_um[first] if first.sum() >= _LEAST_SPOTS else inputs.separated_xy_um)
+        pitch_um = pitch_of(inputs.separated_xy_um[target_rows(sections)])
         # disks that are wider than the pitch would overlap
         diameter_um = min(float(inputs.locations.points.diameter_um), pitch_um) if self.support else 0.0
         if not self.image:
@@ -393,12 +388,6 @@ def _standardisation(samples: Samples, seed: int) -> Standardisation:
     return Standardisation.fit(
         samples.expression, samples.depth, sections=sections, coins=coins, measured=samples.measured
     )
-
-
-def _target_rows(sections: Array) -> Array:
-    """Return the spots of the section to predict; all spots where too few of it are fitted."""
-    target = np.flatnonzero(sections == 0)
-    return target if len(target) >= _LEAST_SPOTS else np.arange(len(sections))
 
 
 ENTRIES = (Cokriging,)

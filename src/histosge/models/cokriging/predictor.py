@@ -186,9 +186,9 @@ class CokrigingPredictor:
         with_image = f"inducing_points.{_FEATURES[0]}" in arrays
         shares = tuple(held["shares"]) if "shares" in held else None
         encoders = len(shares or (1.0,)) if with_image else 0
-        prefixes = [of_encoder("inducing_points", number) for number in range(encoders)]
         features = tuple(
-            ImageFeatures(*(arrays[f"{prefix}.{name}"] for name in _FEATURES)) for prefix in prefixes
+            ImageFeatures(*(arrays[f"{of_encoder('inducing_points', number)}.{name}"] for name in _FEATURES))
+            for number in range(encoders)
         )
         attribution = Attribution(arrays["basis.attribution"]) if "basis.attribution" in arrays else None
         basis = Basis(
@@ -211,8 +211,7 @@ class CokrigingPredictor:
                 shares,
             ),
             inducing_points=KernelInputs(
-                arrays["inducing_points.xy_um"],
-                arrays["inducing_points.section_index"],
+                *(arrays[f"inducing_points.{name}"] for name in ("xy_um", "section_index")),
                 held["diameter_um"],
                 features,
             ),

@@ -14,7 +14,7 @@ from histosge.prediction.principal_components import principal_axes
 from .block_covariance import block_covariance
 from .eigensolver import Eigendecomposition
 
-__all__ = ["CANDIDATES", "likely_ranges", "pitch_of", "resolved_pitches", "usual_ranges"]
+__all__ = ["CANDIDATES", "likely_ranges", "pitch_of", "resolved_pitches", "target_rows", "usual_ranges"]
 
 #: pairs of a short and a long range, in pitches, that :func:`likely_ranges` compares; the first one where all are alike
 CANDIDATES: tuple[tuple[float, float], ...] = tuple(product((2.0, 1.5, 1.0, 0.7, 3.0), (8.0, 4.0, 16.0)))
@@ -22,6 +22,8 @@ CANDIDATES: tuple[tuple[float, float], ...] = tuple(product((2.0, 1.5, 1.0, 0.7,
 _RESOLVED = 1.5
 # short and long range in pitches where nothing else decides: few spots do not show slow changes
 _FEW_SPOTS, _FEW_RANGES, _MANY_RANGES = 1000, (2.0, 8.0), (3.0, 12.0)
+# training spots of the section to predict that determine its pitch and the attribution; fewer: those of all sections
+_LEAST_SPOTS = 10
 # spots around the middle that are compared, and principal components of their expression
 _COMPARED, _COMPONENTS = 800, 20
 _FLAT = 1e-8
@@ -31,6 +33,12 @@ def pitch_of(xy_um: Float[np.ndarray, "n 2"]) -> float:
     """Return the median distance to the nearest location elsewhere; 1 where all spots are at one location."""
     positions = np.unique(xy_um, axis=0)
     return median_spacing_um(positions) if len(positions) > 1 else 1.0
+
+
+def target_rows(sections: Int[np.ndarray, " n"]) -> Int[np.ndarray, " l"]:
+    """Return the spots of the section to predict; all spots where too few of it are fitted."""
+    target = np.flatnonzero(sections == 0)
+    return target if len(target) >= _LEAST_SPOTS else np.arange(len(sections))
 
 
 def usual_ranges(sections: Int[np.ndarray, " n"], resolved: float) -> tuple[float, ...]:

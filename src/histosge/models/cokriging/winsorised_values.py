@@ -16,8 +16,13 @@ __all__ = ["winsorised_values"]
 _GENES_PER_BLOCK = 256
 
 
-def winsorised_values(values: Array, axes: Array, eigen: Eigendecomposition, most_sd: float) -> Array:
-    """Return expression winsorised around its leave-one-out prediction by the factors, some genes at a time."""
+def winsorised_values(values: Array, axes: Array, eigen: Eigendecomposition, most_sd: float | None) -> Array:
+    """Return expression winsorised around its leave-one-out prediction by the factors, some genes at a time.
+
+    ``None`` leaves it as it is.
+    """
+    if most_sd is None:
+        return values
     left_out = eigen.posterior(values @ axes.T).left_out
     result = np.empty_like(values)
 
