@@ -32,7 +32,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Microscale:
-    """The microscale variation of each training spot, in output factors (Eq. 9a to 9c of docs/method.md).
+    """The microscale variation of each training spot, in output factors (Eq. 15a and 15b of docs/method.md).
 
     What the covariance leaves of a spot, the nugget, is the sum of measurement error and of variation finer than the
     distance of the spots (Cressie 1993, section 3.2.1). Positions cannot tell them apart. Counts can: the error of the

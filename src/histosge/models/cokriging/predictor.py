@@ -183,9 +183,8 @@ class CokrigingPredictor:
     ) -> CokrigingPredictor:
         """Rebuild the predictor from its :meth:`arrays` and its :meth:`summary`."""
         held = summary["covariance"]
-        with_image = f"inducing_points.{_FEATURES[0]}" in arrays
         shares = tuple(held["shares"]) if "shares" in held else None
-        encoders = len(shares or (1.0,)) if with_image else 0
+        encoders = len(shares or (1.0,)) if f"inducing_points.{_FEATURES[0]}" in arrays else 0
         features = tuple(
             ImageFeatures(*(arrays[f"{of_encoder('inducing_points', number)}.{name}"] for name in _FEATURES))
             for number in range(encoders)
@@ -202,7 +201,7 @@ class CokrigingPredictor:
             basis,
             Standardisation.from_arrays(arrays),
             FactorPosterior.from_arrays(arrays),
-            feature_transform=JoinedTransform.from_arrays(arrays, encoders) if with_image else None,
+            feature_transform=JoinedTransform.from_arrays(arrays, encoders) if encoders else None,
             covariance=Covariance(
                 tuple(held["ranges_um"]),
                 held["image_weight"],
@@ -211,7 +210,8 @@ class CokrigingPredictor:
                 shares,
             ),
             inducing_points=KernelInputs(
-                *(arrays[f"inducing_points.{name}"] for name in ("xy_um", "section_index")),
+                arrays["inducing_points.xy_um"],
+                arrays["inducing_points.section_index"],
                 held["diameter_um"],
                 features,
             ),
