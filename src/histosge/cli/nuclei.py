@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .command import command
 from .options import ReadOptions, ReplyOptions, SectionOptions
 from .screen import Progress, print_result
+
+if TYPE_CHECKING:
+    from histosge.segmentation.cells import Cells
 
 __all__ = ["nuclei"]
 
@@ -39,9 +42,6 @@ def nuclei(
     ),
 ) -> None:
     """Find nuclei in the H&E image, grow them to cells, measure each, and write GeoJSON for QuPath."""
-    import numpy as np
-    import shapely
-
     from histosge.errors import UsageError
     from histosge.io.cells_geojson import write_cells
     from histosge.io.own_files import refuse_foreign, refuse_inputs
@@ -61,19 +61,25 @@ def nuclei(
     cells = find_cells(section.slide, segmenter=segmenter, mask=mask, growth_um=growth_um, progress=progress)
     table = measure(cells, section.slide, mask=mask)
     write_cells(out, cells, table, mpp=section.mpp, name=section.name)
-    tissue_mm2 = float(mask.mask.sum() * mask.mpp**2 / 1e6)
-    record = {
-        "file": str(out),
-        "segmenter": cells.source,
-        "cells": len(cells),
-        "tissue_mm2": round(tissue_mm2, 4),
-        "cells_per_mm2": round(len(cells) / tissue_mm2, 1),
-        "median_nucleus_um2": round(float(np.median(shapely.area(cells.nuclei))), 2),
-        "median_cell_um2": round(float(np.median(cells.area_um2)), 2),
-    }
+    record = {"file": str(out), **_summary(cells, float(mask.mask.sum() * mask.mpp**2 / 1e6))}
     lines = [
-        f"{len(cells)} cells on {tissue_mm2:.2f} mm² of tissue: {record['cells_per_mm2']:.0f} per mm²",
+        f"{len(cells)} cells on {record['tissue_mm2']} mm² of tissue: {record['cells_per_mm2']} per mm²",
         f"  median area of a nucleus {record['median_nucleus_um2']} µm², of a cell {record['median_cell_um2']} µm²",
         f"  {out}",
     ]
     print_result(record, as_json=reply_options.json, lines=lines)
+
+
+def _summary(cells: Cells, tissue_mm2: float) -> dict[str, Any]:
+    """Return how many cells there are, and how large they are."""
+    import numpy as np
+    import shapely
+
+    return {
+        "segmenter": cells.source,
+        "cells": len(cells),
+        "tissue_mm2": round(tissue_mm2, 2),
+        "cells_per_mm2": round(len(cells) / tissue_mm2),
+        "median_nucleus_um2": round(float(np.median(shapely.area(cells.nuclei))), 2),
+        "median_cell_um2": round(float(np.median(cells.area_um2)), 2),
+    }
