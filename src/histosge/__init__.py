@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .evaluation.fine_truth.evaluate import evaluate_fine_truth
     from .geometry.points import Points
     from .io.export import export
+    from .io.gene_of_anndata import gene
     from .io.readers import READERS, read
     from .io.readers.base import Reader
     from .io.writers import WRITERS
@@ -126,6 +127,7 @@ __all__ = [
     "evaluate_fine_truth",
     "export",
     "fit",
+    "gene",
     "grid",
     "load_fit",
     "pl",
@@ -161,6 +163,7 @@ _NAMES = {
     "evaluation.fine_truth.evaluate": ("evaluate_fine_truth",),
     "geometry.points": ("Points",),
     "io.export": ("export",),
+    "io.gene_of_anndata": ("gene",),
     "io.readers": ("READERS", "read"),
     "io.readers.base": ("Reader",),
     "io.writers": ("WRITERS",),

@@ -140,3 +140,18 @@ def test_the_shipped_list_is_sound() -> None:
     # identifiers that a reader can look up: those of three sections' readme
     known = ("ENSG00000183036", "ENSG00000168314", "ENSG00000197971", "ENSG00000244734", "ENSG00000170323")
     assert symbols_of(known, known).tolist() == ["PCP4", "MOBP", "MBP", "HBB", "FABP4"]
+
+
+def test_any_gene_is_computed_from_the_factors_of_a_file(folder: Path) -> None:
+    """The value of a gene from factors.h5ad is that of prediction.h5ad; unknown genes and other data are refused."""
+    factors, prediction = (anndata.read_h5ad(folder / f"{name}.h5ad") for name in ("factors", "prediction"))
+    for adata in (factors, prediction):
+        np.testing.assert_allclose(hs.gene(adata, "ERBB2"), prediction[:, "ERBB2"].X[:, 0], rtol=1e-4)
+    assert "GENE20" not in prediction.var_names
+    assert len(hs.gene(factors, "GENE20")) == len(factors)
+    with pytest.raises(
+        UsageError, match=r"'ERBB' is not among the 30 genes of this AnnData. Did you mean ERBB2"
+    ):
+        hs.gene(factors, "ERBB")
+    with pytest.raises(UsageError, match="Expected factors"):
+        hs.gene(anndata.AnnData(np.zeros((2, 2))), "ERBB2")
