@@ -4,11 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from histosge.errors import UsageError
 
-__all__ = ["patch_widths", "weight_files"]
+__all__ = ["TileFile", "patch_widths", "weight_files", "with_features"]
+
+TileFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Features of tiles that TRIDENT, CLAM or HEST computed (HDF5), joined to the encoder.",
+    ),
+]
+
+
+def with_features(encoder: str, file: Path | None) -> str:
+    """Return the encoder, joined with the features of a file where there is one.
+
+    Raises
+    ------
+    UsageError
+        For a path that holds the sign that joins encoders.
+    """
+    if file is None:
+        return encoder
+    from histosge.encoders.joined import JOIN
+    from histosge.encoders.tile_features import FEATURES
+
+    if JOIN in str(file.resolve()):
+        raise UsageError(f"Expected `features` in a path without '{JOIN}', got '{file}'. Rename or copy it.")
+    # a fit is used again from other folders
+    return f"{encoder}{JOIN}{FEATURES}{file.resolve()}"
 
 
 def weight_files(texts: list[str] | None) -> Any:

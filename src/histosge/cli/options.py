@@ -12,7 +12,7 @@ import typer
 
 from histosge.errors import UsageError
 
-from .encoder_values import weight_files
+from .encoder_values import TileFile, weight_files
 
 __all__ = [
     "LATE_HELP",
@@ -191,6 +191,7 @@ class EncoderOptions:
     ] = "texture"
     weights: Weights = None
     patch_um: PatchUm = None
+    features: TileFile = None
 
 
 @dataclass(frozen=True, slots=True)

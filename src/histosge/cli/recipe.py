@@ -8,7 +8,7 @@ from typing import Any
 
 from histosge.errors import UsageError
 
-from .encoder_values import patch_widths, weight_files
+from .encoder_values import patch_widths, weight_files, with_features
 from .options import (
     ComputeOptions,
     DepthOptions,
@@ -37,7 +37,7 @@ def recipe_of(
         model=model.model,
         preset=model.preset,
         options=assignments(model.set_),
-        encoder=encoder.encoder,
+        encoder=with_features(encoder.encoder, encoder.features),
         patch_um=patch_widths(encoder.patch_um),
         genes=model.genes,
         seed=seed.seed,

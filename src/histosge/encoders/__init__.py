@@ -2,7 +2,8 @@
 
 An encoder is an :class:`EncoderEntry` in ``ENTRIES`` of a module in this folder, or an entry point in the group
 ``histosge.encoders`` of another package. ``timm:NAME`` names any network of timm, ``NAME+NAME`` joins encoders, and
-``NAME@dense`` is the dense form of one: computed once a tile of the image in place of once a patch.
+``NAME@dense`` is the dense form of one: computed once a tile of the image in place of once a patch. ``features:FILE``
+are features of tiles that another tool computed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from .dense import DENSE
 from .dense_network import DenseNetworkEncoder, dense_card, dense_form
 from .joined import JOIN, JoinedEncoder, joined_card, names_of, own_width
 from .network import NetworkSpec
+from .tile_features import FEATURES, TileFeatures
+from .tile_features import entry as tile_entry
 from .timm_any import PREFIX, TimmNetwork
 from .timm_any import entry as timm_entry
 from .weights import has_weights
@@ -35,6 +38,8 @@ class _Encoders(Registry[EncoderEntry]):
         names = names_of(name)
         if len(names) > 1:
             return _joined_entry(names)
+        if name.startswith(FEATURES):
+            return tile_entry(name)
         if name.endswith(DENSE) and not super().__contains__(name):
             return _dense_entry(name.removesuffix(DENSE))
         return timm_entry(name) if name.startswith(PREFIX) else super().__getitem__(name)
@@ -43,6 +48,8 @@ class _Encoders(Registry[EncoderEntry]):
         names = str(name).split(JOIN)
         if len(names) > 1:
             return all(part.strip() in self for part in names)
+        if str(name).startswith(FEATURES):
+            return True
         if str(name).endswith(DENSE) and not super().__contains__(name):
             return str(name).removesuffix(DENSE) in self
         return str(name).startswith(PREFIX) or super().__contains__(name)
@@ -70,7 +77,7 @@ def load_encoder(
     ----------
     name
         As listed by ``histosge list encoders``, or ``timm:NAME`` for any network of timm; several joined by ``+``.
-        ``NAME@dense`` computes tiles of the image.
+        ``NAME@dense`` computes tiles of the image, ``features:FILE`` reads features of tiles from a file.
     setup
         Device, precision, local weights.
     patch_um
@@ -167,7 +174,7 @@ def _own_setups(names: tuple[str, ...], setup: Setup) -> list[Setup]:
 
 def _with_patch(encoder: Encoder, patch_um: float) -> Encoder:
     """Return ``encoder`` with its first patch ``patch_um`` wide and the others in proportion."""
-    if isinstance(encoder, DenseNetworkEncoder):
+    if isinstance(encoder, DenseNetworkEncoder | TileFeatures):
         return encoder.over(patch_um)
     card = encoder.card
     factor = patch_um / card.patches[0].size_um

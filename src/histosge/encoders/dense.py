@@ -17,7 +17,7 @@ from histosge.images.slide import SlideImage
 
 from .base import EncoderCard, PatchSize
 
-__all__ = ["DENSE", "DenseEncoder", "Tile", "encoded_tiles"]
+__all__ = ["DENSE", "DenseEncoder", "Tile", "encoded_tiles", "read_tile"]
 
 #: after the name of an encoder: its dense form, as in ``texture@dense``
 DENSE = "@dense"

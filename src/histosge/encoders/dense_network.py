@@ -20,7 +20,7 @@ from .network import NetworkEncoder, normalise
 from .weights import Module, Tensor
 from .window_sums import Sums, Windows
 
-__all__ = ["DenseNetworkEncoder", "dense_card", "dense_form"]
+__all__ = ["DenseNetworkEncoder", "averaged", "dense_card", "dense_form"]
 
 # raised whenever the numbers change, so that stored features are not mistaken for new ones
 _VERSION = 1
@@ -107,18 +107,32 @@ class DenseNetworkEncoder:
             When the network's maps have other channels than the card.
         """
         (image,), (centres,) = tile.images, tile.centres_px
+        windows = Windows.around(
+            (centres - self.shape.context_px) / self.shape.token_px,
+            self.card.patches[0].px / self.shape.token_px,
+        )
+        return averaged(self.tile_maps(image, windows), windows)
+
+    def tile_maps(
+        self, image: UInt8[np.ndarray, "h h 3"], windows: Windows
+    ) -> Float32[np.ndarray, "rows rows d"]:
+        """Return the maps of an image without its context; inputs that no window touches are left at zero.
+
+        Raises
+        ------
+        WeightsError
+            When the network's maps have other channels than the card.
+        """
         token, context, inner = self.shape.token_px, self.shape.context_px, self.shape.inner_px
         inputs = -(-(image.shape[0] - 2 * context) // inner)
         beyond = inputs * inner + 2 * context - image.shape[0]
         # what is added lies beyond all patches
         image = np.pad(image, ((0, beyond), (0, beyond), (0, 0)), mode="edge")
-        windows = Windows.around((centres - context) / token, self.card.patches[0].px / token)
         maps = np.zeros((inputs * inner // token,) * 2 + (self.card.dim,), dtype=np.float32)
         side = inner // token
-        needed = _needed(windows, inputs, side)
-        for (row, column), part in self._computed(image, np.argwhere(needed)):
+        for (row, column), part in self._computed(image, np.argwhere(_needed(windows, inputs, side))):
             maps[row * side : (row + 1) * side, column * side : (column + 1) * side] = part
-        return _means(maps, windows)
+        return maps
 
     def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
         """Return the mean of the maps of patches that are given one by one, as large as the network's input.
@@ -204,7 +218,7 @@ def _needed(windows: Windows, inputs: int, side: int) -> Bool[np.ndarray, "n n"]
     return needed
 
 
-def _means(maps: Array, windows: Windows) -> Float32[np.ndarray, "m d"]:
+def averaged(maps: Float32[np.ndarray, "rows columns d"], windows: Windows) -> Float32[np.ndarray, "m d"]:
     """Return the means of maps over windows."""
     means = np.empty((len(windows.top), maps.shape[2]), dtype=np.float32)
     for start in range(0, maps.shape[2], _CHANNELS_AT_ONCE):

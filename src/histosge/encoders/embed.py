@@ -20,6 +20,7 @@ from .base import Encoder
 from .dense import DenseEncoder, encoded_tiles
 from .feature_store import FeatureStore
 from .joined import JoinedEncoder, JoinedRows
+from .tile_features import TileFeatures, rows_of
 
 __all__ = ["embed"]
 
@@ -74,6 +75,9 @@ def embed(
             for part in encoder.parts
         )
         return JoinedRows(tuple(parts))
+    if isinstance(encoder, TileFeatures):
+        # they are in a file already
+        return rows_of(encoder, slide, xy_um)
     sources = [Patches(slide, xy_um, size.size_um, size.px, channel_order) for size in encoder.card.patches]
     chunk_rows = _ROWS_BUILT_IN if encoder.card.source is None else _ROWS_NETWORK
     if store is None:

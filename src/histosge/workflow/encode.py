@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from histosge._runtime.messages import Message
 from histosge.encoders import load_encoder
 from histosge.encoders.base import Encoder
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
 from histosge.encoders.joined import JoinedEncoder, names_of
+from histosge.encoders.tile_features import TileFeatures
 from histosge.errors import UsageError
 from histosge.images.patches import Patches
 from histosge.images.slide import SlideImage
@@ -24,7 +26,7 @@ from histosge.section.section import Section
 from .compute import Compute
 from .recipe import Recipe
 
-__all__ = ["encode", "encode_spots", "encoder_for", "patch_widths", "slide_of"]
+__all__ = ["encode", "encode_spots", "encoder_for", "encoder_messages", "patch_widths", "slide_of"]
 
 
 def encoder_for(
@@ -138,6 +140,12 @@ def encode_spots(
             for section in sections
         ]
     )
+
+
+def encoder_messages(encoder: Encoder | None) -> tuple[Message, ...]:
+    """Return where tiles of a file of features lie on the slide, once they were read."""
+    parts = encoder.parts if isinstance(encoder, JoinedEncoder) else (encoder,)
+    return tuple(message for part in parts if isinstance(part, TileFeatures) for message in part.messages)
 
 
 def slide_of(section: Section, reader: str) -> SlideImage:

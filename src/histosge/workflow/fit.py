@@ -23,7 +23,7 @@ from histosge.section.multi_section import AuxiliarySection, SectionGroup
 from histosge.section.section import Section
 
 from .compute import Compute
-from .encode import encode_spots, encoder_for
+from .encode import encode_spots, encoder_for, encoder_messages
 from .fit_metadata import FitMetadata, FittedSection
 from .recipe import Recipe
 
@@ -93,9 +93,10 @@ class Fit:
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        """Messages about the choice of genes, and about gene programs."""
+        """Messages about the choice of genes, about features of a file, and about gene programs."""
         return (
             *self.panel.messages,
+            *encoder_messages(self.encoder),
             *(() if self.programs is None else self.programs.messages),
             *self.unused,
             *self.few_genes,
