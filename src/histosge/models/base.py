@@ -129,6 +129,9 @@ class ModelCard:
         Whether predictions can depend on position.
     deep
         Whether it needs PyTorch: the extra ``deep``.
+    bytes_per_value
+        Memory that a fit needs at its peak for each value of spots × genes, its data included. The default is
+        the expression and one copy of it, which every model has.
     """
 
     name: str
@@ -136,6 +139,7 @@ class ModelCard:
     citation: str
     uses_position: bool
     deep: bool = False
+    bytes_per_value: float = 16.0
 
 
 @dataclass(frozen=True, slots=True)

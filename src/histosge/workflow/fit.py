@@ -25,6 +25,7 @@ from histosge.section.section import Section
 from .compute import Compute
 from .encode import encode_spots, encoder_for, encoder_messages
 from .fit_metadata import FitMetadata, FittedSection
+from .memory import memory_message
 from .recipe import Recipe
 
 __all__ = ["Fit", "FitPlan", "aligned_programs", "fit"]
@@ -217,7 +218,14 @@ class FitPlan:
         return (*self.panel.messages, *(() if self.programs is None else self.programs.messages))
 
     def encoded(self, compute: Compute) -> Inputs:
-        """Return the inputs of all spots to fit."""
+        """Return the inputs of all spots to fit.
+
+        Raises
+        ------
+        UsageError
+            Where the fit needs more memory than there is.
+        """
+        emit(memory_message(self.model, len(self.sections), len(self.panel.names)))
         return encode_spots(
             self.sections.sections, needs=self.model.needs, encoder=self.encoder, compute=compute
         )
