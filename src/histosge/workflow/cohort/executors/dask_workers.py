@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
 from typing import Any
@@ -42,30 +43,38 @@ class DaskWorkers:
         self._jobs = jobs
         self._cluster: Any = None
         self._client: Any = None
+        self._known = 1
+        self._held: dict[Future[Any], Any] = {}
 
     @property
     def workers(self) -> int:
         """How many tasks can be computed at a time, now: threads of all workers."""
         if self._client is None:
             return self._jobs
-        return max(sum(int(number) for number in self._client.nthreads().values()), 1)
+        # a scheduler that starts again does not answer for a while
+        with suppress(OSError, TimeoutError):
+            self._known = max(sum(int(number) for number in self._client.nthreads().values()), 1)
+        return self._known
 
     def __enter__(self) -> DaskWorkers:
+        if self._scheduler in BATCH_SYSTEMS:
+            self._cluster = self._started(self._scheduler)
+        self._connect()
+        return self
+
+    def _connect(self) -> None:
         try:
             distributed: Any = import_module("distributed")
         except ImportError as error:
             raise UsageError(f"`scheduler` needs Dask, which is not installed. {_INSTALL}") from error
-        address: Any = self._scheduler
-        if address in BATCH_SYSTEMS:
-            address = self._cluster = self._started(address)
         try:
+            address = self._cluster or self._scheduler
             self._client = distributed.Client(address, timeout=_TIMEOUT_S, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise UsageError(
                 f"No Dask scheduler answers at '{self._scheduler}' within {_TIMEOUT_S} s. Start one with "
                 "`dask scheduler`, or leave `scheduler` out to work on this machine."
             ) from error
-        return self
 
     def _started(self, system: str) -> Any:
         try:
@@ -80,9 +89,15 @@ class DaskWorkers:
         """Compute ``function(*arguments)`` on a worker; a task whose worker was lost is not tried again here."""
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
+        if self._client.status not in ("running", "connecting"):
+            # it gave up waiting for a scheduler that was started again
+            self._connect()
         # not pure: a second attempt is a second computation
         task = self._client.submit(function, *arguments, pure=False, retries=0)
         task.add_done_callback(lambda done: _pass_on(done, future))
+        # results of tasks that nobody holds are dropped
+        self._held[future] = task
+        future.add_done_callback(lambda done: self._held.pop(done, None))
         return future
 
     def __exit__(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import Future
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from types import TracebackType
 from typing import Any
@@ -21,6 +23,9 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 class Processes:
     """Workers that are processes of this machine.
+
+    Each process has a pipe of its own: the pools of the standard library share one, which is unusable after a process
+    is killed while it writes.
 
     Parameters
     ----------
@@ -42,50 +47,95 @@ class Processes:
         if jobs < 1:
             raise UsageError(f"`jobs` must be 1 or more, got {jobs}.")
         self.workers = jobs
-        self._pool: Any = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._local = threading.local()
+        self._every: list[_Worker] = []
 
     def __enter__(self) -> Processes:
-        from pebble import ProcessPool
-
-        # a process forked from one that has run PyTorch hangs; a new one reads these at its start
-        before = {name: os.environ.get(name) for name in _THREADS}
-        threads = max((os.cpu_count() or 1) // self.workers, 1)
-        self._before = before
-        os.environ.update({name: before[name] or str(threads) for name in _THREADS})
-        self._pool = ProcessPool(self.workers, context=get_context("spawn"))
+        self._threads = ThreadPoolExecutor(self.workers)
         return self
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Compute ``function(*arguments)`` in a process."""
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()
-        inner = self._pool.schedule(function, args=list(arguments))
-        inner.add_done_callback(lambda done: _pass_on(done, future))
-        return future
+        if self._threads is None:
+            raise RuntimeError("Expected an executor that was entered.")
+        return self._threads.submit(self._compute, function, arguments)
+
+    def _compute(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Compute in the process of this thread; a new one is started where it has none."""
+        worker: _Worker | None = getattr(self._local, "worker", None)
+        if worker is None or not worker.process.is_alive():
+            worker = self._local.worker = _Worker(max((os.cpu_count() or 1) // self.workers, 1))
+            self._every.append(worker)
+        return worker.compute(function, arguments)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self._pool.close()
-        else:
-            self._pool.stop()
-        self._pool.join()
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        if error is not None:
+            # what computes now is given up: its state is not written, and it is done again
+            for worker in self._every:
+                worker.process.kill()
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+        for worker in self._every:
+            worker.end()
 
 
-def _pass_on(done: Future[Any], future: Future[Any]) -> None:
-    from concurrent.futures import CancelledError
+class _Worker:
+    """A process, and a pipe to it."""
 
-    from pebble import ProcessExpired
+    def __init__(self, cores: int) -> None:
+        # a process forked from one that has run PyTorch hangs
+        context = get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=_work, args=(other,), daemon=True)
+        with _environment(dict.fromkeys(_THREADS, str(cores))):
+            self.process.start()
+        other.close()
 
-    try:
-        future.set_result(done.result())
-    except (ProcessExpired, CancelledError) as error:
-        future.set_exception(WorkerLostError(f"A process ended before its task ({error})."))
-    except BaseException as error:
-        future.set_exception(error)
+    def compute(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        try:
+            self.pipe.send((function, arguments))
+            error, result = self.pipe.recv()
+        # the system closes the pipe of a killed process
+        except (EOFError, OSError) as lost:
+            self.process.join()
+            raise WorkerLostError(f"A process ended with {self.process.exitcode} before its task.") from lost
+        if error is not None:
+            raise error
+        return result
+
+    def end(self) -> None:
+        with suppress(OSError):
+            self.pipe.send(None)
+        self.pipe.close()
+        self.process.join()
+
+
+def _work(pipe: Any) -> None:
+    """Compute what comes through the pipe, until nothing comes."""
+    # a parent that was killed closes the pipe
+    with suppress(EOFError, KeyboardInterrupt):
+        while (task := pipe.recv()) is not None:
+            function, arguments = task
+            try:
+                pipe.send((None, function(*arguments)))
+            except Exception as error:
+                pipe.send((error, None))
+
+
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables that a process reads at its start, unless the user has set them."""
+    with _LOCK:
+        new = {name: value for name, value in values.items() if name not in os.environ}
+        os.environ.update(new)
+        try:
+            yield
+        finally:
+            for name in new:
+                del os.environ[name]
