@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -83,10 +84,49 @@ class Killer:
         self.thread.join()
 
 
-def spawned() -> list[int]:
-    """Processes of this process that compute stages."""
-    children = psutil.Process().children(recursive=True)
+def spawned(parent: int | None = None) -> list[int]:
+    """Processes below a process, by default this one, that compute stages."""
+    children = psutil.Process(parent).children(recursive=True)
     return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+class Dask:
+    """A scheduler and two workers, each a process, as a user would start them."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "50"}
+        command = [sys.executable, "-m", "distributed.cli"]
+        scheduler = [f"{command[-1]}.dask_scheduler", "--port", str(self.port)]
+        workers = [f"{command[-1]}.dask_worker", self.address, "--nworkers", "2", "--nthreads", "1"]
+        self.processes = [
+            subprocess.Popen(
+                [*command[:-1], *words, "--no-dashboard"], env=environment, stderr=subprocess.DEVNULL
+            )
+            for words in (scheduler, workers)
+        ]
+
+    def victims(self) -> list[int]:
+        """Processes that compute; each has a nanny that starts another when it is killed."""
+        if self.processes[1].poll() is not None:
+            return []
+        return spawned(self.processes[1].pid)
+
+    def end(self) -> None:
+        for process in self.processes:
+            # workers lose their scheduler, as when its machine is switched off
+            for child in (
+                psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            ):
+                child.kill()
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.slow
@@ -131,58 +171,22 @@ def test_two_coordinators_divide_the_work(sheet, quiet, tmp_path):
 @pytest.mark.slow
 def test_workers_of_dask_may_be_killed_and_their_scheduler_started_again(sheet, quiet, tmp_path):
     """Workers killed at random and a scheduler started again lose no result."""
-    port = 18786
-    environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "50"}
-
-    def scheduler() -> subprocess.Popen[bytes]:
-        command = [
-            sys.executable,
-            "-m",
-            "distributed.cli.dask_scheduler",
-            "--port",
-            str(port),
-            "--no-dashboard",
-        ]
-        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-
-    address = f"tcp://127.0.0.1:{port}"
-    command = [
-        sys.executable,
-        "-m",
-        "distributed.cli.dask_worker",
-        address,
-        "--nworkers",
-        "2",
-        "--nthreads",
-        "1",
-    ]
-    serving = scheduler()
-    time.sleep(5)
-    workers = subprocess.Popen(
-        [*command, "--no-dashboard", "--death-timeout", "120"], env=environment, stderr=subprocess.DEVNULL
-    )
+    dask = Dask()
 
     def started_again() -> None:
-        nonlocal serving
         time.sleep(20)
-        serving.kill()
-        serving.wait()
-        serving = scheduler()
-
-    def victims() -> list[int]:
-        children = psutil.Process(workers.pid).children(recursive=True) if workers.poll() is None else []
-        return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+        dask.end()
+        dask.start()
 
     plan = plan_of(sheet, tmp_path)
     disturbance = threading.Thread(target=started_again)
     disturbance.start()
     try:
-        with Killer(victims, 8), DaskWorkers(address) as executor:
+        with Killer(dask.victims, 8), DaskWorkers(dask.address) as executor:
             result = run_cohort(plan, executor, retries=100)
     finally:
         disturbance.join()
-        workers.kill()
-        serving.kill()
+        dask.end()
     assert result.failed == ()
     assert hashes(plan) == quiet
 

@@ -35,6 +35,7 @@ def coordinate(
     retries: int = 3,
     report: Report | None = None,
     lease_s: float = LEASE_S,
+    work: Callable[..., Outcome] = run_stage,
 ) -> dict[Id, Outcome]:
     """Compute the tasks that are not done, in an order that their needs allow, and return how each ended.
 
@@ -52,8 +53,11 @@ def coordinate(
         Called with each stage that ended.
     lease_s
         Seconds after which the lease of a worker that does not renew it is void.
+    work
+        What a worker does with a task.
     """
-    return _Coordination(plan, tasks, executor, retries, report or (lambda outcome: None), lease_s).run()
+    coordination = _Coordination(plan, tasks, executor, retries=retries, report=report)
+    return coordination.run(work, lease_s)
 
 
 class _Coordination:
@@ -62,17 +66,12 @@ class _Coordination:
         plan: CohortPlan,
         tasks: Sequence[StageTask],
         executor: Executor,
+        *,
         retries: int,
-        report: Report,
-        lease_s: float,
+        report: Report | None,
     ) -> None:
-        self.plan, self.executor, self.retries, self.report, self.lease_s = (
-            plan,
-            executor,
-            retries,
-            report,
-            lease_s,
-        )
+        self.plan, self.executor, self.retries = plan, executor, retries
+        self.report = report or (lambda outcome: None)
         self.tasks = {task.id: task for task in tasks}
         self.ended: dict[Id, Outcome] = {}
         self.running: dict[Future[Any], StageTask] = {}
@@ -89,10 +88,10 @@ class _Coordination:
         # taken from the end
         self.ready.reverse()
 
-    def run(self) -> dict[Id, Outcome]:
+    def run(self, work: Callable[..., Outcome], lease_s: float) -> dict[Id, Outcome]:
         while len(self.ended) < len(self.tasks):
             self._wake()
-            self._submit()
+            self._submit(work, lease_s)
             if self.running:
                 done, _ = wait(self.running, timeout=_PAUSE_S, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -106,14 +105,16 @@ class _Coordination:
         self.ready += [task for when, task in self.later if when <= now]
         self.later = [(when, task) for when, task in self.later if when > now]
 
-    def _submit(self) -> None:
-        while self.ready and len(self.running) < _AHEAD * self.executor.workers:
+    def _submit(self, work: Callable[..., Outcome], lease_s: float) -> None:
+        # asked for once: it is a question to the scheduler
+        most = _AHEAD * self.executor.workers if self.ready else 0
+        while self.ready and len(self.running) < most:
             task = self.ready.pop()
             if is_done(self.plan, task):
                 self._end(Outcome(task.sample, task.stage, task.key, "done"), fresh=False)
                 continue
-            arguments = (self.plan, task, histosge.__version__, self.lease_s)
-            self.running[self.executor.submit(run_stage, *arguments)] = task
+            arguments = (self.plan, task, histosge.__version__, lease_s)
+            self.running[self.executor.submit(work, *arguments)] = task
 
     def _finish(self, task: StageTask, future: Future[Any]) -> None:
         try:
