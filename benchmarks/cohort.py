@@ -24,10 +24,10 @@ from histosge.models import build_model
 from histosge.section.inputs import Samples, concatenated
 from histosge.workflow.cohort.cohort import run_cohort
 from histosge.workflow.cohort.coordinate import coordinate
-from histosge.workflow.cohort.executors import DaskWorkers, Processes, WorkerLostError
 from histosge.workflow.cohort.plan import CohortPlan, StageTask
 from histosge.workflow.cohort.sheet import Sample, SampleSheet
 from histosge.workflow.cohort.state import Outcome
+from histosge.workflow.executors import DaskWorkers, Processes, WorkerLostError
 
 # seconds of a stage, drawn as those of sections: a factor of two to either side
 _MEDIAN_S, _SPREAD = 0.5, 0.7

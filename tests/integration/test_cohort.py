@@ -18,11 +18,11 @@ from histosge.datasets.synthetic import synthetic, write_spaceranger
 from histosge.errors import UsageError
 from histosge.workflow.cohort.cohort import run_cohort
 from histosge.workflow.cohort.coordinate import coordinate
-from histosge.workflow.cohort.executors import WorkerLostError
 from histosge.workflow.cohort.plan import CohortPlan
 from histosge.workflow.cohort.sheet import Sample, SampleSheet
 from histosge.workflow.cohort.slurm import submit, write_scripts
 from histosge.workflow.cohort.task import run_stage
+from histosge.workflow.executors import WorkerLostError
 
 # of positions alone: what is tested here is who computes what, and when
 RECIPE = hs.Recipe("kriging", genes="all")

@@ -20,9 +20,9 @@ from histosge._runtime.hashing import fingerprint_file
 from histosge.datasets.synthetic import synthetic, write_spaceranger
 from histosge.errors import UsageError
 from histosge.workflow.cohort.cohort import run_cohort
-from histosge.workflow.cohort.executors import DaskWorkers, Processes
 from histosge.workflow.cohort.plan import CohortPlan
 from histosge.workflow.cohort.sheet import Sample, SampleSheet
+from histosge.workflow.executors import DaskWorkers, Processes
 
 SECTIONS = 24
 KILLS = 25
@@ -151,7 +151,7 @@ def test_two_coordinators_divide_the_work(sheet, quiet, tmp_path):
     plan = plan_of(sheet, tmp_path)
     code = (
         "import pickle, sys\nfrom histosge.workflow.cohort.cohort import run_cohort\n"
-        "from histosge.workflow.cohort.executors import Processes\n"
+        "from histosge.workflow.executors import Processes\n"
         "if __name__ == '__main__':\n"
         "    plan = pickle.load(open(sys.argv[1], 'rb'))\n"
         "    with Processes(1) as executor:\n        run_cohort(plan, executor)\n"
@@ -193,6 +193,6 @@ def test_workers_of_dask_may_be_killed_and_their_scheduler_started_again(sheet, 
 
 def test_a_scheduler_that_does_not_answer_is_refused(monkeypatch):
     """An address without a scheduler is one sentence, before anything is computed."""
-    monkeypatch.setattr("histosge.workflow.cohort.executors.dask_workers._TIMEOUT_S", 1)
+    monkeypatch.setattr("histosge.workflow.executors.dask_workers._TIMEOUT_S", 1)
     with pytest.raises(UsageError, match="No Dask scheduler answers"), DaskWorkers("tcp://127.0.0.1:9"):
         pass

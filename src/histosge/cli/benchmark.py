@@ -27,6 +27,12 @@ def benchmark(
     weights: Weights = None,
     patch_um: PatchUm = None,
     jobs: Annotated[int, typer.Option(help="Processes; each takes the memory of one.")] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler; or slurm, lsf, pbs, sge to start workers by dask-jobqueue."
+        ),
+    ] = None,
     out: Out = Path("histosge-benchmark"),
 ) -> None:
     """Run a plan of sections × splits × encoders × models × seeds; what is done already is not done again."""
@@ -36,4 +42,4 @@ def benchmark(
     refuse_other_files(compute.weights, planned.encoders)
     widths = patch_widths(patch_um)
     planned = planned if widths is None else replace(planned, patch_um=widths)
-    run_plan(planned, out, compute, jobs, as_json=reply_options.json)
+    run_plan(planned, out, compute, jobs, scheduler=scheduler, as_json=reply_options.json)

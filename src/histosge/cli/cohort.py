@@ -94,9 +94,9 @@ class WorkOptions:
 
     def executor(self) -> Any:
         """Return whose workers compute."""
-        from histosge.workflow.cohort.executors import DaskWorkers, Processes
+        from histosge.workflow.executors import executor_of
 
-        return Processes(self.jobs) if self.scheduler is None else DaskWorkers(self.scheduler, self.jobs)
+        return executor_of(self.jobs, self.scheduler)
 
 
 @command("Predict", order=2)

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["run_fine_truth", "run_plan"]
 
 
-def run_plan(plan: Plan, out: Path, compute: Compute, jobs: int, *, as_json: bool) -> None:
+def run_plan(
+    plan: Plan, out: Path, compute: Compute, jobs: int, *, scheduler: str | None = None, as_json: bool
+) -> None:
     """Run a plan and print its scores, as JSON or as tables."""
     from histosge.evaluation.benchmark import benchmark as run
     from histosge.evaluation.tables import EXPLANATIONS, SCREEN_COLUMNS, table_rows
 
-    result = run(plan, out, compute=compute, jobs=jobs)
+    result = run(plan, out, compute=compute, jobs=jobs, scheduler=scheduler)
     if as_json:
         files = [str(path.relative_to(out)) for path in result.files]
         record = {**result.as_dict(), "costs": result.costs(), "files": files}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 from histosge._runtime.atomic_files import writable_folder
-from histosge.errors import UsageError
+from histosge.errors import OutputError, UsageError
 from histosge.workflow.compute import Compute
+from histosge.workflow.executors import Executor, WorkerLostError, executor_of
 
 from .plan import Plan, Trial
 from .plan_file import read_plan
@@ -26,7 +25,12 @@ _TRIALS, _SPLITS, _FEATURES = "trials", "splits", "features"
 
 
 def benchmark(
-    plan: Plan | Path | str, out: Path | str, *, compute: Compute = Compute(), jobs: int = 1
+    plan: Plan | Path | str,
+    out: Path | str,
+    *,
+    compute: Compute = Compute(),
+    jobs: int = 1,
+    scheduler: str | None = None,
 ) -> EvaluationResult:
     """Run the trials of a plan that are missing in ``out``, and write tables and figures of all.
 
@@ -41,6 +45,9 @@ def benchmark(
         Device, precision and progress.
     jobs
         Number of processes; each needs the memory of one.
+    scheduler
+        Compute on the workers of Dask instead: an address, or a batch system, as
+        :class:`~histosge.workflow.executors.DaskWorkers` takes it. ``out`` must be on a storage that they share.
 
     Raises
     ------
@@ -61,12 +68,14 @@ def benchmark(
     plan, out = plan if isinstance(plan, Plan) else read_plan(plan), Path(out)
     refuse_overwriting(plan, out)
     trials = list(plan.trials())
-    results = run_trials(plan, out, compute=compute, jobs=jobs)
+    results = run_trials(plan, out, compute=compute, jobs=jobs, scheduler=scheduler)
     splits = write_splits(plan, trials, out / _SPLITS)
     return write_result(collect(plan, trials, results), out, splits)
 
 
-def run_trials(plan: Plan, out: Path, *, compute: Compute = Compute(), jobs: int = 1) -> list[TrialResult]:
+def run_trials(
+    plan: Plan, out: Path, *, compute: Compute = Compute(), jobs: int = 1, scheduler: str | None = None
+) -> list[TrialResult]:
     """Run the trials of a plan that are missing in ``out`` and return the results of all, in the plan's order.
 
     Raises
@@ -85,7 +94,8 @@ def run_trials(plan: Plan, out: Path, *, compute: Compute = Compute(), jobs: int
     # features first, so that processes of one section do not compute them side by side
     for trial, _ in missing:
         _encode(plan, trial, compute)
-    _run(plan, missing, replace(compute, progress=None), jobs=jobs, progress=compute.progress)
+    executor = None if jobs == 1 and scheduler is None else executor_of(jobs, scheduler)
+    _run(plan, missing, replace(compute, progress=None), executor=executor, progress=compute.progress)
     return [read_trial(folder) for folder in folders]
 
 
@@ -102,31 +112,41 @@ def _run(
     trials: Sequence[tuple[Trial, Path]],
     compute: Compute,
     *,
-    jobs: int,
+    executor: Executor | None,
     progress: Callable[[int, int, str], None] | None,
 ) -> None:
     def report(done: int) -> None:
         if progress is not None:
             progress(done, len(trials), "trials")
 
-    if jobs == 1:
+    if executor is None:
         for done, (trial, folder) in enumerate(trials, start=1):
-            _run_and_write(plan, trial, compute=compute, folder=folder)
+            _run_and_write(plan, trial, compute, folder)
             report(done)
         return
-    # a process forked from one that has run PyTorch hangs
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        futures = [
-            pool.submit(_run_and_write, plan, trial, compute=compute, folder=folder)
-            for trial, folder in trials
-        ]
-        for done, future in enumerate(futures, start=1):
+    with executor:
+        futures = [executor.submit(_run_and_write, plan, trial, compute, folder) for trial, folder in trials]
+        for done, (future, (trial, folder)) in enumerate(zip(futures, trials, strict=True), start=1):
             # in the plan's order: the first error is that of the first trial that failed
-            future.result()
+            try:
+                future.result()
+            except WorkerLostError:
+                _again(executor, plan, trial, compute, folder)
             report(done)
 
 
-def _run_and_write(plan: Plan, trial: Trial, *, compute: Compute, folder: Path) -> None:
+def _again(executor: Executor, plan: Plan, trial: Trial, compute: Compute, folder: Path) -> None:
+    """Compute a trial whose worker was lost once more."""
+    try:
+        executor.submit(_run_and_write, plan, trial, compute, folder).result()
+    except WorkerLostError as error:
+        raise OutputError(
+            f"A worker ended twice at '{trial.recipe.variant}' ({error}) It may be too large for the memory: use fewer "
+            "`jobs`. Finished trials are kept."
+        ) from error
+
+
+def _run_and_write(plan: Plan, trial: Trial, compute: Compute, folder: Path) -> None:
     # two trials of a plan can have one key: the second is done by then
     if not is_done(folder):
         write_trial(run_trial(plan, trial, compute), folder)

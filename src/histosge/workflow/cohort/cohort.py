@@ -11,12 +11,12 @@ from histosge._runtime.messages import emit
 from histosge.errors import UsageError
 from histosge.section.target import Target
 from histosge.workflow.compute import Compute
+from histosge.workflow.executors import Executor, Processes
 from histosge.workflow.outputs import Outputs
 from histosge.workflow.recipe import Recipe
 
 from .combined import write_combined
 from .coordinate import Report, coordinate
-from .executors import Executor, Processes
 from .lease import check_storage
 from .plan import CohortPlan
 from .sheet import Sample, SampleSheet

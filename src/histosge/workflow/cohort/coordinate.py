@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import histosge
+from histosge.workflow.executors import Executor, WorkerLostError
 
-from .executors import Executor, WorkerLostError
 from .lease import LEASE_S
 from .plan import CohortPlan, StageTask
 from .state import Outcome
