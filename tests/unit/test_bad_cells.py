@@ -95,15 +95,21 @@ def test_masks_of_cellpose_as_objects_are_refused(tmp_path: Path) -> None:
     [
         (np.ones((300, 400), dtype=np.float32), "whole numbers"),
         (np.ones((3, 300, 400), dtype=np.uint8), "one plane"),
+        (np.ones((300, 400, 3), dtype=np.uint8), "one plane"),
         (np.ones((300, 300), dtype=np.uint8), "another image"),
+        (np.ones((300, 400), dtype=np.uint8) * 255, "mask without a number"),
         (np.zeros((300, 400), dtype=np.uint8), "got none"),
-        (np.kron([[1, 2], [2, 1]], np.eye(200, dtype=np.uint16))[:300], "begin anew in each tile|wider"),
+        (
+            np.kron([[1, 2], [2, 1]], np.eye(200, dtype=np.uint16))[:300],
+            "begin anew in each tile|mask without",
+        ),
     ],
 )
 def test_label_images_of_something_else_are_refused(labels: Any, message: str, tmp_path: Path) -> None:
     """Fractions, stacks, other images, background alone, numbers that begin anew in each tile."""
     np.save(tmp_path / "masks.npy", labels)
-    options = CellOptions(2.0, image_px=(400, 300)) if "anew" in message else OPTIONS
+    # at 2 µm per pixel cells may not be wider than 100 pixels
+    options = CellOptions(2.0, image_px=(400, 300)) if "without" in message else OPTIONS
     with pytest.raises(DataError, match=message):
         read_cells(tmp_path / "masks.npy", options)
 

@@ -24,6 +24,8 @@ _DAMAGE: tuple[type[Exception], ...] = (ValueError, OSError, EOFError, LookupErr
 _DAMAGE = (*_DAMAGE, ArithmeticError, AttributeError, struct.error, zipfile.BadZipFile, zlib.error)
 # pixels of the largest whole slide, and of a row of its tiles; a damaged directory says more
 _MOST_PX, _MOST_BAND_PX = 1 << 37, 1 << 31
+# kinds of JPEG in TIFF, which change numbers
+_LOSSY = (6, 7, 33007, 34892)
 _TIFF = (".tif", ".tiff", ".btf")
 _PICKLE = (
     "Save the masks as TIFF or PNG: this file holds Python objects, and reading it runs code of its author."
@@ -100,19 +102,25 @@ def of_array(array: Any, path: Path, *, mpp: float | None = None) -> list[LabelR
     DataError
         For fractional values or another shape.
     """
-    shape = tuple(length for length in array.shape if length != 1 or array.ndim == 2)
+    shape = _refuse_planes(array.shape, path)
     if np.dtype(array.dtype).kind not in "uib":
         raise DataError(
             f"Expected whole numbers in the label image '{path}', got {array.dtype}. Save labels."
         )
     if len(shape) == 2:
         return [LabelRows(shape, _rows_of(array.reshape(shape) if array.ndim > 2 else array), mpp, path.name)]
-    if len(shape) == 3 and shape[0] == 2:
-        planes = array.reshape(shape)
-        return [LabelRows(shape[1:], _rows_of(planes[index]), mpp, path.name) for index in (0, 1)]
+    planes = array.reshape(shape)
+    return [LabelRows(shape[1:], _rows_of(planes[index]), mpp, path.name) for index in (0, 1)]
+
+
+def _refuse_planes(whole: tuple[int, ...], path: Path) -> tuple[int, ...]:
+    """Return the shape of one or two planes; refuse others, as of colours and stacks."""
+    shape = tuple(length for length in whole if length != 1 or len(whole) == 2)
+    if len(shape) == 2 or (len(shape) == 3 and shape[0] == 2):
+        return shape
     raise DataError(
-        f"Expected a label image of one plane, or of two (nuclei, cells), in '{path}', got the shape {array.shape}. "
-        "Save one plane."
+        f"Expected a label image of one plane, or of two (nuclei, cells), in '{path}', got the shape {whole}. Save one "
+        "plane of labels."
     )
 
 
@@ -166,6 +174,8 @@ def _of_tiff(path: Path, stack: ExitStack) -> list[LabelRows]:
         return [_of_page(pages[0], _tiff_mpp(file, pages[0]), path)]
     if len(shape) == 3 and shape[0] == 2 and len(pages) == 2:
         return [_of_page(page, _tiff_mpp(file, pages[0]), path) for page in pages]
+    # refused before its pixels are read: an H&E image would fill the memory
+    _refuse_planes(series.shape, path)
     return of_array(series.asarray(), path, mpp=_tiff_mpp(file, pages[0]))
 
 
@@ -173,6 +183,10 @@ def _of_page(page: Any, mpp: float | None, path: Path) -> LabelRows:
     """Return the rows of a page; the strips or tiles of the last rows are kept for the next ones."""
     if np.dtype(page.dtype).kind not in "uib":
         raise DataError(f"Expected whole numbers in the label image '{path}', got {page.dtype}. Save labels.")
+    if int(page.compression) in _LOSSY:
+        raise DataError(
+            f"The label image '{path}' is compressed as JPEG, which changes numbers. Save it again."
+        )
     height, width = int(page.imagelength), int(page.imagewidth)
     deep = int(page.tilelength) if page.is_tiled else min(int(page.rowsperstrip), height)
     wide = int(page.tilewidth) if page.is_tiled else width

@@ -87,8 +87,15 @@ def of_shapes(shapes: Array, columns: dict[str, list[Any]], path: Path) -> Store
         None if points else shapes,
         xy=shapely.get_coordinates(shapes) if points else None,
         classes=None if classes is None else [_text(value) for value in classes],
-        confidence=None if confidence is None else np.array(confidence, dtype=np.float64),
+        confidence=None if confidence is None else _numbers(confidence),
     )
+
+
+def _numbers(values: list[Any]) -> Array:
+    """Return numbers; NaN for what is none."""
+    import pandas as pd
+
+    return np.asarray(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce"), dtype=np.float64)
 
 
 def _text(value: Any) -> str:

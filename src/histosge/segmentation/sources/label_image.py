@@ -95,6 +95,11 @@ def _stated_scale(labels: LabelRows, options: CellOptions, path: Path) -> float:
 def _stored(labels: LabelRows, scale: float, path: Path) -> StoredCells:
     names, outlines, large = label_outlines(labels, largest_px=max(1, int(np.ceil(_LARGEST_UM / scale))))
     number = len(names) + len(large)
+    if len(large) and not len(names):
+        raise DataError(
+            f"All labels of '{path}' are wider than {_LARGEST_UM:g} µm, as {large[0]}: it is a mask without a number "
+            "for each cell. Give labels, as skimage.measure.label makes them."
+        )
     if len(large) > max(1, _MOST_LARGE * number):
         raise DataError(
             f"{len(large)} of {number} labels of '{path}' are wider than {_LARGEST_UM:g} µm, as {large[0]}: they begin "
