@@ -108,9 +108,11 @@ def of_array(array: Any, path: Path, *, mpp: float | None = None) -> list[LabelR
             f"Expected whole numbers in the label image '{path}', got {array.dtype}. Save labels."
         )
     if len(shape) == 2:
-        return [LabelRows(shape, _rows_of(array.reshape(shape) if array.ndim > 2 else array), mpp, path.name)]
+        flat = array.reshape(shape) if array.ndim > 2 else array
+        return [LabelRows((shape[0], shape[1]), _rows_of(flat), mpp, path.name)]
     planes = array.reshape(shape)
-    return [LabelRows(shape[1:], _rows_of(planes[index]), mpp, path.name) for index in (0, 1)]
+    size = (shape[1], shape[2])
+    return [LabelRows(size, _rows_of(planes[index]), mpp, path.name) for index in (0, 1)]
 
 
 def _refuse_planes(whole: tuple[int, ...], path: Path) -> tuple[int, ...]:
