@@ -13,6 +13,8 @@ import histosge as hs
 from histosge.encoders import ENCODERS
 from histosge.io.readers import READERS
 from histosge.io.writers import WRITERS
+from histosge.segmentation.measure import MEASUREMENTS
+from histosge.segmentation.segmenters import SEGMENTERS
 from histosge.segmentation.sources import CELL_SOURCES
 
 DOCS = Path(__file__).parent
@@ -50,6 +52,24 @@ def cell_sources() -> str:
     """Return the layouts of cells that can be read."""
     rows = ((f"`{name}`", source.summary) for name, source in CELL_SOURCES.items())
     return markdown(("source", "what is read"), rows)
+
+
+def segmenters() -> str:
+    """Return what finds nuclei in the image."""
+    head = ("name", "weights", "µm per pixel, at most", "licence", "how")
+    cards = (segmenter.card for segmenter in SEGMENTERS.values())
+    rows = (
+        (f"`{card.name}`", card.weights or "none", f"{card.coarsest_mpp:g}", card.licence, card.summary)
+        for card in cards
+    )
+    return markdown(head, rows)
+
+
+def measurements() -> str:
+    """Return what is measured of each cell."""
+    return markdown(
+        ("measurement", "what it is"), ((f"`{name}`", words) for name, words in MEASUREMENTS.items())
+    )
 
 
 def writers() -> str:
@@ -125,6 +145,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "floors": floors,
     "readers": readers,
     "cell_sources": cell_sources,
+    "segmenters": segmenters,
+    "measurements": measurements,
     "writers": writers,
 }
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
