@@ -13,6 +13,8 @@ import pytest
 
 import histosge as hs
 from histosge.errors import UsageError
+from histosge.report.contents import collect
+from histosge.report.page_data import page_data
 from histosge.section.genes import select
 from histosge.section.marker_genes import marker_genes, symbols_of
 from histosge.section.written_genes import WrittenGenes
@@ -121,6 +123,9 @@ def test_genes_called_by_identifiers_have_symbols(tmp_path: Path) -> None:
     result = run(tmp_path / "run", section, show="ERBB2")
     assert result.genes_shown == (ERBB2,)
     assert anndata.read_h5ad(result.prediction).var.loc[ERBB2, "symbol"] == "ERBB2"
+    page = page_data(collect(result.out), first="ERBB2").about
+    assert page["first"] == f"ERBB2 {ERBB2}"
+    assert page["first"] in page["genes"]
     hs.export(result.out, tmp_path / "one.h5ad", genes="ERBB2")
     assert anndata.read_h5ad(tmp_path / "one.h5ad").var_names.tolist() == [ERBB2]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from histosge.geometry.spacing import median_spacing_um
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.section.locations import Locations
+from histosge.section.marker_genes import named_positions, symbols_of
 
 from .accuracy import calibration, left_out
 from .codes import Packed, pack
@@ -76,8 +76,8 @@ def page_data(contents: Contents, *, first: str | None) -> PageData:
     UsageError
         For an unknown first gene.
     """
-    genes = [str(name) for name in contents.prediction.genes]
-    first = _first(contents) if first is None else _known(genes, first)
+    names = contents.prediction.genes
+    first = _first(contents) if first is None else _known(names, first)
     image = None if contents.slide is None else pyramid(contents.slide, budget_bytes=_IMAGE_BYTES)
     packed = pack(contents.prediction)
     means = packed_means(contents.means)
@@ -86,7 +86,7 @@ def page_data(contents: Contents, *, first: str | None) -> PageData:
     order, measured_chunks = _measured_chunks(contents)
     about = {
         **_about(contents, frame),
-        "first": first,
+        "first": _labels(names)[int(positions([first], names)[0])],
         "image": _image(image),
         "measured": _measured(contents, measured_chunks),
         "outlines": outlines.about,
@@ -116,7 +116,7 @@ def _about(contents: Contents, frame: dict[str, Any]) -> dict[str, Any]:
     locations = contents.prediction.locations
     return {
         "title": str(contents.record["section"].get("name") or "section"),
-        "genes": [str(name) for name in contents.prediction.genes],
+        "genes": _labels(contents.prediction.genes),
         "frame": frame,
         "locations": _locations(locations),
         "spots": _spots(contents),
@@ -130,10 +130,16 @@ def _about(contents: Contents, frame: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _known(genes: Sequence[str], gene: str) -> str:
-    """Return the gene, or refuse it with near misses."""
-    if gene in genes:
-        return gene
+def _labels(genes: Array) -> list[str]:
+    """Return what the page calls each gene: its name, after its symbol where it is an identifier of a known marker."""
+    symbols = symbols_of(genes, genes).tolist()
+    return [f"{symbol} {name}" if symbol else str(name) for name, symbol in zip(genes, symbols, strict=True)]
+
+
+def _known(genes: Array, gene: str) -> str:
+    """Return the gene that is named, also by its symbol, or refuse it with near misses."""
+    if (row := int(named_positions([gene], genes, genes)[0])) >= 0:
+        return str(genes[row])
     raise UsageError(
         f"'{gene}' is not among the {len(genes)} genes of this report.{near_misses(gene, genes)}"
     )

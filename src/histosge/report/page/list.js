@@ -55,10 +55,11 @@ class GeneList {
     const none = $("no-gene");
     none.hidden = this.matches.length > 0;
     if (!this.matches.length) {
-      const near = this.near(query), byId = ENSEMBL.test(genes[0]) && !ENSEMBL.test(query);
+      const near = this.near(query), id = genes.find((name) => ENSEMBL.test(name));
+      const byId = id && !ENSEMBL.test(query);
       none.textContent = `No gene “${this.input.value.trim()}” among ${many(genes.length)}.`
         + (near.length ? ` Did you mean ${near.join(" or ")}?` : "")
-        + (byId ? ` This section names its genes by Ensembl id, as ${genes[0]}; search for the id.` : "");
+        + (byId ? ` This section names its genes by Ensembl id, as ${id}; search for the id.` : "");
     }
     this.active = 0;
     this.rows.style.height = `${this.matches.length * ROW_PX}px`;
