@@ -154,7 +154,7 @@ def expected(writer: base.Writer, prediction: hs.Prediction | FactoredPrediction
     """Return the values of the chosen genes, or their counts in formats of counts alone."""
     if writer.name != "spaceranger_cells":
         return MEAN
-    return hs.conserve(OPTIONS.select(prediction), SECTION, kind="rounded", partial=True).toarray()
+    return hs.conserve_cells(OPTIONS.select(prediction), SECTION, kind="rounded")[0].toarray()
 
 
 def test_every_format_of_the_package_is_read_back() -> None:

@@ -14,13 +14,14 @@ from writer_samples import PREDICTION, SECTION
 
 import histosge as hs
 from histosge.errors import UsageError
+from histosge.io.readers.tenx_matrix import read_matrix
 from histosge.io.writers import WRITERS, WriteOptions
-from histosge.prediction.count_allocation import conserve
+from histosge.prediction.count_allocation import conserve_cells
 from histosge.workflow.outputs import Outputs
 
 CELLS = cell_samples.cells()
 PREDICTED = cell_samples.prediction(CELLS)
-COUNTS = conserve(PREDICTED, SECTION, kind="rounded", partial=True)
+COUNTS, BETWEEN = conserve_cells(PREDICTED, SECTION, kind="rounded")
 WRITER = WRITERS["spaceranger_cells"]
 MATRIX = "filtered_feature_cell_matrix.h5"
 
@@ -64,6 +65,16 @@ def test_scanpy_and_squidpy_read_it_as_visium(folder: Path) -> None:
         scale = library["scalefactors"]["tissue_hires_scalef"]
         assert SECTION.slide is not None
         assert np.allclose(np.array([width, height]) / scale * SECTION.mpp, SECTION.slide.size_um, rtol=0.01)
+
+
+def test_counts_in_and_between_cells_add_up_to_the_measured_ones(folder: Path) -> None:
+    """Both matrices together have every count of every gene once; the readme says how many are in cells."""
+    inside, between = (read_matrix(folder / name) for name in (MATRIX, "between_cells.h5"))
+    assert between.barcodes.tolist() == SECTION.spots.ids.tolist()
+    assert np.array_equal(between.counts.toarray(), BETWEEN.toarray())
+    genes = inside.counts.sum(axis=0) + between.counts.sum(axis=0)
+    assert np.array_equal(np.asarray(genes), np.asarray(SECTION.counts.sum(axis=0)))
+    assert f"{int(COUNTS.sum())} are in cells" in (folder / "README.txt").read_text()
 
 
 def test_outlines_are_those_of_the_cells(folder: Path) -> None:

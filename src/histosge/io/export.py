@@ -20,7 +20,7 @@ from histosge.section.written_genes import named_or_refuse
 from .layout.measured_section import OTHERS
 from .own_files import refuse_foreign, refuse_inputs, refuse_mixture
 from .run_record import read_run
-from .writers import WRITERS, WriteOptions, Writer, factors, h5ad
+from .writers import WRITERS, WriteOptions, Writer, factors, h5ad, spaceranger_cells
 
 __all__ = ["ConservedCounts", "ExportResult", "export"]
 
@@ -110,7 +110,8 @@ def export(
         Name of a format in :data:`~histosge.io.writers.WRITERS`.
     conserve
         ``"real"``, ``"rounded"`` or ``"drawn"``: also write counts that add up to those measured at each spot, in
-        ``layers["conserved"]``; see :func:`histosge.conserve`. Only for ``h5ad``.
+        ``layers["conserved"]``; see :func:`histosge.conserve`. Only for ``h5ad``, and ``spaceranger_cells``, which has
+        no other values and takes ``"rounded"`` by default.
     seed
         Seed of counts that are drawn.
     background
@@ -239,6 +240,8 @@ def _between_cells(path: Path) -> float | None:
     """Return the sum of the counts between cells in a file that was just written; ``None`` where it holds none."""
     import h5py
 
-    with h5py.File(path, "r") as file:
-        held = file.get(f"uns/{h5ad.BACKGROUND_COUNTS}/data")
+    folder = path.is_dir()
+    name = "matrix/data" if folder else f"uns/{h5ad.BACKGROUND_COUNTS}/data"
+    with h5py.File(path / spaceranger_cells.BETWEEN_CELLS if folder else path, "r") as file:
+        held = file.get(name)
         return None if held is None else float(np.sum(held[:], dtype=np.float64))

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
-import mmap
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from histosge._runtime.types import Array, Int
+from histosge.errors import HistosgeError
+from histosge.geometry.json_text import Text, json_text
 
-__all__ = ["UserFeatures", "opened"]
+__all__ = ["UserFeatures", "user_features"]
 
 # a cell and its feature have the same centroid to this many pixels; outlines are written to a hundredth
 _SAME_PX = 0.1
 # a feature with the id of a cell is that cell if its centroid is no further away than this, in radii of the cell:
 # outlines that crossed themselves were mended, which moves a centroid
 _RADII = 1.0
-_GZIP = b"\x1f\x8b"
 # properties under which programs keep the id of a cell
 _IDS = ("cell_id", "cellId", "cell_ID", "object_id")
 _CHILDREN = ("childObjects", "children")
@@ -70,71 +66,40 @@ class UserFeatures:
             yield msgspec.json.encode(_measured(feature, rows, values))
 
 
-@contextmanager
-def opened(path: Path, ids: Array, xy_px: Array, radius_px: Array) -> Iterator[UserFeatures | None]:
-    """Open the file that cells were read from; give ``None`` where it is not there or cannot be read as GeoJSON.
+def user_features(path: Path, ids: Array, xy_px: Array, radius_px: Array) -> UserFeatures | None:
+    """Read the file that cells were read from; return ``None`` where it is not there or cannot be read as GeoJSON.
 
-    The file lies in virtual memory alone, and one feature at a time is read.
+    A large file lies in virtual memory alone, and one feature at a time is read.
 
     Parameters
     ----------
     path
-        GeoJSON, possibly compressed by gzip.
+        GeoJSON, possibly compressed.
     ids
         Ids of the cells.
     xy_px, radius_px
         Their centroids in pixels of the full-resolution image, and the radii of disks of their areas.
     """
-    with ExitStack() as stack:
-        try:
-            text = stack.enter_context(_mapped(path))
-            features, members = _split(text)
-            matches = _Matches(ids, xy_px, radius_px)
-            for feature in features:
-                matches.add(feature)
-        except (OSError, EOFError, ValueError, TypeError, KeyError, msgspec.MsgspecError, RecursionError):
-            yield None
-            return
-        row = np.array(matches.row, dtype=np.intp)
-        yield UserFeatures(features, row, frozenset(matches.names), members)
+    matches = _Matches(ids, xy_px, radius_px)
+    try:
+        features, members = _split(json_text(path))
+        for feature in features:
+            matches.add(feature)
+    except (HistosgeError, OSError, ValueError, TypeError, KeyError, msgspec.MsgspecError, RecursionError):
+        return None
+    return UserFeatures(features, np.array(matches.row, dtype=np.intp), frozenset(matches.names), members)
 
 
-@contextmanager
-def _mapped(path: Path) -> Iterator[memoryview]:
-    with ExitStack() as stack:
-        stream: Any = stack.enter_context(path.open("rb"))
-        if stream.read(2) == _GZIP:
-            plain = stack.enter_context(TemporaryFile())
-            stream.seek(0)
-            shutil.copyfileobj(gzip.GzipFile(fileobj=stream), plain)
-            plain.flush()
-            stream = plain
-        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        # views of the text may outlive this block in an error; the operating system unmaps when the last one goes
-        yield memoryview(mapped)
-
-
-def _split(text: memoryview) -> tuple[Sequence[msgspec.Raw], Mapping[str, msgspec.Raw]]:
+def _split(text: Text) -> tuple[Sequence[msgspec.Raw], Mapping[str, msgspec.Raw]]:
     """Return the text of each feature, and of the other members of the file."""
-    start = 3 if bytes(text[:3]) == b"\xef\xbb\xbf" else 0
-    text = text[start:]
     if bytes(text[:64]).lstrip()[:1] == b"[":
-        return _listed(text), {}
+        return msgspec.json.decode(text, type=list[msgspec.Raw]), {}
     content = msgspec.json.decode(text, type=_Raws)
     if "features" in content:
         features = msgspec.json.decode(content.pop("features"), type=list[msgspec.Raw])
         content.pop("type", None)
         return features, content
     return [msgspec.Raw(text)] if "geometry" in content else [], {}
-
-
-def _listed(text: memoryview) -> Sequence[msgspec.Raw]:
-    try:
-        return msgspec.json.decode(text, type=list[msgspec.Raw])
-    except msgspec.DecodeError:
-        # InstanSeg leaves a comma before the end of its list
-        body = bytes(text).rstrip().removesuffix(b"]").rstrip().removesuffix(b",")
-        return msgspec.json.decode(body + b"]", type=list[msgspec.Raw])
 
 
 class _Matches:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.messages import Message, emit
 from histosge._runtime.types import Array
 from histosge.io.layout.cell_outlines import colour_of, outline_px
-from histosge.io.layout.user_geojson import UserFeatures, opened
+from histosge.io.layout.user_geojson import UserFeatures, user_features
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
 from histosge.section.section import Section
@@ -38,7 +37,7 @@ _CIRCLE = np.column_stack(
 # a hundredth of a pixel, as QuPath itself writes; finer digits only make the file larger
 _DIGITS_PX, _DIGITS = 2, 4
 # blue and orange of Okabe and Ito, which colour-blind people can distinguish; QuPath would choose at random
-_GEOJSON = re.compile(r"\.(geo)?json(\.gz)?$", re.IGNORECASE)
+_GEOJSON = re.compile(r"\.(geo)?json(\.gz|\.zip)?$|\.zip$", re.IGNORECASE)
 _MEASURED = {"name": "measured spot", "color": [0, 114, 178]}
 _PREDICTED = {"name": "predicted location", "color": [230, 159, 0]}
 
@@ -77,11 +76,8 @@ def write(
     prediction = (options or WriteOptions()).select(prediction)
     if isinstance(prediction, FactoredPrediction):
         prediction = prediction.whole()
-    with ExitStack() as stack:
-        users = stack.enter_context(_users(section, prediction))
-        draft = stack.enter_context(atomic_path(path))
-        stream = stack.enter_context(draft.open("wb"))
-        texts, members = _features(section, prediction, users)
+    texts, members = _features(section, prediction, _users(section, prediction))
+    with atomic_path(path) as draft, draft.open("wb") as stream:
         # one feature a line: the text of a million locations is never in memory
         stream.write(FIRST_LINE.encode() + b"\n")
         for number, text in enumerate(texts):
@@ -90,27 +86,24 @@ def write(
     return path
 
 
-@contextmanager
-def _users(section: Section, prediction: Prediction) -> Iterator[UserFeatures | None]:
-    """Open the GeoJSON that cells were read from; ``None`` where there is none."""
+def _users(section: Section, prediction: Prediction) -> UserFeatures | None:
+    """Read the GeoJSON that cells were read from; ``None`` where there is none."""
     cells = prediction.locations.cells
     held = prediction.provenance.get("target")
     name = held.get("cells") if isinstance(held, Mapping) else None
     if cells is None or not isinstance(name, str) or not _GEOJSON.search(name):
-        yield None
-        return
-    area_um2 = np.nan_to_num(cells.area_um2)
-    radius_px = np.sqrt(area_um2 / np.pi) / section.mpp
-    with opened(Path(name), cells.ids, cells.xy_um / section.mpp, radius_px) as users:
-        matched = 0 if users is None else users.matched
-        if matched < len(cells) and (users is None or users.row.size):
-            text = (
-                f"Expected a feature for each of {len(cells)} cells in '{name}', which they were read from, got "
-                f"{matched}: it was moved or changed, or holds several cells in a feature. Features of the others are "
-                "made of their outlines."
-            )
-            emit([Message("warning", text)])
-        yield users if matched else None
+        return None
+    radius_px = np.sqrt(np.nan_to_num(cells.area_um2) / np.pi) / section.mpp
+    users = user_features(Path(name), cells.ids, cells.xy_um / section.mpp, radius_px)
+    matched = 0 if users is None else users.matched
+    if matched < len(cells) and (users is None or users.row.size):
+        text = (
+            f"Expected a feature for each of {len(cells)} cells in '{name}', which they were read from, got "
+            f"{matched}: it was moved or changed, or holds several cells in a feature. Features of the others are "
+            "made of their outlines."
+        )
+        emit([Message("warning", text)])
+    return users if matched else None
 
 
 def _features(

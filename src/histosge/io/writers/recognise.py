@@ -33,6 +33,7 @@ _END = f'"{MARK}": "cells"}}'.encode()
 SEGMENTED_README = "Cells predicted by histosge, in the layout of Space Ranger's segmented_outputs."
 _SEGMENTED = {
     "README.txt",
+    "between_cells.h5",
     "cell_ids.csv",
     "cell_segmentations.geojson",
     "filtered_feature_cell_matrix.h5",

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.types import Array
@@ -26,9 +25,11 @@ from .base import AnyPrediction, WriteOptions, Writer
 from .recognise import SEGMENTED_README, is_own_segmented
 from .tenx_files import write_images, write_matrix
 
-__all__ = ["ENTRIES", "write"]
+__all__ = ["BETWEEN_CELLS", "ENTRIES", "write"]
 
 _MATRIX, _IDS = "filtered_feature_cell_matrix.h5", "cell_ids.csv"
+#: counts of spots that are in none of their cells
+BETWEEN_CELLS = "between_cells.h5"
 _OUTLINES = {"cell": "cell_segmentations.geojson", "nucleus": "nucleus_segmentations.geojson"}
 # names that are cells of Space Ranger already, and the largest number that nine digits hold
 _NAME, _MOST = re.compile(r"cellid_(\d{9})-1"), 10**9 - 1
@@ -39,12 +40,13 @@ def write(
 ) -> Path:
     """Write a folder in the layout of Space Ranger's ``segmented_outputs``, and return its path.
 
-    ``filtered_feature_cell_matrix.h5`` has counts of cells that add up to those measured at each spot, as whole numbers
-    (see :func:`histosge.conserve`): they are what the measurement and the prediction say together, not a measurement
-    of cells. ``cell_segmentations.geojson`` and ``nucleus_segmentations.geojson`` have outlines in full-resolution
-    pixels, joined by ``cell_id``; ``cell_ids.csv`` the cells' own ids. Scanpy and Squidpy read it with ``spatial/``,
-    which has the centroids as positions, as Visium; Seurat and SpatialData IO as segmented Visium HD. ``README.txt``
-    says which values there are. The folder appears whole or not at all.
+    ``filtered_feature_cell_matrix.h5`` has whole counts of cells, ``between_cells.h5`` those of each spot that are in
+    no cell: together they add up to what was measured at each spot (see :func:`histosge.conserve_cells`). They are what
+    the measurement and the prediction say together, not a measurement of cells. ``cell_segmentations.geojson`` and
+    ``nucleus_segmentations.geojson`` have outlines in full-resolution pixels, joined by ``cell_id``; ``cell_ids.csv``
+    the cells' own ids. Scanpy and Squidpy read it with ``spatial/``, which has the centroids as positions, as Visium;
+    Seurat and SpatialData IO as segmented Visium HD. ``README.txt`` says which values there are. The folder appears
+    whole or not at all.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def write(
     prediction
         At cells with outlines.
     options
-        The genes, and the kind of counts: ``"rounded"``, by default, or ``"drawn"``.
+        The genes, the kind of counts (``"rounded"``, by default, or ``"drawn"``), and the background.
 
     Raises
     ------
@@ -72,25 +74,26 @@ def write(
         raise UsageError(
             "The format spaceranger_cells holds whole counts. Choose `conserve` rounded or drawn, or the format h5ad."
         )
-    blocks = count_allocation.blocks(prediction, section, kind=kind, seed=options.seed, partial=True)
-    counts = sparse.csr_matrix(sparse.hstack(list(blocks), format="csr"))
+    counts, between = count_allocation.conserve_cells(
+        prediction, section, kind=kind, seed=options.seed, background=options.background
+    )
     numbers = _numbers(cells.ids)
     barcodes = np.array([f"cellid_{number:09d}-1" for number in numbers.tolist()])
     with atomic_path(path, own=is_own_segmented) as draft:
         (draft / "spatial").mkdir(parents=True)
         genes = prediction.genes
-        write_matrix(
-            draft / _MATRIX,
-            counts,
-            barcodes=barcodes,
-            genes=genes,
-            gene_ids=section.gene_ids[section.columns(genes)],
-            library=library(section),
-        )
+        names = {
+            "genes": genes,
+            "gene_ids": section.gene_ids[section.columns(genes)],
+            "library": library(section),
+        }
+        write_matrix(draft / _MATRIX, counts, barcodes=barcodes, **names)
+        write_matrix(draft / BETWEEN_CELLS, between, barcodes=section.spots.ids, **names)
         several = _write_outlines(draft, cells, numbers, section.mpp)
         _write_ids(draft / _IDS, barcodes, cells)
         _write_spatial(draft / "spatial", section, cells, barcodes)
-        text = _readme(section, kind, counts=counts, several=several, has_nuclei=cells.nuclei is not None)
+        sums = {"counts": int(counts.sum()), "between": int(between.sum()), "several": several}
+        text = _readme(section, cells, kind, genes=len(genes), **sums)
         (draft / "README.txt").write_text(text, encoding="utf-8")
     return path
 
@@ -182,7 +185,9 @@ def _write_spatial(folder: Path, section: Section, cells: Cells, barcodes: Array
     (folder / "scalefactors_json.json").write_text(json.dumps(factors), encoding="utf-8")
 
 
-def _readme(section: Section, kind: str, *, counts: sparse.csr_matrix, several: int, has_nuclei: bool) -> str:
+def _readme(
+    section: Section, cells: Cells, kind: str, *, genes: int, counts: int, between: int, several: int
+) -> str:
     """Return what the folder holds, in sentences."""
     how = {
         "rounded": "whole counts by largest remainder",
@@ -191,10 +196,11 @@ def _readme(section: Section, kind: str, *, counts: sparse.csr_matrix, several: 
     lines = [
         SEGMENTED_README,
         "",
-        f"Section {section.name}: {counts.shape[0]} cells, {counts.shape[1]} genes, {int(counts.sum())} counts of "
-        f"{int(section.counts.sum())} measured.",
-        f"{_MATRIX}: {how[kind]}. Counts of a spot were allocated to its cells in proportion to the predicted "
-        "expression; they add up to what the spot measured. No count was measured at a cell.",
+        f"Section {section.name}: {len(cells)} cells, {genes} genes. Of {counts + between} counts of these genes "
+        f"measured at spots {counts} are in cells and {between} between them.",
+        f"{_MATRIX}: {how[kind]}. Counts of a spot were allocated to the cells in it by area and predicted expression; "
+        f"the rest is in {BETWEEN_CELLS}, spot by spot. Both add up to what the spot measured. No count was measured "
+        "at a cell.",
         "Do not test for differences between cells as if each were a measurement: replicates are spots, sections or "
         "patients.",
         f"{_OUTLINES['cell']}: outlines in pixels of the full-resolution image; cell_id 12 is barcode "
@@ -203,7 +209,7 @@ def _readme(section: Section, kind: str, *, counts: sparse.csr_matrix, several: 
         "spatial/tissue_positions.csv: centroids of the outlines, for readers of Visium. Space Ranger has no such file "
         "for cells.",
     ]
-    if has_nuclei:
+    if cells.nuclei is not None:
         lines.insert(6, f"{_OUTLINES['nucleus']}: nuclei likewise.")
     if several:
         lines.append(f"{several} outlines have several parts, of which the largest is in the files.")
