@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -194,33 +194,44 @@ def _of_page(page: Any, mpp: float | None, path: Path) -> LabelRows:
     wide = int(page.tilewidth) if page.is_tiled else width
     if min(height, width, deep, wide) < 1 or height * width > _MOST_PX or width * deep > _MOST_BAND_PX:
         raise ValueError(f"its directory says {width} × {height} pixels in tiles of {wide} × {deep}")
-    across = -(-width // wide)
-    kept: dict[int, Array] = {}
+    bands = _Bands(page, path, shape=(height, width), tile=(deep, wide))
+    return LabelRows((height, width), bands.rows, mpp, path.name)
 
-    def band(number: int) -> Array:
-        """Return the rows of one row of tiles."""
-        if number not in kept:
-            top = number * deep
-            rows = np.zeros((min(deep, height - top), width), dtype=page.dtype)
-            for column in range(across):
-                part = _segment(page, number * across + column, path)
-                if part is not None:
-                    left = column * wide
-                    target = rows[:, left : left + wide]
-                    target[...] = part.reshape(part.shape[-3:-1])[: target.shape[0], : target.shape[1]]
-            kept[number] = rows
-        return kept[number]
 
-    def rows(first: int, last: int) -> Array:
-        numbers = range(first // deep, -(-min(last, height) // deep))
-        for number in [number for number in kept if number not in numbers]:
-            del kept[number]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bands:
+    """The rows of tiles (or strips) of a page; those that were asked for last are kept."""
+
+    page: Any
+    path: Path
+    shape: tuple[int, int]
+    tile: tuple[int, int]
+    kept: dict[int, Array] = field(default_factory=dict)
+
+    def rows(self, first: int, last: int) -> Array:
+        """Return rows from a first to before a last one."""
+        deep = self.tile[0]
+        numbers = range(first // deep, -(-min(last, self.shape[0]) // deep))
+        for number in [number for number in self.kept if number not in numbers]:
+            del self.kept[number]
         if not len(numbers):
-            return np.zeros((0, width), dtype=page.dtype)
-        whole = np.concatenate([band(number) for number in numbers])
+            return np.zeros((0, self.shape[1]), dtype=self.page.dtype)
+        whole = np.concatenate([self._band(number) for number in numbers])
         return np.asarray(whole[first - numbers[0] * deep : last - numbers[0] * deep])
 
-    return LabelRows((height, width), rows, mpp, path.name)
+    def _band(self, number: int) -> Array:
+        """Return the rows of one row of tiles."""
+        if number not in self.kept:
+            (height, width), (deep, wide) = self.shape, self.tile
+            across = -(-width // wide)
+            rows = np.zeros((min(deep, height - number * deep), width), dtype=self.page.dtype)
+            for column in range(across):
+                part = _segment(self.page, number * across + column, self.path)
+                if part is not None:
+                    target = rows[:, column * wide : (column + 1) * wide]
+                    target[...] = part.reshape(part.shape[-3:-1])[: target.shape[0], : target.shape[1]]
+            self.kept[number] = rows
+        return self.kept[number]
 
 
 def _segment(page: Any, index: int, path: Path) -> Array | None:
