@@ -18,7 +18,7 @@ from histosge.geometry.points import Points
 from histosge.io.layout.raster import Raster
 from histosge.io.writers import WriteOptions, omezarr
 from histosge.prediction.factored import Basis, FactoredPrediction
-from histosge.section.locations import Locations
+from histosge.section.locations import Locations, at_cells
 from histosge.segmentation.cells import Cells
 
 TISSUE = synthetic(columns=10, rows=10, genes=30)

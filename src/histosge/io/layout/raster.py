@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError
 from histosge.section.locations import Locations
+from histosge.segmentation.cells import Cells
 
 __all__ = ["Raster"]
 
@@ -19,6 +20,8 @@ _OFF_GRID = 0.05
 # largest distance from a location to its pixels, in units of the spacing: the corners of a hexagonal cell are 0.58
 # away, those of a square cell 0.71
 _MAX_DISTANCE = 0.75
+# pixels along the median cell that has an outline
+_PIXELS_PER_CELL = 10
 _MAX_PIXELS = 200_000_000
 
 
@@ -45,7 +48,9 @@ class Raster:
         """Return the raster of locations.
 
         Locations on a square grid parallel to the image's edges are one pixel each. For all others (hexagonal lattices,
-        cells) pixels are half as wide as the spacing, and each pixel shows the nearest location.
+        cells known by centroid alone) pixels are half as wide as the spacing, and each pixel shows the nearest
+        location. Cells with outlines are painted: a pixel shows the cell that its centre lies in, the last of several,
+        and is a tenth as wide as the median cell.
 
         Parameters
         ----------
@@ -62,16 +67,14 @@ class Raster:
         xy = locations.xy
         if not len(xy):
             raise UsageError("Expected locations to make an image of, got none.")
+        if locations.cells is not None and locations.cells.outlines is not None:
+            return cls._painted(locations.cells)
         if len(xy) > 1:
             nearest = cKDTree(xy).query(xy, k=2)[0][:, 1]
             # round to a tenth of a nanometre, the precision of positions
             spacing_um = round(float(np.median(nearest[nearest > 0])), 4) if nearest.any() else spacing_um
         low, side = xy.min(axis=0), np.ptp(xy, axis=0) / spacing_um
-        if np.prod(2 * side + 3) > _MAX_PIXELS:
-            raise UsageError(
-                f"An image of locations {spacing_um:g} µm apart would have {np.prod(2 * side):.0f} pixels. Choose the "
-                "format h5ad or spatialdata."
-            )
+        _refuse_large(float(np.prod(2 * side + 3)), f"locations {spacing_um:g} µm apart")
         square = cls._square(xy, low, spacing_um)
         return cls._nearest(xy, low, spacing_um) if square is None else square
 
@@ -98,6 +101,33 @@ class Raster:
         row = np.where(nearest < len(xy), nearest, -1).reshape(height, width)
         return cls(row, pixel_um, first)
 
+    @classmethod
+    def _painted(cls, cells: Cells) -> Raster:
+        """Return the outlines of cells, painted one after the other."""
+        import shapely
+
+        diameter_um = 2 * float(np.sqrt(np.median(cells.area_um2) / np.pi))
+        pixel_um = diameter_um / _PIXELS_PER_CELL
+        bounds = shapely.bounds(cells.outlines)
+        first = bounds[:, :2].min(axis=0)
+        width, height = np.ceil((bounds[:, 2:].max(axis=0) - first) / pixel_um).astype(int) + 1
+        _refuse_large(float(width) * float(height), f"cells {diameter_um:.3g} µm wide")
+        row = np.full((height, width), -1, dtype=np.intp)
+        low, high = ((bounds[:, part] - first) / pixel_um for part in (slice(0, 2), slice(2, 4)))
+        starts, stops = np.floor(low).astype(int), np.ceil(high).astype(int) + 1
+        for number, outline in enumerate(cells.outlines):
+            (x0, y0), (x1, y1) = starts[number], stops[number]
+            x, y = np.meshgrid(np.arange(x0, min(x1, width)), np.arange(y0, min(y1, height)))
+            inside = shapely.contains_xy(
+                outline, first[0] + (x + 0.5) * pixel_um, first[1] + (y + 0.5) * pixel_um
+            )
+            if inside.any():
+                row[y[inside], x[inside]] = number
+            else:
+                # smaller than the pixels between whose centres it lies
+                row[y0, x0] = number
+        return cls(row, pixel_um, first + pixel_um / 2)
+
     @property
     def shown(self) -> Array:
         """Return the mask of pixels that show a location."""
@@ -116,6 +146,13 @@ class Raster:
         total, share = _sums_of_four(image * weight), _sums_of_four(weight)
         mean = np.divide(total, share, out=np.zeros_like(total), where=share > 0)
         return mean.astype(np.float32), share / 4
+
+
+def _refuse_large(pixels: float, what: str) -> None:
+    if pixels > _MAX_PIXELS:
+        raise UsageError(
+            f"An image of {what} would have {pixels:.0f} pixels. Choose the format h5ad or spatialdata."
+        )
 
 
 def _sums_of_four(image: Array) -> Any:
