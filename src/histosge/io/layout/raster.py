@@ -11,7 +11,6 @@ from scipy.spatial import cKDTree
 from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError
 from histosge.section.locations import Locations
-from histosge.segmentation.cells import Cells
 
 __all__ = ["Raster"]
 
@@ -68,7 +67,7 @@ class Raster:
         if not len(xy):
             raise UsageError("Expected locations to make an image of, got none.")
         if locations.cells is not None and locations.cells.outlines is not None:
-            return cls._painted(locations.cells)
+            return cls._painted(locations.cells.outlines)
         if len(xy) > 1:
             nearest = cKDTree(xy).query(xy, k=2)[0][:, 1]
             # round to a tenth of a nanometre, the precision of positions
@@ -102,20 +101,20 @@ class Raster:
         return cls(row, pixel_um, first)
 
     @classmethod
-    def _painted(cls, cells: Cells) -> Raster:
+    def _painted(cls, outlines: Array) -> Raster:
         """Return the outlines of cells, painted one after the other."""
         import shapely
 
-        diameter_um = 2 * float(np.sqrt(np.median(cells.area_um2) / np.pi))
+        diameter_um = 2 * float(np.sqrt(np.median(shapely.area(outlines)) / np.pi))
         pixel_um = diameter_um / _PIXELS_PER_CELL
-        bounds = shapely.bounds(cells.outlines)
+        bounds = shapely.bounds(outlines)
         first = bounds[:, :2].min(axis=0)
         width, height = np.ceil((bounds[:, 2:].max(axis=0) - first) / pixel_um).astype(int) + 1
         _refuse_large(float(width) * float(height), f"cells {diameter_um:.3g} µm wide")
         row = np.full((height, width), -1, dtype=np.intp)
         low, high = ((bounds[:, part] - first) / pixel_um for part in (slice(0, 2), slice(2, 4)))
         starts, stops = np.floor(low).astype(int), np.ceil(high).astype(int) + 1
-        for number, outline in enumerate(cells.outlines):
+        for number, outline in enumerate(outlines):
             (x0, y0), (x1, y1) = starts[number], stops[number]
             x, y = np.meshgrid(np.arange(x0, min(x1, width)), np.arange(y0, min(y1, height)))
             inside = shapely.contains_xy(
