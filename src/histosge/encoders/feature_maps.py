@@ -13,7 +13,7 @@ from .weights import Module, Tensor
 __all__ = ["MapShape", "feature_maps", "map_shape", "stage_maps"]
 
 # tokens at each edge of a transformer's input that are context only
-_CONTEXT_TOKENS = 2
+_CONTEXT_TOKENS = 1
 # the same of a convolutional network, in pixels, and how many times its usual input it computes at once: padding with
 # zeros at the edges reaches far, and maps of larger inputs cost no more for each pixel
 _CONTEXT_PX, _INPUTS = 96, 4
