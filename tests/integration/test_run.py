@@ -87,6 +87,7 @@ def test_the_record_has_a_key_for_everything_that_made_the_result(
     assert set(record) == identity | cost | {
         "genes",
         "genes_written",
+        "unmeasured",
         "genes_shown",
         "missing_genes",
         "messages",
