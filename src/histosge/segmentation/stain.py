@@ -21,8 +21,9 @@ _DARKEST = 1.0
 _LEAST_DENSITY = 0.12
 # per cent of the angles left out at both ends, as Macenko et al. (2009)
 _TAIL = 1.0
-# cosine of the largest angle of an estimated vector to the reference; beyond it the image has not two stains
-_LEAST_COSINE = 0.85
+# cosine of the largest angle of estimated vectors to the reference, haematoxylin and eosin; beyond it the image has not
+# two stains. Nothing on a slide may be eosin alone: the extreme direction of frozen sections is purple
+_LEAST_COSINES = np.array([0.85, 0.75])
 # and of the two to each other: nearer ones cannot be distinguished
 _MOST_ALIKE = 0.97
 _FEWEST_PIXELS = 1000
@@ -131,5 +132,5 @@ def sampled_pixels(
 def _plausible(vectors: Array) -> bool:
     """Return whether two directions can be haematoxylin and eosin."""
     reference = REFERENCE / np.linalg.norm(REFERENCE, axis=1, keepdims=True)
-    near = (vectors * reference).sum(axis=1) > _LEAST_COSINE
+    near = (vectors * reference).sum(axis=1) > _LEAST_COSINES
     return bool(near.all() and vectors[0] @ vectors[1] < _MOST_ALIKE and (vectors > -0.05).all())
