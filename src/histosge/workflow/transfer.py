@@ -5,27 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from histosge._runtime.types import Array
-from histosge.encoders.base import Encoder
 from histosge.errors import UsageError
 from histosge.images.tissue import TissueMask
 from histosge.models.base import AdaptivePredictor, Model, Predictor
 from histosge.prediction.factored import Basis
-from histosge.programs.alignment import ProgramsSummary
-from histosge.section.genes import GenePanel
 from histosge.section.image_only import section_of_image, with_genes
 from histosge.section.inputs import Inputs, in_section
 from histosge.section.multi_section import AuxiliarySection
 from histosge.section.section import Section
 
+from .applied_fit import AppliedFit
 from .fit import Fit
-from .recipe import Recipe
 from .section_accuracy import SectionAccuracy
 
 __all__ = ["Transfer", "refuse_without_image", "sampled_at", "transfer", "with_fitted_genes"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Transfer:
+class Transfer(AppliedFit):
     """A fit applied to a section that is none of those fitted.
 
     Parameters
@@ -38,34 +35,8 @@ class Transfer:
         How well genes are predicted in sections left out of the fit, where that is known.
     """
 
-    fit: Fit
     predictor: Predictor
     accuracy: SectionAccuracy | None = None
-
-    @property
-    def recipe(self) -> Recipe:
-        """What was fitted."""
-        return self.fit.recipe
-
-    @property
-    def model(self) -> Model:
-        """The configured model."""
-        return self.fit.model
-
-    @property
-    def encoder(self) -> Encoder | None:
-        """Computes the image features that the model reads."""
-        return self.fit.encoder
-
-    @property
-    def panel(self) -> GenePanel:
-        """The genes it predicts."""
-        return self.fit.panel
-
-    @property
-    def key(self) -> str:
-        """Hash of the fit."""
-        return self.fit.key
 
     @property
     def genes(self) -> Array:
@@ -76,11 +47,6 @@ class Transfer:
     def auxiliary(self) -> tuple[AuxiliarySection, ...]:
         """All sections that were fitted."""
         return (self.fit.metadata.section.as_auxiliary(), *self.fit.auxiliary)
-
-    @property
-    def programs_summary(self) -> ProgramsSummary | None:
-        """Gene programs of the fit."""
-        return self.fit.programs_summary
 
     @property
     def basis(self) -> str:

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from histosge._runtime.types import Array
-from histosge.encoders.base import Encoder
-from histosge.models.base import Model, Predictor
+from histosge.models.base import Predictor
 from histosge.prediction.factored import Basis
-from histosge.programs.alignment import ProgramsSummary
-from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs, in_section
 from histosge.section.multi_section import AuxiliarySection
 from histosge.section.section import Section
 from histosge.section.target import Target
+from histosge.workflow.applied_fit import AppliedFit
 from histosge.workflow.compute import Compute
 from histosge.workflow.fit import Fit, FitPlan
 from histosge.workflow.job import Job, encode_task
@@ -27,7 +24,7 @@ __all__ = ["JointFit", "fit_jointly", "predict_jointly"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class JointFit:
+class JointFit(AppliedFit):
     """A fit to several sections, applied to one of them.
 
     Parameters
@@ -36,21 +33,12 @@ class JointFit:
         The fit; its first section is that of the panel.
     index
         Which section, from 0 in the order of the fit.
+    accuracy
+        Accuracy in sections left out of the fit, where that is known.
     """
 
-    fit: Fit
     index: int
     accuracy: SectionAccuracy | None = None
-
-    @property
-    def recipe(self) -> Recipe:
-        """What was fitted."""
-        return self.fit.recipe
-
-    @property
-    def model(self) -> Model:
-        """The configured model."""
-        return self.fit.model
 
     @property
     def predictor(self) -> Predictor:
@@ -58,35 +46,10 @@ class JointFit:
         return self.fit.predictor
 
     @property
-    def encoder(self) -> Encoder | None:
-        """Computes the image features that the model reads."""
-        return self.fit.encoder
-
-    @property
-    def panel(self) -> GenePanel:
-        """The genes it predicts."""
-        return self.fit.panel
-
-    @property
-    def key(self) -> str:
-        """Hash of the fit."""
-        return self.fit.key
-
-    @property
-    def genes(self) -> Array:
-        """Names of the genes it predicts."""
-        return self.fit.genes
-
-    @property
     def auxiliary(self) -> tuple[AuxiliarySection, ...]:
         """The other sections of the fit."""
         every = (self.fit.metadata.section.as_auxiliary(), *self.fit.auxiliary)
         return tuple(section for number, section in enumerate(every) if number != self.index)
-
-    @property
-    def programs_summary(self) -> ProgramsSummary | None:
-        """Gene programs of the fit."""
-        return self.fit.programs_summary
 
     @property
     def basis(self) -> str:
