@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
 
+from histosge.datasets import synthetic
 from histosge.datasets.stained_nuclei import Drawing, NucleusImage, stained_nuclei
 from histosge.errors import DataError, UsageError
 from histosge.images.slide import SlideImage
 from histosge.images.tissue import TissueMask
+from histosge.section import target
 from histosge.segmentation.cells import Cells
 from histosge.segmentation.nuclei import find_cells
 from histosge.segmentation.rasters import painted
@@ -146,3 +150,32 @@ def test_sizes_are_checked() -> None:
         find_cells(slide, growth_um=-1.0)
     with pytest.raises(UsageError, match="no segmenter named"):
         find_cells(slide, segmenter="nucleii")
+
+
+def test_nuclei_is_a_word_of_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``Target(cells="nuclei")`` predicts at the cells that the segmenter finds in the section's image."""
+    section = synthetic(columns=6, rows=6, genes=6).section
+    outlines = shapely.buffer(shapely.points(section.spots.xy), 5.0)
+    names = np.array([f"n{row}" for row in range(len(outlines))])
+    called: dict[str, object] = {}
+
+    def detected(slide: SlideImage, *, segmenter: str, mask: TissueMask) -> Cells:
+        called.update(slide=slide, segmenter=segmenter, mask=mask)
+        return Cells(names, section.spots.xy, outlines, outlines, source=segmenter)
+
+    monkeypatch.setattr(target, "find_cells", detected)
+    mask = target.tissue_of(section)
+    locations = target.locate(section, target.Target(cells="stardist=models/he"), mask)
+    assert called == {"slide": section.slide, "segmenter": "stardist=models/he", "mask": mask}
+    assert locations.points.ids.tolist() == names.tolist()
+    assert locations.cells is not None
+    assert locations.cells.source == "stardist=models/he"
+
+
+def test_a_section_is_refused_where_its_image_shows_no_nuclei() -> None:
+    """Of an image of 2 µm per pixel, and of a section without image, the sentence asks for the full-resolution scan."""
+    section = synthetic(columns=6, rows=6, genes=6).section
+    for part, words in ((section, "got 2 µm per pixel"), (replace(section, slide=None), "has none")):
+        with pytest.raises(UsageError, match=words) as caught:
+            target.cells_of(part, "nuclei")
+        assert "full-resolution scan as `image`" in str(caught.value)
