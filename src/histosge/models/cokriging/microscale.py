@@ -69,9 +69,9 @@ class Microscale:
     ) -> Microscale | None:
         """Return the posterior mean of the microscale variation of each factor; ``None`` where spots are not apart.
 
-        Given the nugget, the residual of a spot is shared between variation and error as their variances are. Those of
-        a factor's error are the sum over genes of the part of their variance that halves of the molecules do not
-        share.
+        Given the nugget, the residual of a spot is shared between variation and error as their variances are. That of
+        a factor's error is the sum over genes of the variance that halves of their molecules do not share, times what
+        principal axes follow noise at most: where spots are few for so many genes nothing is kept.
 
         Parameters
         ----------
@@ -96,8 +96,10 @@ class Microscale:
         # U Λ (Λ + ρ)⁻¹ Uᵀ (f − f̄) of Eq. 9
         fitted = eigen.eigenvectors @ (root[:, None] * posterior.projections)
         residual = targets - posterior.mean - fitted
-        # a gene has the variance r after weighting, of which 1 − r is error
-        error = loadings.axes**2 @ (reliability * (1 - reliability))
+        # a gene has the variance r after weighting, of which 1 − r is error; principal axes of few spots follow it, at
+        # most by the upper edge of the law of Marchenko and Pastur (1967)
+        edge = (1 + (values.shape[1] / len(values)) ** 0.5) ** 2
+        error = edge * (loadings.axes**2 @ (reliability * (1 - reliability)))
         share = np.clip(1 - error / np.maximum(posterior.noise_variance, _TINY), 0.0, 1.0)
         scores = (residual * share) @ (loadings.shrunken @ output_loadings.T)
         return cls(spots.xy_um, spots.section_index, spots.diameter_um, scores.astype(np.float32))
