@@ -61,9 +61,10 @@ def _lines(result: ExportResult) -> list[str]:
     if result.missing_genes:
         lines.append(f"  not predicted, and left out: {', '.join(result.missing_genes)}")
     if (counts := result.conserved) and counts.counts_between_cells is not None:
+        held = "uns['conserved_background']" if result.format == "h5ad" else "between_cells.h5"
         lines.append(
             f"  {counts.counts} counts allocated to cells; {counts.counts_between_cells} left between the cells of the "
-            "spots, in uns['conserved_background']"
+            f"spots, in {held}"
         )
     elif counts:
         lines.append(
