@@ -30,14 +30,14 @@ from histosge.workflow.cohort.state import Outcome
 from histosge.workflow.executors import DaskWorkers, Processes, WorkerLostError
 
 # seconds of a stage, drawn as those of sections: a factor of two to either side
-_MEDIAN_S, _SPREAD = 0.5, 0.7
+_MEDIAN_S, _LOG_SD = 0.5, 0.7
 _LOST = 0.05
 
 
 def sleep(plan: CohortPlan, task: StageTask, version: str, lease_s: float) -> Outcome:
     """Take the time of a stage and compute nothing; one in twenty workers is lost."""
     draw = random.Random(f"{task.id}{time.time_ns()}")
-    seconds = _MEDIAN_S * float(np.exp(_SPREAD * draw.gauss(0, 1)))
+    seconds = _MEDIAN_S * float(np.exp(_LOG_SD * draw.gauss(0, 1)))
     time.sleep(seconds)
     if draw.random() < _LOST:
         raise WorkerLostError("lost as a simulated failure")
