@@ -191,6 +191,7 @@ def predict_unmeasured(
     DataError
         Where fewer than 30 fitted genes are among those of the programs.
     """
+    refuse_depth_adjusted({"recipe": fit.recipe.as_dict()}, "Prediction of unmeasured genes")
     known = joined_programs(programs_of(programs))
     refuse_unmeasured(fit.recipe, fit.model, section, fit.panel, programs=known, genes=genes)
     inputs = encode(section, locations, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
