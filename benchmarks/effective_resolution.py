@@ -54,7 +54,7 @@ def compare(truth: str, layout: str, seed: int, model: str) -> None:
         near = np.flatnonzero(cKDTree(section.spots.xy).query(cells.points.xy)[0] < section.pitch_um)
         xy_um = cells.points.xy[np.random.default_rng(5).choice(near, _DISKS, replace=False)]
     fit = hs.fit(section, recipe)
-    locations = hs.cells(section, xy_um, np.arange(len(xy_um)).astype(str))
+    locations = hs.at_cells(section, hs.Cells(np.arange(len(xy_um)).astype(str), xy_um))
     predicted = effective_resolution(fit, section, locations=locations)
     rows = []
     for width in WIDTHS_UM:
