@@ -82,7 +82,7 @@ def test_the_record_has_a_key_for_everything_that_made_the_result(
         "fit",
         "fit_key",
     }
-    identity |= {"encoder", "target", "locations", "device", "precision", "accuracy"}
+    identity |= {"encoder", "target", "locations", "device", "precision", "accuracy", "total_counts"}
     cost = {"environment", "stages", "seconds", "peak_memory_bytes"}
     assert set(record) == identity | cost | {
         "genes",

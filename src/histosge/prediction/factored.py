@@ -201,6 +201,8 @@ class FactoredPrediction:
         Standard deviations of the factor scores, n × k; the factors are independent. ``None`` where unknown.
     provenance
         What made the prediction: plain values, written into every file.
+    total_counts
+        Expected total count of a spot at each location; ``None`` where unknown.
 
     Raises
     ------
@@ -213,6 +215,7 @@ class FactoredPrediction:
     scores: Float[np.ndarray, "n k"]
     score_sd: Float[np.ndarray, "n k"] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    total_counts: Float[np.ndarray, " n"] | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.locations), self.basis.loadings.shape[1])
@@ -273,7 +276,9 @@ class FactoredPrediction:
     def take(self, index: Any) -> FactoredPrediction:
         """Return the prediction at the locations ``index``."""
         sd = None if self.score_sd is None else self.score_sd[index]
-        return replace(self, locations=self.locations.take(index), scores=self.scores[index], score_sd=sd)
+        totals = None if self.total_counts is None else self.total_counts[index]
+        locations, scores = self.locations.take(index), self.scores[index]
+        return replace(self, locations=locations, scores=scores, score_sd=sd, total_counts=totals)
 
     def blocks(
         self, genes: Sequence[str] | None = None, *, observation: bool = False

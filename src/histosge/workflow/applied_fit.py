@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from histosge._runtime.types import Array
 from histosge.encoders.base import Encoder
 from histosge.models.base import Model
+from histosge.prediction.total_counts import TotalCounts
 from histosge.programs.alignment import ProgramsSummary
 from histosge.section.genes import GenePanel
+from histosge.section.section import Section
 
 from .fit import Fit
 from .recipe import Recipe
@@ -57,6 +59,10 @@ class AppliedFit:
     def genes(self) -> Array:
         """Names of the genes it predicts."""
         return self.fit.genes
+
+    def total_counts(self, section: Section) -> TotalCounts | None:
+        """Return nothing: spots left out are known of the first section alone."""
+        return None
 
     @property
     def programs_summary(self) -> ProgramsSummary | None:

@@ -15,8 +15,10 @@ from histosge.models import saving
 from histosge.models.base import FactoredPredictor, Model, Predictor
 from histosge.models.gene_order import in_gene_order
 from histosge.prediction.factored import Basis
+from histosge.prediction.total_counts import TotalCounts
 from histosge.prediction.unfitted_genes import extend
 from histosge.programs.alignment import AlignedPrograms, ProgramsLike, ProgramsSummary, programs_of
+from histosge.section.expression import depth
 from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs
 from histosge.section.multi_section import AuxiliarySection, SectionGroup
@@ -127,6 +129,13 @@ class Fit:
     def inputs(self, inputs: Inputs) -> Inputs:
         """Return the inputs of locations in the fitted section, as its predictor takes them."""
         return inputs
+
+    def total_counts(self, section: Section) -> TotalCounts | None:
+        """Return how total counts follow from factor scores; ``None`` for models without factors."""
+        if not isinstance(self.predictor, FactoredPredictor):
+            return None
+        score, score_sd = (part[: len(section)] for part in self.predictor.left_out_scores())
+        return TotalCounts.of(score, depth(section.counts), score_sd=score_sd)
 
     def completed(self, basis: Basis, section: Section) -> Basis:
         """Return the basis with every gene counted in the fitted section, those outside the panel too."""

@@ -140,7 +140,7 @@ def write_prediction(prediction: SectionPrediction, out: Path) -> tuple[Predicti
         genes=prediction.genes,
         blocks=blocks,
         provenance=prediction.provenance,
-        basis=None if prediction.factored is None else prediction.factored.basis,
+        factored=prediction.factored,
     )
     shown = Prediction(task.locations, np.asarray(genes), mean, provenance=prediction.provenance)
     return shown, written

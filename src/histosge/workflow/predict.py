@@ -11,6 +11,7 @@ from histosge.models.base import Model, Predictor
 from histosge.models.base import predict as predict_inputs
 from histosge.prediction.factored import Basis
 from histosge.prediction.prediction import Prediction
+from histosge.prediction.total_counts import TotalCounts
 from histosge.programs.alignment import ProgramsSummary
 from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs
@@ -89,6 +90,10 @@ class Fitted(Protocol):
 
     def inputs(self, inputs: Inputs) -> Inputs:
         """Return the inputs of locations as the predictor takes them."""
+        ...
+
+    def total_counts(self, section: Section) -> TotalCounts | None:
+        """Return how total counts follow from factor scores, where that is known."""
         ...
 
     def completed(self, basis: Basis, section: Section) -> Basis:

@@ -132,12 +132,14 @@ def predict_section(
     # predicted once for files, figures and formats
     inputs = fitted.inputs(inputs)
     predictor, factored = fitted.predictor, None
+    provenance = {**provenance, "total_counts": None}
     if isinstance(predictor, FactoredPredictor):
         factored = predictor.factored(inputs)
         factored = replace(factored, basis=fitted.completed(factored.basis, task.section))
         factored, sentence = with_cell_scale(factored, fitted, task.section, inputs, compute=compute)
         if sentence:
             provenance = {**provenance, "accuracy": [*provenance.get("accuracy", ()), sentence]}
+        factored, provenance = _with_totals(factored, fitted, task.section, provenance)
         factored = replace(factored, provenance=provenance)
     basis = None if factored is None else factored.basis
     written = genes_written(write, named, section=task.section, panel=predictor.genes, basis=basis)
@@ -155,6 +157,17 @@ def predict_section(
         auxiliary=tuple(section.name for section in fitted.auxiliary),
         provenance=provenance,
     )
+
+
+def _with_totals(
+    factored: FactoredPrediction, fitted: Fitted, section: Section, provenance: Mapping[str, Any]
+) -> tuple[FactoredPrediction, Mapping[str, Any]]:
+    """Return the prediction with total counts, and the provenance with how well they are known."""
+    totals = fitted.total_counts(section)
+    if totals is None:
+        return factored, provenance
+    known = {"r_loo": totals.r_loo, "log_sd": totals.log_sd}
+    return replace(factored, total_counts=totals.at(factored.scores)), {**provenance, "total_counts": known}
 
 
 def _structured_genes(

@@ -74,6 +74,8 @@ _ABOUT = {
     "obs_parent": "barcode of the nearest measured spot; none where nothing was measured",
     "obs_subspot": "0 at the measured spots, k at their k-th translates, -1 at locations without a sub-spot index",
     "obs_array": "array_col and array_row: position on the platform's array, fractional between the spots",
+    "obs_predicted_total_counts": "total counts of a spot centred at the location, expected from its factor scores; "
+    "from models by factors, in measured sections",
     "obsm_spatial": "x, y in pixels of the full-resolution image",
     "obsm_spatial_um": "x, y in micrometres",
 }

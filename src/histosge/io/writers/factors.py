@@ -15,6 +15,7 @@ from histosge.io.layout import measured_section as measured
 from histosge.io.layout import prediction_table as layout
 from histosge.prediction.attribution import Attribution
 from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.prediction.total_counts import COLUMN
 from histosge.section.section import Section
 
 from .base import AnyPrediction, WriteOptions, Writer
@@ -106,7 +107,13 @@ def read(path: Path) -> FactoredPrediction:
             scores=np.asarray(obsm["factor_scores"]),
             score_sd=None if sd is None else np.asarray(sd, dtype=np.float32),
             provenance=layout.made_by(about),
+            total_counts=_totals(elements["obs"]),
         )
+
+
+def _totals(obs: DataFrame) -> Array | None:
+    """Return the predicted total counts, which files of earlier versions do not have."""
+    return obs[COLUMN].to_numpy(dtype=np.float32) if COLUMN in obs else None
 
 
 def section(path: Path) -> Section:
@@ -159,6 +166,8 @@ def _parts(section: Section, prediction: FactoredPrediction) -> dict[str, Any]:
     parts["obsm"]["factor_scores"] = np.asarray(prediction.scores, dtype=np.float32)
     if prediction.score_sd is not None:
         parts["obsm"]["factor_score_sd"] = np.asarray(prediction.score_sd, dtype=np.float16)
+    if prediction.total_counts is not None:
+        parts["obs"][COLUMN] = np.asarray(prediction.total_counts, dtype=np.float32)
     parts["uns"]["measured"] = measured.packed(section, basis.genes)
     if basis.attribution is not None:
         parts["uns"]["attribution"] = np.asarray(basis.attribution.forms, dtype=np.float32)

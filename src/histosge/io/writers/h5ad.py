@@ -21,8 +21,9 @@ from histosge.io.hdf5.rows import Rows
 from histosge.io.layout import prediction_table as layout
 from histosge.models.base import Block
 from histosge.prediction import count_allocation
-from histosge.prediction.factored import Basis, FactoredPrediction
+from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
+from histosge.prediction.total_counts import COLUMN
 from histosge.section.locations import Locations
 from histosge.section.section import Section
 
@@ -66,7 +67,7 @@ def write(
             blocks=_blocks(prediction),
             provenance=prediction.provenance,
             has_sd=_has_sd(prediction),
-            basis=prediction.basis if isinstance(prediction, FactoredPrediction) else None,
+            factored=prediction if isinstance(prediction, FactoredPrediction) else None,
         )
         if options.conserve is not None:
             _append_counts(draft, section, prediction, options)
@@ -82,7 +83,7 @@ def stream(
     *,
     provenance: Mapping[str, Any],
     has_sd: bool | None = None,
-    basis: Basis | None = None,
+    factored: FactoredPrediction | None = None,
 ) -> Path:
     """Write blocks of predictions as they come, in memory bounded by one block, and return the path.
 
@@ -106,8 +107,9 @@ def stream(
         What made it; plain values.
     has_sd
         Whether the blocks hold standard deviations; ``None`` takes what the first one shows.
-    basis
-        Of these genes, among others: accuracy and attribution of each are columns of ``var``.
+    factored
+        The same as factors, of these genes among others: accuracy and attribution of each gene are columns of ``var``,
+        total counts one of ``obs``.
 
     Raises
     ------
@@ -118,7 +120,7 @@ def stream(
     """
     has_sd, blocks = _peek(blocks, has_sd)
     shape = (len(locations), len(genes))
-    parts = _parts(section, locations, np.asarray(genes, dtype=str), provenance, basis)
+    parts = _parts(section, locations, np.asarray(genes, dtype=str), provenance, factored)
     with atomic_path(path) as draft, ExitStack() as stack:
         file, sink = stack.enter_context(created(draft, parts))
         # rows that arrive out of order wait in a file of the same temporary folder
@@ -233,12 +235,19 @@ def _matrices(values: list[Any], has_sd: bool) -> list[Array]:
 
 
 def _parts(
-    section: Section, locations: Locations, genes: Array, provenance: Mapping[str, Any], basis: Basis | None
+    section: Section,
+    locations: Locations,
+    genes: Array,
+    provenance: Mapping[str, Any],
+    factored: FactoredPrediction | None,
 ) -> dict[str, Any]:
     """Return all of the file but ``X`` and ``layers["sd"]``."""
     about = layout.describe(section, locations, provenance)
-    return layout.parts(section, locations, about) | {
-        "var": layout.var(section, genes, basis),
+    parts = layout.parts(section, locations, about)
+    if factored is not None and factored.total_counts is not None:
+        parts["obs"][COLUMN] = factored.total_counts
+    return parts | {
+        "var": layout.var(section, genes, None if factored is None else factored.basis),
         "layers": {"measured": layout.measured(section, locations, genes)},
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from histosge.models.base import Predictor
 from histosge.prediction.factored import Basis
+from histosge.prediction.total_counts import TotalCounts
 from histosge.section.inputs import Inputs, in_section
 from histosge.section.multi_section import AuxiliarySection
 from histosge.section.section import Section
@@ -59,6 +60,10 @@ class JointFit(AppliedFit):
     def inputs(self, inputs: Inputs) -> Inputs:
         """Return the inputs of locations as those of this section."""
         return in_section(inputs, self.index)
+
+    def total_counts(self, section: Section) -> TotalCounts | None:
+        """Return how total counts follow from factor scores, in the first section."""
+        return self.fit.total_counts(section) if self.index == 0 else None
 
     def completed(self, basis: Basis, section: Section) -> Basis:
         """Return the basis; its accuracy is that of the first section, and unknown in the others."""
