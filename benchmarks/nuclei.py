@@ -118,7 +118,8 @@ def real(folder: Path) -> None:
         print(f"{scale}: {words}, {len(cells) / area:.0f} per mm², nuclei {nuclei} µm²", flush=True)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--real", action="store_true")
     parser.add_argument("--side-um", type=float, default=2500.0)
@@ -127,3 +128,7 @@ if __name__ == "__main__":
     speed(options.side_um)
     if options.real:
         real(Path(os.environ["HISTOSGE_REAL_DATA"]))
+
+
+if __name__ == "__main__":
+    main()

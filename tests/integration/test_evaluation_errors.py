@@ -110,7 +110,7 @@ def test_a_file_in_the_way_is_one_sentence(folder: Path, tmp_path: Path) -> None
     ("words", "sentence"),
     [
         ([], "Expected SECTION…, or cells or fine bins as --truth; got none"),
-        (["one", "--truth", "one"], "SECTION… has no meaning with --truth"),
+        (["one", "--truth", "one"], "Expected a truth of cells or of Visium HD bins"),
         (["--truth", "one", "--split", "blocks:6"], "--split has no meaning with --truth"),
         (["--truth", "one"], "Expected a truth of cells or of Visium HD bins"),
         (["--truth", "nothing"], "Expected a finer truth, got nothing"),
