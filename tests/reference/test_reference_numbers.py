@@ -35,11 +35,11 @@ REFERENCE = reference()
 
 
 def recipe_of(row: str, spots: int) -> Recipe:
-    """The model of a row; that script's kriging has longer ranges on large sections."""
+    """The model of a row; that script's kriging has fixed ranges, longer ones on large sections."""
     if row.startswith("idw"):
         return Recipe("idw", options={"neighbours": int(row[3:])})
-    if row == "kriging" and spots > LARGE:
-        return Recipe("kriging", options={"ranges_pitches": (3.0, 12.0)})
+    if row == "kriging":
+        return Recipe("kriging", options={"ranges_pitches": (3.0, 12.0) if spots > LARGE else (2.0, 8.0)})
     return Recipe(row)
 
 

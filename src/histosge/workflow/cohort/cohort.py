@@ -139,7 +139,7 @@ def run_cohort(
     samples = plan.sheet.only(only) if only else plan.sheet.samples
     writable_folder(plan.out)
     check_storage(plan.state.folder)
-    checked = check_cohort(plan, executor, samples=samples, report=report)
+    checked = check_cohort(plan, executor, samples=samples, retries=retries, report=report)
     failed = [outcome for outcome in checked if outcome.status != "done"]
     if failed and not skip_failed:
         raise UsageError(_sentence(failed, len(checked)))
@@ -159,6 +159,7 @@ def check_cohort(
     executor: Executor,
     *,
     samples: Sequence[Sample] | None = None,
+    retries: int = 3,
     report: Report | None = None,
 ) -> list[Outcome]:
     """Read and align every section, locate what is to be predicted, and return how each ended.
@@ -166,7 +167,7 @@ def check_cohort(
     A done outcome has the size of its section in ``properties``.
     """
     tasks = list(plan.checks(plan.sheet.samples if samples is None else samples))
-    ended = coordinate(plan, tasks, executor, report=report)
+    ended = coordinate(plan, tasks, executor, retries=retries, report=report)
     outcomes: list[Any] = []
     for task in tasks:
         # one that was done before is in its file with what it found
