@@ -132,7 +132,6 @@ def predict_section(
     # predicted once for files, figures and formats
     inputs = fitted.inputs(inputs)
     predictor, factored = fitted.predictor, None
-    provenance = {**provenance, "total_counts": None}
     if isinstance(predictor, FactoredPredictor):
         factored = predictor.factored(inputs)
         factored = replace(factored, basis=fitted.completed(factored.basis, task.section))
