@@ -150,6 +150,7 @@ def test_sections_that_cannot_be_read_are_all_named_before_anything_is_fitted(pa
     assert not (tmp_path / "out/sections").exists()
     result = run_cohort(plan, Here(), skip_failed=True)
     assert result.table["state"].tolist() == ["done", "failed", "failed"]
+    assert set(anndata.read_h5ad(tmp_path / "out/cohort.h5ad").obs["library_id"]) == {"S0"}
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Sums of planes over all rectangles from the upper left corner (Crow 1984): a window costs a few look-ups.
+    """Sums of planes over all rectangles from the upper left corner (Crow 1984): a window costs a few reads.
 
     Parameters
     ----------

@@ -149,7 +149,9 @@ def run_cohort(
     done = all(outcome.status == "done" for outcome in ended.values())
     if part:
         return CohortResult(plan.out, table_of(plan, samples), ())
-    combined, messages = write_combined(plan) if done else (None, ())
+    # what other samples hold may be of an earlier recipe
+    current = [sample for sample in samples if sample.sample not in bad]
+    combined, messages = write_combined(plan, current) if done and not only else (None, ())
     emit(messages)
     return summarise(plan, combined, messages)
 

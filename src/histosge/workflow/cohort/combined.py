@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.messages import Message
 
 from .plan import CohortPlan
+from .sheet import Sample
 
 __all__ = ["NAME", "write_combined"]
 
@@ -17,8 +19,8 @@ NAME = "cohort.h5ad"
 _COLUMNS = ("patient", "batch", "group")
 
 
-def write_combined(plan: CohortPlan) -> tuple[Path | None, tuple[Message, ...]]:
-    """Write the predictions of all sections as one file, section by section, in bounded memory.
+def write_combined(plan: CohortPlan, samples: Sequence[Sample]) -> tuple[Path | None, tuple[Message, ...]]:
+    """Write the predictions of ``samples``, all of them done, as one file, section by section, in bounded memory.
 
     Rows are the locations of the sections in the order of the sheet, named ``SAMPLE/LOCATION``; columns are the genes
     that all sections have. ``obs`` gains ``library_id`` (the sample), ``patient``, ``batch`` and ``group``; pictures
@@ -32,8 +34,7 @@ def write_combined(plan: CohortPlan) -> tuple[Path | None, tuple[Message, ...]]:
     import h5py
     from anndata.experimental import concat_on_disk
 
-    folders = {sample.sample: plan.folder(sample) / "prediction.h5ad" for sample in plan.sheet.samples}
-    folders = {name: path for name, path in folders.items() if path.exists()}
+    folders = {sample.sample: plan.folder(sample) / "prediction.h5ad" for sample in samples}
     sizes = {name: _genes(path) for name, path in folders.items()}
     common = set.intersection(*(set(genes) for genes in sizes.values())) if sizes else set()
     if not common:
