@@ -7,20 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Float32, UInt8
-from histosge.errors import DataError
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
+from .computed import ComputedEncoder
 from .texture import CARD as TEXTURE
 from .texture import statistics
 
 __all__ = ["CARD", "ENTRIES", "AveragedTextureEncoder"]
 
-# raised whenever the numbers change, so that stored features are not mistaken for new ones
-_VERSION = 1
-# locations worked on at once: their planes stay in the processor's cache
-_AT_ONCE = 64
 # µm from the middle patch to the four around it: with it they stand for a disk of 75 µm, whose mean squared radius
 # they have. Wider disks blur sections of spots of 55 µm (docs/results/image-support.md)
 _STEP_UM = 30.0
@@ -48,7 +43,7 @@ CARD = replace(
 
 
 @dataclass(frozen=True, slots=True)
-class AveragedTextureEncoder:
+class AveragedTextureEncoder(ComputedEncoder):
     """The columns of ``texture``, each the mean over a patch and four around it, 30 µm away.
 
     The patches of the card hold all five: 66, 50 and 40 pixels wide, of which patches of 32 pixels are cut. Statistics
@@ -63,26 +58,9 @@ class AveragedTextureEncoder:
 
     card: EncoderCard = CARD
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash patch sizes and version."""
-        return fingerprint(self.card.name, _VERSION, self.card.patches)
-
-    def encode(self, patches: Sequence[UInt8[np.ndarray, "b _ _ 3"]]) -> Float32[np.ndarray, "b d"]:
-        """Return the averaged statistics of all patch sizes, side by side.
-
-        Raises
-        ------
-        DataError
-            When the number of patch sizes is not the card's.
-        """
-        if len(patches) != len(self.card.patches):
-            raise DataError(f"Expected patches of {len(self.card.patches)} sizes, got {len(patches)}.")
-        parts = []
-        for start in range(0, len(patches[0]), _AT_ONCE):
-            scales = [_averaged(batch[start : start + _AT_ONCE]) for batch in patches]
-            parts.append(np.concatenate(scales, axis=1))
-        return np.concatenate(parts) if parts else np.empty((0, self.card.dim), dtype=np.float32)
+    def vectors(self, patches: Sequence[UInt8[np.ndarray, "b _ _ 3"]]) -> Float32[np.ndarray, "b d"]:
+        """Return the averaged statistics of all patch sizes, side by side."""
+        return np.concatenate([_averaged(batch) for batch in patches], axis=1)
 
 
 def _averaged(rgb: UInt8[np.ndarray, "b _ _ 3"]) -> Float32[np.ndarray, "b d"]:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Float32, UInt8
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
+from .computed import ComputedEncoder
 
 __all__ = ["CARD", "ENTRIES", "ColourEncoder"]
-
-_VERSION = 1
 
 CARD = EncoderCard(
     name="colour",
@@ -32,7 +30,7 @@ CARD = EncoderCard(
 
 
 @dataclass(frozen=True, slots=True)
-class ColourEncoder:
+class ColourEncoder(ComputedEncoder):
     """The mean colour of a patch.
 
     Parameters
@@ -43,12 +41,7 @@ class ColourEncoder:
 
     card: EncoderCard = CARD
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash patch size and version."""
-        return fingerprint(self.card.name, _VERSION, self.card.patches)
-
-    def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
+    def vectors(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
         """Return the mean of red, green and blue."""
         (rgb,) = patches
         return np.asarray(rgb.mean(axis=(1, 2), dtype=np.float64) / 255, dtype=np.float32)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array, Float32, UInt8
 
 from .base import EncoderCard, EncoderEntry, Setup
+from .computed import DenseComputedEncoder
 from .dense import DENSE, Tile
-from .dense_texture import dense_statistics, encode_patches, margins_of
+from .dense_texture import dense_statistics
 from .filter_bank import curvatures, gradient, smoothed
 from .filters import CARD as CROP_CARD
 from .texture import stains_of
@@ -20,10 +19,6 @@ from .window_sums import Sums, Windows
 
 __all__ = ["CARD", "ENTRIES", "DenseFiltersEncoder"]
 
-# raised whenever the numbers change, so that stored features are not mistaken for new ones
-_VERSION = 1
-# a tile is so many times as wide as the widest patch
-_TILE_PATCHES = 2
 # keeps coherence finite where there are no edges
 _LEAST_ENERGY = 1e-8
 
@@ -35,7 +30,7 @@ CARD = replace(
 
 
 @dataclass(frozen=True, slots=True)
-class DenseFiltersEncoder:
+class DenseFiltersEncoder(DenseComputedEncoder):
     """The responses of :class:`~histosge.encoders.filters.FiltersEncoder` from tables of sums.
 
     The columns are the same. How edges are clustered is averaged over every position of the squares of 2 × 2 and 4 × 4
@@ -49,21 +44,6 @@ class DenseFiltersEncoder:
 
     card: EncoderCard = CARD
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash patch sizes and version."""
-        return fingerprint(self.card.name, _VERSION, self.card.patches)
-
-    @property
-    def tile_um(self) -> float:
-        """Width of a tile."""
-        return _TILE_PATCHES * max(patch.size_um for patch in self.card.patches)
-
-    @property
-    def margins_px(self) -> tuple[int, ...]:
-        """Half a patch and a little more at each scale."""
-        return margins_of(self.card)
-
     def encode_tile(self, tile: Tile) -> Float32[np.ndarray, "m d"]:
         """Return the statistics of the widest patch, then the responses on all patches."""
         windows = [
@@ -72,16 +52,6 @@ class DenseFiltersEncoder:
         ]
         filtered = [_filtered(image, around) for image, around in zip(tile.images, windows, strict=True)]
         return np.concatenate([dense_statistics(tile.images[-1], windows[-1]), *filtered], axis=1)
-
-    def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
-        """Return the vectors of patches that are given one by one.
-
-        Raises
-        ------
-        DataError
-            When the number of patch sizes is not the card's.
-        """
-        return encode_patches(self.card, self.encode_tile, patches)
 
 
 def _filtered(rgb: UInt8[np.ndarray, "h w 3"], windows: Windows) -> Float32[np.ndarray, "m d"]:

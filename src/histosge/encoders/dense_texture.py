@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array, Float32, UInt8
-from histosge.errors import DataError
 
 from .base import EncoderCard, EncoderEntry, Setup
+from .computed import DenseComputedEncoder
 from .dense import DENSE, Tile
 from .texture import CARD as CROP_CARD
 from .texture import DISTANCES_PX, PERCENTILES, hue_of, patterns_of, stains_of
 from .window_sums import Histograms, Sums, Windows
 
-__all__ = ["CARD", "ENTRIES", "DenseTextureEncoder", "dense_statistics", "encode_patches", "margins_of"]
+__all__ = ["CARD", "ENTRIES", "DenseTextureEncoder", "dense_statistics"]
 
-# raised whenever the numbers change, so that stored features are not mistaken for new ones
-_VERSION = 1
-# windows reach so far beyond half their width: between pixels, and to whole squares of a histogram
-_BEYOND_PX, _SQUARE_PX = 4, 4
-# a tile is so many times as wide as the widest patch: wider ones need more memory, narrower ones have more margin
-_TILE_PATCHES = 2
 # bins of percentiles, and the value around which they begin to widen: of stain density, and of gradient strength
 _BINS = 64
 _EASY_DENSITY, _EASY_STRENGTH = 0.1, 0.1
@@ -40,7 +33,7 @@ CARD = replace(
 
 
 @dataclass(frozen=True, slots=True)
-class DenseTextureEncoder:
+class DenseTextureEncoder(DenseComputedEncoder):
     """The statistics of :class:`~histosge.encoders.texture.TextureEncoder` from tables of sums.
 
     The columns are the same. Means, deviations, madograms, gradients and patterns of a location on the pixels' grid
@@ -56,21 +49,6 @@ class DenseTextureEncoder:
 
     card: EncoderCard = CARD
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash patch sizes and version."""
-        return fingerprint(self.card.name, _VERSION, self.card.patches)
-
-    @property
-    def tile_um(self) -> float:
-        """Width of a tile."""
-        return _TILE_PATCHES * max(patch.size_um for patch in self.card.patches)
-
-    @property
-    def margins_px(self) -> tuple[int, ...]:
-        """Half a patch and a little more at each scale."""
-        return margins_of(self.card)
-
     def encode_tile(self, tile: Tile) -> Float32[np.ndarray, "m d"]:
         """Return the statistics of all patch sizes, side by side."""
         scales = [
@@ -78,42 +56,6 @@ class DenseTextureEncoder:
             for image, centres, patch in zip(tile.images, tile.centres_px, self.card.patches, strict=True)
         ]
         return np.concatenate(scales, axis=1)
-
-    def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
-        """Return the statistics of patches that are given one by one.
-
-        Raises
-        ------
-        DataError
-            When the number of patch sizes is not the card's.
-        """
-        return encode_patches(self.card, self.encode_tile, patches)
-
-
-def margins_of(card: EncoderCard) -> tuple[int, ...]:
-    """Return half a patch and a little more at each scale, in whole squares."""
-    return tuple(-(-(patch.px // 2 + _BEYOND_PX) // _SQUARE_PX) * _SQUARE_PX for patch in card.patches)
-
-
-def encode_patches(
-    card: EncoderCard, encode_tile: Callable[[Tile], Array], patches: Sequence[UInt8[np.ndarray, "b h w 3"]]
-) -> Float32[np.ndarray, "b d"]:
-    """Encode each patch as a tile with one location in its middle.
-
-    Raises
-    ------
-    DataError
-        When the number of patch sizes is not the card's.
-    """
-    if len(patches) != len(card.patches):
-        raise DataError(f"Expected patches of {len(card.patches)} sizes, got {len(patches)}.")
-    vectors = np.empty((len(patches[0]), card.dim), dtype=np.float32)
-    for row in range(len(vectors)):
-        # what lies beyond a patch has no weight, but is looked up
-        images = [np.pad(size[row], ((8, 8), (8, 8), (0, 0)), mode="reflect") for size in patches]
-        centres = [np.full((1, 2), image.shape[0] / 2) for image in images]
-        vectors[row] = encode_tile(Tile(tuple(images), tuple(centres)))[0]
-    return vectors
 
 
 def dense_statistics(rgb: UInt8[np.ndarray, "h w 3"], windows: Windows) -> Float32[np.ndarray, "m d"]:

@@ -7,20 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array, Float32, UInt8
-from histosge.errors import DataError
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
+from .computed import ComputedEncoder
 from .filter_bank import COLUMNS, responses
 from .texture import stains_of, statistics
 
 __all__ = ["CARD", "ENTRIES", "FiltersEncoder"]
 
-# raised whenever the numbers change, so that stored features are not mistaken for new ones
-_VERSION = 1
-# locations worked on at once: their planes stay in the processor's cache
-_AT_ONCE = 64
 # statistics of the widest patch, as those of `texture`: it says which tissue is around
 _STATISTICS = 50
 _PATCHES = (PatchSize(220.0, 32), PatchSize(440.0, 32))
@@ -37,15 +32,12 @@ CARD = EncoderCard(
 
 
 @dataclass(frozen=True, slots=True)
-class FiltersEncoder:
+class FiltersEncoder(ComputedEncoder):
     """Edges, ridges, blobs and their clusters on patches of 220 and 440 µm, and the statistics of the wider one.
 
     Meant to be joined to ``texture`` (``texture+filters``), whose patches are narrower. The filters see haematoxylin,
     eosin and grey (see :func:`~histosge.encoders.filter_bank.responses`). What they are worth:
     docs/results/texture-filters.md.
-
-    Every number is computed patch by patch in a fixed order, so that the same patch gives the same bits in any
-    batch.
 
     Parameters
     ----------
@@ -55,26 +47,9 @@ class FiltersEncoder:
 
     card: EncoderCard = CARD
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash patch sizes and version."""
-        return fingerprint(self.card.name, _VERSION, self.card.patches)
-
-    def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
-        """Return the statistics of the widest patch, then the responses on all patches.
-
-        Raises
-        ------
-        DataError
-            When the number of patch sizes is not the card's.
-        """
-        if len(patches) != len(self.card.patches):
-            raise DataError(f"Expected patches of {len(self.card.patches)} sizes, got {len(patches)}.")
-        parts = []
-        for start in range(0, len(patches[0]), _AT_ONCE):
-            some = [batch[start : start + _AT_ONCE] for batch in patches]
-            parts.append(np.concatenate([statistics(some[-1]), *map(_filtered, some)], axis=1))
-        return np.concatenate(parts) if parts else np.empty((0, self.card.dim), dtype=np.float32)
+    def vectors(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
+        """Return the statistics of the widest patch, then the responses on all patches."""
+        return np.concatenate([statistics(patches[-1]), *map(_filtered, patches)], axis=1)
 
 
 def _filtered(rgb: UInt8[np.ndarray, "b h w 3"]) -> Array:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array, Float32, UInt8
-from histosge.errors import DataError
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
+from .computed import ComputedEncoder
 
 __all__ = [
     "CARD",
@@ -25,10 +24,6 @@ __all__ = [
     "statistics",
 ]
 
-# raised whenever the numbers change, so that stored features are not mistaken for new ones
-_VERSION = 1
-# locations worked on at once: their planes stay in the processor's cache
-_AT_ONCE = 64
 # the inverse of the stain vectors of Ruifrok & Johnston (2001), optical density → haematoxylin, eosin, DAB
 _UNMIX = np.linalg.inv([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]]).astype(np.float32)
 DISTANCES_PX = (1, 2, 4, 8)
@@ -56,7 +51,7 @@ CARD = EncoderCard(
 
 
 @dataclass(frozen=True, slots=True)
-class TextureEncoder:
+class TextureEncoder(ComputedEncoder):
     """Statistics of patches that do not change when the tissue is turned by 90° or mirrored.
 
     For each patch size: mean and standard deviation of R, G, B, of haematoxylin, eosin and residual stain density
@@ -64,9 +59,6 @@ class TextureEncoder:
     haematoxylin and of grey; of both, madograms (mean absolute difference at 1, 2, 4, 8 pixels), gradient strength
     and the coherence of its directions; and the histogram of rotation-invariant uniform local binary patterns
     (Ojala et al. 2002).
-
-    Every number is computed patch by patch in a fixed order, so that the same patch gives the same bits in any
-    batch.
 
     Parameters
     ----------
@@ -76,26 +68,9 @@ class TextureEncoder:
 
     card: EncoderCard = CARD
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash patch sizes and version."""
-        return fingerprint(self.card.name, _VERSION, self.card.patches)
-
-    def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
-        """Return the statistics of all patch sizes, side by side.
-
-        Raises
-        ------
-        DataError
-            When the number of patch sizes is not the card's.
-        """
-        if len(patches) != len(self.card.patches):
-            raise DataError(f"Expected patches of {len(self.card.patches)} sizes, got {len(patches)}.")
-        parts = []
-        for start in range(0, len(patches[0]), _AT_ONCE):
-            scales = [statistics(batch[start : start + _AT_ONCE]) for batch in patches]
-            parts.append(np.concatenate(scales, axis=1))
-        return np.concatenate(parts) if parts else np.empty((0, self.card.dim), dtype=np.float32)
+    def vectors(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
+        """Return the statistics of all patch sizes, side by side."""
+        return np.concatenate([statistics(batch) for batch in patches], axis=1)
 
 
 def statistics(rgb: UInt8[np.ndarray, "b h w 3"]) -> Float32[np.ndarray, "b d"]:
