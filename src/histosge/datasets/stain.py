@@ -6,19 +6,19 @@ import numpy as np
 
 from histosge._runtime.types import Array, Bool, Float, UInt8
 
-__all__ = ["stained"]
+__all__ = ["DARKNESS", "EOSIN", "GRID_UM", "HAEMATOXYLIN", "NUCLEI", "NUCLEUS_UM", "PAPER", "PINK", "stained"]
 
 # stain vectors of Ruifrok & Johnston (2001): optical density of red, green, blue
-_HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
-_EOSIN = np.array([0.07, 0.99, 0.11])
+HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
+EOSIN = np.array([0.07, 0.99, 0.11])
 # tumour, stroma, immune cells: share of the grid positions with a nucleus, its darkness, the eosin around it
-_NUCLEI = np.array([0.50, 0.12, 0.85])
-_DARKNESS = np.array([0.9, 0.7, 1.3])
-_PINK = np.array([0.20, 0.32, 0.12])
+NUCLEI = np.array([0.50, 0.12, 0.85])
+DARKNESS = np.array([0.9, 0.7, 1.3])
+PINK = np.array([0.20, 0.32, 0.12])
 # step of the jittered grid of nuclei, so that they hardly overlap
-_GRID_UM = 10.0
-_NUCLEUS_UM = 3.0
-_PAPER = np.array([243.0, 241.0, 244.0])
+GRID_UM = 10.0
+NUCLEUS_UM = 3.0
+PAPER = np.array([243.0, 241.0, 244.0])
 
 
 def stained(
@@ -53,19 +53,19 @@ def stained(
     crowding = np.exp(0.6 * _enlarged(density, size_px))
     tissue = gaussian_filter((_enlarged(inside.astype(float), size_px) > 0.5).astype(float), 2.0)
     positions = _grid_positions(size_px, mpp, rng)
-    chance = sum(share * weight for share, weight in zip(maps, _NUCLEI, strict=True)) * crowding * tissue
+    chance = sum(share * weight for share, weight in zip(maps, NUCLEI, strict=True)) * crowding * tissue
     taken = rng.random(len(positions[0])) < np.clip(chance[positions], 0, 0.97)
-    darkness = sum(share * weight for share, weight in zip(maps, _DARKNESS, strict=True))
+    darkness = sum(share * weight for share, weight in zip(maps, DARKNESS, strict=True))
     dots = np.zeros(size_px[::-1])
     where = tuple(part[taken] for part in positions)
     dots[where] = darkness[where] * rng.uniform(0.7, 1.3, taken.sum())
-    sigma = _NUCLEUS_UM / mpp
+    sigma = NUCLEUS_UM / mpp
     nuclei = gaussian_filter(dots, sigma) * 2 * np.pi * sigma**2
     fibres = 1 + 0.35 * maps[1] * _fibres(size_px, rng)
-    eosin = sum(share * weight for share, weight in zip(maps, _PINK, strict=True)) * fibres
+    eosin = sum(share * weight for share, weight in zip(maps, PINK, strict=True)) * fibres
     blue = 0.55 * np.minimum(nuclei, 1.6) + 0.05
-    optical = tissue[..., None] * (blue[..., None] * _HAEMATOXYLIN + eosin[..., None] * _EOSIN)
-    image = _PAPER * 10.0**-optical + rng.normal(0, 2.0, (*size_px[::-1], 1))
+    optical = tissue[..., None] * (blue[..., None] * HAEMATOXYLIN + eosin[..., None] * EOSIN)
+    image = PAPER * 10.0**-optical + rng.normal(0, 2.0, (*size_px[::-1], 1))
     return np.asarray(np.clip(np.rint(image), 0, 255), dtype=np.uint8)
 
 
@@ -78,7 +78,7 @@ def _enlarged(coarse: Array, size_px: tuple[int, int]) -> Array:
 
 def _grid_positions(size_px: tuple[int, int], mpp: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """Return rows and columns of the pixels that may hold a nucleus."""
-    step = _GRID_UM / mpp
+    step = GRID_UM / mpp
     columns, rows = np.meshgrid(np.arange(step / 2, size_px[0], step), np.arange(step / 2, size_px[1], step))
     jitter = rng.uniform(-0.4 * step, 0.4 * step, (2, *columns.shape))
     row = np.clip(rows + jitter[0], 0, size_px[1] - 1).astype(int).ravel()
