@@ -151,8 +151,8 @@ class HDTissue:
             low = np.floor(step)
             low = (low + (rng.random(len(row)) < step - low)).astype(np.int64)
             cumulative = self._cumulative[group]
-            found = np.searchsorted(cumulative.ravel(), low + rng.random(len(row)), side="right")
-            within = np.minimum(found - low * cumulative.shape[1], cumulative.shape[1] - 1)
+            entry = np.searchsorted(cumulative.ravel(), low + rng.random(len(row)), side="right")
+            within = np.minimum(entry - low * cumulative.shape[1], cumulative.shape[1] - 1)
             rows.append(row)
             genes.append(within * len(GROUPS) + group)
         return np.concatenate(rows), np.concatenate(genes)
