@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,7 +68,7 @@ def resolve_device(device: str = "auto") -> str:
     >>> resolve_device("cpu")
     'cpu'
     """
-    if device == "cpu" or (device == "auto" and not has_deep()):
+    if device == "cpu" or (device == "auto" and not (has_deep() and _may_accelerate())):
         return "cpu"
     require_deep(f"The device '{device}'")
     import torch
@@ -82,6 +84,20 @@ def resolve_device(device: str = "auto") -> str:
             f"Expected a device of this machine, got '{device}'. Set `device` to auto, cpu, cuda, cuda:0 or mps."
         ) from error
     return device
+
+
+def _may_accelerate() -> bool:
+    """Return whether PyTorch may find a GPU; asking it takes an import of seconds.
+
+    On Linux none is found where neither NVIDIA's driver can be loaded nor AMD's kernel driver is present.
+    """
+    if sys.platform != "linux" or Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def resolve_precision(precision: str, device: str) -> Precision:

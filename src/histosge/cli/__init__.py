@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def main() -> None:
     """Run the command line."""
     from .interruption import interruptible
 
-    # the imports of the commands take a second, in which Ctrl-C may be pressed
+    # imports take a moment, in which Ctrl-C may be pressed
     with interruptible():
-        commands()()
+        from .application import application
+
+        application(sys.argv[1:])()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version as installed_version
 from typing import Annotated, Any
@@ -14,8 +15,14 @@ from .command import GROUPS, PANELS, Command, HelpfulCommand
 __all__ = ["application"]
 
 
-def application() -> typer.Typer:
-    """Return the application with every command of this folder, by panels and then by name."""
+def application(words: Sequence[str] = ()) -> typer.Typer:
+    """Return the application with every command of this folder, by panels and then by name.
+
+    Parameters
+    ----------
+    words
+        As typed. Where the first is the name of a command, the application has this one alone, which starts sooner.
+    """
     app = typer.Typer(
         name="histosge",
         no_args_is_help=True,
@@ -24,7 +31,9 @@ def application() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_version)
     groups: dict[str, typer.Typer] = {}
-    for command in sorted(_commands(), key=lambda item: (PANELS.index(item.panel), item.order, item.name)):
+    for command in sorted(
+        _commands(words), key=lambda item: (PANELS.index(item.panel), item.order, item.name)
+    ):
         group, _, name = command.name.rpartition(" ")
         if group and group not in groups:
             groups[group] = typer.Typer(no_args_is_help=True)
@@ -34,9 +43,16 @@ def application() -> typer.Typer:
     return app
 
 
-def _commands() -> list[Command]:
+def _commands(words: Sequence[str]) -> list[Command]:
     package = __name__.rpartition(".")[0]
-    modules = (import_module(f"{package}.{module.name}") for module in pkgutil.iter_modules(_folder(package)))
+    names = [module.name for module in pkgutil.iter_modules(_folder(package))]
+    alone = _declared(package, [name for name in words[:1] if name in names])
+    # groups have other files than their names say
+    return alone if [command.name for command in alone] == list(words[:1]) else _declared(package, names)
+
+
+def _declared(package: str, names: Sequence[str]) -> list[Command]:
+    modules = (import_module(f"{package}.{name}") for name in names)
     return [value for module in modules for value in vars(module).values() if isinstance(value, Command)]
 
 

@@ -37,10 +37,12 @@ def embed(
 ) -> None:
     """Compute and keep the image features that a run would need; the slow step with large encoders."""
     from histosge.workflow.stages import ENCODE_STAGES, Stages
-    from histosge.workflow.steps import encode_to_folder
 
     stages = Stages(ENCODE_STAGES, progress)
     with stages("read"):
+        # the stage is on the screen before this import, which takes a second
+        from histosge.workflow.steps import encode_to_folder
+
         section = read_options.read(section_options.section)
     result = encode_to_folder(
         section,

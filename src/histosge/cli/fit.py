@@ -42,10 +42,12 @@ def fit(
 ) -> None:
     """Fit a model to a section and keep it, for `histosge predict`."""
     from histosge.workflow.stages import FIT_STAGES, Stages
-    from histosge.workflow.steps import fit_to_folder
 
     stages = Stages(FIT_STAGES, progress)
     with stages("read"):
+        # the stage is on the screen before this import, which takes a second
+        from histosge.workflow.steps import fit_to_folder
+
         section = read_options.read(section_options.section)
         auxiliary = auxiliary_options.read(read_options)
         programs = program_options.read()

@@ -38,10 +38,12 @@ def predict(
 ) -> None:
     """Predict with a model fitted before, at other locations, or an image of a section that was never measured."""
     from histosge.workflow.stages import PREDICT_STAGES, Stages
-    from histosge.workflow.steps import predict_to_folder
 
     stages = Stages(PREDICT_STAGES, progress)
     with stages("read"):
+        # the stage is on the screen before this import, which takes a second
+        from histosge.workflow.steps import predict_to_folder
+
         section = read_options.read(section_options.section)
     programs = program_options.read()
     name_unused_of_fit(fit_options, compute_options)

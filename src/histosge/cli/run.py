@@ -48,12 +48,14 @@ def run(
 
     Given an image alone, fit the auxiliary sections and predict it from its image features.
     """
-    from histosge.workflow.job import Job
-    from histosge.workflow.run import run_job
     from histosge.workflow.stages import RUN_STAGES, Stages
 
     stages = Stages(RUN_STAGES, progress)
     with stages("read"):
+        # the stage is on the screen before these imports, which take a second
+        from histosge.workflow.job import Job
+        from histosge.workflow.run import run_job
+
         section = read_options.read(section_options.section)
         auxiliary = auxiliary_options.read(read_options)
         programs = program_options.read()

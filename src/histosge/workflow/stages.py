@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from histosge._runtime.provenance import Stopwatch
 
-from .compute import Progress
+if TYPE_CHECKING:
+    # commands make their stages before anything that takes long to import
+    from .compute import Progress
 
 __all__ = ["ENCODE_STAGES", "FIT_STAGES", "PREDICT_STAGES", "RUN_STAGES", "Stages"]
 
