@@ -47,8 +47,9 @@ def _commands(words: Sequence[str]) -> list[Command]:
     package = __name__.rpartition(".")[0]
     names = [module.name for module in pkgutil.iter_modules(_folder(package))]
     alone = _declared(package, [name for name in words[:1] if name in names])
-    # groups have other files than their names say
-    return alone if [command.name for command in alone] == list(words[:1]) else _declared(package, names)
+    # groups have several commands in files of other names
+    named = len(alone) == 1 and alone[0].name == words[0]
+    return alone if named else _declared(package, names)
 
 
 def _declared(package: str, names: Sequence[str]) -> list[Command]:
