@@ -15,8 +15,9 @@ __all__ = ["TileFile", "patch_widths", "weight_files", "with_features"]
 TileFile = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE",
-        help="Features of tiles that TRIDENT, CLAM or HEST computed (HDF5), joined to the encoder.",
+        metavar="FILE|FOLDER",
+        help="Features of tiles that TRIDENT, CLAM, HEST or LazySlide computed, joined to the encoder; of a "
+        "folder, the file named as the section.",
     ),
 ]
 

@@ -3,7 +3,7 @@
 An encoder is an :class:`EncoderEntry` in ``ENTRIES`` of a module in this folder, or an entry point in the group
 ``histosge.encoders`` of another package. ``timm:NAME`` names any network of timm, ``NAME+NAME`` joins encoders, and
 ``NAME@dense`` is the dense form of one: computed once a tile of the image in place of once a patch. ``features:FILE``
-are features of tiles that another tool computed.
+and ``features:FOLDER`` are features of tiles that another tool computed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from .dense import DENSE
 from .dense_network import DenseNetworkEncoder, dense_card, dense_form
 from .joined import JOIN, JoinedEncoder, joined_card, names_of, own_width
 from .network import NetworkSpec
+from .tile_entry import entry as tile_entry
 from .tile_features import FEATURES, TileFeatures
-from .tile_features import entry as tile_entry
+from .tile_folder import TileFolder
 from .timm_any import PREFIX, TimmNetwork
 from .timm_any import entry as timm_entry
 from .weights import has_weights
@@ -39,7 +40,7 @@ class _Encoders(Registry[EncoderEntry]):
         if len(names) > 1:
             return _joined_entry(names)
         if name.startswith(FEATURES):
-            return tile_entry(name)
+            return tile_entry(name, self._licence)
         if name.endswith(DENSE) and not super().__contains__(name):
             return _dense_entry(name.removesuffix(DENSE))
         return timm_entry(name) if name.startswith(PREFIX) else super().__getitem__(name)
@@ -53,6 +54,10 @@ class _Encoders(Registry[EncoderEntry]):
         if str(name).endswith(DENSE) and not super().__contains__(name):
             return str(name).removesuffix(DENSE) in self
         return str(name).startswith(PREFIX) or super().__contains__(name)
+
+    def _licence(self, name: str) -> str | None:
+        """Return the licence of a named encoder; ``None`` where there is none of that name."""
+        return super().__getitem__(name).card.licence if super().__contains__(name) else None
 
     def is_plug_in(self, name: str) -> bool:
         """Return whether an encoder, or one of those joined, comes from another package."""
@@ -77,7 +82,8 @@ def load_encoder(
     ----------
     name
         As listed by ``histosge list encoders``, or ``timm:NAME`` for any network of timm; several joined by ``+``.
-        ``NAME@dense`` computes tiles of the image, ``features:FILE`` reads features of tiles from a file.
+        ``NAME@dense`` computes tiles of the image, ``features:FILE`` reads features of tiles from a file,
+        ``features:FOLDER`` from one file a slide.
     setup
         Device, precision, local weights.
     patch_um
@@ -174,7 +180,7 @@ def _own_setups(names: tuple[str, ...], setup: Setup) -> list[Setup]:
 
 def _with_patch(encoder: Encoder, patch_um: float) -> Encoder:
     """Return ``encoder`` with its first patch ``patch_um`` wide and the others in proportion."""
-    if isinstance(encoder, DenseNetworkEncoder | TileFeatures):
+    if isinstance(encoder, DenseNetworkEncoder | TileFeatures | TileFolder):
         return encoder.over(patch_um)
     card = encoder.card
     factor = patch_um / card.patches[0].size_um

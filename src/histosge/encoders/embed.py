@@ -21,6 +21,7 @@ from .dense import DenseEncoder, encoded_tiles
 from .feature_store import FeatureStore
 from .joined import JoinedEncoder, JoinedRows
 from .tile_features import TileFeatures, rows_of
+from .tile_folder import TileFolder
 
 __all__ = ["embed"]
 
@@ -75,6 +76,8 @@ def embed(
             for part in encoder.parts
         )
         return JoinedRows(tuple(parts))
+    if isinstance(encoder, TileFolder):
+        encoder = encoder.of(slide)
     if isinstance(encoder, TileFeatures):
         # they are in a file already
         return rows_of(encoder, slide, xy_um)

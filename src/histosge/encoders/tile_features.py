@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ from histosge._runtime.types import Array, Float, Float32, UInt8
 from histosge.errors import DataError, UsageError
 from histosge.images.slide import SlideImage
 
-from .base import EncoderCard, EncoderEntry, Setup
-from .tile_files import TileFile, read_tile_file
+from .base import EncoderCard
+from .tile_file import TileFile
 
-__all__ = ["FEATURES", "TileFeatures", "TileRows", "entry", "placed", "rows_of"]
+__all__ = ["FEATURES", "TileFeatures", "TileRows", "placed", "rows_of"]
 
 #: before the path of a file of features
 FEATURES = "features:"
@@ -185,6 +184,8 @@ def placed(tiles: TileFile, slide: SlideImage) -> tuple[Float[np.ndarray, "n 2"]
                 f"image has {width} × {height} px: another slide. Give its own features."
             )
         mpp = slide.mpp / shrunken
+        if tiles.mpp is not None and abs(tiles.mpp / mpp - 1) > _ROUNDING:
+            raise _another_scale(tiles, tiles.mpp, mpp)
     elif tiles.mpp is not None:
         _refuse_another_scale(tiles, tiles.mpp, slide)
     side_um = tiles.side_px * mpp
@@ -210,10 +211,14 @@ def _refuse_another_scale(tiles: TileFile, mpp: float, slide: SlideImage) -> Non
     height, width = slide.backend.shapes[0]
     is_whole = (tiles.corners_px.max(axis=0) + tiles.side_px <= (width, height)).all()
     if is_whole and abs(mpp / slide.mpp - 1) > _ROUNDING:
-        raise DataError(
-            f"'{tiles.path}' was made at {mpp:g} µm per pixel, but the image has {slide.mpp:g}. Give the right one as "
-            "`mpp`, or the image that the features were computed from."
-        )
+        raise _another_scale(tiles, mpp, slide.mpp)
+
+
+def _another_scale(tiles: TileFile, mpp: float, slide_mpp: float) -> DataError:
+    return DataError(
+        f"'{tiles.path}' was made at {mpp:g} µm per pixel, but the image has {slide_mpp:g}. Give the right one as "
+        "`mpp`, or the image that the features were computed from."
+    )
 
 
 def _shared_areas(
@@ -229,29 +234,3 @@ def _shared_areas(
     shared = np.clip(reach - apart, 0, min(side_um, support_um)).prod(axis=1)
     used, columns = np.unique(tiles, return_inverse=True)
     return csr_array((shared, (rows, columns)), shape=(len(xy_um), len(used))), used
-
-
-def entry(name: str) -> EncoderEntry:
-    """Return the registry entry of ``features:FILE``; reads the file.
-
-    Raises
-    ------
-    UsageError
-        Where there is no such file.
-    DataError
-        When it is damaged.
-    """
-    tiles = read_tile_file(Path(name.removeprefix(FEATURES)))
-    made_by = tiles.encoder or "a network that the file does not name"
-    card = EncoderCard(
-        name=name,
-        dim=int(tiles.vectors.shape[1]),
-        patches=(),
-        licence=f"not stated by the file: that of the weights of {made_by}",
-        summary=f"{len(tiles.vectors)} tiles encoded by {made_by}.",
-    )
-
-    def build(setup: Setup) -> TileFeatures:
-        return TileFeatures(card, tiles, tiles.content_hash)
-
-    return EncoderEntry(card, build)

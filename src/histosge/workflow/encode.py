@@ -15,6 +15,7 @@ from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
 from histosge.encoders.joined import JoinedEncoder, names_of
 from histosge.encoders.tile_features import TileFeatures
+from histosge.encoders.tile_folder import TileFolder
 from histosge.errors import UsageError
 from histosge.images.patches import Patches
 from histosge.images.slide import SlideImage
@@ -112,8 +113,9 @@ def encode(
     order = "rgb" if needs.crop is None else needs.crop.channel_order
     if encoder is not None:
         slide = slide_of(section, encoder.card.name)
+        own = _of_section(encoder, section.name, slide)
         features = embed(
-            slide, locations.xy, encoder, store=store, channel_order=order, progress=compute.progress
+            slide, locations.xy, own, store=store, channel_order=order, progress=compute.progress
         )
         joined = encoder.dims if isinstance(encoder, JoinedEncoder) else ()
         inputs = replace(inputs, features=features, joined=joined)
@@ -145,7 +147,17 @@ def encode_spots(
 def encoder_messages(encoder: Encoder | None) -> tuple[Message, ...]:
     """Return where tiles of a file of features lie on the slide, once they were read."""
     parts = encoder.parts if isinstance(encoder, JoinedEncoder) else (encoder,)
-    return tuple(message for part in parts if isinstance(part, TileFeatures) for message in part.messages)
+    kinds = TileFeatures | TileFolder
+    return tuple(message for part in parts if isinstance(part, kinds) for message in part.messages)
+
+
+def _of_section(encoder: Encoder, name: str, slide: SlideImage) -> Encoder:
+    """Return an encoder with the section's own file of features in place of a folder of them."""
+    if isinstance(encoder, TileFolder):
+        return encoder.of(slide, name)
+    if isinstance(encoder, JoinedEncoder):
+        return replace(encoder, parts=tuple(_of_section(part, name, slide) for part in encoder.parts))
+    return encoder
 
 
 def slide_of(section: Section, reader: str) -> SlideImage:
