@@ -114,7 +114,7 @@ def test_an_anndata_of_tiles_is_read(tmp_path: Path) -> None:
     assert np.allclose(read(tmp_path / "A1.zarr"), XY_UM, atol=1e-2)
 
 
-def test_of_a_folder_each_section_gets_the_file_of_its_name(tmp_path: Path) -> None:
+def test_each_section_gets_the_file_of_its_name(tmp_path: Path) -> None:
     """Files are of any layout; which one was taken is said, and a section of another name gets another."""
     table(tmp_path / "A1.h5ad")
     store(tmp_path / "B2.zarr", slide=properties(shape=[HEIGHT + 400, WIDTH]))
@@ -147,7 +147,7 @@ def test_a_folder_that_changed_is_another_encoder(tmp_path: Path) -> None:
     ],
 )
 def test_which_file_of_a_folder_is_meant_must_be_clear(fault: str, sentence: str, tmp_path: Path) -> None:
-    """In doubt the files are listed."""
+    """Otherwise the files are listed."""
     table(tmp_path / "A1.h5ad")
     store(tmp_path / "A1.zarr")
     if fault == "features":

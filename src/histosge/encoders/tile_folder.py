@@ -116,10 +116,10 @@ class TileFolder:
         matches = [path for path in self.files if _stem(path.name) in names]
         if len(matches) == 1:
             return matches[0]
-        found = "none" if not matches else " and ".join(f"'{path.name}'" for path in matches)
+        named = "none" if not matches else " and ".join(f"'{path.name}'" for path in matches)
         raise UsageError(
             f"Expected one file named {' or '.join(sorted(names)) or 'as the section'} in '{self.files[0].parent}', "
-            f"got {found}. It has {_listed(self.files)}. Rename one, or give the file itself."
+            f"got {named}. It has {_listed(self.files)}. Rename one, or give the file itself."
         )
 
 

@@ -196,15 +196,15 @@ def _corners(path: Path, table: Any) -> Array:
     DataError
         Where there are none, or two that differ.
     """
-    places = []
+    corners = []
     if "spatial" in table.obsm:
-        places.append(np.asarray(table.obsm["spatial"], dtype=np.float64))
+        corners.append(np.asarray(table.obsm["spatial"], dtype=np.float64))
     if {"x", "y"} <= set(table.obs):
-        places.append(table.obs[["x", "y"]].to_numpy(dtype=np.float64))
-    if not places or (len(places) == 2 and not np.array_equal(*places)):
-        got = "none" if not places else "others in obs['x'], obs['y']"
+        corners.append(table.obs[["x", "y"]].to_numpy(dtype=np.float64))
+    if not corners or not np.array_equal(corners[0], corners[-1]):
+        got = "none" if not corners else "others in obs['x'], obs['y']"
         raise DataError(f"Expected upper left corners of tiles as obsm['spatial'] of '{path}', got {got}.")
-    return places[0]
+    return corners[0]
 
 
 def _of_slide(properties: Mapping[str, Any]) -> dict[str, Any]:
