@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .evaluation.benchmark import benchmark
     from .evaluation.evaluate import evaluate
     from .evaluation.fine_truth.evaluate import evaluate_fine_truth
+    from .evaluation.hest.benchmark import hest
     from .geometry.points import Points
     from .io.export import export
     from .io.gene_of_anndata import gene
@@ -129,6 +130,7 @@ __all__ = [
     "fit",
     "gene",
     "grid",
+    "hest",
     "load_fit",
     "pl",
     "pp",
@@ -161,6 +163,7 @@ _NAMES = {
     "evaluation.benchmark": ("benchmark",),
     "evaluation.evaluate": ("evaluate",),
     "evaluation.fine_truth.evaluate": ("evaluate_fine_truth",),
+    "evaluation.hest.benchmark": ("hest",),
     "geometry.points": ("Points",),
     "io.export": ("export",),
     "io.gene_of_anndata": ("gene",),

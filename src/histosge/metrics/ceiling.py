@@ -31,6 +31,7 @@ def noise_ceiling(
     *,
     rows: Array | None = None,
     given_depth: bool = False,
+    size_factor: bool = True,
     thinnings: int = _THINNINGS,
     seed: int = 0,
 ) -> Float[np.ndarray, " g"]:
@@ -55,6 +56,8 @@ def noise_ceiling(
     given_depth
         With the log depth partialled out of both halves. Halves share the depth of their spot, which is reproducible
         without being a pattern of the gene: this is the ceiling of ``pcc_given_depth``.
+    size_factor
+        Whether expression is log1p(CP10k); otherwise it is log1p of the counts themselves, as HEST-Benchmark has it.
     thinnings
         How often the counts are divided; 2 or more.
     seed
@@ -73,7 +76,14 @@ def noise_ceiling(
     z = np.array(
         [
             np.arctanh(np.clip(np.nan_to_num(pearson(*halves)), -_LARGEST, _LARGEST))
-            for halves in _halves(counts, columns, spots=spots, covariate=covariate, seeds=(seed, thinnings))
+            for halves in _halves(
+                counts,
+                columns,
+                spots=spots,
+                covariate=covariate,
+                size_factor=size_factor,
+                seeds=(seed, thinnings),
+            )
         ]
     )
     # the error of r is in equal parts that of the counts and that of their division, of which the mean over thinnings
@@ -83,7 +93,13 @@ def noise_ceiling(
 
 
 def _halves(
-    counts: sparse.csr_matrix, columns: Array, *, spots: Array, covariate: Array, seeds: tuple[int, int]
+    counts: sparse.csr_matrix,
+    columns: Array,
+    *,
+    spots: Array,
+    covariate: Array,
+    size_factor: bool,
+    seeds: tuple[int, int],
 ) -> Iterator[tuple[Array, Array]]:
     """Yield the expression of both halves of the counts, less what is linear in the covariate, for each thinning."""
     seed, thinnings = seeds
@@ -93,9 +109,11 @@ def _halves(
         first = whole.copy()
         first.data = rng.binomial(np.rint(whole.data).astype(np.int64), 0.5).astype(np.float64)
         halves = (first, sparse.csr_matrix(whole - first))
-        left, right = (
-            residuals(log_cp10k(part, columns=columns)[spots].toarray(), covariate) for part in halves
+        normalised = (
+            log_cp10k(part, columns=columns) if size_factor else np.log1p(2 * part[:, columns])
+            for part in halves
         )
+        left, right = (residuals(part[spots].toarray(), covariate) for part in normalised)
         yield left, right
 
 
