@@ -53,12 +53,12 @@ def random_rows() -> tuple[Rows, Rows]:
 
 
 def test_a_task_made_of_sections_is_read_back(sections: list[hs.Section], task: Path) -> None:
-    """Targets are log1p of the sections' raw counts, patches their image, and places their spots."""
-    (found,) = find_tasks(task)
-    assert [(fold.test, len(fold.train)) for fold in found.folds] == [((s.name,), 2) for s in sections]
+    """Targets are log1p of the sections' raw counts, patches their image, and positions their spots."""
+    (only,) = find_tasks(task)
+    assert [(fold.test, len(fold.train)) for fold in only.folds] == [((s.name,), 2) for s in sections]
     section = sections[1]
-    sample = read_sample(found.samples[section.name], found.genes)
-    counts = section.counts[:, section.columns(found.genes)].toarray()
+    sample = read_sample(only.samples[section.name], only.genes)
+    counts = section.counts[:, section.columns(only.genes)].toarray()
     assert np.array_equal(sample.targets, np.log1p(counts))
     assert np.array_equal(sample.depth, np.asarray(section.counts.sum(axis=1)).ravel())
     assert sample.xy_um is not None
@@ -111,16 +111,16 @@ def test_pooled_r_counts_differences_between_samples() -> None:
 
 def test_the_features_of_a_patch_are_its_own(task: Path, tmp_path: Path) -> None:
     """Patches in another order have the same features in that order: no patch reads its neighbour in the file."""
-    (found,) = find_tasks(task)
-    files = found.samples["sample0"]
+    (only,) = find_tasks(task)
+    files = only.samples["sample0"]
     encoder = encoder_of_patches("texture+colour")
-    before = embeddings(read_sample(files, found.genes), encoder)
+    before = embeddings(read_sample(files, only.genes), encoder)
     copy = tmp_path / "reversed.h5"
     with h5py.File(files.patches) as file, h5py.File(copy, "w") as other:
         for name in ("img", "coords", "barcode"):
             other.create_dataset(name, data=file[name][()][::-1])
             other[name].attrs.update(dict(file[name].attrs))
-    after = embeddings(read_sample(replace(files, patches=copy), found.genes), encoder)
+    after = embeddings(read_sample(replace(files, patches=copy), only.genes), encoder)
     assert np.array_equal(after, before[::-1])
 
 
@@ -158,7 +158,7 @@ def test_files_are_those_of_the_benchmark(task: Path, tmp_path: Path) -> None:
     assert summary.loc[("noise ceiling", "0"), "pooled"] > summary.loc[("pca-ridge", "0"), "pooled"]
 
 
-def test_what_is_wrong_with_a_task_is_said(task: Path, tmp_path: Path) -> None:
+def test_a_wrong_task_is_refused(task: Path, tmp_path: Path) -> None:
     """Folders without a task, unknown names, encoders of slides and numbers below 0 are refused by sentences."""
     with pytest.raises(hs.UsageError, match="Expected a task of HEST-Benchmark"):
         hs.hest(tmp_path, tmp_path / "out")

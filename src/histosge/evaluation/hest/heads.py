@@ -105,7 +105,7 @@ def _official(fitted: Rows, components: int | None) -> Predict:
 
 
 def _cross_validated(fitted: Rows) -> Predict:
-    """Fit as the first protocol does, with an intercept and the penalty of highest mean r in five-fold cross-validation."""
+    """Fit as the first protocol does, with an intercept and the penalty of highest mean r in cross-validation."""
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import KFold
 
@@ -130,7 +130,7 @@ def _by_evidence(fitted: Rows) -> Predict:
 
 
 def _cokriging(fitted: Rows, asked: Rows) -> Array:
-    """Fit and predict by cokriging: known spots of the asked sample are measured spots, other samples auxiliary sections."""
+    """Fit and predict by cokriging: known spots are measured ones, the other samples auxiliary sections."""
     target = asked.sample[0]
     fitted = fitted.take(np.argsort(fitted.sample != target, kind="stable"))
     # the sample to predict comes first, whether any of its spots is known or not

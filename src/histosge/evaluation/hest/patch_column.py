@@ -20,7 +20,7 @@ class PatchColumn:
     """The patches of an HDF5 file, one below the other: a backend of :class:`~histosge.images.slide.SlideImage`.
 
     Patches have no pixels in common and no order. What reads beyond the edge of one would read another: an encoder must
-    not look further than a patch is wide.
+    not read wider ones.
 
     Parameters
     ----------

@@ -24,8 +24,8 @@ EXPLANATIONS = (
     "over folds: the score of HEST-Benchmark, for which a gene without a defined r leaves the fold without a score. "
     "Differences between samples count.",
     "`within samples`: r over the spots of each test sample, mean over samples and genes; undefined ones count as 0.",
-    "`level of samples`: the mean of a sample's prediction at each of its spots: what `pooled r` is without any pattern "
-    "within a sample; nothing where a fold has one test sample. `shuffled patches`: fitted to patches of other spots. "
+    "`level of samples`: the mean of a sample's prediction at each of its spots: what `pooled r` is without a pattern "
+    "within samples; nothing where a fold has one test sample. `shuffled patches`: fitted to patches of other spots. "
     "`noise ceiling`: what a perfect prediction would reach.",
     "`known`: spots of the test sample that were fitted too, of the half that is not scored; 0: all spots are scored.",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -116,41 +116,45 @@ def _write_head(parts: Sequence[OfficialFold], folder: Path) -> None:
     """Write the tree of one head as the benchmark writes that of a run."""
     tasks = dict.fromkeys(part.task for part in parts)
     encoders = dict.fromkeys(part.encoder for part in parts)
-    means: dict[str, dict[str, float]] = {}
+    means: dict[str, dict[str, float | None]] = {task: {} for task in tasks}
     for task in tasks:
         rows = []
         for encoder in encoders:
             folds = [part for part in parts if (part.task, part.encoder) == (task, encoder)]
-            for part in folds:
-                results = part.as_dict()
-                place = folder / task / encoder / f"split{part.fold}"
-                _write(place / "results.json", results)
-                _write(
-                    place / "summary.json", {name: results[name] for name in ("pearson_mean", "pearson_std")}
-                )
-                _write(place / "config.json", {"head": part.head, "encoder": encoder, "dataset": task})
-            over_folds = _over_folds(folds)
-            _write(folder / task / encoder / "results_kfold.json", over_folds)
-            rows.append(
-                {"encoder_name": encoder}
-                | {name: over_folds[name] for name in ("pearson_mean", "pearson_std")}
-            )
-        means[task] = {str(row["encoder_name"]): row["pearson_mean"] for row in rows}
+            over_folds = _write_encoder(folds, folder / task / encoder)
+            means[task][encoder] = over_folds["pearson_mean"]
+            scores = {name: over_folds[name] for name in ("pearson_mean", "pearson_std")}
+            rows.append({"encoder_name": encoder} | scores)
         _write(folder / task / "enc_results.json", {"results": rows})
     # the unweighted mean over tasks
     average = {encoder: _mean([means[task][encoder] for task in tasks]) for encoder in encoders}
-    results = [
+    datasets = [
         {
             "dataset_name": task,
             "results": [{"encoder_name": name, "pearson_mean": mean} for name, mean in means[task].items()],
         }
         for task in tasks
     ]
-    _write(folder / "dataset_results.json", {"results": results, "average": average})
-    lines = [["dataset", *encoders], *([task, *(means[task][name] for name in encoders)] for task in tasks)]
-    lines.append(["Average", *average.values()])
-    text = "".join(",".join("" if cell is None else str(cell) for cell in line) + "\n" for line in lines)
+    _write(folder / "dataset_results.json", {"results": datasets, "average": average})
+    header = {name: name for name in encoders}
+    table: dict[str, Mapping[str, object]] = {"dataset": header, **means, "Average": average}
+    text = "".join(
+        ",".join([name, *("" if cell is None else str(cell) for cell in row.values())]) + "\n"
+        for name, row in table.items()
+    )
     (folder / "dataset_results.csv").write_text(text, encoding="utf-8")
+
+
+def _write_encoder(folds: Sequence[OfficialFold], folder: Path) -> dict[str, Any]:
+    """Write the files of each fold, and return the content of the one over all folds."""
+    for part in folds:
+        results, split = part.as_dict(), folder / f"split{part.fold}"
+        _write(split / "results.json", results)
+        _write(split / "summary.json", {name: results[name] for name in ("pearson_mean", "pearson_std")})
+        _write(split / "config.json", {"head": part.head, "encoder": part.encoder, "dataset": part.task})
+    over_folds = _over_folds(folds)
+    _write(folder / "results_kfold.json", over_folds)
+    return over_folds
 
 
 def _over_folds(folds: Sequence[OfficialFold]) -> dict[str, Any]:

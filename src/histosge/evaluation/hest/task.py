@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -220,7 +221,7 @@ def _patches(path: Path) -> tuple[PatchColumn, Array, Float[np.ndarray, "n 2"], 
     return PatchColumn.of(path, shape), barcodes, corners, _mpp(attributes)
 
 
-def _mpp(attributes: Mapping[str, object]) -> float | None:
+def _mpp(attributes: Mapping[str, Any]) -> float | None:
     """Return µm per pixel of the slide, where the file says it or how many of its pixels a patch is wide."""
     if "pixel_size" in attributes:
         return float(np.ravel(attributes["pixel_size"])[0])

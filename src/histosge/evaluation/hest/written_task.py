@@ -12,6 +12,7 @@ from scipy import sparse
 from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
+from histosge.images.slide import SlideImage
 from histosge.section.section import Section
 from histosge.section.variable_genes import highly_variable
 
@@ -48,16 +49,14 @@ def write_task(sections: Sequence[Section], folder: Path | str, *, genes: int = 
         raise UsageError(
             f"Expected two sections or more with different names, got {', '.join(names) or 'none'}."
         )
-    without = [section.name for section in sections if section.slide is None]
-    if without:
-        raise UsageError(f"Section '{without[0]}' has no image, and the benchmark predicts from patches.")
+    slides = [_slide(section) for section in sections]
     chosen = _variable(sections, genes)
     with atomic_path(folder) as draft:
         for name in ("patches", "adata", "splits"):
             (draft / name).mkdir(parents=True)
         (draft / "var_50genes.json").write_text(json.dumps({"genes": chosen}), encoding="utf-8")
-        for number, section in enumerate(sections):
-            _write_patches(section, draft / "patches" / f"{section.name}.h5")
+        for number, (section, slide) in enumerate(zip(sections, slides, strict=True)):
+            _write_patches(section, slide, draft / "patches" / f"{section.name}.h5")
             _write_counts(section, draft / "adata" / f"{section.name}.h5ad")
             _write_split(draft / "splits" / f"test_{number}.csv", [section.name])
             _write_split(
@@ -83,11 +82,23 @@ def _variable(sections: Sequence[Section], number: int) -> list[str]:
     return [names[column] for column in chosen.tolist()]
 
 
-def _write_patches(section: Section, path: Path) -> None:
+def _slide(section: Section) -> SlideImage:
+    """Return the image of a section.
+
+    Raises
+    ------
+    UsageError
+        When it has none.
+    """
+    if section.slide is None:
+        raise UsageError(f"Section '{section.name}' has no image, and the benchmark predicts from patches.")
+    return section.slide
+
+
+def _write_patches(section: Section, slide: SlideImage, path: Path) -> None:
     import h5py
 
-    assert section.slide is not None
-    slide, xy_um = section.slide, section.spots.xy
+    xy_um = section.spots.xy
     # of a copy of the image the pixels are larger; corners are in those of the whole one
     side = PATCH_UM / section.mpp
     with h5py.File(path, "w") as file:
