@@ -54,6 +54,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "gat": {"heads": 2, "head_width": 16, "width": 32, "hidden": 64},
     "feedforward": {"hidden": (64, 64)},
     "boosting": {"trees": 20, "factors": 5},
+    "bleep": {"width": 16, "nearest": 8},
+    "mclstexp": {"width": 16, "depth": 1, "heads": 2, "head_width": 8},
+    "deepspot": {"width": 16, "members": 2, "side": 1, "around": 2},
+    "triplex": {"width": 16, "depths": (1, 1, 1), "heads": (2, 2, 2), "target_side": 1, "neighbour_side": 3},
 }
 # courses that are short enough and teach something; published learning rates need days
 QUICK: dict[str, dict[str, Any]] = {
@@ -68,11 +72,16 @@ QUICK: dict[str, dict[str, Any]] = {
     # its capsules begin so small that positions alone are learnt first: here there is one position
     "thitogene": {"epochs": 120, "learning_rate": 2e-4, "crop_um": 200.0, "window_size": 16, "dropout": 0.0}
     | {"positions": 1},
+    "bleep": {"epochs": 60, "learning_rate": 3e-3, "batch": 32},
+    "mclstexp": {"epochs": 90, "learning_rate": 3e-3},
+    "deepspot": {"epochs": 60, "learning_rate": 3e-3, "batch": 32},
+    "triplex": {"epochs": 60, "learning_rate": 3e-3, "width": 64},
     # next to no penalty on as many components as spots is no regression
     "pca-ridge": {"components": 12},
 }
 # networks that answer raw expression spend such courses on its level; what they learn is the pattern
 SYSTEMS = ("stage", "stage-plus", "feedforward", "gat", "stnet", "deepspace", "histogene", "thitogene")
+SYSTEMS += ("bleep", "mclstexp", "deepspot", "triplex")
 NO_SKILL = ("mean", "nearest", "memorisation", "depth")
 LEARNING = [
     (name, preset) for name, preset in KINDS if name not in (*NO_SKILL, *SYSTEMS) and preset != "published"

@@ -29,7 +29,16 @@ from .timm_any import PREFIX, TimmNetwork
 from .timm_any import entry as timm_entry
 from .weights import has_weights
 
-__all__ = ["ENCODERS", "Encoder", "EncoderCard", "EncoderEntry", "PatchSize", "Setup", "load_encoder"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "EncoderCard",
+    "EncoderEntry",
+    "PatchSize",
+    "Setup",
+    "load_encoder",
+    "with_patch",
+]
 
 
 class _Encoders(Registry[EncoderEntry]):
@@ -123,7 +132,7 @@ def load_encoder(
             f"`patch_um` must be positive, got {width_um}. A Visium spot is 55 µm wide; try 112."
         )
     encoder = ENCODERS[names[0]].build(setup.of(names[0]))
-    return encoder if width_um is None else _with_patch(encoder, width_um)
+    return encoder if width_um is None else with_patch(encoder, width_um)
 
 
 def _joined_entry(names: tuple[str, ...]) -> EncoderEntry:
@@ -178,8 +187,16 @@ def _own_setups(names: tuple[str, ...], setup: Setup) -> list[Setup]:
     return [setup.of(part) if part in readers else replace(setup.of(part), weights=None) for part in names]
 
 
-def _with_patch(encoder: Encoder, patch_um: float) -> Encoder:
-    """Return ``encoder`` with its first patch ``patch_um`` wide and the others in proportion."""
+def with_patch(encoder: Encoder, patch_um: float) -> Encoder:
+    """Return ``encoder`` with its first patch ``patch_um`` wide, the others in proportion, and the same weights.
+
+    Raises
+    ------
+    UsageError
+        For an encoder whose patches have one size only.
+    """
+    if isinstance(encoder, JoinedEncoder):
+        return JoinedEncoder(tuple(with_patch(part, patch_um) for part in encoder.parts))
     if isinstance(encoder, DenseNetworkEncoder | TileFeatures | TileFolder):
         return encoder.over(patch_um)
     card = encoder.card

@@ -22,6 +22,7 @@ from .feature_store import FeatureStore
 from .joined import JoinedEncoder, JoinedRows
 from .tile_features import TileFeatures, rows_of
 from .tile_folder import TileFolder
+from .windowed import WindowedEncoder
 
 __all__ = ["embed"]
 
@@ -70,6 +71,14 @@ def embed(
     OutputError
         When the store's disk is full; what was written stays, and the next call goes on from there.
     """
+    if isinstance(encoder, WindowedEncoder):
+        windows = (
+            embed(slide, xy_um + offset, part, store=store, channel_order=channel_order, progress=report)
+            for (part, offset), report in zip(
+                encoder.parts, _in_turn(progress, len(encoder.parts)), strict=True
+            )
+        )
+        return JoinedRows(tuple(windows))
     if isinstance(encoder, JoinedEncoder):
         parts = (
             embed(slide, xy_um, part, store=store, channel_order=channel_order, progress=progress)
@@ -97,6 +106,17 @@ def embed(
     for rows, vectors in in_chunks(_encoded(sources, encoder, missing, progress), missing):
         shelf.put(rows.start // shelf.chunk_rows, vectors)
     return shelf.rows()
+
+
+def _in_turn(progress: Progress | None, number: int) -> list[Progress | None]:
+    """Return the progress of each of several passes over the same locations, as one."""
+    if progress is None:
+        return [None] * number
+
+    def of_pass(index: int) -> Progress:
+        return lambda done, total, text: progress(index * total + done, number * total, text)
+
+    return [of_pass(index) for index in range(number)]
 
 
 def _metadata(encoder: Encoder, slide: SlideImage) -> dict[str, object]:

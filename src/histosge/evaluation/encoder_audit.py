@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -11,12 +11,13 @@ import numpy as np
 from histosge._runtime.types import Array
 from histosge.encoders import ENCODERS, load_encoder
 from histosge.encoders.base import Encoder, Setup
+from histosge.encoders.windowed import WindowedEncoder
 from histosge.errors import DataError
 from histosge.images.patches import Patches
 from histosge.section.inputs import Inputs
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
-from histosge.workflow.encode import patch_widths, slide_of
+from histosge.workflow.encode import encoder_for, patch_widths, slide_of
 from histosge.workflow.recipe import Recipe
 
 from .audit import Leak
@@ -39,6 +40,8 @@ class _Work:
     setup: Setup
     patch_um: float | tuple[tuple[str, float], ...] | None
     channel_order: Literal["rgb", "bgr"]
+    # from a location to where the patch is, µm
+    offset_um: tuple[float, float] = (0.0, 0.0)
 
     def load(self) -> Encoder:
         """Return the encoder."""
@@ -72,8 +75,16 @@ def audit_encoder(study: Study, recipe: Recipe, inputs: Inputs, compute: Compute
     widths = patch_widths(study.target, recipe, needs)
     # the work is remembered by its content
     patch_um = tuple(sorted(widths.items())) if isinstance(widths, dict) else widths
-    rows, vectors = _vectors(study.target, _Work(recipe.encoder, compute.setup, patch_um, order))
-    features = np.asarray(inputs.features[rows], dtype=np.float64)
+    work = _Work(recipe.encoder, compute.setup, patch_um, order)
+    columns = slice(None)
+    if needs.windows:
+        # the first window around a location tells of all: they have the same encoder
+        encoder = encoder_for(study.target, recipe, needs=needs, compute=compute)
+        part, offset_um = _first_window(encoder)
+        work = replace(work, patch_um=part.card.patches[0].size_um, offset_um=offset_um)
+        columns = slice(part.card.dim)
+    rows, vectors = _vectors(study.target, work)
+    features = np.asarray(inputs.features[rows], dtype=np.float64)[:, columns]
     scale = np.maximum(features.std(axis=0), 1e-6)
     if features.shape == vectors.shape and np.all(np.abs(features - vectors) <= _ROUNDING * scale):
         return ()
@@ -82,6 +93,13 @@ def audit_encoder(study: Study, recipe: Recipe, inputs: Inputs, compute: Compute
         "nothing else: they depend on something besides the image."
     )
     return (Leak("features", message),)
+
+
+def _first_window(encoder: Encoder | None) -> tuple[Encoder, tuple[float, float]]:
+    """Return the encoder of the first window around a location, and its offset."""
+    if not isinstance(encoder, WindowedEncoder):
+        raise TypeError("the encoder of a model of several windows has windows")
+    return encoder.parts[0]
 
 
 @lru_cache(maxsize=4)
@@ -93,7 +111,7 @@ def _vectors(section: Section, work: _Work) -> tuple[Array, Array]:
     slide = slide_of(section, work.name)
     encoder = work.load()
     pixels = [
-        Patches(slide, section.spots.xy[rows], size.size_um, size.px, work.channel_order)[:]
+        Patches(slide, section.spots.xy[rows] + work.offset_um, size.size_um, size.px, work.channel_order)[:]
         for size in encoder.card.patches
     ]
     outcome = run_separately(_encode, work, pixels, closed=section.sources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "Needs",
     "Predictor",
     "Runtime",
+    "Windows",
     "predict",
 ]
 
@@ -87,6 +89,54 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True)
+class Windows:
+    """Windows around a location, each of which gets image features of its own.
+
+    Parameters
+    ----------
+    offsets
+        From the location to the centre of each window, (x, y).
+    share
+        Width of each window, as a share of that of the model's patch.
+    in_pitches
+        Whether offsets count pitches of the section, and not widths of the windows.
+
+    Examples
+    --------
+    >>> Windows.grid(3).number, Windows.ring(6).number
+    (9, 6)
+    >>> Windows.grid(2, share=0.5).offsets_um(100.0, 200.0).tolist()
+    [[-25.0, -25.0], [25.0, -25.0], [-25.0, 25.0], [25.0, 25.0]]
+    """
+
+    offsets: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
+    share: float = 1.0
+    in_pitches: bool = False
+
+    @classmethod
+    def grid(cls, side: int, *, share: float = 1.0) -> Windows:
+        """Return side × side touching windows, row by row."""
+        steps = [index - (side - 1) / 2 for index in range(side)]
+        return cls(tuple((x, y) for y in steps for x in steps), share)
+
+    @classmethod
+    def ring(cls, number: int) -> Windows:
+        """Return windows on a circle with a radius of one pitch; six of them surround a location as on Visium."""
+        angles = (2 * math.pi * index / number for index in range(number))
+        return cls(tuple((math.cos(angle), math.sin(angle)) for angle in angles), in_pitches=True)
+
+    @property
+    def number(self) -> int:
+        """How many windows."""
+        return len(self.offsets)
+
+    def offsets_um(self, width_um: float, pitch_um: float) -> Float[np.ndarray, "w 2"]:
+        """Return the offsets in µm, for a model's patch of ``width_um``."""
+        unit = pitch_um if self.in_pitches else width_um * self.share
+        return np.asarray(self.offsets, dtype=np.float64) * unit
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
     """What the workflow must prepare for a model.
 
@@ -100,12 +150,16 @@ class Needs:
         Side of the raw patches that the model trains its own network on; ``None`` for models that read features.
     crop
         The patch to take instead of the encoder's own.
+    windows
+        Windows around a location whose image features stand side by side, in this order, in place of those at the
+        location alone; empty: the location alone.
     """
 
     features: bool = False
     colour: bool = False
     patch_px: int | None = None
     crop: Crop | None = None
+    windows: tuple[Windows, ...] = ()
 
     @property
     def image(self) -> bool:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from histosge._runtime.messages import Message
-from histosge.encoders import load_encoder
+from histosge.encoders import load_encoder, with_patch
 from histosge.encoders.base import Encoder
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
 from histosge.encoders.joined import JoinedEncoder, names_of
 from histosge.encoders.tile_features import TileFeatures
 from histosge.encoders.tile_folder import TileFolder
+from histosge.encoders.windowed import WindowedEncoder
 from histosge.errors import UsageError
 from histosge.images.patches import Patches
 from histosge.images.slide import SlideImage
@@ -60,13 +61,16 @@ def encoder_for(
     Raises
     ------
     UsageError
-        Where the section has no image.
+        Where the section has no image, or patches around a location have no width.
     """
     if not needs.features:
         return None
     slide_of(section, recipe.model)
     patch_um = patch_widths(section, recipe, needs, mpp=mpp)
-    return load_encoder(recipe.encoder, compute.setup, patch_um=patch_um)
+    encoder = load_encoder(recipe.encoder, compute.setup, patch_um=patch_um)
+    if not needs.windows:
+        return encoder
+    return _at_windows(encoder, needs, patch_um, section.pitch_um)
 
 
 def patch_widths(
@@ -146,9 +150,9 @@ def encode_spots(
 
 def encoder_messages(encoder: Encoder | None) -> tuple[Message, ...]:
     """Return where tiles of a file of features lie on the slide, once they were read."""
-    parts = encoder.parts if isinstance(encoder, JoinedEncoder) else (encoder,)
-    kinds = TileFeatures | TileFolder
-    return tuple(message for part in parts if isinstance(part, kinds) for message in part.messages)
+    tiles = [part for part in _single(encoder) if isinstance(part, TileFeatures | TileFolder)]
+    # windows around a location read the same file
+    return tuple(dict.fromkeys(message for part in tiles for message in part.messages))
 
 
 def _of_section(encoder: Encoder, name: str, slide: SlideImage) -> Encoder:
@@ -157,7 +161,39 @@ def _of_section(encoder: Encoder, name: str, slide: SlideImage) -> Encoder:
         return encoder.of(slide, name)
     if isinstance(encoder, JoinedEncoder):
         return replace(encoder, parts=tuple(_of_section(part, name, slide) for part in encoder.parts))
+    if isinstance(encoder, WindowedEncoder):
+        own = tuple((_of_section(part, name, slide), offset) for part, offset in encoder.parts)
+        return replace(encoder, parts=own)
     return encoder
+
+
+def _single(encoder: Encoder | None) -> list[Encoder]:
+    """Return the encoders of which one consists."""
+    if isinstance(encoder, WindowedEncoder):
+        return [single for part, _ in encoder.parts for single in _single(part)]
+    if isinstance(encoder, JoinedEncoder):
+        return list(encoder.parts)
+    return [] if encoder is None else [encoder]
+
+
+def _at_windows(
+    encoder: Encoder, needs: Needs, patch_um: float | Mapping[str, float] | None, pitch_um: float
+) -> WindowedEncoder:
+    """Return the encoder on the windows around a location that a model asks for."""
+    own = encoder.card.patches
+    if isinstance(patch_um, Mapping) or (patch_um is None and not own):
+        raise UsageError(
+            f"The model reads several patches around a location, which have one width; got {patch_um or 'none'}. Set "
+            "`patch_um` to one number."
+        )
+    width_um = own[0].size_um if patch_um is None else patch_um
+    parts: list[tuple[Encoder, tuple[float, float]]] = []
+    for windows in needs.windows:
+        # one set of weights, whatever the number of widths
+        of_width = with_patch(encoder, width_um * windows.share)
+        offsets = windows.offsets_um(width_um, pitch_um)
+        parts += [(of_width, (float(x), float(y))) for x, y in offsets]
+    return WindowedEncoder(tuple(parts))
 
 
 def slide_of(section: Section, reader: str) -> SlideImage:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from histosge._runtime.device import free_memory_bytes
-from histosge._runtime.types import Array, Float
+from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,15 +105,23 @@ class Batching:
         window.
     order
         See :func:`windows`.
+    by_section
+        Whether spots of different sections are in different windows.
     """
 
     size: int = 1
     min_size: int = 2
     window: int | None = None
     order: WindowOrder = "file"
+    by_section: bool = False
 
-    def windows(self, rows: Array, xy: Float[np.ndarray, "n 2"]) -> list[Array]:
-        """Return ``rows``, which lie at ``xy``, cut into windows; one of all rows where there are none."""
+    def windows(
+        self, rows: Array, xy: Float[np.ndarray, "n 2"], sections: Int[np.ndarray, " n"] | None = None
+    ) -> list[Array]:
+        """Return ``rows``, which lie at ``xy`` in ``sections``, cut into windows; one of all where there are none."""
+        if self.by_section and sections is not None and len(np.unique(sections)) > 1:
+            parts = [np.flatnonzero(sections == section) for section in np.unique(sections)]
+            return [window for part in parts for window in self.windows(rows[part], xy[part])]
         if not self.window:
             return [rows]
         return [rows[part] for part in windows(xy, max(self.window, 2), self.order)]

@@ -113,6 +113,10 @@ class SystemDefinition(TrainingConfig):
         outputs: torch.Tensor = network(batch)
         return outputs
 
+    def validated(self, network: Module, batch: Batch, targets: torch.Tensor) -> torch.Tensor:
+        """Return what the validation loss compares with targets: by default the outputs."""
+        return self.outputs(network, batch)
+
     def validation_loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of outputs at validation spots: by default the mean squared error."""
         squares: torch.Tensor = (outputs - targets) ** 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from histosge._runtime.types import Array, Float, UInt8
+from histosge._runtime.types import Array, Float, Int, UInt8
 from histosge.errors import UsageError
 from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import Needs
@@ -90,12 +90,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkInputs:
-    """The same as :class:`Batch`, as arrays in memory."""
+    """The same as :class:`Batch`, as arrays in memory, with the index of the section of each location."""
 
     lattice_xy: Float[np.ndarray, "n 2"]
     xy: Float[np.ndarray, "n 2"]
     features: Float[np.ndarray, "n d"] | None = None
     patches: UInt8[np.ndarray, "n h w 3"] | None = None
+    sections: Int[np.ndarray, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -186,7 +187,9 @@ class InputScaling:
         features = self.features(inputs, needs, join_position=join_position) if needs.features else None
         # NaN where there is no lattice; the system refuses it where its network reads it
         lattice_xy = np.asarray(inputs.locations.lattice_xy, dtype=np.float32)
-        return NetworkInputs(lattice_xy, self._xy(inputs).astype(np.float32), features, patches)
+        return NetworkInputs(
+            lattice_xy, self._xy(inputs).astype(np.float32), features, patches, inputs.sections
+        )
 
     def features(self, inputs: Inputs, needs: Needs, *, join_position: bool) -> Float[np.ndarray, "n d"]:
         """Return image features, with position and mean colour where the model joins them, standardised."""

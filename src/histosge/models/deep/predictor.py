@@ -58,19 +58,25 @@ class DeepPredictor:
 
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         """Predict some thousand locations, or a window, at a time."""
+        for rows, outputs in self.outputs(inputs):
+            mean = self.targets.decode(outputs)
+            yield rows, np.maximum(mean, 0) if self.model.clips_predictions else mean, None
+
+    def outputs(self, inputs: Inputs) -> Iterator[tuple[Array, Array]]:
+        """Yield ascending rows and the network's outputs there, on the CPU in 32 bits."""
         import torch
 
         attended = None if self.training is None else self.model.attended_spots(self.training, self.device)
-        for part in rows_together(self.model, np.arange(len(inputs)), inputs.separated_xy_um):
+        rows_of_all, sections = np.arange(len(inputs)), inputs.section_index
+        for part in rows_together(self.model, rows_of_all, inputs.separated_xy_um, sections):
             # blocks are ascending; the network does not depend on the order inside a window
             rows = np.sort(part)
             read = self.model.network_inputs(self.scaling, inputs.take(rows))
             batch = attending(read.batch(np.arange(len(rows)), self.device), attended, read.xy)
             with torch.no_grad():
                 outputs = self.model.outputs(self.network, batch)
-            # decoding is on the CPU in 32 bits, also after bf16
-            mean = self.targets.decode(outputs.float().cpu().numpy())
-            yield rows, np.maximum(mean, 0) if self.model.clips_predictions else mean, None
+            # decoding is in 32 bits, also after bf16
+            yield rows, outputs.float().cpu().numpy()
 
     def arrays(self) -> dict[str, Array]:
         """Return weights, scales and the training spots attended to."""
@@ -90,10 +96,12 @@ def attending(batch: Batch, attended: AttendedSpots | None, xy: Array) -> Batch:
     return batch if attended is None else replace(batch, attended=attended.attended_from(xy))
 
 
-def rows_together(definition: SystemDefinition, rows: Array, xy: Array) -> Iterator[Array]:
+def rows_together(
+    definition: SystemDefinition, rows: Array, xy: Array, sections: Array | None = None
+) -> Iterator[Array]:
     """Yield the rows, at ``xy``, that go through the network together: a window, or as many as memory allows."""
     if definition.joint:
-        yield from definition.batching.windows(rows, xy)
+        yield from definition.batching.windows(rows, xy, sections)
         return
     step = _ROWS_FEATURES if definition.needs.patch_px is None else _ROWS_PATCHES
     for start in range(0, len(rows), step):

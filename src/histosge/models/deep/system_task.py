@@ -73,7 +73,8 @@ class SystemTask:
         if validating is None:
             validating = _drawn(total, model.validation, seed)
         training = np.setdiff1d(np.arange(total), validating)
-        windows = [] if not model.joint else model.batching.windows(training, inputs.xy[training])
+        sections = None if inputs.sections is None else inputs.sections[training]
+        windows = [] if not model.joint else model.batching.windows(training, inputs.xy[training], sections)
         window_of = np.full(total, -1)
         for index, rows in enumerate(windows):
             window_of[rows] = index
@@ -111,11 +112,16 @@ class SystemTask:
         rows = self.validating
         if not len(rows):
             return None
-        parts = list(rows_together(self.model, rows, self.inputs.xy[rows]))
-        # the outputs of prediction, not of training: without augmentation
-        outputs = [self.model.outputs(self.network, self._batch(part)) for part in parts]
-        pairs = [(output, self._targets(part)) for output, part in zip(outputs, parts, strict=True)]
-        total = sum(float(self.model.validation_loss(*pair)) * len(pair[0]) for pair in pairs)
+        # where all locations of a section attend to each other, validation spots do so with those trained on
+        seen = np.arange(len(self.inputs)) if self.model.batching.by_section else rows
+        sections = None if self.inputs.sections is None else self.inputs.sections[seen]
+        pairs = []
+        for part in rows_together(self.model, seen, self.inputs.xy[seen], sections):
+            mask = torch.as_tensor(np.isin(part, rows), device=self.targets.device)
+            target = self._targets(part)
+            # the outputs of prediction, not of training: without augmentation
+            pairs.append((self.model.validated(self.network, self._batch(part), target)[mask], target[mask]))
+        total = sum(float(self.model.validation_loss(*pair)) * len(pair[0]) for pair in pairs if len(pair[0]))
         loss = total / len(rows)
         if self.model.criterion == "loss":
             return Validation(loss, loss)

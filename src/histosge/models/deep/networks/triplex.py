@@ -1,0 +1,224 @@
+"""The network of TRIPLEX (Chung et al. 2024): the spot, its surroundings and the whole section, fused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor, nn
+
+from histosge._runtime.types import Array
+from histosge.models.deep.inputs import Batch
+
+__all__ = ["Branches", "TRIPLEXNetwork", "TRIPLEXShape", "fused_loss", "lattice_neighbours"]
+
+# steps of a 3 × 3 convolution
+_STEPS = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+# a location further than this from a step, in steps of the lattice, is not the neighbour there
+_TOLERANCE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class TRIPLEXShape:
+    """What the number of parameters depends on; three numbers are those of fusion, section and surroundings."""
+
+    inputs: int
+    genes: int
+    width: int
+    depths: tuple[int, int, int]
+    heads: tuple[int, int, int]
+    ratios: tuple[float, float, float]
+    dropouts: tuple[float, float, float]
+    target_side: int
+    neighbour_side: int
+
+
+class Branches(NamedTuple):
+    """Genes as each part of the network predicts them, b × genes."""
+
+    fusion: Tensor
+    target: Tensor
+    neighbour: Tensor
+    section: Tensor
+
+
+class TRIPLEXNetwork(nn.Module):
+    """Three branches, and cross-attention from the section's token to those of the other two.
+
+    Tokens of the surroundings and of the section are image features as they come; where these are not as wide as the
+    network, one linear layer projects them. Differs from the original, which needs encoders of its own width.
+    """
+
+    def __init__(self, shape: TRIPLEXShape) -> None:
+        super().__init__()
+        self.shape = shape
+        width, (fusion, section, neighbour) = shape.width, _parts(shape)
+        self.project_target = nn.Linear(shape.inputs, width)
+        equal = shape.inputs == width
+        self.project: nn.Module = nn.Identity() if equal else nn.Linear(shape.inputs, width)
+        side = shape.neighbour_side
+        self.neighbour = nn.ModuleList(
+            _Block(*neighbour, bias=side * (side + 1) // 2) for _ in range(shape.depths[2])
+        )
+        self.neighbour_norm = nn.LayerNorm(width)
+        self.section = nn.ModuleList(_Block(*section) for _ in range(shape.depths[1]))
+        # a depthwise 3 × 3 convolution over the lattice
+        self.steps = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.section_norm = nn.LayerNorm(width)
+        self.fusion = nn.ModuleList(_CrossBlock(*fusion) for _ in range(shape.depths[0]))
+        self.fusion_norm = nn.LayerNorm(width)
+        self.heads = nn.ModuleDict({name: nn.Linear(width, shape.genes) for name in Branches._fields})
+        self.register_buffer("distances", _distances(side), persistent=False)
+
+    def forward(self, batch: Batch) -> Branches:
+        """Return the genes of each branch; all locations of the batch attend to each other."""
+        shape = self.shape
+        number = shape.target_side**2, shape.neighbour_side**2
+        windows = batch.vectors.reshape(len(batch), sum(number), -1)
+        target, around = torch.split(windows, list(number), dim=1)
+        target, around = self.project_target(target), self.project(around)
+        # the middle of the surroundings is the location itself
+        section = self._section(around[:, number[1] // 2], batch.lattice_xy)
+        for block in self.neighbour:
+            around = block(around, self.get_buffer("distances"))
+        around = self.neighbour_norm(around)
+        fused = self.fusion_norm(self._fused(section, target) + self._fused(section, around))
+        tokens = (fused, target.mean(dim=1), around.mean(dim=1), section)
+        return Branches(*(head(token) for head, token in zip(self.heads.values(), tokens, strict=True)))
+
+    def _section(self, tokens: Tensor, lattice_xy: Tensor) -> Tensor:
+        """Return tokens of locations that attend to each other, with their neighbours on the lattice in between."""
+        for index, block in enumerate(self.section):
+            tokens = block(tokens.unsqueeze(0)).squeeze(0)
+            if index == 0:
+                tokens = tokens + self._convolved(tokens, lattice_xy)
+        output: Tensor = self.section_norm(tokens)
+        return output
+
+    def _convolved(self, tokens: Tensor, lattice_xy: Tensor) -> Tensor:
+        """Return the convolution over the lattice; a step without a location counts as zeros."""
+        rows = torch.as_tensor(lattice_neighbours(lattice_xy.cpu().numpy()), device=tokens.device)
+        padded = torch.cat([tokens, tokens.new_zeros(1, tokens.shape[1])])
+        weights = self.steps.weight.flatten(1)
+        summed = (
+            self.steps.bias.expand_as(tokens) if self.steps.bias is not None else torch.zeros_like(tokens)
+        )
+        for step in range(len(_STEPS)):
+            summed = summed + padded[rows[:, step]] * weights[:, step]
+        return summed
+
+    def _fused(self, section: Tensor, tokens: Tensor) -> Tensor:
+        """Return what the section's token finds among tokens; the same weights for both sets of tokens."""
+        query = section.unsqueeze(1)
+        for block in self.fusion:
+            query = block(query, tokens)
+        return query.squeeze(1)
+
+
+class _Block(nn.Module):
+    """A pre-norm transformer block; a bias for each head and distance between tokens where asked for."""
+
+    def __init__(self, width: int, heads: int, ratio: float, dropout: float, bias: int = 0) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm = nn.LayerNorm(width)
+        self.project = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Sequential(nn.Linear(width, width), nn.Dropout(dropout))
+        self.feed = _feed(width, ratio, dropout)
+        self.bias = nn.Parameter(torch.zeros(heads, bias)) if bias else None
+
+    def forward(self, tokens: Tensor, distances: Tensor | None = None) -> Tensor:
+        """Return b × n × width from b × n × width."""
+        projected = self.project(self.norm(tokens)).unflatten(-1, (3, self.heads, -1))
+        query, key, value = projected.permute(2, 0, 3, 1, 4)
+        mask = None if self.bias is None or distances is None else self.bias[:, distances].to(query.dtype)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        tokens = tokens + self.out(mixed.transpose(1, 2).flatten(2))
+        output: Tensor = tokens + self.feed(tokens)
+        return output
+
+
+class _CrossBlock(nn.Module):
+    """A pre-norm block whose queries and keys are different tokens."""
+
+    def __init__(self, width: int, heads: int, ratio: float, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width, bias=False)
+        self.pair = nn.Linear(width, 2 * width, bias=False)
+        self.out = nn.Sequential(nn.Linear(width, width), nn.Dropout(dropout))
+        self.feed = _feed(width, ratio, dropout)
+
+    def forward(self, tokens: Tensor, others: Tensor) -> Tensor:
+        """Return b × q × width: tokens that attended to the others."""
+        query = self.query(self.norm(tokens)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        key, value = self.pair(others).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        tokens = tokens + self.out(mixed.transpose(1, 2).flatten(2))
+        output: Tensor = tokens + self.feed(tokens)
+        return output
+
+
+def fused_loss(branches: Branches, targets: Tensor, share: float) -> Tensor:
+    """Return the error of the fusion, and of each branch its error and, by ``share``, its distance from the fusion.
+
+    MSE(ŷ, y) + Σ_b [(1 − α) MSE(ŷ_b, y) + α MSE(ŷ, ŷ_b)], α = 0.3 in the original; gradients flow through both.
+    """
+    error = nn.functional.mse_loss
+    fusion, *others = branches
+    loss = error(fusion, targets)
+    for branch in others:
+        loss = loss + (1 - share) * error(branch, targets) + share * error(fusion, branch)
+    return loss
+
+
+def lattice_neighbours(lattice_xy: Array) -> Array:
+    """Return the rows of the locations at the nine steps of a 3 × 3 window, n × 9; n where there is none.
+
+    Steps are those of the array, as published: on Visium, whose neighbours in a row are two columns apart, they are the
+    location itself and four of its six neighbours.
+
+    Examples
+    --------
+    >>> lattice_neighbours(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]))[0].tolist()
+    [3, 3, 3, 3, 0, 1, 3, 3, 2]
+    """
+    tree = cKDTree(lattice_xy)
+    rows = np.stack(
+        [tree.query(lattice_xy + step, distance_upper_bound=_TOLERANCE)[1] for step in _STEPS], axis=1
+    )
+    # of several locations at the same position each is its own middle
+    rows[:, len(_STEPS) // 2] = np.arange(len(lattice_xy))
+    return rows
+
+
+def _feed(width: int, ratio: float, dropout: float) -> nn.Sequential:
+    hidden = round(ratio * width)
+    return nn.Sequential(
+        nn.LayerNorm(width),
+        nn.Linear(width, hidden),
+        nn.GELU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, width),
+        nn.Dropout(dropout),
+    )
+
+
+def _parts(shape: TRIPLEXShape) -> list[tuple[int, int, float, float]]:
+    """Return width, heads, ratio and dropout of fusion, section and surroundings."""
+    return [
+        (shape.width, heads, ratio, dropout)
+        for heads, ratio, dropout in zip(shape.heads, shape.ratios, shape.dropouts, strict=True)
+    ]
+
+
+def _distances(side: int) -> Tensor:
+    """Return for each pair of windows of the surroundings a number of its two distances, larger and smaller."""
+    rows, columns = np.divmod(np.arange(side**2), side)
+    pair = np.sort(np.abs(np.stack([rows[:, None] - rows, columns[:, None] - columns])), axis=0)
+    # 0, 0 → 0; 0, 1 → 1; 1, 1 → 2; 0, 2 → 3 …: 15 pairs of a side of 5
+    return torch.as_tensor(pair[1] * (pair[1] + 1) // 2 + pair[0])

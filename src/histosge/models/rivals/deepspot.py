@@ -1,0 +1,118 @@
+"""DeepSpot (Nonchev et al. 2025): the spot's window, the windows in it and those around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from histosge._runtime.types import Float
+from histosge.errors import UsageError, refuse_nonpositive
+from histosge.models.base import Crop, ModelCard, Needs, Windows
+from histosge.models.deep.system import FeatureSystem
+from histosge.models.deep.windows import window_features
+from histosge.models.scaling import Targets
+
+__all__ = ["DeepSpot"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeepSpot(FeatureSystem):
+    """Configuration; further options are those of :class:`~histosge.models.deep.training.TrainingConfig`.
+
+    The patch is as wide as a spot, unless ``crop_um`` or ``crop_px`` is set; the windows in it are enlarged to what the
+    encoder reads. Differs from the original: windows around the spot are those of the image one pitch away, whatever
+    is measured there, so that a prediction depends on no other location. The original takes the neighbours on the
+    array, of which it finds four of six on Visium. ``published`` has the original's 15 epochs, without validation
+    spots.
+
+    Parameters
+    ----------
+    crop_diameters
+        Width of the patch in diameters of a spot.
+    side
+        The spot's window is divided into side × side.
+    around
+        Windows around the spot.
+    width
+        Of the embedding of a window.
+    members
+        Networks whose median, and whose mean, is taken.
+    dropout, output_dropout
+        Share of the embeddings, and of the outputs, that training drops.
+
+    Examples
+    --------
+    >>> [windows.number for windows in DeepSpot().needs.windows]
+    [1, 9, 6]
+    """
+
+    crop_px: int | None = None
+    crop_diameters: float = 1.0
+    side: int = 3
+    around: int = 6
+    width: int = 512
+    members: int = 10
+    dropout: float = 0.3
+    output_dropout: float = 0.1
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-6
+    batch: int = 1024
+    epochs: int = 300
+    validation: float = 0.1
+    patience: int | None = 300
+
+    card: ClassVar[ModelCard] = ModelCard(
+        "deepspot",
+        "Windows in and around a spot, embedded alike and pooled (DeepSpot).",
+        "nonchev2025deepspot",
+        uses_position=False,
+        deep=True,
+    )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "published": {"epochs": 15, "validation": 0.0, "patience": None, "standardise": "auto"},
+    }
+
+    def validate(self) -> None:
+        """Refuse sizes below 1, and shares of units dropped that are not below 1."""
+        refuse_nonpositive(self, "crop_diameters", "side", "around", "width", "members")
+        for name in ("dropout", "output_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"`{name}` must be from 0 to below 1, got {getattr(self, name)}.")
+
+    @property
+    def crop(self) -> Crop:
+        """A patch as wide as a spot, where no other width is set."""
+        if self.crop_um is None and self.crop_px is None:
+            return Crop(channel_order=self.channel_order, size_diameters=self.crop_diameters)
+        return Crop(self.crop_um, self.crop_px if self.crop_um is None else None, self.channel_order)
+
+    @property
+    def needs(self) -> Needs:
+        """Image features of the spot's window, of the windows in it and of those around it."""
+        windows = (Windows(), Windows.grid(self.side, share=1 / self.side), Windows.ring(self.around))
+        return Needs(features=True, crop=self.crop, windows=windows)
+
+    def targets_of(self, expression: Float[np.ndarray, "n g"]) -> Targets:
+        """Return expression standardised gene by gene."""
+        return Targets.of(expression, "standardised")
+
+    def build_network(self, inputs: int, outputs: int) -> Any:
+        """Return the untrained network."""
+        from histosge.models.deep.networks.deepspot import DeepSpotNetwork
+
+        return DeepSpotNetwork(
+            window_features(self.needs, inputs),
+            outputs,
+            parts=self.side**2,
+            around=self.around,
+            width=self.width,
+            members=self.members,
+            dropout=self.dropout,
+            output_dropout=self.output_dropout,
+        )
+
+
+ENTRIES = (DeepSpot,)

@@ -1,0 +1,204 @@
+"""TRIPLEX (Chung et al. 2024): the spot, its surroundings and the whole section, fused by attention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from histosge._runtime.types import Array, Float
+from histosge.errors import UsageError, refuse_nonpositive
+from histosge.models.base import ModelCard, Needs, Runtime, Windows
+from histosge.models.deep.batches import Batching
+from histosge.models.deep.inputs import Batch
+from histosge.models.deep.predictor import DeepPredictor
+from histosge.models.deep.system import FeatureSystem
+from histosge.models.deep.windows import window_features
+from histosge.section.inputs import Samples
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["TRIPLEX"]
+
+
+@dataclass(frozen=True, slots=True)
+class TRIPLEX(FeatureSystem):
+    """Configuration; further options are those of :class:`~histosge.models.deep.training.TrainingConfig`.
+
+    All locations that are predicted together attend to each other, section by section, as the original's spots of a
+    slide do: a prediction depends on which other locations are asked for. The original trains a ResNet-18 of the
+    spot's patch; here the encoder is frozen, and the tokens of the spot are its features of 4 × 4 parts of the patch.
+    ``published`` has the original's width and depths, outputs that are cut at 0 in training too, the smoothed
+    expression that its legacy ST sections are trained on, and early stopping by the correlation at validation spots
+    (its own are those that it is scored at; here they are some of those fitted).
+
+    Parameters
+    ----------
+    target_side, neighbour_side
+        The spot's window is divided into side × side, and surrounded by side × side windows of its width.
+    width
+        Of all tokens.
+    depths, heads, ratios, dropouts
+        Of the transformers of fusion, section and surroundings: blocks, heads, width of the hidden layer relative to
+        that of tokens, share of the units dropped.
+    share
+        Weight of the distance from the fusion, in place of that from the expression, in the loss of a branch.
+    cut
+        Whether training cuts outputs at 0 too. A gene whose outputs are all cut is not trained any more.
+    smooth
+        Whether training is on expression averaged over the 3 × 3 neighbours on the lattice, of the spots fitted.
+    window_size
+        Most locations that attend to each other; larger sections are divided into windows of neighbours.
+    """
+
+    crop_um: float | None = 112.0
+    crop_px: int | None = None
+    target_side: int = 4
+    neighbour_side: int = 5
+    width: int = 256
+    depths: tuple[int, ...] = (1, 2, 1)
+    heads: tuple[int, ...] = (4, 16, 16)
+    ratios: tuple[float, ...] = (4.0, 4.0, 1.0)
+    dropouts: tuple[float, ...] = (0.2, 0.1, 0.3)
+    share: float = 0.3
+    cut: bool = False
+    smooth: bool = False
+    window_size: int = 4096
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    epochs: int = 200
+    validation: float = 0.1
+    patience: int | None = 20
+
+    card: ClassVar[ModelCard] = ModelCard(
+        "triplex",
+        "The spot, its surroundings and the whole section, fused by attention (TRIPLEX).",
+        "chung2024triplex",
+        uses_position=True,
+        deep=True,
+    )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "published": {
+            "width": 512,
+            "depths": (1, 3, 3),
+            "cut": True,
+            "smooth": True,
+            "criterion": "correlation",
+            "standardise": "auto",
+        },
+    }
+
+    def validate(self) -> None:
+        """Refuse sizes below 1, surroundings without a middle, and heads that do not divide the width."""
+        refuse_nonpositive(self, "target_side", "neighbour_side", "width")
+        if self.neighbour_side % 2 == 0:
+            raise UsageError(
+                f"`neighbour_side` must be odd, as the spot is in the middle; got {self.neighbour_side}."
+            )
+        for name in ("depths", "heads", "ratios", "dropouts"):
+            values = getattr(self, name)
+            low = 0 if name == "dropouts" else 1e-6
+            if len(values) != 3 or min(values) < low or (name == "dropouts" and max(values) >= 1):
+                raise UsageError(
+                    f"`{name}` must be three numbers, of fusion, section and surroundings, such as "
+                    f"{getattr(type(self)(), name)}; got {values}."
+                )
+        if unfit := [heads for heads in self.heads if self.width % heads]:
+            raise UsageError(
+                f"`width` must be a multiple of `heads`; {unfit[0]} does not divide {self.width}."
+            )
+        if not 0 <= self.share <= 1:
+            raise UsageError(f"`share` must be from 0 to 1, got {self.share}. TRIPLEX has 0.3.")
+
+    @property
+    def needs(self) -> Needs:
+        """Image features of the parts of the spot's window and of the windows around it."""
+        parts = Windows.grid(self.target_side, share=1 / self.target_side)
+        return Needs(features=True, crop=self.crop, windows=(parts, Windows.grid(self.neighbour_side)))
+
+    @property
+    def batching(self) -> Batching:
+        """All locations of a section."""
+        return Batching(self.batch, window=self.window_size, order="spatial", by_section=True)
+
+    @property
+    def reads_lattice(self) -> bool:
+        """The convolution is over the lattice."""
+        return True
+
+    @property
+    def clips_predictions(self) -> bool:
+        """Negative predictions become 0, as published."""
+        return True
+
+    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> DeepPredictor:
+        """Train the network."""
+        fitted = replace(samples, expression=_smoothed(samples)) if self.smooth else samples
+        return FeatureSystem.fit(self, fitted, seed=seed, runtime=runtime)
+
+    def build_network(self, inputs: int, outputs: int) -> Any:
+        """Return the untrained network."""
+        from histosge.models.deep.networks.triplex import TRIPLEXNetwork, TRIPLEXShape
+
+        return TRIPLEXNetwork(
+            TRIPLEXShape(
+                inputs=window_features(self.needs, inputs),
+                genes=outputs,
+                width=self.width,
+                depths=_three(self.depths),
+                heads=_three(self.heads),
+                ratios=_three(self.ratios),
+                dropouts=_three(self.dropouts),
+                target_side=self.target_side,
+                neighbour_side=self.neighbour_side,
+            )
+        )
+
+    def loss(self, network: Any, batch: Batch, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of the fusion and of its three branches."""
+        from histosge.models.deep.networks.triplex import Branches, fused_loss
+
+        branches = network(batch)
+        if self.cut:
+            branches = Branches(*(branch.clamp_min(0) for branch in branches))
+        return fused_loss(branches, targets, self.share)
+
+    def outputs(self, network: Any, batch: Batch) -> torch.Tensor:
+        """Return the genes of the fusion."""
+        fusion: torch.Tensor = network(batch).fusion
+        return fusion.clamp_min(0) if self.cut else fusion
+
+
+def _three(values: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    first, second, third = values
+    return first, second, third
+
+
+def _smoothed(samples: Samples) -> Float[np.ndarray, "n g"]:
+    """Return the mean of each fitted spot and its fitted neighbours on the lattice, section by section."""
+    from histosge.models.deep.networks.triplex import lattice_neighbours
+
+    smooth = np.array(samples.expression)
+    sections = samples.inputs.section_index
+    for section in np.unique(sections):
+        rows = np.flatnonzero(sections == section)
+        lattice_xy: Array = samples.inputs.locations.lattice_xy[rows]
+        if not np.isfinite(lattice_xy).all():
+            raise UsageError(
+                "`smooth` averages over neighbours on the lattice, and these spots have none. Set it to false."
+            )
+        neighbours = lattice_neighbours(lattice_xy)
+        there = neighbours < len(rows)
+        values = samples.expression[rows]
+        sums = sum(
+            np.where(there[:, [k]], values[np.minimum(neighbours[:, k], len(rows) - 1)], 0.0)
+            for k in range(9)
+        )
+        smooth[rows] = sums / there.sum(axis=1, keepdims=True)
+    return smooth
+
+
+ENTRIES = (TRIPLEX,)
