@@ -21,6 +21,10 @@ _ANGLE_TOLERANCE_DEG = 8.0
 _LENGTH_TOLERANCE = 0.08
 
 
+# spots above which a part of them tells the lattice
+_MANY = 20_000
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Lattice:
     """An affine lattice.
@@ -212,6 +216,17 @@ def _primitive_vectors(lattice_xy: Array) -> Array:
     Visium occupies every second column of each row: differences are spanned by (2, 0) and (1, 1), not by (1, 0).
     """
     differences = np.unique(np.rint(lattice_xy - lattice_xy[0]).astype(np.int64), axis=0)
+    if len(differences) <= _MANY:
+        return _spanning(differences)
+    # a part of very many bins spans all of them; those that it does not are added
+    basis = _spanning(differences[:: len(differences) // (_MANY // 4)])
+    within = differences @ np.linalg.inv(basis)
+    left = np.abs(within - np.rint(within)).max(axis=1) > 1e-6
+    return _spanning(np.concatenate([basis.astype(np.int64), differences[left]])) if left.any() else basis
+
+
+def _spanning(differences: Array) -> Array:
+    """Return two vectors that span the differences."""
     # rows of the Hermite normal form: `low` lies along a row, `high` leads to another row
     low, high = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)  # high: the one with a y component
     for difference in differences:

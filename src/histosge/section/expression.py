@@ -11,11 +11,21 @@ __all__ = ["TARGET_SUM", "depth", "log_cp10k", "log_depth"]
 
 # counts per ten thousand: the default of scanpy and Seurat, and that of the HisToSGE paper
 TARGET_SUM = 1e4
+# values of a matrix that are worked on at a time: 32 MiB of memory
+_PIECE = 1 << 22
 
 
 def depth(counts: sparse.csr_matrix) -> Float[np.ndarray, " s"]:
     """Return the total counts of each spot, over all genes."""
-    return np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    if counts.dtype.kind not in "iu" or counts.nnz <= _PIECE:
+        return np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    # SciPy would make a copy of all values with twice the bits; sums of whole numbers are exact in any way
+    total, ends = np.zeros(counts.shape[0]), np.asarray(counts.indptr)
+    starts = np.searchsorted(ends, np.arange(0, ends[-1], _PIECE), side="right") - 1
+    for first, last in zip(starts, [*starts[1:], counts.shape[0]], strict=True):
+        sums = np.concatenate([[0.0], np.cumsum(counts.data[ends[first] : ends[last]], dtype=np.float64)])
+        total[first:last] = np.diff(sums[ends[first : last + 1] - ends[first]])
+    return total
 
 
 def log_depth(depth: Float[np.ndarray, " s"]) -> Float[np.ndarray, " s"]:

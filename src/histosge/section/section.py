@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from histosge._runtime.hashing import fingerprint
+from histosge._runtime.hashing import Converted, fingerprint
 from histosge._runtime.messages import Message
 from histosge._runtime.names import positions_or_refuse
 from histosge._runtime.types import Array, Float, Int, frozen
@@ -130,9 +130,9 @@ class Section:
         if not self.has_counts and self.slide is not None and self.lattice is None:
             return self.slide.fingerprint
         return fingerprint(
-            self.counts.data.astype(np.float64),
-            self.counts.indices.astype(np.int64),
-            self.counts.indptr.astype(np.int64),
+            Converted(self.counts.data, np.dtype(np.float64)),
+            Converted(self.counts.indices, np.dtype(np.int64)),
+            Converted(self.counts.indptr, np.dtype(np.int64)),
             self.genes,
             self.spots.ids,
             self.spots.xy,
@@ -164,7 +164,9 @@ class Section:
 def _check_counts(counts: sparse.csr_matrix) -> None:
     """Refuse values that are no raw counts: every model starts from raw counts."""
     data = counts.data
-    if not np.isfinite(data).all():
+    # of a whole capture area copies are large
+    whole = data.dtype.kind in "biu"
+    if not whole and not np.isfinite(data).all():
         raise DataError("Expected finite counts, got NaN or infinity. Give the raw matrix.")
     if data.size and data.max() > _MOST_MOLECULES:
         raise DataError(
@@ -175,7 +177,7 @@ def _check_counts(counts: sparse.csr_matrix) -> None:
         raise DataError(
             f"Expected raw counts of 0 or more, got {data.min():g}. The matrix seems to be scaled; give the raw counts."
         )
-    if data.size and not np.array_equal(data, np.rint(data)):
+    if not whole and not np.array_equal(data, np.rint(data)):
         raise DataError(
             "Expected raw integer counts, got fractions. The matrix seems to be normalised; give the raw counts "
             "(in an h5ad: as X or layers['counts'])."

@@ -14,6 +14,8 @@ __all__ = ["expressed_in", "highly_variable", "spots_with_counts"]
 _MIN_SPOTS_SMALL, _MIN_SPOTS_LARGE, _LARGE_SECTION = 3, 10, 1000
 # the loess span of seurat_v3
 _SPAN = 0.3
+# values of a matrix that are worked on at a time: 32 MiB of memory
+_PIECE = 1 << 22
 # scikit-misc's loess ends the process (segmentation fault) on fewer points than this
 _MIN_LOESS_GENES = 4
 
@@ -48,7 +50,7 @@ def highly_variable(counts: sparse.csr_matrix, n_top: int) -> Int[np.ndarray, " 
     n = counts.shape[0]
     # sums of whole numbers are exact in any order of the spots; loess amplifies differences in the last digit
     mean = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel() / n
-    squares = np.asarray(counts.multiply(counts).sum(axis=0, dtype=np.float64)).ravel()
+    squares = _sums_of_squares(counts)
     variance = (squares - n * mean**2) / max(n - 1, 1)
     varies = np.flatnonzero(variance > 0)
     if not len(varies):
@@ -60,6 +62,15 @@ def highly_variable(counts: sparse.csr_matrix, n_top: int) -> Int[np.ndarray, " 
     # the column number breaks ties, independent of the sorting algorithm
     order = np.lexsort((np.arange(len(score)), -score))[: min(n_top, len(varies))]
     return np.sort(order)
+
+
+def _sums_of_squares(counts: sparse.csr_matrix) -> Array:
+    """Return the sum of squares of each column, exact for whole numbers, without a copy of the matrix."""
+    columns, squares = counts.tocsr(), np.zeros(counts.shape[1])
+    for start in range(0, len(columns.data), _PIECE):
+        piece = columns.data[start : start + _PIECE].astype(np.float64)
+        squares += np.bincount(columns.indices[start : start + _PIECE], piece**2, counts.shape[1])
+    return squares
 
 
 def expressed_in(counts: sparse.csr_matrix, spots: int) -> Int[np.ndarray, " g"]:

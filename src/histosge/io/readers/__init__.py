@@ -51,7 +51,9 @@ def read(
     reader
         Name of the format, of :data:`READERS`; by default it is detected.
     bin_um
-        Bin size of Visium HD in µm; by default 16, or the largest where there are no such bins.
+        Bin size of Visium HD in µm; by default 16, or the largest where there are no such bins. Where there are only
+        bins below 8 µm, these are summed until half of them hold 50 molecules; bins are also summed for a size that is
+        a multiple of theirs.
     library_id
         Library inside an h5ad, region of a SpatialData store, or sample of an archive or of a folder with the files of
         several samples.

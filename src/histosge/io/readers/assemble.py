@@ -15,6 +15,7 @@ from histosge.errors import DataError, UsageError
 from histosge.geometry.lattice import Lattice
 from histosge.geometry.platforms import Platform
 from histosge.geometry.points import Points
+from histosge.section.expression import depth as molecules
 from histosge.section.section import Section
 
 from .array_positions import refuse_exchanged, refuse_fractional
@@ -164,7 +165,7 @@ def unique_genes(genes: Array) -> tuple[Array, tuple[Message, ...]]:
 
 
 def _without_empty_spots(parts: SectionParts) -> SectionParts:
-    totals = np.asarray(parts.counts.sum(axis=1)).ravel()
+    totals = molecules(parts.counts)
     if not np.isfinite(totals).all():
         raise DataError(f"Expected counts in '{parts.name}', got NaN or infinity. Give the raw matrix.")
     if not are_counts(parts.counts):

@@ -66,6 +66,10 @@ def refuse_aggregated(matrix_barcodes: Array, position_barcodes: Array) -> None:
     DataError
         Where barcodes end in different numbers, or in another number than those of the positions.
     """
+    if all(
+        len(names) and np.char.endswith(names, "-1").all() for names in (matrix_barcodes, position_barcodes)
+    ):
+        return
     in_matrix, in_positions = _libraries(matrix_barcodes), _libraries(position_barcodes)
     if len(in_matrix) > 1:
         endings = ", ".join(f"-{number}" for number in in_matrix[:4])

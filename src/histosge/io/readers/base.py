@@ -24,7 +24,8 @@ class ReadOptions:
     name
         Name of the section; by default that of its folder or file.
     bin_um
-        Bin size of Visium HD, µm; ``None`` means 16, or the largest where there are no such bins.
+        Bin size of Visium HD, µm; ``None`` means 16, or the largest where there are no such bins. Narrower bins are
+        summed to a size that is a multiple of theirs.
     library_id
         Library inside an h5ad, region of a SpatialData store, or sample of an archive.
     trust_alignment

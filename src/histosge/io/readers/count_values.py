@@ -26,6 +26,8 @@ def are_counts(matrix: sparse.csr_matrix) -> bool:
     (True, False)
     """
     data = matrix.data
+    if data.dtype.kind in "biu":
+        return not data.size or bool(data.min() >= 0)
     return bool(np.isfinite(data).all() and (data >= 0).all() and np.array_equal(data, np.rint(data)))
 
 

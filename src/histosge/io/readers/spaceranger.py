@@ -13,6 +13,7 @@ from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.geometry.platforms import Platform
 from histosge.images.backends.array import ArrayBackend, as_rgb
+from histosge.section.expression import depth as molecules
 
 from .anndata_positions import number_of
 from .assemble import SectionParts
@@ -70,13 +71,14 @@ def read_parts(folder: Path, platform: Platform, name: str) -> SectionParts:
     rows, spot_rows, matching = match_barcodes(
         suffixed(matrix, positions.barcodes).barcodes, positions.barcodes, f"'{name}'"
     )
-    depth = np.asarray(matrix.counts.sum(axis=1)).ravel()
+    depth = molecules(matrix.counts)
     matching += _same_section(positions, spot_rows, depth, rows, name, filtered=filtered)
     on_tissue = positions.in_tissue[spot_rows]
     parts = SectionParts(
         name=name,
         platform=platform,
-        counts=matrix.counts[rows],
+        # all rows in their order: a copy of a whole capture area is large
+        counts=matrix.counts if len(rows) == matrix.counts.shape[0] else matrix.counts[rows],
         barcodes=positions.barcodes[spot_rows],
         genes=matrix.genes,
         gene_ids=matrix.gene_ids,

@@ -20,9 +20,11 @@ from histosge.io.hdf5.stored_matrix import checked
 
 from .file_names import find, opened
 
-__all__ = ["Matrix", "read_matrix"]
+__all__ = ["Matrix", "as_sentence", "features_of", "genes_only", "narrow_indices", "read_matrix"]
 
 _EXPRESSION = "Gene Expression"
+# indices that are read at a time: 16 MiB of memory
+_PIECE = 1 << 21
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +56,8 @@ def read_matrix(path: Path) -> Matrix:
 
 
 @contextmanager
-def _damage_as_sentence(path: Path) -> Iterator[None]:
+def as_sentence(path: Path) -> Iterator[None]:
+    """Turn what reading a damaged file raises into a sentence."""
     try:
         yield
     except (OSError, EOFError, LookupError, ValueError, TypeError, RuntimeError, zlib.error) as error:
@@ -67,7 +70,7 @@ def _read_h5(path: Path) -> Matrix:
     import h5py
 
     refuse_endless_heaps(path)
-    with _damage_as_sentence(path), opened(path) as stream, h5py.File(stream, "r") as file:
+    with as_sentence(path), opened(path) as stream, h5py.File(stream, "r") as file:
         # versions before 3 name the group after the genome
         groups = ["matrix"] if "matrix" in file else list(file)
         if not groups:
@@ -75,25 +78,48 @@ def _read_h5(path: Path) -> Matrix:
         group = file[groups[0]]
         shape = tuple(int(size) for size in group["shape"][:])
         # stored gene by barcode in columns, which is barcode by gene in rows
-        parts = (group["data"][:], group["indices"][:], group["indptr"][:])
+        parts = (group["data"][:], narrow_indices(group["indices"], shape[0]), group["indptr"][:])
         counts = sparse.csr_matrix(parts, shape=shape[::-1])
+        del parts
         checked(counts, "in it")
         barcodes = _text(group["barcodes"])
-        if "features" in group:
-            features = group["features"]
-            kinds = _text(features["feature_type"]) if "feature_type" in features else None
-            return _genes_only(
-                counts, barcodes, genes=_text(features["name"]), gene_ids=_text(features["id"]), kinds=kinds
-            )
-        return _genes_only(
-            counts, barcodes, genes=_text(group["gene_names"]), gene_ids=_text(group["genes"]), kinds=None
-        )
+        genes, gene_ids, kinds = features_of(group)
+        return genes_only(counts, barcodes, genes=genes, gene_ids=gene_ids, kinds=kinds)
+
+
+def features_of(group: Any) -> tuple[Array, Array, Array | None]:
+    """Return names, identifiers and kinds of the features of a 10x matrix; no kinds in versions before 3."""
+    if "features" not in group:
+        return _text(group["gene_names"]), _text(group["genes"]), None
+    features = group["features"]
+    kinds = _text(features["feature_type"]) if "feature_type" in features else None
+    return _text(features["name"]), _text(features["id"]), kinds
+
+
+def narrow_indices(dataset: Any, end: int) -> Array:
+    """Return indices below ``end``, which files hold with 64 bits, in half of them; read piece by piece.
+
+    Raises
+    ------
+    ValueError
+        For one out of range, which fewer bits would turn into another index.
+    """
+    # what NumPy and SciPy make of other types and shapes, they say themselves
+    if dataset.ndim != 1 or dataset.dtype.kind not in "iu" or dataset.dtype.itemsize <= 4:
+        return np.asarray(dataset[:])
+    indices = np.empty(len(dataset), dtype=np.int32)
+    for start in range(0, len(dataset), _PIECE):
+        piece = dataset[start : start + _PIECE]
+        if piece.min() < 0 or piece.max() >= min(end, 2**31):
+            raise ValueError("an index out of range")
+        indices[start : start + _PIECE] = piece
+    return indices
 
 
 def _read_folder(folder: Path) -> Matrix:
     from scipy.io import mmread
 
-    with _damage_as_sentence(folder):
+    with as_sentence(folder):
         barcodes = np.array([line.split("\t")[0] for line in _lines(folder, "barcodes.tsv")])
         features = [line.split("\t") for line in _lines(folder, "features.tsv", "genes.tsv")]
         with opened(_existing(folder, "matrix.mtx")) as stream:
@@ -109,12 +135,13 @@ def _read_folder(folder: Path) -> Matrix:
     ids = np.array([feature[0] for feature in features])
     names = np.array([feature[1] if len(feature) > 1 else feature[0] for feature in features])
     kinds = np.array([feature[2] if len(feature) > 2 else _EXPRESSION for feature in features])
-    return _genes_only(counts, barcodes, genes=names, gene_ids=ids, kinds=kinds)
+    return genes_only(counts, barcodes, genes=names, gene_ids=ids, kinds=kinds)
 
 
-def _genes_only(
+def genes_only(
     counts: sparse.csr_matrix, barcodes: Array, genes: Array, gene_ids: Array, kinds: Array | None
 ) -> Matrix:
+    """Return a matrix without the features that are no genes, and a message where there are any."""
     if counts.shape != (len(barcodes), len(genes)) or len(genes) != len(gene_ids):
         raise DataError(
             f"A count matrix of {counts.shape[0]} × {counts.shape[1]} has {len(barcodes)} barcodes and {len(genes)} "

@@ -81,11 +81,9 @@ def _agree(first: Positions, other: Positions) -> bool:
 
 
 def _read(path: Path) -> Positions:
-    import pandas as pd
-
     try:
         with opened(path) as stream:
-            table = pd.read_parquet(stream) if ".parquet" in path.suffixes else _read_csv(stream)
+            table = _read_parquet(stream) if ".parquet" in path.suffixes else _read_csv(stream)
         # barcodes may be the index of a Parquet table
         table = table if table.index.name is None else table.reset_index()
         barcodes = table["barcode"].astype(str).to_numpy(dtype=str)
@@ -98,6 +96,17 @@ def _read(path: Path) -> Positions:
             f"Expected six complete columns in '{path}', got an empty or incomplete table. Copy it again."
         )
     return Positions(barcodes, numbers[:, 0] != 0, numbers[:, [2, 1]], numbers[:, [4, 3]])
+
+
+def _read_parquet(stream: Any) -> Any:
+    """Read the columns of Space Ranger, and no others that a file may have."""
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    # names may be of columns or of the index of pandas
+    if not set(_COLUMNS) <= set(pq.ParquetFile(stream).schema_arrow.names):
+        return pd.read_parquet(stream)
+    return pq.read_table(stream, columns=list(_COLUMNS)).to_pandas(ignore_metadata=True)
 
 
 def _read_csv(stream: Any) -> Any:
