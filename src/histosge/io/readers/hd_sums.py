@@ -174,7 +174,7 @@ def read_sums(folder: Path, bins: StoredBins, *, bin_um: float, factor: int, nam
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Positions:
-    """Middles of the wider bins on tissue, and what is known of the narrow ones: by row and column of the array."""
+    """Middles of the wider bins on tissue, and which narrow ones are listed, by row and column of the array."""
 
     codes: Array
     xy_px: Array
@@ -224,16 +224,16 @@ class _Positions:
         return refuse_other_section(counted[self.listed], on_tissue[self.listed], lost, filtered=True)
 
 
-def _affine(known: Array, values: Array, wanted: Array) -> Array:
-    """Return values at positions by the affine map of others; bins at the rim of an array are not whole."""
-    if not len(wanted):
+def _affine(known: Array, values: Array, others: Array) -> Array:
+    """Return values at positions by the affine map of whole bins; bins at the rim of an array are not whole."""
+    if not len(others):
         return np.empty((0, 2))
     if len(known) < 3:
         raise DataError("Expected positions of whole bins, got hardly any. Check the positions file.")
     sample = slice(None, None, max(len(known) // 10_000, 1))
     design = np.column_stack([np.ones(len(known)), known])[sample]
     fitted = np.linalg.lstsq(design, values[sample], rcond=None)[0]
-    return np.asarray(np.column_stack([np.ones(len(wanted)), wanted]) @ fitted)
+    return np.asarray(np.column_stack([np.ones(len(others)), others]) @ fitted)
 
 
 def _rows_and_columns(names: Array) -> tuple[Array, Array]:
