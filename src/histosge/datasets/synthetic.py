@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
+from histosge._runtime.summary import as_text
 from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError
 from histosge.geometry.lattice import Lattice
@@ -84,6 +85,9 @@ class Synthetic:
     nuclei: Waves
     level: Float[np.ndarray, " g"]
     loadings: Float[np.ndarray, "k g"]
+
+    def __repr__(self) -> str:
+        return as_text("Synthetic", {"section": self.section})
 
     def truth(self, xy_um: Float[np.ndarray, "n 2"], diameter_um: float = 0.0) -> Float[np.ndarray, "n g"]:
         """Return the expression without noise, log1p(CP10k), anywhere.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from histosge._runtime.summary import as_text, plural
 from histosge._runtime.types import Array, Float, frozen
 from histosge.errors import DataError, UsageError
 
@@ -61,6 +62,10 @@ class Points:
             raise UsageError(f"`diameter_um` must be 0 or more, got {self.diameter_um}.")
         object.__setattr__(self, "xy", frozen(xy))
         object.__setattr__(self, "ids", frozen(ids))
+
+    def __repr__(self) -> str:
+        wide = f"{self.diameter_um:g} µm wide" if self.diameter_um else ""
+        return as_text("Points", {"points": plural(len(self), "point"), "diameter": wide})
 
     def __len__(self) -> int:
         return len(self.xy)

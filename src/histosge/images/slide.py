@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from histosge._runtime.hashing import fingerprint
+from histosge._runtime.summary import as_text
 from histosge._runtime.types import Array, Float, Int, UInt8
 from histosge.errors import UsageError
 
@@ -60,6 +61,12 @@ class SlideImage:
     def from_array(cls, rgb: Array, mpp: float) -> SlideImage:
         """Return a slide of an image in memory (gray, RGB or RGBA, 8 or 16 bits)."""
         return cls(ArrayBackend(as_rgb(rgb, "the array")), mpp)
+
+    def __repr__(self) -> str:
+        height, width = self.backend.shapes[0]
+        origin = "in memory" if self.backend.path is None else self.backend.path.name
+        size, scale = f"{width} × {height} px", f"{self.mpp:.4g} µm per pixel"
+        return as_text("SlideImage", {"size": size, "scale": scale, "origin": origin})
 
     @property
     def size_um(self) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from histosge._runtime.summary import as_text
 from histosge._runtime.types import Bool, Float, frozen
 from histosge.errors import DataError
 from histosge.geometry.points import Points
@@ -50,6 +51,11 @@ class TissueMask:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mask", frozen(self.mask))
+
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        facts = {"tissue": f"{self.fraction:.0%} tissue", "scale": f"{self.mpp:.4g} µm per pixel"}
+        return as_text("TissueMask", {"size": f"{width} × {height}", **facts})
 
     @property
     def fraction(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.names import near_misses
+from histosge._runtime.summary import as_html, as_text, plural
 from histosge._runtime.types import Array, Bool, Float, frozen
 from histosge.errors import DataError, UsageError
 from histosge.section.locations import Locations
@@ -16,7 +17,7 @@ from histosge.section.locations import Locations
 from .accuracy import UNKNOWN, GeneAccuracy
 from .accuracy_words import reliable_as
 from .attribution import Attribution
-from .prediction import Prediction
+from .prediction import Prediction, prediction_facts
 
 __all__ = ["Basis", "FactoredPrediction"]
 
@@ -116,6 +117,10 @@ class Basis:
         if repeated.any():
             raise DataError(f"Expected unique gene names, got '{genes[order][1:][repeated][0]}' twice.")
         object.__setattr__(self, "_order", frozen(order))
+
+    def __repr__(self) -> str:
+        genes, factors = self.loadings.shape
+        return as_text("Basis", {"genes": plural(genes, "gene"), "factors": plural(factors, "factor")})
 
     def __len__(self) -> int:
         return len(self.genes)
@@ -223,6 +228,18 @@ class FactoredPrediction:
             part = getattr(self, name)
             if part is not None and part.shape != shape:
                 raise DataError(f"Expected {name} of shape {shape}, got {part.shape}.")
+
+    def __repr__(self) -> str:
+        return as_text("FactoredPrediction", self._facts)
+
+    def _repr_html_(self) -> str:
+        return as_html("FactoredPrediction", self._facts)
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        sd = "no standard deviations" if self.score_sd is None else "with standard deviations"
+        factors = plural(self.scores.shape[1], "factor")
+        return prediction_facts(self.locations, self.genes, factors=factors, sd=sd)
 
     def __len__(self) -> int:
         return len(self.locations)

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from histosge._runtime.names import positions_or_refuse
+from histosge._runtime.summary import as_html, as_text, plural
 from histosge._runtime.types import Array, Float, Int, frozen
 from histosge.errors import DataError
 from histosge.section.locations import Locations
 
-__all__ = ["Prediction"]
+__all__ = ["Prediction", "prediction_facts"]
+
+# genes whose names a notebook shows
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +58,17 @@ class Prediction:
                 raise DataError(f"Expected {name} of shape {shape}, got {part.shape}.")
         object.__setattr__(self, "genes", frozen(genes))
 
+    def __repr__(self) -> str:
+        return as_text("Prediction", self._facts)
+
+    def _repr_html_(self) -> str:
+        return as_html("Prediction", self._facts)
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        sd = "no standard deviations" if self.sd is None else "with standard deviations"
+        return prediction_facts(self.locations, self.genes, sd=sd)
+
     def __len__(self) -> int:
         return len(self.locations)
 
@@ -72,3 +87,16 @@ class Prediction:
         sd = None if self.sd is None else self.sd[index]
         locations = self.locations.take(index)
         return Prediction(locations, self.genes, self.mean[index], sd, provenance=self.provenance)
+
+
+def prediction_facts(locations: Locations, genes: Array, **more: str) -> dict[str, str]:
+    """Return what a notebook shows of a prediction."""
+    measured = int(locations.observed.sum())
+    some = ", ".join(genes[:_NAMED].tolist())
+    return {
+        "size": f"{plural(len(locations), 'location')} × {plural(len(genes), 'gene')}",
+        "measured": f"{measured} measured",
+        "values": "log1p(CP10k)",
+        **more,
+        "genes": f"{some}, …" if len(genes) > _NAMED else some,
+    }

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from histosge._runtime.summary import as_text, plural
 from histosge._runtime.types import Array, Bool, Float, Int, frozen
 from histosge.errors import DataError, UsageError
 from histosge.geometry.lattice import Lattice
@@ -77,6 +78,14 @@ class Locations:
             object.__setattr__(self, name, frozen(part))
         if self.cells is not None and len(self.cells) != n:
             raise DataError(f"Expected {n} cells, got {len(self.cells)}.")
+
+    def __repr__(self) -> str:
+        facts = {
+            "locations": plural(len(self), "location"),
+            "measured": f"{int(self.observed.sum())} measured",
+            "tissue": f"{int(self.in_tissue.sum())} in tissue",
+        }
+        return as_text("Locations", facts)
 
     def __len__(self) -> int:
         return len(self.points)

@@ -13,6 +13,7 @@ from scipy import sparse
 from histosge._runtime.hashing import Converted, fingerprint
 from histosge._runtime.messages import Message
 from histosge._runtime.names import positions_or_refuse
+from histosge._runtime.summary import as_html, as_text, plural, png_uri
 from histosge._runtime.types import Array, Float, Int, frozen
 from histosge.errors import DataError
 from histosge.geometry.lattice import Lattice
@@ -25,6 +26,8 @@ __all__ = ["Section"]
 
 # what files of counts hold as 32-bit integers
 _MOST_MOLECULES = 2**31 - 1
+# longer side of the picture in a notebook
+_PICTURE_PX = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +111,30 @@ class Section:
         object.__setattr__(self, "genes", frozen(genes))
         object.__setattr__(self, "gene_ids", frozen(gene_ids))
         object.__setattr__(self, "lattice_xy", frozen(lattice_xy))
+
+    def __repr__(self) -> str:
+        return as_text("Section", self._facts)
+
+    def _repr_html_(self) -> str:
+        image = (
+            "" if self.slide is None else png_uri(self.slide.thumbnail(max(self.slide.size_um) / _PICTURE_PX))
+        )
+        return as_html("Section", self._facts, image=image)
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        """What a notebook shows of it."""
+        return {
+            "name": f"'{self.name}'",
+            "counts": f"{plural(len(self), 'spot')} × {plural(len(self.genes), 'gene')}",
+            "platform": f"{self.platform.name}, {self.pitch_um:.4g} µm apart"
+            if len(self) > 1
+            else self.platform.name,
+            "scale": f"{self.mpp:.4g} µm per pixel",
+            "image": "no image"
+            if self.slide is None
+            else "image of {} × {} px".format(*self.slide.backend.shapes[0][::-1]),
+        }
 
     def __len__(self) -> int:
         return len(self.spots)

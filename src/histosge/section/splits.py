@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from histosge._runtime.summary import as_text
 from histosge._runtime.types import Array, Float, Int, frozen
 from histosge.errors import UsageError
 
@@ -56,6 +57,10 @@ class Split:
             )
         object.__setattr__(self, "training", frozen(np.sort(self.training)))
         object.__setattr__(self, "test", frozen(np.sort(self.test)))
+
+    def __repr__(self) -> str:
+        sizes = {"training": f"{len(self.training)} training spots", "test": f"{len(self.test)} test spots"}
+        return as_text("Split", {"name": self.name, **sizes})
 
 
 def random(n: int, *, fraction: float = 0.5, seed: int = 0) -> Split:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histosge._runtime.messages import Message, emit
+from histosge._runtime.summary import as_text, plural
 from histosge._runtime.types import Array
 from histosge.encoders.base import Encoder
 from histosge.errors import UsageError
@@ -63,6 +64,17 @@ class Fit:
     panel: GenePanel
     key: str
     programs: AlignedPrograms | None = None
+
+    def __repr__(self) -> str:
+        facts = {
+            "section": f"'{self.metadata.section.name}'",
+            "model": self.recipe.model,
+            "preset": self.recipe.variant,
+            "encoder": "" if self.encoder is None else self.encoder.card.name,
+            "genes": plural(len(self.genes), "gene"),
+            "auxiliary": plural(len(self.auxiliary), "auxiliary section") if self.auxiliary else "",
+        }
+        return as_text("Fit", facts)
 
     @property
     def recipe(self) -> Recipe:

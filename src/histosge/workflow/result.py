@@ -13,6 +13,7 @@ from histosge._runtime.hashing import fingerprint_path
 from histosge._runtime.messages import Message
 from histosge._runtime.provenance import environment, peak_memory_bytes
 from histosge._runtime.records import with_checksum
+from histosge._runtime.summary import as_html, as_text, plural
 
 from .fit import Fit
 from .section_prediction import SectionPrediction
@@ -72,6 +73,24 @@ class RunResult:
     unmeasured: UnmeasuredGenes | None = None
     peak_memory_bytes: int | None = field(default_factory=peak_memory_bytes)
     environment: Mapping[str, Any] = field(default_factory=environment)
+
+    def __repr__(self) -> str:
+        facts = {name: fact for name, fact in self._facts.items() if name != "files"}
+        return as_text("RunResult", facts | {"files": plural(len(self.files), "file")})
+
+    def _repr_html_(self) -> str:
+        return as_html("RunResult", self._facts)
+
+    @property
+    def _facts(self) -> dict[str, str]:
+        """What a notebook shows of it."""
+        return {
+            "folder": str(self.out),
+            "section": f"'{self.metadata['section']['name']}'",
+            "genes": plural(len(self.genes), "gene"),
+            "time": f"{self.seconds:.0f} s",
+            "files": ", ".join(self.files),
+        }
 
     @property
     def prediction(self) -> Path:
