@@ -25,6 +25,7 @@ from histosge.section.inputs import Samples, concatenated
 from histosge.workflow.cohort.cohort import run_cohort
 from histosge.workflow.cohort.coordinate import coordinate
 from histosge.workflow.cohort.plan import CohortPlan, StageTask
+from histosge.workflow.cohort.plan_file import PlanFile
 from histosge.workflow.cohort.sheet import Sample, SampleSheet
 from histosge.workflow.cohort.state import Outcome
 from histosge.workflow.executors import DaskWorkers, Processes, WorkerLostError
@@ -34,8 +35,9 @@ _MEDIAN_S, _LOG_SD = 0.5, 0.7
 _LOST = 0.05
 
 
-def sleep(plan: CohortPlan, task: StageTask, version: str, lease_s: float) -> Outcome:
+def sleep(plan: PlanFile, task: StageTask, version: str, lease_s: float) -> Outcome:
     """Take the time of a stage and compute nothing; one in twenty workers is lost."""
+    plan.read()
     draw = random.Random(f"{task.id}{time.time_ns()}")
     seconds = _MEDIAN_S * float(np.exp(_LOG_SD * draw.gauss(0, 1)))
     time.sleep(seconds)

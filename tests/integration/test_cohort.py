@@ -19,6 +19,7 @@ from histosge.errors import UsageError
 from histosge.workflow.cohort.cohort import run_cohort
 from histosge.workflow.cohort.coordinate import coordinate
 from histosge.workflow.cohort.plan import CohortPlan
+from histosge.workflow.cohort.plan_file import PlanFile
 from histosge.workflow.cohort.sheet import Sample, SampleSheet
 from histosge.workflow.cohort.slurm import submit, write_scripts
 from histosge.workflow.cohort.task import run_stage
@@ -183,7 +184,7 @@ def test_fits_by_patient_and_joint_fits_use_the_other_sections(paths, tmp_path):
 def test_a_worker_of_another_version_refuses(paths, tmp_path):
     """A stage sent by another version is not computed."""
     plan = plan_of(paths[:1], tmp_path)
-    outcome = run_stage(plan, next(iter(plan.checks(plan.sheet.samples))), "0.0.1")
+    outcome = run_stage(PlanFile.write(plan), next(iter(plan.checks(plan.sheet.samples))), "0.0.1")
     assert outcome.status == "failed"
     assert "Install the same" in outcome.reason
 

@@ -13,6 +13,7 @@ from histosge.workflow.executors import Executor, WorkerLostError
 
 from .lease import LEASE_S
 from .plan import CohortPlan, StageTask
+from .plan_file import PlanFile
 from .state import Outcome
 from .task import is_done, run_stage
 
@@ -71,6 +72,7 @@ class _Coordination:
         report: Report | None,
     ) -> None:
         self.plan, self.executor, self.retries = plan, executor, retries
+        self.file: PlanFile | None = None
         self.report = report or (lambda outcome: None)
         self.tasks = {task.id: task for task in tasks}
         self.ended: dict[Id, Outcome] = {}
@@ -113,7 +115,9 @@ class _Coordination:
             if is_done(self.plan, task):
                 self._end(Outcome(task.sample, task.stage, task.key, "done"), fresh=False)
                 continue
-            arguments = (self.plan, task, histosge.__version__, lease_s)
+            # written where there is something to do; a task carries its name and not the rows of all sections
+            self.file = self.file or PlanFile.write(self.plan)
+            arguments = (self.file, task, histosge.__version__, lease_s)
             self.running[self.executor.submit(work, *arguments)] = task
 
     def _finish(self, task: StageTask, future: Future[Any]) -> None:

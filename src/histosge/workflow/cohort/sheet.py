@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,9 @@ _FOREIGN = (
 # a sample's name is that of its folder
 _FORBIDDEN = '/\\:*?"<>|'
 _LONGEST = 100
+_PATHS = ("path", "image", "cells")
+# cells that are found in the image, and not in a file
+_NUCLEI = "nuclei"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,14 @@ class Sample:
             reader=self.reader or None,
             bin_um=self.bin_um,
             library_id=self.library_id or None,
+        )
+
+    def absolute(self) -> Sample:
+        """Return the sample with absolute paths."""
+        named = {name: str(getattr(self, name)) for name in _PATHS}
+        kept = {name for name, text in named.items() if not text or (name == "cells" and text == _NUCLEI)}
+        return replace(
+            self, **{name: str(Path(text).absolute()) for name, text in named.items() if name not in kept}
         )
 
 
@@ -255,8 +266,8 @@ def _sample(row: dict[str, str], number: int, path: Path) -> Sample:
     for name in ("mpp", "bin_um"):
         if row.get(name):
             values[name] = _number(row[name], f"{name} in row {number} of '{path}'")
-    for name in ("path", "image", "cells"):
-        if values.get(name) and not (name == "cells" and values[name] == "nuclei"):
+    for name in _PATHS:
+        if values.get(name) and not (name == "cells" and values[name] == _NUCLEI):
             values[name] = str(path.parent / values[name])
     values["sample"] = values.get("sample") or Path(row["path"]).name.split(".")[0]
     return Sample(**values)

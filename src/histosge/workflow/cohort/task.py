@@ -28,19 +28,20 @@ from .joint import fit_jointly, predict_jointly
 from .lease import LEASE_S, hold
 from .left_out import left_out_accuracy
 from .plan import CohortPlan, StageTask
+from .plan_file import PlanFile
 from .sheet import Sample
 from .state import Outcome
 
 __all__ = ["is_done", "run_stage"]
 
 
-def run_stage(plan: CohortPlan, task: StageTask, version: str, lease_s: float = LEASE_S) -> Outcome:
+def run_stage(file: PlanFile, task: StageTask, version: str, lease_s: float = LEASE_S) -> Outcome:
     """Do a stage of a section unless it is done, and return how it ended; errors are outcomes.
 
     Parameters
     ----------
-    plan, task
-        The cohort, and which stage.
+    file, task
+        The plan of the cohort, and which stage.
     version
         Of the coordinator's package; a worker of another version refuses.
     lease_s
@@ -52,6 +53,7 @@ def run_stage(plan: CohortPlan, task: StageTask, version: str, lease_s: float = 
             "machines."
         )
         return Outcome(task.sample, task.stage, task.key, "failed", reason)
+    plan = file.read()
     with hold(plan.state.lease(task.sample, task.stage), lease_s) as lease:
         if lease is None:
             return Outcome(task.sample, task.stage, task.key, "held")
