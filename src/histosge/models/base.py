@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
@@ -261,6 +261,22 @@ class AdaptivePredictor(Predictor, Protocol):
 
     def adapted_to(self, inputs: Inputs) -> Predictor:
         """Return a predictor adapted to the locations of another section."""
+        ...
+
+
+@runtime_checkable
+class SectionsModel(Protocol):
+    """A model that fits several sections at once, and gives each a predictor of its own."""
+
+    def fit_sections(
+        self,
+        samples: Samples,
+        *,
+        diameters_um: Sequence[float],
+        seed: int = 0,
+        runtime: Runtime = Runtime(),
+    ) -> Iterator[Predictor]:
+        """Yield a predictor of each section, in which that section is number 0."""
         ...
 
 

@@ -99,6 +99,8 @@ class Fit:
     @property
     def basis(self) -> str:
         """What its predictions rest on, as text."""
+        if self.metadata.joint:
+            return f"spots measured in this section and in {len(self.auxiliary)} others, fitted by one model"
         return "spots measured in this section"
 
     @property

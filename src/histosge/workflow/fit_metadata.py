@@ -99,6 +99,7 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
     auxiliary: tuple[AuxiliarySection, ...]
     missing: tuple[str, ...] = ()
     programs: ProgramsSummary | None = None
+    joint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ class FitMetadata:
         Names in the user's list of genes that are no genes of the section.
     programs
         Gene programs of the fit; ``None``: there are none.
+    joint
+        Whether it is one section's part of a joint fit, whose factors all sections share.
     """
 
     recipe: Recipe
@@ -124,6 +127,7 @@ class FitMetadata:
     auxiliary: tuple[AuxiliarySection, ...] = ()
     missing: tuple[str, ...] = ()
     programs: ProgramsSummary | None = None
+    joint: bool = False
 
     def key(self, encoder: Encoder | None) -> str:
         """Return the hash of all that decides a fit: equal keys, equal fits."""
@@ -132,6 +136,11 @@ class FitMetadata:
     def write(self, folder: Path) -> None:
         """Describe the latest fit in ``folder``: predicting later needs the predicted section alone."""
         write_record(folder / _NAME, asdict(self))
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Return whether ``folder`` describes a fit."""
+        return (folder / _NAME).is_file()
 
     @classmethod
     def read(cls, folder: Path) -> FitMetadata:
@@ -151,7 +160,9 @@ class FitMetadata:
             )
         content = read_record(path, _Content, remedy="Fit the section again.")
         recipe = Recipe.from_dict(msgspec.structs.asdict(content.recipe))
-        return cls(recipe, content.section, content.auxiliary, content.missing, content.programs)
+        return cls(
+            recipe, content.section, content.auxiliary, content.missing, content.programs, content.joint
+        )
 
 
 def fit_key(fit: FitMetadata, section: str, encoder: Encoder | None) -> str:
@@ -162,4 +173,5 @@ def fit_key(fit: FitMetadata, section: str, encoder: Encoder | None) -> str:
     parts: list[Any] = [recipe, genes, section, None if encoder is None else encoder.fingerprint]
     auxiliary = [other.fingerprint for other in fit.auxiliary]
     programs = [] if fit.programs is None else [{"programs": fit.programs.fingerprint}]
-    return fingerprint(*parts, *([auxiliary] if auxiliary else []), *programs)
+    joint = [{"joint": True}] if fit.joint else []
+    return fingerprint(*parts, *([auxiliary] if auxiliary else []), *programs, *joint)

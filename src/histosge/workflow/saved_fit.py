@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,7 @@ def load_fit(section: Section, folder: str | Path, *, compute: Compute = Compute
     model, predictor = saving.load(folder / key)
     # the fitted genes: a file of names may have changed or be gone
     panel = GenePanel(predictor.genes, section.columns(predictor.genes), held.recipe.genes_text, held.missing)
-    metadata = FitMetadata(
-        held.recipe, FittedSection.of(section, panel), held.auxiliary, held.missing, held.programs
-    )
+    metadata = replace(held, section=FittedSection.of(section, panel))
     return Fit(metadata, model, predictor, encoder=encoder, panel=panel, key=key)
 
 

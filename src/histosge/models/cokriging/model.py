@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,27 +12,27 @@ import numpy as np
 from histosge._runtime.types import Array
 from histosge.errors import UsageError, refuse_nonpositive
 from histosge.models.base import Model, ModelCard, Needs, Runtime
-from histosge.models.blocks import features_of
 from histosge.prediction.principal_components import principal_axes
 from histosge.prediction.winsorise import WINSORISE_SD
 from histosge.section.expression import log_depth
 from histosge.section.inputs import Samples
 
 from .decompose import decomposed
+from .each_section import as_first, inducing_rows, kriged_rows, rows_of
 from .eigensolver import Eigendecomposition
 from .folds import Folds, LeftOut, folds_of
 from .gene_statements import Statements, judged_rows
 from .inducing_points import evenly, farthest_points
-from .joined_transform import JoinedTransform
-from .kernels import Covariance, KernelInputs
+from .kernels import KernelInputs
 from .loadings import Shrinkage
 from .microscale import Microscale
 from .model_selection import select_image_weight
 from .posterior import FactorPosterior
 from .predictor import CokrigingPredictor, attribution_of
 from .program_choice import choose_programs
-from .ranges import pitch_of, resolved_pitches, target_rows, usual_ranges
-from .standardise import Coins, Standardisation
+from .ranges import resolved_pitches, target_rows, usual_ranges
+from .setup import Choices, Setup, kernel_inputs, standardisation_of
+from .standardise import Standardisation
 from .usable import refuse_unusable
 from .winsorised_values import winsorised_values
 
@@ -168,10 +169,56 @@ class Cokriging(Model):
             For expression or depths that are not finite.
         """
         refuse_unusable(samples)
-        setup = self._select_covariance(samples, seed)
+        choices, sections = self._choose(samples, seed), samples.inputs.section_index
+        # means, factors and the image weight are estimated from all spots; only the matrix is limited
+        setup = choices.setup(kriged_rows(sections, self.exact), self._ranges_um(sections, choices.pitch_um))
+        return self._solved(setup, self._inducing_points(setup.spots), seed=seed, device=runtime.device)
+
+    def fit_sections(
+        self,
+        samples: Samples,
+        *,
+        diameters_um: Sequence[float],
+        seed: int = 0,
+        runtime: Runtime = Runtime(),
+    ) -> Iterator[CokrigingPredictor]:
+        """Fit to several sections at once, and yield a predictor of each, in which it is the first section.
+
+        Means, factors, image features and the image weight are chosen from all spots, and the loadings of the output
+        factors are the same in all sections. A section is kriged from all its own spots and some of the others':
+        see :mod:`.each_section`. Arguments and errors are those of :meth:`fit`, and the diameters of the spots of each
+        section.
+        """
+        refuse_unusable(samples)
+        choices, number = self._choose(samples, seed), self.inducing_points
+        solve = partial(self._solved, seed=seed, device=runtime.device)
+        pilot = choices.setup(
+            evenly(len(samples), number), self._ranges_um(samples.inputs.section_index, choices.pitch_um, 0.0)
+        )
+        axes = solve(pilot, pilot.spots).posterior.loadings
+        for index, diameter_um in enumerate(diameters_um):
+            rows = rows_of(samples.inputs.section_index, index, number)
+            view = as_first(choices, index, rows, diameter_um=diameter_um if self.support else 0.0)
+            sections = view.spots.section_index
+            chosen = inducing_rows(view.spots, number)
+            resolved = resolved_pitches(int(np.sum(sections == 0)), int(np.sum(sections[chosen] == 0)))
+            resolved = 0.0 if len(chosen) == len(rows) else resolved
+            setup = view.setup(np.arange(len(rows)), self._ranges_um(sections, view.pitch_um, resolved))
+            inducing = setup.spots if len(chosen) == len(rows) else setup.spots.take(chosen)
+            yield solve(setup, inducing, output_axes=axes)
+
+    def _solved(
+        self,
+        setup: Setup,
+        inducing: KernelInputs,
+        *,
+        seed: int,
+        device: str,
+        output_axes: Array | None = None,
+    ) -> CokrigingPredictor:
+        """Return the posterior that ``inducing`` spots carry, and what is said of each gene."""
         spots = setup.spots
-        inducing = self._inducing_points(spots)
-        eigen = decomposed(setup.covariance, spots, inducing, device=runtime.device)
+        eigen = decomposed(setup.covariance, spots, inducing, device=device)
         values = winsorised_values(setup.values, setup.axes, eigen, self.winsorise_sd)
         folds, worth = self._folds(setup, values, eigen, seed)
         posterior, auxiliary_dual = FactorPosterior.solve(
@@ -182,6 +229,7 @@ class Cokriging(Model):
             residual_weight=self.residual_weight,
             most=self.output_factors,
             auxiliary_spots=np.flatnonzero(spots.section_index != 0),
+            axes=output_axes,
         )
         attribution = attribution_of(
             posterior.dual,
@@ -190,7 +238,7 @@ class Cokriging(Model):
             spots=spots.take(target_rows(spots.section_index)),
             inducing_points=inducing,
         )
-        statements = self._statements(setup, folds, eigen, inducing, device=runtime.device)
+        statements = self._statements(setup, folds, eigen, inducing, device=device)
         basis, stated = statements.of(posterior, setup.samples, setup.standardisation, attribution)
         stated |= {"output_factors": len(posterior.prior_variance), "inducing_points": len(inducing)}
         return CokrigingPredictor(
@@ -212,7 +260,7 @@ class Cokriging(Model):
 
     def _statements(
         self,
-        setup: _Setup,
+        setup: Setup,
         folds: Folds,
         eigen: Eigendecomposition,
         inducing: KernelInputs,
@@ -241,7 +289,7 @@ class Cokriging(Model):
 
     def _microscale(
         self,
-        setup: _Setup,
+        setup: Setup,
         values: Array,
         eigen: Eigendecomposition,
         folds: Folds,
@@ -263,7 +311,7 @@ class Cokriging(Model):
         return Shrinkage.of(values, standardisation.weight, factors)
 
     def _folds(
-        self, setup: _Setup, values: Array, eigen: Eigendecomposition, seed: int
+        self, setup: Setup, values: Array, eigen: Eigendecomposition, seed: int
     ) -> tuple[Folds, dict[str, Any]]:
         """Return loadings that follow from values and, where these help, gene programs; and what they were worth."""
         samples, standardisation = setup.samples, setup.standardisation
@@ -284,14 +332,16 @@ class Cokriging(Model):
         )
         return Folds.of(values, fold, choice.shrinkage), {"programs": choice.summary}
 
-    def _select_covariance(self, samples: Samples, seed: int) -> _Setup:
-        """Standardise, find the factors and the image features, and choose the covariance."""
+    def _choose(self, samples: Samples, seed: int) -> Choices:
+        """Standardise, find the factors and the image features, and choose the weight of the image."""
         sections = samples.inputs.section_index
-        standardisation = _standardisation(samples, seed)
+        standardisation = standardisation_of(samples, seed)
         values = standardisation.transform(samples.expression, sections)
         axes = principal_axes(values, min(self.factors, len(samples) - 1))
         factors = values @ axes.T
-        spots, feature_transform, pitch_um = self._kernel_inputs(samples, factors)
+        spots, feature_transform, pitch_um = kernel_inputs(
+            samples, factors, image=self.image, support=self.support
+        )
         ranges_um, short_range_um = self._ranges_um(sections, pitch_um)
         selection = select_image_weight(
             spots,
@@ -303,45 +353,23 @@ class Cokriging(Model):
             short_range_um=short_range_um,
         )
         shrinkage = self._shrinkage(values, standardisation)
-        summary = selection.summary(values, shrinkage, samples.inputs.joined)
-        # means, factors and the image weight are estimated from all spots; only the matrix is limited
-        rows = self._kriged_rows(sections)
-        if len(rows) < len(samples):
-            samples, spots, values = samples.take(rows), spots.take(rows), values[rows]
-        covariance = selection.covariance(spots, ranges_um, short_range_um)
-        return _Setup(
+        return Choices(
             samples,
             standardisation,
             values=values,
             axes=axes,
             spots=spots,
             feature_transform=feature_transform,
-            covariance=covariance,
-            summary=summary,
+            pitch_um=pitch_um,
+            selection=selection,
+            summary=selection.summary(values, shrinkage, samples.inputs.joined),
         )
 
-    def _kernel_inputs(
-        self, samples: Samples, factors: Array
-    ) -> tuple[KernelInputs, JoinedTransform | None, float]:
-        """Return the training spots as the covariance compares them, the transform of features, and the pitch."""
-        inputs = samples.inputs
-        xy_um, sections = np.array(inputs.locations.xy), inputs.section_index
-        # the pitch of the section to predict: auxiliary sections may be of another platform
-        pitch_um = pitch_of(inputs.separated_xy_um[target_rows(sections)])
-        # disks that are wider than the pitch would overlap
-        diameter_um = min(float(inputs.locations.points.diameter_um), pitch_um) if self.support else 0.0
-        if not self.image:
-            return KernelInputs(xy_um, sections, diameter_um), None, pitch_um
-        features = features_of(inputs, np.arange(len(samples)))
-        dims = [dim for _, dim in inputs.joined]
-        transform, image_features = JoinedTransform.fit(
-            features, sections, xy_um, dims=dims, pitch_um=pitch_um, factors=factors
-        )
-        return KernelInputs(xy_um, sections, diameter_um, image_features), transform, pitch_um
-
-    def _ranges_um(self, sections: Array, pitch_um: float) -> tuple[tuple[float, ...], float | None]:
+    def _ranges_um(
+        self, sections: Array, pitch_um: float, resolved: float | None = None
+    ) -> tuple[tuple[float, ...], float | None]:
         """Return the ranges of the position kernels and of the short-range kernel, in µm."""
-        resolved = self._resolved_pitches(sections)
+        resolved = self._resolved_pitches(sections) if resolved is None else resolved
         ranges = self.ranges_pitches or usual_ranges(sections, resolved)
         short_range_um = self.short_range_um and max(self.short_range_um, pitch_um * resolved)
         return tuple(pitch_um * length for length in ranges), short_range_um
@@ -351,45 +379,14 @@ class Cokriging(Model):
 
     def _resolved_pitches(self, sections: Array) -> float:
         """Return the shortest range, in pitches, that the inducing points resolve; 0 where all spots carry it."""
-        spots = len(self._kriged_rows(sections))
+        spots = len(kriged_rows(sections, self.exact))
         return 0.0 if self._is_exact(spots) else resolved_pitches(spots, self.inducing_points)
-
-    def _kriged_rows(self, sections: Array) -> Array:
-        """Return the spots to krige: all, or of auxiliary sections as many as leave the first one exact."""
-        target, auxiliary = np.flatnonzero(sections == 0), np.flatnonzero(sections != 0)
-        room = self.exact - len(target)
-        if not len(target) or room <= 0 or len(auxiliary) <= room:
-            return np.arange(len(sections))
-        return np.concatenate([target, auxiliary[evenly(len(auxiliary), room)]])
 
     def _inducing_points(self, spots: KernelInputs) -> KernelInputs:
         """Return the spots that carry the process: all where it is exact."""
         if self._is_exact(len(spots)):
             return spots
         return spots.take(farthest_points(spots.separated_xy_um, self.inducing_points))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Setup:
-    """Everything that is settled before the covariance is decomposed."""
-
-    samples: Samples
-    standardisation: Standardisation
-    values: Array
-    axes: Array
-    spots: KernelInputs
-    feature_transform: JoinedTransform | None
-    covariance: Covariance
-    summary: dict[str, Any]
-
-
-def _standardisation(samples: Samples, seed: int) -> Standardisation:
-    """Return the standardisation of the training spots, whose counts are split by the names of spots and genes."""
-    coins = Coins.of(samples.inputs.locations.points.ids, samples.genes, seed)
-    sections = samples.inputs.section_index
-    return Standardisation.fit(
-        samples.expression, samples.depth, sections=sections, coins=coins, measured=samples.measured
-    )
 
 
 ENTRIES = (Cokriging,)

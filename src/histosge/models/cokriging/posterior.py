@@ -67,6 +67,7 @@ class FactorPosterior:
         residual_weight: float = 0.0,
         most: int,
         auxiliary_spots: Int[np.ndarray, " l"],
+        axes: Float[np.ndarray, "k g"] | None = None,
     ) -> tuple[FactorPosterior, Float[np.ndarray, "m k"]]:
         """Krige the factors, and genes by themselves; carry the sum by output factors (Eq. 15).
 
@@ -88,6 +89,8 @@ class FactorPosterior:
             At most this many output factors.
         auxiliary_spots
             Rows of the spots of auxiliary sections.
+        axes
+            Loadings of the output factors, orthonormal; ``None``: those that carry most of the sum.
         """
         scores = values @ loadings.axes.T
         shrunken = (1 - gene_weight) * loadings.shrunken
@@ -106,7 +109,7 @@ class FactorPosterior:
         projections, left_out, *auxiliary = sums
         # weighted by the root of the eigenvalues, sums of squares of projections are those of the posterior mean
         root = np.sqrt(eigen.eigenvalues).astype(projections.dtype)
-        axes = principal_axes(root[:, None] * projections, most, share=_SHARE)
+        axes = principal_axes(root[:, None] * projections, most, share=_SHARE) if axes is None else axes
         # variances are those of the output factors kriged as targets of their own: factors are taken as independent
         output_scores = values @ axes.T
         uncertainty = eigen.posterior(output_scores)

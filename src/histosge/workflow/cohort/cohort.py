@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from histosge._runtime.atomic_files import writable_folder
-from histosge._runtime.messages import emit
+from histosge._runtime.messages import Message, emit
 from histosge.errors import UsageError
 from histosge.section.target import Target
 from histosge.workflow.compute import Compute
@@ -16,6 +16,7 @@ from histosge.workflow.outputs import Outputs
 from histosge.workflow.recipe import Recipe
 
 from .combined import write_combined
+from .combined_spatialdata import FORMAT, write_spatialdata
 from .coordinate import Report, coordinate
 from .lease import check_storage
 from .plan import CohortPlan
@@ -151,9 +152,20 @@ def run_cohort(
         return CohortResult(plan.out, table_of(plan, samples), ())
     # what other samples hold may be of an earlier recipe
     current = [sample for sample in samples if sample.sample not in bad]
-    combined, messages = write_combined(plan, current) if done and not only else (None, ())
+    files, messages = _write_together(plan, current) if done and not only else ((), ())
     emit(messages)
-    return summarise(plan, combined, messages)
+    return summarise(plan, files, messages)
+
+
+def _write_together(
+    plan: CohortPlan, samples: Sequence[Sample]
+) -> tuple[tuple[Path, ...], tuple[Message, ...]]:
+    """Write all sections as one file, and as one store where the sections have one each."""
+    combined, messages = write_combined(plan, samples)
+    if combined is None or FORMAT not in plan.outputs.also:
+        return () if combined is None else (combined,), messages
+    store, further = write_spatialdata(plan, samples, combined)
+    return (combined, *([] if store is None else [store])), (*messages, *further)
 
 
 def check_cohort(

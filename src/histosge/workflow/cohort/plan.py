@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import histosge
 from histosge._runtime.hashing import fingerprint
 from histosge.errors import UsageError
+from histosge.models.base import SectionsModel
 from histosge.section.target import Target
 from histosge.workflow.outputs import Outputs
 from histosge.workflow.recipe import Recipe
@@ -132,6 +133,13 @@ class CohortPlan:
     def features(self) -> Path:
         """Folder of the image features of all sections."""
         return self.out / "features"
+
+    @property
+    def joint_fits(self) -> tuple[Path, ...]:
+        """Folders of a joint fit: those of the sections' own fits, or one where the model has one predictor for all."""
+        if not isinstance(self.recipe.build(), SectionsModel):
+            return (self.out / "fit",)
+        return tuple(self.folder(sample) / "fit" for sample in self.sheet.samples)
 
     def folder(self, sample: Sample) -> Path:
         """Return the folder of a section's results."""

@@ -49,7 +49,8 @@ class CohortResult:
     table
         A row for each sample: state, size, alignment, encoder, correlations, warnings, cost.
     files
-        ``cohort.parquet``, ``cohort.html``, and ``cohort.h5ad`` where all sections are done.
+        ``cohort.parquet``, ``cohort.html``; where all sections are done ``cohort.h5ad``, and ``cohort.zarr`` where the
+        sections are written as SpatialData too.
     messages
         What was noticed about all sections together.
     """
@@ -65,17 +66,15 @@ class CohortResult:
         return tuple(self.table.index[self.table["state"] == "failed"])
 
 
-def summarise(
-    plan: CohortPlan, combined: Path | None = None, messages: Sequence[Message] = ()
-) -> CohortResult:
+def summarise(plan: CohortPlan, files: Sequence[Path] = (), messages: Sequence[Message] = ()) -> CohortResult:
     """Write ``cohort.parquet`` and ``cohort.html`` from the state of a cohort.
 
     Parameters
     ----------
     plan
         The cohort.
-    combined
-        Its ``cohort.h5ad``, where it was written.
+    files
+        ``cohort.h5ad`` and ``cohort.zarr``, where they were written.
     messages
         About all sections together.
     """
@@ -85,8 +84,7 @@ def summarise(
         table.to_parquet(draft)
     with atomic_path(paths[1]) as draft:
         draft.write_text(_page(plan, plain_rows(table), messages), encoding="utf-8")
-    written = (*paths, *([] if combined is None else [combined]))
-    return CohortResult(plan.out, table, written, tuple(messages))
+    return CohortResult(plan.out, table, (*paths, *files), tuple(messages))
 
 
 def table_of(plan: CohortPlan, samples: Sequence[Sample]) -> Any:

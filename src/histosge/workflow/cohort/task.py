@@ -14,17 +14,19 @@ from histosge._runtime.provenance import peak_memory_bytes
 from histosge.errors import HistosgeError, HistosgeWarning, OutputError, UsageError
 from histosge.io.own_files import run_files
 from histosge.io.run_record import RUN
+from histosge.models.base import SectionsModel
 from histosge.section.alignment import check_alignment
 from histosge.section.locations import at_spots
 from histosge.section.section import Section
 from histosge.section.target import locate, tissue_of
 from histosge.workflow.compute import Compute
 from histosge.workflow.encode import encode, encoder_for
+from histosge.workflow.fit_metadata import FitMetadata
 from histosge.workflow.job import Job, default_target
 from histosge.workflow.run import run_job
-from histosge.workflow.stages import RUN_STAGES, Stages
+from histosge.workflow.stages import PREDICT_STAGES, RUN_STAGES, Stages
 
-from .joint import fit_jointly, predict_jointly
+from .joint import fit_jointly, predict_jointly, predict_with_shared_fit
 from .lease import LEASE_S, hold
 from .left_out import left_out_accuracy
 from .plan import CohortPlan, StageTask
@@ -67,6 +69,8 @@ def is_done(plan: CohortPlan, task: StageTask) -> bool:
     """Return whether a stage is done and its files are there."""
     if not plan.state.is_done(task.sample, task.stage, task.key):
         return False
+    if task.stage == "fit":
+        return all(FitMetadata.is_in(folder) for folder in plan.joint_fits)
     if task.stage != "predict":
         return True
     folder = plan.folder(plan.sample(task.sample))
@@ -144,7 +148,7 @@ def _encode(plan: CohortPlan, task: StageTask) -> None:
 
 def _fit(plan: CohortPlan, task: StageTask) -> None:
     """Fit one model to all sections."""
-    fit_jointly(_measured(plan.sheet.samples), plan.recipe, folder=plan.out / "fit", compute=_compute(plan))
+    fit_jointly(_measured(plan.sheet.samples), plan.recipe, folders=plan.joint_fits, compute=_compute(plan))
 
 
 def _left_out(plan: CohortPlan, task: StageTask) -> dict[str, Any]:
@@ -166,13 +170,19 @@ def _predict(plan: CohortPlan, task: StageTask) -> None:
     """Fit a section and predict it, or predict it with the joint fit; write its folder."""
     sample = plan.sample(task.sample)
     section = sample.read()
-    stages = Stages(("read", *RUN_STAGES[1:]))
-    job = Job(plan.folder(sample), _compute(plan), stages, plan.outputs)
+    own = plan.fit == "joint" and isinstance(plan.recipe.build(), SectionsModel)
+    job = Job(
+        plan.folder(sample), _compute(plan), Stages(PREDICT_STAGES if own else RUN_STAGES), plan.outputs
+    )
+    if own:
+        predict_jointly(section, plan.target_of(sample), job=job)
+        return
     if plan.fit == "joint":
         sections = _measured(plan.sheet.samples)
         index = [item.sample for item in plan.sheet.samples].index(sample.sample)
-        predict_jointly(
-            sections, index, plan.recipe, target=plan.target_of(sample), folder=plan.out / "fit", job=job
+        folder = plan.joint_fits[0]
+        predict_with_shared_fit(
+            sections, index, plan.recipe, target=plan.target_of(sample), folder=folder, job=job
         )
         return
     # an image alone adds nothing to a fit
