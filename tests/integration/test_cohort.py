@@ -235,3 +235,20 @@ def test_the_command_checks_estimates_and_reports_failures(paths, tmp_path):
     failed = CliRunner().invoke(application(), arguments)
     assert failed.exit_code == 2
     assert "S1: " in failed.output
+
+
+def test_embed_takes_a_sheet_and_a_cohort_finds_its_features(paths, tmp_path):
+    """``embed SHEET`` keeps the features of all sections; options of one section, and workers for one, are refused."""
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text(f"sample,path\nS0,{paths[0]}\n")
+    arguments = ["embed", str(sheet), "--out", str(tmp_path / "out"), "--device", "cpu", "--refine", "2"]
+    done = CliRunner().invoke(application(), [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    content = json.loads(done.stdout)
+    assert content["sections"][0]["locations"] == 2 * 64
+    assert any((tmp_path / "out/features").iterdir())
+    refused = CliRunner().invoke(application(), [*arguments, "--image", str(sheet)])
+    assert "column of the sheet" in refused.output
+    alone = CliRunner().invoke(application(), ["embed", str(paths[0]), "--jobs", "2"])
+    assert alone.exit_code == 2
+    assert "this is one section" in " ".join(alone.output.split())

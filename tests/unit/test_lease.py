@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import time
 
+import pytest
+
+from histosge.errors import UsageError
 from histosge.workflow.cohort.lease import Lease, check_storage, hold
 
 
@@ -67,3 +71,16 @@ def test_the_end_of_the_block_gives_the_lease_back(tmp_path):
     assert list(tmp_path.iterdir()) == []
     check_storage(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("call", "missing"), [("link", "hard links"), ("replace", "replacement of a file")])
+def test_a_storage_on_which_two_workers_could_take_one_lease_is_refused(tmp_path, monkeypatch, call, missing):
+    """A storage without hard links, or without replacement in one step, is one sentence, and nothing is left there."""
+
+    def refused(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(f"histosge.workflow.cohort.lease.os.{call}", refused)
+    with pytest.raises(UsageError, match=missing):
+        check_storage(tmp_path)
+    assert not list(tmp_path.iterdir())

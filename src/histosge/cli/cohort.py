@@ -25,12 +25,13 @@ from .options import (
 )
 from .recipe import recipe_of
 from .screen import Progress, print_result, print_table, print_text, show_messages
+from .worker_options import WorkerOptions
 
 if TYPE_CHECKING:
     from histosge.workflow.cohort.plan import CohortPlan
     from histosge.workflow.cohort.state import Outcome
 
-__all__ = ["cohort"]
+__all__ = ["cohort", "reporter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +72,15 @@ class CohortOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkOptions:
-    """Who computes."""
+class WorkOptions(WorkerOptions):
+    """Who computes, and how often."""
 
-    panel: ClassVar[str] = "Work"
-
-    jobs: Annotated[
-        int, typer.Option(help="Processes, or workers to start; each needs the memory of one.")
-    ] = 1
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help="Address of a Dask scheduler; or slurm, lsf, pbs, sge to start workers by dask-jobqueue."
-        ),
-    ] = None
     slurm: Annotated[bool, typer.Option("--slurm", help="Write and submit a SLURM job array.")] = False
     retries: Annotated[int, typer.Option(help="Attempts after the first, where a worker was lost.")] = 3
     part: Annotated[bool, typer.Option("--part", hidden=True, help="Leave the summary to another call.")] = (
         False
     )
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and estimate, and stop.")] = False
-
-    def executor(self) -> Any:
-        """Return whose workers compute."""
-        from histosge.workflow.executors import executor_of
-
-        return executor_of(self.jobs, self.scheduler)
 
 
 @command("Predict", order=2)
@@ -133,9 +117,9 @@ def cohort(
         return
     with work_options.executor() as executor:
         if work_options.dry_run:
-            _print_check(plan, executor, _reporter(plan, progress, stages=1), as_json=reply_options.json)
+            _print_check(plan, executor, reporter(plan, progress, stages=1), as_json=reply_options.json)
             return
-        result = _run(plan, executor, cohort_options, work_options, _reporter(plan, progress, stages=3))
+        result = _run(plan, executor, cohort_options, work_options, reporter(plan, progress, stages=3))
     show_messages(result.messages)
     _print(result, as_json=reply_options.json)
     _refuse_failed(result)
@@ -164,7 +148,7 @@ def _refuse_failed(result: Any) -> None:
         )
 
 
-def _reporter(plan: CohortPlan, progress: Any, *, stages: int) -> Any:
+def reporter(plan: CohortPlan, progress: Any, *, stages: int) -> Any:
     """Return what draws a bar of finished stages, and prints the sentence of a failed one."""
     ended = 0
 

@@ -24,7 +24,7 @@ from .sheet import Sample, SampleSheet
 from .state import Outcome
 from .summary import CohortResult, summarise, table_of
 
-__all__ = ["check_cohort", "cohort", "run_cohort"]
+__all__ = ["check_cohort", "cohort", "embed_cohort", "run_cohort"]
 
 
 def cohort(
@@ -138,13 +138,7 @@ def run_cohort(
         For sections that cannot be read, and an unknown name in ``only``.
     """
     samples = plan.sheet.only(only) if only else plan.sheet.samples
-    writable_folder(plan.out)
-    check_storage(plan.state.folder)
-    checked = check_cohort(plan, executor, samples=samples, retries=retries, report=report)
-    failed = [outcome for outcome in checked if outcome.status != "done"]
-    if failed and not skip_failed:
-        raise UsageError(_sentence(failed, len(checked)))
-    bad = {outcome.sample for outcome in failed}
+    bad = _checked(plan, executor, samples, retries=retries, skip_failed=skip_failed, report=report)
     tasks = [task for task in plan.tasks(samples) if task.sample not in bad]
     ended = coordinate(plan, tasks, executor, retries=retries, report=report)
     done = all(outcome.status == "done" for outcome in ended.values())
@@ -166,6 +160,53 @@ def _write_together(
         return () if combined is None else (combined,), messages
     store, further = write_spatialdata(plan, samples, combined)
     return (combined, *([] if store is None else [store])), (*messages, *further)
+
+
+def embed_cohort(
+    plan: CohortPlan, executor: Executor, *, retries: int = 3, report: Report | None = None
+) -> list[Outcome]:
+    """Compute the image features that a cohort needs, and return how each section ended.
+
+    A done outcome has the numbers of locations and features in ``properties``. What :func:`run_cohort` needs of them
+    later is found in ``out/features``.
+
+    Parameters
+    ----------
+    plan, executor, retries, report
+        As for :func:`run_cohort`.
+
+    Raises
+    ------
+    UsageError
+        Where the model reads no image features, and for sections that cannot be read.
+    """
+    if not plan.recipe.build().needs.features:
+        raise UsageError(f"Model '{plan.recipe.model}' reads no image features; there is nothing to encode.")
+    samples = plan.sheet.samples
+    _checked(plan, executor, samples, retries=retries, skip_failed=False, report=report)
+    tasks = [task for task in plan.tasks(samples) if task.stage == "encode"]
+    ended = coordinate(plan, tasks, executor, retries=retries, report=report)
+    # one that was done before is in its file with what it found
+    return [plan.state.read(task.sample, task.stage) or ended[task.id] for task in tasks]
+
+
+def _checked(
+    plan: CohortPlan,
+    executor: Executor,
+    samples: Sequence[Sample],
+    *,
+    retries: int,
+    skip_failed: bool,
+    report: Report | None,
+) -> set[str]:
+    """Check sections before anything is computed, and return the names of those that cannot be used."""
+    writable_folder(plan.out)
+    check_storage(plan.state.folder)
+    checked = check_cohort(plan, executor, samples=samples, retries=retries, report=report)
+    failed = [outcome for outcome in checked if outcome.status != "done"]
+    if failed and not skip_failed:
+        raise UsageError(_sentence(failed, len(checked)))
+    return {outcome.sample for outcome in failed}
 
 
 def check_cohort(

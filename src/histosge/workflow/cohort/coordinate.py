@@ -21,6 +21,7 @@ __all__ = ["coordinate"]
 
 # a stage that another coordinator's worker has is asked for again after this time
 _PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
 # tasks submitted ahead of free workers, so that none waits for the coordinator
 _AHEAD = 2
 
@@ -121,8 +122,11 @@ class _Coordination:
             self.running[self.executor.submit(work, *arguments)] = task
 
     def _finish(self, task: StageTask, future: Future[Any]) -> None:
+        pause_s = 0.0
         try:
             outcome: Outcome = future.result()
+            # the worker lives, and what it lacks, disk or memory, it will lack at once again: another may be free then
+            pause_s = min(_PAUSE_S * 2.0 ** self.attempts[task.id], _LONGEST_PAUSE_S)
         except WorkerLostError as error:
             outcome = Outcome(task.sample, task.stage, task.key, "lost", str(error))
         except Exception as error:
@@ -137,14 +141,14 @@ class _Coordination:
             if is_done(self.plan, task):
                 outcome = replace(outcome, status="done", reason="")
             else:
-                self._retry(task, outcome)
+                self._retry(task, outcome, pause_s)
                 return
         self._end(outcome)
 
-    def _retry(self, task: StageTask, outcome: Outcome) -> None:
+    def _retry(self, task: StageTask, outcome: Outcome, pause_s: float) -> None:
         self.attempts[task.id] += 1
         if self.attempts[task.id] <= self.retries:
-            self.later.append((time.monotonic(), task))
+            self.later.append((time.monotonic() + pause_s, task))
             return
         reason = f"{outcome.reason} It was tried {self.attempts[task.id]} times; run the same command again to go on."
         self._end(self.plan.state.write(replace(outcome, status="failed", reason=reason)))

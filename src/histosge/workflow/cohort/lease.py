@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from histosge._runtime.atomic_files import lock
+from histosge._runtime.atomic_files import lock, output_errors
 from histosge.errors import UsageError
 
 __all__ = ["LEASE_S", "Lease", "check_storage", "hold"]
@@ -157,13 +157,16 @@ def check_storage(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe.{uuid.uuid4().hex}"
     linked = probe.with_suffix(".linked")
+    missing = "hard links"
     try:
-        probe.write_text("probe")
+        with output_errors(probe):
+            probe.write_text("probe")
         os.link(probe, linked)
+        missing = "replacement of a file in one step"
         os.replace(linked, probe)
     except OSError as error:
         raise UsageError(
-            f"The storage of '{folder}' has no hard links ({errno.errorcode.get(error.errno or 0, 'error')}), by which "
+            f"The storage of '{folder}' has no {missing} ({errno.errorcode.get(error.errno or 0, 'error')}), by which "
             "workers agree on who computes what. Choose `out` on a local disk or on NFS."
         ) from error
     finally:

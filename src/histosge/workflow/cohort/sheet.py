@@ -101,11 +101,8 @@ class Sample:
 
     def absolute(self) -> Sample:
         """Return the sample with absolute paths."""
-        named = {name: str(getattr(self, name)) for name in _PATHS}
-        kept = {name for name, text in named.items() if not text or (name == "cells" and text == _NUCLEI)}
-        return replace(
-            self, **{name: str(Path(text).absolute()) for name, text in named.items() if name not in kept}
-        )
+        cells = self.cells if self.cells == _NUCLEI else _absolute(self.cells)
+        return replace(self, path=_absolute(self.path), image=_absolute(self.image), cells=cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +197,10 @@ class SampleSheet:
             for number, row in enumerate(rows[1:], start=2)
         ]
         return cls(tuple(samples))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if path else path
 
 
 def _rows(path: Path) -> list[list[str]]:

@@ -132,7 +132,7 @@ def _check(plan: CohortPlan, task: StageTask) -> dict[str, Any]:
     }
 
 
-def _encode(plan: CohortPlan, task: StageTask) -> None:
+def _encode(plan: CohortPlan, task: StageTask) -> dict[str, Any]:
     """Compute the image features of a section's spots and locations into the store of the cohort."""
     sample = plan.sample(task.sample)
     section = sample.read()
@@ -143,7 +143,9 @@ def _encode(plan: CohortPlan, task: StageTask) -> None:
         encode(section, at_spots(section), needs=needs, encoder=encoder, compute=compute)
     target = plan.target_of(sample) or default_target(section)
     locations = locate(section, target, tissue_of(section))
-    encode(section, locations, needs=needs, encoder=encoder, compute=compute)
+    inputs = encode(section, locations, needs=needs, encoder=encoder, compute=compute)
+    features = 0 if inputs.features is None else inputs.features.shape[1]
+    return {"locations": len(locations), "features": int(features)}
 
 
 def _fit(plan: CohortPlan, task: StageTask) -> None:
