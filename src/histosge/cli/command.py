@@ -166,6 +166,7 @@ def _translation(parameters: list[inspect.Parameter]) -> Callable[[str], str]:
     flags = {parameter.name.rstrip("_"): _flag(parameter) for parameter in parameters}
     # what the package calls otherwise than the command line does
     flags |= {"options": flags.get("set", ""), "auxiliary": flags.get("auxiliary_section", "")}
+    flags |= {"formats": flags.get("format", "")}
 
     def translate(text: str) -> str:
         return re.sub(r"`(\w+)`", lambda match: flags.get(match.group(1)) or match.group(0), text)

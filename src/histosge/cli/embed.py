@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from histosge.errors import DataError, UsageError
 
@@ -22,7 +24,7 @@ from .options import (
     SeedOptions,
 )
 from .recipe import recipe_of
-from .screen import Progress, print_result
+from .screen import Progress, print_result, show_messages
 from .worker_options import WorkerOptions
 
 if TYPE_CHECKING:
@@ -47,6 +49,15 @@ def embed(
     reply_options: ReplyOptions,
     progress: Progress,
     out: Out = Path("histosge-out"),
+    format_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help="Also write the features of the locations for other tools: trident, lazyslide or anndata; may be "
+            "repeated.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
 ) -> None:
     """Compute and keep the image features that a run would need, or a cohort: SECTION may be a sheet of samples."""
     from histosge.workflow.stages import ENCODE_STAGES, Stages
@@ -54,6 +65,8 @@ def embed(
     recipe = recipe_of(model_options, encoder_options, seed_options)
     if section_options.section.suffix.lower() in _SHEETS:
         _refuse(read_options, "belongs to one section. Give it as a column of the sheet")
+        if format_:
+            raise UsageError("`format` writes the features of one section. Embed that section alone.")
         plan = _plan(section_options.section, out, recipe, location_options, compute_options, encoder_options)
         _embed_sheet(plan, worker_options, progress, as_json=reply_options.json)
         return
@@ -69,10 +82,12 @@ def embed(
         recipe,
         target=location_options.target(section),
         out=out,
+        formats=format_ or (),
         compute=compute_options.compute(encoder_options.weights, progress),
         stages=stages,
     )
-    lines = [f"{result.locations} locations × {result.dim} features in {result.store}"]
+    show_messages(result.messages)
+    lines = [f"{result.locations} locations × {result.dim} features in {result.store}", *map(str, result.files)]
     print_result(result.as_dict(), as_json=reply_options.json, lines=lines)
 
 

@@ -203,6 +203,10 @@ class EncodeResult:
         Folder of the features.
     stages, seconds
         What it cost.
+    files
+        Files and stores of the features in layouts of other tools.
+    messages
+        Where the tiles in these files lie.
     """
 
     locations: int
@@ -210,7 +214,9 @@ class EncodeResult:
     store: Path
     stages: Costs
     seconds: float
+    files: tuple[Path, ...] = ()
+    messages: tuple[Message, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain values."""
-        return asdict(self) | {"store": str(self.store)}
+        return asdict(self) | {"store": str(self.store), "files": [str(path) for path in self.files]}

@@ -8,15 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from histosge._runtime.atomic_files import writable_folder
+from histosge._runtime.messages import emit
 from histosge.errors import UsageError
 from histosge.io.own_files import refuse_foreign_outputs
+from histosge.io.tiles import EncodedTiles, refuse_formats, write_tiles
 from histosge.programs.alignment import ProgramsLike, programs_of
 from histosge.section.locations import at_spots
 from histosge.section.section import Section
 from histosge.section.target import Target
 
 from .compute import Compute
-from .encode import encode, encoder_for
+from .encode import encode, encoder_for, slide_of
 from .fit import FitPlan
 from .job import Job, SectionInputs, encode_task
 from .outputs import Outputs
@@ -111,16 +113,26 @@ def encode_to_folder(
     *,
     out: Path,
     target: Target | None = None,
+    formats: Sequence[str] = (),
     compute: Compute = Compute(),
     stages: Stages | None = None,
 ) -> EncodeResult:
     """Compute and keep the image features that a run with the same arguments needs.
 
+    Parameters
+    ----------
+    section, recipe, out, target, compute, stages
+        As for a run.
+    formats
+        Layouts of other tools (``trident``, ``lazyslide``, ``anndata``) in which the features of the locations are
+        written too, into ``out``.
+
     Raises
     ------
     UsageError
-        When the recipe's model reads no image features.
+        When the recipe's model reads no image features, or there is no such format.
     """
+    refuse_formats(formats)
     needs = recipe.build().needs
     if not needs.features:
         raise UsageError(f"Model '{recipe.model}' reads no image features; there is nothing to encode.")
@@ -134,4 +146,10 @@ def encode_to_folder(
         encode(section, at_spots(section), needs=needs, encoder=encoder, compute=reporting)
         inputs = encode(section, task.locations, needs=needs, encoder=encoder, compute=reporting)
     dim = 0 if inputs.features is None else inputs.features.shape[1]
-    return EncodeResult(len(task.locations), dim, store=store, stages=stages.costs, seconds=stages.seconds)
+    result = EncodeResult(len(task.locations), dim, store=store, stages=stages.costs, seconds=stages.seconds)
+    if not formats or encoder is None or inputs.features is None:
+        return result
+    slide = slide_of(section, recipe.encoder)
+    tiles = EncodedTiles.of(section.name, slide, encoder.card, task.locations.points, inputs.features)
+    emit(tiles.messages)
+    return replace(result, files=write_tiles(out, tiles, formats), messages=tiles.messages)
