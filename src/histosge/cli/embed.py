@@ -87,7 +87,10 @@ def embed(
         stages=stages,
     )
     show_messages(result.messages)
-    lines = [f"{result.locations} locations × {result.dim} features in {result.store}", *map(str, result.files)]
+    lines = [
+        f"{result.locations} locations × {result.dim} features in {result.store}",
+        *map(str, result.files),
+    ]
     print_result(result.as_dict(), as_json=reply_options.json, lines=lines)
 
 

@@ -8,16 +8,18 @@ from pathlib import Path
 from histosge._runtime.names import near_misses
 from histosge.errors import UsageError
 
-from . import lazyslide, table, trident
 from .encoded_tiles import EncodedTiles
+from .lazyslide import require, write_store
+from .table import write_table
+from .trident import write_folder
 
 __all__ = ["FORMATS", "EncodedTiles", "refuse_formats", "write_tiles"]
 
 #: formats by name; each writes tiles into a folder and returns the path of the features
 FORMATS: Mapping[str, Callable[[Path, EncodedTiles], Path]] = {
-    "trident": trident.write,
-    "lazyslide": lazyslide.write,
-    "anndata": table.write,
+    "trident": write_folder,
+    "lazyslide": write_store,
+    "anndata": write_table,
 }
 
 
@@ -35,7 +37,7 @@ def refuse_formats(formats: Sequence[str]) -> None:
                 f"Expected `formats` among {', '.join(FORMATS)}, got '{name}'.{near_misses(name, FORMATS)}"
             )
     if "lazyslide" in formats:
-        lazyslide.require()
+        require()
 
 
 def write_tiles(folder: Path, tiles: EncodedTiles, formats: Sequence[str]) -> tuple[Path, ...]:

@@ -118,7 +118,7 @@ class EncodedTiles:
             f"pixels of the image of {width} × {height} px at {self.slide.mpp:.4g} µm per pixel: open them with that "
             "image."
         )
-        left_out = len(self.features) - len(self.rows)
+        left_out = self.features.shape[0] - len(self.rows)
         if not left_out:
             return (Message("info", text),)
         warning = (

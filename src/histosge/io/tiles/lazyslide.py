@@ -15,7 +15,7 @@ from histosge.errors import UsageError
 from .encoded_tiles import MARK, EncodedTiles, plain_name
 from .table import as_anndata, slide_properties, tile_spec
 
-__all__ = ["require", "write"]
+__all__ = ["require", "write_store"]
 
 _TILES = "tiles"
 _METADATA = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata"}
@@ -35,7 +35,7 @@ def require() -> None:
         )
 
 
-def write(folder: Path, tiles: EncodedTiles) -> Path:
+def write_store(folder: Path, tiles: EncodedTiles) -> Path:
     """Write ``{section}.zarr`` with ``shapes/tiles`` and ``tables/{encoder}_tiles``, and return the path of the store.
 
     ``open_wsi(IMAGE, store=…)`` of wsidata opens it with the same image.

@@ -15,10 +15,10 @@ from .encoded_tiles import MARK, EncodedTiles, plain_name, refuse_foreign_file
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["as_anndata", "slide_properties", "tile_spec", "write"]
+__all__ = ["as_anndata", "slide_properties", "tile_spec", "write_table"]
 
 
-def write(folder: Path, tiles: EncodedTiles) -> Path:
+def write_table(folder: Path, tiles: EncodedTiles) -> Path:
     """Write ``features_{encoder}/{section}.h5ad``, and return its path.
 
     Raises

@@ -12,7 +12,7 @@ from histosge._runtime.atomic_files import atomic_path
 
 from .encoded_tiles import MARK, EncodedTiles, as_text, plain_name, refuse_foreign_file
 
-__all__ = ["write"]
+__all__ = ["write_folder"]
 
 # TRIDENT's magnifications, by the µm per pixel below which they begin
 _MAGNIFICATIONS = ((0.16, 80), (0.2, 60), (0.3, 40), (0.6, 20), (1.2, 10), (2.4, 5))
@@ -22,7 +22,7 @@ _ROWS = 4096
 _UNKNOWN = "None"
 
 
-def write(folder: Path, tiles: EncodedTiles) -> Path:
+def write_folder(folder: Path, tiles: EncodedTiles) -> Path:
     """Write ``{magnification}x_{px}px_{overlap}px_overlap/features_{encoder}/{section}.h5``, and the file of patches.
 
     TRIDENT has no µm per pixel. An image coarser than 2.4 µm per pixel has no magnification there: it is written as
