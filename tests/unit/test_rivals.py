@@ -15,6 +15,7 @@ from histosge.errors import UsageError
 from histosge.models import build_model, predict
 from histosge.models.deep.inputs import Batch
 from histosge.models.deep.networks.contrastive import identity_contrast, similarity_contrast
+from histosge.models.deep.networks.row_parts import in_row_parts
 from histosge.models.deep.networks.triplex import Branches, fused_loss, lattice_neighbours
 from histosge.section.inputs import Inputs, Samples, concatenated
 from histosge.section.locations import at_spots
@@ -172,6 +173,21 @@ def test_deepspot_takes_median_sum_and_maximum() -> None:
         linear = [head[2] for head in network.heads]
         expected = torch.stack([layer(pooled) for layer in linear]).mean(0)
         assert torch.allclose(network(batch), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_rows_in_parts_have_the_same_values_and_gradients(training: bool) -> None:
+    """Memory is bounded by computing parts, and again for the gradient; the numbers stay."""
+    layer = torch.nn.Linear(3, 2)
+    values = torch.randn(11, 3)
+    results = []
+    for rows in (2, 100):
+        layer.zero_grad()
+        output = in_row_parts(lambda part: layer(part).relu(), values, rows, training=training)
+        output.square().sum().backward()
+        results.append((output.detach(), layer.weight.grad.clone()))  # type: ignore[union-attr]
+    for first, second in zip(*results, strict=True):
+        assert torch.allclose(first, second, atol=1e-5)
 
 
 def test_the_loss_of_triplex_is_the_sum_described() -> None:

@@ -25,7 +25,7 @@ from histosge.errors import DataError
 from histosge.metrics import Comparison
 from histosge.metrics.ceiling import noise_ceiling
 from histosge.models import MODELS
-from histosge.models.base import Model, Predictor, Runtime
+from histosge.models.base import Model, Predictor, Runtime, Task
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.genes import GeneChoice, GenePanel
 from histosge.section.inputs import Inputs
@@ -294,7 +294,8 @@ def _reason_to_skip(study: Study, model: Model) -> str:
         return f"'{name}' has no image."
     if not len(study.training) and model.uses_position and not model.uses_image:
         return f"'{model.card.name}' interpolates, and '{name}' has no training spots."
-    return ""
+    within: Task = "sublattice" if study.split.startswith("sublattice") else "test_spots"
+    return model.reason_against(within if len(study.training) else "new_section")
 
 
 def _comparison(study: Study, panel: GenePanel, fitted: TrialFit) -> Comparison:

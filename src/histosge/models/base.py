@@ -27,6 +27,7 @@ __all__ = [
     "Needs",
     "Predictor",
     "Runtime",
+    "Task",
     "Windows",
     "predict",
 ]
@@ -264,6 +265,11 @@ class AdaptivePredictor(Predictor, Protocol):
         ...
 
 
+#: what is predicted: test spots among those fitted, those of a coarser lattice, bins or cells finer than the spots
+#: fitted, or a section of which no spot is fitted
+Task: TypeAlias = Literal["test_spots", "sublattice", "finer", "new_section"]
+
+
 @runtime_checkable
 class SectionsModel(Protocol):
     """A model that fits several sections at once, and gives each a predictor of its own."""
@@ -312,6 +318,10 @@ class Model(Protocol):
     def joint(self) -> bool:
         """Whether the prediction at a location depends on which other locations are predicted with it."""
         return False
+
+    def reason_against(self, task: Task) -> str:
+        """Return why an evaluation leaves the model out of a task, in a sentence; empty where it does not."""
+        return ""
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> Predictor:
         """Fit the model to ``samples``. The same seed gives the same bits on a CPU with one number of threads."""

@@ -66,15 +66,16 @@ class FinePlan:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Models that need an image, where the truth has none, with the reason."""
+        """Models that predict nothing finer than spots, or need an image where the truth has none, with the reason."""
         source = self.layout.section if isinstance(self.layout, MeasuredSpots) else self.truth
-        if source.slide is not None:
-            return {}
-        return {
-            label(recipe): f"'{source.name}' has no image."
-            for recipe in self.recipes
-            if recipe.build().uses_image
-        }
+        reasons = {}
+        for recipe in self.recipes:
+            model = recipe.build()
+            no_image = source.slide is None and model.uses_image
+            reasons[label(recipe)] = (
+                f"'{source.name}' has no image." if no_image else model.reason_against("finer")
+            )
+        return {name: reason for name, reason in reasons.items() if reason}
 
     def spots(self, seed: int) -> PseudoSpots:
         """Return the spots to fit, and the truth to score with."""

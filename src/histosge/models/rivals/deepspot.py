@@ -10,7 +10,7 @@ import numpy as np
 
 from histosge._runtime.types import Float
 from histosge.errors import UsageError, refuse_nonpositive
-from histosge.models.base import Crop, ModelCard, Needs, Windows
+from histosge.models.base import Crop, ModelCard, Needs, Task, Windows
 from histosge.models.deep.system import FeatureSystem
 from histosge.models.deep.windows import window_features
 from histosge.models.scaling import Targets
@@ -94,6 +94,12 @@ class DeepSpot(FeatureSystem):
         """Image features of the spot's window, of the windows in it and of those around it."""
         windows = (Windows(), Windows.grid(self.side, share=1 / self.side), Windows.ring(self.around))
         return Needs(features=True, crop=self.crop, windows=windows)
+
+    def reason_against(self, task: Task) -> str:
+        """Leave out bins and cells: the sum over the windows in a spot has no meaning for a part of it."""
+        if task != "finer":
+            return ""
+        return "'deepspot' predicts whole spots: it sums over windows in a spot, which bins and cells do not have."
 
     def targets_of(self, expression: Float[np.ndarray, "n g"]) -> Targets:
         """Return expression standardised gene by gene."""

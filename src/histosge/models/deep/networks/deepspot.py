@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from histosge.models.deep.inputs import Batch
 
+from .row_parts import in_row_parts
+
 __all__ = ["DeepSpotNetwork"]
+
+# spots whose embeddings are in memory at once: 128 × 9 windows × 10 members × 512 floats are 24 MB
+_AT_ONCE = 128
 
 
 class DeepSpotNetwork(nn.Module):
@@ -61,27 +67,18 @@ class DeepSpotNetwork(nn.Module):
         pooled = torch.cat(
             [self._pooled(spot, "sum"), self._pooled(parts, "sum"), self._pooled(around, "max")], dim=1
         )
-        return torch.stack([head(pooled) for head in self.heads]).mean(dim=0)
+        total: Tensor = sum(head(pooled) for head in self.heads)
+        return total / self.members
 
     def _pooled(self, windows: Tensor, how: str) -> Tensor:
         """Return the embeddings of windows pooled over them, b × width; zeros where there are none."""
         if not windows.shape[1]:
             return windows.new_zeros(len(windows), self.width)
-        parts = []
-        for some in torch.split(windows, _AT_ONCE):
-            if self.training:
-                # embeddings are computed again for the gradient: those of 1500 spots would be a gigabyte
-                parts.append(checkpoint(self._embedded, some, how, use_reentrant=False))
-            else:
-                parts.append(self._embedded(some, how))
-        return torch.cat(parts)
+        embedded = partial(self._embedded, how=how)
+        return in_row_parts(embedded, windows, _AT_ONCE, training=self.training)
 
     def _embedded(self, windows: Tensor, how: str) -> Tensor:
         members = self.embed_dropout(self.embed(windows)).relu().unflatten(-1, (self.members, self.width))
         # the lower of the two middle values where their number is even, as torch has it
         embedded: Tensor = members.median(dim=-2).values
         return embedded.sum(dim=1) if how == "sum" else embedded.amax(dim=1)
-
-
-# spots whose embeddings are in memory at once: 128 × 9 windows × 10 members × 512 floats are 24 MB
-_AT_ONCE = 128

@@ -13,12 +13,16 @@ from torch import Tensor, nn
 from histosge._runtime.types import Array
 from histosge.models.deep.inputs import Batch
 
+from .row_parts import in_row_parts
+
 __all__ = ["Branches", "TRIPLEXNetwork", "TRIPLEXShape", "fused_loss", "lattice_neighbours"]
 
 # steps of a 3 × 3 convolution
 _STEPS = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 # a location further than this from a step, in steps of the lattice, is not the neighbour there
 _TOLERANCE = 0.3
+# locations whose surroundings are in memory at once: 256 × 25 tokens × 256 floats are 7 MB
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +86,17 @@ class TRIPLEXNetwork(nn.Module):
         target, around = self.project_target(target), self.project(around)
         # the middle of the surroundings is the location itself
         section = self._section(around[:, number[1] // 2], batch.lattice_xy)
-        for block in self.neighbour:
-            around = block(around, self.get_buffer("distances"))
-        around = self.neighbour_norm(around)
+        around = in_row_parts(self._surrounded, around, _AT_ONCE, training=self.training)
         fused = self.fusion_norm(self._fused(section, target) + self._fused(section, around))
         tokens = (fused, target.mean(dim=1), around.mean(dim=1), section)
         return Branches(*(head(token) for head, token in zip(self.heads.values(), tokens, strict=True)))
+
+    def _surrounded(self, tokens: Tensor) -> Tensor:
+        """Return tokens of the windows around locations, which attend to each other."""
+        for block in self.neighbour:
+            tokens = block(tokens, self.get_buffer("distances"))
+        output: Tensor = self.neighbour_norm(tokens)
+        return output
 
     def _section(self, tokens: Tensor, lattice_xy: Tensor) -> Tensor:
         """Return tokens of locations that attend to each other, with their neighbours on the lattice in between."""

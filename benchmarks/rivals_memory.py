@@ -1,0 +1,86 @@
+"""Memory and time of the rivals on a section of Visium's size, features ready: half of the spots fitted, all predicted.
+
+python benchmarks/rivals_memory.py [--models bleep,mclstexp,deepspot,triplex] [--spots 3000] [--genes 1000]
+    [--features 150] [--epochs 2]
+
+Expression and features are random numbers: neither depends on them. Each model is fitted in a process of its own; the
+memory is what it adds to that of the process with its data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+import numpy as np
+
+from histosge._runtime.provenance import Gauge
+from histosge.geometry.points import Points
+from histosge.models import build_model, predict
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.locations import Locations
+
+
+def main() -> None:
+    """Start a process for each model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default="bleep,mclstexp,deepspot,triplex")
+    parser.add_argument("--spots", type=int, default=3000)
+    parser.add_argument("--genes", type=int, default=1000)
+    parser.add_argument("--features", type=int, default=150)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--alone", action="store_true", help="the first model, in this process")
+    options = parser.parse_args()
+    if options.alone:
+        measure(options)
+        return
+    for name in options.models.split(","):
+        arguments = [sys.executable, __file__, *sys.argv[1:], "--models", name, "--alone"]
+        subprocess.run(arguments, check=True)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Fit and predict, and print memory, seconds of an epoch and the number of parameters."""
+    import torch
+
+    torch.set_num_threads(1)
+    name, _, preset = options.models.partition(":")
+    model = build_model(name, preset or None, epochs=options.epochs)
+    samples = random_samples(options, sum(windows.number for windows in model.needs.windows) or 1)
+    half = samples.take(np.random.default_rng(0).permutation(options.spots)[: options.spots // 2])
+    # PyTorch's own memory is that of any network
+    build_model("bleep", epochs=1).fit(samples.take(np.arange(8)))
+    before = Gauge()
+    with before:
+        pass
+    fit = Gauge()
+    with fit:
+        predictor = model.fit(half)
+    prediction = Gauge()
+    with prediction:
+        predict(predictor, samples.inputs)
+    added = max(fit.cost["peak_mb"], prediction.cost["peak_mb"]) - before.cost["peak_mb"]
+    print(
+        f"{options.models}: {added / 1024:.2f} GB, {fit.cost['cpu_s'] / options.epochs:.1f} s of CPU an epoch, "
+        f"prediction {prediction.cost['cpu_s']:.1f} s, {predictor.summary()['parameters'] / 1e6:.1f} M parameters",
+        flush=True,
+    )
+
+
+def random_samples(options: argparse.Namespace, windows: int) -> Samples:
+    """Return spots of a square lattice with random expression and features of so many windows."""
+    number = np.arange(options.spots)
+    lattice_xy = np.stack([number % 60, number // 60], axis=1).astype(np.float64)
+    points = Points(100.0 * lattice_xy, number.astype(str), 55.0)
+    everywhere = np.ones(options.spots, dtype=bool)
+    locations = Locations(points, lattice_xy, number, np.zeros_like(number), everywhere, everywhere)
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((options.spots, windows * options.features), dtype=np.float32)
+    expression = rng.gamma(2.0, size=(options.spots, options.genes)).astype(np.float32)
+    genes = np.array([f"gene{index}" for index in range(options.genes)])
+    return Samples(Inputs(locations, features=features), expression, genes, np.ones(options.spots))
+
+
+if __name__ == "__main__":
+    main()
