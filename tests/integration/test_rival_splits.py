@@ -34,7 +34,7 @@ SMALL = (
 
 @pytest.mark.slow
 def test_rivals_are_audited_and_scored_in_every_split(tmp_path: Path) -> None:
-    """Half of the spots, one of four, and a whole section from another: no leak, no skip, and defined scores."""
+    """Half of the spots, one of four, and a whole section from another: no leak, no skip, finite errors."""
     sections = [
         replace(hs.synthetic(columns=9, rows=9, genes=12, seed=seed).section, name=f"section {seed}")
         for seed in (0, 1)
@@ -49,7 +49,7 @@ def test_rivals_are_audited_and_scored_in_every_split(tmp_path: Path) -> None:
         baselines=False,
     )
     result = benchmark(plan, out=tmp_path)
-    scores = result.scores[(result.scores["metric"] == "pcc") & (result.scores["set"] == "test")]
+    scores = result.scores[(result.scores["metric"] == "mse") & (result.scores["set"] == "test")]
     trials = scores.groupby(["section", "split", "model"], observed=True)["value"].apply(
         lambda values: np.isfinite(values).all()
     )
