@@ -1,6 +1,6 @@
-"""Cokriging of 100 000 bins × 1000 genes, and the accuracy that inducing points cost where the exact fit is possible.
+"""Cokriging of very many bins, and the accuracy that inducing points cost where the exact fit is possible.
 
-python benchmarks/scale.py [--bins 100000] [--genes 1000]
+python benchmarks/scale.py [--bins 100000] [--genes 1000] [--streamed]
 python benchmarks/scale.py --section SECTION
 """
 
@@ -14,20 +14,33 @@ from pathlib import Path
 
 import numpy as np
 from divided_section import divide, mean_pcc
+from scipy import sparse
 
 import histosge as hs
 from histosge._runtime.provenance import peak_memory_bytes
 from histosge.geometry.points import Points
 from histosge.models import build_model, predict
+from histosge.section.expression import depth as depth_of
+from histosge.section.expression import log_cp10k
 from histosge.section.inputs import Inputs, Samples
 
 _BIN_UM = 16.0
+# of 1000 genes in a bin of 8 µm, of 150 to 300 over all
+_HD_MOLECULES = 100.0
 # more spots than any section has: the exact fit
 _ALL = 10**6
 
 
 def random_bins(bins: int, genes: int, seed: int) -> Samples:
-    """Return a square of bins: eight smooth factors drive Poisson counts and, with noise, the features."""
+    """Return a square of bins with dense expression; see :func:`sparse_bins`."""
+    return sparse_bins(bins, genes, seed, molecules=665.0).dense()
+
+
+def sparse_bins(bins: int, genes: int, seed: int, *, molecules: float) -> Samples:
+    """Return a square of bins: eight smooth factors drive Poisson counts and, with noise, the features.
+
+    Expression is sparse; ``molecules`` is the median of a bin over these genes.
+    """
     rng = np.random.default_rng(seed)
     side = int(np.ceil(bins**0.5))
     xy = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2)[:bins] * _BIN_UM
@@ -36,10 +49,14 @@ def random_bins(bins: int, genes: int, seed: int) -> Samples:
     factors = np.stack(
         [np.cos(xy @ wave.T + shift).mean(axis=1) * 3 for wave, shift in zip(waves, phase, strict=True)], 1
     )
-    rates = np.exp(rng.normal(-1, 1, genes) + factors @ rng.normal(0, 0.4, (8, genes)))
-    depth = rng.lognormal(6.5, 0.4, len(xy))
-    counts = rng.poisson(rates / rates.sum(axis=1, keepdims=True) * depth[:, None]).astype(np.float32)
-    total = np.maximum(counts.sum(axis=1), 1.0)
+    level, slopes = rng.normal(-1, 1, genes), rng.normal(0, 0.4, (8, genes))
+    depth = rng.lognormal(np.log(molecules), 0.4, len(xy))
+    parts = []
+    for rows in np.array_split(np.arange(len(xy)), max(1, len(xy) // 10_000)):
+        rates = np.exp(level + factors[rows] @ slopes)
+        rates *= (depth[rows] / rates.sum(axis=1))[:, None]
+        parts.append(sparse.csr_matrix(rng.poisson(rates).astype(np.float32)))
+    counts = sparse.csr_matrix(sparse.vstack(parts))
     features = factors @ rng.normal(0, 1, (8, 60)) + rng.normal(0, 1.0, (len(xy), 60))
     locations = hs.Locations(
         Points(xy, np.arange(len(xy)).astype(str), _BIN_UM),
@@ -50,20 +67,26 @@ def random_bins(bins: int, genes: int, seed: int) -> Samples:
         in_tissue=np.ones(len(xy), bool),
     )
     names = np.array([f"g{index}" for index in range(genes)])
-    expression = np.log1p(counts / total[:, None] * 1e4)
-    return Samples(Inputs(locations, features.astype(np.float32)), expression, names, total)
+    inputs = Inputs(locations, features.astype(np.float32))
+    return Samples(inputs, log_cp10k(counts), names, depth_of(counts))
 
 
-def time_bins(bins: int, genes: int) -> None:
-    """Print time and memory of a fit to many bins."""
-    samples = random_bins(bins, genes, 0)
+def time_bins(bins: int, genes: int, *, streamed: bool) -> None:
+    """Print time and memory of a fit to many bins, and of predicting them all."""
+    samples = sparse_bins(bins, genes, 0, molecules=_HD_MOLECULES if streamed else 665.0)
+    samples = samples if streamed else samples.dense()
     data_bytes, start = peak_memory_bytes(), time.perf_counter()
-    predictor = build_model("cokriging").fit(samples)
+    model = build_model("cokriging", streamed=1 if streamed else _ALL)
+    predictor = model.fit(samples)
     fitted = time.perf_counter()
-    for _ in predictor.blocks(samples.inputs):
-        pass
+    prediction = predictor.factored(samples.inputs)
     end = time.perf_counter()
-    print(f"{bins} bins × {genes} genes: fit {fitted - start:.0f} s, predict all {end - fitted:.0f} s")
+    print(
+        f"{bins} bins × {genes} genes, streamed: {streamed}; {samples.expression.size / bins:.0f} values a bin"
+    )
+    print(
+        f"fit {fitted - start:.0f} s, predict all {end - fitted:.0f} s, {prediction.scores.shape[1]} factors"
+    )
     print(f"peak memory {peak_memory_bytes() / 1e9:.1f} GB, of which the data {data_bytes / 1e9:.1f} GB")
     print(f"leave-one-out correlation {predictor.summary()['r_loo']:.3f}")
 
@@ -94,12 +117,13 @@ def main() -> None:
     parser.add_argument("--bins", type=int, default=100_000)
     parser.add_argument("--genes", type=int, default=1000)
     parser.add_argument("--section", type=Path)
+    parser.add_argument("--streamed", action="store_true", help="sparse counts of the depth of Visium HD")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     if arguments.section is not None:
         compare_inducing_points(arguments.section)
     else:
-        time_bins(arguments.bins, arguments.genes)
+        time_bins(arguments.bins, arguments.genes, streamed=arguments.streamed)
 
 
 if __name__ == "__main__":

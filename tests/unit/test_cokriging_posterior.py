@@ -14,6 +14,7 @@ from histosge.models.cokriging.kernels import Covariance
 from histosge.models.cokriging.loadings import Loadings, Shrinkage
 from histosge.models.cokriging.posterior import FactorPosterior
 from histosge.models.cokriging.standardise import Standardisation
+from histosge.models.cokriging.targets import DenseTargets
 from histosge.prediction.principal_components import principal_axes
 
 NO_SPOTS = np.zeros(0, dtype=np.intp)
@@ -31,7 +32,7 @@ def solved(gene_weight: float, most: int = 64) -> FactorPosterior:
     """Return the posterior of all genes."""
     loadings = Loadings.plain(principal_axes(VALUES, 10))
     return FactorPosterior.solve(
-        EIGEN, VALUES, loadings, gene_weight=gene_weight, most=most, auxiliary_spots=NO_SPOTS
+        EIGEN, DenseTargets(VALUES), loadings, gene_weight=gene_weight, most=most, auxiliary_spots=NO_SPOTS
     )[0]
 
 

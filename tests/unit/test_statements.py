@@ -157,7 +157,7 @@ def test_the_variance_between_ratios_is_that_at_the_spots() -> None:
     projections = eigen.eigenvectors.T @ centred
     from histosge.models.cokriging.eigensolver import NOISE_RATIOS
 
-    _, weight, _ = eigen._noise_posterior(centred, projections)
+    _, weight, _ = eigen._noise_posterior(eigen.projected(targets))
     means = np.array(
         [
             eigen.eigenvectors @ (eigen.eigenvalues[:, None] / (eigen.eigenvalues[:, None] + r) * projections)

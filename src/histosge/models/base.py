@@ -187,6 +187,9 @@ class ModelCard:
     bytes_per_value
         Memory that a fit needs at its peak for each value of spots × genes, its data included. The default is
         the expression and one copy of it, which every model has.
+    streamed_bytes
+        Memory of a fit from sparse expression: of any, for each spot, and for each value of spots × genes where a tenth
+        of them is not 0.
     """
 
     name: str
@@ -195,6 +198,7 @@ class ModelCard:
     uses_position: bool
     deep: bool = False
     bytes_per_value: float = 16.0
+    streamed_bytes: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +326,17 @@ class Model(Protocol):
     def reason_against(self, task: Task) -> str:
         """Return why an evaluation leaves the model out of a task, in a sentence; empty where it does not."""
         return ""
+
+    def reads_sparse(self, spots: int) -> bool:
+        """Whether a fit of so many spots reads sparse expression, and needs no matrix of spots × genes."""
+        return False
+
+    def fit_bytes(self, spots: int, genes: int) -> float:
+        """Return the memory that a fit needs at its peak, its data included; from the card unless overridden."""
+        if self.reads_sparse(spots):
+            fixed, of_spot, of_value = self.card.streamed_bytes
+            return fixed + spots * (of_spot + of_value * genes)
+        return self.card.bytes_per_value * spots * genes
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> Predictor:
         """Fit the model to ``samples``. The same seed gives the same bits on a CPU with one number of threads."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 
-__all__ = ["principal_axes"]
+__all__ = ["axes_of_products", "principal_axes"]
 
 # eigenvalues below these parts of the largest are rounding errors: of singular values, squared, and of products
 _LEAST_EXACT, _LEAST_FAST = 1e-16, 1e-10
@@ -46,6 +46,27 @@ def principal_axes(
     else:
         eigenvalues, axes, total = _from_products(matrix, most)
         least = _LEAST_FAST
+    return _kept(eigenvalues, axes, total, most, share=share, least=least)
+
+
+def axes_of_products(products: Float[np.ndarray, "g g"], most: int) -> Float[np.ndarray, "k g"]:
+    """Return the first principal axes of a matrix whose products over its rows these are, as :func:`principal_axes`.
+
+    The products of many rows are summed over blocks of them, and the rows need not be held.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = np.array([[-3.0, -4.0], [6.0, 8.0]])
+    >>> axes_of_products(rows.T @ rows, 5).round(6).tolist()
+    [[0.6, 0.8]]
+    """
+    eigenvalues, axes = _largest(products, most)
+    return _kept(eigenvalues, axes, float(np.trace(products)), most, share=1.0, least=_LEAST_FAST)
+
+
+def _kept(eigenvalues: Array, axes: Array, total: float, most: int, *, share: float, least: float) -> Array:
+    """Return the axes that are resolved and wanted, with their signs."""
     # the tolerance keeps rounding of the sum from adding an axis at a share of 1
     enough = int(np.searchsorted(np.cumsum(eigenvalues), share * total * (1 - 1e-12))) + 1
     resolved = int((eigenvalues > least * max(eigenvalues[0], _TINY)).sum())
@@ -56,15 +77,20 @@ def principal_axes(
 
 def _from_products(matrix: Array, most: int) -> tuple[Array, Array, float]:
     """Return the largest eigenvalues of the matrix of products, their axes, and the sum of all eigenvalues."""
-    from scipy.linalg import eigh
-
     # both matrices of products have the same eigenvalues; the smaller one is faster to decompose
     wide = matrix.shape[1] > matrix.shape[0]
     products = np.asarray(matrix @ matrix.T if wide else matrix.T @ matrix, dtype=np.float64)
-    last = len(products) - 1
-    values, vectors = eigh(products, subset_by_index=(max(0, last + 1 - most), last), check_finite=False)
-    values, axes = np.maximum(values[::-1], 0.0), vectors[:, ::-1].T
+    values, axes = _largest(products, most)
     if wide:
         # from eigenvectors over spots to axes over genes
         axes = axes @ matrix / np.sqrt(np.maximum(values, _TINY))[:, None]
     return values, axes, float(np.trace(products))
+
+
+def _largest(products: Array, most: int) -> tuple[Array, Array]:
+    """Return the largest eigenvalues of a symmetric matrix and their eigenvectors, one a row."""
+    from scipy.linalg import eigh
+
+    last = len(products) - 1
+    values, vectors = eigh(products, subset_by_index=(max(0, last + 1 - most), last), check_finite=False)
+    return np.maximum(values[::-1], 0.0), vectors[:, ::-1].T

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from scipy import sparse
 
+from histosge._runtime.memory import available_bytes
 from histosge._runtime.types import Array, Float, Int, frozen
-from histosge.errors import DataError
+from histosge.errors import DataError, UsageError
 
 from .locations import Locations
 
@@ -138,7 +140,8 @@ class Samples:
     inputs
         The training spots.
     expression
-        log1p(CP10k) values, n × g; at the mean depth of each section where ``measured`` is given.
+        log1p(CP10k) values, n × g; at the mean depth of each section where ``measured`` is given. A sparse matrix of
+        large sections, most of whose values are 0: models that need all values ask for :attr:`dense_expression`.
     genes
         Gene names, one per column.
     depth
@@ -158,7 +161,7 @@ class Samples:
     """
 
     inputs: Inputs
-    expression: Float[np.ndarray, "n g"]
+    expression: Float[np.ndarray, "n g"] | sparse.csr_matrix
     genes: Array
     depth: Float[np.ndarray, " n"]
     programs: Float[np.ndarray, "k g"] | None = None
@@ -177,11 +180,41 @@ class Samples:
             if self.measured.shape != shape:
                 raise DataError(f"Expected measured expression {shape}, got {self.measured.shape}.")
             object.__setattr__(self, "measured", frozen(self.measured))
-        object.__setattr__(self, "expression", frozen(self.expression))
+        kept = sparse.csr_matrix(self.expression) if self.is_sparse else frozen(self.expression)
+        object.__setattr__(self, "expression", kept)
         object.__setattr__(self, "genes", frozen(genes))
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether expression is a sparse matrix."""
+        return bool(sparse.issparse(self.expression))
+
+    @property
+    def dense_expression(self) -> Float[np.ndarray, "n g"]:
+        """Expression with all its zeros.
+
+        Raises
+        ------
+        UsageError
+            Where they need more memory than there is.
+        """
+        if not self.is_sparse:
+            return np.asarray(self.expression)
+        available, needed = available_bytes(), 8.0 * len(self) * len(self.genes)
+        if available is not None and needed > available:
+            raise UsageError(
+                f"A dense matrix of {len(self)} spots × {len(self.genes)} genes needs {needed / 2**30:.1f} GiB, and "
+                f"{available / 2**30:.1f} GiB are free. Choose `model` cokriging, which reads sparse counts, fewer "
+                "`genes`, or larger bins (`bin_um`)."
+            )
+        return np.asarray(sparse.csr_matrix(self.expression).toarray())
+
+    def dense(self) -> Samples:
+        """Return the samples with dense expression; the same ones where it is dense already."""
+        return replace(self, expression=self.dense_expression) if self.is_sparse else self
 
     @property
     def log_cp10k(self) -> Float[np.ndarray, "n g"]:

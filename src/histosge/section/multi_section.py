@@ -159,6 +159,7 @@ class SectionGroup:
         *,
         rows: Int[np.ndarray, " r"] | None = None,
         depth_adjusted: bool = False,
+        sparse_expression: bool = False,
     ) -> Samples:
         """Return what a model is fitted to: training spots of the target, and all spots of the auxiliary sections.
 
@@ -173,21 +174,30 @@ class SectionGroup:
         depth_adjusted
             Whether expression is that at the mean log depth of the training spots of each section; see
             :func:`histosge.section.depth_adjusted.depth_adjusted`.
+        sparse_expression
+            Whether zeros are left out of the matrix, for models that read it so; not where it is adjusted for depth,
+            which leaves no zeros.
         """
+        sparse_expression = sparse_expression and not depth_adjusted
         if rows is None and not self.auxiliary:
-            samples = samples_of(self.target, panel, inputs)
+            samples = samples_of(self.target, panel, inputs, sparse_expression=sparse_expression)
             return _at_mean_depth(samples) if depth_adjusted else samples
         rows = np.arange(len(self.target)) if rows is None else rows
         auxiliary_rows = np.arange(len(self.target), len(self))
         # counts of test spots are dropped before anything is computed from counts
         sections = (self.target.take(rows), *self.auxiliary)
-        expression = [
-            log_cp10k(section.counts, columns=columns).toarray()
+        parts = [
+            log_cp10k(section.counts, columns=columns)
             for section, columns in zip(sections, self.columns_of(panel), strict=True)
         ]
+        expression = (
+            sparse.csr_matrix(sparse.vstack(parts))
+            if sparse_expression
+            else np.concatenate([part.toarray() for part in parts])
+        )
         samples = Samples(
             inputs.take(np.concatenate([rows, auxiliary_rows])),
-            np.concatenate(expression),
+            expression,
             panel.names,
             np.concatenate([depth(section.counts) for section in sections]),
         )
@@ -219,10 +229,13 @@ class SectionGroup:
         )
 
 
-def samples_of(section: Section, panel: GenePanel, inputs: Inputs) -> Samples:
-    """Return the expression at a section's spots together with the inputs there."""
-    expression = log_cp10k(section.counts, columns=panel.columns).toarray()
-    return Samples(inputs, expression, panel.names, depth(section.counts))
+def samples_of(
+    section: Section, panel: GenePanel, inputs: Inputs, *, sparse_expression: bool = False
+) -> Samples:
+    """Return the expression at a section's spots together with the inputs there, on request as a sparse matrix."""
+    expression = log_cp10k(section.counts, columns=panel.columns)
+    values = expression if sparse_expression else expression.toarray()
+    return Samples(inputs, values, panel.names, depth(section.counts))
 
 
 def _at_mean_depth(samples: Samples) -> Samples:

@@ -271,7 +271,12 @@ class FitPlan:
         path = None if folder is None else folder / self.key
         checkpoint = None if path is None else path.with_name(f"{path.name}.checkpoint")
         adjusted = self.recipe.depth_adjusted
-        samples = self.sections.gather(self.panel.by_name(), inputs, depth_adjusted=adjusted)
+        samples = self.sections.gather(
+            self.panel.by_name(),
+            inputs,
+            depth_adjusted=adjusted,
+            sparse_expression=self.model.reads_sparse(len(self.sections)),
+        )
         samples = samples if self.programs is None else self.programs.joined(samples)
         runtime = compute.runtime(checkpoint=checkpoint)
         fitted = self.model.fit(samples, seed=self.recipe.seed, runtime=runtime)

@@ -26,7 +26,7 @@ def fit_bytes(model: Model, spots: int, genes: int) -> float:
     genes
         Fitted genes.
     """
-    return model.card.bytes_per_value * spots * genes
+    return model.fit_bytes(spots, genes)
 
 
 def memory_message(model: Model, spots: int, genes: int) -> tuple[Message, ...]:

@@ -63,12 +63,13 @@ class Depth(Model):
         )
         kriging = Kriging().fit(alone, seed=seed, runtime=runtime)
         deviation = depth - depth.mean()
-        mean = samples.expression.mean(axis=0)
+        expression = samples.dense_expression
+        mean = expression.mean(axis=0)
         square = float(deviation @ deviation)
         slope = np.zeros(len(mean))
         if square > _LEAST_VARIANCE * len(depth):
-            slope = deviation @ (samples.expression - mean) / square
-        residual = samples.expression - mean - np.outer(deviation, slope)
+            slope = deviation @ (expression - mean) / square
+        residual = expression - mean - np.outer(deviation, slope)
         # two parameters of the line
         freedom = max(len(depth) - 2, 1)
         residual_sd = np.sqrt(np.einsum("ng,ng->g", residual, residual) / freedom)

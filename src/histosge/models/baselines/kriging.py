@@ -89,10 +89,10 @@ class Kriging(Model):
             points_um = xy_um[farthest_points(xy_um, self.inducing_points)]
         # inducing points do not resolve shorter ranges
         least = 0.0 if points_um is xy_um else resolved_pitches(len(xy_um), self.inducing_points)
-        ranges = self.ranges_pitches or likely_ranges(xy_um, samples.expression, least=least)
+        ranges = self.ranges_pitches or likely_ranges(xy_um, samples.dense_expression, least=least)
         ranges_um = tuple(pitch_of(xy_um) * length for length in ranges)
         process = NystromFeatures.of(points_um, ranges_um)
-        ridge = EvidenceRidge.fit(process.features(xy_um), samples.expression)
+        ridge = EvidenceRidge.fit(process.features(xy_um), samples.dense_expression)
         return KrigingPredictor(samples.genes, process, ridge)
 
     def restore(

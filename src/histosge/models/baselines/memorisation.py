@@ -46,7 +46,7 @@ class Memorisation(Model):
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> MemorisationPredictor:
         """Store the training spots."""
-        return MemorisationPredictor(samples.genes, samples.inputs.separated_xy_um, samples.expression)
+        return MemorisationPredictor(samples.genes, samples.inputs.separated_xy_um, samples.dense_expression)
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]

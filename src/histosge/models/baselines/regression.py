@@ -87,7 +87,7 @@ class SklearnModel(Model):
             Without image features, where the regressor reads them.
         """
         columns = self.columns(samples.inputs, np.arange(len(samples)))
-        return self._fit(samples.genes, columns, samples.expression, seed)
+        return self._fit(samples.genes, columns, samples.dense_expression, seed)
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]

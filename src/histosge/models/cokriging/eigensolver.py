@@ -12,7 +12,17 @@ from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
 from histosge.prediction.evidence_ridge import log_marginal_likelihood
 
-__all__ = ["NOISE_RATIOS", "Eigendecomposition", "Posterior", "precision"]
+from .projected import Members, Projected
+
+__all__ = [
+    "NOISE_RATIOS",
+    "Eigendecomposition",
+    "Posterior",
+    "eigen_of",
+    "inverse_diagonals_of",
+    "inverse_root",
+    "precision",
+]
 
 # noise-to-signal ratios; log-spaced, because the likelihood is flat on this scale
 NOISE_RATIOS = np.geomspace(1e-2, 1e4, 28)
@@ -90,6 +100,9 @@ class Eigendecomposition:
     unresolved
         Prior variance of each training spot that inducing points do not carry, in units of a target's prior variance;
         ``None`` where the process is exact.
+    spots
+        Number of training spots where ``eigenvectors`` has rows of some of them only: targets are then given as
+        :class:`~.projected.Projected`. 0: it has all.
     """
 
     eigenvalues: Float[np.ndarray, " r"]
@@ -97,6 +110,7 @@ class Eigendecomposition:
     dual: Float[np.ndarray, "m r"]
     inverse_diagonals: Float[np.ndarray, "n l"]
     unresolved: Float[np.ndarray, " n"] | None = None
+    spots: int = 0
 
     @classmethod
     def exact(cls, covariance: Float[np.ndarray, "n n"], device: str = "cpu") -> Eigendecomposition:
@@ -106,9 +120,9 @@ class Eigendecomposition:
         deviation.
         """
         dtype = precision(len(covariance))
-        eigenvalues, eigenvectors = _eigen(covariance.astype(dtype, copy=False), device)
+        eigenvalues, eigenvectors = eigen_of(covariance.astype(dtype, copy=False), device)
         dual = eigenvectors / np.sqrt(eigenvalues).astype(dtype)
-        return cls(eigenvalues, eigenvectors, dual, _inverse_diagonals(eigenvalues, eigenvectors))
+        return cls(eigenvalues, eigenvectors, dual, inverse_diagonals_of(eigenvalues, eigenvectors))
 
     @classmethod
     def nystrom(
@@ -134,27 +148,25 @@ class Eigendecomposition:
         variance
             Prior variance of the training spots; what the inducing points carry of it is less.
         """
-        from scipy.linalg import cholesky, solve_triangular
-
-        jitter = _JITTER * np.trace(inducing) / len(inducing)
-        root = cholesky(inducing + jitter * np.eye(len(inducing)), lower=True)
-        back = solve_triangular(root, np.eye(len(root)), lower=True, check_finite=False).T
+        back = inverse_root(inducing)
         features = covariance @ back.astype(covariance.dtype)
-        eigenvalues, rotation = _eigen(np.asarray(features.T @ features, dtype=np.float64), device)
+        eigenvalues, rotation = eigen_of(np.asarray(features.T @ features, dtype=np.float64), device)
         eigenvectors = features @ (rotation / np.sqrt(eigenvalues)).astype(features.dtype)
         carried = eigenvectors**2 @ eigenvalues.astype(features.dtype)
         unresolved = None if variance is None else np.maximum(variance - carried, 0.0)
-        diagonals = _inverse_diagonals(eigenvalues, eigenvectors)
+        diagonals = inverse_diagonals_of(eigenvalues, eigenvectors)
         return cls(eigenvalues, eigenvectors, back @ rotation, diagonals, unresolved)
 
-    def posterior(self, targets: Float[np.ndarray, "n q"]) -> Posterior:
+    def projected(self, targets: Float[np.ndarray, "n q"] | Projected) -> Projected:
+        """Return targets as they are projected on the eigenvectors."""
+        return targets if isinstance(targets, Projected) else Projected.of(targets, self.eigenvectors)
+
+    def posterior(self, targets: Float[np.ndarray, "n q"] | Projected) -> Posterior:
         """Return the posterior of targets measured at the training spots."""
-        dtype = self.eigenvectors.dtype
-        mean = targets.mean(axis=0)
-        centred = (targets - mean).astype(dtype, copy=False)
-        projections = self.eigenvectors.T @ centred
+        dtype, of_targets = self.eigenvectors.dtype, self.projected(targets)
+        centred, projections = of_targets.centred, of_targets.projections
         inverses = (1 / (self.eigenvalues[:, None] + NOISE_RATIOS)).astype(dtype)
-        variances, weight, log_likelihood = self._noise_posterior(centred, projections)
+        variances, weight, log_likelihood = self._noise_posterior(of_targets)
         noise = (variances * weight * NOISE_RATIOS[:, None]).sum(axis=0)
         signal = (variances * weight).sum(axis=0)
         noise_inverse = ((1 / NOISE_RATIOS) @ weight).astype(dtype)
@@ -164,11 +176,11 @@ class Eigendecomposition:
         diagonal = self.inverse_diagonals @ weight_single + noise_inverse
         solved = self.eigenvectors @ (projections * (inverse - noise_inverse)) + noise_inverse * centred
         # leave-one-out prediction (Eq. 12; Rasmussen & Williams 2006, Eq. 5.12)
-        left_out = targets - solved / diagonal
-        projections *= np.sqrt(self.eigenvalues).astype(dtype)[:, None]
+        left_out = of_targets.targets - solved / diagonal
+        projections = projections * np.sqrt(self.eigenvalues).astype(dtype)[:, None]
         projections *= inverse
         return Posterior(
-            mean,
+            of_targets.mean,
             projections,
             self.eigenvalues,
             inverse,
@@ -180,7 +192,11 @@ class Eigendecomposition:
         )
 
     def left_out(
-        self, targets: Float[np.ndarray, "n q"], rows: Array, sections: Int[np.ndarray, " n"] | None = None
+        self,
+        targets: Float[np.ndarray, "n q"] | Projected,
+        rows: Array,
+        sections: Int[np.ndarray, " n"] | None = None,
+        members: Members | None = None,
     ) -> Float[np.ndarray, "l q"]:
         """Return the prediction at ``rows`` from all other spots, less the mean of the *other* spots of the section.
 
@@ -196,36 +212,36 @@ class Eigendecomposition:
             Training spots to predict.
         sections
             Index of the section of each spot; ``None``: all are in one section.
+        members
+            Sections of all training spots, where the eigenvectors have some of them only.
         """
         sections = np.zeros(len(self.eigenvectors), dtype=np.intp) if sections is None else sections
-        dtype = self.eigenvectors.dtype
-        centred = (targets - targets.mean(axis=0)).astype(dtype, copy=False)
-        others = np.maximum(np.bincount(sections)[sections[rows], None] - 1, 1).astype(dtype)
+        of_targets = self.projected(targets)
+        centred = of_targets.centred
         # what a change of the mean of its section changes at each spot, for each ratio
-        members = (sections[:, None] == np.arange(sections.max() + 1)).astype(dtype)
-        of_mean = self.eigenvectors.T @ members
-        total = np.zeros((len(rows), targets.shape[1]), dtype=dtype)
-        for index, active, weight, solved in self._solved(centred, rows):
+        members = Members.of(sections, self.eigenvectors) if members is None else members
+        others = members.others(sections[rows])
+        total = np.zeros((len(rows), centred.shape[1]), dtype=centred.dtype)
+        for index, active, weight, solved in self._solved(of_targets, rows):
             diagonal = self._inverse_diagonal(rows, index)
-            unit = self._times_inverse(of_mean, members, rows, index)
+            unit = self._times_inverse(members.projections, members.members, rows, index)
             change = np.take_along_axis(unit, sections[rows, None], axis=1) / diagonal
             value = centred[np.ix_(rows, active)]
             total[:, active] += weight * (value - solved / diagonal + value / others * (1 - change))
         return total
 
-    def left_out_variance(self, targets: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "n q"]:
+    def left_out_variance(self, targets: Float[np.ndarray, "n q"] | Projected) -> Float[np.ndarray, "n q"]:
         """Return the leave-one-out variance of the signal at each training spot (Eq. 12 of docs/method.md).
 
         By the law of total variance: the mean over the noise-to-signal ratio of the variance (Rasmussen & Williams
         2006, Eq. 5.12), and the variance over the ratio of the prediction.
         """
-        dtype = self.eigenvectors.dtype
-        centred = (targets - targets.mean(axis=0)).astype(dtype, copy=False)
-        rows = np.arange(len(targets))
-        signal, _, _ = self._noise_posterior(centred, self.eigenvectors.T @ centred)
+        of_targets = self.projected(targets)
+        centred, rows = of_targets.centred, np.arange(len(of_targets.centred))
+        signal, _, _ = self._noise_posterior(of_targets)
         missing = 0.0 if self.unresolved is None else self.unresolved[:, None]
         within, mean, square = np.zeros((3, *centred.shape))
-        for index, active, weight, solved in self._solved(centred, rows):
+        for index, active, weight, solved in self._solved(of_targets, rows):
             diagonal, prior = self._inverse_diagonal(rows, index), signal[index, active]
             prediction = centred[:, active] - solved / diagonal
             within[:, active] += (weight * prior) * np.maximum(
@@ -235,17 +251,18 @@ class Eigendecomposition:
             square[:, active] += weight * prediction**2
         return np.asarray(within + np.maximum(square - mean**2, 0.0))
 
-    def deviation_between_ratios(self, targets: Float[np.ndarray, "n q"]) -> Float[np.ndarray, "r q"]:
+    def deviation_between_ratios(
+        self, targets: Float[np.ndarray, "n q"] | Projected
+    ) -> Float[np.ndarray, "r q"]:
         """Return coefficients along the eigenvectors whose squared prediction is the variance between ratios.
 
         The posterior mean differs between noise-to-signal ratios. Over the ratios it moves almost along one line, the
         first principal component of the coefficients, which is scaled to carry the whole variance at the training
         spots.
         """
-        dtype = self.eigenvectors.dtype
-        centred = (targets - targets.mean(axis=0)).astype(dtype, copy=False)
-        projections = self.eigenvectors.T @ centred
-        _, weight, _ = self._noise_posterior(centred, projections)
+        dtype, of_targets = self.eigenvectors.dtype, self.projected(targets)
+        projections = of_targets.projections
+        _, weight, _ = self._noise_posterior(of_targets)
         inverses = 1 / (self.eigenvalues[:, None] + NOISE_RATIOS)
         deviations = np.empty(projections.shape)
         for target, column in enumerate(projections.T):
@@ -258,10 +275,10 @@ class Eigendecomposition:
         # along eigenvectors as ``dual`` takes them, which are divided by the root of the eigenvalue
         return np.asarray((deviations / np.sqrt(self.eigenvalues)[:, None]).astype(dtype))
 
-    def _solved(self, centred: Array, rows: Array) -> Iterator[tuple[int, Array, Array, Array]]:
+    def _solved(self, targets: Projected, rows: Array) -> Iterator[tuple[int, Array, Array, Array]]:
         """Yield each ratio that is probable for some targets: these, their weights, and their solution at rows."""
-        projections = self.eigenvectors.T @ centred
-        _, weight, _ = self._noise_posterior(centred, projections)
+        centred, projections = targets.centred, targets.projections
+        _, weight, _ = self._noise_posterior(targets)
         weight = np.where(weight < _LEAST_PROBABILITY, 0.0, weight)
         weight /= weight.sum(axis=0)
         for index in np.flatnonzero(weight.any(axis=1)).tolist():
@@ -290,23 +307,24 @@ class Eigendecomposition:
         return np.asarray(self.eigenvalues[:, None] * (inverses @ share.astype(inverses.dtype)))
 
     def contribution(
-        self, posterior: Posterior, targets: Float[np.ndarray, "n q"], rows: Array
+        self, posterior: Posterior, targets: Float[np.ndarray, "n q"] | Projected, rows: Array
     ) -> Float[np.ndarray, "r q"]:
         """Return the part of the posterior's projections that the measurements at ``rows`` make.
 
         Given the noise-to-signal ratio, the posterior mean is linear in the measurements.
         """
-        centred = (targets[rows] - posterior.mean).astype(self.eigenvectors.dtype, copy=False)
         root = np.sqrt(self.eigenvalues).astype(self.eigenvectors.dtype)
+        if isinstance(targets, Projected):
+            part = np.zeros_like(posterior.projections) if targets.auxiliary is None else targets.auxiliary
+            return np.asarray(part * posterior.inverse * root[:, None])
+        centred = (targets[rows] - posterior.mean).astype(self.eigenvectors.dtype, copy=False)
         return np.asarray(self.eigenvectors[rows].T @ centred * posterior.inverse * root[:, None])
 
-    def _noise_posterior(self, centred: Array, projections: Array) -> tuple[Array, Array, Array]:
+    def _noise_posterior(self, targets: Projected) -> tuple[Array, Array, Array]:
         """Return signal variances and posterior weights on the grid of ratios, and the averaged log likelihood."""
-        # thousands of terms: summed in double precision
-        total, inside = (
-            np.einsum("ij,ij->j", part, part, dtype=np.float64) for part in (centred, projections)
-        )
-        residual = np.maximum(total - inside, 0.0)
+        projections = targets.projections
+        inside = np.einsum("ij,ij->j", projections, projections, dtype=np.float64)
+        residual = np.maximum(targets.total - inside, 0.0)
         logs, variances = log_marginal_likelihood(
             self.eigenvalues,
             projections**2,
@@ -314,7 +332,7 @@ class Eigendecomposition:
             noise_ratios=NOISE_RATIOS,
             # the mean took one of the degrees of freedom. The restricted likelihood, which weighs that direction by
             # the covariance (Cressie 1993, § 2.6.1), lost 1 % of r on halves of her2st C2 and C5
-            n=max(len(self.eigenvectors) - 1, 1),
+            n=max((self.spots or len(self.eigenvectors)) - 1, 1),
         )
         # relative to the best, so that the exponential neither overflows nor vanishes
         best = logs.max(axis=0)
@@ -323,12 +341,21 @@ class Eigendecomposition:
         return variances, weight / weight.sum(axis=0), log_likelihood
 
 
+def inverse_root(inducing: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "m m"]:
+    """Return the matrix that makes covariances with inducing points features whose products are Eq. 13."""
+    from scipy.linalg import cholesky, solve_triangular
+
+    jitter = _JITTER * np.trace(inducing) / len(inducing)
+    root = cholesky(inducing + jitter * np.eye(len(inducing)), lower=True)
+    return np.asarray(solve_triangular(root, np.eye(len(root)), lower=True, check_finite=False).T)
+
+
 def precision(spots: int) -> type[np.floating[Any]]:
     """Return the precision in which the covariance of so many training spots is computed."""
     return np.float64 if spots < _DOUBLE_PRECISION_SPOTS else np.float32
 
 
-def _inverse_diagonals(eigenvalues: Array, eigenvectors: Array) -> Array:
+def inverse_diagonals_of(eigenvalues: Array, eigenvectors: Array) -> Array:
     """Return ``Eigendecomposition.inverse_diagonals``, some spots at a time."""
     weights = (1 / (eigenvalues[:, None] + NOISE_RATIOS) - 1 / NOISE_RATIOS).astype(eigenvectors.dtype)
     diagonals = np.empty((len(eigenvectors), len(NOISE_RATIOS)), dtype=eigenvectors.dtype)
@@ -337,7 +364,7 @@ def _inverse_diagonals(eigenvalues: Array, eigenvectors: Array) -> Array:
     return diagonals
 
 
-def _eigen(matrix: Array, device: str) -> tuple[Array, Array]:
+def eigen_of(matrix: Array, device: str) -> tuple[Array, Array]:
     """Return the eigenvalues worth keeping, largest first, and their eigenvectors; on a GPU where there is one.
 
     The lower triangle of the matrix is read: the upper one is the same but for rounding.

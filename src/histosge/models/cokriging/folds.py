@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from histosge.prediction.principal_components import principal_axes
 
 from .eigensolver import Eigendecomposition
 from .loadings import Loadings, Shrinkage
+from .projected import Members
+from .targets import DenseTargets, GeneTargets
 
 __all__ = ["FOLDS", "Folds", "LeftOut", "folds_of"]
 
@@ -49,7 +52,7 @@ class Folds:
 
     Parameters
     ----------
-    values
+    targets
         Standardised expression.
     index
         Fold of each spot.
@@ -60,11 +63,11 @@ class Folds:
         with loadings without the fold there, r of small sections is higher by 0.001 to 0.005.
     """
 
-    values: Float[np.ndarray, "n g"]
+    targets: GeneTargets
     index: Int[np.ndarray, " n"]
     loadings: tuple[Loadings, ...]
     of_all: Loadings
-    scores: Float[np.ndarray, "n k"]
+    scores: Any
 
     @classmethod
     def of(
@@ -78,7 +81,8 @@ class Folds:
             axes = _leading_axes(rest, index, most)
         loadings = (shrinkage.shrink(part, rest[index != fold]) for fold, part in enumerate(axes))
         of_all = shrinkage.loadings(values)
-        return cls(values, index, tuple(loadings), of_all, values @ of_all.axes.T)
+        targets = DenseTargets(values)
+        return cls(targets, index, tuple(loadings), of_all, targets.along(of_all.axes))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +104,9 @@ class LeftOut:
         Weights of each gene kriged by itself, and of what the factors leave of it.
     scores
         For each fold the positions in ``rows`` of its spots, and their left-out factor scores.
+    members
+        Sections of all training spots, where ``eigen`` has the eigenvectors of ``rows`` alone, in their order;
+        ``sections`` are then those of ``rows`` too. ``None``: it has those of all.
     """
 
     eigen: Eigendecomposition
@@ -109,6 +116,7 @@ class LeftOut:
     gene_weight: float
     residual_weight: float
     scores: tuple[tuple[Array, Array], ...]
+    members: Members | None = None
 
     @classmethod
     def of(
@@ -120,27 +128,31 @@ class LeftOut:
         sections: Int[np.ndarray, " n"],
         gene_weight: float,
         residual_weight: float = 0.0,
+        members: Members | None = None,
     ) -> LeftOut:
         """Predict the factor scores of every fold."""
         scores = []
         for fold, loadings in enumerate(folds.loadings):
             held = np.flatnonzero(folds.index[rows] == fold)
             if len(held):
-                scores.append((held, eigen.left_out(folds.values @ loadings.axes.T, rows[held], sections)))
+                at = rows[held] if members is None else held
+                targets = folds.targets.along(loadings.axes)
+                scores.append((held, eigen.left_out(targets, at, sections, members)))
             else:
                 scores.append((held, np.empty((0, len(loadings)))))
-        return cls(eigen, folds, rows, sections, gene_weight, residual_weight, tuple(scores))
+        return cls(eigen, folds, rows, sections, gene_weight, residual_weight, tuple(scores), members)
 
     def expression(self, genes: slice) -> Float[np.ndarray, "l g"]:
         """Return standardised expression of some genes, less the mean of the other spots of the section."""
-        values = self.folds.values
-        total = np.zeros((len(self.rows), values[:0, genes].shape[1]))
+        targets, of_all = self.folds.targets, self.folds.of_all
+        total = np.zeros((len(self.rows), of_all.axes[:0, genes].shape[1]))
         for (held, scores), loadings in zip(self.scores, self.folds.loadings, strict=True):
             total[held] = (1 - self.gene_weight) * scores @ loadings.shrunken[:, genes]
-        left = self.folds.of_all.left(values, self.folds.scores, genes)
-        for weight, targets in ((self.gene_weight, values[:, genes]), (self.residual_weight, left)):
+        at = self.rows if self.members is None else np.arange(len(self.rows))
+        left = targets.left(of_all, self.folds.scores, genes)
+        for weight, part in ((self.gene_weight, targets.of_genes(genes)), (self.residual_weight, left)):
             if weight > 0:
-                total += weight * self.eigen.left_out(targets, self.rows, self.sections)
+                total += weight * self.eigen.left_out(part, at, self.sections, self.members)
         return total
 
 

@@ -35,6 +35,8 @@ _NOISE_RATIOS = np.geomspace(1e-3, 1e4, 22)
 _LIMIT_SD = 5.0
 # locations whose neighbourhoods are averaged at a time
 _BLOCK = 2048
+# of more spots those near some locations are found before neighbours are searched
+_MANY_SPOTS = 20_000
 # µm; a spot this near is the location itself
 _SAME_UM = 1e-6
 
@@ -122,25 +124,52 @@ class FeatureTransform:
         factors
             Of expression; the first ones are predicted for the stacked features.
         """
+        transform = cls.standardised(features, sections, pitch_um=pitch_um)
+        components = transform.components(features, sections)
+        around = replace(transform, spots_um=xy_um, spot_sections=sections, spot_components=components)
+        return around.regressed(components, sections, xy_um, factors)
+
+    @classmethod
+    def standardised(
+        cls, features: Float[np.ndarray, "n d"], sections: Int[np.ndarray, " n"], *, pitch_um: float
+    ) -> FeatureTransform:
+        """Return the transform to principal components, without spots to average and without stacked features."""
         means, scales = _staining(features, sections)
         standard = _standardised(features, means[sections], scales[sections])
-        axes = principal_axes(standard, _COMPONENTS, exact=True).T
-        components, widths_um = standard @ axes, pitch_um * np.array(_WIDTHS_PITCHES)
-        no_coefficients = np.zeros(((len(widths_um) + 1) * axes.shape[1], 0))
-        transform = cls(
+        axes, widths_um = (
+            principal_axes(standard, _COMPONENTS, exact=True).T,
+            pitch_um * np.array(_WIDTHS_PITCHES),
+        )
+        return cls(
             means,
             scales,
             axes,
-            spots_um=xy_um,
-            spot_sections=sections,
-            spot_components=components,
+            spots_um=np.empty((0, 2)),
+            spot_sections=np.empty(0, dtype=np.intp),
+            spot_components=np.empty((0, axes.shape[1])),
             widths_um=widths_um,
             gains=np.ones(len(widths_um)),
-            coefficients=no_coefficients,
+            coefficients=np.zeros(((len(widths_um) + 1) * axes.shape[1], 0)),
         )
-        averages = transform._neighbourhood(components, sections, xy_um)
-        transform = replace(transform, gains=_gains(averages, axes.shape[1]))
-        neighbourhood = transform._neighbourhood(components, sections, xy_um)
+
+    def components(
+        self, features: Float[np.ndarray, "b d"], sections: Int[np.ndarray, " b"]
+    ) -> Float[np.ndarray, "b p"]:
+        """Return the principal components of features; a section that was not fitted is standardised by all."""
+        row = np.minimum(sections, len(self.means) - 1)
+        return np.asarray(_standardised(features, self.means[row], self.scales[row]) @ self.axes)
+
+    def regressed(
+        self,
+        components: Float[np.ndarray, "n p"],
+        sections: Int[np.ndarray, " n"],
+        xy_um: Float[np.ndarray, "n 2"],
+        factors: Float[np.ndarray, "n k"],
+    ) -> tuple[FeatureTransform, ImageFeatures]:
+        """Return the transform with stacked features, regressed on some spots, and their image features."""
+        averages = self.neighbourhood(components, sections, xy_um)
+        transform = replace(self, gains=_gains(averages, components.shape[1]))
+        neighbourhood = transform.neighbourhood(components, sections, xy_um)
         targets = factors[:, :_STACKED_FACTORS]
         design = RidgeDesign.of(neighbourhood, unit="row", intercept=False)
         ridge = design.fit(targets - targets.mean(axis=0), _NOISE_RATIOS)
@@ -194,9 +223,8 @@ class FeatureTransform:
         sections
             Index of the section of each; an index that was not fitted means another section.
         """
-        row = np.minimum(sections, len(self.means) - 1)
-        components = _standardised(features, self.means[row], self.scales[row]) @ self.axes
-        neighbourhood = self._neighbourhood(components, sections, xy_um)
+        components = self.components(features, sections)
+        neighbourhood = self.neighbourhood(components, sections, xy_um)
         return ImageFeatures(components, neighbourhood, neighbourhood @ self.coefficients)
 
     def arrays(self, number: int = 0) -> dict[str, Array]:
@@ -211,7 +239,12 @@ class FeatureTransform:
         prefix = of_encoder("feature_transform", number)
         return cls(**{name: arrays[f"{prefix}.{name}"] for name in _names(cls)})
 
-    def _neighbourhood(self, components: Array, sections: Array, xy_um: Array) -> Array:
+    def neighbourhood(
+        self,
+        components: Float[np.ndarray, "b p"],
+        sections: Int[np.ndarray, " b"],
+        xy_um: Float[np.ndarray, "b 2"],
+    ) -> Float[np.ndarray, "b q"]:
         """Return components and their averages over neighbouring spots of the same section (Eq. 7).
 
         A location counts once, with weight 1, whether it is a spot or not. Without neighbours, as in a section
@@ -223,9 +256,10 @@ class FeatureTransform:
             for block, width_um, gain in zip(blocks[1:], self.widths_um, self.gains, strict=True):
                 for part in runs(len(rows), _BLOCK):
                     some = rows[part]
-                    weights = _gaussian_weights(xy_um[some], self.spots_um[spots], float(width_um))
+                    near = _near(xy_um[some], self.spots_um, spots, _REACH_WIDTHS * float(width_um))
+                    weights = _gaussian_weights(xy_um[some], self.spots_um[near], float(width_um))
                     total = 1.0 + np.asarray(weights.sum(axis=1))
-                    average = (components[some] + weights @ self.spot_components[spots]) / total
+                    average = (components[some] + weights @ self.spot_components[near]) / total
                     block[some] = average * np.where(total > 1, gain, 1.0)
         return np.concatenate(blocks, axis=1)
 
@@ -245,6 +279,15 @@ def _staining(features: Array, sections: Array) -> tuple[Array, Array]:
     for index in np.unique(sections):
         columns[index] = Columns.of(_finite(features[sections == index]))
     return np.array([part.mean for part in columns]), np.array([part.scale for part in columns])
+
+
+def _near(xy_um: Array, spots_um: Array, spots: Array, reach_um: float) -> Array:
+    """Return the spots that some locations can reach; few spots are searched as they are."""
+    if len(spots) <= _MANY_SPOTS:
+        return spots
+    least, most = xy_um.min(axis=0) - reach_um, xy_um.max(axis=0) + reach_um
+    own = spots_um[spots]
+    return np.asarray(spots[((own >= least) & (own <= most)).all(axis=1)])
 
 
 def _gaussian_weights(xy_um: Array, spots_um: Array, width_um: float) -> sparse.csr_matrix:

@@ -12,7 +12,7 @@ from histosge.errors import DataError
 
 from .image_features import FeatureTransform, ImageFeatures
 
-__all__ = ["JoinedTransform"]
+__all__ = ["JoinedTransform", "columns_of_encoders"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +51,7 @@ class JoinedTransform:
         """
         fits = [
             FeatureTransform.fit(columns, sections, xy_um, pitch_um=pitch_um, factors=factors)
-            for columns in _split(features, dims)
+            for columns in columns_of_encoders(features, dims)
         ]
         return cls(tuple(fit[0] for fit in fits)), tuple(fit[1] for fit in fits)
 
@@ -59,7 +59,7 @@ class JoinedTransform:
         self, features: Float[np.ndarray, "b d"], section: int, xy_um: Float[np.ndarray, "b 2"]
     ) -> JoinedTransform:
         """Return the transforms adapted to a section without training spots."""
-        columns = _split(features, self.dims)
+        columns = columns_of_encoders(features, self.dims)
         return JoinedTransform(
             tuple(part.adapted_to(own, section, xy_um) for part, own in zip(self.parts, columns, strict=True))
         )
@@ -71,7 +71,7 @@ class JoinedTransform:
         xy_um: Float[np.ndarray, "b 2"],
     ) -> tuple[ImageFeatures, ...]:
         """Return the image features of locations, those of each encoder."""
-        columns = _split(features, self.dims)
+        columns = columns_of_encoders(features, self.dims)
         return tuple(
             part.transform(own, sections, xy_um) for part, own in zip(self.parts, columns, strict=True)
         )
@@ -95,7 +95,7 @@ class JoinedTransform:
         return tuple(part.means.shape[1] for part in self.parts)
 
 
-def _split(features: Array, dims: Sequence[int]) -> list[Array]:
+def columns_of_encoders(features: Array, dims: Sequence[int]) -> list[Array]:
     """Return the columns of each encoder.
 
     Raises

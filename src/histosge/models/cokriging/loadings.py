@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from histosge._runtime.types import Array, Float
-from histosge.prediction.principal_components import principal_axes
+from histosge.prediction.principal_components import axes_of_products, principal_axes
 
 __all__ = ["Loadings", "Shrinkage"]
 
@@ -109,14 +109,38 @@ class Shrinkage:
         """
         if values.shape[1] < _LEAST_GENES or len(values) < _LEAST_SPOTS or not values.any():
             return cls.none(values.shape[1], factors)
-        # genes that do not vary follow nothing
-        leading = np.where(values.any(axis=0), weight, 0.0)[None]
-        leading = leading[: len(values) < _MANY_SPOTS] / np.linalg.norm(leading)
+        leading = _leading(np.asarray(values.any(axis=0)), weight, len(values))
+        noise = _noise_variance(_without(values, leading))
+        return cls._of(leading, noise, weight, factors, len(values))
+
+    @classmethod
+    def of_products(
+        cls, products: Float[np.ndarray, "g g"], spots: int, weight: Float[np.ndarray, " g"], factors: int
+    ) -> Shrinkage:
+        """Return the same from the products of the values summed over all spots, which blocks of spots give.
+
+        Parameters
+        ----------
+        products
+            Of the centred values of the genes.
+        spots
+            How many.
+        weight, factors
+            As for :meth:`of`.
+        """
+        if len(products) < _LEAST_GENES or spots < _LEAST_SPOTS or not products.any():
+            return cls.none(len(products), factors)
+        leading = _leading(np.diag(products) > 0, weight, spots)
+        eigenvalues = np.linalg.eigvalsh(_both_without(products, leading))
+        noise = _noise_of_eigenvalues(eigenvalues, spots, len(products))
+        return cls._of(leading, noise, weight, factors, spots)
+
+    @classmethod
+    def _of(cls, leading: Array, noise: float, weight: Array, factors: int, spots: int) -> Shrinkage:
         reliability = np.clip(weight**2, _LEAST_RELIABILITY, _MOST_RELIABILITY)
         ratio = reliability / (1 - reliability)
         mean = (reliability**2).sum() / (reliability * (1 - reliability)).sum()
-        noise = _noise_variance(_without(values, leading))
-        share = max(_LEAST_SHARE, 1 - _LOST_SPOTS / len(values))
+        share = max(_LEAST_SHARE, 1 - _LOST_SPOTS / spots)
         return cls(factors, leading, np.full(len(leading), share), (ratio / mean) ** _SIGNAL_POWER, noise)
 
     def with_leading(self, directions: Float[np.ndarray, "p g"]) -> Shrinkage:
@@ -154,15 +178,26 @@ class Shrinkage:
         rest = self.rest(values)
         return self.shrink(principal_axes(rest, max(self.learnt, 1)), rest)
 
+    def loadings_of_products(self, products: Float[np.ndarray, "g g"], spots: int) -> Loadings:
+        """Return the loadings that follow from the products of the values, summed over some spots."""
+        rest = _both_without(products, self.leading)
+        axes = axes_of_products(rest, max(self.learnt, 1))[: self.learnt]
+        return self._shrunken(
+            axes, np.einsum("kg,gh,kh->k", axes, rest, axes, optimize=True), (spots, len(rest))
+        )
+
     def shrink(self, axes: Float[np.ndarray, "k g"], rest: Float[np.ndarray, "n g"]) -> Loadings:
         """Return loadings of principal axes of ``rest``, with the leading directions before them."""
         axes = axes[: self.learnt]
+        return self._shrunken(axes, ((rest @ axes.T) ** 2).sum(axis=0), rest.shape)
+
+    def _shrunken(self, axes: Array, eigenvalues: Array, shape: tuple[int, ...]) -> Loadings:
         if np.isinf(self.noise_variance):
             return Loadings.plain(np.concatenate([self.leading, axes]))
-        signal = _signal(((rest @ axes.T) ** 2).sum(axis=0), rest.shape, self.noise_variance)
+        signal = _signal(eigenvalues, shape, self.noise_variance)
         axes, signal = axes[signal > 0], signal[signal > 0]
         strength = signal[:, None] * self.gene_signal
-        noise = self.noise_variance * rest.shape[1]
+        noise = self.noise_variance * shape[1]
         shrunken = axes * (strength / np.maximum(strength + noise, _TINY))
         return Loadings(
             np.concatenate([self.leading, axes]),
@@ -173,6 +208,17 @@ class Shrinkage:
 def _without(values: Array, directions: Array) -> Array:
     """Return values less their part along orthonormal directions."""
     return values - (values @ directions.T) @ directions if len(directions) else values
+
+
+def _both_without(products: Array, directions: Array) -> Array:
+    """Return products of values less their part along orthonormal directions."""
+    return _without(_without(products, directions).T, directions) if len(directions) else products
+
+
+def _leading(varies: Array, weight: Array, spots: int) -> Array:
+    """Return the direction of an equal change of all genes that vary; of many spots none."""
+    leading = np.where(varies, weight, 0.0)[None]
+    return np.asarray(leading[: spots < _MANY_SPOTS] / np.linalg.norm(leading))
 
 
 def _signal(eigenvalues: Array, shape: tuple[int, ...], noise_variance: float) -> Array:
@@ -193,10 +239,13 @@ def _noise_variance(values: Array) -> float:
     """
     spots, genes = values.shape
     products = values @ values.T if genes > spots else values.T @ values
+    return _noise_of_eigenvalues(np.linalg.eigvalsh(np.asarray(products, dtype=np.float64)), spots, genes)
+
+
+def _noise_of_eigenvalues(eigenvalues: Array, spots: int, genes: int) -> float:
     # the values are centred, which is one direction less
     few, many = sorted((max(spots - 1, 1), genes))
-    eigenvalues = np.linalg.eigvalsh(np.asarray(products, dtype=np.float64))[-few:]
-    return float(np.median(eigenvalues) / (many * _median_of_noise(few / many)))
+    return float(np.median(eigenvalues[-few:]) / (many * _median_of_noise(few / many)))
 
 
 def _median_of_noise(aspect: float) -> float:

@@ -15,8 +15,10 @@ from .block_covariance import block_covariance
 from .eigensolver import Eigendecomposition
 from .kernels import KernelInputs
 from .loadings import Loadings
+from .projected import Projected
+from .targets import DenseTargets
 
-__all__ = ["MICROSCALE_UM", "Microscale"]
+__all__ = ["MICROSCALE_UM", "Microscale", "is_apart", "own_scores"]
 
 #: µm; range of variation finer than the spots: the width of a cell. From 10 to 20 µm accuracy in bins of single cells
 #: is the same to 0.5 % (docs/results/fine-truth.md)
@@ -90,19 +92,16 @@ class Microscale:
         """
         if not is_apart(spots):
             return None
-        targets = values @ loadings.axes.T
-        posterior = eigen.posterior(targets)
-        root = np.sqrt(eigen.eigenvalues).astype(posterior.projections.dtype)
-        # U Λ (Λ + ρ)⁻¹ Uᵀ (f − f̄) of Eq. 9
-        fitted = eigen.eigenvectors @ (root[:, None] * posterior.projections)
-        residual = targets - posterior.mean - fitted
-        # a gene has the variance r after weighting, of which 1 − r is error; principal axes of few spots follow it, at
-        # most by the upper edge of the law of Marchenko and Pastur (1967)
-        edge = (1 + (values.shape[1] / len(values)) ** 0.5) ** 2
-        error = edge * (loadings.axes**2 @ (reliability * (1 - reliability)))
-        share = np.clip(1 - error / np.maximum(posterior.noise_variance, _TINY), 0.0, 1.0)
-        scores = (residual * share) @ (loadings.shrunken @ output_loadings.T)
-        return cls(spots.xy_um, spots.section_index, spots.diameter_um, scores.astype(np.float32))
+        targets = DenseTargets(values).along(loadings.axes)
+        scores = own_scores(
+            eigen,
+            targets,
+            loadings,
+            reliability=reliability,
+            output_loadings=output_loadings,
+            spots=len(values),
+        )
+        return cls(spots.xy_um, spots.section_index, spots.diameter_um, scores)
 
     def at(
         self,
@@ -145,6 +144,42 @@ class Microscale:
             float(arrays["microscale.diameter_um"][0]),
             arrays["microscale.scores"],
         )
+
+
+def own_scores(
+    eigen: Eigendecomposition,
+    targets: Array | Projected,
+    loadings: Loadings,
+    *,
+    reliability: Float[np.ndarray, " g"],
+    output_loadings: Float[np.ndarray, "k g"],
+    spots: int,
+) -> Float[np.ndarray, "n k"]:
+    """Return the posterior mean of what spots have of their own, in output factors; see :meth:`Microscale.of`.
+
+    Parameters
+    ----------
+    eigen
+        With the eigenvectors of these spots.
+    targets
+        Their values along the axes of the factors.
+    loadings, reliability, output_loadings
+        As for :meth:`Microscale.of`.
+    spots
+        Number of all training spots.
+    """
+    of_targets = eigen.projected(targets)
+    posterior = eigen.posterior(of_targets)
+    root = np.sqrt(eigen.eigenvalues).astype(posterior.projections.dtype)
+    # U Λ (Λ + ρ)⁻¹ Uᵀ (f − f̄) of Eq. 9
+    fitted = eigen.eigenvectors @ (root[:, None] * posterior.projections)
+    residual = of_targets.targets - posterior.mean - fitted
+    # a gene has the variance r after weighting, of which 1 − r is error; principal axes of few spots follow it, at
+    # most by the upper edge of the law of Marchenko and Pastur (1967)
+    edge = (1 + (loadings.axes.shape[1] / spots) ** 0.5) ** 2
+    error = edge * (loadings.axes**2 @ (reliability * (1 - reliability)))
+    share = np.clip(1 - error / np.maximum(posterior.noise_variance, _TINY), 0.0, 1.0)
+    return np.asarray((residual * share) @ (loadings.shrunken @ output_loadings.T)).astype(np.float32)
 
 
 def is_apart(spots: KernelInputs) -> bool:

@@ -33,6 +33,7 @@ from .program_choice import choose_programs
 from .ranges import resolved_pitches, target_rows, usual_ranges
 from .setup import Choices, Setup, kernel_inputs, standardisation_of
 from .standardise import Standardisation
+from .streamed_fit import fit_streamed
 from .usable import refuse_unusable
 from .winsorised_values import winsorised_values
 
@@ -95,6 +96,9 @@ class Cokriging(Model):
         keep the first section exact.
     inducing_points
         Above, the process is carried by this many spots, spread evenly; ranges are then no shorter than they resolve.
+    streamed
+        Above this many spots the fit works block by block from sparse expression, in memory that does not grow with
+        spots × genes (2.5 GB for 50 000 × 1000). Choices are made at 5000 spots.
     """
 
     image: bool = True
@@ -111,6 +115,7 @@ class Cokriging(Model):
     microscale: bool = True
     exact: int = 5000
     inducing_points: int = 2000
+    streamed: int = 50_000
 
     predicts_factors: ClassVar[bool] = True
     card: ClassVar[ModelCard] = ModelCard(
@@ -121,6 +126,7 @@ class Cokriging(Model):
         uses_position=True,
         # `python benchmarks/scale.py`: 100 000 bins × 1000 genes take 5.1 GB at their peak
         bytes_per_value=51.0,
+        streamed_bytes=(1.2e9, 4000.0, 3.0),
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # the shortest version: half image without selection, spots as points, factors only, outliers as they are
@@ -139,7 +145,7 @@ class Cokriging(Model):
     }
 
     def __post_init__(self) -> None:
-        refuse_nonpositive(self, "factors", "output_factors", "exact", "inducing_points")
+        refuse_nonpositive(self, "factors", "output_factors", "exact", "inducing_points", "streamed")
         for name in ("gene_weight", "residual_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"`{name}` must be from 0 to 1, got {getattr(self, name)}.")
@@ -169,6 +175,9 @@ class Cokriging(Model):
             For expression or depths that are not finite.
         """
         refuse_unusable(samples)
+        if self.reads_sparse(len(samples)):
+            return fit_streamed(self, samples, seed=seed, device=runtime.device)
+        samples = samples.dense()
         choices, sections = self._choose(samples, seed), samples.inputs.section_index
         # means, factors and the image weight are estimated from all spots; only the matrix is limited
         setup = choices.setup(kriged_rows(sections, self.exact), self._ranges_um(sections, choices.pitch_um))
@@ -190,6 +199,7 @@ class Cokriging(Model):
         section.
         """
         refuse_unusable(samples)
+        samples = samples.dense()
         choices, number = self._choose(samples, seed), self.inducing_points
         solve = partial(self._solved, seed=seed, device=runtime.device)
         pilot = choices.setup(
@@ -223,7 +233,7 @@ class Cokriging(Model):
         folds, worth = self._folds(setup, values, eigen, seed)
         posterior, auxiliary_dual = FactorPosterior.solve(
             eigen,
-            values,
+            folds.targets,
             folds.of_all,
             gene_weight=self.gene_weight,
             residual_weight=self.residual_weight,
@@ -240,7 +250,6 @@ class Cokriging(Model):
         )
         statements = self._statements(setup, folds, eigen, inducing, device=device)
         basis, stated = statements.of(posterior, setup.samples, setup.standardisation, attribution)
-        stated |= {"output_factors": len(posterior.prior_variance), "inducing_points": len(inducing)}
         return CokrigingPredictor(
             basis,
             setup.standardisation,
@@ -248,9 +257,13 @@ class Cokriging(Model):
             feature_transform=setup.feature_transform,
             covariance=setup.covariance,
             inducing_points=inducing,
-            fit_summary=setup.summary | worth | stated,
+            fit_summary=setup.summary | worth | stated | posterior.summary(inducing),
             microscale=self._microscale(setup, values, eigen, folds, posterior),
         )
+
+    def reads_sparse(self, spots: int) -> bool:
+        """Whether a fit of so many spots is made block by block, from sparse expression."""
+        return spots > self.streamed
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
@@ -273,19 +286,15 @@ class Cokriging(Model):
         if setup.covariance.image_weight > 0:
             covariance = setup.covariance.without_image()
             eigens.append(decomposed(covariance, setup.spots, inducing, device=device))
-        rows = judged_rows(sections)
-        fits = (
-            LeftOut.of(
-                part,
-                folds,
-                rows=rows,
-                sections=sections,
-                gene_weight=self.gene_weight,
-                residual_weight=self.residual_weight,
-            )
-            for part in eigens
+        judge = partial(
+            LeftOut.of,
+            folds=folds,
+            rows=judged_rows(sections),
+            sections=sections,
+            gene_weight=self.gene_weight,
+            residual_weight=self.residual_weight,
         )
-        return Statements(*fits)
+        return Statements(*map(judge, eigens))
 
     def _microscale(
         self,

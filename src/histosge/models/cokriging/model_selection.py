@@ -19,7 +19,7 @@ from .folds import Folds, LeftOut, folds_of
 from .kernels import Covariance, KernelInputs
 from .loadings import Shrinkage
 
-__all__ = ["Selection", "select_image_weight"]
+__all__ = ["Selection", "sampled_rows", "select_image_weight"]
 
 # spots of the marginal likelihood: it grows with them, and the ranking of the weights stays the same
 _SPOTS = 1000
@@ -126,7 +126,7 @@ def select_image_weight(
         Ids of the spots, by which they are sampled and shuffled: their order does not matter. ``None``: row numbers.
     """
     names = np.arange(len(factors)) if names is None else names
-    rows = _sampled(spots.separated_xy_um, random_order(names, seed, "sample"))
+    rows = sampled_rows(spots.separated_xy_um, random_order(names, seed, "sample"))
     sample, measured = spots.take(rows), factors[rows]
     if not sample.image_features:
         # without features there is nothing to choose
@@ -160,7 +160,7 @@ def _chosen(logs: Mapping[float, float]) -> float:
     return 0.0 if 0.0 in logs and logs[best] - logs[0.0] < _LEAST_GAIN else best
 
 
-def _sampled(xy_um: Array, order: Array) -> Array:
+def sampled_rows(xy_um: Array, order: Array) -> Array:
     """Return the rows of the sampled spots, the first ones in a random order."""
     if len(xy_um) <= _MANY_SPOTS:
         return np.sort(order[:_SPOTS])

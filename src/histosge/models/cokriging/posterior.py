@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -13,7 +13,10 @@ from histosge.models.blocks import runs
 from histosge.prediction.principal_components import principal_axes
 
 from .eigensolver import Eigendecomposition
+from .kernels import KernelInputs
 from .loadings import Loadings
+from .projected import Projected
+from .targets import GeneTargets
 
 __all__ = ["FactorPosterior"]
 
@@ -60,7 +63,7 @@ class FactorPosterior:
     def solve(
         cls,
         eigen: Eigendecomposition,
-        values: Float[np.ndarray, "n g"],
+        values: GeneTargets,
         loadings: Loadings,
         *,
         gene_weight: float,
@@ -92,12 +95,12 @@ class FactorPosterior:
         axes
             Loadings of the output factors, orthonormal; ``None``: those that carry most of the sum.
         """
-        scores = values @ loadings.axes.T
+        scores = values.along(loadings.axes)
         shrunken = (1 - gene_weight) * loadings.shrunken
         sums = [part @ shrunken.astype(part.dtype) for part in _kriged(eigen, scores, auxiliary_spots)]
 
         def add_genes(genes: slice) -> None:
-            whole, left = values[:, genes], loadings.left(values, scores, genes)
+            whole, left = values.of_genes(genes), values.left(loadings, scores, genes)
             for weight, targets in ((gene_weight, whole), (residual_weight, left)):
                 if weight > 0:
                     by_gene = _kriged(eigen, targets, auxiliary_spots)
@@ -105,13 +108,13 @@ class FactorPosterior:
                         total[:, genes] += weight * part
 
         if gene_weight > 0 or residual_weight > 0:
-            map_parts(add_genes, runs(values.shape[1], max(_LEAST_GENES, _BLOCK // len(values))))
+            map_parts(add_genes, _gene_blocks(*values.shape))
         projections, left_out, *auxiliary = sums
         # weighted by the root of the eigenvalues, sums of squares of projections are those of the posterior mean
         root = np.sqrt(eigen.eigenvalues).astype(projections.dtype)
         axes = principal_axes(root[:, None] * projections, most, share=_SHARE) if axes is None else axes
         # variances are those of the output factors kriged as targets of their own: factors are taken as independent
-        output_scores = values @ axes.T
+        output_scores = values.along(axes)
         uncertainty = eigen.posterior(output_scores)
         along = min(_VARIANCE_EIGENVECTORS, len(eigen.eigenvalues))
         to_factors = axes.T.astype(projections.dtype)
@@ -148,6 +151,10 @@ class FactorPosterior:
         variance += (single @ self.deviation_dual) ** 2
         return covariance @ self.dual, np.sqrt(variance)
 
+    def summary(self, inducing: KernelInputs) -> dict[str, int]:
+        """Return how many output factors and inducing points there are."""
+        return {"output_factors": len(self.prior_variance), "inducing_points": len(inducing)}
+
     def arrays(self) -> dict[str, Array]:
         """Return the arrays by name."""
         return {f"posterior.{item.name}": getattr(self, item.name) for item in fields(self)}
@@ -158,7 +165,11 @@ class FactorPosterior:
         return cls(**{item.name: arrays[f"posterior.{item.name}"] for item in fields(cls)})
 
 
-def _kriged(eigen: Eigendecomposition, targets: Array, auxiliary_spots: Array) -> list[Array]:
+def _gene_blocks(spots: int, genes: int) -> Iterator[slice]:
+    return runs(genes, max(_LEAST_GENES, _BLOCK // max(spots, 1)))
+
+
+def _kriged(eigen: Eigendecomposition, targets: Array | Projected, auxiliary_spots: Array) -> list[Array]:
     """Return projections and leave-one-out predictions of targets, and the projections owed to auxiliary spots."""
     posterior = eigen.posterior(targets)
     kriged = [posterior.projections, posterior.left_out - posterior.mean]

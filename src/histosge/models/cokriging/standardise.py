@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
+from scipy import sparse
 
 from histosge._runtime.draws import fair_coins, hashed
 from histosge._runtime.types import Array, Float, Int
@@ -61,7 +62,7 @@ class Standardisation:
     @classmethod
     def fit(
         cls,
-        expression: Float[np.ndarray, "n g"],
+        expression: Float[np.ndarray, "n g"] | sparse.csr_matrix,
         depth: Float[np.ndarray, " n"],
         *,
         sections: Int[np.ndarray, " n"],
@@ -71,10 +72,16 @@ class Standardisation:
         """Fit to the training spots; ``coins`` split the counts, which follow from ``measured``: log1p(CP10k)."""
         measured = expression if measured is None else measured
         fitted = np.unique(sections)
-        section_means = np.array([expression[sections == index].mean(axis=0) for index in fitted])
+        section_means = np.array(
+            [np.asarray(expression[sections == index].mean(axis=0)).ravel() for index in fitted]
+        )
         means = np.tile(section_means.mean(axis=0), (int(fitted[-1]) + 2, 1))
         means[fitted] = section_means
-        sd = (expression - means[sections]).std(axis=0)
+        sd = (
+            _sparse_sd(expression, means, sections)
+            if sparse.issparse(expression)
+            else (expression - means[sections]).std(axis=0)
+        )
         scale = np.where(sd > _FLAT, sd, 1.0)
         return cls(means, scale, np.sqrt(reliability(measured, depth, sections=sections, coins=coins)))
 
@@ -103,8 +110,16 @@ class Standardisation:
         return cls(**{item.name: arrays[f"standardisation.{item.name}"] for item in fields(cls)})
 
 
+def _sparse_sd(expression: sparse.csr_matrix, means: Array, sections: Array) -> Array:
+    """Return the standard deviation within sections of a matrix whose zeros are not held."""
+    squares = np.asarray(expression.multiply(expression).sum(axis=0)).ravel()
+    number = np.bincount(sections, minlength=len(means))
+    variance = (squares - number @ means**2) / len(sections)
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
+
 def reliability(
-    expression: Float[np.ndarray, "n g"],
+    expression: Float[np.ndarray, "n g"] | sparse.csr_matrix,
     depth: Float[np.ndarray, " n"],
     *,
     sections: Int[np.ndarray, " n"] | None = None,
@@ -133,6 +148,7 @@ def reliability(
     # some at random, the same ones in any order of the rows
     rows = np.sort(np.argsort(coins.spots, kind="stable")[:_SPLIT_SPOTS])
     expression, sections = expression[rows], sections[rows]
+    expression = sparse.csr_matrix(expression).toarray() if sparse.issparse(expression) else expression
     depth = np.maximum(np.asarray(depth[rows], dtype=np.float64), 1.0)[:, None]
     # sums of squares of both halves and of their product, within sections
     squares = np.zeros((3, expression.shape[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 from histosge.errors import DataError, UsageError
 from histosge.section.inputs import Samples
@@ -18,6 +19,8 @@ def refuse_unusable(samples: Samples) -> None:
         raise UsageError("Expected at least one gene to fit, got none. Choose other `genes`.")
     for name in ("expression", "depth"):
         values = getattr(samples, name)
+        # of a sparse matrix the values that are held; zeros are finite
+        values = values.data if sparse.issparse(values) else values
         if not np.isfinite(values).all():
             raise DataError(
                 f"Expected finite {name}, got {int((~np.isfinite(values)).sum())} values that are not. "

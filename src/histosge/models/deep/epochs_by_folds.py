@@ -63,8 +63,8 @@ def _losses(model: DeepSystem, samples: Samples, validating: Array, *, seed: int
         fitted.inputs, model.needs, standardise=model.scales_features, join_position=model.joins_position
     )
     inputs = model.network_inputs(scaling, samples.inputs)
-    targets = model.targets_of(fitted.expression)
-    encoded = targets.encode(samples.expression)
+    targets = model.targets_of(fitted.dense_expression)
+    encoded = targets.encode(samples.dense_expression)
     seed_everything(seed)
     network = model.build_network(inputs.columns, targets.width).to(runtime.device)
     # first weights may be measured: on the spots trained on

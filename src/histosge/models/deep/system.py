@@ -77,8 +77,8 @@ class DeepSystem(SystemDefinition, Model):
         )
         # training spots and later locations go through the same function and units
         inputs = self.network_inputs(scaling, samples.inputs)
-        targets = self.targets_of(samples.expression)
-        encoded = targets.encode(samples.expression)
+        targets = self.targets_of(samples.dense_expression)
+        encoded = targets.encode(samples.dense_expression)
         # the seed decides the first weights, and nothing that was drawn before it
         seed_everything(seed)
         network = self.build_network(inputs.columns, targets.width).to(runtime.device)

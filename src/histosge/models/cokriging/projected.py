@@ -1,0 +1,81 @@
+"""Targets as a posterior needs them: their projections on the eigenvectors, which sums over blocks of spots give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from histosge._runtime.types import Array, Float, Int
+
+__all__ = ["Members", "Projected"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projected:
+    """Some targets: measured at the spots whose eigenvectors are there, and summed over all training spots.
+
+    Parameters
+    ----------
+    targets
+        Measured at the l spots of the eigenvectors.
+    mean
+        Over all training spots.
+    centred
+        ``targets`` less the mean, in the precision of the eigenvectors.
+    projections
+        Of the centred targets of all training spots on the eigenvectors.
+    total
+        Sum of squares of the centred targets over all training spots.
+    auxiliary
+        The part of ``projections`` that spots of auxiliary sections make; ``None`` where it is not known.
+    """
+
+    targets: Float[np.ndarray, "l q"]
+    mean: Float[np.ndarray, " q"]
+    centred: Float[np.ndarray, "l q"]
+    projections: Float[np.ndarray, "r q"]
+    total: Float[np.ndarray, " q"]
+    auxiliary: Float[np.ndarray, "r q"] | None = None
+
+    def at(self, targets: Float[np.ndarray, "b q"]) -> Projected:
+        """Return the same targets of mean 0, measured at other spots."""
+        return replace(self, targets=targets, centred=targets)
+
+    @classmethod
+    def of(cls, targets: Float[np.ndarray, "n q"], eigenvectors: Float[np.ndarray, "n r"]) -> Projected:
+        """Project targets that are measured at all training spots."""
+        mean = targets.mean(axis=0)
+        centred = (targets - mean).astype(eigenvectors.dtype, copy=False)
+        # thousands of terms: summed in double precision
+        total = np.einsum("ij,ij->j", centred, centred, dtype=np.float64)
+        return cls(targets, mean, centred, eigenvectors.T @ centred, total)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """Which spots are of which section, projected: what a change of the mean of a section changes at each spot.
+
+    Parameters
+    ----------
+    members
+        1 where a spot of the eigenvectors is of a section.
+    projections
+        Of the same over all training spots.
+    number
+        Training spots of each section.
+    """
+
+    members: Float[np.ndarray, "l s"]
+    projections: Float[np.ndarray, "r s"]
+    number: Int[np.ndarray, " s"]
+
+    @classmethod
+    def of(cls, sections: Int[np.ndarray, " n"], eigenvectors: Float[np.ndarray, "n r"]) -> Members:
+        """Project the sections of all training spots."""
+        members = (sections[:, None] == np.arange(sections.max() + 1)).astype(eigenvectors.dtype)
+        return cls(members, eigenvectors.T @ members, np.bincount(sections))
+
+    def others(self, sections: Array) -> Float[np.ndarray, "l 1"]:
+        """Return how many other spots the section of each spot has, at least 1."""
+        return np.asarray(np.maximum(self.number[sections, None] - 1, 1)).astype(self.members.dtype)
