@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -12,20 +12,25 @@ from histosge.errors import DataError
 from histosge.metrics.given_depth import partial_correlation
 from histosge.metrics.pearson import pearson
 from histosge.section.depth_adjusted import depth_adjusted
+from histosge.section.expression import depth as depth_of
 from histosge.section.expression import log_cp10k, log_depth
 
 from .accuracy import GeneAccuracy
 from .calibration import calibration_factor
 from .evidence_ridge import RidgeDesign
 from .factored import Basis
+from .streamed_genes import StreamedRegression
 from .winsorise import winsorised
 
-__all__ = ["extend", "regress"]
+__all__ = ["MANY_SPOTS", "extend", "regress"]
 
 # noise-to-signal ratios of a gene, per factor; 0 and infinity are near enough and among the candidates
 NOISE_RATIOS = np.concatenate([np.logspace(-5, 3, 33), [np.inf]])
 # spots × genes computed at a time: some megabytes stay in the processor's cache
 _BLOCK = 1 << 18
+#: more spots are regressed block by block, and genes judged at some of them
+MANY_SPOTS = 50_000
+_JUDGED_SPOTS = 5000
 # measurement noise is at least this share of the squared error, whatever variance the factor scores explain
 _LEAST_NOISE = 0.2
 
@@ -74,6 +79,9 @@ def extend(
         )
     if not len(outside):
         return basis
+    if len(scores) > MANY_SPOTS and not at_mean_depth:
+        further = _regress_many(names, outside, counts, scores, score_sd=score_sd)
+        return basis.joined(replace(further, fitted=np.zeros(len(further), dtype=bool)))
     depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     expression = log_cp10k(counts, columns=outside)
     further = regress(
@@ -125,8 +133,7 @@ def regress(
     DataError
         For scores that are not finite.
     """
-    if not np.isfinite(scores).all() or (score_sd is not None and not np.isfinite(score_sd).all()):
-        raise DataError("Expected finite factor scores, got NaN or infinity. The fit did not converge.")
+    _refuse_not_finite(scores, score_sd)
     scores = np.asarray(scores, dtype=np.float64)
     design = RidgeDesign.of(scores, unit="column", intercept=True)
     variance = None if score_sd is None else np.asarray(score_sd, dtype=np.float64) ** 2
@@ -155,6 +162,79 @@ def regress(
     return replace(result.with_accuracy(accuracy), r_loo=result.r_loo)
 
 
+def _refuse_not_finite(scores: Array, score_sd: Array | None) -> None:
+    if not np.isfinite(scores).all() or (score_sd is not None and not np.isfinite(score_sd).all()):
+        raise DataError("Expected finite factor scores, got NaN or infinity. The fit did not converge.")
+
+
+def _regress_many(
+    names: Array,
+    columns: Array,
+    counts: sparse.csr_matrix,
+    scores: Array,
+    *,
+    score_sd: Array | None,
+) -> Basis:
+    """Return the basis of some genes of very many spots: regressed on all, judged at 5000 in even steps."""
+    _refuse_not_finite(scores, score_sd)
+    regression = StreamedRegression.fit(counts, scores, NOISE_RATIOS)
+    rows = np.unique(np.linspace(0, len(scores) - 1, _JUDGED_SPOTS).round().astype(np.intp))
+    # totals are over all genes
+    expression = sparse.csc_matrix(log_cp10k(counts[rows]))
+    variance = None if score_sd is None else np.asarray(score_sd[rows], dtype=np.float64) ** 2
+    covariate, parts = log_depth(depth_of(counts[rows])), []
+    for some in np.array_split(columns, max(1, len(columns) * len(rows) // (8 * _BLOCK))):
+        centred = expression[:, some].toarray() - regression.mean[some]
+        left_out, measured = regression.left_out(centred, scores[rows], some)
+        judged = _Judged(centred, left_out, measured, loadings=regression.loadings[some], spots=len(scores))
+        signal = np.isfinite(NOISE_RATIOS[regression.choice[some]])
+        parts.append(
+            judged.columns(regression.mean[some], regression.mean_scores, variance, covariate, signal=signal)
+        )
+    basis = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    result, counted = Basis(names[columns], *basis[:-1]), regression.mean[columns] > 0
+    r, partial = (np.where(counted, column, np.nan) for column in basis[-2:])
+    accuracy = GeneAccuracy.of(r, partial, spots=len(rows))
+    return replace(result.with_accuracy(accuracy), r_loo=result.r_loo)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """Some genes at some spots: measured, predicted without the spot, winsorised; ``spots`` were regressed."""
+
+    centred: Array
+    left_out: Array
+    winsorised: Array
+    loadings: Array
+    spots: int
+
+    def columns(
+        self,
+        mean: Array,
+        mean_scores: Array,
+        score_variance: Array | None,
+        covariate: Array | None,
+        *,
+        signal: Array,
+    ) -> tuple[Array, ...]:
+        """Return offset, loadings, noise_sd, calibration_factor, r_loo and r_loo_given_depth."""
+        centred, loadings = self.centred, self.loadings
+        varies = (centred**2).sum(axis=0) > 0
+        # the mean of the others is −value / (n − 1) in centred values
+        others = self.winsorised / -max(self.spots - 1, 1)
+        signal, predicted = varies & signal, self.left_out - others
+        r_loo = np.where(signal, np.nan_to_num(pearson(centred, predicted)), 0.0)
+        partial = r_loo if covariate is None else partial_correlation(centred, predicted, covariate)
+        partial = np.where(signal, np.nan_to_num(partial), 0.0)
+        error = centred - self.left_out
+        explained = np.zeros(error.shape) if score_variance is None else score_variance @ (loadings**2).T
+        noise = _noise_variance(error, explained)
+        factor = calibration_factor(error, np.sqrt(noise + explained))
+        factor = np.where(varies, factor, 1.0)
+        columns = (mean - loadings @ mean_scores, loadings, np.sqrt(noise), factor, r_loo, partial)
+        return tuple(column.astype(np.float32) for column in columns)
+
+
 def _regress_block(
     values: Array,
     design: RidgeDesign,
@@ -165,25 +245,12 @@ def _regress_block(
     """Return offset, loadings, noise_sd, calibration_factor, r_loo and r_loo_given_depth of some genes."""
     mean = values.mean(axis=0)
     centred = values - mean
-    varies = (centred**2).sum(axis=0) > 0
     first = design.fit(centred, NOISE_RATIOS)
     winsorised_values = winsorised(centred, first.left_out)
     fit = design.fit(winsorised_values, NOISE_RATIOS)
-    loadings = fit.coefficients.T
-    # the mean of the others is −value / (n − 1) in centred values
-    others = winsorised_values / -max(len(values) - 1, 1)
-    signal = varies & np.isfinite(NOISE_RATIOS[fit.choice])
-    predicted = fit.left_out - others
-    r_loo = np.where(signal, np.nan_to_num(pearson(centred, predicted)), 0.0)
-    partial = r_loo if covariate is None else partial_correlation(centred, predicted, covariate)
-    partial = np.where(signal, np.nan_to_num(partial), 0.0)
-    error = centred - fit.left_out
-    explained = np.zeros(error.shape) if score_variance is None else score_variance @ (loadings**2).T
-    noise = _noise_variance(error, explained)
-    factor = calibration_factor(error, np.sqrt(noise + explained))
-    factor = np.where(varies, factor, 1.0)
-    columns = (mean - loadings @ mean_scores, loadings, np.sqrt(noise), factor, r_loo, partial)
-    return tuple(column.astype(np.float32) for column in columns)
+    judged = _Judged(centred, fit.left_out, winsorised_values, loadings=fit.coefficients.T, spots=len(values))
+    signal = np.isfinite(NOISE_RATIOS[fit.choice])
+    return judged.columns(mean, mean_scores, score_variance, covariate, signal=signal)
 
 
 def _noise_variance(error: Array, explained: Array) -> Array:

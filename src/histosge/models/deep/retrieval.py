@@ -66,7 +66,7 @@ class RetrievalSystem(FeatureSystem):
         trained = FeatureSystem.fit(self, samples, seed=seed, runtime=runtime)
         inputs = self.network_inputs(trained.scaling, samples.inputs)
         # the same numbers that the network was trained on
-        profiles = trained.targets.encode(samples.expression)
+        profiles = trained.targets.encode(samples.dense_expression)
         keys = self.keys(trained.network, inputs, profiles, runtime.device)
         return RetrievalPredictor.of(trained, keys, profiles)
 

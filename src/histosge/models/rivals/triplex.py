@@ -181,7 +181,8 @@ def _smoothed(samples: Samples) -> Float[np.ndarray, "n g"]:
     """Return the mean of each fitted spot and its fitted neighbours on the lattice, section by section."""
     from histosge.models.deep.networks.triplex import lattice_neighbours
 
-    smooth = np.array(samples.expression)
+    measured = samples.dense_expression
+    smooth = np.array(measured)
     sections = samples.inputs.section_index
     for section in np.unique(sections):
         rows = np.flatnonzero(sections == section)
@@ -192,7 +193,7 @@ def _smoothed(samples: Samples) -> Float[np.ndarray, "n g"]:
             )
         neighbours = lattice_neighbours(lattice_xy)
         there = neighbours < len(rows)
-        values = samples.expression[rows]
+        values = measured[rows]
         sums = sum(
             np.where(there[:, [k]], values[np.minimum(neighbours[:, k], len(rows) - 1)], 0.0)
             for k in range(9)
