@@ -393,9 +393,8 @@ class Cokriging(Model):
 
     def _inducing_points(self, spots: KernelInputs) -> KernelInputs:
         """Return the spots that carry the process: all where it is exact."""
-        if self._is_exact(len(spots)):
-            return spots
-        return spots.take(farthest_points(spots.separated_xy_um, self.inducing_points))
+        chosen = partial(farthest_points, spots.separated_xy_um, self.inducing_points)
+        return spots if self._is_exact(len(spots)) else spots.take(chosen())
 
 
 ENTRIES = (Cokriging,)
