@@ -1,7 +1,8 @@
 // A cohort with Nextflow: one task a sample, then the summary.
-// nextflow run main.nf --sheet sheet.csv --out results
+// nextflow run main.nf --sheet sheet.csv --out results --options '--encoder texture'
 params.sheet = 'sheet.csv'
 params.out = 'results'
+params.options = ''
 
 process section {
     tag sample
@@ -14,7 +15,7 @@ process section {
 
     script:
     """
-    histosge cohort "${file(params.sheet).toAbsolutePath()}" --out "${file(params.out).toAbsolutePath()}" --only "${sample}" --part
+    histosge cohort "${file(params.sheet).toAbsolutePath()}" --out "${file(params.out).toAbsolutePath()}" ${params.options} --only "${sample}" --part
     """
 }
 
@@ -24,7 +25,7 @@ process summary {
 
     script:
     """
-    histosge cohort "${file(params.sheet).toAbsolutePath()}" --out "${file(params.out).toAbsolutePath()}"
+    histosge cohort "${file(params.sheet).toAbsolutePath()}" --out "${file(params.out).toAbsolutePath()}" ${params.options}
     """
 }
 

@@ -51,9 +51,10 @@ class CohortOptions:
             help="Predict each section from its image, fitted without the section or patient: none, section, patient."
         ),
     ] = "none"
-    upsample: Annotated[int | None, typer.Option(help="Locations per measured spot, 1 to 8 (default 4).")] = (
-        None
-    )
+    upsample: Annotated[
+        int | None,
+        typer.Option("--upsample", "--refine", help="Locations per measured spot, 1 to 8 (default 4)."),
+    ] = None
     spacing_um: Annotated[float | None, typer.Option(help="A grid of this spacing over the tissue.")] = None
     only: Annotated[list[str] | None, typer.Option(help="A sample to compute; may be repeated.")] = None
     skip_failed: Annotated[
