@@ -168,6 +168,7 @@ def _page(plan: CohortPlan, rows: list[dict[str, Any]], messages: Sequence[Messa
             model=plan.recipe.variant if plan.recipe.preset else plan.recipe.model,
             version=version("histosge"),
             joint=together[0] if together else None,
+            named={name: any(row[name] for row in rows) for name in ("patient", "group")},
             counts={
                 state: sum(row["state"] == state for row in rows) for state in ("done", "failed", "waiting")
             },
