@@ -116,7 +116,7 @@ def efficiency(slides: int) -> None:
 def _processor_s() -> float:
     """Return the processor time of this process and of its children that ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return sum(part.ru_utime + part.ru_stime for part in used)
 
 
 def joint(slides: int, spots: int, genes: int) -> None:
@@ -161,12 +161,12 @@ def accuracy(paths: list[str], genes: int) -> None:
         alone = hs.fit(section, recipe).predictor
         together = hs.fit(section, recipe, auxiliary=others).predictor
         table = left_out_accuracy(section, others, recipe)
-        found = [
+        scores = [
             (fit.summary()["mean_r_loo"], fit.summary()["mean_r_loo_given_depth"])
             for fit in (alone, together, jointly[index])
         ]
-        found.append((float(table["r"].mean()), float(table["r_given_depth"].mean())))
-        cells = " | ".join(f"{r:.3f} ({given:.3f})" for r, given in found)
+        scores.append((float(table["r"].mean()), float(table["r_given_depth"].mean())))
+        cells = " | ".join(f"{r:.3f} ({partial:.3f})" for r, partial in scores)
         print(f"| {section.name} | {len(section)} | {cells} |", flush=True)
 
 
