@@ -12,10 +12,10 @@ from histosge.errors import DataError, UsageError
 
 from .command import command
 from .encoder_values import weight_files
+from .location_options import LocationOptions
 from .options import (
     ComputeOptions,
     EncoderOptions,
-    LocationOptions,
     ModelOptions,
     Out,
     ReadOptions,

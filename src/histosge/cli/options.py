@@ -22,7 +22,6 @@ __all__ = [
     "DeviceOptions",
     "EncoderOptions",
     "FitOptions",
-    "LocationOptions",
     "ModelOptions",
     "Out",
     "OutputOptions",
@@ -239,47 +238,6 @@ class FitOptions:
 
     fit: Annotated[Path, typer.Option(help="Folder that `histosge fit` or `histosge run` wrote to.")]
     weights: Weights = None
-
-
-@dataclass(frozen=True, slots=True)
-class LocationOptions:
-    """Where to predict."""
-
-    panel: ClassVar[str] = "Locations"
-
-    upsample: Annotated[
-        int | None,
-        typer.Option("--upsample", "--refine", help="Locations per measured spot, 1 to 8 (default 4)."),
-    ] = None
-    spacing_um: Annotated[
-        float | None, typer.Option(help="A grid of this spacing over the tissue (default for an image: 100).")
-    ] = None
-    regions: Annotated[
-        Path | None, typer.Option(help="Polygons (QuPath GeoJSON) to keep the grid inside of.")
-    ] = None
-    cells: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH|SEGMENTER",
-            help="Cells to predict at: a file or folder of `histosge list cell-sources`, or `nuclei`, which finds them "
-            "in the image (`histosge list segmenters`).",
-        ),
-    ] = None
-    boundary: Annotated[
-        str, typer.Option(help="Boundary handling of an upsampled lattice: translate, symmetric or inner.")
-    ] = "translate"
-
-    def target(self, section: Any) -> Any:
-        """Return where to predict in a section."""
-        from histosge.section.image_only import SAMPLING_UM
-        from histosge.section.target import Target
-
-        upsample, spacing_um = self.upsample, self.spacing_um
-        if (upsample, spacing_um, self.cells, self.regions) == (None, None, None, None):
-            # an image alone has no spots whose lattice could be upsampled
-            lattice = section.lattice is not None or section.has_counts
-            upsample, spacing_um = (4, None) if lattice else (None, SAMPLING_UM)
-        return Target(upsample, spacing_um, self.regions, self.cells, self.boundary)
 
 
 @dataclass(frozen=True, slots=True)

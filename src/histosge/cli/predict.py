@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from .command import command
+from .location_options import LocationOptions
 from .options import (
     ComputeOptions,
     FitOptions,
-    LocationOptions,
     Out,
     OutputOptions,
     ProgramOptions,

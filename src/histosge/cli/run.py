@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from .command import command
+from .location_options import LocationOptions
 from .options import (
     AuxiliaryOptions,
     ComputeOptions,
     DepthOptions,
     EncoderOptions,
-    LocationOptions,
     ModelOptions,
     Out,
     OutputOptions,

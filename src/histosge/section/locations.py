@@ -19,6 +19,7 @@ from histosge.geometry.upsampling import offsets
 from histosge.images.tissue import TissueMask
 from histosge.segmentation.cells import Cells
 
+from .between_spots import between_spots
 from .placement import refuse_off_section
 from .section import Section
 
@@ -94,6 +95,10 @@ class Locations:
     def xy(self) -> Float[np.ndarray, "n 2"]:
         """Positions in µm."""
         return self.points.xy
+
+    def distance_um(self, spots: Points) -> Float[np.ndarray, " n"]:
+        """Return the distance of each location to the spot that it belongs to; outside of the spots, to the nearest."""
+        return np.asarray(np.linalg.norm(self.xy - spots.xy[self.parent], axis=1))
 
     def take(self, index: Any) -> Locations:
         """Return the locations at ``index`` (integers or a boolean mask)."""
@@ -183,7 +188,7 @@ def upsampled(
     # neighbouring spots share positions of the symmetric boundary; the first parent keeps them
     keep = np.sort(np.unique(np.round(lattice_xy, 4), axis=0, return_index=True)[1])
     if boundary == "inner":
-        keep = keep[_between_spots(section, lattice, lattice_xy[keep])]
+        keep = keep[between_spots(section, lattice, lattice_xy[keep])]
     xy_um = section.spots.xy[parent] + np.repeat(shift @ lattice.basis_um, len(section), axis=0)
     ids = _subspot_ids(section.spots.ids[parent], np.repeat(np.arange(len(index)), len(section)))
     diameter_um = section.spots.diameter_um
@@ -196,8 +201,10 @@ def upsampled(
     )
 
 
-def grid(section: Section, spacing_um: float, *, mask: TissueMask | None = None) -> Locations:
-    """Return a square grid over the tissue, up to one pitch from the nearest spot.
+def grid(
+    section: Section, spacing_um: float, *, mask: TissueMask | None = None, reach_um: float | None = None
+) -> Locations:
+    """Return a square grid over the tissue, up to one pitch from the nearest spot, or further.
 
     Parameters
     ----------
@@ -207,6 +214,8 @@ def grid(section: Section, spacing_um: float, *, mask: TissueMask | None = None)
         Distance of grid points.
     mask
         Tissue; ``None`` takes the surroundings of the spots.
+    reach_um
+        How far from the nearest spot the grid reaches; infinity: as far as the image. ``None``: one pitch.
 
     Raises
     ------
@@ -221,8 +230,18 @@ def grid(section: Section, spacing_um: float, *, mask: TissueMask | None = None)
     True
     """
     mask = mask or TissueMask.from_points(section.spots, section.pitch_um)
-    points = _grid_points(section.spots.xy.min(0), section.spots.xy.max(0), spacing_um, section.pitch_um)
-    near = _nearest(section, points.xy)[0] <= _MAX_DISTANCE_PITCHES * section.pitch_um
+    low, high, reach = (
+        section.spots.xy.min(0),
+        section.spots.xy.max(0),
+        _MAX_DISTANCE_PITCHES * section.pitch_um,
+    )
+    if reach_um is not None:
+        reach = reach_um
+        # no further than the image: there is no tissue beyond
+        size_um = np.array(section.slide.size_um) if section.slide is not None else high
+        low, high = np.maximum(low - reach, 0.0), np.minimum(high + reach, size_um)
+    points = _grid_points(low, high, spacing_um, section.pitch_um if reach_um is None else 0.0)
+    near = _nearest(section, points.xy)[0] <= reach
     return _off_lattice(section, points.take(near & mask.contains(points.xy)), mask)
 
 
@@ -312,29 +331,6 @@ def _translates(lattice: Lattice, fractions: Array, *, symmetric: bool) -> tuple
     length = np.linalg.norm(shift @ lattice.basis_um, axis=1) / lattice.pitch_um
     keep = (length <= _CELL_RADIUS[lattice.kind]) & ((index > 0) | (length < 1e-9))
     return index[keep], shift[keep]
-
-
-def _between_spots(section: Section, lattice: Lattice, lattice_xy: Array) -> Array:
-    """Return which positions have measured spots at all corners of the triangle or cell they lie in."""
-    to_ab = np.linalg.inv(lattice.basis)
-    first = section.lattice_xy[0]
-    measured = {tuple(ab) for ab in np.rint((section.lattice_xy - first) @ to_ab).astype(int)}
-    # rounding: a position on a corner or an edge must not need spots beyond it
-    position = np.round((lattice_xy - first) @ to_ab, 6)
-    low = np.floor(position).astype(int)
-    u, v = (position - low).T
-    # weights of the four corners in linear (triangle) or bilinear (cell) interpolation
-    if lattice.kind == "hexagonal":
-        upper = u + v > 1
-        weights = np.array(
-            [np.where(upper, 0, 1 - u - v), np.where(upper, 1 - v, u), np.where(upper, 1 - u, v)]
-        )
-        weights = np.vstack([weights, np.where(upper, u + v - 1, 0)])
-    else:
-        weights = np.array([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v])
-    corners = ((0, 0), (1, 0), (0, 1), (1, 1))
-    has_spot = np.array([[(x + i, y + j) in measured for x, y in low] for i, j in corners])
-    return np.asarray((has_spot | (weights < 1e-6)).all(axis=0))
 
 
 def _subspot_ids(barcodes: Array, number: Array) -> Array:

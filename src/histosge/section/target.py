@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histosge._runtime.messages import emit
@@ -16,7 +16,7 @@ from histosge.segmentation.segmenters import SEGMENTERS
 from histosge.segmentation.sources import CellOptions, read_cells
 
 from . import locations
-from .image_only import tissue_in
+from .image_only import SAMPLING_UM, tissue_in
 from .locations import Locations
 from .placement import placement_messages
 from .section import Section
@@ -24,7 +24,10 @@ from .section import Section
 # an image of nearly this scale is the full-resolution one
 _SAME_IMAGE = 0.01
 
-__all__ = ["Target", "cells_of", "locate", "tissue_of"]
+#: spots above which they are predicted themselves by default, and not four locations for each
+MANY_SPOTS = 100_000
+
+__all__ = ["MANY_SPOTS", "Target", "cells_of", "default_target", "locate", "tissue_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,9 @@ class Target:
     table
         Offsets of the upsampled lattice: ``maximin`` (as far apart as possible), or a published list such as
         ``paper_literal``.
+    reach_um
+        How far beyond the spots a grid over the tissue reaches, µm; ``inf``: all tissue in the image. ``None``: one
+        pitch. What lies further was not measured nearby, and is little known.
 
     Raises
     ------
@@ -69,6 +75,7 @@ class Target:
     cells: Cells | Path | str | None = None
     boundary: str = "translate"
     table: str = "maximin"
+    reach_um: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("regions", "cells"):
@@ -89,6 +96,12 @@ class Target:
             raise UsageError(
                 f"`spacing_um` must be positive, got {self.spacing_um:g}. A Visium pitch is 100; try 25."
             )
+        if self.reach_um is not None and (self.spacing_um is None or self.regions is not None):
+            raise UsageError(
+                "`reach_um` needs `spacing_um` without `regions`: the grid that reaches further."
+            )
+        if self.reach_um is not None and not self.reach_um > 0:
+            raise UsageError(f"`reach_um` must be positive, got {self.reach_um:g}.")
         locations.check_boundary(self.boundary)
         check_offsets(1 if self.upsample is None else self.upsample, self.table)
 
@@ -98,6 +111,17 @@ class Target:
         if self.upsample is not None:
             return f"×{self.upsample}"
         return "cells" if self.spacing_um is None else f"every {self.spacing_um:g} µm"
+
+
+def default_target(section: Section) -> Target:
+    """Return where a section is predicted if nothing else is asked for.
+
+    Four locations a spot; of more than :data:`MANY_SPOTS`, as bins of Visium HD are, the spots themselves, since four
+    locations for each would take four times the time and the space; 100 µm apart on an image without spots.
+    """
+    if section.has_counts or section.lattice is not None:
+        return Target(upsample=1 if len(section) > MANY_SPOTS else 4)
+    return Target(spacing_um=SAMPLING_UM)
 
 
 def tissue_of(section: Section) -> TissueMask:
@@ -128,10 +152,26 @@ def locate(section: Section, target: Target, mask: TissueMask) -> Locations:
             section, target.upsample, boundary=target.boundary, table=target.table, mask=mask
         )
     spacing_um = target.spacing_um or 0.0
+    if target.regions is None and target.reach_um is not None:
+        mask = _with_all_tissue(section, mask)
+        return locations.grid(section, spacing_um, mask=mask, reach_um=target.reach_um)
     if target.regions is None:
         return locations.grid(section, spacing_um, mask=mask)
     regions = polygons.read_polygons(Path(target.regions), mpp=section.mpp)
     return locations.within(section, regions, spacing_um)
+
+
+def _with_all_tissue(section: Section, mask: TissueMask) -> TissueMask:
+    """Return the mask with the tissue of the image in which there is no spot."""
+    if section.slide is None:
+        raise UsageError(
+            f"`reach_um` goes beyond the spots of '{section.name}', and it has no image that shows tissue there. Give "
+            "one as `image`."
+        )
+    everywhere = tissue_in(section.slide)
+    if (everywhere.mask.shape, everywhere.mpp) != (mask.mask.shape, mask.mpp):
+        return everywhere
+    return replace(mask, mask=mask.mask | everywhere.mask)
 
 
 def cells_of(section: Section, cells: Cells | Path | str, *, mask: TissueMask | None = None) -> Cells:

@@ -14,11 +14,10 @@ from histosge.io.unmeasured_file import NAME as UNMEASURED
 from histosge.models.base import FactoredPredictor
 from histosge.programs.alignment import joined_programs
 from histosge.programs.gene_programs import Programs
-from histosge.section.image_only import SAMPLING_UM
 from histosge.section.inputs import Inputs
 from histosge.section.locations import at_spots
 from histosge.section.section import Section
-from histosge.section.target import Target, locate, tissue_of
+from histosge.section.target import MANY_SPOTS, Target, default_target, locate, tissue_of
 
 from .compute import Compute
 from .encode import encode
@@ -37,7 +36,7 @@ from .transfer import sampled_at, transfer, with_fitted_genes
 from .unmeasured_genes import UnmeasuredGenes, refuse_unmeasured, unmeasured_genes
 from .written_genes import Named, named_genes
 
-__all__ = ["Job", "SectionInputs", "default_target", "encode_task"]
+__all__ = ["Job", "SectionInputs", "encode_task"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +100,7 @@ class Job:
                 for warning in caught
                 if issubclass(warning.category, HistosgeWarning)
             ]
+            messages += _many_spots(section, target)
             emit(messages)
             # before hours of fitting, not after
             self.outputs.refuse_locations(section, locations)
@@ -227,9 +227,12 @@ def encode_task(task: Task, fitted: FitPlan | Fit, compute: Compute) -> Inputs:
     return encode(task.section, task.locations, needs=needs, encoder=encoder, compute=compute)
 
 
-def default_target(section: Section) -> Target:
-    """Return where a section is predicted if nothing else is asked for."""
-    if section.has_counts or section.lattice is not None:
-        return Target(upsample=4)
-    # an image has no spots to upsample
-    return Target(spacing_um=SAMPLING_UM)
+def _many_spots(section: Section, target: Target) -> tuple[Message, ...]:
+    """Return what is said where the spots themselves are predicted because they are many."""
+    if len(section) <= MANY_SPOTS or target.upsample != 1:
+        return ()
+    text = (
+        f"Predicted at the {len(section)} spots themselves, the default for more than {MANY_SPOTS}; `upsample` 4 asks "
+        f"for {4 * len(section)} locations."
+    )
+    return (Message("info", text),)

@@ -75,6 +75,10 @@ def provenance_of(
 def _target(target: Target) -> dict[str, Any]:
     """Return where was asked for, paths as text; cells in memory are described by :func:`_cells`."""
     values = {field.name: getattr(target, field.name) for field in fields(target)}
+    # JSON has no infinity
+    reach_um = values.pop("reach_um")
+    if reach_um is not None:
+        values["reach_um"] = reach_um if np.isfinite(reach_um) else "inf"
     return {
         key: str(value) if isinstance(value, Path) else "in memory" if isinstance(value, Cells) else value
         for key, value in values.items()

@@ -24,10 +24,11 @@ from histosge.section.target import Target
 from histosge.section.variable_genes import spots_with_counts
 from histosge.section.written_genes import WrittenGenes
 
+from .beyond_spots import as_plain, beyond_messages, known_by_distance
 from .cell_scale import with_cell_scale
 from .compute import Compute
 from .predict import Fitted
-from .written_genes import GenesWritten, Named, genes_written
+from .written_genes import GenesWritten, Named, few_genes_written, genes_written
 
 __all__ = ["SectionPrediction", "Task", "predict_section"]
 
@@ -139,10 +140,15 @@ def predict_section(
         if sentence:
             provenance = {**provenance, "accuracy": [*provenance.get("accuracy", ()), sentence]}
         factored, provenance = _with_totals(factored, fitted, task.section, provenance)
+        task, provenance = _beyond(task, factored, provenance)
         factored = replace(factored, provenance=provenance)
     basis = None if factored is None else factored.basis
     written = genes_written(write, named, section=task.section, panel=predictor.genes, basis=basis)
+    shown = named.shown or _structured_genes(fitted, task, inputs, factored=factored)
     if factored is not None:
+        shown_or_named = replace(named, shown=shown)
+        written, messages = few_genes_written(write, written, shown_or_named, locations=len(inputs))
+        task = replace(task, section=task.section.with_messages(*messages))
         blocks = factored.blocks([str(name) for name in written.genes], observation=True)
     else:
         blocks = predictor.blocks(inputs)
@@ -151,11 +157,22 @@ def predict_section(
         written=written,
         blocks=blocks,
         factored=factored,
-        genes_shown=named.shown or _structured_genes(fitted, task, inputs, factored=factored),
+        genes_shown=shown,
         missing_genes=(*fitted.panel.missing, *named.missing),
         auxiliary=tuple(section.name for section in fitted.auxiliary),
         provenance=provenance,
     )
+
+
+def _beyond(
+    task: Task, factored: FactoredPrediction, provenance: Mapping[str, Any]
+) -> tuple[Task, Mapping[str, Any]]:
+    """Return the task with a warning about locations beyond the spots, and the provenance with what is known there."""
+    known = known_by_distance(task.section, factored) if task.section.has_counts else ()
+    if not known:
+        return task, provenance
+    section = task.section.with_messages(*beyond_messages(task.section, known))
+    return replace(task, section=section), {**provenance, "beyond_spots": as_plain(known)}
 
 
 def _with_totals(

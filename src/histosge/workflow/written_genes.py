@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from histosge._runtime.messages import Message
 from histosge._runtime.names import positions
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
@@ -20,7 +21,10 @@ from histosge.section.section import Section
 from histosge.section.variable_genes import spots_with_counts
 from histosge.section.written_genes import WrittenGenes, named_or_refuse
 
-__all__ = ["GenesWritten", "Named", "genes_written", "named_genes"]
+__all__ = ["GenesWritten", "Named", "few_genes_written", "genes_written", "named_genes"]
+
+# locations × genes that prediction.h5ad holds by default: 2.4 GB of means and standard deviations before compression
+_MOST_VALUES = 300_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,37 @@ def named_genes(
     if len(missing) == len(choice.names):
         raise UsageError(f"None of the {len(missing)} names in '{choice.file}' is among the {what}.")
     return Named(_at(names, at_shown), _at(names, rows[rows >= 0]), missing)
+
+
+def few_genes_written(
+    choice: WrittenGenes, written: GenesWritten, named: Named, *, locations: int
+) -> tuple[GenesWritten, tuple[Message, ...]]:
+    """Return the genes shown and named alone where all would make a file of many GB, and a message that says so.
+
+    Only for a prediction by factors, whose file has all genes, and where the user chose no genes to write.
+
+    Parameters
+    ----------
+    choice
+        What the user asks for; only ``default`` is changed.
+    written
+        As :func:`genes_written` returns it.
+    named
+        Genes shown and named.
+    locations
+        How many.
+    """
+    values = locations * len(written.genes)
+    if choice.kind != "default" or values <= _MOST_VALUES:
+        return written, ()
+    names = np.array(tuple(dict.fromkeys((*named.shown, *named.written))))
+    text = (
+        f"prediction.h5ad holds {len(names)} genes, those shown or named: {len(written.genes)} genes at {locations} "
+        f"locations would take {8 * values / 1e9:.0f} GB. factors.h5ad has all {written.predicted}; `histosge export` "
+        "writes others from it, and `write_genes` chooses."
+    )
+    few = GenesWritten(names, written.choice, fitted=0, named=len(names), predicted=written.predicted)
+    return few, (Message("info", text),)
 
 
 def genes_written(

@@ -48,6 +48,8 @@ __all__ = [
 ]
 
 _COLUMNS = ("observed", "parent", "subspot", "in_tissue", "array_col", "array_row")
+# pitches from the nearest spot beyond which a location is not between spots; sub-spots are up to one away
+_FAR_PITCHES = 1.01
 # longest side of the image put into a table; what Space Ranger calls hires
 _HIRES_PX = 2000
 #: columns of a gene's accuracy that are numbers
@@ -74,6 +76,7 @@ _ABOUT = {
     "obs_parent": "barcode of the nearest measured spot; none where nothing was measured",
     "obs_subspot": "0 at the measured spots, k at their k-th translates, -1 at locations without a sub-spot index",
     "obs_array": "array_col and array_row: position on the platform's array, fractional between the spots",
+    "obs_distance_um": "where locations lie further than one pitch from every spot: distance to the nearest spot, µm",
     "obs_predicted_total_counts": "total counts of a spot centred at the location, expected from its factor scores; "
     "from models by factors, in measured sections",
     "obsm_spatial": "x, y in pixels of the full-resolution image",
@@ -129,9 +132,19 @@ def obs(section: Section, locations: Locations) -> DataFrame:
             "array_col": np.array(locations.lattice_xy[:, 0]),
             "array_row": np.array(locations.lattice_xy[:, 1]),
         }
+        | _distances(section, locations)
         | cell_table.columns(section, locations),
         index=pd.Index(locations.points.ids.astype(object), name="location"),
     )
+
+
+def _distances(section: Section, locations: Locations) -> dict[str, Array]:
+    """Return the distance to the nearest spot where locations lie further than one pitch from every spot."""
+    if not section.has_counts:
+        return {}
+    distance_um = locations.distance_um(section.spots)
+    far = bool((distance_um > _FAR_PITCHES * section.pitch_um).any())
+    return {"distance_um": distance_um.astype(np.float32)} if far else {}
 
 
 def locations(obs: DataFrame, xy_um: Array, layout: Mapping[str, Any]) -> Locations:

@@ -18,11 +18,11 @@ from histosge.models.base import SectionsModel
 from histosge.section.alignment import check_alignment
 from histosge.section.locations import at_spots
 from histosge.section.section import Section
-from histosge.section.target import locate, tissue_of
+from histosge.section.target import default_target, locate, tissue_of
 from histosge.workflow.compute import Compute
 from histosge.workflow.encode import encode, encoder_for
 from histosge.workflow.fit_metadata import FitMetadata
-from histosge.workflow.job import Job, default_target
+from histosge.workflow.job import Job
 from histosge.workflow.run import run_job
 from histosge.workflow.stages import PREDICT_STAGES, RUN_STAGES, Stages
 

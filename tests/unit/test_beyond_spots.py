@@ -1,0 +1,108 @@
+"""Tissue beyond the measured spots is predicted when asked for, and nothing there passes for measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+
+import histosge as hs
+from histosge.errors import UsageError
+from histosge.section.target import default_target, locate, tissue_of
+from histosge.workflow import job, written_genes
+
+TISSUE = hs.synthetic(columns=12, rows=12, genes=18, seed=2)
+WEST = TISSUE.section.spots.xy[:, 0] < 600
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> hs.RunResult:
+    """A run of the western half of a tissue, predicted over the whole image."""
+    section = replace(TISSUE.section.take(WEST), lattice=TISSUE.section.lattice)
+    return hs.run(
+        section,
+        hs.Recipe(genes="all"),
+        target=hs.Target(spacing_um=60, reach_um=float("inf")),
+        out=tmp_path_factory.mktemp("runs") / "run",
+        outputs=hs.Outputs(figures=False),
+    )
+
+
+def test_the_grid_reaches_over_all_tissue_of_the_image(run: hs.RunResult) -> None:
+    """Locations lie on the tissue of the other half, are not observed, and hold their distance to the spots."""
+    adata = anndata.read_h5ad(run.prediction)
+    xy_um = np.asarray(adata.obsm["spatial_um"])
+    east = xy_um[:, 0] > 800
+    assert east.sum() > 50
+    assert adata.obs["in_tissue"].all()
+    assert not adata.obs["observed"].any()
+    spots = TISSUE.section.spots.xy[WEST]
+    nearest = np.linalg.norm(xy_um[:, None] - spots, axis=2).min(axis=1)
+    assert np.allclose(adata.obs["distance_um"], nearest, atol=0.01)
+
+
+def test_the_known_share_falls_with_the_distance(run: hs.RunResult) -> None:
+    """A warning names the distances and the explained shares, which run.json holds too."""
+    (message,) = (message for message in run.messages if "further than one pitch" in message.text)
+    assert message.level == "warning"
+    rows = json.loads((run.out / "run.json").read_text())["beyond_spots"]
+    shares = [row["known_share"] for row in rows]
+    assert len(shares) > 2
+    assert shares[0] == max(shares)
+    assert shares[0] - shares[-1] > 0.2
+    assert f"{100 * shares[-1]:.0f} % up to {rows[-1]['to_um']:.0f} µm" in message.text
+
+
+def test_a_grid_among_the_spots_says_nothing_of_distances(tmp_path: Path) -> None:
+    """Without a reach the grid ends at one pitch, and its file has no column of distances."""
+    section = TISSUE.section
+    near = hs.run(
+        section,
+        hs.Recipe(genes="all", preset="positions"),
+        target=hs.Target(spacing_um=100),
+        out=tmp_path / "near",
+        outputs=hs.Outputs(figures=False),
+    )
+    assert "distance_um" not in anndata.read_h5ad(near.prediction).obs
+    assert "reach_um" not in json.loads((near.out / "run.json").read_text())["target"]
+
+
+def test_a_reach_needs_a_grid_and_an_image() -> None:
+    """A reach without grid, or without tissue to reach over, is refused."""
+    with pytest.raises(UsageError, match="`reach_um` needs `spacing_um`"):
+        hs.Target(upsample=4, reach_um=500)
+    blind = replace(TISSUE.section, slide=None)
+    with pytest.raises(UsageError, match="no image that shows tissue"):
+        locate(blind, hs.Target(spacing_um=50, reach_um=500), tissue_of(blind))
+
+
+def test_many_spots_are_predicted_themselves_and_few_genes_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above the limits the defaults are one location a spot and the genes shown; messages say so; factors hold all."""
+    monkeypatch.setattr("histosge.section.target.MANY_SPOTS", 50)
+    monkeypatch.setattr(job, "MANY_SPOTS", 50)
+    monkeypatch.setattr(written_genes, "_MOST_VALUES", 100)
+    section = TISSUE.section
+    assert default_target(section).upsample == 1
+    outputs = hs.Outputs(figures=False, show="ZONE1")
+    result = hs.run(
+        section, hs.Recipe(genes="all", preset="positions"), out=tmp_path / "run", outputs=outputs
+    )
+    texts = " ".join(message.text for message in result.messages)
+    assert f"Predicted at the {len(section)} spots themselves" in texts
+    assert "prediction.h5ad holds 1 genes" in texts
+    adata = anndata.read_h5ad(result.prediction)
+    assert adata.var_names.tolist() == ["ZONE1"]
+    assert len(adata) == len(section)
+    factors = anndata.read_h5ad(tmp_path / "run/factors.h5ad")
+    assert factors.n_vars == 18
+    monkeypatch.setattr(written_genes, "_MOST_VALUES", 10**9)
+    whole = hs.run(
+        section, hs.Recipe(genes="all", preset="positions"), out=tmp_path / "whole", outputs=outputs
+    )
+    assert np.array_equal(adata.X, anndata.read_h5ad(whole.prediction)[:, "ZONE1"].X)
