@@ -4,8 +4,8 @@
     python benchmarks/visium_hd.py removed hd --side-mm 1.3 [--bin-um 16] [--genes hvg:300]
     python benchmarks/visium_hd.py read hd [--bin-um 8]
 
-``hd`` is a folder of ``histosge make-visium-hd``, whose truth follows from the same options. Scores are correlations over
-locations of the prediction with the truth, means over genes that have a pattern.
+``hd`` is a folder of ``histosge make-visium-hd``, whose truth follows from the same options. Scores are correlations
+over locations of the prediction with the truth, means over genes that have a pattern.
 """
 
 from __future__ import annotations

@@ -270,7 +270,10 @@ def _molecules(capture: HDCapture, top: int) -> tuple[Array, Array, Array]:
     depth = capture.tissue.depth(xy_um) * rng.lognormal(-(_DEPTH_SD**2) / 2, _DEPTH_SD, len(row))
     drawn, gene = capture.tissue.molecules(xy_um, rng.poisson(capture.molecules * depth), rng)
     within = rng.integers(0, 16, len(drawn))
-    return 4 * row[drawn] + within // 4, 4 * column[drawn] + within % 4, gene
+    row, column = 4 * row[drawn] + within // 4, 4 * column[drawn] + within % 4
+    # the last bins of 8 µm of a whole capture area reach beyond it
+    kept = (row < capture.squares) & (column < capture.squares)
+    return row[kept], column[kept], gene[kept]
 
 
 def _counted(
