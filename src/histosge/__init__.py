@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .prediction.effective_resolution import EffectiveResolution
     from .prediction.factored import FactoredPrediction
     from .prediction.prediction import Prediction
+    from .section.captures import joined_captures
     from .section.locations import Locations, at_cells, at_spots, grid, upsampled, within
     from .section.section import Section
     from .section.splits import Split
@@ -131,6 +132,7 @@ __all__ = [
     "gene",
     "grid",
     "hest",
+    "joined_captures",
     "load_fit",
     "pl",
     "pp",
@@ -180,6 +182,7 @@ _NAMES = {
     "prediction.effective_resolution": ("EffectiveResolution",),
     "prediction.factored": ("FactoredPrediction",),
     "prediction.prediction": ("Prediction",),
+    "section.captures": ("joined_captures",),
     "section.locations": ("Locations", "at_cells", "at_spots", "grid", "upsampled", "within"),
     "section.section": ("Section",),
     "section.splits": ("Split",),

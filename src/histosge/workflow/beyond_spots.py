@@ -33,8 +33,9 @@ class KnownAt:
     locations
         How many lie there.
     known_share
-        Share of the variance of mean expression, over all genes, that the prediction explains by its own posterior;
-        NaN where no location lies among the spots, to which others are compared.
+        Share of the variance of mean expression, over all genes, that the prediction explains by its own posterior,
+        which is too bold far from spots: docs/results/visium-hd.md. NaN where no location lies among the spots, to
+        which others are compared.
     """
 
     from_um: float
@@ -85,8 +86,9 @@ def beyond_messages(section: Section, known: tuple[KnownAt, ...]) -> tuple[Messa
     if stated:
         shares = ", ".join(f"{100 * row.known_share:.0f} % up to {row.to_um:.0f} µm" for row in stated)
         text += (
-            "By the fit's own statement, which supposes that tissue there is like the tissue measured, the prediction "
-            f"explains of the variance of mean expression {shares}. "
+            f"By the fit's own statement the prediction explains of the variance of mean expression {shares}. It "
+            "supposes that tissue there is like the tissue measured: take it for the most that can be known. On a "
+            "section whose truth is known far less was (docs/results/visium-hd.md). "
         )
         hardly = [row.from_um for row in stated if row.known_share < _HARDLY]
         if hardly:
