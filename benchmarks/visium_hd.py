@@ -1,7 +1,7 @@
 """Visium HD: time and memory of reading, and what is known where bins are lost, of half the width, or outside.
 
     histosge make-visium-hd hd --side-mm 1.3
-    python benchmarks/visium_hd.py removed hd --side-mm 1.3 [--bin-um 16] [--genes hvg:300]
+    python benchmarks/visium_hd.py lost hd --side-mm 1.3 [--bin-um 16] [--genes hvg:300]
     python benchmarks/visium_hd.py read hd [--bin-um 8]
 
 ``hd`` is a folder of ``histosge make-visium-hd``, whose truth follows from the same options. Scores are correlations
@@ -67,7 +67,7 @@ def agreement(values: np.ndarray, truth: np.ndarray, genes: np.ndarray) -> float
 
 
 class Trial:
-    """A section with its truth, some of whose bins are removed, predicted elsewhere."""
+    """A section with its truth, some of whose bins are left out, predicted elsewhere."""
 
     def __init__(self, section: hs.Section, capture: HDCapture, recipe: hs.Recipe, store: Path) -> None:
         self.section, self.capture, self.recipe = section, capture, recipe
@@ -99,15 +99,15 @@ class Trial:
             print(f"  stated: {row.from_um:.0f} to {row.to_um:.0f} µm: {row.known_share:.2f} of the variance")
 
 
-def removed(folder: Path, capture: HDCapture, bin_um: float, genes: str) -> None:
+def lost(folder: Path, capture: HDCapture, bin_um: float, genes: str) -> None:
     """Print the table of what is known where nothing was measured."""
     section = hs.read(folder / "outs", image=folder / "tissue_image.tif", bin_um=bin_um)
     trial = Trial(section, capture, hs.Recipe(genes=genes), folder / "features")
     xy_um, rng = section.spots.xy, np.random.default_rng(0)
     print(f"{len(section)} bins of {bin_um:g} µm, {genes}")
     print(f"| | locations | predicted | nearest bin | mean of {_NEAREST} bins |\n|---|--:|--:|--:|--:|")
-    lost = rng.random(len(section)) < 0.1
-    trial.scored("bins lost at random", ~lost, xy_um[lost], width_um=bin_um, bands=False)
+    is_lost = rng.random(len(section)) < 0.1
+    trial.scored("bins lost at random", ~is_lost, xy_um[is_lost], width_um=bin_um, bands=False)
     split = blocks(xy_um, width_um=300.0, fraction=0.15, seed=0)
     kept = np.isin(np.arange(len(section)), split.training)
     trial.scored("blocks of 300 µm lost", kept, xy_um[split.test], width_um=bin_um, bands=True)
@@ -126,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("read", "removed"))
+    parser.add_argument("what", choices=("read", "lost"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--bin-um", type=float)
     parser.add_argument("--side-mm", type=float, default=6.5)
@@ -138,7 +138,7 @@ def main() -> None:
         read(arguments.folder, arguments.bin_um)
         return
     capture = HDCapture(arguments.side_mm, seed=arguments.seed)
-    removed(arguments.folder, capture, arguments.bin_um or 16.0, arguments.genes)
+    lost(arguments.folder, capture, arguments.bin_um or 16.0, arguments.genes)
 
 
 if __name__ == "__main__":

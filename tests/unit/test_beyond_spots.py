@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import histosge as hs
+from histosge.encoders import load_encoder
 from histosge.errors import UsageError
 from histosge.section.target import default_target, locate, tissue_of
 from histosge.workflow import job, written_genes
+from histosge.workflow.encode import many_patches
 
 TISSUE = hs.synthetic(columns=12, rows=12, genes=18, seed=2)
 WEST = TISSUE.section.spots.xy[:, 0] < 600
@@ -106,3 +108,11 @@ def test_many_spots_are_predicted_themselves_and_few_genes_written(
         section, hs.Recipe(genes="all", preset="positions"), out=tmp_path / "whole", outputs=outputs
     )
     assert np.array_equal(adata.X, anndata.read_h5ad(whole.prediction)[:, "ZONE1"].X)
+
+
+def test_patches_of_many_locations_are_called_slow() -> None:
+    """The warning names the dense form; a dense encoder and few locations have none."""
+    texture, dense = load_encoder("texture"), load_encoder("texture@dense")
+    (message,) = many_patches(texture, 100_001)
+    assert "texture@dense" in message.text
+    assert many_patches(texture, 100_000) == many_patches(dense, 100_001) == ()

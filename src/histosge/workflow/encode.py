@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from histosge._runtime.messages import Message
-from histosge.encoders import load_encoder, with_patch
+from histosge.encoders import ENCODERS, load_encoder, with_patch
 from histosge.encoders.base import Encoder
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
@@ -24,11 +24,20 @@ from histosge.models.base import Needs
 from histosge.section.inputs import Inputs, concatenated
 from histosge.section.locations import Locations, at_spots
 from histosge.section.section import Section
+from histosge.section.target import MANY_SPOTS
 
 from .compute import Compute
 from .recipe import Recipe
 
-__all__ = ["encode", "encode_spots", "encoder_for", "encoder_messages", "patch_widths", "slide_of"]
+__all__ = [
+    "encode",
+    "encode_spots",
+    "encoder_for",
+    "encoder_messages",
+    "many_patches",
+    "patch_widths",
+    "slide_of",
+]
 
 
 def encoder_for(
@@ -146,6 +155,23 @@ def encode_spots(
             for section in sections
         ]
     )
+
+
+def many_patches(encoder: Encoder | None, locations: int) -> tuple[Message, ...]:
+    """Return a warning where patches of very many locations are read one by one, and a dense form is faster.
+
+    The dense form has other features, so that it is never taken without being asked for.
+    """
+    dense = [
+        f"{part.card.name}@dense" for part in _single(encoder) if f"{part.card.name}@dense" in tuple(ENCODERS)
+    ]
+    if locations <= MANY_SPOTS or not dense:
+        return ()
+    text = (
+        f"Image features of {locations} locations are computed patch by patch. `encoder` {'+'.join(dense)} computes "
+        "them once a tile, several times as fast where locations are close together; these are other features."
+    )
+    return (Message("warning", text),)
 
 
 def encoder_messages(encoder: Encoder | None) -> tuple[Message, ...]:

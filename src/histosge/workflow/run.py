@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from histosge._runtime.atomic_files import writable_folder
+from histosge._runtime.messages import emit
 from histosge.errors import UsageError
 from histosge.programs.alignment import ProgramsLike, programs_of
 from histosge.programs.gene_programs import Programs
@@ -14,6 +15,7 @@ from histosge.section.section import Section
 from histosge.section.target import Target
 
 from .compute import Compute
+from .encode import many_patches
 from .fit import FitPlan
 from .job import Job, SectionInputs, encode_task
 from .outputs import Outputs
@@ -108,6 +110,9 @@ def _run_measured(
     with job.stage("encode") as compute:
         plan = FitPlan.of(section, recipe, auxiliary=auxiliary, programs=programs, compute=compute)
         job.refuse_unpredicted(plan, section)
+        messages = many_patches(plan.encoder, len(task.locations))
+        emit(messages)
+        task = replace(task, section=task.section.with_messages(*messages))
         writable_folder(job.out)
         spots = job.spots(plan, compute)
         inputs = encode_task(task, plan, compute)
