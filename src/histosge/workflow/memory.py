@@ -29,13 +29,17 @@ def fit_bytes(model: Model, spots: int, genes: int) -> float:
     return model.fit_bytes(spots, genes)
 
 
-def memory_message(model: Model, spots: int, genes: int) -> tuple[Message, ...]:
+def memory_message(
+    model: Model, spots: int, genes: int, *, needed: float | None = None
+) -> tuple[Message, ...]:
     """Refuse a fit that needs more memory than there is; return a warning where it comes close.
 
     Parameters
     ----------
     model, spots, genes
         As for :func:`fit_bytes`.
+    needed
+        What the fit needs, in bytes, where it is not made as :func:`fit_bytes` assumes.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def memory_message(model: Model, spots: int, genes: int) -> tuple[Message, ...]:
     available = available_bytes()
     if available is None:
         return ()
-    needed = fit_bytes(model, spots, genes)
+    needed = fit_bytes(model, spots, genes) if needed is None else needed
     if needed <= _CLOSE * available:
         return ()
     text = (

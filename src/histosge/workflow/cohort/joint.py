@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from histosge._runtime.messages import emit
 from histosge.errors import UsageError
 from histosge.models import saving
 from histosge.models.base import Predictor, SectionsModel
@@ -18,9 +19,11 @@ from histosge.section.section import Section
 from histosge.section.target import Target
 from histosge.workflow.applied_fit import AppliedFit
 from histosge.workflow.compute import Compute
+from histosge.workflow.encode import encode_spots
 from histosge.workflow.fit import FitPlan
 from histosge.workflow.fit_metadata import FitMetadata, FittedSection
 from histosge.workflow.job import Job, encode_task
+from histosge.workflow.memory import memory_message
 from histosge.workflow.recipe import Recipe
 from histosge.workflow.result import RunResult
 from histosge.workflow.saved_fit import load_fit
@@ -104,7 +107,11 @@ def fit_jointly(
         for own, folder in kept:
             own.metadata.write(folder)
         return
-    inputs = plan.encoded(compute)
+    # dense, however many spots there are
+    spots, genes = len(plan.sections), len(plan.panel)
+    needed = plan.model.card.bytes_per_value * spots * genes
+    emit(memory_message(plan.model, spots, genes, needed=needed))
+    inputs = encode_spots(sections, needs=plan.model.needs, encoder=plan.encoder, compute=compute)
     samples = plan.sections.gather(plan.panel.by_name(), inputs, depth_adjusted=recipe.depth_adjusted)
     predictors = plan.model.fit_sections(
         samples,
