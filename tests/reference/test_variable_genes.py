@@ -11,6 +11,7 @@ import scanpy
 from scipy import sparse
 
 import histosge
+from histosge.section import variable_genes
 from histosge.section.genes import select
 from histosge.section.variable_genes import highly_variable
 
@@ -28,6 +29,19 @@ def test_variable_genes_are_scanpys() -> None:
     counts = sparse.csr_matrix(rng.poisson(rates).astype(float))
     ours = set(highly_variable(counts, 100).tolist())
     assert len(ours & theirs(counts, 100)) >= 99
+
+
+def test_very_many_values_give_the_same_genes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Piece by piece, without a copy of the matrix, the same genes are chosen, and none that does not vary."""
+    rng = np.random.default_rng(4)
+    dense = rng.poisson(rng.gamma(0.7, 2.0, 300), (200, 300)).astype(float)
+    dense[:, :5] = 1.0
+    counts = sparse.csr_matrix(dense)
+    whole = highly_variable(counts, 60)
+    monkeypatch.setattr(variable_genes, "_MANY_VALUES", 0)
+    monkeypatch.setattr(variable_genes, "_PIECE", 1009)
+    assert np.array_equal(highly_variable(counts, 60), whole)
+    assert highly_variable(counts, 300).min() >= 5
 
 
 def test_three_genes_are_ranked_without_a_loess_curve() -> None:

@@ -16,6 +16,8 @@ _MIN_SPOTS_SMALL, _MIN_SPOTS_LARGE, _LARGE_SECTION = 3, 10, 1000
 _SPAN = 0.3
 # values of a matrix that are worked on at a time: 32 MiB of memory
 _PIECE = 1 << 22
+# values above which no copy of the matrix is made; sums are then rounded in another order
+_MANY_VALUES = 50_000_000
 # scikit-misc's loess ends the process (segmentation fault) on fewer points than this
 _MIN_LOESS_GENES = 4
 
@@ -58,7 +60,10 @@ def highly_variable(counts: sparse.csr_matrix, n_top: int) -> Int[np.ndarray, " 
     deviation = np.zeros(len(mean))
     deviation[varies] = np.sqrt(10 ** _loess(np.log10(mean[varies]), np.log10(variance[varies])))
     score = np.zeros(len(mean))
-    score[varies] = _clipped_variance(counts[:, varies], mean[varies], deviation[varies])
+    if counts.nnz > _MANY_VALUES:
+        score[varies] = _clipped_variance_by_pieces(counts.tocsr(), mean, deviation)[varies]
+    else:
+        score[varies] = _clipped_variance(counts[:, varies], mean[varies], deviation[varies])
     # the column number breaks ties, independent of the sorting algorithm
     order = np.lexsort((np.arange(len(score)), -score))[: min(n_top, len(varies))]
     return np.sort(order)
@@ -101,7 +106,11 @@ def expressed_in(counts: sparse.csr_matrix, spots: int) -> Int[np.ndarray, " g"]
 
 def spots_with_counts(counts: sparse.csr_matrix) -> Int[np.ndarray, " g"]:
     """Return the number of spots in which each gene has counts."""
-    return np.bincount(counts.indices[counts.data > 0], minlength=counts.shape[1])
+    number = np.zeros(counts.shape[1], dtype=np.intp)
+    for start in range(0, len(counts.data), _PIECE):
+        is_counted = counts.data[start : start + _PIECE] > 0
+        number += np.bincount(counts.indices[start : start + _PIECE][is_counted], minlength=len(number))
+    return number
 
 
 def _loess(x: Array, y: Array) -> Array:
@@ -136,3 +145,18 @@ def _clipped_variance(counts: sparse.csr_matrix, mean: Array, deviation: Array) 
     total = np.asarray(clipped.sum(axis=0)).ravel()
     squares = np.asarray(clipped.multiply(clipped).sum(axis=0)).ravel()
     return np.asarray((n * mean**2 + squares - 2 * total * mean) / ((n - 1) * deviation**2))
+
+
+def _clipped_variance_by_pieces(counts: sparse.csr_matrix, mean: Array, deviation: Array) -> Array:
+    """Return the same of all columns, 0 where counts do not vary, without a copy of the matrix."""
+    n, genes = counts.shape
+    ceiling = deviation * np.sqrt(n) + mean
+    total, squares = np.zeros(genes), np.zeros(genes)
+    for start in range(0, len(counts.data), _PIECE):
+        columns = counts.indices[start : start + _PIECE]
+        clipped = np.minimum(counts.data[start : start + _PIECE], ceiling[columns])
+        total += np.bincount(columns, clipped, genes)
+        squares += np.bincount(columns, clipped**2, genes)
+    spread = n * mean**2 + squares - 2 * total * mean
+    score = np.zeros(genes)
+    return np.divide(spread, (n - 1) * deviation**2, out=score, where=deviation > 0)

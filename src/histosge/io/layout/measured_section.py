@@ -17,6 +17,7 @@ from histosge.geometry.platforms import Platform
 from histosge.geometry.points import Points
 from histosge.images.slide import SlideImage
 from histosge.io.hdf5.stored_matrix import checked
+from histosge.section.expression import depth
 from histosge.section.section import Section
 
 __all__ = ["OTHERS", "packed", "unpacked"]
@@ -55,9 +56,11 @@ def packed(section: Section, genes: Array) -> dict[str, Any]:
         For a gene that the section does not have.
     """
     columns = section.columns(genes)
-    counts = section.counts[:, columns]
+    # all genes in their order: a copy of a whole capture area is large
+    is_whole = np.array_equal(columns, np.arange(len(section.genes)))
+    counts = section.counts if is_whole else section.counts[:, columns]
     names, gene_ids = section.genes[columns], section.gene_ids[columns]
-    others = np.asarray(section.counts.sum(axis=1) - counts.sum(axis=1)).ravel()
+    others = (depth(section.counts) - depth(counts)).astype(section.counts.dtype)
     if others.any():
         counts = sparse.hstack([counts, sparse.csr_matrix(others[:, None])])
         names, gene_ids = np.append(names, OTHERS), np.append(gene_ids, OTHERS)
