@@ -157,6 +157,6 @@ def _clipped_variance_by_pieces(counts: sparse.csr_matrix, mean: Array, deviatio
         clipped = np.minimum(counts.data[start : start + _PIECE], ceiling[columns])
         total += np.bincount(columns, clipped, genes)
         squares += np.bincount(columns, clipped**2, genes)
-    spread = n * mean**2 + squares - 2 * total * mean
+    numerator = n * mean**2 + squares - 2 * total * mean
     score = np.zeros(genes)
-    return np.divide(spread, (n - 1) * deviation**2, out=score, where=deviation > 0)
+    return np.asarray(np.divide(numerator, (n - 1) * deviation**2, out=score, where=deviation > 0))
