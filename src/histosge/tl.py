@@ -182,7 +182,7 @@ def detect(
 
 
 def measured_spots(prediction: AnnData) -> AnnData:
-    """Return the measured spots of a prediction as a new AnnData, with what was measured in ``X``.
+    """Return the measured spots of a prediction as a new AnnData: log1p(CP10k) in ``X``, raw counts in a layer.
 
     Tests of other packages that take each row for a sample hold for these rows alone.
 
@@ -206,7 +206,8 @@ def measured_spots(prediction: AnnData) -> AnnData:
     spots = prediction[observed].copy()
     spots.X = spots.layers["measured"].copy()
     del spots.uns["histosge"]
-    spots.layers.clear()
+    for name in {*spots.layers} - {"counts"}:
+        del spots.layers[name]
     return spots
 
 

@@ -97,7 +97,7 @@ def of_run(section: Any, label: str, out: Path, *, auxiliary: tuple[Any, ...] = 
         "genes": list(prediction.var_names[:10]),
         "genes_shown": list(record["genes_shown"]),
         "locations": list(prediction.obs_names[:: max(1, len(prediction) // 7)]),
-        "observed": int(prediction.obs["observed"].sum()),
+        "observed": int(prediction.obs["observed"].astype(bool).sum()),
         "mean": numbers(f"{label}/run/mean", prediction.X),
         "sd": numbers(f"{label}/run/sd", prediction.layers["sd"]),
         "measured": numbers(f"{label}/run/measured", prediction.layers["measured"].toarray()),

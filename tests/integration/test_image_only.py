@@ -84,7 +84,7 @@ def test_all_files_say_that_nothing_was_measured(out: Path) -> None:
     assert [section["name"] for section in record["auxiliary"]] == ["one", "two"]
     for name in ("prediction.h5ad", "factors.h5ad"):
         adata = anndata.read_h5ad(out / name)
-        assert not adata.obs["observed"].any()
+        assert not adata.obs["observed"].astype(bool).any()
         assert adata.obs["parent"].isna().all()
         assert adata.uns["histosge"]["basis"] == record["basis"]
     assert anndata.read_h5ad(out / "prediction.h5ad").layers["measured"].nnz == 0
@@ -262,7 +262,7 @@ def test_counts_that_are_not_there_are_not_shared_out(out: Path, tmp_path: Path)
     assert (
         call("export", out, "--genes", "all", "--to", "h5ad", "--out", tmp_path / "all.h5ad").exit_code == 0
     )
-    assert not anndata.read_h5ad(tmp_path / "all.h5ad").obs["observed"].any()
+    assert not anndata.read_h5ad(tmp_path / "all.h5ad").obs["observed"].astype(bool).any()
     result = call("export", out, "--genes", "all", "--conserve", "real", "--out", tmp_path / "counts.h5ad")
     assert result.exit_code == 2
     assert "no measured counts" in output_of(result)

@@ -113,8 +113,8 @@ def test_the_prediction_says_which_locations_were_measured(
     spots = record["section"]["spots"]
     assert len(adata) == 4 * spots
     assert adata.var["fitted"].sum() == 20
-    assert adata.obs["observed"].sum() == spots
-    assert (adata.obs.loc[adata.obs["observed"], "subspot"] == 0).all()
+    assert adata.obs["observed"].astype(bool).sum() == spots
+    assert (adata.obs.loc[adata.obs["observed"].astype(bool), "subspot"] == 0).all()
     assert np.isfinite(adata.X).all()
     assert np.allclose(adata.obsm["spatial"] * record["section"]["mpp"], adata.obsm["spatial_um"])
 

@@ -48,7 +48,7 @@ def test_enhance_returns_a_new_anndata(adata: anndata.AnnData) -> None:
     before = adata.copy()
     fine = hs.tl.enhance(adata, KRIGING, upsample=4)
     assert fine.n_obs == 4 * adata.n_obs
-    assert fine.obs["observed"].sum() == adata.n_obs
+    assert fine.obs["observed"].astype(bool).sum() == adata.n_obs
     assert set(adata.obsm) == set(before.obsm)
     grid = hs.tl.enhance(SECTION, KRIGING, spacing_um=60.0)
     assert grid.n_obs > adata.n_obs

@@ -101,7 +101,7 @@ def test_columns_say_what_a_cell_is(tmp_path: Path) -> None:
     assert np.flatnonzero(obs["nucleus_area_um2"].isna()).tolist() == [0, 4, 8, 12, 16]
     spots = SECTION.spots.xy
     assert np.allclose(obs["distance_to_spot_um"], [np.hypot(*(spots - xy).T).min() for xy in XY])
-    assert not obs["observed"].any()
+    assert not obs["observed"].astype(bool).any()
 
 
 def test_rows_may_be_removed_and_reordered(tmp_path: Path) -> None:

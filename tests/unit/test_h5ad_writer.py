@@ -15,6 +15,7 @@ import squidpy
 from writer_samples import LOCATIONS, MEAN, PREDICTION, PROVENANCE, SECTION
 
 from histosge.errors import DataError, OutputError, UsageError
+from histosge.io.readers import read
 from histosge.io.writers import h5ad
 from histosge.models.base import Block
 from histosge.section.expression import log_cp10k
@@ -45,6 +46,34 @@ def test_measured_values_are_a_layer(tmp_path: Path) -> None:
     assert np.allclose(measured[: len(SECTION)], log_cp10k(SECTION.counts).toarray(), atol=1e-6)
     assert not measured[len(SECTION) :].any()
     assert list(adata.obs["parent"][: len(SECTION)]) == list(SECTION.spots.ids)
+
+
+def test_raw_counts_are_a_layer(tmp_path: Path) -> None:
+    """`layers["counts"]` has the counts at measured spots, and `total_counts` their depth over all genes."""
+    few = replace(PREDICTION, genes=SECTION.genes[:3], mean=MEAN[:, :3], sd=None)
+    adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", SECTION, few))
+    counts = adata.layers["counts"]
+    assert np.array_equal(counts[: len(SECTION)].toarray(), SECTION.counts[:, :3].toarray())
+    assert counts[len(SECTION) :].nnz == 0
+    totals = adata.obs["total_counts"].to_numpy()
+    assert np.array_equal(totals[: len(SECTION)], np.asarray(SECTION.counts.sum(axis=1)).ravel())
+    assert np.isnan(totals[len(SECTION) :]).all()
+
+
+def test_a_prediction_is_no_measured_section(tmp_path: Path) -> None:
+    """Its counts are those of some genes and of some locations: reading it as a section is refused."""
+    path = h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION)
+    with pytest.raises(DataError, match="got a prediction of histosge"):
+        read(path)
+
+
+@pytest.mark.parametrize("column", ["observed", "in_tissue", "parent"])
+def test_columns_are_drawn_by_squidpy(tmp_path: Path, column: str) -> None:
+    """Every column of locations is of a kind that `spatial_scatter` colours, and still selects rows."""
+    adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
+    squidpy.pl.spatial_scatter(adata, color=column, save=str(tmp_path / "map.png"))
+    assert (tmp_path / "map.png").stat().st_size > 10_000
+    assert adata[adata.obs["observed"]].n_obs == len(SECTION)
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])

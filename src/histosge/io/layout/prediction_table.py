@@ -18,7 +18,7 @@ from histosge.geometry.spacing import median_spacing_um
 from histosge.prediction.attribution import COMPONENTS
 from histosge.prediction.factored import Basis
 from histosge.prediction.mean_depth import is_depth_adjusted
-from histosge.section.expression import log_cp10k
+from histosge.section.expression import depth, log_cp10k
 from histosge.section.locations import Locations
 from histosge.section.marker_genes import symbols_of
 from histosge.section.section import Section
@@ -36,11 +36,11 @@ __all__ = [
     "as_json",
     "describe",
     "fitted_genes",
+    "layers",
     "library",
     "location_diameter_um",
     "locations",
     "made_by",
-    "measured",
     "obs",
     "parts",
     "spatial",
@@ -72,7 +72,9 @@ _ABOUT = {
     "var": "gene_ids: stable identifier; symbol: where genes are called by identifiers, the symbol of known markers; "
     f"from models by factors, {ABOUT_ACCURACY}",
     "layers_sd": "standard deviation of a new measurement around X, its noise included, from models that estimate it",
+    "layers_counts": "raw counts of the measured spots; rows of other locations are empty",
     "obs_observed": "True where the location is a measured spot",
+    "obs_total_counts": "counts of the measured spots over all genes, of which only some may be in this file",
     "obs_parent": "barcode of the nearest measured spot; none where nothing was measured",
     "obs_subspot": "0 at the measured spots, k at their k-th translates, -1 at locations without a sub-spot index",
     "obs_array": "array_col and array_row: position on the platform's array, fractional between the spots",
@@ -125,14 +127,15 @@ def obs(section: Section, locations: Locations) -> DataFrame:
     )
     return pd.DataFrame(
         {
-            "observed": np.array(locations.observed),
+            "observed": _flags(locations.observed),
             "parent": pd.Categorical.from_codes(parent, barcodes),
             "subspot": locations.subspot.astype(np.int32),
-            "in_tissue": np.array(locations.in_tissue),
+            "in_tissue": _flags(locations.in_tissue),
             "array_col": np.array(locations.lattice_xy[:, 0]),
             "array_row": np.array(locations.lattice_xy[:, 1]),
         }
         | _distances(section, locations)
+        | _depth(section, locations)
         | cell_table.columns(section, locations),
         index=pd.Index(locations.points.ids.astype(object), name="location"),
     )
@@ -208,17 +211,44 @@ def fitted_genes(adata: Any) -> Array:
     return np.asarray(names[fitted] if fitted.any() else names)
 
 
-def measured(section: Section, locations: Locations, genes: Array) -> sparse.csr_matrix:
-    """Return measured log1p(CP10k), locations × genes; rows of locations that were not measured are empty."""
+def layers(section: Section, locations: Locations, genes: Array) -> dict[str, sparse.csr_matrix]:
+    """Return what was measured, locations × genes; rows of locations that were not measured are empty.
+
+    ``measured`` is log1p(CP10k); ``counts`` are the raw counts, where there are any.
+    """
+    columns = section.columns(genes)
     # normalised by the depth over all genes, whichever are written
-    values = log_cp10k(section.counts, columns=section.columns(genes)).tocsr()
+    held = {"measured": _at_spots(log_cp10k(section.counts, columns=columns).tocsr(), locations)}
+    if section.has_counts:
+        held["counts"] = _at_spots(section.counts[:, columns], locations)
+    return held
+
+
+def _flags(values: Array) -> Any:
+    """Return a column of yes or no as categories, which tools draw and which still selects rows."""
+    import pandas as pd
+
+    return pd.Categorical(np.array(values), categories=[False, True])
+
+
+def _depth(section: Section, locations: Locations) -> dict[str, Array]:
+    """Return the total counts over all genes of the measured locations; nothing where none was measured."""
+    if not (section.has_counts and locations.observed.any()):
+        return {}
+    totals = np.full(len(locations), np.nan)
+    totals[locations.observed] = depth(section.counts)[locations.parent[locations.observed]]
+    return {"total_counts": totals}
+
+
+def _at_spots(values: sparse.csr_matrix, locations: Locations) -> sparse.csr_matrix:
+    """Return values of spots as rows of the locations that are these spots; the other rows are empty."""
     values = values[locations.parent[locations.observed]].astype(np.float32)
     values.sort_indices()
     # a CSR matrix with empty rows between: only the ends of the rows change, not the values
     stored = np.zeros(len(locations), dtype=np.int64)
     stored[locations.observed] = np.diff(values.indptr)
     ends = np.concatenate([[0], np.cumsum(stored)])
-    return sparse.csr_matrix((values.data, values.indices, ends), shape=(len(locations), len(genes)))
+    return sparse.csr_matrix((values.data, values.indices, ends), shape=(len(locations), values.shape[1]))
 
 
 def spatial(section: Section, locations: Locations) -> dict[str, Any]:

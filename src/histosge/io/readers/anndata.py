@@ -76,6 +76,7 @@ def from_anndata(
 
 def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
     refuse_damaged_matrices(adata)
+    _refuse_predictions(adata)
     adata, library = choose_library(adata, options.library_id)
     _refuse_unusable(adata)
     _, complete = lattice_of(adata)
@@ -113,6 +114,21 @@ def _on_tissue(adata: AnnData) -> Array:
             'All spots are marked as off tissue in obs["in_tissue"]. Check that column, or drop it.'
         )
     return np.asarray(flags != 0)
+
+
+def _refuse_predictions(adata: AnnData) -> None:
+    """Refuse a prediction: most of its locations were never measured, and it holds some of the genes only.
+
+    Raises
+    ------
+    DataError
+        For what this package wrote.
+    """
+    if "layout" in adata.uns.get("histosge", {}):
+        raise DataError(
+            "Expected a measured section, got a prediction of histosge: locations between the spots have no counts, "
+            "and genes that were not written are missing from the depth. Give the section that it was made of."
+        )
 
 
 def _refuse_unusable(adata: AnnData) -> None:

@@ -87,10 +87,11 @@ def stream(
 ) -> Path:
     """Write blocks of predictions as they come, in memory bounded by one block, and return the path.
 
-    ``X`` holds log1p(CP10k) predictions, float32; ``layers["measured"]`` what was measured, in rows that were
-    measured only; ``layers["sd"]`` the standard deviations where known; ``obsm["spatial"]`` pixels of the
-    full-resolution image and ``obsm["spatial_um"]`` µm; ``obs`` the parent spot of each location; ``uns["spatial"]``
-    the image, for Scanpy and Squidpy; ``uns["histosge"]`` the provenance. The file appears whole or not at all.
+    ``X`` holds log1p(CP10k) predictions, float32; ``layers["measured"]`` what was measured, and ``layers["counts"]`` its
+    raw counts, in rows that were measured only; ``layers["sd"]`` the standard deviations where known;
+    ``obsm["spatial"]`` pixels of the full-resolution image and ``obsm["spatial_um"]`` µm; ``obs`` the parent spot of
+    each location; ``uns["spatial"]`` the image, for Scanpy and Squidpy; ``uns["histosge"]`` the provenance. The file
+    appears whole or not at all.
 
     Parameters
     ----------
@@ -248,7 +249,7 @@ def _parts(
         parts["obs"][COLUMN] = factored.total_counts
     return parts | {
         "var": layout.var(section, genes, None if factored is None else factored.basis),
-        "layers": {"measured": layout.measured(section, locations, genes)},
+        "layers": layout.layers(section, locations, genes),
     }
 
 

@@ -108,7 +108,7 @@ def _table(section: Section, prediction: AnyPrediction) -> AnnData:
     obs["region"] = region
     obs["region"] = obs["region"].astype("category")
     obs[key] = np.asarray(locations.points.ids, dtype=object)
-    layers = {"measured": layout.measured(section, locations, prediction.genes)}
+    layers: dict[str, Any] = dict(layout.layers(section, locations, prediction.genes))
     about = layout.describe(section, locations, prediction.provenance)
     # outlines are elements of the store
     about["layout"].pop("cells", None)
