@@ -205,9 +205,8 @@ def measured_spots(prediction: AnnData) -> AnnData:
         raise UsageError("Expected measured spots, got predicted locations alone. Take the measured section.")
     spots = prediction[observed].copy()
     spots.X = spots.layers["measured"].copy()
-    del spots.uns["histosge"]
-    for name in {*spots.layers} - {"counts"}:
-        del spots.layers[name]
+    del spots.uns["histosge"], spots.layers["measured"]
+    spots.layers.pop("sd", None)
     return spots
 
 

@@ -87,7 +87,7 @@ def stream(
 ) -> Path:
     """Write blocks of predictions as they come, in memory bounded by one block, and return the path.
 
-    ``X`` holds log1p(CP10k) predictions, float32; ``layers["measured"]`` what was measured, and ``layers["counts"]`` its
+    ``X`` holds log1p(CP10k) predictions, float32; ``layers["measured"]`` what was measured, ``layers["counts"]`` its
     raw counts, in rows that were measured only; ``layers["sd"]`` the standard deviations where known;
     ``obsm["spatial"]`` pixels of the full-resolution image and ``obsm["spatial_um"]`` µm; ``obs`` the parent spot of
     each location; ``uns["spatial"]`` the image, for Scanpy and Squidpy; ``uns["histosge"]`` the provenance. The file
