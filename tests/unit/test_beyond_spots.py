@@ -41,7 +41,7 @@ def test_the_grid_reaches_over_all_tissue_of_the_image(run: hs.RunResult) -> Non
     east = xy_um[:, 0] > 800
     assert east.sum() > 50
     assert adata.obs["in_tissue"].all()
-    assert not adata.obs["observed"].any()
+    assert not adata.obs["observed"].astype(bool).any()
     spots = TISSUE.section.spots.xy[WEST]
     nearest = np.linalg.norm(xy_um[:, None] - spots, axis=2).min(axis=1)
     assert np.allclose(adata.obs["distance_um"], nearest, atol=0.01)
