@@ -40,7 +40,7 @@ def test_the_grid_reaches_over_all_tissue_of_the_image(run: hs.RunResult) -> Non
     xy_um = np.asarray(adata.obsm["spatial_um"])
     east = xy_um[:, 0] > 800
     assert east.sum() > 50
-    assert adata.obs["in_tissue"].all()
+    assert adata.obs["in_tissue"].astype(bool).all()
     assert not adata.obs["observed"].astype(bool).any()
     spots = TISSUE.section.spots.xy[WEST]
     nearest = np.linalg.norm(xy_um[:, None] - spots, axis=2).min(axis=1)
