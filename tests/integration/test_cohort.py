@@ -235,6 +235,11 @@ def test_the_command_checks_estimates_and_reports_failures(paths, tmp_path):
     failed = CliRunner().invoke(application(), arguments)
     assert failed.exit_code == 2
     assert "S1: " in failed.output
+    # of the sections asked for, none failed
+    alone = CliRunner().invoke(
+        application(), [*arguments, "--model", "kriging", "--no-figures", "--only", "S0"]
+    )
+    assert alone.exit_code == 0, alone.output
 
 
 def test_embed_takes_a_sheet_and_a_cohort_finds_its_features(paths, tmp_path):

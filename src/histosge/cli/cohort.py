@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -123,7 +124,7 @@ def cohort(
         result = _run(plan, executor, cohort_options, work_options, reporter(plan, progress, stages=3))
     show_messages(result.messages)
     _print(result, as_json=reply_options.json)
-    _refuse_failed(result)
+    _refuse_failed(result, cohort_options.only or ())
 
 
 def _run(plan: CohortPlan, executor: Any, which: CohortOptions, work: WorkOptions, report: Any) -> Any:
@@ -140,12 +141,14 @@ def _run(plan: CohortPlan, executor: Any, which: CohortOptions, work: WorkOption
     )
 
 
-def _refuse_failed(result: Any) -> None:
-    """End with an error where sections failed; the others are done."""
-    if result.failed:
+def _refuse_failed(result: Any, only: Sequence[str]) -> None:
+    """End with an error where sections failed, of those asked for; the others are done."""
+    failed = [name for name in result.failed if not only or name in only]
+    if failed:
+        total = len(only) or len(result.table)
         raise DataError(
-            f"{len(result.failed)} of {len(result.table)} sections failed: {', '.join(result.failed[:10])}. Their "
-            f"sentences are in the state of the cohort, and in its summary. Mend them and run the same command again."
+            f"{len(failed)} of {total} sections failed: {', '.join(failed[:10])}. Their sentences are in the state of "
+            "the cohort, and in its summary. Mend them and run the same command again."
         )
 
 
