@@ -113,6 +113,8 @@ def _plan(
     from histosge.workflow.cohort.plan import CohortPlan
     from histosge.workflow.cohort.sheet import SampleSheet
 
+    if compute_options.compiled:
+        raise UsageError("`compiled` is that of one section, and this is a sheet. Leave it out.")
     if compute_options.store is not None:
         raise UsageError(
             "`store` is that of one section. Features of a sheet are kept in `out`, for a cohort there."

@@ -246,7 +246,9 @@ class DeviceOptions:
 
     panel: ClassVar[str] = "Compute"
 
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, mps.")] = "auto"
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0, mps; or several: cuda:0,cuda:1.")] = (
+        "auto"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,9 @@ class ComputeOptions(DeviceOptions):
     """Where and how to compute."""
 
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto"
+    compiled: Annotated[
+        bool, typer.Option("--compiled", help="Compile networks: slow first, then faster.")
+    ] = False
     store: Annotated[Path | None, typer.Option(help="Folder for features (default: inside --out).")] = None
 
     def compute(self, weights: list[str] | None, progress: Any) -> Any:
@@ -266,6 +271,7 @@ class ComputeOptions(DeviceOptions):
             weights=weight_files(weights),
             store=self.store,
             progress=progress,
+            compiled=self.compiled,
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
@@ -92,6 +92,17 @@ def show_messages(messages: Sequence[Message]) -> None:
         console.print(_translation.get()(message.text), markup=False)
 
 
+class _Rate(ProgressColumn):
+    """Locations a second, of image features alone: over the last half minute, and at the end over all of it."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, once two chunks are done."""
+        speed = task.finished_speed or task.speed
+        if "image features" not in task.description or not speed:
+            return Text("")
+        return Text(f"{speed:.0f}/s" if speed >= 10 else f"{speed:.1f}/s")
+
+
 @contextmanager
 def progress_bars() -> Iterator[Any]:
     """Yield a ``progress(done, total, text)`` that draws one bar a stage on standard error."""
@@ -101,6 +112,7 @@ def progress_bars() -> Iterator[Any]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        _Rate(),
     )
     with Bars(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
@@ -110,6 +122,10 @@ def progress_bars() -> Iterator[Any]:
             stage = " · ".join(text.split(" · ")[:2])
             if stage not in tasks:
                 tasks[stage] = bars.add_task(text, total=total)
+            task = next(task for task in bars.tasks if task.id == tasks[stage])
+            if text != stage and (task.description != text or done < task.completed):
+                # another encoder, or other locations: time and rate begin again
+                bars.reset(task.id, total=total, description=text)
             bars.update(tasks[stage], description=text, completed=done, total=total)
 
         yield progress

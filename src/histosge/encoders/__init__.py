@@ -18,10 +18,12 @@ from histosge._runtime.registry import Registry
 from histosge.errors import UsageError
 
 from .base import Encoder, EncoderCard, EncoderEntry, PatchSize, Setup
+from .compiled import compiled
 from .dense import DENSE
 from .dense_network import DenseNetworkEncoder, dense_card, dense_form
 from .joined import JOIN, JoinedEncoder, joined_card, names_of, own_width
 from .network import NetworkSpec
+from .sharded import ShardedEncoder, sharded
 from .tile_entry import entry as tile_entry
 from .tile_features import FEATURES, TileFeatures
 from .tile_folder import TileFolder
@@ -131,8 +133,17 @@ def load_encoder(
         raise UsageError(
             f"`patch_um` must be positive, got {width_um}. A Visium spot is 55 µm wide; try 112."
         )
-    encoder = ENCODERS[names[0]].build(setup.of(names[0]))
+    encoder = _loaded(ENCODERS[names[0]], setup.of(names[0]))
     return encoder if width_um is None else with_patch(encoder, width_um)
+
+
+def _loaded(entry: EncoderEntry, setup: Setup) -> Encoder:
+    """Return an encoder on one device or on several, compiled if asked."""
+    if not entry.reads_weights:
+        return entry.build(setup)
+    setups = [replace(setup, device=device, devices=()) for device in setup.devices or (setup.device,)]
+    parts = [entry.build(own) for own in setups]
+    return sharded([compiled(part) for part in parts] if setup.compiled else parts)
 
 
 def _joined_entry(names: tuple[str, ...]) -> EncoderEntry:
@@ -197,6 +208,8 @@ def with_patch(encoder: Encoder, patch_um: float) -> Encoder:
     """
     if isinstance(encoder, JoinedEncoder):
         return JoinedEncoder(tuple(with_patch(part, patch_um) for part in encoder.parts))
+    if isinstance(encoder, ShardedEncoder):
+        return sharded([with_patch(part, patch_um) for part in encoder.parts])
     if isinstance(encoder, DenseNetworkEncoder | TileFeatures | TileFolder):
         return encoder.over(patch_um)
     card = encoder.card

@@ -112,12 +112,18 @@ class Setup:
         A local file instead of the hub's.
     named_weights
         Local files by the name of their encoder, where several are loaded; they come before ``weights``.
+    compiled
+        Whether networks are compiled.
+    devices
+        Several devices that share the work, in place of ``device``.
     """
 
     device: str = "cpu"
     precision: Precision = "fp32"
     weights: Path | None = None
     named_weights: tuple[tuple[str, Path], ...] = ()
+    compiled: bool = False
+    devices: tuple[str, ...] = ()
 
     def of(self, name: str) -> Setup:
         """Return what one encoder is loaded with: its own file where there is one."""

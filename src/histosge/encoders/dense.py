@@ -17,7 +17,7 @@ from histosge.images.slide import SlideImage
 
 from .base import EncoderCard, PatchSize
 
-__all__ = ["DENSE", "DenseEncoder", "Tile", "encoded_tiles", "read_tile"]
+__all__ = ["DENSE", "DenseEncoder", "Tile", "ahead", "encoded_tiles", "read_tile"]
 
 #: after the name of an encoder: its dense form, as in ``texture@dense``
 DENSE = "@dense"
@@ -88,6 +88,7 @@ def encoded_tiles(
     *,
     rows: Int[np.ndarray, " k"],
     channel_order: ChannelOrder = "rgb",
+    shards: int = 1,
 ) -> Iterator[tuple[Int[np.ndarray, " m"], Float32[np.ndarray, "m d"]]]:
     """Yield rows and their vectors, tile by tile from top to bottom.
 
@@ -106,6 +107,8 @@ def encoded_tiles(
         Which locations.
     channel_order
         ``"bgr"`` passes red as blue.
+    shards
+        Devices that the encoder has.
     """
 
     def read(piece: tuple[Array, Array]) -> Tile:
@@ -115,12 +118,13 @@ def encoded_tiles(
         return encoder.encode_tile(read(piece))
 
     pieces = _by_tile(xy_um, rows, encoder.tile_um)
-    # a network uses all cores itself
-    if encoder.card.source is None:
-        for (_, members), vectors in zip(pieces, _ahead(read_and_encode, pieces, cores()), strict=True):
+    # a network uses all cores, or its whole device, itself
+    if encoder.card.source is None or shards > 1:
+        threads = shards if shards > 1 else cores()
+        for (_, members), vectors in zip(pieces, ahead(read_and_encode, pieces, threads), strict=True):
             yield members, vectors
     else:
-        for (_, members), tile in zip(pieces, _ahead(read, pieces, 1), strict=True):
+        for (_, members), tile in zip(pieces, ahead(read, pieces, 1), strict=True):
             yield members, encoder.encode_tile(tile)
 
 
@@ -157,7 +161,7 @@ def _by_tile(xy_um: Array, rows: Array, tile_um: float) -> list[tuple[Array, Arr
     return [(tiles[members[0]], rows[members]) for members in np.split(order, changes)]
 
 
-def _ahead(work: Callable[[Any], Any], pieces: Sequence[Any], threads: int) -> Iterator[Any]:
+def ahead(work: Callable[[Any], Any], pieces: Sequence[Any], threads: int) -> Iterator[Any]:
     """Yield what work makes of pieces, in order; one piece a thread is made ahead, not more: memory stays bounded."""
     with ThreadPoolExecutor(threads) as executor:
         waiting: deque[Future[Any]] = deque()

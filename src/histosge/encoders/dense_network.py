@@ -55,6 +55,8 @@ class DenseNetworkEncoder:
         From the network and normalised pixels to maps, b × channels × rows × columns.
     device, precision
         Where it runs, and whether under bf16 autocast.
+    compiled
+        Whether the network is compiled; see :func:`~histosge.encoders.compiled.compiled`.
     """
 
     card: EncoderCard
@@ -64,11 +66,13 @@ class DenseNetworkEncoder:
     maps: Callable[[Module, Tensor], Tensor] = field(repr=False, compare=False)
     device: str = "cpu"
     precision: Precision = "fp32"
+    compiled: bool = False
 
     @property
     def fingerprint(self) -> str:
-        """Hash all that determines the output: card, weights, precision, inputs."""
-        return fingerprint(self.card, self.weights_hash, self.precision, self.shape, _VERSION)
+        """Hash all that determines the output: card, weights, precision, inputs, compiling."""
+        compiled = ("compiled",) if self.compiled else ()
+        return fingerprint(self.card, self.weights_hash, self.precision, self.shape, _VERSION, *compiled)
 
     @property
     def tile_um(self) -> float:

@@ -17,9 +17,10 @@ from histosge.images.slide import SlideImage
 from histosge.section.inputs import FeatureRows
 
 from .base import Encoder
-from .dense import DenseEncoder, encoded_tiles
+from .dense import DenseEncoder, ahead, encoded_tiles
 from .feature_store import FeatureStore
 from .joined import JoinedEncoder, JoinedRows
+from .sharded import ShardedEncoder
 from .tile_features import TileFeatures, rows_of
 from .tile_folder import TileFolder
 from .windowed import WindowedEncoder
@@ -161,7 +162,14 @@ def _encoded(
 def _of_tiles(source: Patches, encoder: DenseEncoder, chunks: list[slice]) -> Iterator[tuple[Rows, Array]]:
     """Encode the rows of chunks tile by tile."""
     rows = np.concatenate([np.arange(len(source))[chunk] for chunk in chunks] or [np.empty(0, dtype=np.intp)])
-    tiles = encoded_tiles(source.slide, source.xy_um, encoder, rows=rows, channel_order=source.channel_order)
+    tiles = encoded_tiles(
+        source.slide,
+        source.xy_um,
+        encoder,
+        rows=rows,
+        channel_order=source.channel_order,
+        shards=_shards(encoder),
+    )
     for members, vectors in tiles:
         yield members, _checked(encoder, vectors, len(members))
 
@@ -169,14 +177,24 @@ def _of_tiles(source: Patches, encoder: DenseEncoder, chunks: list[slice]) -> It
 def _of_patches(
     sources: list[Patches], encoder: Encoder, chunks: list[slice]
 ) -> Iterator[tuple[Rows, Array]]:
-    """Encode chunk after chunk; the patches of the next one are read meanwhile."""
+    """Encode chunk after chunk; the patches of the next one are read meanwhile. Several devices take a chunk each."""
+    if (shards := _shards(encoder)) > 1:
+        made = ahead(lambda rows: encoder.encode(_read(sources, rows)), chunks, shards)
+        for rows, vectors in zip(chunks, made, strict=True):
+            yield rows, _checked(encoder, vectors, len(range(*rows.indices(len(sources[0])))))
+        return
     with ThreadPoolExecutor(1) as reader:
         # one chunk ahead, not more: memory stays bounded
-        ahead = None
+        following_patches = None
         for rows, following in zip(chunks, [*chunks[1:], None], strict=False):
-            patches = (ahead or reader.submit(_read, sources, rows)).result()
-            ahead = None if following is None else reader.submit(_read, sources, following)
+            patches = (following_patches or reader.submit(_read, sources, rows)).result()
+            following_patches = None if following is None else reader.submit(_read, sources, following)
             yield rows, _checked(encoder, encoder.encode(patches), len(patches[0]))
+
+
+def _shards(encoder: Encoder | DenseEncoder) -> int:
+    """Return how many devices an encoder has."""
+    return len(encoder.parts) if isinstance(encoder, ShardedEncoder) else 1
 
 
 def _read(sources: list[Patches], rows: slice) -> list[Array]:

@@ -120,6 +120,8 @@ class NetworkEncoder:
         From the network and normalised pixels to one vector a patch.
     interpolation
         How patches of another size are resized.
+    compiled
+        Whether the network is compiled; see :func:`~histosge.encoders.compiled.compiled`.
     """
 
     card: EncoderCard
@@ -130,11 +132,15 @@ class NetworkEncoder:
     precision: Precision = "fp32"
     readout: Callable[[Module, Tensor], Tensor] = field(default=network_output, repr=False, compare=False)
     interpolation: Interpolation = "bilinear"
+    compiled: bool = False
 
     @property
     def fingerprint(self) -> str:
-        """Hash all that determines the output: card, weights, precision, resizing."""
-        return fingerprint(self.card, self.weights_hash, self.precision, self.px, self.interpolation)
+        """Hash all that determines the output: card, weights, precision, resizing, compiling."""
+        compiled = ("compiled",) if self.compiled else ()
+        return fingerprint(
+            self.card, self.weights_hash, self.precision, self.px, self.interpolation, *compiled
+        )
 
     def encode(self, patches: Sequence[UInt8[np.ndarray, "b h w 3"]]) -> Float32[np.ndarray, "b d"]:
         """Return one vector a patch, for one batch of square RGB patches of any size in pixels.

@@ -17,9 +17,10 @@ from histosge._runtime.atomic_files import atomic_path, holds_only
 from histosge._runtime.hashing import fingerprint, fingerprint_file
 from histosge._runtime.records import read_record, record_text
 from histosge._runtime.types import Array
-from histosge.encoders import ENCODERS
+from histosge.encoders import ENCODERS, load_encoder
 from histosge.encoders.base import Setup
 from histosge.encoders.joined import names_of
+from histosge.encoders.tile_features import FEATURES
 from histosge.encoders.weights import content_hash
 from histosge.errors import DataError
 from histosge.metrics import Comparison
@@ -118,8 +119,10 @@ def _encoder_options(trial: Trial, setup: Setup) -> list[object]:
     names = [name for name in names_of(trial.encoder) if ENCODERS[name].reads_weights]
     files = {name: path for name in names if (path := setup.of(name).weights) is not None}
     hashes = {name: content_hash(path) if path.is_file() else str(path) for name, path in files.items()}
+    # files of tiles have no weights: their content decides
+    tiles = [load_encoder(name).fingerprint for name in names_of(trial.encoder) if name.startswith(FEATURES)]
     # nothing where nothing was chosen: trials that were finished before stay valid
-    return [part for part in (trial.recipe.patch_um, hashes) if part]
+    return [part for part in (trial.recipe.patch_um, hashes, tiles) if part]
 
 
 @lru_cache(maxsize=8)

@@ -25,7 +25,8 @@ class Compute:
     ----------
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:0"``, ``"mps"``, or ``"auto"`` for the fastest one of this computer. The default
-        is ``"cpu"``: there the same seed gives the same bits.
+        is ``"cpu"``: there the same seed gives the same bits. Several, such as ``"cuda:0,cuda:1"``, share the patches
+        and tiles of networks; models are fitted on the first.
     precision
         ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 on CUDA devices, fp32 elsewhere.
     weights
@@ -35,6 +36,10 @@ class Compute:
         Folder in which image features are kept and reused; ``None`` computes them in memory.
     progress
         Called with (done, total, text) as work proceeds.
+    compiled
+        Whether PyTorch compiles the networks of encoders: convolutional ones ran half as fast again on a CPU in fp32,
+        but the first batch takes minutes (docs/results/speed.md). The default is ``False``: features change in their
+        last digits.
 
     Raises
     ------
@@ -53,11 +58,13 @@ class Compute:
     weights: str | Path | Mapping[str, str | Path] | None = None
     store: str | Path | None = None
     progress: Progress | None = None
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         # the CPU is always there; other devices are looked up in PyTorch, which takes a second to import
         if self.device != "cpu":
-            object.__setattr__(self, "device", resolve_device(self.device))
+            names = (name.strip() for name in self.device.split(","))
+            object.__setattr__(self, "device", ",".join(map(resolve_device, names)))
         object.__setattr__(self, "precision", resolve_precision(self.precision, self.device))
 
     @property
@@ -65,17 +72,24 @@ class Compute:
         """What loading an encoder needs."""
         if isinstance(self.weights, Mapping):
             named = tuple((name, Path(path)) for name, path in sorted(self.weights.items()))
-            return Setup(self.device, self._resolved, named_weights=named)
-        weights = None if self.weights is None else Path(self.weights)
-        return Setup(self.device, self._resolved, weights)
+            setup = Setup(self._devices[0], self._resolved, named_weights=named)
+        else:
+            weights = None if self.weights is None else Path(self.weights)
+            setup = Setup(self._devices[0], self._resolved, weights)
+        shared = self._devices if len(self._devices) > 1 else ()
+        return replace(setup, compiled=self.compiled, devices=shared)
 
     def runtime(self, *, checkpoint: Path | None = None) -> Runtime:
         """Return what fitting a model needs; training resumes from ``checkpoint``."""
-        return Runtime(self.device, self._resolved, checkpoint, self.progress)
+        return Runtime(self._devices[0], self._resolved, checkpoint, self.progress)
 
     def with_store(self, folder: Path) -> Compute:
         """Return the same with image features kept in ``folder``, unless a store is set already."""
         return self if self.store is not None else replace(self, store=folder)
+
+    @property
+    def _devices(self) -> tuple[str, ...]:
+        return tuple(self.device.split(","))
 
     @property
     def _resolved(self) -> Precision:

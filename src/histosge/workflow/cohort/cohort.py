@@ -87,6 +87,10 @@ def cohort(
         sheet = SampleSheet.read(sheet)
     elif not isinstance(sheet, SampleSheet):
         sheet = SampleSheet(tuple(sheet))
+    if compute.compiled:
+        raise UsageError(
+            "`compiled` is that of one section; a cohort runs networks as they are. Leave it out."
+        )
     plan = CohortPlan(
         sheet,
         Path(out),
