@@ -124,12 +124,12 @@ def brute_force(targets: Array, spot: int, ratios: Array, weight: Array) -> tupl
 
 def test_predictions_are_averaged_and_not_their_inverse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over several ratios the left-out mean is the average of refits, and its variance has the spread between them."""
-    from histosge.models.cokriging import eigensolver
+    from histosge.models.cokriging import eigensolver, left_out_rows
 
     ratios = np.array([0.05, 0.4, 3.0])
     monkeypatch.setattr(eigensolver, "NOISE_RATIOS", ratios)
     monkeypatch.setattr(eigensolver, "_LEAST_EIGENVALUE", 1e-12)
-    monkeypatch.setattr(eigensolver, "_LEAST_PART", 0.0)
+    monkeypatch.setattr(left_out_rows, "_LEAST_PART", 0.0)
     monkeypatch.setattr(eigensolver, "_LEAST_PROBABILITY", 0.0)
     targets = np.random.default_rng(2).multivariate_normal(np.zeros(N), KERNEL + np.eye(N), 3).T
     # equal weights, so that the ratios differ much
@@ -182,3 +182,18 @@ def test_what_inducing_points_do_not_carry_is_uncertain() -> None:
     )
     assert (without < 0.8 * exact).all()
     assert (whole > 0.9 * exact).all()
+
+
+def test_ratios_between_are_interpolated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In single precision every second ratio is computed, and predictions are nearly those of all ratios."""
+    from histosge.models.cokriging import eigensolver
+
+    targets = np.random.default_rng(2).multivariate_normal(np.zeros(N), KERNEL + np.eye(N), 3).T
+    everything = Eigendecomposition.exact(KERNEL).left_out(targets, np.arange(N))
+    monkeypatch.setattr(eigensolver, "_DOUBLE_PRECISION_SPOTS", 0)
+    thinned = Eigendecomposition.exact(KERNEL).left_out(targets, np.arange(N))
+    assert thinned.dtype == np.float32
+    difference = (thinned - everything).std(axis=0)
+    # more than rounding
+    assert (difference > 1e-6).all()
+    assert (difference < 0.02 * everything.std(axis=0)).all()

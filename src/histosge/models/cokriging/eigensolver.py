@@ -12,6 +12,7 @@ from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
 from histosge.prediction.evidence_ridge import log_marginal_likelihood
 
+from .left_out_rows import LeftOutRows, change_of_inverse, on_every_second
 from .projected import Members, Projected
 
 __all__ = [
@@ -36,8 +37,6 @@ _DOUBLE_PRECISION_SPOTS = 1000
 _BLOCK = 4096
 # ratios of less posterior probability are left out of the averages that need a computation each
 _LEAST_PROBABILITY = 1e-3
-# eigenvalues below this part of the noise change an inverse by less than this part
-_LEAST_PART = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,18 +216,15 @@ class Eigendecomposition:
         """
         sections = np.zeros(len(self.eigenvectors), dtype=np.intp) if sections is None else sections
         of_targets = self.projected(targets)
-        centred = of_targets.centred
         # what a change of the mean of its section changes at each spot, for each ratio
         members = Members.of(sections, self.eigenvectors) if members is None else members
-        others = members.others(sections[rows])
-        total = np.zeros((len(rows), centred.shape[1]), dtype=centred.dtype)
-        for index, active, weight, solved in self._solved(of_targets, rows):
-            diagonal = self._inverse_diagonal(rows, index)
-            unit = self._times_inverse(members.projections, members.members, rows, index)
-            change = np.take_along_axis(unit, sections[rows, None], axis=1) / diagonal
-            value = centred[np.ix_(rows, active)]
-            total[:, active] += weight * (value - solved / diagonal + value / others * (1 - change))
-        return total
+        weight = self._probability(of_targets)
+        # in double precision there are few spots, and all ratios take no time
+        weight = weight if self.eigenvectors.dtype == np.float64 else on_every_second(weight)
+        left_out, used = self._at(rows), np.flatnonzero(weight.any(axis=1))
+        at = sections[rows]
+        own = left_out.own(members.projections, at, members.others(at), used)
+        return left_out.predict(of_targets.centred[rows], of_targets.projections, weight, own)
 
     def left_out_variance(self, targets: Float[np.ndarray, "n q"] | Projected) -> Float[np.ndarray, "n q"]:
         """Return the leave-one-out variance of the signal at each training spot (Eq. 12 of docs/method.md).
@@ -278,23 +274,36 @@ class Eigendecomposition:
     def _solved(self, targets: Projected, rows: Array) -> Iterator[tuple[int, Array, Array, Array]]:
         """Yield each ratio that is probable for some targets: these, their weights, and their solution at rows."""
         centred, projections = targets.centred, targets.projections
-        _, weight, _ = self._noise_posterior(targets)
-        weight = np.where(weight < _LEAST_PROBABILITY, 0.0, weight)
-        weight /= weight.sum(axis=0)
+        weight = self._probability(targets)
         for index in np.flatnonzero(weight.any(axis=1)).tolist():
             active = np.flatnonzero(weight[index])
             solved = self._times_inverse(projections[:, active], centred[:, active], rows, index)
             yield index, active, weight[index, active].astype(centred.dtype), solved
 
+    def _probability(self, targets: Projected) -> Float[np.ndarray, "l q"]:
+        """Return the posterior probability of each ratio for each target; 0 where it is small."""
+        _, weight, _ = self._noise_posterior(targets)
+        weight = np.where(weight < _LEAST_PROBABILITY, 0.0, weight)
+        return np.asarray(weight / weight.sum(axis=0))
+
+    def _at(self, rows: Array) -> LeftOutRows:
+        """Return the inverse at ``rows``; all rows in their order need no copy."""
+        everything = len(rows) == len(self.eigenvectors) and bool((np.diff(rows) == 1).all())
+        vectors, diagonals = self.eigenvectors, self.inverse_diagonals
+        return LeftOutRows(
+            self.eigenvalues,
+            vectors if everything else vectors[rows],
+            diagonals if everything else diagonals[rows],
+            NOISE_RATIOS,
+        )
+
     def _times_inverse(self, projections: Array, values: Array, rows: Array, ratio: int) -> Array:
         """Return the inverse of covariance and noise times some columns, at ``rows``."""
         noise = NOISE_RATIOS[ratio]
-        # outside the eigenvectors the covariance is 0, and the inverse is that of the noise alone
-        kept = max(1, int(np.searchsorted(-self.eigenvalues, -_LEAST_PART * noise)))
-        eigenvalues = self.eigenvalues[:kept, None]
-        change = (1 / (eigenvalues + noise) - 1 / noise).astype(values.dtype)
+        change = change_of_inverse(self.eigenvalues, noise, values.dtype)
         return np.asarray(
-            self.eigenvectors[rows, :kept] @ (change * projections[:kept]) + values[rows] / noise
+            self.eigenvectors[rows, : len(change)] @ (change * projections[: len(change)])
+            + values[rows] / noise
         ).astype(values.dtype, copy=False)
 
     def _inverse_diagonal(self, rows: Array, ratio: int) -> Array:
