@@ -98,7 +98,9 @@ def _is_unset(field: dataclasses.Field[Any], value: Any) -> bool:
 
 def _feed_array(digest: hashlib.blake2b, array: Array) -> None:
     if array.dtype.kind in "OUST":
-        _feed(digest, [str(item) for item in array.ravel()])
+        # as a list of strings, at once: there are tens of thousands of genes
+        items = "".join([f"str:{str(item)!r};" for item in array.ravel().tolist()])
+        digest.update(f"[{items}]".encode())
         return
     digest.update(f"array:{array.dtype.newbyteorder('<').str}:{array.shape}:".encode())
     digest.update(np.ascontiguousarray(array).data)

@@ -23,9 +23,9 @@ def positions(names: Iterable[Any], among: Iterable[Any]) -> Int[np.ndarray, " n
     >>> positions(["CD3E", "EPCAM", "MUC2"], ["EPCAM", "CD3E"]).tolist()
     [1, 0, -1]
     """
-    first: dict[str, int] = {}
-    for position, name in enumerate(among):
-        first.setdefault(str(name), position)
+    known = [str(name) for name in among]
+    # of names that repeat, the first is put last and stays
+    first = dict(zip(reversed(known), range(len(known) - 1, -1, -1), strict=True))
     return np.array([first.get(str(name), -1) for name in names], dtype=np.intp)
 
 

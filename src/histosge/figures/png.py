@@ -10,10 +10,15 @@ from histosge.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 __all__ = ["save_png"]
 
 _SOFTWARE = "histosge"
+# white around what is drawn
+_PAD_IN = 0.08
+# of zlib: a third of the time of the usual 6, and 3 % more bytes
+_COMPRESSION = 2
 # text comes before the pixels in the files that are written here
 _START = 1 << 16
 
@@ -32,9 +37,27 @@ def save_png(figure: Figure, path: Path) -> Path:
         raise UsageError(f"'{path}' is a file that histosge did not write; choose another `out`.")
     with atomic_path(path) as draft:
         figure.savefig(
-            draft, format="png", bbox_inches="tight", pad_inches=0.08, metadata={"Software": _SOFTWARE}
+            draft,
+            format="png",
+            bbox_inches=_drawn_area(figure),
+            metadata={"Software": _SOFTWARE},
+            pil_kwargs={"compress_level": _COMPRESSION},
         )
     return path
+
+
+def _drawn_area(figure: Figure) -> Bbox:
+    """Return the part of the figure that is drawn on, in inches, once the panels are laid out.
+
+    With ``bbox_inches="tight"`` Matplotlib draws everything twice: it finds the layout by drawing.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    return figure.get_tightbbox(renderer).padded(_PAD_IN)
 
 
 def _is_own(path: Path) -> bool:

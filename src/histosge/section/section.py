@@ -87,6 +87,8 @@ class Section:
     slide: SlideImage | None = None
     messages: tuple[Message, ...] = field(default=())
     sources: tuple[Path, ...] = ()
+    # the fingerprint, once it was asked for; a changed copy has none
+    _known: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         counts = self.counts.tocsr()
@@ -154,6 +156,11 @@ class Section:
     @property
     def fingerprint(self) -> str:
         """A hash of counts, genes, positions, scale and image; of a section without counts, of its image."""
+        if "fingerprint" not in self._known:
+            self._known["fingerprint"] = self._fingerprint()
+        return self._known["fingerprint"]
+
+    def _fingerprint(self) -> str:
         if not self.has_counts and self.slide is not None and self.lattice is None:
             return self.slide.fingerprint
         return fingerprint(
@@ -185,7 +192,10 @@ class Section:
 
     def with_messages(self, *messages: Message) -> Section:
         """Return the section with further messages."""
-        return replace(self, messages=(*self.messages, *messages))
+        told = replace(self, messages=(*self.messages, *messages))
+        # messages are no part of it
+        told._known.update(self._known)
+        return told
 
 
 def _check_counts(counts: sparse.csr_matrix) -> None:

@@ -100,7 +100,7 @@ class LeftOutRows:
             total[:, some] -= self.vectors[:, : len(change)] @ columns / self._diagonal(ratio)
         result = np.empty_like(total)
         result[:, order] = total
-        return result
+        return np.asarray(result)
 
     def own(
         self,
@@ -136,4 +136,5 @@ class LeftOutRows:
         return result
 
     def _diagonal(self, ratio: int) -> Float[np.ndarray, "l 1"]:
-        return np.asarray(self.diagonals[:, [ratio]] + (1 / self.ratios[ratio]).astype(self.diagonals.dtype))
+        noise = np.asarray(1 / self.ratios[ratio], dtype=self.diagonals.dtype)
+        return np.asarray(self.diagonals[:, [ratio]] + noise)
