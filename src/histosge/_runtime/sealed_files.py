@@ -29,8 +29,8 @@ def seal(path: Path) -> None:
         stream.write(_MARK + checksum + b"\n")
 
 
-def refuse_broken_seal(path: Path) -> None:
-    """Refuse a file whose checksum is that of another content; one without a checksum is accepted.
+def refuse_broken_seal(path: Path) -> bool:
+    """Refuse a file whose checksum is that of another content, and return whether it has one.
 
     Raises
     ------
@@ -39,12 +39,15 @@ def refuse_broken_seal(path: Path) -> None:
     """
     size = path.stat().st_size - _LENGTH
     if size < 0:
-        return
+        return False
     with path.open("rb") as stream:
         stream.seek(size)
         end = stream.read(_LENGTH)
-    if end.startswith(_MARK) and end[len(_MARK) : -1] != _checksum(path, size):
+    if not end.startswith(_MARK):
+        return False
+    if end[len(_MARK) : -1] != _checksum(path, size):
         raise ValueError("its checksum is that of another content")
+    return True
 
 
 def _checksum(path: Path, size: int) -> bytes:

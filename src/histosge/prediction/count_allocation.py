@@ -181,7 +181,8 @@ def blocks(
         raise UsageError(f"Expected counts real, rounded or drawn, got '{kind}'.")
     refuse_seed(seed)
     refuse_depth_adjusted(prediction.provenance, "Conserving counts")
-    counts = sparse.csc_matrix(section.counts[:, section.columns(prediction.genes)])
+    # whole numbers: half of the memory of the section's own
+    counts = sparse.csc_matrix(section.counts[:, section.columns(prediction.genes)], dtype=np.int32)
     if background is None:
         partition = _Partition.of(prediction.locations, section)
     else:
@@ -311,11 +312,13 @@ class _Partition:
         part = np.repeat(self.start[spot] - first, number) + np.arange(len(run))
         location, area, gene = self.locations[part], self.area[part], gene[run]
         # the background, of area 0 here, has no rate of its own
-        rate = area * rates[np.minimum(location, len(rates) - 1), gene]
-        sums, areas = (np.add.reduceat(part, first) if len(first) else part for part in (rate, area))
+        weight = area * rates[np.minimum(location, len(rates) - 1), gene]
+        sums, areas = (np.add.reduceat(part, first) if len(first) else part for part in (weight, area))
+        expected = (sums > 0)[run]
+        np.divide(weight, sums[run], out=weight, where=expected)
         # where nothing is expected anywhere, by area
-        equal = np.divide(area, areas[run], out=np.zeros(len(run)), where=areas[run] > 0)
-        weight = np.divide(rate, sums[run], out=equal, where=sums[run] > 0)
+        nowhere = np.flatnonzero(~expected)
+        weight[nowhere] = area[nowhere] / np.where(areas > 0, areas, np.inf)[run[nowhere]]
         if self.background is not None:
             share = self.background[spot][run]
             weight = np.where(location >= len(rates), share, weight * (1 - share))

@@ -147,10 +147,17 @@ def check_alignment(section: Section) -> Alignment:
     return Alignment(on_image, on_tissue, margin=margin, alternative=alternative, problem=problem)
 
 
-def refuse_misaligned(section: Section) -> Section:
+def refuse_misaligned(section: Section, alignment: Alignment | None = None) -> Section:
     """Return the section, with a warning where some spots lie off the image or off tissue.
 
     A section without image is returned as it is; of a section without counts only the size of the image is checked.
+
+    Parameters
+    ----------
+    section
+        With or without image.
+    alignment
+        As :func:`check_alignment` returned it, where it is known already.
 
     Raises
     ------
@@ -164,7 +171,7 @@ def refuse_misaligned(section: Section) -> Section:
         if (problem := _impossible_size(slide)) is not None:
             raise DataError(problem)
         return section
-    alignment = check_alignment(section)
+    alignment = check_alignment(section) if alignment is None else alignment
     if alignment.problem is not None:
         raise DataError(alignment.problem)
     if alignment.on_tissue < _WARN_ON_TISSUE:

@@ -105,11 +105,11 @@ def _section(section: Section) -> Iterator[Check]:
     finding += "; too coarse for cell texture" if coarse else ""
     yield Check("image", "note" if coarse else "ok", finding)
     try:
-        checked = alignment.refuse_misaligned(section)
+        result = alignment.check_alignment(section)
+        checked = alignment.refuse_misaligned(section, result)
     except DataError as error:
         yield Check("alignment", "bad", str(error))
     else:
-        result = alignment.check_alignment(section)
         certain = result.is_clear and len(checked.messages) == len(section.messages)
         yield Check("alignment", "ok" if certain else "note", result.summary)
         for message in checked.messages[len(section.messages) :]:

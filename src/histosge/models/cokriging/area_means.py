@@ -77,9 +77,11 @@ def _prior_variances(
 def _pairs(predictor: CokrigingPredictor, inputs: Inputs, rows: Array) -> Float[np.ndarray, "m m"]:
     """Return the prior covariance of all pairs of locations; of each with itself, its prior variance."""
     covariance, parts = np.empty((len(rows), len(rows))), predictor.supports(inputs, rows)
-    for rows_at, left in parts:
-        for columns_at, right in parts:
-            covariance[np.ix_(rows_at, columns_at)] = predictor.covariance(left, right)
+    for number, (rows_at, left) in enumerate(parts):
+        for columns_at, right in parts[number:]:
+            part = predictor.covariance(left, right)
+            covariance[np.ix_(rows_at, columns_at)] = part
+            covariance[np.ix_(columns_at, rows_at)] = part.T
     return covariance
 
 

@@ -16,6 +16,9 @@ _RINGS, _DIRECTIONS = 4, 12
 _NODES = 160
 # nodes of the even table that pairs are interpolated in, and its length in ranges: beyond, the covariance is 0
 _EVEN_NODES, _REACH = 16384, 20.0
+# tables that are kept: one for each pair of diameters, of which cells have up to twenty classes. With fewer tables than
+# pairs, every one would be computed again each time
+_PAIRS = 256
 
 
 def matern(distance: Float[np.ndarray, ...], length: float) -> Float[np.ndarray, ...]:
@@ -71,7 +74,7 @@ def block_covariance(
     return np.asarray(position.reshape(np.shape(distance)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=_PAIRS)
 def _even_table(
     kernels: tuple[tuple[float, float], ...], small: float, large: float, dtype: str
 ) -> tuple[float, Array, Array]:
@@ -94,7 +97,7 @@ def _even_table(
     return float(nodes[1]), values.astype(dtype), np.diff(values).astype(dtype)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4 * _PAIRS)
 def _quadrature_table(length: float, diameters: tuple[float, float]) -> tuple[Array, Array]:
     """Return distances, and the covariance of two disks so far apart."""
     end = _REACH * length + 2.0 * max(diameters)

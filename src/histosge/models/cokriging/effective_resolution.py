@@ -153,5 +153,7 @@ def _above_chance(r: Array, spots: int) -> Array:
 def _at_equal_depth(values: Array, depth: Array) -> Array:
     """Return what the logarithm of the depth does not explain of each column, linearly."""
     level = np.log(np.maximum(depth, 1.0))
-    design = np.column_stack([np.ones(len(level)), level])
-    return np.asarray(values - design @ np.linalg.lstsq(design, values, rcond=None)[0])
+    level -= level.mean()
+    left, square = values - values.mean(axis=0), float(level @ level)
+    # spots of one depth have nothing to explain
+    return np.asarray(left - np.outer(level, level @ left / square) if square > 0 else left)
