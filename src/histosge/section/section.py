@@ -192,10 +192,10 @@ class Section:
 
     def with_messages(self, *messages: Message) -> Section:
         """Return the section with further messages."""
-        told = replace(self, messages=(*self.messages, *messages))
+        result = replace(self, messages=(*self.messages, *messages))
         # messages are no part of it
-        told._known.update(self._known)
-        return told
+        result._known.update(self._known)
+        return result
 
 
 def _check_counts(counts: sparse.csr_matrix) -> None:

@@ -93,8 +93,8 @@ class LeftOutRows:
         projections, weight = projections[:, order], weight[:, order]
         total = values[:, order] * (own @ weight).astype(dtype)
         for ratio in np.flatnonzero(weight.any(axis=1)).tolist():
-            found = np.flatnonzero(weight[ratio])
-            some = slice(found[0], found[-1] + 1)
+            filled = np.flatnonzero(weight[ratio])
+            some = slice(filled[0], filled[-1] + 1)
             change = change_of_inverse(self.eigenvalues, self.ratios[ratio], dtype)
             columns = projections[: len(change), some] * (change * weight[ratio, some].astype(dtype))
             total[:, some] -= self.vectors[:, : len(change)] @ columns / self._diagonal(ratio)
