@@ -12,19 +12,19 @@ from .types import UInt8
 __all__ = ["as_html", "as_text", "plural", "png_uri"]
 
 
-def as_text(kind: str, facts: Mapping[str, object]) -> str:
-    """Return one line: the kind of value, and facts about it; empty ones are left out.
+def as_text(kind: str, values: Mapping[str, object]) -> str:
+    """Return one line: the kind of value, and what is in its summary; empty parts are left out.
 
     Examples
     --------
     >>> as_text("Points", {"points": "3 points", "diameter": "55 µm wide", "nothing": ""})
     'Points(3 points, 55 µm wide)'
     """
-    return f"{kind}({', '.join(str(fact) for fact in facts.values() if fact != '')})"
+    return f"{kind}({', '.join(str(value) for value in values.values() if value != '')})"
 
 
-def as_html(kind: str, facts: Mapping[str, object], *, image: str = "") -> str:
-    """Return a table of the facts, with an image (a data URI) beside it where there is one.
+def as_html(kind: str, values: Mapping[str, object], *, image: str = "") -> str:
+    """Return a table of a summary, with an image (a data URI) beside it where there is one.
 
     Examples
     --------
@@ -32,9 +32,9 @@ def as_html(kind: str, facts: Mapping[str, object], *, image: str = "") -> str:
     '<div><table><caption>Points</caption><tr><th>points</th><td>&lt;3&gt;</td></tr></table></div>'
     """
     rows = "".join(
-        f"<tr><th>{escape(str(name))}</th><td>{escape(str(fact))}</td></tr>"
-        for name, fact in facts.items()
-        if fact != ""
+        f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>"
+        for name, value in values.items()
+        if value != ""
     )
     picture = f'<img src="{escape(image)}" alt="the image of the section">' if image else ""
     return f"<div><table><caption>{escape(kind)}</caption>{rows}</table>{picture}</div>"

@@ -54,8 +54,8 @@ class TissueMask:
 
     def __repr__(self) -> str:
         height, width = self.mask.shape
-        facts = {"tissue": f"{self.fraction:.0%} tissue", "scale": f"{self.mpp:.4g} µm per pixel"}
-        return as_text("TissueMask", {"size": f"{width} × {height}", **facts})
+        values = {"tissue": f"{self.fraction:.0%} tissue", "scale": f"{self.mpp:.4g} µm per pixel"}
+        return as_text("TissueMask", {"size": f"{width} × {height}", **values})
 
     @property
     def fraction(self) -> float:

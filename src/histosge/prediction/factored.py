@@ -17,7 +17,7 @@ from histosge.section.locations import Locations
 from .accuracy import UNKNOWN, GeneAccuracy
 from .accuracy_words import reliable_as
 from .attribution import Attribution
-from .prediction import Prediction, prediction_facts
+from .prediction import Prediction, prediction_summary
 
 __all__ = ["Basis", "FactoredPrediction"]
 
@@ -230,16 +230,16 @@ class FactoredPrediction:
                 raise DataError(f"Expected {name} of shape {shape}, got {part.shape}.")
 
     def __repr__(self) -> str:
-        return as_text("FactoredPrediction", self._facts)
+        return as_text("FactoredPrediction", self._summary)
 
     def _repr_html_(self) -> str:
-        return as_html("FactoredPrediction", self._facts)
+        return as_html("FactoredPrediction", self._summary)
 
     @property
-    def _facts(self) -> dict[str, str]:
+    def _summary(self) -> dict[str, str]:
         sd = "no standard deviations" if self.score_sd is None else "with standard deviations"
         factors = plural(self.scores.shape[1], "factor")
-        return prediction_facts(self.locations, self.genes, factors=factors, sd=sd)
+        return prediction_summary(self.locations, self.genes, factors=factors, sd=sd)
 
     def __len__(self) -> int:
         return len(self.locations)

@@ -14,7 +14,7 @@ from histosge._runtime.types import Array, Float, Int, frozen
 from histosge.errors import DataError
 from histosge.section.locations import Locations
 
-__all__ = ["Prediction", "prediction_facts"]
+__all__ = ["Prediction", "prediction_summary"]
 
 # genes whose names a notebook shows
 _NAMED = 5
@@ -59,15 +59,15 @@ class Prediction:
         object.__setattr__(self, "genes", frozen(genes))
 
     def __repr__(self) -> str:
-        return as_text("Prediction", self._facts)
+        return as_text("Prediction", self._summary)
 
     def _repr_html_(self) -> str:
-        return as_html("Prediction", self._facts)
+        return as_html("Prediction", self._summary)
 
     @property
-    def _facts(self) -> dict[str, str]:
+    def _summary(self) -> dict[str, str]:
         sd = "no standard deviations" if self.sd is None else "with standard deviations"
-        return prediction_facts(self.locations, self.genes, sd=sd)
+        return prediction_summary(self.locations, self.genes, sd=sd)
 
     def __len__(self) -> int:
         return len(self.locations)
@@ -89,7 +89,7 @@ class Prediction:
         return Prediction(locations, self.genes, self.mean[index], sd, provenance=self.provenance)
 
 
-def prediction_facts(locations: Locations, genes: Array, **more: str) -> dict[str, str]:
+def prediction_summary(locations: Locations, genes: Array, **more: str) -> dict[str, str]:
     """Return what a notebook shows of a prediction."""
     measured = int(locations.observed.sum())
     some = ", ".join(genes[:_NAMED].tolist())

@@ -81,12 +81,12 @@ class Locations:
             raise DataError(f"Expected {n} cells, got {len(self.cells)}.")
 
     def __repr__(self) -> str:
-        facts = {
+        values = {
             "locations": plural(len(self), "location"),
             "measured": f"{int(self.observed.sum())} measured",
             "tissue": f"{int(self.in_tissue.sum())} in tissue",
         }
-        return as_text("Locations", facts)
+        return as_text("Locations", values)
 
     def __len__(self) -> int:
         return len(self.points)

@@ -115,16 +115,16 @@ class Section:
         object.__setattr__(self, "lattice_xy", frozen(lattice_xy))
 
     def __repr__(self) -> str:
-        return as_text("Section", self._facts)
+        return as_text("Section", self._summary)
 
     def _repr_html_(self) -> str:
         image = (
             "" if self.slide is None else png_uri(self.slide.thumbnail(max(self.slide.size_um) / _PICTURE_PX))
         )
-        return as_html("Section", self._facts, image=image)
+        return as_html("Section", self._summary, image=image)
 
     @property
-    def _facts(self) -> dict[str, str]:
+    def _summary(self) -> dict[str, str]:
         """What a notebook shows of it."""
         return {
             "name": f"'{self.name}'",

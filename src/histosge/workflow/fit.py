@@ -66,7 +66,7 @@ class Fit:
     programs: AlignedPrograms | None = None
 
     def __repr__(self) -> str:
-        facts = {
+        values = {
             "section": f"'{self.metadata.section.name}'",
             "model": self.recipe.model,
             "preset": self.recipe.variant,
@@ -74,7 +74,7 @@ class Fit:
             "genes": plural(len(self.genes), "gene"),
             "auxiliary": plural(len(self.auxiliary), "auxiliary section") if self.auxiliary else "",
         }
-        return as_text("Fit", facts)
+        return as_text("Fit", values)
 
     @property
     def recipe(self) -> Recipe:

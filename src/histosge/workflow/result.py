@@ -75,14 +75,14 @@ class RunResult:
     environment: Mapping[str, Any] = field(default_factory=environment)
 
     def __repr__(self) -> str:
-        facts = {name: fact for name, fact in self._facts.items() if name != "files"}
-        return as_text("RunResult", facts | {"files": plural(len(self.files), "file")})
+        values = {name: value for name, value in self._summary.items() if name != "files"}
+        return as_text("RunResult", values | {"files": plural(len(self.files), "file")})
 
     def _repr_html_(self) -> str:
-        return as_html("RunResult", self._facts)
+        return as_html("RunResult", self._summary)
 
     @property
-    def _facts(self) -> dict[str, str]:
+    def _summary(self) -> dict[str, str]:
         """What a notebook shows of it."""
         return {
             "folder": str(self.out),
