@@ -55,9 +55,6 @@ def write_spatialdata(
     OutputError
         When the disk is full.
     """
-    import h5py
-    import spatialdata
-
     names = {sample.sample: _OTHERS.sub("_", sample.sample) for sample in samples}
     alike = [name for name, number in Counter(names.values()).items() if number > 1]
     if alike:
@@ -66,6 +63,9 @@ def write_spatialdata(
             "digits, - and _."
         )
         return None, (Message("warning", text),)
+    import h5py
+    import spatialdata
+
     elements: dict[str, Any] = {}
     regions: dict[str, str] = {}
     for sample in samples:
