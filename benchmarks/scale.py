@@ -27,6 +27,8 @@ from histosge.section.inputs import Inputs, Samples
 _BIN_UM = 16.0
 # of 1000 genes in a bin of 8 µm, of 150 to 300 over all
 _HD_MOLECULES = 100.0
+# standard deviations of an interval of 90 %
+_OF_NINETY = 1.645
 # more spots than any section has: the exact fit
 _ALL = 10**6
 
@@ -71,23 +73,28 @@ def sparse_bins(bins: int, genes: int, seed: int, *, molecules: float) -> Sample
     return Samples(inputs, log_cp10k(counts), names, depth_of(counts))
 
 
-def time_bins(bins: int, genes: int, *, streamed: bool) -> None:
+def clock() -> tuple[float, float]:
+    """Return seconds by the clock, and seconds of all processors together."""
+    return time.perf_counter(), time.process_time()
+
+
+def time_bins(bins: int, genes: int, *, streamed: bool, inducing_points: int) -> None:
     """Print time and memory of a fit to many bins, and of predicting them all."""
     samples = sparse_bins(bins, genes, 0, molecules=_HD_MOLECULES if streamed else 665.0)
     samples = samples if streamed else samples.dense()
-    data_bytes, start = peak_memory_bytes(), time.perf_counter()
-    model = build_model("cokriging", streamed=1 if streamed else _ALL)
-    predictor = model.fit(samples)
-    fitted = time.perf_counter()
-    prediction = predictor.factored(samples.inputs)
-    end = time.perf_counter()
+    print(f"{bins} bins × {genes} genes, {samples.expression.size / bins:.0f} values a bin")
+    data_bytes, start = peak_memory_bytes(), clock()
+    limit = 1 if streamed else _ALL
+    predictor = build_model("cokriging", streamed=limit, inducing_points=inducing_points).fit(samples)
+    fitted, fit_bytes = clock(), peak_memory_bytes()
+    print(f"fit {fitted[0] - start[0]:.0f} s ({fitted[1] - start[1]:.0f} s of processors)", flush=True)
+    predictor.factored(samples.inputs)
+    end = clock()
+    print(f"predict all {end[0] - fitted[0]:.0f} s ({end[1] - fitted[1]:.0f} s of processors)")
     print(
-        f"{bins} bins × {genes} genes, streamed: {streamed}; {samples.expression.size / bins:.0f} values a bin"
+        f"peak memory {peak_memory_bytes() / 1e9:.2f} GB, of the fit {fit_bytes / 1e9:.2f} GB, "
+        f"of the data {data_bytes / 1e9:.2f} GB"
     )
-    print(
-        f"fit {fitted - start:.0f} s, predict all {end - fitted:.0f} s, {prediction.scores.shape[1]} factors"
-    )
-    print(f"peak memory {peak_memory_bytes() / 1e9:.1f} GB, of which the data {data_bytes / 1e9:.1f} GB")
     print(f"leave-one-out correlation {predictor.summary()['r_loo']:.3f}")
 
 
@@ -98,16 +105,23 @@ def compare_inducing_points(path: Path) -> None:
     training, test = divided.study.training, divided.study.test
     samples = replace(divided.training, inputs=inputs.take(training))
     for number in (_ALL, 1000, 500, 250):
-        model = build_model("cokriging", exact=_ALL if number == _ALL else 1, inducing_points=number)
-        start = time.perf_counter()
-        predictor = model.fit(samples)
-        seconds = time.perf_counter() - start
-        prediction = predict(predictor, inputs.take(test)).mean
-        label = "exact" if number == _ALL else f"{number} inducing points"
-        pcc, mse = mean_pcc(divided.truth, prediction), ((divided.truth - prediction) ** 2).mean()
-        print(
-            f"{path.name} {len(training)} spots, {label}: PCC {pcc:.4f}, MSE {mse:.4f}, fit {seconds:.1f} s"
-        )
+        for streamed in (_ALL, 1):
+            exact = _ALL if number == streamed == _ALL else 1
+            model = build_model("cokriging", exact=exact, inducing_points=number, streamed=streamed)
+            start = time.process_time()
+            predictor = model.fit(samples)
+            seconds = time.process_time() - start
+            prediction = predict(predictor, inputs.take(test))
+            label = "exact" if number == _ALL else f"{number} inducing points"
+            label += ", streamed" if streamed == 1 else ""
+            error = divided.truth - prediction.mean
+            sd = np.maximum(prediction.sd, 1e-9)  # type: ignore[arg-type]
+            covered = (np.abs(error) <= _OF_NINETY * sd).mean()
+            print(
+                f"{path.name} {len(training)} spots, {label}: PCC {mean_pcc(divided.truth, prediction.mean):.4f}, "
+                f"MSE {(error**2).mean():.4f}, coverage {covered:.4f}, sd {sd.mean():.4f}, fit {seconds:.1f} s",
+                flush=True,
+            )
 
 
 def main() -> None:
@@ -116,6 +130,7 @@ def main() -> None:
     )
     parser.add_argument("--bins", type=int, default=100_000)
     parser.add_argument("--genes", type=int, default=1000)
+    parser.add_argument("--inducing-points", type=int, default=2000)
     parser.add_argument("--section", type=Path)
     parser.add_argument("--streamed", action="store_true", help="sparse counts of the depth of Visium HD")
     arguments = parser.parse_args()
@@ -123,7 +138,12 @@ def main() -> None:
     if arguments.section is not None:
         compare_inducing_points(arguments.section)
     else:
-        time_bins(arguments.bins, arguments.genes, streamed=arguments.streamed)
+        time_bins(
+            arguments.bins,
+            arguments.genes,
+            streamed=arguments.streamed,
+            inducing_points=arguments.inducing_points,
+        )
 
 
 if __name__ == "__main__":

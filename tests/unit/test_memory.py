@@ -39,3 +39,11 @@ def test_a_fit_that_fits_says_nothing(monkeypatch, recwarn):
         monkeypatch.setattr("histosge.workflow.memory.available_bytes", lambda free=free: free)
         hs.fit(SECTION, hs.Recipe("kriging", genes="all"))
     assert not [warning for warning in recwarn if "memory" in str(warning.message)]
+
+
+def test_a_streamed_fit_needs_no_dense_matrix():
+    """Cokriging of very many spots needs less than one copy of the values; adjusted for depth it has them all."""
+    model, spots, genes = build_model("cokriging"), 600_000, 1000
+    assert fit_bytes(model, spots, genes) < 12e9
+    assert fit_bytes(model, spots, genes, depth_adjusted=True) > 16 * spots * genes
+    assert fit_bytes(build_model("kriging"), spots, genes) >= 16 * spots * genes

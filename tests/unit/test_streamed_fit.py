@@ -47,6 +47,14 @@ def refuse_different(streamed: CokrigingPredictor, whole: CokrigingPredictor, sa
         part.left_out_scores()[1][own] ** 2 @ (part.basis.loadings**2).T for part in (streamed, whole)
     )
     assert np.allclose(sd, expected, rtol=0.05)
+    # what each spot has of its own
+    assert streamed.microscale is not None
+    assert whole.microscale is not None
+    own_scores, expected = (
+        part.microscale.scores @ part.basis.loadings.T  # type: ignore[union-attr]
+        for part in (streamed, whole)
+    )
+    assert np.abs(own_scores - expected).max() < 5e-3 * max(float(expected.std()), 0.01)
 
 
 def test_a_streamed_fit_is_that_of_inducing_points() -> None:

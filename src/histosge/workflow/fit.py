@@ -248,7 +248,8 @@ class FitPlan:
         UsageError
             Where the fit needs more memory than there is.
         """
-        emit(memory_message(self.model, len(self.sections), len(self.panel.names)))
+        adjusted = self.recipe.depth_adjusted
+        emit(memory_message(self.model, len(self.sections), len(self.panel.names), depth_adjusted=adjusted))
         return encode_spots(
             self.sections.sections, needs=self.model.needs, encoder=self.encoder, compute=compute
         )

@@ -88,7 +88,12 @@ def _predicted_from_others(
     pool = SectionGroup.of(sections[rest[0]], [sections[row] for row in rest[1:]])
     panel = GenePanel(fit.panel.names, columns[rest[0]], fit.recipe.genes_text)
     inputs = encode_spots(pool.sections, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
-    samples = pool.gather(panel.by_name(), inputs, depth_adjusted=fit.recipe.depth_adjusted)
+    samples = pool.gather(
+        panel.by_name(),
+        inputs,
+        depth_adjusted=fit.recipe.depth_adjusted,
+        sparse_expression=fit.model.reads_sparse(len(pool)),
+    )
     samples = samples if fit.programs is None else fit.programs.joined(samples)
     fitted = fit.model.fit(samples, seed=fit.recipe.seed, runtime=compute.runtime())
     predictor = in_gene_order(fitted, panel.names)

@@ -144,7 +144,7 @@ def left_out_tiles(
     """
     xy_um = section.spots.xy
     inputs = encode(section, at_spots(section), needs=fit.model.needs, encoder=fit.encoder, compute=compute)
-    samples = samples_of(section, fit.panel, inputs)
+    samples = samples_of(section, fit.panel, inputs, sparse_expression=fit.model.reads_sparse(len(section)))
     samples = samples if fit.programs is None else fit.programs.joined(samples)
     measured = log_cp10k(section.counts, columns=section.columns(genes)).toarray()
     fold = _folds(xy_um, block_um, tile_um, folds=folds, seed=seed)

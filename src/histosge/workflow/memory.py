@@ -12,9 +12,11 @@ __all__ = ["fit_bytes", "memory_message"]
 _GIB = 2.0**30
 # the estimate is no better than this, and other programs come and go
 _CERTAIN, _CLOSE = 1.25, 0.8
+# for each value of a dense matrix: as it was measured, adjusted, and while it is adjusted
+_ADJUSTED_BYTES = 24.0
 
 
-def fit_bytes(model: Model, spots: int, genes: int) -> float:
+def fit_bytes(model: Model, spots: int, genes: int, *, depth_adjusted: bool = False) -> float:
     """Return the memory that a fit needs at its peak, in bytes.
 
     Parameters
@@ -25,18 +27,26 @@ def fit_bytes(model: Model, spots: int, genes: int) -> float:
         Of all sections of the fit.
     genes
         Fitted genes.
+    depth_adjusted
+        Whether expression is adjusted for depth, which leaves no zeros: then no model is given a sparse matrix.
     """
-    return model.fit_bytes(spots, genes)
+    dense = _ADJUSTED_BYTES * spots * genes if depth_adjusted and model.reads_sparse(spots) else 0.0
+    return model.fit_bytes(spots, genes) + dense
 
 
 def memory_message(
-    model: Model, spots: int, genes: int, *, needed: float | None = None
+    model: Model,
+    spots: int,
+    genes: int,
+    *,
+    needed: float | None = None,
+    depth_adjusted: bool = False,
 ) -> tuple[Message, ...]:
     """Refuse a fit that needs more memory than there is; return a warning where it comes close.
 
     Parameters
     ----------
-    model, spots, genes
+    model, spots, genes, depth_adjusted
         As for :func:`fit_bytes`.
     needed
         What the fit needs, in bytes, where it is not made as :func:`fit_bytes` assumes.
@@ -55,7 +65,8 @@ def memory_message(
     available = available_bytes()
     if available is None:
         return ()
-    needed = fit_bytes(model, spots, genes) if needed is None else needed
+    own = fit_bytes(model, spots, genes, depth_adjusted=depth_adjusted)
+    needed = own if needed is None else needed
     if needed <= _CLOSE * available:
         return ()
     text = (
