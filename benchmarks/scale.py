@@ -78,14 +78,17 @@ def clock() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def time_bins(bins: int, genes: int, *, streamed: bool, inducing_points: int) -> None:
+def time_bins(bins: int, genes: int, *, streamed: bool, inducing_points: int, nearest_spots: int) -> None:
     """Print time and memory of a fit to many bins, and of predicting them all."""
     samples = sparse_bins(bins, genes, 0, molecules=_HD_MOLECULES if streamed else 665.0)
     samples = samples if streamed else samples.dense()
     print(f"{bins} bins × {genes} genes, {samples.expression.size / bins:.0f} values a bin")
     data_bytes, start = peak_memory_bytes(), clock()
     limit = 1 if streamed else _ALL
-    predictor = build_model("cokriging", streamed=limit, inducing_points=inducing_points).fit(samples)
+    model = build_model(
+        "cokriging", streamed=limit, inducing_points=inducing_points, nearest_spots=nearest_spots
+    )
+    predictor = model.fit(samples)
     fitted, fit_bytes = clock(), peak_memory_bytes()
     print(f"fit {fitted[0] - start[0]:.0f} s ({fitted[1] - start[1]:.0f} s of processors)", flush=True)
     predictor.factored(samples.inputs)
@@ -107,7 +110,9 @@ def compare_inducing_points(path: Path) -> None:
     for number in (_ALL, 1000, 500, 250):
         for streamed in (_ALL, 1):
             exact = _ALL if number == streamed == _ALL else 1
-            model = build_model("cokriging", exact=exact, inducing_points=number, streamed=streamed)
+            model = build_model(
+                "cokriging", exact=exact, inducing_points=number, streamed=streamed, nearest_spots=0
+            )
             start = time.process_time()
             predictor = model.fit(samples)
             seconds = time.process_time() - start
@@ -131,6 +136,7 @@ def main() -> None:
     parser.add_argument("--bins", type=int, default=100_000)
     parser.add_argument("--genes", type=int, default=1000)
     parser.add_argument("--inducing-points", type=int, default=2000)
+    parser.add_argument("--nearest-spots", type=int, default=16)
     parser.add_argument("--section", type=Path)
     parser.add_argument("--streamed", action="store_true", help="sparse counts of the depth of Visium HD")
     arguments = parser.parse_args()
@@ -143,6 +149,7 @@ def main() -> None:
             arguments.genes,
             streamed=arguments.streamed,
             inducing_points=arguments.inducing_points,
+            nearest_spots=arguments.nearest_spots,
         )
 
 

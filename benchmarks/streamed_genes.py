@@ -42,8 +42,8 @@ def main() -> None:
     counts = random_counts(arguments.bins, arguments.genes, 0)
     scores = np.random.default_rng(1).normal(size=(arguments.bins, _FACTORS)).astype(np.float32)
     names = np.array([f"g{index}" for index in range(arguments.genes)])
-    one = np.ones(1, dtype=np.float32)
-    fitted = Basis(names[:1], one, np.ones((1, _FACTORS), dtype=np.float32), one, one, one)
+    unit = np.ones(1, dtype=np.float32)
+    fitted = Basis(names[:1], unit, np.ones((1, _FACTORS), dtype=np.float32), unit, unit, unit)
     data_bytes, start = peak_memory_bytes(), (time.perf_counter(), time.process_time())
     basis = extend(fitted, scores, counts, names, score_sd=np.full(scores.shape, 0.1, dtype=np.float32))
     seconds, processors = time.perf_counter() - start[0], time.process_time() - start[1]

@@ -23,7 +23,7 @@ from histosge.section.inputs import Samples
 
 INDUCING = 60
 WHOLE = Cokriging(exact=1, inducing_points=INDUCING)
-STREAMED = replace(WHOLE, streamed=1)
+STREAMED = replace(WHOLE, streamed=1, nearest_spots=0)
 
 
 def as_sparse(samples: Samples) -> Samples:

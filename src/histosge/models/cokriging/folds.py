@@ -107,6 +107,8 @@ class LeftOut:
     members
         Sections of all training spots, where ``eigen`` has the eigenvectors of ``rows`` alone, in their order;
         ``sections`` are then those of ``rows`` too. ``None``: it has those of all.
+    further
+        Factor scores of ``rows`` that are added, predicted without the spots too, and their loadings, k × g.
     """
 
     eigen: Eigendecomposition
@@ -117,6 +119,7 @@ class LeftOut:
     residual_weight: float
     scores: tuple[tuple[Array, Array], ...]
     members: Members | None = None
+    further: tuple[Array, Array] | None = None
 
     @classmethod
     def of(
@@ -153,6 +156,8 @@ class LeftOut:
         for weight, part in ((self.gene_weight, targets.of_genes(genes)), (self.residual_weight, left)):
             if weight > 0:
                 total += weight * self.eigen.left_out(part, at, self.sections, self.members)
+        if self.further is not None:
+            total += self.further[0] @ self.further[1][:, genes]
         return total
 
 

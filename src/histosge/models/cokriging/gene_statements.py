@@ -82,10 +82,13 @@ class Statements:
         By the fit.
     without_image
         By the same fit without the image; ``None`` where the image has no weight.
+    with_image
+        By the fit, as it compares with that: without what nearest spots add. ``None``: as fitted.
     """
 
     fitted: LeftOut
     without_image: LeftOut | None = None
+    with_image: LeftOut | None = None
 
     def of(
         self,
@@ -206,8 +209,12 @@ class _Judge:
         without, gain = r, np.zeros(len(in_turn))
         if self.statements.without_image is not None:
             alone = self._predicted(self.statements.without_image, genes, means)
-            without = np.nan_to_num(pearson(measured, alone))
-            gain = (in_turn - _without_square(measured, alone, self.square)).sum(axis=1)
+            without, of_image = np.nan_to_num(pearson(measured, alone)), in_turn
+            if self.statements.with_image is not None:
+                compared = self._predicted(self.statements.with_image, genes, means)
+                of_image = _without_square(measured, compared, self.square)
+                without = without + r - np.nan_to_num(pearson(measured, compared))
+            gain = (of_image - _without_square(measured, alone, self.square)).sum(axis=1)
         # of the others: the spot's own value is in the mean that is added to its prediction
         error = measured * (1 + 1 / self.others) - predicted
         signal = self.variance @ (self.loadings[genes] ** 2).T

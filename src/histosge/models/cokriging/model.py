@@ -99,6 +99,8 @@ class Cokriging(Model):
     streamed
         Above this many spots the fit works block by block from sparse expression, in memory that does not grow with
         spots × genes (2.5 GB for 50 000 × 1000). Choices are made at 5000 spots.
+    nearest_spots
+        Of a streamed fit: what inducing points leave is kriged from so many spots, which 32 do no better; 0: it is not.
     """
 
     image: bool = True
@@ -116,6 +118,7 @@ class Cokriging(Model):
     exact: int = 5000
     inducing_points: int = 2000
     streamed: int = 50_000
+    nearest_spots: int = 16
 
     predicts_factors: ClassVar[bool] = True
     card: ClassVar[ModelCard] = ModelCard(
@@ -149,6 +152,8 @@ class Cokriging(Model):
         for name in ("gene_weight", "residual_weight"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"`{name}` must be from 0 to 1, got {getattr(self, name)}.")
+        if self.nearest_spots < 0:
+            raise UsageError(f"`nearest_spots` must be 0 or more, got {self.nearest_spots}.")
         if not self.image_weights or not all(0 <= weight <= 1 for weight in self.image_weights):
             raise UsageError(f"`image_weights` must be numbers from 0 to 1, got {self.image_weights}.")
         if self.winsorise_sd is not None and not self.winsorise_sd > 0:
@@ -258,7 +263,7 @@ class Cokriging(Model):
             covariance=setup.covariance,
             inducing_points=inducing,
             fit_summary=setup.summary | worth | stated | posterior.summary(inducing),
-            microscale=self._microscale(setup, values, eigen, folds, posterior),
+            microscale=self._microscale(setup, values, eigen, folds, posterior.loadings),
         )
 
     def reads_sparse(self, spots: int) -> bool:
@@ -272,13 +277,7 @@ class Cokriging(Model):
         return CokrigingPredictor.restored(genes, arrays, summary)
 
     def _statements(
-        self,
-        setup: Setup,
-        folds: Folds,
-        eigen: Eigendecomposition,
-        inducing: KernelInputs,
-        *,
-        device: str,
+        self, setup: Setup, folds: Folds, eigen: Eigendecomposition, inducing: KernelInputs, *, device: str
     ) -> Statements:
         """Predict spots from the others, with the image and, where it has a weight, without it."""
         sections = setup.samples.inputs.section_index
@@ -297,15 +296,10 @@ class Cokriging(Model):
         return Statements(*map(judge, eigens))
 
     def _microscale(
-        self,
-        setup: Setup,
-        values: Array,
-        eigen: Eigendecomposition,
-        folds: Folds,
-        posterior: FactorPosterior,
+        self, setup: Setup, values: Array, eigen: Eigendecomposition, folds: Folds, output: Array
     ) -> Microscale | None:
         """Return what each spot has of its own, where that is asked for and spots are apart."""
-        reliability, output = setup.standardisation.weight**2, posterior.loadings
+        reliability = setup.standardisation.weight**2
         if not self.microscale:
             return None
         return Microscale.of(

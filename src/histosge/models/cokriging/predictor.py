@@ -23,6 +23,7 @@ from .inducing_points import evenly
 from .joined_transform import JoinedTransform
 from .kernels import Covariance, KernelInputs
 from .microscale import Microscale
+from .nearest_spots import NearestSpots
 from .posterior import FactorPosterior
 from .standardise import Standardisation
 
@@ -57,6 +58,8 @@ class CokrigingPredictor:
         Plain values of the fit.
     microscale
         What each training spot has of its own; ``None`` where spots are not apart.
+    nearest_spots
+        What the nearest spots add where inducing points are far apart; ``None`` elsewhere.
     """
 
     basis: Basis
@@ -67,6 +70,7 @@ class CokrigingPredictor:
     inducing_points: KernelInputs
     fit_summary: Mapping[str, Any]
     microscale: Microscale | None = None
+    nearest_spots: NearestSpots | None = None
 
     @property
     def genes(self) -> Array:
@@ -151,6 +155,8 @@ class CokrigingPredictor:
         arrays = self.standardisation.arrays() | self.posterior.arrays()
         if self.microscale is not None:
             arrays |= self.microscale.arrays()
+        if self.nearest_spots is not None:
+            arrays |= self.nearest_spots.arrays()
         arrays |= {f"basis.{name}": getattr(self.basis, name) for name in (*_BASIS, *_ACCURACY)}
         arrays["basis.grade"] = np.searchsorted(_GRADES, self.basis.grade).astype(np.int8)
         if self.basis.attribution is not None:
@@ -189,11 +195,10 @@ class CokrigingPredictor:
             ImageFeatures(*(arrays[f"{of_encoder('inducing_points', number)}.{name}"] for name in _FEATURES))
             for number in range(encoders)
         )
-        attribution = Attribution(arrays["basis.attribution"]) if "basis.attribution" in arrays else None
         basis = Basis(
             genes,
             *(arrays[f"basis.{name}"] for name in _BASIS),
-            attribution=attribution,
+            attribution=_restored_attribution(arrays),
             grade=_GRADES[arrays["basis.grade"]],
             **{name: arrays[f"basis.{name}"] for name in _ACCURACY},
         )
@@ -217,6 +222,7 @@ class CokrigingPredictor:
             ),
             fit_summary={name: value for name, value in summary.items() if name != "covariance"},
             microscale=Microscale.from_arrays(arrays),
+            nearest_spots=NearestSpots.from_arrays(arrays),
         )
 
     def supports(self, inputs: Inputs, rows: Array) -> list[tuple[Array, KernelInputs]]:
@@ -256,6 +262,9 @@ class CokrigingPredictor:
     def _predict_scores(self, inputs: Inputs, rows: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of each factor score at some locations."""
         scores, sd = self.posterior.predict(*self.with_inducing_points(inputs, rows))
+        if self.nearest_spots is not None:
+            mean, variance = self.nearest_spots.at(inputs.locations.xy[rows], inputs.section_index[rows])
+            scores, sd = scores + mean, np.sqrt(sd**2 + variance)
         if self.microscale is not None:
             # bins, cells and regions; maps of spots and of their upsampled lattice stay smooth
             fine = np.flatnonzero(inputs.locations.subspot[rows] < 0)
@@ -284,6 +293,10 @@ def _scales_summary(covariance: Covariance) -> Any:
     return plain if covariance.shares is not None else (plain[0] if plain else {})
 
 
+def _restored_attribution(arrays: Mapping[str, Array]) -> Attribution | None:
+    return Attribution(arrays["basis.attribution"]) if "basis.attribution" in arrays else None
+
+
 def _restored_scales(held: Any, encoders: int) -> tuple[dict[str, tuple[float, float]], ...]:
     """Return the scales that :func:`_scales_summary` described."""
     parts = (held if isinstance(held, list) else [held])[:encoders]
@@ -297,6 +310,7 @@ def attribution_of(
     covariance: Covariance,
     spots: KernelInputs,
     inducing_points: KernelInputs,
+    nearest_spots: NearestSpots | None = None,
 ) -> Attribution:
     """Attribute the variance of each output factor to position, histology and auxiliary sections (Eq. 19).
 
@@ -313,9 +327,14 @@ def attribution_of(
         Training spots of the section to predict; a thousand of them are compared.
     inducing_points
         Locations that carry the process.
+    nearest_spots
+        What they add, which is of position.
     """
     some = spots.take(evenly(len(spots), _ATTRIBUTION_SPOTS))
     position, image = covariance.position(some, inducing_points), covariance.image(some, inducing_points)
     # measurements of the section itself, through either kind of kernel
     own = dual - auxiliary_dual
-    return Attribution.of(np.stack([position @ own, image @ own, (position + image) @ auxiliary_dual]))
+    of_position = position @ own
+    if nearest_spots is not None:
+        of_position = of_position + nearest_spots.at(some.xy_um, some.section_index)[0]
+    return Attribution.of(np.stack([of_position, image @ own, (position + image) @ auxiliary_dual]))

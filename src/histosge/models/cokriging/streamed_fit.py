@@ -19,17 +19,22 @@ from .gene_statements import Statements
 from .kernels import Covariance
 from .loadings import Shrinkage
 from .microscale import Microscale, is_apart, own_scores
+from .nearest_spots import NearestSpots
 from .normal_equations import NormalEquations
 from .posterior import FactorPosterior
 from .predictor import CokrigingPredictor, attribution_of
 from .program_choice import choose_programs
 from .projected import Members, Projected
+from .ranges import pitch_of, target_rows
 from .row_blocks import blocks_of
 from .streamed_plan import Options, StreamedPlan, sample_of, shrinkage_of
 from .streamed_values import StreamedValues
 from .targets import SummedTargets
 
 __all__ = ["fit_streamed"]
+
+# neighbourhoods whose likelihood chooses the range of what nearest spots share
+_NEIGHBOURHOODS = 4
 
 
 def fit_streamed(options: Options, samples: Samples, *, seed: int, device: str) -> CokrigingPredictor:
@@ -68,20 +73,24 @@ def fit_streamed(options: Options, samples: Samples, *, seed: int, device: str) 
         most=options.output_factors,
         auxiliary_spots=np.flatnonzero(plan.sections != 0),
     )
-    posterior, microscale = _at_all_spots(options, plan, process, summed, posterior)
-    left_out = [_left_out(options, plan, summed.folds, judged, sums[:, len(plan.axes) :])]
-    if plan.covariance.image_weight > 0:
-        left_out.append(_without_image(options, plan, summed, device))
+    posterior, measured, microscale = _at_all_spots(options, plan, process, summed, posterior)
+    posterior, nearest, further = _with_nearest(options, plan, posterior, measured)
     attribution = attribution_of(
         posterior.dual,
         auxiliary_dual,
         covariance=plan.covariance,
         spots=plan.spots.take(plan.judged),
         inducing_points=plan.inducing,
+        nearest_spots=nearest,
     )
+    fitted = _left_out(options, plan, summed.folds, judged, sums[:, len(plan.axes) :])
+    left_out = [fitted if further is None else replace(fitted, further=further)]
+    if plan.covariance.image_weight > 0:
+        left_out += [_without_image(options, plan, summed, device), fitted]
     basis, stated = Statements(*left_out).of(posterior, samples, plan.values.standardisation, attribution)
     summary = plan.summary | summed.worth | stated | posterior.summary(plan.inducing)
-    return plan.predictor(basis, posterior, microscale, summary)
+    summary |= {} if nearest is None else {"nearest_spots_range_um": nearest.range_um}
+    return plan.predictor(basis, posterior, summary, microscale=microscale, nearest_spots=nearest)
 
 
 def _process(plan: StreamedPlan, device: str) -> tuple[NormalEquations, Array]:
@@ -202,15 +211,15 @@ def _at_all_spots(
     process: NormalEquations,
     summed: _Summed,
     posterior: FactorPosterior,
-) -> tuple[FactorPosterior, Microscale | None]:
-    """Return the posterior with leave-one-out scores of all spots, and what each spot has of its own.
+) -> tuple[FactorPosterior, Float[np.ndarray, "n k"], Microscale | None]:
+    """Return the posterior with leave-one-out scores of all spots, measured scores, and what each spot has of its own.
 
     At judged spots the scores are exact (Eq. 12). At others the fitted score is moved by as much as the output factor,
     kriged by itself, moves without the spot: spots are many for each inducing point, and none has leverage.
     """
     spots, judged, folds = plan.spots, plan.judged, summed.folds
     left_out = np.empty((len(spots), len(posterior.loadings)), dtype=np.float32)
-    variance = np.empty_like(left_out)
+    variance, measured = np.empty_like(left_out), np.empty_like(left_out)
     apart = options.microscale and is_apart(spots)
     own = np.empty_like(left_out) if apart else None
     of_output, of_factors = folds.targets.along(posterior.loadings), folds.targets.along(folds.of_all.axes)
@@ -220,7 +229,7 @@ def _at_all_spots(
         matrix = process.covariances(rows)
         eigen, values = process.at(rows, matrix), _at(summed.values, rows, process)
         targets = of_output.at(values @ posterior.loadings.T.astype(values.dtype))
-        kriged = eigen.posterior(targets)
+        measured[rows], kriged = targets.targets, eigen.posterior(targets)
         fitted = eigen.eigenvectors @ (root * kriged.projections).astype(eigen.eigenvectors.dtype)
         left_out[rows] = matrix.astype(np.float64) @ posterior.dual - (fitted - kriged.left_out)
         variance[rows] = eigen.left_out_variance(targets)
@@ -240,7 +249,30 @@ def _at_all_spots(
     microscale = None
     if own is not None:
         microscale = Microscale(spots.xy_um, spots.section_index, spots.diameter_um, own)
-    return replace(posterior, left_out=left_out, left_out_variance=variance), microscale
+    return replace(posterior, left_out=left_out, left_out_variance=variance), measured, microscale
+
+
+def _with_nearest(
+    options: Options, plan: StreamedPlan, posterior: FactorPosterior, measured: Float[np.ndarray, "n k"]
+) -> tuple[FactorPosterior, NearestSpots | None, tuple[Array, Array] | None]:
+    """Return leave-one-out scores with what nearest spots add, these spots, and what they add at judged spots."""
+    spots = plan.spots
+    if not options.nearest_spots:
+        return posterior, None, None
+    nearest = NearestSpots.fit(
+        spots.xy_um,
+        spots.section_index,
+        (measured - posterior.left_out).astype(np.float32),
+        pitch_um=pitch_of(spots.separated_xy_um[target_rows(plan.sections)]),
+        centres=plan.shuffled[:_NEIGHBOURHOODS],
+        neighbours=options.nearest_spots,
+    )
+    if nearest is None:
+        return posterior, None, None
+    mean, variance = nearest.left_out()
+    further = mean[plan.judged], posterior.loadings
+    left_out, total = posterior.left_out + mean, posterior.left_out_variance + variance
+    return replace(posterior, left_out=left_out, left_out_variance=total), nearest, further
 
 
 def _left_out(

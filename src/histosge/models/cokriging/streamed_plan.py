@@ -21,6 +21,7 @@ from .kernels import Covariance, KernelInputs
 from .loadings import Shrinkage
 from .microscale import Microscale
 from .model_selection import sampled_rows, select_image_weight
+from .nearest_spots import NearestSpots
 from .posterior import FactorPosterior
 from .predictor import CokrigingPredictor
 from .ranges import pitch_of, resolved_pitches, target_rows, usual_ranges
@@ -80,6 +81,8 @@ class Options(Protocol):
 
     @property
     def inducing_points(self) -> int: ...  # noqa: D102
+    @property
+    def nearest_spots(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,8 +162,10 @@ class StreamedPlan:
         self,
         basis: Basis,
         posterior: FactorPosterior,
-        microscale: Microscale | None,
         summary: Mapping[str, Any],
+        *,
+        microscale: Microscale | None,
+        nearest_spots: NearestSpots | None,
     ) -> CokrigingPredictor:
         """Return the fitted predictor."""
         return CokrigingPredictor(
@@ -172,6 +177,7 @@ class StreamedPlan:
             inducing_points=self.inducing,
             fit_summary=summary,
             microscale=microscale,
+            nearest_spots=nearest_spots,
         )
 
     @property
