@@ -51,12 +51,15 @@ def _drawn_area(figure: Figure) -> Bbox:
 
     With ``bbox_inches="tight"`` Matplotlib draws everything twice: it finds the layout by drawing.
     """
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     renderer = FigureCanvasAgg(figure).get_renderer()
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
-        figure.set_layout_engine("none")
+        # with any engine, even one that does nothing, Matplotlib resamples all images once more before it draws them
+        with rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)
     return figure.get_tightbbox(renderer).padded(_PAD_IN)
 
 
