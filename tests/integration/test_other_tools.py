@@ -143,8 +143,13 @@ def test_two_frames_do_not_mislead_the_reader(store: Path, tmp_path: Path) -> No
     """`histosge.read` returns the positions of such a store in µm, not in pixels."""
     import spatialdata
 
+    with pytest.raises(hs.DataError, match="got a prediction of histosge"):
+        hs.read(store, mpp=1.0)
     data = spatialdata.read_zarr(store)
     data["table"].X = np.rint(100 * np.asarray(data["table"].X))
+    # a prediction is refused as a section: this is a table of another tool
+    data["table"].layers.clear()
+    del data["table"].uns["histosge"]
     # subspots have fractions of the array's columns and rows, which no section has
     data["table"].obs = data["table"].obs.drop(columns=["array_col", "array_row"])
     data.write(tmp_path / "counts.zarr")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,9 +125,7 @@ def test_a_fit_is_not_reused_for_a_corrected_image(tmp_path: Path) -> None:
         )
         slide = open_slide(tmp_path / "image.tif", mpp=section.slide.mpp)
         corrected = hs.fit(
-            hs.Section(
-                **{name: getattr(section, name) for name in section.__dataclass_fields__} | {"slide": slide}
-            ),
+            replace(section, slide=slide),
             hs.Recipe(genes="all"),
         )
         keys.append(corrected.key)

@@ -23,8 +23,8 @@ __all__ = ["DenseShardedEncoder", "ShardedEncoder", "sharded"]
 class ShardedEncoder:
     """Copies of an encoder, one a device.
 
-    A batch, or a tile, is computed whole on one device: on devices of one kind its bits do not depend on how many there
-    are, and neither does the fingerprint.
+    A batch, or a tile, is computed whole on one device: on devices of one kind vectors differ by no more than rounding
+    with their number, and the fingerprint is the same.
 
     Parameters
     ----------

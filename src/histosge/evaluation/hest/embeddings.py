@@ -38,8 +38,8 @@ def encoder_of_patches(name: str, compute: Compute = Compute()) -> Encoder:
 
     Examples
     --------
-    >>> [size.size_um for size in encoder_of_patches("texture").card.patches]
-    [28.0, 56.0, 112.0]
+    >>> [round(size.size_um) for size in encoder_of_patches("texture").card.patches]
+    [28, 56, 112]
     """
     widths: dict[str, float] = {}
     for part in names_of(name):

@@ -18,7 +18,7 @@ from histosge.images.backends.array import ArrayBackend, as_rgb
 from histosge.io.hdf5.anndata_file import read_anndata
 from histosge.section.section import Section
 
-from .anndata_counts import counts_of, refuse_damaged_matrices
+from .anndata_counts import counts_of, refuse_damaged_matrices, refuse_predictions
 from .anndata_positions import lattice_of, number_of, pixels_of
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
@@ -76,7 +76,7 @@ def from_anndata(
 
 def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:
     refuse_damaged_matrices(adata)
-    _refuse_predictions(adata)
+    refuse_predictions(adata)
     adata, library = choose_library(adata, options.library_id)
     _refuse_unusable(adata)
     _, complete = lattice_of(adata)
@@ -114,21 +114,6 @@ def _on_tissue(adata: AnnData) -> Array:
             'All spots are marked as off tissue in obs["in_tissue"]. Check that column, or drop it.'
         )
     return np.asarray(flags != 0)
-
-
-def _refuse_predictions(adata: AnnData) -> None:
-    """Refuse a prediction: most of its locations were never measured, and it holds some of the genes only.
-
-    Raises
-    ------
-    DataError
-        For what this package wrote.
-    """
-    if "layout" in adata.uns.get("histosge", {}):
-        raise DataError(
-            "Expected a measured section, got a prediction of histosge: locations between the spots have no counts, "
-            "and genes that were not written are missing from the depth. Give the section that it was made of."
-        )
 
 
 def _refuse_unusable(adata: AnnData) -> None:

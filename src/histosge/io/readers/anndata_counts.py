@@ -19,7 +19,7 @@ from .count_values import are_counts, kind_of_values
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["AnnDataCounts", "counts_of", "gene_names_of", "refuse_damaged_matrices"]
+__all__ = ["AnnDataCounts", "counts_of", "gene_names_of", "refuse_damaged_matrices", "refuse_predictions"]
 
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "id")
 # columns of obs in which scanpy and Seurat keep the depth over all genes
@@ -53,6 +53,21 @@ def refuse_damaged_matrices(adata: AnnData) -> None:
         checked(adata.layers[name], f'layers["{name}"]')
     if adata.raw is not None:
         checked(adata.raw.X, "raw.X")
+
+
+def refuse_predictions(adata: AnnData) -> None:
+    """Refuse a prediction: most of its locations were never measured, and it holds some of the genes only.
+
+    Raises
+    ------
+    DataError
+        For what this package wrote.
+    """
+    if "layout" in adata.uns.get("histosge", {}):
+        raise DataError(
+            "Expected a measured section, got a prediction of histosge: locations between the spots have no counts, "
+            "and genes that were not written are missing from the depth. Give the section that it was made of."
+        )
 
 
 def counts_of(adata: AnnData) -> AnnDataCounts:

@@ -14,7 +14,7 @@ from histosge.geometry.lattice import is_visium
 from histosge.geometry.platforms import VISIUM, Platform
 from histosge.section.section import Section
 
-from .anndata_counts import counts_of, refuse_damaged_matrices
+from .anndata_counts import counts_of, refuse_damaged_matrices, refuse_predictions
 from .anndata_positions import lattice_of
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
@@ -76,6 +76,7 @@ def read(path: Path, options: ReadOptions) -> Section:
             f"Expected numbers in obs['array_row'] and obs['array_col'] of table '{table_name}', got others. Correct "
             "those columns, or drop them."
         )
+    refuse_predictions(table)
     counts = counts_of(table)
     radius = float(np.median(shapes["radius"])) if "radius" in shapes else None
     xy_px = np.column_stack([centres.x, centres.y])
