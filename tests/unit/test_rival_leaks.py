@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mclstexp": {"width": 8, "depth": 1, "heads": 1, "head_width": 4},
     "deepspot": {"width": 8, "members": 2, "side": 1, "around": 2},
     "triplex": {"width": 8, "depths": (1, 1, 1), "heads": (1, 1, 1), "target_side": 1, "neighbour_side": 3},
+    "tesla": {},
 }
 
 
@@ -37,11 +38,12 @@ def model(name: str) -> Model:
 
 
 def leaks(name: str, pipeline: Pipeline = STANDARD) -> list[str]:
-    """The steps at which the audit finds leaks, with random features."""
+    """The steps at which the audit finds leaks, with random features and colours."""
     windows = sum(part.number for part in model(name).needs.windows) or 1
     spots = at_spots(study().target)
     features = np.random.default_rng(0).normal(size=(len(spots), 3 * windows)).astype(np.float32)
-    found = audit(study(), model(name), Inputs(spots, features=features), pipeline=pipeline)
+    inputs = Inputs(spots, features=features, colour=np.abs(features[:, :3]).astype(np.float64))
+    found = audit(study(), model(name), inputs, pipeline=pipeline)
     return [leak.step for leak in found]
 
 
