@@ -58,6 +58,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mclstexp": {"width": 16, "depth": 1, "heads": 2, "head_width": 8},
     "deepspot": {"width": 16, "members": 2, "side": 1, "around": 2},
     "triplex": {"width": 16, "depths": (1, 1, 1), "heads": (2, 2, 2), "target_side": 1, "neighbour_side": 3},
+    "bayesspace": {"iterations": 100, "spot_iterations": 20},
 }
 # courses that are short enough and teach something; published learning rates need days
 QUICK: dict[str, dict[str, Any]] = {

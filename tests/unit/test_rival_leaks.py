@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "deepspot": {"width": 8, "members": 2, "side": 1, "around": 2},
     "triplex": {"width": 8, "depths": (1, 1, 1), "heads": (1, 1, 1), "target_side": 1, "neighbour_side": 3},
     "tesla": {},
+    "bayesspace": {"iterations": 20, "spot_iterations": 10},
 }
 
 
