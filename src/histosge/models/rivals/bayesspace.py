@@ -86,7 +86,7 @@ class BayesSpace(Model):
 
     card: ClassVar[ModelCard] = ModelCard(
         "bayesspace",
-        "Principal components of sub-spots by a Markov chain (BayesSpace, enhanced).",
+        "Principal components of sub-spots, inside measured spots, by a Markov chain (BayesSpace, enhanced).",
         "zhao2021bayesspace",
         uses_position=True,
         bytes_per_value=32.0,

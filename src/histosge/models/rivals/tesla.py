@@ -19,8 +19,8 @@ __all__ = ["TESLA", "ColourAxis", "TESLAPredictor"]
 
 # µm added to distances, so that a spot at the location has a finite weight; the original adds a tenth of a pixel
 _ADDED_UM = 0.1
-# distances of which the cut-off is a quantile, 64 MB; of more, those of some locations are taken
-_DISTANCES = 8_000_000
+# distances of which the cut-off is a quantile, 16 MB; of more, those of some locations are taken
+_DISTANCES = 2_000_000
 _BY_LOCATIONS = "published"
 
 
