@@ -112,4 +112,4 @@ def test_a_section_without_spots_and_wrong_numbers_are_refused() -> None:
     with pytest.raises(UsageError, match="positive"):
         build_model("tesla", power=0.0)
     assert "measured spots" in build_model("tesla").reason_against("new_section")
-    assert not any(build_model("tesla").reason_against(task) for task in ("finer", "sublattice"))  # type: ignore[arg-type]
+    assert not any(build_model("tesla").reason_against(task) for task in ("finer", "sublattice"))
