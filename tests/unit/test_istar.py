@@ -125,7 +125,7 @@ def test_averaging_features_is_another_model() -> None:
     vectors = torch.randn(7, 6 * WIDTH + 4)
     vectors[:, -1] = 1.0
     swapped = vectors.clone()
-    # of two superpixels, half of the features change places
+    # of two superpixels, half of the features are exchanged
     swapped[:, : WIDTH // 2], swapped[:, WIDTH : WIDTH + WIDTH // 2] = (
         vectors[:, WIDTH : WIDTH + WIDTH // 2],
         vectors[:, : WIDTH // 2],

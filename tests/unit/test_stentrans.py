@@ -56,15 +56,15 @@ def test_networks_have_their_published_size() -> None:
     assert sizes == [129_528, 6_341_888]
 
 
-def test_values_of_a_patch_stand_in_their_places() -> None:
-    """Without blocks, an identity embedding returns each position of the map at its four places of the doubled one."""
+def test_values_of_a_patch_stand_at_their_positions() -> None:
+    """Without blocks, an identity embedding returns each value of the map at its four positions."""
     network = StEnTransNetwork(2, 2, depth=0).eval()
     with torch.no_grad():
         network.embed.weight.zero_()
         network.embed.bias.zero_()
         for phase in range(4):
-            for place in range(4):
-                network.embed.weight[4 * phase + place, 0, place // 2, place % 2] = 1 + phase
+            for at in range(4):
+                network.embed.weight[4 * phase + at, 0, at // 2, at % 2] = 1 + phase
     code = network(torch.zeros(1, 1, 5, 7)).detach()
     maps = torch.arange(35.0).reshape(1, 1, 5, 7)
     whole = doubled(network(maps) - code).detach()[0, 0]
@@ -73,7 +73,7 @@ def test_values_of_a_patch_stand_in_their_places() -> None:
         assert torch.allclose(whole[phase // 2 :: 2, phase % 2 :: 2], maps[0, 0] * (1 + phase), atol=1e-4)
 
 
-def test_a_shift_by_two_steps_shifts_training_pairs() -> None:
+def test_training_pairs_follow_the_map() -> None:
     """Maps moved by two rows and columns give pairs moved by one and by two."""
     maps = torch.rand(3, 10, 12)
     network = torch.nn.Identity()
@@ -87,7 +87,7 @@ def test_a_shift_by_two_steps_shifts_training_pairs() -> None:
 def test_gaps_are_trained_at_measured_spots_only() -> None:
     """What is predicted where there is no spot does not change the loss; what is predicted at a spot does."""
 
-    class Answer(torch.nn.Module):
+    class Constant(torch.nn.Module):
         patch = 1
 
         def __init__(self, row: int) -> None:
@@ -95,14 +95,15 @@ def test_gaps_are_trained_at_measured_spots_only() -> None:
             self.row = row
 
         def forward(self, seen: torch.Tensor) -> torch.Tensor:
-            answer = torch.zeros_like(seen[:, :1])
-            answer[:, :, self.row] = 7.0
-            return answer
+            output = torch.zeros_like(seen[:, :1])
+            output[:, :, self.row] = 7.0
+            return output
 
     measured = torch.ones(4, 4)
     measured[0] = 0
     losses = [
-        float(HalvedMaps(Answer(row), torch.zeros(2, 4, 4), measured, 2).loss(np.arange(2))) for row in (0, 1)
+        float(HalvedMaps(Constant(row), torch.zeros(2, 4, 4), measured, 2).loss(np.arange(2)))
+        for row in (0, 1)
     ]
     assert losses == [0.0, pytest.approx(49 * 4 / 12)]
 
@@ -118,7 +119,7 @@ def test_a_lattice_is_an_array(lattice_xy: np.ndarray, hexagonal: bool) -> None:
     maps, measured = array.maps(lattice_xy + 5, values)
     assert measured.all()
     assert np.allclose(between(maps, array.positions(lattice_xy + 5)), values)
-    kept = lattice_xy[_one_of_four(lattice_xy, hexagonal)]
+    kept = lattice_xy[_every_fourth(lattice_xy, hexagonal)]
     coarse = LatticeArray.of(kept, coarse=True)
     assert (coarse.hexagonal, coarse.is_coarse) == (hexagonal, True)
     assert np.allclose(2 * coarse.positions(lattice_xy) % 1, 0)
@@ -126,7 +127,7 @@ def test_a_lattice_is_an_array(lattice_xy: np.ndarray, hexagonal: bool) -> None:
     assert np.array_equal(again.positions(lattice_xy), coarse.positions(lattice_xy))
 
 
-def _one_of_four(lattice_xy: np.ndarray, hexagonal: bool) -> np.ndarray:
+def _every_fourth(lattice_xy: np.ndarray, hexagonal: bool) -> np.ndarray:
     x, y = lattice_xy.astype(int).T
     a = (x - y) // 2 if hexagonal else x
     return (a % 2 == 0) & (y % 2 == 0)
@@ -136,7 +137,7 @@ def _one_of_four(lattice_xy: np.ndarray, hexagonal: bool) -> np.ndarray:
 def test_a_sublattice_is_doubled_and_gaps_are_filled(lattice_xy: np.ndarray) -> None:
     """One of four spots trains the published network, random ones that with gaps; the order of rows has no effect."""
     data = samples(lattice_xy)
-    coarse = data.take(_one_of_four(lattice_xy, lattice_xy[:, 0].max() > 8))
+    coarse = data.take(_every_fourth(lattice_xy, lattice_xy[:, 0].max() > 8))
     gaps = data.take(np.random.default_rng(0).permutation(64)[:32])
     for part, filled in ((coarse, False), (gaps, True)):
         predictor = fitted(part)

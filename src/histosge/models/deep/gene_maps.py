@@ -56,12 +56,12 @@ class GeneMaps:
 
 
 class ThinnedMaps(GeneMaps):
-    """Every second row and column is shown; all spots are to be found."""
+    """Every second row and column is shown; all spots are to be predicted."""
 
     __slots__ = ()
 
     def pairs(self, genes: Array) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the maps shown, the maps to be found and the map of spots."""
+        """Return the maps shown, the maps to be predicted and the map of spots."""
         whole, measured = even_sized(self._maps(genes)), even_sized(self.measured)
         return whole[:, None, ::2, ::2], whole[:, None], measured
 
@@ -74,7 +74,7 @@ class ThinnedMaps(GeneMaps):
 
 
 class HalvedMaps(GeneMaps):
-    """A random half of the spots is shown, of each gene another; all are to be found."""
+    """A random half of the spots is shown, of each gene another; all are to be predicted."""
 
     __slots__ = ()
 
@@ -88,8 +88,8 @@ class HalvedMaps(GeneMaps):
         # patches begin anywhere, so that every position of a patch meets spots, on a sublattice too
         across, down = torch.randint(self.network.patch, (2,)).tolist()
         seen = pad(torch.stack([whole * shown, shown], dim=1), (across, 0, down, 0))
-        found = self.network(seen)[:, 0, down:, across:]
-        error = (found - whole) * self.measured
+        predicted = self.network(seen)[:, 0, down:, across:]
+        error = (predicted - whole) * self.measured
         loss: torch.Tensor = (error**2).sum() / (self.measured.sum() * len(whole))
         return loss
 

@@ -214,7 +214,7 @@ class IStar(FeatureSystem):
             # fewer spots than components leave the last columns 0
             basis.zero_()
             basis[:, : axes.shape[1]] = torch.as_tensor(axes, device=basis.device)
-        return "principal axes of features"
+        return ""
 
     def loss(self, network: Any, batch: Batch, targets: torch.Tensor) -> torch.Tensor:
         """Return the sum of the squared errors of the networks."""

@@ -80,8 +80,10 @@ class IStarNetwork(nn.Module):
         """Return the sum of the squared errors of the replicas, each trained by itself."""
         errors: Tensor = torch.zeros((), device=targets.device)
         for index in range(len(self.replicas)):
-            found = in_row_parts(partial(self._of_one, index=index), batch.vectors, _AT_ONCE, training=True)
-            errors = errors + nn.functional.mse_loss(found, targets)
+            predicted = in_row_parts(
+                partial(self._of_replica, index=index), batch.vectors, _AT_ONCE, training=True
+            )
+            errors = errors + nn.functional.mse_loss(predicted, targets)
         return errors
 
     def _median(self, vectors: Tensor) -> Tensor:
@@ -89,7 +91,7 @@ class IStarNetwork(nn.Module):
         outputs = torch.stack([replica(cells) for replica in self.replicas]).float().quantile(0.5, dim=0)
         return _averaged(outputs, support)
 
-    def _of_one(self, vectors: Tensor, index: int) -> Tensor:
+    def _of_replica(self, vectors: Tensor, index: int) -> Tensor:
         cells, support = self._superpixels(vectors)
         return _averaged(self.replicas[index](cells), support)
 
