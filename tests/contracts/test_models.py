@@ -59,6 +59,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "deepspot": {"width": 16, "members": 2, "side": 1, "around": 2},
     "triplex": {"width": 16, "depths": (1, 1, 1), "heads": (2, 2, 2), "target_side": 1, "neighbour_side": 3},
     "bayesspace": {"iterations": 100, "spot_iterations": 20},
+    "istar": {"superpixels": 1.0},
+    "stentrans": {"patch": 3, "heads": 4, "depth": 2},
 }
 # courses that are short enough and teach something; published learning rates need days
 QUICK: dict[str, dict[str, Any]] = {
@@ -77,12 +79,14 @@ QUICK: dict[str, dict[str, Any]] = {
     "mclstexp": {"epochs": 90, "learning_rate": 3e-3},
     "deepspot": {"epochs": 60, "learning_rate": 3e-3, "batch": 32},
     "triplex": {"epochs": 60, "learning_rate": 3e-3, "width": 64},
+    "istar": {"epochs": 30, "learning_rate": 1e-3},
+    "stentrans": {"epochs": 40, "batch": 16, "learning_rate": 2e-3},
     # next to no penalty on as many components as spots is no regression
     "pca-ridge": {"components": 12},
 }
 # networks that answer raw expression spend such courses on its level; what they learn is the pattern
 SYSTEMS = ("stage", "stage-plus", "feedforward", "gat", "stnet", "deepspace", "histogene", "thitogene")
-SYSTEMS += ("bleep", "mclstexp", "deepspot", "triplex")
+SYSTEMS += ("bleep", "mclstexp", "deepspot", "triplex", "stentrans", "istar")
 NO_SKILL = ("mean", "nearest", "memorisation", "depth")
 LEARNING = [
     (name, preset) for name, preset in KINDS if name not in (*NO_SKILL, *SYSTEMS) and preset != "published"

@@ -6,11 +6,11 @@ import io
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -121,6 +121,9 @@ class TrainingConfig:
     patience: int | None = None
     better_than: Literal["best", "previous"] = "best"
     criterion: Literal["loss", "correlation"] = "loss"
+
+    # of Adam where they are not PyTorch's: its decay rates of moments, and what is added to the denominator
+    adam: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup <= self.epochs:
@@ -268,7 +271,7 @@ def _optimiser(parameters: list[torch.nn.Parameter], config: TrainingConfig) -> 
     if config.optimiser == "sgd":
         return torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=decay)
     kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=rate, weight_decay=decay)
+    return kind(parameters, lr=rate, weight_decay=decay, **config.adam)
 
 
 def _epoch(

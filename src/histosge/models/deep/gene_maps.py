@@ -1,0 +1,109 @@
+"""The training of a network over gene maps: each gene is a sample, and parts of its own map are hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histosge._runtime.types import Array
+
+from .training import Validation
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["HalvedMaps", "ThinnedMaps", "doubled", "even_sized"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GeneMaps:
+    """Batches of genes; see :class:`histosge.models.deep.training.TrainingTask`.
+
+    Parameters
+    ----------
+    network
+        To be trained.
+    maps
+        Genes × h × w.
+    measured
+        1 at spots, h × w.
+    size
+        Genes per step.
+    """
+
+    network: Any
+    maps: torch.Tensor
+    measured: torch.Tensor
+    size: int
+
+    def batches(self, rng: np.random.Generator) -> Iterator[Array]:
+        """Yield shuffled genes."""
+        order = rng.permutation(len(self.maps))
+        for start in range(0, len(order), self.size):
+            yield order[start : start + self.size]
+
+    def validation(self) -> Validation | None:
+        """No spot is kept for validation."""
+        return None
+
+    def _maps(self, genes: Array) -> torch.Tensor:
+        import torch
+
+        return self.maps[torch.as_tensor(genes, device=self.maps.device)]
+
+
+class ThinnedMaps(GeneMaps):
+    """Every second row and column is shown; all spots are to be predicted."""
+
+    __slots__ = ()
+
+    def pairs(self, genes: Array) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the maps shown, the maps to be predicted and the map of spots."""
+        whole, measured = even_sized(self._maps(genes)), even_sized(self.measured)
+        return whole[:, None, ::2, ::2], whole[:, None], measured
+
+    def loss(self, genes: Array) -> torch.Tensor:
+        """Return the mean squared error over the positions of the array, those without a spot counted as 0."""
+        shown, whole, measured = self.pairs(genes)
+        error = (doubled(self.network(shown)) - whole) * measured
+        loss: torch.Tensor = (error**2).mean()
+        return loss
+
+
+class HalvedMaps(GeneMaps):
+    """A random half of the spots is shown, of each gene another; all are to be predicted."""
+
+    __slots__ = ()
+
+    def loss(self, genes: Array) -> torch.Tensor:
+        """Return the mean squared error over the spots."""
+        import torch
+        from torch.nn.functional import pad
+
+        whole = self._maps(genes)
+        shown = (torch.rand(whole.shape, device=whole.device) < 0.5) * self.measured
+        # patches begin anywhere, so that every position of a patch meets spots, on a sublattice too
+        across, down = torch.randint(self.network.patch, (2,)).tolist()
+        seen = pad(torch.stack([whole * shown, shown], dim=1), (across, 0, down, 0))
+        predicted = self.network(seen)[:, 0, down:, across:]
+        error = (predicted - whole) * self.measured
+        loss: torch.Tensor = (error**2).sum() / (self.measured.sum() * len(whole))
+        return loss
+
+
+def even_sized(maps: torch.Tensor) -> torch.Tensor:
+    """Return maps with an even number of rows and columns: zeros to the right and below."""
+    from torch.nn.functional import pad
+
+    rows, columns = maps.shape[-2:]
+    return pad(maps, (0, columns % 2, 0, rows % 2))
+
+
+def doubled(phases: torch.Tensor) -> torch.Tensor:
+    """Return b × 1 × 2h × 2w of b × 4 × h × w: the four values of a position side by side."""
+    from torch.nn.functional import pixel_shuffle
+
+    return pixel_shuffle(phases, 2)

@@ -1,0 +1,83 @@
+"""The network of stEnTrans (Xue et al. 2024): a transformer over the map of one gene."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .row_parts import in_row_parts
+
+__all__ = ["StEnTransNetwork"]
+
+# numbers of tokens in memory at once, of each of some 15 intermediate values of 12 blocks: 240 MB of 32 bits
+_AT_ONCE = 320_000
+_DEPTH = 12
+
+
+class StEnTransNetwork(nn.Module):
+    """Patches of a map attend to each other; each returns the values at its own positions.
+
+    Parameters
+    ----------
+    patch
+        A token is patch × patch positions of the map.
+    heads
+        Of attention.
+    channels
+        Of a map: values, or values and where they are measured.
+    phases
+        Values at each position: the 4 of a doubled lattice, or 1.
+    depth
+        Number of blocks.
+    """
+
+    def __init__(
+        self, patch: int, heads: int, *, channels: int = 1, phases: int = 4, depth: int = _DEPTH
+    ) -> None:
+        super().__init__()
+        self.patch, self.phases = patch, phases
+        width = 4 * patch**2
+        self.embed = nn.Conv2d(channels, width, patch, stride=patch)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width,
+                heads,
+                2 * width,
+                dropout=0.0,
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(depth)
+        )
+        # the tokens themselves are the four values of each position, as published
+        self.head = nn.Identity() if phases == 4 else nn.Linear(width, phases * patch**2)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return b × phases × h × w of b × channels × h × w."""
+        # 16 maps of a Visium section in patches of 8, all of a legacy section
+        tokens = (maps.shape[2] // self.patch + 1) * (maps.shape[3] // self.patch + 1)
+        at_once = max(1, _AT_ONCE // (tokens * 4 * self.patch**2))
+        return in_row_parts(self._maps, maps, at_once, training=self.training)
+
+    def _maps(self, maps: Tensor) -> Tensor:
+        rows, columns = maps.shape[-2:]
+        p = self.patch
+        # zeros to the right and below; a whole patch of them where none is needed, as published
+        embedded = self.embed(nn.functional.pad(maps, (0, p - columns % p, 0, p - rows % p)))
+        tokens = embedded.flatten(2).transpose(1, 2)
+        tokens = tokens + _position_code(tokens.shape[1], tokens.shape[2], tokens.device)
+        for block in self.blocks:
+            tokens = block(tokens)
+        values = self.head(tokens).transpose(1, 2).unflatten(1, (self.phases, p, p))
+        values = values.unflatten(-1, tuple(embedded.shape[-2:]))
+        # b × phases × p × p × rows × columns of patches: positions of a patch stand within its row and column
+        whole: Tensor = values.permute(0, 1, 4, 2, 5, 3).flatten(4).flatten(2, 3)
+        return whole[..., :rows, :columns]
+
+
+def _position_code(tokens: int, width: int, device: torch.device) -> Tensor:
+    """Return sines and cosines of the token's number (Vaswani et al. 2017), tokens × width."""
+    number = torch.arange(tokens, dtype=torch.float32, device=device)[:, None]
+    rate = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float32, device=device) / width)
+    return torch.stack([torch.sin(number * rate), torch.cos(number * rate)], dim=2).flatten(1)
