@@ -88,7 +88,7 @@ def hest(
         Receives ``results/`` (the benchmark's JSON files, a table, a page), and ``features/``, which a later run
         reuses.
     encoders
-        Names in :data:`histosge.ENCODERS`; ``texture`` needs no weights.
+        Names in :data:`histosge.encoders.ENCODERS`; ``texture`` needs no weights.
     heads
         Names in :data:`histosge.evaluation.hest.heads.HEADS`.
     tasks
