@@ -67,9 +67,9 @@ def test_a_prediction_is_no_measured_section(tmp_path: Path) -> None:
         read(path)
 
 
-@pytest.mark.parametrize("column", ["observed", "in_tissue", "parent"])
+@pytest.mark.parametrize("column", ["observed", "parent"])
 def test_columns_are_drawn_by_squidpy(tmp_path: Path, column: str) -> None:
-    """Every column of locations is of a kind that `spatial_scatter` colours, and still selects rows."""
+    """What is measured, and which spot is near, are of a kind that `spatial_scatter` colours and that selects rows."""
     adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
     squidpy.pl.spatial_scatter(adata, color=column, save=str(tmp_path / "map.png"))
     assert (tmp_path / "map.png").stat().st_size > 10_000

@@ -130,7 +130,7 @@ def obs(section: Section, locations: Locations) -> DataFrame:
             "observed": _flags(locations.observed),
             "parent": pd.Categorical.from_codes(parent, barcodes),
             "subspot": locations.subspot.astype(np.int32),
-            "in_tissue": _flags(locations.in_tissue),
+            "in_tissue": np.array(locations.in_tissue),
             "array_col": np.array(locations.lattice_xy[:, 0]),
             "array_row": np.array(locations.lattice_xy[:, 1]),
         }
