@@ -194,3 +194,19 @@ def test_a_spot_without_counts_is_refused(sections: list[hs.Section], tmp_path: 
     with pytest.raises(hs.DataError, match="damaged or no HDF5"):
         hs.hest(folder, tmp_path / "out")
     assert not (tmp_path / "out" / "results").exists()
+
+
+def test_a_head_that_reads_positions_is_refused_without_them(
+    sections: list[hs.Section], tmp_path: Path
+) -> None:
+    """Where a file of patches does not say how wide a pixel is, that is said before features are computed."""
+    folder = write_task(sections[:2], tmp_path / "TISSUE", genes=_GENES)
+    with h5py.File(folder / "patches" / "sample0.h5", "r+") as file:
+        for name in ("img", "coords"):
+            file[name].attrs.clear()
+    with pytest.raises(
+        hs.UsageError, match="'cokriging' needs positions in µm, and the patches of 'sample0'"
+    ):
+        hs.hest(folder, tmp_path / "out", encoders=["colour"])
+    assert not (tmp_path / "out" / "features").exists()
+    assert hs.hest(folder, tmp_path / "out", encoders=["colour"], heads=["ridge"]).files

@@ -118,7 +118,7 @@ def hest(
     for name in encoders:
         encoder = encoder_of_patches(name, compute)
         for task in planned:
-            for fold in _folds(task, encoder, compute, seed):
+            for fold in _folds(task, encoder, chosen, compute=compute, seed=seed):
                 labels = {"task": task.name, "encoder": name, "fold": fold.fold.number}
                 for head in chosen:
                     scores, predicted = _first_track(fold, head)
@@ -131,9 +131,24 @@ def hest(
     return write_result(HestResult.of(table), official, out / _RESULTS, seed=seed)
 
 
-def _folds(task: Task, encoder: Encoder, compute: Compute, seed: int) -> Iterator[_Fold]:
-    """Read the samples of a task, each once, and yield its folds."""
+def _folds(
+    task: Task, encoder: Encoder, heads: Sequence[Head], *, compute: Compute, seed: int
+) -> Iterator[_Fold]:
+    """Read the samples of a task, each once, and yield its folds.
+
+    Raises
+    ------
+    UsageError
+        Before anything is encoded, where a head reads positions that a sample does not have.
+    """
     samples = {name: read_sample(files, task.genes) for name, files in task.samples.items()}
+    reading = [head.name for head in heads if head.reads_positions]
+    without = [name for name, sample in samples.items() if sample.xy_um is None]
+    if reading and without:
+        raise UsageError(
+            f"The head '{reading[0]}' needs positions in µm, and the patches of '{without[0]}' do not say how wide "
+            "their pixels are (`pixel_size` or `patch_size_src`). Leave it out of `heads`."
+        )
     rows = {
         name: Rows.of(sample, embeddings(sample, encoder, compute), index)
         for index, (name, sample) in enumerate(samples.items())

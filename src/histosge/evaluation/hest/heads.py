@@ -51,8 +51,6 @@ class Head:
         One sentence.
     fit
         Spots to fit in; a function out that predicts the spots of *one* sample, whose targets it must not read.
-    official
-        Whether it is a protocol of the benchmark.
     reads_positions
         Whether spots need positions.
     """
@@ -60,7 +58,6 @@ class Head:
     name: str
     summary: str
     fit: Callable[[Rows], Predict]
-    official: bool = False
     reads_positions: bool = False
 
 
@@ -150,22 +147,11 @@ def _cokriging(fitted: Rows, asked: Rows) -> Array:
 
 
 def _inputs(rows: Rows, index: Array) -> Inputs:
-    """Return spots as a model is given them.
-
-    Raises
-    ------
-    UsageError
-        Where positions are not known.
-    """
-    if rows.xy_um is None:
-        raise UsageError(
-            "The head 'cokriging' needs positions in µm, and a file of patches does not say how wide its pixels are "
-            "(`pixel_size` or `patch_size_src`). Leave that head out."
-        )
-    number = len(rows)
+    """Return spots as a model is given them."""
+    number, xy_um = len(rows), np.asarray(rows.xy_um)
     locations = Locations(
-        Points(rows.xy_um, rows.ids, _SPOT_UM),
-        lattice_xy=rows.xy_um,
+        Points(xy_um, rows.ids, _SPOT_UM),
+        lattice_xy=xy_um,
         parent=np.arange(number),
         subspot=np.zeros(number, dtype=np.intp),
         observed=np.ones(number, dtype=bool),
@@ -196,13 +182,11 @@ HEADS = {
             "pca-ridge",
             "Protocol A1, of the leaderboard: 256 principal components, fixed penalty, no intercept.",
             partial(_official, components=_COMPONENTS),
-            official=True,
         ),
         Head(
             "ridge",
             "Protocol A2, of the paper's Table A13: all features, fixed penalty, no intercept.",
             partial(_official, components=None),
-            official=True,
         ),
         Head(
             "ridge-cv",
