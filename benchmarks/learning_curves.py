@@ -3,9 +3,9 @@
     python benchmarks/learning_curves.py ../shared/data/her2st/C2 --out runs/learning_curves
     python benchmarks/learning_curves.py --draw runs/learning_curves/*.json --figure docs/images/learning-curves.png
 
-Half of the spots, drawn with ``--seed``, are fitted with each system's own number of epochs; after some 25 epochs, about
-as many in each factor of two, all spots are predicted. Undefined correlations count 0. Curves are kept in ``--out``, one
-file a system, and not computed again. ``cokriging``, which has no epochs, is drawn as a line.
+Half of the spots, drawn with ``--seed``, are fitted with each system's own number of epochs; after some 25 epochs,
+about as many in each factor of two, all spots are predicted. Undefined correlations count 0. Curves are kept in
+``--out``, one file a system, and not computed again. ``cokriging``, which has no epochs, is drawn as a line.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def curve_of(divided: DividedSection, name: str, seed: int) -> Curve:
         rows.append({"epoch": epoch} | scores | everywhere)
 
     last = getattr(model, "epochs", 0)
-    wanted = recorded_epochs(last) if last else set()
-    watch = Runtime(watch=lambda epoch, fitted: record(epoch, fitted) if epoch in wanted else None)
+    recorded = recorded_epochs(last) if last else set()
+    watch = Runtime(watch=lambda epoch, fitted: record(epoch, fitted) if epoch in recorded else None)
     predictor = model.fit(divided.training, seed=seed, runtime=watch)
     summary = predictor.summary()
     if not last or "epochs" not in summary:
