@@ -64,8 +64,8 @@ def packaged_weights(architecture: str) -> Path | None:
     True
     """
     package = package_of(architecture)
-    found = None if package is None else importlib.util.find_spec(package)
-    folders = [] if found is None else list(found.submodule_search_locations or [])
+    spec = None if package is None else importlib.util.find_spec(package)
+    folders = [] if spec is None else list(spec.submodule_search_locations or [])
     files = sorted(file for folder in folders for file in Path(folder).glob("models/*.pth"))
     return files[0] if len(files) == 1 else None
 
