@@ -17,7 +17,8 @@ from histosge.models.deep.inputs import Batch
 from histosge.models.deep.networks.contrastive import identity_contrast, similarity_contrast
 from histosge.models.deep.networks.row_parts import in_row_parts
 from histosge.models.deep.networks.triplex import Branches, fused_loss, lattice_neighbours
-from histosge.section.inputs import Inputs, Samples, concatenated
+from histosge.models.deep.section_spots import whole_positions
+from histosge.section.inputs import Inputs, Samples, in_section
 from histosge.section.locations import at_spots
 
 SECTION = hs.synthetic(columns=8, rows=8, genes=12).section
@@ -209,7 +210,8 @@ def test_the_convolution_of_triplex_runs_over_the_lattice() -> None:
     with torch.no_grad():
         image = tokens.reshape(4, 5, 16).permute(2, 0, 1)[None]
         expected = network.steps(image)[0].permute(1, 2, 0).reshape(20, 16)
-        rows = network._convolved(tokens[order], torch.tensor(xy[order].astype(np.float32)))
+        neighbours = torch.as_tensor(lattice_neighbours(xy[order]))
+        rows = network._convolved(tokens[order], tokens[order], neighbours)
     assert torch.allclose(rows, expected[order], atol=1e-5)
 
 
@@ -223,18 +225,57 @@ def test_the_convolution_sees_four_of_six_neighbours_on_visium() -> None:
     assert set(np.abs(SECTION.lattice_xy[real] - SECTION.lattice_xy[row]).sum(axis=1)) == {0.0, 2.0}
 
 
-def test_locations_of_triplex_attend_within_their_section() -> None:
-    """A section predicted together with another one is predicted as alone; within it, locations matter."""
-    system = model(
-        "triplex", width=16, depths=(1, 1, 1), heads=(2, 2, 2), target_side=1, neighbour_side=3, epochs=2
-    )
-    data = samples(columns=10)
+def small_triplex() -> Any:
+    shape = {"depths": (1, 2, 1), "heads": (2, 2, 2), "target_side": 1, "neighbour_side": 3}
+    return model("triplex", width=16, epochs=2, **shape)
+
+
+def test_locations_of_triplex_attend_to_the_spots_fitted_alone() -> None:
+    """At fitted spots the prediction is that of training, and anywhere it is what any others are predicted with."""
+    system, data = small_triplex(), samples(columns=10)
+    half = np.arange(0, N, 2)
+    fitted = system.fit(data.take(half))
+    read = system.network_inputs(fitted.scaling, data.inputs.take(half))
+    with torch.no_grad():
+        training = system.outputs(fitted.network, read.batch(np.arange(len(half)), "cpu")).numpy()
+    everywhere = predict(fitted, data.inputs).mean
+    assert np.allclose(everywhere[half], np.maximum(fitted.targets.decode(training), 0), atol=1e-5)
+    some = np.array([1, 2, 9])
+    assert np.allclose(predict(fitted, data.inputs.take(some)).mean, everywhere[some], atol=1e-5)
+
+
+def test_triplex_predicts_a_section_without_spots_once_adapted_to_it() -> None:
+    """Its own spots are attended to; without them the predictor refuses, and the fitted section stays as it was."""
+    system, data = small_triplex(), samples(columns=10)
     fitted = system.fit(data)
     alone = predict(fitted, data.inputs).mean
-    other = replace(data.inputs, features=3 - np.asarray(data.inputs.features))
-    together = predict(fitted, concatenated([data.inputs, other])).mean[:N]
-    assert np.allclose(together, alone, atol=1e-5)
-    assert not np.allclose(predict(fitted, data.inputs.take(np.arange(20))).mean, alone[:20], atol=1e-5)
+    other = in_section(replace(data.inputs, features=3 - np.asarray(data.inputs.features)), 1)
+    with pytest.raises(UsageError, match="none of this one are known"):
+        predict(fitted, other)
+    adapted = fitted.adapted_to(other)
+    whole = predict(adapted, other).mean
+    assert np.allclose(predict(adapted, other.take(np.arange(7))).mean, whole[:7], atol=1e-5)
+    assert not np.allclose(predict(fitted.adapted_to(other.take(np.arange(7))), other).mean, whole, atol=1e-5)
+    assert np.allclose(predict(adapted, data.inputs).mean, alone, atol=1e-5)
+
+
+def test_triplex_predicts_bins_by_the_lattice_of_its_spots() -> None:
+    """Without a lattice position a location has that of its position in µm."""
+    fitted = small_triplex().fit(samples(columns=10))
+    inputs = samples(columns=10).inputs
+    bare = replace(inputs.locations, lattice_xy=np.full((N, 2), np.nan))
+    bins = predict(fitted, replace(inputs, locations=bare)).mean
+    assert np.allclose(bins, predict(fitted, inputs).mean, atol=1e-4)
+
+
+def test_whole_positions_are_those_of_spots() -> None:
+    """On a square lattice all whole numbers are; on Visium's every second position is none."""
+    square = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    asked = np.array([[0.6, 0.2], [1.4, -0.3], [0.2, 1.45]])
+    assert whole_positions(asked, square).tolist() == [[1, 0], [1, 0], [0, 1]]
+    whole = whole_positions(asked, SECTION.lattice_xy)
+    assert (whole.sum(axis=1) % 2 == SECTION.lattice_xy[0].sum() % 2).all()
+    assert np.abs(whole - asked).sum(axis=1).max() <= 1
 
 
 def test_published_training_of_triplex_smooths_the_spots_fitted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from histosge.errors import UsageError
 from histosge.geometry.points import Points
-from histosge.models import build_model, predict
+from histosge.models import build_model, predict, saving
 from histosge.models.deep.gene_maps import HalvedMaps, ThinnedMaps, doubled
 from histosge.models.deep.lattice_array import LatticeArray, between
 from histosge.models.deep.networks.stentrans import StEnTransNetwork
@@ -150,13 +151,30 @@ def test_a_sublattice_is_doubled_and_gaps_are_filled(lattice_xy: np.ndarray) -> 
 
 
 def test_splits_that_do_not_suit() -> None:
-    """Bins and new sections are left out, by the published form also test spots among those fitted."""
+    """New sections are left out, and by the published form also test spots among those fitted."""
     auto, published = build_model("stentrans"), build_model("stentrans", "published")
-    assert "bins" in auto.reason_against("finer")
+    assert not auto.reason_against("finer")
     assert "new section" in auto.reason_against("new_section")
     assert not auto.reason_against("test_spots")
     assert not published.reason_against("sublattice")
     assert "gaps" in published.reason_against("test_spots")
+
+
+@pytest.mark.parametrize("lattice_xy", [square(), visium()])
+def test_bins_are_predicted_at_their_place_on_the_lattice(lattice_xy: np.ndarray, tmp_path: Path) -> None:
+    """Without lattice positions, those follow from µm, also after the fit came back from disk."""
+    data = samples(lattice_xy)
+    turned = lattice_xy @ np.array([[0.8, 0.6], [-0.6, 0.8]]) * 100 + 7
+    points = replace(data.inputs.locations.points, xy=turned)
+    inputs = replace(data.inputs, locations=replace(data.inputs.locations, points=points))
+    model = build_model("stentrans", **SMALL, form="doubled")
+    predictor = model.fit(replace(data, inputs=inputs))
+    bare = replace(inputs.locations, lattice_xy=np.full((64, 2), np.nan))
+    bins = replace(inputs, locations=bare)
+    expected = predict(predictor, inputs).mean
+    assert np.allclose(predict(predictor, bins).mean, expected, atol=1e-4)
+    saving.save(tmp_path / "fit", model, predictor)
+    assert np.allclose(predict(saving.load(tmp_path / "fit")[1], bins).mean, expected, atol=1e-4)
 
 
 def test_what_cannot_be_interpolated_is_refused() -> None:
@@ -171,7 +189,7 @@ def test_what_cannot_be_interpolated_is_refused() -> None:
         fitted(samples(np.concatenate([square(), square()[:1]])))
     nowhere = replace(data.inputs.locations, lattice_xy=np.full((64, 2), np.nan))
     with pytest.raises(UsageError, match="lattice positions"):
-        predict(predictor, replace(data.inputs, locations=nowhere))
+        fitted(replace(data, inputs=replace(data.inputs, locations=nowhere)))
     for options in ({"heads": 5}, {"heads": None}, {"validation": 0.2}):
         with pytest.raises(UsageError, match=r"`heads`|`validation`"):
             build_model("stentrans", **(SMALL | options))

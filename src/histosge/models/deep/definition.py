@@ -62,9 +62,14 @@ class SystemDefinition(TrainingConfig):
         return Batching(self.batch, self.min_batch)
 
     @property
-    def joint(self) -> bool:
-        """Whether predictions depend on each other: locations of a window attend to each other."""
+    def trains_jointly(self) -> bool:
+        """Whether the network receives windows of spots that attend to each other."""
         return self.batching.window is not None
+
+    @property
+    def joint(self) -> bool:
+        """Whether predictions depend on each other: as in training, locations of a window attend to each other."""
+        return self.trains_jointly
 
     @property
     def scales_features(self) -> bool | Literal["auto"]:

@@ -100,7 +100,7 @@ def rows_together(
     definition: SystemDefinition, rows: Array, xy: Array, sections: Array | None = None
 ) -> Iterator[Array]:
     """Yield the rows, at ``xy``, that go through the network together: a window, or as many as memory allows."""
-    if definition.joint:
+    if definition.trains_jointly:
         yield from definition.batching.windows(rows, xy, sections)
         return
     step = _ROWS_FEATURES if definition.needs.patch_px is None else _ROWS_PATCHES

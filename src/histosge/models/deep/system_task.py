@@ -74,7 +74,11 @@ class SystemTask:
             validating = _drawn(total, model.validation, seed)
         training = np.setdiff1d(np.arange(total), validating)
         sections = None if inputs.sections is None else inputs.sections[training]
-        windows = [] if not model.joint else model.batching.windows(training, inputs.xy[training], sections)
+        windows = (
+            []
+            if not model.trains_jointly
+            else model.batching.windows(training, inputs.xy[training], sections)
+        )
         window_of = np.full(total, -1)
         for index, rows in enumerate(windows):
             window_of[rows] = index
@@ -93,7 +97,7 @@ class SystemTask:
     def batches(self, rng: np.random.Generator) -> Iterator[Array]:
         """Return an iterator over rows: of whole windows, or of independent spots."""
         batching = self.model.batching
-        if self.model.joint:
+        if self.model.trains_jointly:
             return iter(batching.window_batches(self.windows, rng))
         return iter(batching.batches(self.training, rng))
 
@@ -130,7 +134,7 @@ class SystemTask:
 
     def refuse_too_large(self, device: str) -> None:
         """Refuse a batch of patches that does not fit into memory."""
-        if self.model.needs.patch_px is None or self.model.joint:
+        if self.model.needs.patch_px is None or self.model.trains_jointly:
             return
         batch = min(self.model.batch, len(self.training))
         refuse_too_large(

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from histosge._runtime.device import device_name, seed_everything
-from histosge._runtime.types import Array
-from histosge.errors import UsageError, refuse_nonpositive
+from histosge._runtime.types import Array, Float
+from histosge.errors import DataError, UsageError, refuse_nonpositive
+from histosge.geometry.lattice import Lattice
 from histosge.models.base import Block, Model, ModelCard, Needs, Runtime, Task
 from histosge.models.blocks import pieces
 from histosge.models.deep.gene_maps import HalvedMaps, ThinnedMaps, doubled
@@ -27,6 +28,8 @@ _SQUARE, _HEXAGONAL = (3, 4), (8, 8)
 # gene maps predicted at a time: 64 × 156 × 128 floats are 5 MB
 _GENES = 64
 _FRAME, _MAPS, _MEASURED = "array.numbers", "array.maps", "array.measured"
+# origin and steps of the lattice in µm
+_LATTICE = "array.lattice_um"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class StEnTrans(TrainingConfig, Model):
     fitted spots, and then applied to all of them. That suits a sublattice; where fitted spots have gaps, the network
     learns instead to fill these: it is shown where spots are measured, and trained on random halves of them. Genes are
     centred for that, so that the zeros of a gap are the mean. A prediction between positions of the resulting map is
-    linear between them; measured spots get predictions like all others.
+    linear between them; measured spots get predictions like all others. Bins and cells, which are finer than any map,
+    have their position on the lattice: with ``doubled``, between positions half a pitch apart.
 
     Parameters
     ----------
@@ -82,6 +86,7 @@ class StEnTrans(TrainingConfig, Model):
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "published": {"form": "doubled", "batch": 512, "epochs": 500},
+        "doubled": {"form": "doubled"},
     }
     # Adam's own, as the code has them
     adam: ClassVar[Mapping[str, Any]] = {"betas": (0.5, 0.6), "eps": 1e-6}
@@ -108,9 +113,7 @@ class StEnTrans(TrainingConfig, Model):
         return Needs()
 
     def reason_against(self, task: Task) -> str:
-        """Leave out what lies on no array of the fitted spots; the published form also test spots among them."""
-        if task == "finer":
-            return "'stentrans' predicts on the lattice and on its doubled form, and not in bins or cells."
+        """Leave out sections without fitted spots, and of the published form test spots among them."""
         if task == "new_section":
             return "'stentrans' interpolates between fitted spots, of which a new section has none."
         if task == "test_spots" and self.form == "doubled":
@@ -130,7 +133,8 @@ class StEnTrans(TrainingConfig, Model):
         import torch
 
         refuse_few_spots(samples)
-        lattice_xy = _lattice_xy(samples.inputs)
+        lattice_um = _lattice_of(samples.inputs)
+        lattice_xy = _lattice_xy(samples.inputs, None)
         array = self._array(lattice_xy)
         fills = self._fills(array)
         targets = Targets.of(samples.dense_expression, "centred" if fills else "raw")
@@ -145,6 +149,7 @@ class StEnTrans(TrainingConfig, Model):
             samples.genes,
             network=network,
             array=array,
+            lattice_um=lattice_um,
             targets=targets,
             maps=maps,
             measured=measured,
@@ -170,6 +175,7 @@ class StEnTrans(TrainingConfig, Model):
             np.asarray(genes, dtype=str),
             network=network.eval(),
             array=array,
+            lattice_um=np.array(arrays[_LATTICE]) if _LATTICE in arrays else None,
             targets=Targets(arrays["targets.mean"], arrays["targets.scale"]),
             maps=np.array(arrays[_MAPS]),
             measured=np.array(arrays[_MEASURED]),
@@ -201,6 +207,8 @@ class StEnTrans(TrainingConfig, Model):
 class _Trained:
     network: Any
     array: LatticeArray
+    # origin and steps of the lattice, a row each
+    lattice_um: Float[np.ndarray, "3 2"] | None
     targets: Targets
     maps: Array
     measured: Array
@@ -217,7 +225,7 @@ class StEnTransPredictor(_Trained):
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         """Predict the maps of all genes, and then some thousand locations at a time."""
         maps = self.predicted_maps()
-        positions = self.array.positions(_lattice_xy(inputs)) * self.resolution
+        positions = self.array.positions(_lattice_xy(inputs, self.lattice_um)) * self.resolution
         for rows in pieces(len(inputs), len(self.genes)):
             mean = self.targets.decode(between(maps, positions[rows]))
             yield rows, np.maximum(mean, 0), None
@@ -249,6 +257,8 @@ class StEnTransPredictor(_Trained):
             f"network.{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()
         }
         maps = {_FRAME: self.array.numbers, _MAPS: self.maps, _MEASURED: self.measured}
+        if self.lattice_um is not None:
+            maps[_LATTICE] = self.lattice_um
         return weights | maps | self.targets.arrays()
 
     def summary(self) -> dict[str, Any]:
@@ -256,16 +266,29 @@ class StEnTransPredictor(_Trained):
         return dict(self.fit_summary)
 
 
-def _lattice_xy(inputs: Inputs) -> Array:
-    """Return lattice positions; refuse locations of other sections, and those without."""
+def _lattice_xy(inputs: Inputs, lattice_um: Float[np.ndarray, "3 2"] | None) -> Array:
+    """Return lattice positions, of bins and cells by the lattice in µm; refuse other sections, and those of none."""
     if (inputs.section_index != 0).any():
         raise UsageError("'stentrans' interpolates within one section, got several. Fit each by itself.")
-    lattice_xy = np.asarray(inputs.locations.lattice_xy, dtype=np.float64)
-    if not np.isfinite(lattice_xy).all():
-        raise UsageError(
-            "'stentrans' reads lattice positions, which these locations do not have. Choose `model` kriging."
-        )
+    lattice_xy = np.array(inputs.locations.lattice_xy, dtype=np.float64)
+    unknown = ~np.isfinite(lattice_xy).all(axis=1)
+    if unknown.any():
+        if lattice_um is None:
+            raise UsageError(
+                "'stentrans' reads lattice positions, which these locations do not have. Choose `model` kriging."
+            )
+        from_origin_um = inputs.locations.xy[unknown] - lattice_um[0]
+        lattice_xy[unknown] = from_origin_um @ np.linalg.inv(lattice_um[1:])
     return lattice_xy
+
+
+def _lattice_of(inputs: Inputs) -> Float[np.ndarray, "3 2"] | None:
+    """Return origin and steps of the lattice of spots, µm; nothing where they are too few to tell, or on none."""
+    try:
+        lattice = Lattice.fit(inputs.locations.xy, inputs.locations.lattice_xy)
+    except DataError:
+        return None
+    return np.vstack([lattice.origin_um, lattice.step_um])
 
 
 def _summary(history: TrainingHistory, network: Any, seed: int, device: str) -> dict[str, Any]:

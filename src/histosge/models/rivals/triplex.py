@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
 from histosge._runtime.types import Array, Float
-from histosge.errors import UsageError, refuse_nonpositive
+from histosge.errors import DataError, UsageError, refuse_nonpositive
 from histosge.models.base import ModelCard, Needs, Runtime, Windows
 from histosge.models.deep.batches import Batching
-from histosge.models.deep.inputs import Batch
+from histosge.models.deep.inputs import Batch, InputScaling
 from histosge.models.deep.predictor import DeepPredictor
+from histosge.models.deep.section_spots import SectionSpots, whole_positions
 from histosge.models.deep.system import FeatureSystem
 from histosge.models.deep.windows import window_features
-from histosge.section.inputs import Samples
+from histosge.section.inputs import Inputs, Samples
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TRIPLEX"]
+    from histosge.models.deep.networks.triplex import Beside, SectionTokens
+
+__all__ = ["TRIPLEX", "TRIPLEXPredictor"]
+
+# locations at once: 16 heads × 256 × 4096 spots are 67 MB
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class TRIPLEX(FeatureSystem):
     """Configuration; further options are those of :class:`~histosge.models.deep.training.TrainingConfig`.
 
-    All locations that are predicted together attend to each other, section by section, as the original's spots of a
-    slide do: a prediction depends on which other locations are asked for. The original trains a ResNet-18 of the
-    spot's patch; here the encoder is frozen, and the tokens of the spot are its features of 4 × 4 parts of the patch.
+    In training all fitted spots of a section attend to each other, as the original's spots of a slide do. A location
+    that is predicted attends to them and to itself, and has its neighbours on the lattice among them, so that its
+    prediction does not depend on which other locations are asked for: at a fitted spot both are the same. Differs from
+    the original, which predicts all spots of a slide together. In a section of which no spot is fitted, locations
+    attend to the spots that the predictor is adapted to.
+
+    The original trains a ResNet-18 of the spot's patch; here the encoder is frozen, and the tokens of the spot are its
+    features of 4 × 4 parts of the patch.
     ``published`` has the original's width and depths, outputs that are cut at 0 in training too, the smoothed
     expression that its legacy ST sections are trained on, and early stopping by the correlation at validation spots
     (its own are those that it is scored at; here they are some of those fitted).
@@ -51,7 +62,13 @@ class TRIPLEX(FeatureSystem):
     smooth
         Whether training is on expression averaged over the 3 × 3 neighbours on the lattice, of the spots fitted.
     window_size
-        Most locations that attend to each other; larger sections are divided into windows of neighbours.
+        Most spots that attend to each other; those of larger sections are divided into windows of neighbours, and a
+        location attends to that of the nearest spot. 4096 spots take 1 GB in training.
+
+    Examples
+    --------
+    >>> [windows.number for windows in TRIPLEX().needs.windows], TRIPLEX().joint
+    ([16, 25], False)
     """
 
     crop_um: float | None = 112.0
@@ -125,19 +142,58 @@ class TRIPLEX(FeatureSystem):
         return Batching(self.batch, window=self.window_size, order="spatial", by_section=True)
 
     @property
-    def reads_lattice(self) -> bool:
-        """The convolution is over the lattice."""
-        return True
+    def joint(self) -> bool:
+        """Locations that are predicted attend to known spots, and not to each other."""
+        return False
 
     @property
     def clips_predictions(self) -> bool:
         """Negative predictions become 0, as published."""
         return True
 
-    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> DeepPredictor:
-        """Train the network."""
+    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> TRIPLEXPredictor:
+        """Train the network, and keep the spots that locations attend to.
+
+        Raises
+        ------
+        UsageError
+            For spots without lattice positions, over which the convolution runs; locations predicted need none.
+        """
+        if not np.isfinite(samples.inputs.locations.lattice_xy).all():
+            raise UsageError(
+                "'triplex' reads the lattice positions of the spots fitted, which these do not have. Choose another "
+                "model, such as 'bleep'."
+            )
         fitted = replace(samples, expression=_smoothed(samples)) if self.smooth else samples
-        return FeatureSystem.fit(self, fitted, seed=seed, runtime=runtime)
+        trained = FeatureSystem.fit(self, fitted, seed=seed, runtime=runtime)
+        return TRIPLEXPredictor.of(trained, self.section_spots(trained.scaling, samples.inputs))
+
+    def restore(
+        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
+    ) -> TRIPLEXPredictor:
+        """Rebuild the predictor, on the CPU.
+
+        Raises
+        ------
+        DataError
+            For a fit of a version whose locations attended to each other, which held no spots.
+        """
+        if not SectionSpots.are_in(arrays):
+            raise DataError(
+                "This fit of 'triplex' is one of an earlier version, without its spots. Fit again."
+            )
+        trained = FeatureSystem.restore(self, genes, arrays, summary)
+        return TRIPLEXPredictor.of(trained, SectionSpots.from_arrays(arrays))
+
+    def section_spots(self, scaling: InputScaling, inputs: Inputs) -> SectionSpots:
+        """Return spots as those that locations of their section attend to, with the features of their own window."""
+        read = self.network_inputs(scaling, inputs)
+        width = window_features(self.needs, read.columns)
+        # the middle of the surroundings
+        start = (self.target_side**2 + self.neighbour_side**2 // 2) * width
+        return SectionSpots.of(
+            inputs, np.array(np.asarray(read.features)[:, start : start + width]), self.batching
+        )
 
     def build_network(self, inputs: int, outputs: int) -> Any:
         """Return the untrained network."""
@@ -166,10 +222,86 @@ class TRIPLEX(FeatureSystem):
             branches = Branches(*(branch.clamp_min(0) for branch in branches))
         return fused_loss(branches, targets, self.share)
 
-    def outputs(self, network: Any, batch: Batch) -> torch.Tensor:
-        """Return the genes of the fusion."""
-        fusion: torch.Tensor = network(batch).fusion
+    def outputs(self, network: Any, batch: Batch, beside: Beside | None = None) -> torch.Tensor:
+        """Return the genes of the fusion, of locations that attend to spots, or without these to each other."""
+        fusion: torch.Tensor = network(batch, beside).fusion
         return fusion.clamp_min(0) if self.cut else fusion
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TRIPLEXPredictor(DeepPredictor):
+    """A trained network with the spots that locations attend to; see :class:`histosge.models.base.Predictor`.
+
+    Parameters
+    ----------
+    spots
+        Of the sections fitted, and of those that the predictor was adapted to.
+    """
+
+    spots: SectionSpots
+
+    @classmethod
+    def of(cls, trained: DeepPredictor, spots: SectionSpots) -> TRIPLEXPredictor:
+        """Return a trained network with the spots that locations attend to."""
+        return cls(**{item.name: getattr(trained, item.name) for item in fields(trained)}, spots=spots)
+
+    def adapted_to(self, inputs: Inputs) -> TRIPLEXPredictor:
+        """Return the predictor with the spots of a section of which none was fitted: its image is all that is read.
+
+        Parameters
+        ----------
+        inputs
+            All spots of that section, or locations at their distance, with its index.
+        """
+        if not len(inputs):
+            return self
+        model = cast(TRIPLEX, self.model)
+        return replace(self, spots=self.spots.joined(model.section_spots(self.scaling, inputs)))
+
+    def outputs(self, inputs: Inputs) -> Iterator[tuple[Array, Array]]:
+        """Yield ascending rows and the network's outputs there, on the CPU in 32 bits.
+
+        Raises
+        ------
+        UsageError
+            In a section of which no spot is known.
+        """
+        import torch
+
+        if not np.isin(inputs.section_index, self.spots.sections).all():
+            raise UsageError(
+                "Locations of 'triplex' attend to the spots of their section, and none of this one are known. Adapt "
+                "the predictor: `predictor.adapted_to(spots)`."
+            )
+        for rows, spots in self.spots.attended_from(inputs):
+            with torch.no_grad():
+                tokens = self.network.section_tokens(
+                    torch.as_tensor(spots.features, device=self.device),
+                    torch.as_tensor(spots.lattice_xy, device=self.device),
+                )
+            for start in range(0, len(rows), _AT_ONCE):
+                part = rows[start : start + _AT_ONCE]
+                yield part, self._outputs(inputs.take(part), spots, tokens)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays of the network, and the spots."""
+        return DeepPredictor.arrays(self) | self.spots.arrays()
+
+    def _outputs(self, inputs: Inputs, spots: SectionSpots, tokens: SectionTokens) -> Array:
+        """Return the network's outputs at some locations of one section."""
+        import torch
+
+        from histosge.models.deep.networks.triplex import Beside, lattice_neighbours
+
+        model = cast(TRIPLEX, self.model)
+        whole = whole_positions(spots.lattice_of(inputs), spots.lattice_xy)
+        neighbours = lattice_neighbours(whole, spots.lattice_xy)
+        same = spots.at(inputs.locations.xy)
+        beside = Beside(tokens, *(torch.as_tensor(rows, device=self.device) for rows in (neighbours, same)))
+        read = model.network_inputs(self.scaling, inputs)
+        batch = read.batch(np.arange(len(inputs)), self.device)
+        with torch.no_grad():
+            return np.asarray(model.outputs(self.network, batch, beside).float().cpu().numpy())
 
 
 def _three(values: tuple[Any, ...]) -> tuple[Any, Any, Any]:

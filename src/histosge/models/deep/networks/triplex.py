@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -15,10 +15,19 @@ from histosge.models.deep.inputs import Batch
 
 from .row_parts import in_row_parts
 
-__all__ = ["Branches", "TRIPLEXNetwork", "TRIPLEXShape", "fused_loss", "lattice_neighbours"]
+__all__ = [
+    "Beside",
+    "Branches",
+    "SectionTokens",
+    "TRIPLEXNetwork",
+    "TRIPLEXShape",
+    "fused_loss",
+    "lattice_neighbours",
+]
 
 # steps of a 3 × 3 convolution
 _STEPS = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+_MIDDLE = len(_STEPS) // 2
 # a location further than this from a step, in steps of the lattice, is not the neighbour there
 _TOLERANCE = 0.3
 # locations whose surroundings are in memory at once: 256 × 25 tokens × 256 floats are 7 MB
@@ -49,6 +58,42 @@ class Branches(NamedTuple):
     section: Tensor
 
 
+class SectionTokens(NamedTuple):
+    """Tokens of the spots that a location attends to, m × width each.
+
+    Parameters
+    ----------
+    before
+        Before each block of the section's branch.
+    convolved
+        After the first block: what the convolution over the lattice reads.
+    after
+        After the last block.
+    """
+
+    before: tuple[Tensor, ...]
+    convolved: Tensor
+    after: Tensor
+
+
+class Beside(NamedTuple):
+    """What locations have around them in the section, wherever else is predicted.
+
+    Parameters
+    ----------
+    tokens
+        Of the spots attended to.
+    neighbours
+        Rows of the spots at the nine steps of the lattice, b × 9; m where there is none.
+    same
+        Row of the spot at the very location, to which the location does not attend; m where there is none.
+    """
+
+    tokens: SectionTokens
+    neighbours: Tensor
+    same: Tensor
+
+
 class TRIPLEXNetwork(nn.Module):
     """Three branches, and cross-attention from the section's token to those of the other two.
 
@@ -77,15 +122,18 @@ class TRIPLEXNetwork(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(width, shape.genes) for name in Branches._fields})
         self.register_buffer("distances", _distances(side), persistent=False)
 
-    def forward(self, batch: Batch) -> Branches:
-        """Return the genes of each branch; all locations of the batch attend to each other."""
+    def forward(self, batch: Batch, beside: Beside | None = None) -> Branches:
+        """Return the genes of each branch; locations attend to spots, or, as in training, all to each other."""
         shape = self.shape
         number = shape.target_side**2, shape.neighbour_side**2
         windows = batch.vectors.reshape(len(batch), sum(number), -1)
         target, around = torch.split(windows, list(number), dim=1)
         target, around = self.project_target(target), self.project(around)
         # the middle of the surroundings is the location itself
-        section = self._section(around[:, number[1] // 2], batch.lattice_xy)
+        own = around[:, number[1] // 2]
+        section = self.section_norm(
+            self._attending(own, batch.lattice_xy).after if beside is None else self._beside(own, beside)
+        )
         around = in_row_parts(self._surrounded, around, _AT_ONCE, training=self.training)
         fused = self.fusion_norm(self._fused(section, target) + self._fused(section, around))
         tokens = (fused, target.mean(dim=1), around.mean(dim=1), section)
@@ -98,25 +146,41 @@ class TRIPLEXNetwork(nn.Module):
         output: Tensor = self.neighbour_norm(tokens)
         return output
 
-    def _section(self, tokens: Tensor, lattice_xy: Tensor) -> Tensor:
-        """Return tokens of locations that attend to each other, with their neighbours on the lattice in between."""
+    def section_tokens(self, features: Tensor, lattice_xy: Tensor) -> SectionTokens:
+        """Return the tokens of spots, m × width, that attend to each other; from the features of their windows."""
+        return self._attending(self.project(features), lattice_xy)
+
+    def _attending(self, tokens: Tensor, lattice_xy: Tensor) -> SectionTokens:
+        """Return tokens that attend to each other, with the convolution over the lattice after the first block."""
+        before, convolved = [], tokens
         for index, block in enumerate(self.section):
+            before.append(tokens)
             tokens = block(tokens.unsqueeze(0)).squeeze(0)
             if index == 0:
-                tokens = tokens + self._convolved(tokens, lattice_xy)
-        output: Tensor = self.section_norm(tokens)
-        return output
+                rows = lattice_neighbours(lattice_xy.cpu().numpy())
+                convolved = tokens
+                tokens = tokens + self._convolved(tokens, tokens, torch.as_tensor(rows, device=tokens.device))
+        return SectionTokens(tuple(before), convolved, tokens)
 
-    def _convolved(self, tokens: Tensor, lattice_xy: Tensor) -> Tensor:
-        """Return the convolution over the lattice; a step without a location counts as zeros."""
-        rows = torch.as_tensor(lattice_neighbours(lattice_xy.cpu().numpy()), device=tokens.device)
-        padded = torch.cat([tokens, tokens.new_zeros(1, tokens.shape[1])])
+    def _beside(self, tokens: Tensor, beside: Beside) -> Tensor:
+        """Return tokens of locations, each of which attends to the spots and to itself."""
+        known = beside.tokens
+        for index, (block, spots) in enumerate(zip(self.section, known.before, strict=True)):
+            tokens = cast(_Block, block).beside(tokens, spots, beside.same)
+            if index == 0:
+                tokens = tokens + self._convolved(tokens, known.convolved, beside.neighbours)
+        return tokens
+
+    def _convolved(self, tokens: Tensor, around: Tensor, rows: Tensor) -> Tensor:
+        """Return the convolution over the lattice of tokens among others; a step without one counts as zeros."""
+        padded = torch.cat([around, around.new_zeros(1, around.shape[1])])
         weights = self.steps.weight.flatten(1)
         summed = (
             self.steps.bias.expand_as(tokens) if self.steps.bias is not None else torch.zeros_like(tokens)
         )
         for step in range(len(_STEPS)):
-            summed = summed + padded[rows[:, step]] * weights[:, step]
+            values = tokens if step == _MIDDLE else padded[rows[:, step]]
+            summed = summed + values * weights[:, step]
         return summed
 
     def _fused(self, section: Tensor, tokens: Tensor) -> Tensor:
@@ -148,6 +212,27 @@ class _Block(nn.Module):
         tokens = tokens + self.out(mixed.transpose(1, 2).flatten(2))
         output: Tensor = tokens + self.feed(tokens)
         return output
+
+    def beside(self, tokens: Tensor, spots: Tensor, same: Tensor) -> Tensor:
+        """Return b × width from b × width: each token attends to m spots and itself, not to ``same`` of them."""
+        # heads × b or m × head width
+        query, key, value = self._projected(tokens)
+        _, spot_key, spot_value = self._projected(spots)
+        scale = query.shape[-1] ** -0.5
+        logits = query @ spot_key.transpose(1, 2) * scale
+        hidden = torch.arange(len(spots), device=same.device) == same[:, None]
+        logits = logits.masked_fill(hidden, -torch.inf)
+        itself = (query * key).sum(-1, keepdim=True) * scale
+        weights = torch.cat([logits, itself], dim=-1).softmax(dim=-1)
+        mixed = weights[..., :-1] @ spot_value + weights[..., -1:] * value
+        tokens = tokens + self.out(mixed.transpose(0, 1).flatten(1))
+        output: Tensor = tokens + self.feed(tokens)
+        return output
+
+    def _projected(self, tokens: Tensor) -> Tensor:
+        """Return queries, keys and values of n tokens, 3 × heads × n × head width."""
+        projected: Tensor = self.project(self.norm(tokens)).unflatten(-1, (3, self.heads, -1))
+        return projected.permute(1, 2, 0, 3)
 
 
 class _CrossBlock(nn.Module):
@@ -185,23 +270,31 @@ def fused_loss(branches: Branches, targets: Tensor, share: float) -> Tensor:
     return loss
 
 
-def lattice_neighbours(lattice_xy: Array) -> Array:
-    """Return the rows of the locations at the nine steps of a 3 × 3 window, n × 9; n where there is none.
+def lattice_neighbours(lattice_xy: Array, around_xy: Array | None = None) -> Array:
+    """Return the rows of the spots at the nine steps of a 3 × 3 window around each location, n × 9.
 
     Steps are those of the array, as published: on Visium, whose neighbours in a row are two columns apart, they are the
     location itself and four of its six neighbours.
+
+    Parameters
+    ----------
+    lattice_xy
+        Column and row of the locations: whole numbers.
+    around_xy
+        Those of m spots; ``None``: the locations themselves. Rows are m where there is no spot.
 
     Examples
     --------
     >>> lattice_neighbours(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]))[0].tolist()
     [3, 3, 3, 3, 0, 1, 3, 3, 2]
     """
-    tree = cKDTree(lattice_xy)
+    tree = cKDTree(lattice_xy if around_xy is None else around_xy)
     rows = np.stack(
         [tree.query(lattice_xy + step, distance_upper_bound=_TOLERANCE)[1] for step in _STEPS], axis=1
     )
-    # of several locations at the same position each is its own middle
-    rows[:, len(_STEPS) // 2] = np.arange(len(lattice_xy))
+    if around_xy is None:
+        # of several locations at the same position each is its own middle
+        rows[:, _MIDDLE] = np.arange(len(lattice_xy))
     return rows
 
 
