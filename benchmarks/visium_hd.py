@@ -25,10 +25,11 @@ from histosge.datasets.visium_hd import HDCapture
 from histosge.geometry.points import Points
 from histosge.section.expression import log_cp10k
 from histosge.section.splits import blocks
-from histosge.workflow.beyond_spots import known_by_distance
+from histosge.workflow.beyond_spots import known_by_distance, with_error_away
 from histosge.workflow.encode import encode
 
 _FLAT = "FLAT"
+_Z90 = 1.645
 # nearest bins of the plain mean that predictions are compared with
 _NEAREST = 8
 _EDGES_UM = (0, 25, 50, 100, 200, 400, 800, 1600)
@@ -81,7 +82,9 @@ class Trial:
         inputs = encode(section, there, needs=fit.model.needs, encoder=fit.encoder, compute=self.compute)
         prediction = fit.predictor.factored(fit.inputs(inputs))
         genes = np.asarray(fit.panel.names)
-        values = prediction.only([str(gene) for gene in genes]).whole([str(gene) for gene in genes]).mean
+        names = [str(gene) for gene in genes]
+        values = prediction.only(names).whole(names).mean
+        after, away = with_error_away(prediction, fit, section, self.compute) if bands else (prediction, None)
         columns = self.section.columns(genes)
         truth = self.capture.tissue.truth(xy_um, 2 * width_um / np.pi**0.5, columns=columns)
         measured = log_cp10k(section.counts, columns=columns).toarray()
@@ -94,9 +97,24 @@ class Trial:
                 continue
             where = f"{name}, {low:g} to {high:g} µm" if bands else name
             scores = [agreement(part[rows], truth[rows], genes) for part in (values, *plain.values())]
-            print(f"| {where} | {rows.sum()} | " + " | ".join(f"{score:.3f}" for score in scores) + " |")
-        for row in known_by_distance(section, prediction) if bands else ():
-            print(f"  stated: {row.from_um:.0f} to {row.to_um:.0f} µm: {row.known_share:.2f} of the variance")
+            error = np.abs(values[rows] - truth[rows])
+            covered = [
+                float((error <= _Z90 * part.take(rows).only(names).sds(np.arange(len(names)))).mean())
+                for part in (prediction, after)
+            ]
+            print(
+                f"| {where} | {rows.sum()} | "
+                + " | ".join(f"{score:.3f}" for score in scores)
+                + f" | {covered[0]:.2f} | {covered[1]:.2f} |",
+                flush=True,
+            )
+        if bands:
+            for what, known in (
+                ("before", known_by_distance(section, prediction)),
+                ("after", known_by_distance(section, after, away)),
+            ):
+                shares = ", ".join(f"{row.known_share:.2f} to {row.to_um:.0f} µm" for row in known)
+                print(f"  stated {what}: {shares}", flush=True)
 
 
 def lost(folder: Path, capture: HDCapture, bin_um: float, genes: str) -> None:
@@ -105,7 +123,8 @@ def lost(folder: Path, capture: HDCapture, bin_um: float, genes: str) -> None:
     trial = Trial(section, capture, hs.Recipe(genes=genes), folder / "features")
     xy_um, rng = section.spots.xy, np.random.default_rng(0)
     print(f"{len(section)} bins of {bin_um:g} µm, {genes}")
-    print(f"| | locations | predicted | nearest bin | mean of {_NEAREST} bins |\n|---|--:|--:|--:|--:|")
+    print(f"| | locations | predicted | nearest bin | mean of {_NEAREST} bins | in 90 % before | after |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
     is_lost = rng.random(len(section)) < 0.1
     trial.scored("bins lost at random", ~is_lost, xy_um[is_lost], width_um=bin_um, bands=False)
     split = blocks(xy_um, width_um=300.0, fraction=0.15, seed=0)

@@ -9,13 +9,20 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pytest
+from cokriging_samples import samples_of
 
 import histosge as hs
+from histosge._runtime.types import Array
 from histosge.encoders import load_encoder
 from histosge.errors import UsageError
+from histosge.models.base import FactoredPredictor
+from histosge.models.cokriging.model import Cokriging
+from histosge.prediction.factored import FactoredPrediction
 from histosge.section.target import default_target, locate, tissue_of
 from histosge.workflow import job, written_genes
-from histosge.workflow.encode import many_patches
+from histosge.workflow.beyond_spots import is_beyond, with_error_away
+from histosge.workflow.encode import encode, many_patches
+from histosge.workflow.left_out_halves import known_away
 
 TISSUE = hs.synthetic(columns=12, rows=12, genes=18, seed=2)
 WEST = TISSUE.section.spots.xy[:, 0] < 600
@@ -52,11 +59,76 @@ def test_the_known_share_falls_with_the_distance(run: hs.RunResult) -> None:
     (message,) = (message for message in run.messages if "further than one pitch" in message.text)
     assert message.level == "warning"
     rows = json.loads((run.out / "run.json").read_text())["beyond_spots"]
-    shares = [row["known_share"] for row in rows]
-    assert len(shares) > 2
-    assert shares[0] == max(shares)
+    known = [row for row in rows if row["known_share"] is not None]
+    shares = [row["known_share"] for row in known]
+    assert shares == sorted(shares, reverse=True)
     assert shares[0] - shares[-1] > 0.2
-    assert f"{100 * shares[-1]:.0f} % up to {rows[-1]['to_um']:.0f} µm" in message.text
+    assert f"{100 * shares[-1]:.0f} % up to {known[-1]['to_um']:.0f} µm" in message.text
+    # halves of the western half are narrower than the eastern one is far
+    assert rows[-1]["known_share"] is None
+    assert "further away nothing was checked" in message.text
+
+
+def test_standard_deviations_beyond_the_spots_are_as_large_as_the_errors() -> None:
+    """There the posterior alone states half of the error that is found; among the spots nothing changes."""
+    tissue = hs.synthetic(columns=16, rows=16, genes=30, seed=3)
+    west = tissue.section.spots.xy[:, 0] < np.median(tissue.section.spots.xy[:, 0])
+    section = replace(tissue.section.take(west), lattice=tissue.section.lattice)
+    fit = hs.fit(section, hs.Recipe(genes="all"))
+    locations = locate(section, hs.Target(spacing_um=80, reach_um=float("inf")), tissue_of(section))
+    inputs = fit.inputs(encode(section, locations, needs=fit.model.needs, encoder=fit.encoder))
+    assert isinstance(fit.predictor, FactoredPredictor)
+    before = fit.predictor.factored(inputs)
+    after, away = with_error_away(before, fit, section)
+    assert away is not None
+    assert before.score_sd is not None
+    assert after.score_sd is not None
+    assert np.array_equal(before.scores, after.scores)
+    beyond = is_beyond(section, locations.distance_um(section.spots))
+    assert np.array_equal(before.score_sd[~beyond], after.score_sd[~beyond])
+    assert (after.score_sd >= before.score_sd).all()
+    genes = np.arange(len(after.basis))
+    truth = tissue.truth(locations.xy[beyond], 80)[:, section.columns(after.genes)]
+    error = ((after.take(beyond).means(genes) - truth) ** 2).mean()
+    old, new = (float((_sds(part.take(beyond)) ** 2).mean()) for part in (before, after))
+    assert old < 0.6 * error
+    assert 0.8 * error < new < 2 * error
+    # the same in memory, with the noise of a measurement
+    sd, whole = hs.predict(fit, section, locations).sd, before.whole(list(fit.genes), observation=True).sd
+    assert sd is not None
+    assert whole is not None
+    assert np.allclose(sd[~beyond], whole[~beyond], rtol=1e-4)
+    assert (sd[beyond] > whole[beyond] * 0.999).all()
+    assert sd[beyond].mean() > 1.05 * whole[beyond].mean()
+
+
+def _sds(prediction: FactoredPrediction) -> Array:
+    sd = prediction.sds(np.arange(len(prediction.basis)))
+    assert sd is not None
+    return sd
+
+
+def test_errors_away_grow_with_distance_and_are_unrelated_further_than_was_measured() -> None:
+    """Positions alone know little of the other half: the unknown share rises to that of a prediction of the mean."""
+    noise_sd = np.full(36, 0.1)
+    away = known_away(
+        samples_of(), Cokriging(image=False), noise_sd=noise_sd, edges_um=[200.0, 400.0, 800.0, np.inf]
+    )
+    assert (np.diff(away.to_um) > 0).all()
+    assert (np.diff(away.unknown_share) >= 0).all()
+    assert away.unknown_share[-1] > 0.7
+    assert away.at(np.array([1.0, away.furthest_um + 1])).tolist() == [
+        away.unknown_share[0],
+        max(2.0, away.unknown_share[-1]),
+    ]
+
+
+def test_sections_too_small_for_halves_are_known_nowhere_else() -> None:
+    """Where no half can be fitted, every location beyond the spots has the error of an unrelated prediction."""
+    few = samples_of().take(np.arange(30))
+    away = known_away(few, Cokriging(), noise_sd=np.zeros(36), edges_um=[np.inf])
+    assert away.furthest_um == 0
+    assert away.at(np.array([150.0])).tolist() == [2.0]
 
 
 def test_a_grid_among_the_spots_says_nothing_of_distances(tmp_path: Path) -> None:

@@ -3,102 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
-from histosge._runtime.types import Array
-from histosge.encoders.base import Encoder
-from histosge.models.base import Model, Predictor
+import numpy as np
+
+from histosge.models.base import FactoredPredictor
 from histosge.models.base import predict as predict_inputs
-from histosge.prediction.factored import Basis
 from histosge.prediction.prediction import Prediction
-from histosge.prediction.total_counts import TotalCounts
-from histosge.programs.alignment import ProgramsSummary
-from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs
 from histosge.section.locations import Locations, at_spots
-from histosge.section.multi_section import AuxiliarySection
 from histosge.section.section import Section
 
+from .beyond_spots import is_beyond, with_error_away
 from .compute import Compute
 from .encode import encode
 from .fit import Fit
-from .recipe import Recipe
+from .fitted import Fitted
 from .section_accuracy import SectionAccuracy
 from .transfer import Transfer, refuse_without_image, transfer
 
 __all__ = ["Fitted", "predict", "predict_from_image", "transfer_to"]
-
-
-@runtime_checkable
-class Fitted(Protocol):
-    """What a :class:`~histosge.workflow.fit.Fit` and a :class:`~histosge.workflow.transfer.Transfer` share."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """What was fitted."""
-        ...
-
-    @property
-    def model(self) -> Model:
-        """The configured model."""
-        ...
-
-    @property
-    def predictor(self) -> Predictor:
-        """What fitting returned."""
-        ...
-
-    @property
-    def encoder(self) -> Encoder | None:
-        """Computes the image features that the model reads."""
-        ...
-
-    @property
-    def panel(self) -> GenePanel:
-        """The genes it predicts, and their columns."""
-        ...
-
-    @property
-    def genes(self) -> Array:
-        """Names of the genes it predicts."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """Hash of the fit."""
-        ...
-
-    @property
-    def auxiliary(self) -> tuple[AuxiliarySection, ...]:
-        """Fitted sections beside the predicted one."""
-        ...
-
-    @property
-    def programs_summary(self) -> ProgramsSummary | None:
-        """Gene programs of the fit."""
-        ...
-
-    @property
-    def basis(self) -> str:
-        """What its predictions rest on, as text."""
-        ...
-
-    @property
-    def accuracy(self) -> SectionAccuracy | None:
-        """Accuracy in sections left out of the fit, where that is known."""
-        ...
-
-    def inputs(self, inputs: Inputs) -> Inputs:
-        """Return the inputs of locations as the predictor takes them."""
-        ...
-
-    def total_counts(self, section: Section) -> TotalCounts | None:
-        """Return how total counts follow from factor scores, where that is known."""
-        ...
-
-    def completed(self, basis: Basis, section: Section) -> Basis:
-        """Return the basis of a prediction of ``section`` with all that the fit knows of its genes."""
-        ...
 
 
 def predict(
@@ -120,7 +43,8 @@ def predict(
     Returns
     -------
     Means, and standard deviations where the model knows them, of the fitted genes in log1p(CP10k); at the mean
-    depth of the section where the recipe says ``depth_adjusted``.
+    depth of the section where the recipe says ``depth_adjusted``. Further than a pitch from every spot, standard
+    deviations of models by factors are at least the errors of halves of the section that are left out for it.
 
     Examples
     --------
@@ -131,11 +55,30 @@ def predict(
     True
     """
     inputs = encode(section, locations, needs=fit.model.needs, encoder=fit.encoder, compute=compute)
-    prediction = predict_inputs(fit.predictor, fit.inputs(inputs))
+    inputs = fit.inputs(inputs)
+    prediction = _with_error_away(predict_inputs(fit.predictor, inputs), fit, section, inputs, compute)
     if not fit.recipe.depth_adjusted:
         return prediction
     # what takes values for log1p(CP10k) must see that they are not
     return replace(prediction, provenance={"recipe": fit.recipe.as_dict()})
+
+
+def _with_error_away(
+    prediction: Prediction, fit: Fitted, section: Section, inputs: Inputs, compute: Compute
+) -> Prediction:
+    """Return the prediction with standard deviations beyond the spots that were measured; the others stay."""
+    predictor = fit.predictor
+    # of a section that is predicted from its image alone, no count is read
+    measured = section.has_counts and not isinstance(fit, Transfer)
+    if prediction.sd is None or not measured or not isinstance(predictor, FactoredPredictor):
+        return prediction
+    rows = np.flatnonzero(is_beyond(section, prediction.locations.distance_um(section.spots)))
+    if not len(rows):
+        return prediction
+    beyond, _ = with_error_away(predictor.factored(inputs.take(rows)), fit, section, compute)
+    sd = np.array(prediction.sd)
+    sd[rows] = beyond.whole([str(name) for name in prediction.genes], observation=True).sd
+    return replace(prediction, sd=sd)
 
 
 def predict_from_image(

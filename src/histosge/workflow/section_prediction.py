@@ -24,7 +24,7 @@ from histosge.section.target import Target
 from histosge.section.variable_genes import spots_with_counts
 from histosge.section.written_genes import WrittenGenes
 
-from .beyond_spots import as_plain, beyond_messages, known_by_distance
+from .beyond_spots import as_plain, beyond_messages, known_by_distance, with_error_away
 from .cell_scale import with_cell_scale
 from .compute import Compute
 from .predict import Fitted
@@ -140,7 +140,7 @@ def predict_section(
         if sentence:
             provenance = {**provenance, "accuracy": [*provenance.get("accuracy", ()), sentence]}
         factored, provenance = _with_totals(factored, fitted, task.section, provenance)
-        task, provenance = _beyond(task, factored, provenance)
+        factored, task, provenance = _beyond(factored, task, fitted, provenance, compute=compute)
         factored = replace(factored, provenance=provenance)
     basis = None if factored is None else factored.basis
     written = genes_written(write, named, section=task.section, panel=predictor.genes, basis=basis)
@@ -165,14 +165,23 @@ def predict_section(
 
 
 def _beyond(
-    task: Task, factored: FactoredPrediction, provenance: Mapping[str, Any]
-) -> tuple[Task, Mapping[str, Any]]:
-    """Return the task with a warning about locations beyond the spots, and the provenance with what is known there."""
-    known = known_by_distance(task.section, factored) if task.section.has_counts else ()
+    factored: FactoredPrediction,
+    task: Task,
+    fitted: Fitted,
+    provenance: Mapping[str, Any],
+    *,
+    compute: Compute,
+) -> tuple[FactoredPrediction, Task, Mapping[str, Any]]:
+    """Return the prediction with the errors beyond the spots, the task with a warning of them, and the provenance."""
+    if not task.section.has_counts:
+        return factored, task, provenance
+    factored, away = with_error_away(factored, fitted, task.section, compute)
+    known = known_by_distance(task.section, factored, away)
     if not known:
-        return task, provenance
-    section = task.section.with_messages(*beyond_messages(task.section, known))
-    return replace(task, section=section), {**provenance, "beyond_spots": as_plain(known)}
+        return factored, task, provenance
+    section = task.section.with_messages(*beyond_messages(task.section, known, away))
+    provenance = {**provenance, "beyond_spots": as_plain(known)}
+    return factored, replace(task, section=section), provenance
 
 
 def _with_totals(
