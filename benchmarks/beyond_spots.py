@@ -52,7 +52,7 @@ def hidden_locations(section: hs.Section, kept: hs.Section, hidden: np.ndarray) 
     )
 
 
-def found(
+def coverage_and_shares(
     prediction: FactoredPrediction, truth: np.ndarray, rows: np.ndarray, signal: float
 ) -> tuple[float, float, float]:
     """Return, over the spots ``rows``: coverage of 90 %, stated share and found share of the variance of expression."""
@@ -90,7 +90,7 @@ def table(path: Path, genes: str, names: list[str], store: Path) -> None:
             inside = np.flatnonzero((distance > low) & (distance <= high))
             if len(inside) >= _LEAST:
                 r = float(np.nanmean(pearson(truth[inside], mean[inside])))
-                old, new = (found(part, truth, inside, signal) for part in (before, after))
+                old, new = (coverage_and_shares(part, truth, inside, signal) for part in (before, after))
                 rows.setdefault(low, []).append((len(inside), r, old[2], old[1], new[1], old[0], new[0]))
     for low, high in pairwise(_EDGES_PITCHES):
         if low in rows:
