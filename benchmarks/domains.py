@@ -102,6 +102,18 @@ def print_table(rows: list[Row]) -> None:
         sd = f"{ari.std(ddof=1):.3f}" if len(ari) > 1 else "–"
         scores = f"{ari.mean():.3f} | {sd} | {nmi.mean():.3f} | {cpu.mean():.0f}"
         print(f"| {' | '.join(names)} | {len(ari)} | {scores} |")
+    if len({names[0] for names in groups}) > 1:
+        print_medians(groups)
+
+
+def print_medians(groups: dict[tuple[str, str, str], list[Row]]) -> None:
+    """Print the median over sections of each section's mean ARI over seeds, which STMask reports."""
+    print("\n| data | method | sections | median ARI |\n|---|---|--:|--:|")
+    means: dict[tuple[str, str], list[float]] = {}
+    for (_, *kind), group in groups.items():
+        means.setdefault((kind[0], kind[1]), []).append(float(np.mean([row["ari"] for row in group])))
+    for (source, method), values in means.items():
+        print(f"| {source} | {method} | {len(values)} | {np.median(values):.3f} |")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ from histosge.cli import commands
 from histosge.datasets.fetch import LOCK, fetch
 from histosge.datasets.public import PUBLIC, PublicDataset, Remote
 from histosge.datasets.synthetic import synthetic, write_spaceranger
-from histosge.errors import DataError
+from histosge.errors import DataError, HistosgeWarning
 
 HIRES = "tissue_hires_image.png"
 
@@ -70,7 +71,7 @@ def dataset(address: str, served: Path, **other: Any) -> PublicDataset:
         Remote(f"{address}/sample_spatial.tar.gz", "spatial.tar.gz"),
         Remote(f"{address}/outs/spatial/{HIRES}", "image.png", image=True),
     )
-    return replace(PublicDataset("toy/1", "A toy.", 64, files, "none"), **other)
+    return replace(PublicDataset("toy/1", "A toy.", 63, files, "none"), **other)
 
 
 def test_what_is_fetched_can_be_read(server: str, served: Path, tmp_path: Path) -> None:
@@ -108,6 +109,18 @@ def test_a_file_that_changed_is_refused(server: str, served: Path, tmp_path: Pat
     with pytest.raises(DataError, match="not the file that was fetched first"):
         fetch(known, tmp_path)
     assert not list((tmp_path / "toy").rglob("*.h5"))
+
+
+def test_another_number_of_spots_is_said(server: str, served: Path, tmp_path: Path) -> None:
+    """Spots are counted in the matrix that arrived; another number than the description's is a warning with both."""
+    with pytest.warns(HistosgeWarning, match="'toy/1' has 63 spots, expected 70"):
+        folder = fetch(dataset(server, served, spots=70), tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fetch(dataset(server, served), tmp_path)
+    (folder / "filtered_feature_bc_matrix.h5").write_bytes(b"no matrix")
+    with pytest.raises(DataError, match="no matrix of Space Ranger"):
+        fetch(dataset(server, served), tmp_path)
 
 
 def test_a_damaged_lock_is_one_sentence(server: str, served: Path, tmp_path: Path) -> None:

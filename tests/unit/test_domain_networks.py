@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from histosge.domains import build_method
 from histosge.domains.neighbours import edges_within, nearest_edges
 from histosge.domains.networks.stagate import STAGATENetwork
 from histosge.domains.networks.stmask import STMaskNetwork
@@ -38,6 +39,40 @@ def test_stagate_equals_its_published_equations() -> None:
     ends = network.attention(hidden)
     sums = torch.zeros(len(xy), dtype=torch.float64).index_add(0, network.edges[1], ends)
     assert torch.allclose(sums, torch.ones_like(sums))
+
+
+def test_stagate_as_its_pytorch_code_trains_it() -> None:
+    """The mean square is minimised, and the decoder's copies of the weights pass no gradient to the encoder."""
+    xy = hexagons(5)
+    edges = torch.tensor(edges_within(xy, 110.0))
+    torch.manual_seed(0)
+    network = STAGATENetwork(edges, 20, 8, 3, pytorch=True).double()
+    tied = STAGATENetwork(edges, 20, 8, 3).double()
+    tied.load_state_dict(network.state_dict())
+    values = torch.rand(len(xy), 20, dtype=torch.float64)
+    loss = network.residual(values)
+    assert torch.allclose(loss, tied.residual(values) ** 2 / values.numel())
+    loss.backward()
+    # the weights of the second layer once as the encoder's alone, once as the decoder's too
+    embedding = torch.nn.functional.elu(
+        network._averaged(values @ network.first, network.attention(values @ network.first))
+    )
+    encoder = network.second.detach().clone().requires_grad_(True)
+    weight = network.attention(values @ network.first).detach()
+    hidden = torch.nn.functional.elu(
+        network._averaged(embedding.detach() @ encoder @ network.second.detach().T, weight)
+    )
+    (values - hidden @ network.first.detach().T).square().mean().backward()
+    assert torch.allclose(network.second.grad, encoder.grad)
+    method = build_method("stagate", "pytorch")
+    assert (method.training.epochs, method.training.weight_decay, method.penalty) == (1000, 1e-4, 0.0)  # type: ignore[attr-defined]
+
+
+def test_published_genes_of_stmask_are_seen_in_fifty_spots() -> None:
+    """The published pipeline takes genes with counts in 50 spots or more; K-means takes the genes, from one start."""
+    stmask, kmeans = build_method("stmask", "published"), build_method("kmeans", "published")
+    assert stmask.genes == "hvg:2000:50"
+    assert (kmeans.components, kmeans.starts) == (0, 1)  # type: ignore[attr-defined]
 
 
 def test_stmask_convolves_as_kipf_and_welling_do() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import histosge
 from histosge.datasets import synthetic
-from histosge.errors import HistosgeWarning, UsageError
+from histosge.errors import DataError, HistosgeWarning, UsageError
 from histosge.section.genes import GeneChoice, select
 from histosge.section.target import Target
 
@@ -53,6 +55,9 @@ def test_all_and_variable_genes() -> None:
     [
         ("hvg:many", "hvg:1000"),
         ("hvg:0", "hvg:1000"),
+        ("hvg:5:", "hvg:N:S"),
+        ("hvg:5:-1", "hvg:N:S"),
+        ("hvg:5:1:1", "hvg:N:S"),
         ("", "got none"),
         ([], "got none"),
         ("missing.txt", "there is no file 'missing.txt'"),
@@ -64,6 +69,24 @@ def test_a_choice_that_cannot_be_met_is_refused(genes: object, message: str) -> 
     """Malformed numbers, no names, missing files and unknown names are named in the message."""
     with pytest.raises(UsageError, match=message):
         select(SECTION, genes)
+
+
+def test_variable_genes_have_counts_in_enough_spots() -> None:
+    """``hvg:N:S`` takes genes with counts in S spots, in proportion where half of them may be used; 0 takes out none."""
+    counts = sparse.csr_matrix((np.arange(64)[:, None] < [1, 2, 5, 30, 60]) * 3)
+    section = synthetic(columns=8, rows=8, genes=12).section
+    section = replace(section, counts=counts, genes=np.array(list("ABCDE")), gene_ids=np.array(list("ABCDE")))
+
+    def chosen(genes: str, rows: np.ndarray | None = None) -> str:
+        return "".join(select(section, genes, rows=rows).names)
+
+    assert chosen("hvg:5:0") == chosen("hvg:5:1") == "ABCDE"
+    assert chosen("hvg:5") == "CDE"
+    assert chosen("hvg:5:50") == "E"
+    # 16 of 32 spots
+    assert chosen("hvg:5:32", np.arange(0, 64, 2)) == "E"
+    with pytest.raises(DataError, match="at least 64 spots"):
+        chosen("hvg:5:64")
 
 
 def test_a_file_without_any_gene_is_refused(tmp_path: Path) -> None:
@@ -85,7 +108,7 @@ def test_the_text_of_a_choice_means_the_same_choice(tmp_path: Path) -> None:
     """A choice written as text and parsed again is the same one; making the text reads no file."""
     path = tmp_path / "genes.txt"
     path.write_text("\n".join(NAMES))
-    for genes in ("hvg:7", "all", NAMES, path):
+    for genes in ("hvg:7", "hvg:7:0", "hvg:7:50", "all", NAMES, path):
         choice = GeneChoice.parse(genes)
         assert GeneChoice.parse(str(choice)) == choice
         assert GeneChoice.text(genes) == str(choice)

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from histosge._runtime.atomic_files import atomic_path, writable_folder
+from histosge._runtime.messages import Message, emit
 from histosge.errors import DataError
 
 from .public import PublicDataset, Remote
@@ -19,6 +20,7 @@ from .public import PublicDataset, Remote
 __all__ = ["LOCK", "default_folder", "fetch"]
 
 LOCK = "datasets.lock.json"
+_MATRIX = "filtered_feature_bc_matrix.h5"
 _TIMEOUT_S = 60.0
 _SHA256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -41,7 +43,8 @@ def fetch(
 
     Files that are there already are not fetched again. The SHA-256 of each file is written into
     ``folder/datasets.lock.json`` at its first download; a file with another hash is refused afterwards. Publish that
-    file with a paper, so that readers get the same data.
+    file with a paper, so that readers get the same data: put into their folder, it decides which files are accepted. No
+    hashes come with this package. A data set with another number of spots than its description is named in a warning.
 
     Parameters
     ----------
@@ -72,7 +75,27 @@ def fetch(
         progress(len(remotes), len(remotes), f"fetching {dataset.name}")
     if dataset.layers:
         _write_layers(home / dataset.layers, dataset.name.rpartition("/")[2], home / "layers.tsv")
+    emit(_spot_messages(dataset, home / _MATRIX))
     return home
+
+
+def _spot_messages(dataset: PublicDataset, matrix: Path) -> list[Message]:
+    """Return a warning where the matrix has another number of spots than the description of the data set."""
+    import h5py
+
+    if not matrix.exists():
+        return []
+    try:
+        with h5py.File(matrix) as file:
+            spots = len(file["matrix/barcodes"])
+    except (OSError, KeyError, TypeError) as error:
+        raise DataError(
+            f"'{matrix}' is no matrix of Space Ranger, or a damaged one ({error}). Delete it, and fetch it again."
+        ) from error
+    if spots == dataset.spots:
+        return []
+    text = f"'{dataset.name}' has {spots} spots, expected {dataset.spots}: it is not the data set of the paper's table."
+    return [Message("warning", text)]
 
 
 def _is_present(home: Path, remote: Remote) -> bool:

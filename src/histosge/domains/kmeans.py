@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +40,9 @@ class KMeans:
     card: ClassVar[DomainCard] = DomainCard(
         "kmeans", "K-means++ on principal components; does not use positions.", "arthur2007", False
     )
+
+    # the genes themselves, one start; the published code also counts spots without annotation as a domain
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": {"components": 0, "starts": 1}}
 
     def __post_init__(self) -> None:
         if self.components < 0 or self.starts < 1:

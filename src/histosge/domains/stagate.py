@@ -39,7 +39,12 @@ class STAGATE:
         On half the squared weights of the second layer, the only one that the published loop penalises.
     learning_rate, epochs
         See :class:`histosge.models.deep.training.TrainingConfig`. The published TensorFlow code takes 500 epochs at
-        1e-4.
+        1e-4, the PyTorch code 1000 at 1e-3.
+    pytorch
+        Whether loss, first weights and the gradient of the decoder are those of the authors' PyTorch code; see
+        :class:`~histosge.domains.networks.stagate.STAGATENetwork`.
+    weight_decay
+        Of all weights; 1e-4 in the PyTorch code.
     axes
         Principal axes of expression that the first layer works on, instead of the genes; 0 takes the genes. Differs
         from the published code: the same network in rotated coordinates, without the axes of little variance, and
@@ -54,6 +59,8 @@ class STAGATE:
     penalty: float = 1e-4
     learning_rate: float = 1e-3
     epochs: int = 200
+    pytorch: bool = False
+    weight_decay: float = 0.0
     axes: int = 300
     genes: str = "hvg:3000"
 
@@ -66,7 +73,8 @@ class STAGATE:
     )
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "published": {"axes": 0, "learning_rate": 1e-4, "epochs": 500}
+        "published": {"axes": 0, "learning_rate": 1e-4, "epochs": 500},
+        "pytorch": {"axes": 0, "epochs": 1000, "penalty": 0.0, "pytorch": True, "weight_decay": 1e-4},
     }
 
     def __post_init__(self) -> None:
@@ -79,7 +87,9 @@ class STAGATE:
     @property
     def training(self) -> TrainingConfig:
         """How the network is trained."""
-        return TrainingConfig(self.epochs, self.learning_rate, clip=5.0, optimiser="adam")
+        return TrainingConfig(
+            self.epochs, self.learning_rate, weight_decay=self.weight_decay, clip=5.0, optimiser="adam"
+        )
 
     def assign(
         self,
@@ -126,7 +136,7 @@ class STAGATE:
         """Return the untrained network."""
         from .networks.stagate import STAGATENetwork
 
-        return STAGATENetwork(edges, genes, self.hidden, self.width).to(edges.device)
+        return STAGATENetwork(edges, genes, self.hidden, self.width, pytorch=self.pytorch).to(edges.device)
 
     def _axes(self, values: Array) -> Array:
         """Return the values on their principal axes; not centred, so that it is a rotation only."""

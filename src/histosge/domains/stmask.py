@@ -51,7 +51,7 @@ class STMask:
     components, starts
         Of the embedding that K-means clusters, and its starts.
     genes
-        Genes of a measured section that are clustered.
+        Genes of a measured section that are clustered. Published: those with counts in 50 spots or more.
     """
 
     neighbours: int = 12
@@ -73,7 +73,9 @@ class STMask:
         "stmask", "Masked graph auto-encoder of two channels, then K-means.", "min2024stmask", True, deep=True
     )
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"published": {"epochs": 500}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "published": {"epochs": 500, "genes": "hvg:2000:50"}
+    }
 
     def __post_init__(self) -> None:
         refuse_nonpositive(self, "neighbours", "inputs", "hidden", "width", "components", "starts")

@@ -42,6 +42,8 @@ class GeneChoice:
         Gene names or identifiers, in the user's order, without repeats.
     number
         How many of the most variable genes.
+    spots
+        In how many spots a variable gene must have counts; ``None``: 3, of sections of more than 1000 spots 10.
     file
         Where ``names`` were read from. A name in a file that a section lacks is left out and listed in
         :attr:`GenePanel.missing`; a name typed by the user must exist.
@@ -60,6 +62,7 @@ class GeneChoice:
     names: tuple[str, ...] = ()
     number: int = 0
     file: Path | None = None
+    spots: int | None = None
 
     @classmethod
     def parse(cls, genes: Genes) -> GeneChoice:
@@ -68,7 +71,10 @@ class GeneChoice:
         Parameters
         ----------
         genes
-            ``hvg:N``: the N most variable genes by ``seurat_v3`` (stuart2019). ``all``: every gene with counts.
+            ``hvg:N``: the N most variable genes by ``seurat_v3`` (stuart2019), of those with counts in 3 spots or more
+            (10 on sections of more than 1000 spots). ``hvg:N:S``: in S spots or more; ``hvg:N:0`` takes out none, as
+            the HisToSGE paper. Where only some spots may be used, S counts in proportion. ``all``: every gene with
+            counts.
             Otherwise a list of names, names separated by commas, or a file with one name or identifier a line (of a
             table the first column).
 
@@ -85,7 +91,7 @@ class GeneChoice:
             return _of_names(genes)
         text = genes.strip()
         if text.startswith("hvg:"):
-            return cls("variable", number=_number(text))
+            return cls("variable", **_numbers(text))
         if text == "all":
             return cls("all")
         # an existing file is preferred to a gene of the same name
@@ -109,7 +115,7 @@ class GeneChoice:
     def __str__(self) -> str:
         """Return the text that :meth:`parse` turns into this choice."""
         if self.kind == "variable":
-            return f"hvg:{self.number}"
+            return f"hvg:{self.number}" + ("" if self.spots is None else f":{self.spots}")
         if self.kind == "all":
             return "all"
         return str(self.file) if self.file is not None else ",".join(self.names)
@@ -223,7 +229,7 @@ def select(section: Section, genes: Genes = "hvg:1000", *, rows: Array | None = 
     choice = GeneChoice.parse(genes)
     counts = section.counts if rows is None else section.counts[rows]
     if choice.kind == "variable":
-        candidates = expressed_in(counts, len(section))
+        candidates = expressed_in(counts, len(section), at_least=choice.spots)
         # in the order of their names, which breaks ties and settles rounding whatever the order of the file
         candidates = candidates[np.argsort(section.genes[candidates], kind="stable")]
         columns = np.sort(candidates[highly_variable(counts[:, candidates], choice.number)])
@@ -276,12 +282,16 @@ def _no_name_known(choice: GeneChoice, available: Iterable[str], where: str) -> 
     return UsageError(f"None of the {len(choice.names)} names in '{choice.file}' is a gene of {where}.{hint}")
 
 
-def _number(text: str) -> int:
-    """Return N of ``hvg:N``."""
-    digits = text.removeprefix("hvg:")
-    if not digits.isdigit() or int(digits) < 1:
-        raise UsageError(f"Expected hvg:N with a whole number of genes, got '{text}'. Try hvg:1000.")
-    return int(digits)
+def _numbers(text: str) -> dict[str, int]:
+    """Return N of ``hvg:N``, and S of ``hvg:N:S``."""
+    parts = text.removeprefix("hvg:").split(":")
+    # isdecimal and isascii: other digits are not what a user means by a number
+    if not (len(parts) <= 2 and all(part.isascii() and part.isdecimal() for part in parts) and int(parts[0])):
+        raise UsageError(
+            f"Expected hvg:N with a whole number of genes, or hvg:N:S with counts in S spots or more, got '{text}'. "
+            "Try hvg:1000."
+        )
+    return dict(zip(("number", "spots"), map(int, parts), strict=False))
 
 
 def _is_path(text: str) -> bool:

@@ -78,7 +78,9 @@ def _sums_of_squares(counts: sparse.csr_matrix) -> Array:
     return squares
 
 
-def expressed_in(counts: sparse.csr_matrix, spots: int) -> Int[np.ndarray, " g"]:
+def expressed_in(
+    counts: sparse.csr_matrix, spots: int, *, at_least: int | None = None
+) -> Int[np.ndarray, " g"]:
     """Return the columns of the genes with counts in enough spots to be fitted.
 
     Parameters
@@ -86,16 +88,19 @@ def expressed_in(counts: sparse.csr_matrix, spots: int) -> Int[np.ndarray, " g"]
     counts
         Counts of the spots that may be used, a subset of the section's.
     spots
-        Number of spots of the whole section. The threshold is 3 spots for a section of at most 1000, else 10, and is
-        reduced in proportion where ``counts`` holds fewer rows.
+        Number of spots of the whole section.
+    at_least
+        In how many spots of the whole section a gene must have counts, reduced in proportion where ``counts`` holds
+        fewer rows; ``None``: 3 for a section of at most 1000 spots, else 10.
 
     Raises
     ------
     DataError
         When no gene reaches the threshold.
     """
-    threshold = _MIN_SPOTS_LARGE if spots > _LARGE_SECTION else _MIN_SPOTS_SMALL
-    threshold = max(1, round(threshold * counts.shape[0] / spots))
+    if at_least is None:
+        at_least = _MIN_SPOTS_LARGE if spots > _LARGE_SECTION else _MIN_SPOTS_SMALL
+    threshold = max(1, round(at_least * counts.shape[0] / spots))
     columns = np.flatnonzero(spots_with_counts(counts) >= threshold)
     if not len(columns):
         raise DataError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, embedding_bag
@@ -19,14 +21,21 @@ class STAGATENetwork(nn.Module):
         2 × e, ordered by row 1; row 1 attends to row 0, each location to itself too.
     genes, hidden, width
         Of the layers.
+    pytorch
+        First weights are drawn from a normal distribution (Xavier, gain 1.414), and the decoder's transposed weights
+        pass no gradient to the encoder, as in the authors' PyTorch code; otherwise as in their TensorFlow code.
     """
 
-    def __init__(self, edges: Tensor, genes: int, hidden: int = 512, width: int = 30) -> None:
+    def __init__(
+        self, edges: Tensor, genes: int, hidden: int = 512, width: int = 30, *, pytorch: bool = False
+    ) -> None:
         super().__init__()
-        self.first = nn.Parameter(nn.init.xavier_uniform_(torch.empty(genes, hidden)))
-        self.second = nn.Parameter(nn.init.xavier_uniform_(torch.empty(hidden, width)))
-        self.attending = nn.Parameter(nn.init.xavier_uniform_(torch.empty(hidden, 1)))
-        self.attended = nn.Parameter(nn.init.xavier_uniform_(torch.empty(hidden, 1)))
+        self.pytorch = pytorch
+        first = partial(nn.init.xavier_normal_, gain=1.414) if pytorch else nn.init.xavier_uniform_
+        self.first = nn.Parameter(first(torch.empty(genes, hidden)))
+        self.second = nn.Parameter(first(torch.empty(hidden, width)))
+        self.attending = nn.Parameter(first(torch.empty(hidden, 1)))
+        self.attended = nn.Parameter(first(torch.empty(hidden, 1)))
         self.edges = edges
         # edges are in the order of their receiving location: where each one's edges start
         self.starts = torch.bincount(edges[1]).cumsum(0).roll(1)
@@ -46,13 +55,18 @@ class STAGATENetwork(nn.Module):
         return elu(self._averaged(hidden, self.attention(hidden))) @ self.second
 
     def residual(self, values: Tensor) -> Tensor:
-        """Return the Frobenius norm of the reconstruction error of ``values``."""
+        """Return the reconstruction error of ``values``: its Frobenius norm, in the PyTorch code its mean square."""
         hidden = values @ self.first
         weight = self.attention(hidden)
         # the decoder has the transposed weights and the encoder's attention: no parameters of its own
         latent = elu(self._averaged(hidden, weight)) @ self.second
-        decoded = elu(self._averaged(latent @ self.second.T, weight)) @ self.first.T
-        residual: Tensor = torch.linalg.norm(values - decoded)
+        first, second = self.first.T, self.second.T
+        if self.pytorch:
+            # its decoder holds copies of the encoder's weights, made at every step
+            first, second = first.detach(), second.detach()
+        decoded = elu(self._averaged(latent @ second, weight)) @ first
+        error = values - decoded
+        residual: Tensor = error.square().mean() if self.pytorch else torch.linalg.norm(error)
         return residual
 
     def _averaged(self, values: Tensor, weight: Tensor) -> Tensor:
