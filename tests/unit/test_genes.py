@@ -72,7 +72,7 @@ def test_a_choice_that_cannot_be_met_is_refused(genes: object, message: str) -> 
 
 
 def test_variable_genes_have_counts_in_enough_spots() -> None:
-    """``hvg:N:S`` takes genes with counts in S spots, in proportion where half of them may be used; 0 takes out none."""
+    """``hvg:N:S`` takes genes with counts in S spots, in proportion where half may be used; 0 takes out none."""
     counts = sparse.csr_matrix((np.arange(64)[:, None] < [1, 2, 5, 30, 60]) * 3)
     section = synthetic(columns=8, rows=8, genes=12).section
     section = replace(section, counts=counts, genes=np.array(list("ABCDE")), gene_ids=np.array(list("ABCDE")))
