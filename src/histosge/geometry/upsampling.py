@@ -29,8 +29,8 @@ __all__ = [
 Table: TypeAlias = Literal["maximin", "paper_literal", "published_4fold", "published_8fold", "stage_4fold"]
 
 # offsets × N, in (a, b): the maximin design (Johnson, Moore & Ylvisaker 1990) among superlattices of index N, that is
-# sub-spots as far apart as possible. Each offset is the shortest of those equal up to a lattice vector, but of the square
-# N = 8, whose (6, 2), (2, 6), (6, 6) equal (−2, 2), (2, −2), (−2, −2). N = 3, 4, 7 (hexagonal) and 2, 4, 5, 8 (square)
+# sub-spots as far apart as possible. Each offset is the shortest of those equal up to a lattice vector; square N = 8
+# has (6, 2), (2, 6), (6, 6) in place of (−2, 2), (2, −2), (−2, −2). N = 3, 4, 7 (hexagonal) and 2, 4, 5, 8 (square)
 # give lattices of the same shape again
 _HEXAGONAL: dict[int, tuple[tuple[float, float], ...]] = {
     2: ((2 / 3, 2 / 3),),
