@@ -91,7 +91,8 @@ class GeneChoice:
             return _of_names(genes)
         text = genes.strip()
         if text.startswith("hvg:"):
-            return cls("variable", **_numbers(text))
+            number, spots = _numbers(text)
+            return cls("variable", number=number, spots=spots)
         if text == "all":
             return cls("all")
         # an existing file is preferred to a gene of the same name
@@ -282,8 +283,8 @@ def _no_name_known(choice: GeneChoice, available: Iterable[str], where: str) -> 
     return UsageError(f"None of the {len(choice.names)} names in '{choice.file}' is a gene of {where}.{hint}")
 
 
-def _numbers(text: str) -> dict[str, int]:
-    """Return N of ``hvg:N``, and S of ``hvg:N:S``."""
+def _numbers(text: str) -> tuple[int, int | None]:
+    """Return N of ``hvg:N``, and S of ``hvg:N:S`` or none."""
     parts = text.removeprefix("hvg:").split(":")
     # isdecimal and isascii: other digits are not what a user means by a number
     if not (len(parts) <= 2 and all(part.isascii() and part.isdecimal() for part in parts) and int(parts[0])):
@@ -291,7 +292,7 @@ def _numbers(text: str) -> dict[str, int]:
             f"Expected hvg:N with a whole number of genes, or hvg:N:S with counts in S spots or more, got '{text}'. "
             "Try hvg:1000."
         )
-    return dict(zip(("number", "spots"), map(int, parts), strict=False))
+    return int(parts[0]), int(parts[1]) if len(parts) == 2 else None
 
 
 def _is_path(text: str) -> bool:
