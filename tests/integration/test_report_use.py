@@ -83,8 +83,8 @@ def test_the_swipe_shows_measured_left_and_predicted_right(report: Opened) -> No
     """Each side of the divider shows its layer; dragging moves the divider."""
     report.choose("TUMOUR1")
     clips = {
-        "left": {"x": 330, "y": 300, "width": 100, "height": 200},
-        "right": {"x": 560, "y": 300, "width": 100, "height": 200},
+        "left": {"x": 330, "y": 300, "width": 100, "height": 140},
+        "right": {"x": 560, "y": 300, "width": 100, "height": 140},
     }
     alone = {}
     for key, side in (("p", "right"), ("m", "left")):
@@ -217,9 +217,10 @@ def test_opening_the_panel_keeps_the_whole_section_in_view(report: Opened) -> No
 
 
 def test_genes_are_sorted_by_accuracy_and_searched(report: Opened) -> None:
-    """Genes are sorted by accuracy, unknown last; names that start with the query come first."""
+    """Genes can be sorted by accuracy, unknown last; names that start with the query come first."""
     page = report.page
     r_loo = PREDICTION.basis.r_loo
+    page.locator("#sort").select_option("r_loo")
     names = page.locator(".gene .name").all_inner_texts()
     order = np.argsort(-np.nan_to_num(r_loo, nan=-9), kind="stable")
     assert names[:6] == SECTION.genes[order][:6].tolist()

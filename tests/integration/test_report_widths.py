@@ -114,6 +114,11 @@ def test_a_wider_disk_is_smoother_and_the_slider_follows_keys(page: Opened) -> N
     assert "mean over" in page.page.locator("#gene-layer").inner_text()
     assert "&width=" in page.page.url
     page.page.locator("#stage").focus()
+    page.page.evaluate("histosge.update({ second: 1, width: 0 })")
+    assert "one gene" in page.page.locator("#width-text").inner_text()
+    page.page.keyboard.press("]")
+    assert page.page.evaluate("histosge.state.width") == 0
+    page.page.evaluate("histosge.update({ second: -1, width: 3 })")
     for _ in range(3):
         page.page.keyboard.press("[")
         page.page.wait_for_timeout(150)

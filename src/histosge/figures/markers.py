@@ -13,7 +13,7 @@ from histosge.section.expression import log_cp10k
 from histosge.section.gene_families import IMMUNOGLOBULIN, MITOCHONDRIAL, RIBOSOMAL, families_of
 from histosge.section.section import Section
 
-__all__ = ["choose_diverse_markers", "choose_markers", "choose_predicted_markers"]
+__all__ = ["choose_diverse_markers", "choose_markers", "choose_predicted_markers", "genes_by_pattern"]
 
 # only the most abundant genes of the panel are compared: Moran's I of rare genes is mostly noise
 _CANDIDATES = 1000
@@ -86,6 +86,29 @@ def choose_diverse_markers(
     n
         How many.
     """
+    patterns = genes_by_pattern(maps, accuracy, detected=detected, families=families, n=n)
+    chosen: list[int] = []
+    for columns in patterns:
+        # another immunoglobulin shows nothing new; the next of its pattern may
+        repeated = IMMUNOGLOBULIN in families[chosen]
+        new = [column for column in columns if not (repeated and families[column] == IMMUNOGLOBULIN)]
+        chosen += new[:1]
+    return tuple(chosen)
+
+
+def genes_by_pattern(
+    maps: Float[np.ndarray, "n g"],
+    accuracy: Float[np.ndarray, " g"],
+    *,
+    detected: Float[np.ndarray, " g"],
+    families: Array,
+    n: int,
+) -> tuple[tuple[int, ...], ...]:
+    """Return the columns of genes in up to ``n`` groups of like maps, the most accurate gene and group first.
+
+    What is compared and left out is said at :func:`choose_diverse_markers`, whose parameters these are;
+    immunoglobulins stay.
+    """
     from scipy.cluster.hierarchy import fcluster, linkage
 
     accuracy = np.nan_to_num(accuracy)
@@ -95,18 +118,14 @@ def choose_diverse_markers(
     candidates = preferred if len(preferred) >= n else np.flatnonzero(usable if usable.any() else varies)
     best = candidates[np.argsort(-accuracy[candidates], kind="stable")[:_CLUSTERED]]
     if len(best) <= n:
-        return tuple(int(column) for column in best)
+        return tuple((int(column),) for column in best)
     standard = (maps[:, best] - maps[:, best].mean(axis=0)) / maps[:, best].std(axis=0)
     cluster = fcluster(linkage(standard.T, "ward"), n, "maxclust")
-    chosen: list[int] = []
-    # the most accurate gene first; a cluster is shown once
-    shown: set[int] = set()
+    # in the order of accuracy, so that the first gene of a group is its most accurate one
+    groups: dict[int, list[int]] = {}
     for column, label in zip(best.tolist(), cluster.tolist(), strict=True):
-        repeated = families[column] == IMMUNOGLOBULIN and IMMUNOGLOBULIN in families[chosen]
-        if label not in shown and not repeated:
-            shown.add(label)
-            chosen.append(int(column))
-    return tuple(chosen)
+        groups.setdefault(int(label), []).append(int(column))
+    return tuple(tuple(columns) for columns in groups.values())
 
 
 def choose_predicted_markers(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from histosge._runtime.types import Array, Float, Int
+from histosge.geometry.covered_area import circumradii
 from histosge.geometry.spacing import median_spacing_um
 from histosge.section.locations import Locations
 
@@ -117,7 +118,7 @@ def _near(xy_um: Array, centres: Array, distance: Array, pixel: float) -> Array:
         # a single location, or all on a line; at least one pixel, so that it stays visible
         extent = float(np.ptp(xy_um, axis=0).max()) / max(len(xy_um) - 1, 1)
         return np.asarray(distance <= max(extent, pixel))
-    radius = _circumradii(xy_um[mesh.simplices])
+    radius = circumradii(xy_um[mesh.simplices])
     median = float(np.median(radius[_central(xy_um, mesh.simplices)]))
     close = radius <= _WIDEST * median
     triangle = mesh.find_simplex(centres)
@@ -140,12 +141,3 @@ def _central(xy_um: Array, triangles: Array) -> Array:
     middle = np.argsort(np.linalg.norm(xy_um - np.median(xy_um, axis=0), axis=1))[:_SAMPLE]
     central = np.isin(triangles, middle).all(axis=1)
     return np.flatnonzero(central) if central.any() else np.arange(len(triangles))
-
-
-def _circumradii(corners: Float[np.ndarray, "t 3 2"]) -> Float[np.ndarray, " t"]:
-    """Return the radius of the circle through the corners of each triangle."""
-    # R = abc / 4A for a triangle with sides a, b, c and area A
-    sides = [np.linalg.norm(corners[:, i] - corners[:, j], axis=1) for i, j in ((0, 1), (1, 2), (2, 0))]
-    (ax, ay), (bx, by) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
-    area = np.abs(ax * by - ay * bx) / 2
-    return np.asarray(np.prod(sides, axis=0) / np.maximum(4 * area, 1e-9))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from histosge._runtime.names import positions
 from histosge._runtime.types import Array, Bool, Float
 from histosge.errors import UsageError
 from histosge.geometry.points import Points
@@ -63,6 +64,8 @@ class Contents:
         Locations on tissue.
     means
         How far means over disks are known, or why that cannot be said.
+    gene_ids
+        Identifier of each gene of the prediction; its name where no other is known.
     """
 
     record: Mapping[str, Any]
@@ -76,6 +79,7 @@ class Contents:
     scores: Mapping[str, Any] | None
     shown: Bool[np.ndarray, " n"]
     means: AreaMeans | str
+    gene_ids: Array
 
     @property
     def image_only(self) -> bool:
@@ -125,7 +129,16 @@ def collect(folder: Path, *, section: Section | None = None) -> Contents:
         else area_means(
             folder, record, prediction=files.prediction, section=section or files.section, shown=shown
         ),
+        gene_ids=_gene_ids(files.prediction.genes, section or files.section),
     )
+
+
+def _gene_ids(genes: Array, section: Section | None) -> Array:
+    """Return the identifier of each gene; its name where the section does not have it."""
+    if section is None:
+        return genes
+    columns = positions(genes, section.genes)
+    return np.where(columns >= 0, section.gene_ids[columns], genes).astype(str)
 
 
 def _refuse_other(record: Mapping[str, Any], section: Section | None, folder: Path) -> None:

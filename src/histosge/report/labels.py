@@ -50,7 +50,8 @@ class Labels:
 def labels_in(folder: Path, locations: Array, spots: Array) -> tuple[Labels, ...]:
     """Return the labels in ``domains*.tsv`` and ``.csv``, as `histosge domains` writes them.
 
-    The first column has the names of locations or spots.
+    They stand in the folder of the run, or one folder below: there those of other locations, and of other runs, are
+    passed over. The first column has the names of locations or spots.
 
     Raises
     ------
@@ -58,9 +59,11 @@ def labels_in(folder: Path, locations: Array, spots: Array) -> tuple[Labels, ...
         For a file that is no such table, or has names of other locations.
     """
     result = []
-    for path in sorted((*folder.glob("domains*.tsv"), *folder.glob("domains*.csv"))):
+    for path in (*_tables(folder), *_tables_below(folder)):
         table, method = _table(path), _method(path)
         ids = table.index.to_numpy(dtype=str)
+        if path.parent != folder and not (np.isin(ids, locations).any() or np.isin(ids, spots).any()):
+            continue
         of, own = _owner(path, ids, locations, spots)
         for column in table.columns.difference(_POSITIONS, sort=False):
             name = (
@@ -69,6 +72,16 @@ def labels_in(folder: Path, locations: Array, spots: Array) -> tuple[Labels, ...
             if (labels := _labels(name, of, column=table[column], ids=ids, own=own)) is not None:
                 result.append(labels)
     return tuple(result)
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted((*folder.glob("domains*.tsv"), *folder.glob("domains*.csv")))
+
+
+def _tables_below(folder: Path) -> list[Path]:
+    """Return the tables that `histosge domains` wrote into folders of this one: they have a record beside them."""
+    within = sorted(path for path in folder.iterdir() if path.is_dir() and not (path / "run.json").is_file())
+    return [path for below in within for path in _tables(below) if path.with_suffix(".json").is_file()]
 
 
 def _table(path: Path) -> DataFrame:

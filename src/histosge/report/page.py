@@ -28,7 +28,12 @@ _SCRIPTS = (
     "region",
     "charts",
     "widths",
+    "overlay",
+    "imported",
+    "snapshot",
+    "link",
     "app",
+    "readout",
     "controls",
 )
 _VIEWER = "vendor/openseadragon.min.js"
@@ -70,6 +75,7 @@ def render(contents: Contents, *, first: str | None = None) -> str:
         viewer_licence=_asset("vendor/openseadragon.LICENSE.txt"),
         script=Markup("\n".join(_asset(f"{name}.js") for name in _SCRIPTS)),
         has_r_loo="r_loo" in data.about["tables"],
+        has_groups=bool(data.about["groups"]),
         has_image=data.image is not None,
         widths=0 if isinstance(contents.means, str) else len(contents.means.widths_um),
         no_widths=contents.means,

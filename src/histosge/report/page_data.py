@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,17 @@ import numpy as np
 from histosge._runtime.names import near_misses, positions
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
+from histosge.geometry.covered_area import covered_area
 from histosge.geometry.spacing import median_spacing_um
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.section.locations import Locations
-from histosge.section.marker_genes import named_positions, symbols_of
+from histosge.section.marker_genes import named_positions
 
 from .accuracy import calibration, left_out
 from .codes import Packed, pack
 from .contents import Contents
+from .gene_names import gene_groups, gene_labels, identifiers, other_names
 from .means_codes import packed_means
 from .measured import Chunk, chunks
 from .outlines import Outlines, packed_outlines
@@ -38,6 +41,8 @@ _REACH, _MAX_REACH = 0.72, 1.6
 _USUAL_REACH = 1.25
 # diameter of a dot in units of the spacing, for locations without extent
 _DOT = 0.9
+# dense locations have no steps at the border that show
+_MOST_COVERED = 60_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +91,8 @@ def page_data(contents: Contents, *, first: str | None) -> PageData:
     order, measured_chunks = _measured_chunks(contents)
     about = {
         **_about(contents, frame),
-        "first": _labels(names)[int(positions([first], names)[0])],
+        "groups": gene_groups(contents, first),
+        "first": gene_labels(names)[int(positions([first], names)[0])],
         "image": _image(image),
         "measured": _measured(contents, measured_chunks),
         "outlines": outlines.about,
@@ -116,24 +122,28 @@ def _about(contents: Contents, frame: dict[str, Any]) -> dict[str, Any]:
     locations = contents.prediction.locations
     return {
         "title": str(contents.record["section"].get("name") or "section"),
-        "genes": _labels(contents.prediction.genes),
+        "genes": gene_labels(contents.prediction.genes),
+        "aliases": other_names(contents),
         "frame": frame,
         "locations": _locations(locations),
         "spots": _spots(contents),
         "labels": [{"name": item.name, "of": item.of, "names": item.names} for item in contents.labels],
         "outline": [np.round(line - frame["origin"], 1).ravel().tolist() for line in contents.outline],
+        "covered": _covered(contents, np.asarray(frame["origin"])),
         "cells": locations.cells is not None,
         "calibration": calibration(contents),
         "maps": {name: _colours(name) for name in _MAPS},
         "at_mean_depth": is_depth_adjusted(contents.record),
         "left_out": left_out(contents),
+        "made_by": _made_by(contents),
     }
 
 
-def _labels(genes: Array) -> list[str]:
-    """Return what the page calls each gene: its name, after its symbol where it is an identifier of a known marker."""
-    symbols = symbols_of(genes, genes).tolist()
-    return [f"{symbol} {name}" if symbol else str(name) for name, symbol in zip(genes, symbols, strict=True)]
+def _made_by(contents: Contents) -> str:
+    """Return the last sentence of a caption."""
+    record = contents.record
+    model = (record.get("model") or {}).get("name") or (record.get("recipe") or {}).get("model")
+    return f"Predicted by histosge {version('histosge')}{f', {model}' if model else ''}."
 
 
 def _known(genes: Array, gene: str) -> str:
@@ -183,6 +193,15 @@ def _image(image: Pyramid | None) -> dict[str, Any] | None:
         return None
     levels = [{"width": level.width_px, "height": level.height_px} for level in image.levels]
     return {"tile": TILE_PX, "mpp": image.mpp, "levels": levels}
+
+
+def _covered(contents: Contents, origin: Array) -> list[list[float]]:
+    """Return the borders of what the locations on tissue cover; none for cells, and where it would take long."""
+    locations = contents.prediction.locations
+    xy = locations.xy[contents.shown]
+    if locations.cells is not None or len(xy) > _MOST_COVERED:
+        return []
+    return [np.round(border - origin, 1).ravel().tolist() for border in covered_area(xy)]
 
 
 def _locations(locations: Locations) -> dict[str, Any]:
@@ -254,6 +273,7 @@ def _arrays(contents: Contents, frame: dict[str, Any], order: Array) -> dict[str
     arrays = {
         "xy": blob((locations.xy - origin).astype(np.float32)),
         "ids": blob("\n".join(map(str, locations.points.ids)).encode()),
+        "gene_ids": blob("\n".join(identifiers(contents)).encode()),
         "spot_of": blob(_spot_of(contents)),
         "shown": blob(contents.shown.astype(np.uint8)),
         "measured_order": blob(order.astype(np.int32)),

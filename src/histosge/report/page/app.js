@@ -9,10 +9,12 @@ const LAYERS = {
 
 const state = {
   row: -1, layer: "predicted", compare: false, split: 0.5, map: "viridis", opacity: 0.85, fade: false, tiles: !about.outlines,
-  outline: true, tissue: true, shared: false, labels: 0, width: 0,
+  outline: true, tissue: true, shared: false, labels: 0, width: 0, second: -1,
 };
 // `means` over disks of the chosen width, `null` where the map is shown as predicted
 const now = { gene: "", predicted: null, sd: null, measured: null, means: null };
+// the second gene of two, where one is chosen
+const other = { gene: "", predicted: null, measured: null };
 let stage, list, lasso, ids = null, spotOf = null, shownLocations = null, labelCodes = [];
 const isShown = (point) => !state.tissue || shownLocations[point] > 0;
 
@@ -34,14 +36,26 @@ async function update(change) {
     if (row !== state.row) return;
     Object.assign(now, { gene: genes[row], row, predicted: values, sd, measured: observed, means: null });
   }
+  if ("second" in change && !(await chooseSecond())) return;
   if (("row" in change || "width" in change) && !(await chooseMeans())) return;
   paint();
   words();
-  location.replace(`#gene=${encodeURIComponent(now.gene)}&layer=${state.layer}${state.width ? `&width=${stops[state.width - 1]}` : ""}`);
+  keepLink();
+}
+
+// the area of the locations; clipped by it, tiles may be wide enough to fill its corners
+function coveredPath() {
+  if (!about.covered.length) return null;
+  const path = new Path2D();
+  for (const border of about.covered) {
+    for (let i = 0; i < border.length; i += 2) path[i ? "lineTo" : "moveTo"](border[i], border[i + 1]);
+    path.closePath();
+  }
+  return path;
 }
 
 const locationsGeometry = {
-  tiles: { xy: null, radius: about.locations.reach_um, overlap: 0.8 }, dots: { xy: null, radius: about.locations.radius_um },
+  tiles: { xy: null, radius: (about.covered.length ? 1.35 : 1) * about.locations.reach_um, overlap: 0.8, clip: coveredPath() }, dots: { xy: null, radius: about.locations.radius_um },
 };
 // cells by their outlines, where the page has them
 const geometryOfLocations = () => (state.tiles ? locationsGeometry.tiles : locationsGeometry.cells || locationsGeometry.dots);
@@ -77,6 +91,7 @@ function picture(kind) {
     const table = domainLookup(labels.names.length);
     return labels.of === "locations" ? { geometry: locations, colours: { bins: onTissue(own), table } } : { geometry: spotsGeometry, colours: { bins: own, table } };
   }
+  if (isOverlaid(kind)) return overlay(kind);
   const values = valuesOf(kind);
   if (!values) return null;
   const range = limitsOf(kind);
@@ -90,8 +105,8 @@ function onTissue(codes) {
 }
 
 function paint() {
-  const main = picture(state.layer), other = state.compare ? picture("measured") : null;
-  for (const [layer, shown] of [[stage.main, main], [stage.other, other]]) {
+  const main = picture(state.layer), left = state.compare ? picture("measured") : null;
+  for (const [layer, shown] of [[stage.main, main], [stage.other, left]]) {
     if (shown) layer.show(shown.geometry, shown.colours); else layer.hide();
     layer.wrapper.style.opacity = state.opacity;
   }
@@ -103,10 +118,10 @@ function paint() {
   $("divider").setAttribute("aria-valuenow", Math.round(100 * state.split));
   $("outline").style.display = state.outline ? "" : "none";
   legend($("legend-main"), state.layer, main);
-  legend($("legend-other"), "measured", other);
+  legend($("legend-other"), "measured", left);
   $("legend-other").hidden = !state.compare || state.shared;
   $("absent").hidden = Boolean(main);
-  $("absent").textContent = main ? "" : `No ${LAYERS[state.layer].word} values of ${now.gene} are on this page.`;
+  $("absent").textContent = main ? "" : `No ${LAYERS[state.layer].word} values of ${isOverlaid(state.layer) && now[state.layer] ? other.gene : now.gene} are on this page.`;
 }
 
 function legend(host, kind, shown) {
@@ -122,6 +137,7 @@ function legend(host, kind, shown) {
     host.className = "legend swatches";
     return host.replaceChildren(...items);
   }
+  if (shown.pair) return pairLegend(host, kind, shown);
   host.className = "legend";
   const [low, high] = shown.range;
   const title = document.createElement("div"), bar = document.createElement("div"), ticks = document.createElement("div");
@@ -217,7 +233,7 @@ function origins(row) {
 function words() {
   const labels = about.labels[state.labels];
   const byDomain = state.layer === "domains" && !state.compare;
-  $("gene-name").textContent = byDomain ? (state.labels === classesAt ? "Classes" : "Domains") : now.gene;
+  $("gene-name").textContent = byDomain ? (state.labels === classesAt ? "Classes" : "Domains") : isOverlaid(state.layer) ? `${now.gene} + ${other.gene}` : now.gene;
   const second = state.layer === "measured" ? "predicted" : LAYERS[state.layer].word;
   $("gene-layer").textContent = byDomain ? (state.labels === classesAt ? "of cells" : `by ${labels.name}`) : state.compare ? `measured | ${second}${overWidth()}` : LAYERS[state.layer].word + (state.layer === "measured" ? "" : overWidth());
   $("side-right").textContent = second;
@@ -229,10 +245,11 @@ function words() {
   for (const name of Object.keys(LAYERS)) $(`layer-${name}`).setAttribute("aria-checked", state.layer === name);
   for (const name of Object.keys(LAYERS)) $(`layer-${name}`).tabIndex = state.layer === name ? 0 : -1;
   for (const name of ["compare", "fade", "tiles", "outline", "tissue", "shared"]) $(`is-${name}`).checked = state[name];
-  $("status").textContent = `${now.gene}, ${$("gene-layer").textContent}. ${sentence} ${made}${now.means ? ` ${widthSentence()}` : ""}`;
+  $("status").textContent = `${$("gene-name").textContent}, ${$("gene-layer").textContent}. ${sentence} ${made}${now.means ? ` ${widthSentence()}` : ""}`;
   list.mark(now.row);
   accuracyChart(now.row);
   widthWords();
+  secondWords();
   regionCard();
 }
 
@@ -273,46 +290,4 @@ async function save(kind) {
   if (kind === "csv") {
     download(`${name}.csv`, csv(region, now, ids, spotOf, labelOf), "text/csv");
   } else download(`${name}.geojson`, geojson(lasso.ring, region, now, ids), "application/geo+json");
-}
-
-function readout(event) {
-  const tip = $("tip"), box = stage.element.getBoundingClientRect();
-  const px = event.clientX - box.left, py = event.clientY - box.top;
-  const [x, y] = stage.toMicrometres(px, py);
-  const shown = geometryOfLocations();
-  let point = shown.outlines ? cellAt(x, y) : nearestTo(tables.locationsXY, x, y, shown.radius);
-  if (point >= 0 && !isShown(point)) point = -1;
-  const spot = about.spots ? nearestTo(tables.spotsXY, x, y, about.spots.radius_um) : -1;
-  tip.hidden = !now.predicted;
-  tip.dataset.location = point;
-  tip.dataset.spot = spot;
-  const rows = [];
-  if (point >= 0) {
-    const sd = now.sd ? ` ± ${number(now.sd[point])}` : "";
-    tip.dataset.predicted = now.predicted[point];
-    tip.dataset.sd = now.sd ? now.sd[point] : "";
-    rows.push(["predicted", number(now.predicted[point]) + sd]);
-    if (now.means) rows.push(...meanRows(point));
-    const noise = now.sd ? withNoise(now.row, now.sd[point]) : null;
-    if (noise !== null) rows.push(["one measurement", `± ${number(noise)}`]);
-    const label = labelOf(point);
-    if (label && state.labels !== classesAt) rows.push(["domain", label]);
-    if (classesAt >= 0 && labelOf(point, classesAt)) rows.push(["class", labelOf(point, classesAt)]);
-    if (about.cells && ids) rows.unshift(["cell", ids[point]]);
-  }
-  if (spot >= 0 && now.measured) {
-    tip.dataset.measured = now.measured.values[spot];
-    const counts = now.measured.counts ? ` (${many(now.measured.counts[spot])} of ${many(now.measured.depth[spot])} counts)` : "";
-    rows.push(["measured", number(now.measured.values[spot]) + counts]);
-  }
-  const [x0, y0] = frame.origin;
-  rows.push(["x, y", `${many(Math.round(x + x0))}, ${many(Math.round(y + y0))} µm`]);
-  tip.replaceChildren(...rows.flatMap(([term, text]) => {
-    const dt = document.createElement("dt"), dd = document.createElement("dd");
-    dt.textContent = term;
-    dd.textContent = text;
-    return [dt, dd];
-  }));
-  const flipX = px > box.width - 260, flipY = py > box.height - 130;
-  tip.style.transform = `translate(${px + (flipX ? -18 : 18)}px, ${py + (flipY ? -14 : 14)}px) translate(${flipX ? "-100%" : "0"}, ${flipY ? "-100%" : "0"})`;
 }

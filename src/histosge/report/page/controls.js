@@ -1,11 +1,20 @@
 // Input: buttons, keys, the divider, the pointer.
 
+// in view below the layers: what cannot be pressed has its reason beside it
+const WHY_NOT = {
+  measured: "No measured values are in the folder of this run; make the report again with --section.",
+  uncertainty: "This model estimates no uncertainty.",
+  domains: "No domains are in the folder of this run; histosge domains computes them.",
+};
+
 function wire() {
+  const why = [];
   for (const name of Object.keys(LAYERS)) {
     const button = $(`layer-${name}`);
     if (!available[name]()) {
       button.disabled = true;
-      button.title = { measured: "The folder of this run has no measured values.", uncertainty: "This model estimates no uncertainty.", domains: "There are no domains in the folder of this run." }[name];
+      button.setAttribute("aria-describedby", "layers-why");
+      why.push(WHY_NOT[name]);
     }
     button.addEventListener("click", () => choose(name));
   }
@@ -19,20 +28,30 @@ function wire() {
     choose(next);
     $(`layer-${next}`).focus();
   });
+  $("layers-why").textContent = why.join(" ");
+  $("layers-why").hidden = !why.length;
   wireWidth();
+  wireSecond();
+  wireImport();
+  wireLink();
   $("opacity").addEventListener("input", (event) => { state.opacity = +event.target.value; paint(); });
   $("map").addEventListener("change", (event) => update({ map: event.target.value }));
   if ($("labels")) $("labels").addEventListener("change", (event) => update({ labels: +event.target.value, layer: "domains" }));
   for (const name of ["compare", "fade", "tiles", "outline", "tissue", "shared"]) {
     $(`is-${name}`).addEventListener("change", ({ target }) => (name === "compare" ? compare(target.checked) : update({ [name]: target.checked })));
   }
-  if (!about.measured) for (const name of ["compare", "shared"]) $(`is-${name}`).disabled = true;
+  if (!about.measured) for (const name of ["compare", "shared"]) {
+    $(`is-${name}`).disabled = true;
+    $(`is-${name}`).setAttribute("aria-describedby", "layers-why");
+  }
   $("zoom-in").addEventListener("click", () => stage.zoom(1.6));
   $("zoom-out").addEventListener("click", () => stage.zoom(1 / 1.6));
   $("fit").addEventListener("click", () => stage.fit());
   $("lasso").addEventListener("click", () => lasso.toggle());
   $("in-view").addEventListener("click", () => lasso.view());
   $("region-clear").addEventListener("click", clearRegion);
+  $("save-picture").addEventListener("click", savePicture);
+  $("notice-close").addEventListener("click", () => { $("notice").hidden = true; });
   $("save-csv").addEventListener("click", () => save("csv"));
   $("save-geojson").addEventListener("click", () => save("geojson"));
   $("about-open").addEventListener("click", () => drawer());
@@ -117,10 +136,11 @@ function keys(event) {
   else if (event.key === "c") compare();
   else if (event.key === "l") lasso.toggle();
   else if (event.key === "v") lasso.view();
+  else if (event.key === "s") savePicture();
   else if (event.key === "o") update({ outline: !state.outline });
   else if (event.key === "t") update({ tiles: !state.tiles });
   else if (event.key === "i" || event.key === "?") drawer();
-  else if (event.key === "Escape") { if (lasso.on || lasso.ring) clearRegion(); else drawer(false); }
+  else if (event.key === "Escape") { if (!$("notice").hidden) $("notice").hidden = true; else if (lasso.on || lasso.ring) clearRegion(); else drawer(false); }
   else if (moves[event.key] && !range && !event.target.closest("#about-run")) stage.pan(...moves[event.key]);
   else return;
   event.preventDefault();
@@ -137,20 +157,17 @@ async function begin() {
   spotOf = await integers("spot_of");
   shownLocations = new Uint8Array(await buffer("shown"));
   labelCodes = await Promise.all(about.labels.map(async (_, index) => new Uint8Array(await buffer(`labels-${index}`))));
-  list = new GeneList((row) => update({ row }));
+  list = new GeneList(chooseGene);
   lasso = new Lasso(stage, regionCard);
   wire();
   list.search();
   calibrationChart();
   if (innerWidth >= 1500) drawer(true, false);
   await stage.ready;
-  stage.fit(true);
-  const asked = new URLSearchParams(location.hash.slice(1));
-  const row = rowOf.get(asked.get("gene")) ?? rowOf.get(about.first) ?? 0;
-  const layer = asked.get("layer"), width = stops.indexOf(+asked.get("width")) + 1;
-  await update({ row, width, layer: LAYERS[layer] && available[layer]() ? layer : "predicted" });
+  await follow(location.hash);
   document.body.dataset.ready = "true";
+  keepLink();
 }
 
 // for scripts: the state of the page and its numbers
-window.histosge = { state, now, genes, about, update, ready: begin(), get stage() { return stage; }, get lasso() { return lasso; } };
+window.histosge = { state, now, genes, about, update, listed: (by) => list.order(by), ready: begin(), get stage() { return stage; }, get lasso() { return lasso; } };

@@ -1,4 +1,5 @@
-// The list of genes with their accuracy, and the search. Only the rows in view exist in the page.
+// The list of genes with their accuracy, by pattern at first, and the search by name, alias and identifier. Only the rows
+// in view exist in the page.
 
 const ROW_PX = 30;
 const ENSEMBL = /^ENS[A-Z]*G\d{11}(\.\d+)?$/i;
@@ -12,60 +13,98 @@ class GeneList {
     this.active = 0;
     this.chosen = -1;
     this.lower = genes.map((name) => name.toLowerCase());
+    this.aliases = new Map(Object.entries(about.aliases).map(([row, names]) => [+row, names]));
+    this.ids = [];
     this.sorted = {};
     this.input.addEventListener("input", () => this.search());
     this.input.addEventListener("keydown", (event) => this.key(event));
     $("sort").addEventListener("change", () => this.search());
+    lines("gene_ids").then((ids) => { this.ids = ids.map((id) => id.toLowerCase()); if (this.input.value) this.search(); });
     this.box.addEventListener("scroll", () => this.draw(), { passive: true });
     this.rows.addEventListener("click", (event) => {
       const row = event.target.closest("[data-row]");
-      if (row) { this.active = +row.dataset.at; this.choose(+row.dataset.row); }
+      if (row) { this.active = +row.dataset.at; this.choose(+row.dataset.row, event.shiftKey); }
     });
     const long = genes.map((name) => name.length).sort((a, b) => a - b)[genes.length >> 1] > 12;
     this.box.classList.toggle("long", long);
     new ResizeObserver(() => this.draw()).observe(this.box);
   }
 
+  // rows in an order; a heading of a group of genes is −1 − its number
   order(by) {
-    if (!this.sorted[by]) {
-      const value = { r_loo: tables.r_loo && genes.map((_, row) => strictOf(row)), level: tables.level }[by];
-      const all = Array.from(genes.keys());
-      const number = (row) => (Number.isNaN(value[row]) ? -Infinity : value[row]);
-      if (value) all.sort((a, b) => number(b) - number(a) || a - b);
-      else all.sort((a, b) => (this.lower[a] < this.lower[b] ? -1 : 1));
-      this.sorted[by] = all;
-    }
+    if (!this.sorted[by]) this.sorted[by] = by === "pattern" ? this.byPattern() : this.byValue(by);
     return this.sorted[by];
   }
 
+  byValue(by) {
+    const value = { r_loo: tables.r_loo && genes.map((_, row) => strictOf(row)), level: tables.level }[by];
+    const all = Array.from(genes.keys());
+    const number = (row) => (Number.isNaN(value[row]) ? -Infinity : value[row]);
+    if (value) all.sort((a, b) => number(b) - number(a) || a - b);
+    else all.sort((a, b) => (this.lower[a] < this.lower[b] ? -1 : 1));
+    return all;
+  }
+
+  byPattern() {
+    const first = new Set(about.groups.flat()), ordered = about.groups.flatMap((rows, group) => [-1 - group, ...rows]);
+    return [...ordered, -1 - about.groups.length, ...this.order("r_loo").filter((row) => !first.has(row))];
+  }
+
+  groupWords(group) {
+    return about.groups[group] ? `Pattern of ${genes[about.groups[group][0]]}` : "Other genes";
+  }
+
+  // rows whose name, alias or identifier has the word: the same first, then those that begin with it
+  found(word, all) {
+    const first = [], exact = [], alias = [], inside = [];
+    for (const row of all) {
+      if (row < 0) continue;
+      const at = this.lower[row].indexOf(word), also = (this.aliases.get(row) || []).map((name) => name.toLowerCase());
+      // a gene that is called by its identifier has its symbol before it
+      if (at === 0) (this.lower[row].split(" ").includes(word) ? exact : first).push(row);
+      else if (also.includes(word)) alias.push(row);
+      else if (at > 0 || (this.ids[row] || "").startsWith(word) || also.some((name) => word.length > 1 && name.startsWith(word))) inside.push(row);
+    }
+    return [...exact, ...alias, ...first, ...inside];
+  }
+
   search() {
-    const query = this.input.value.trim().toLowerCase();
+    const typed = this.input.value.trim(), query = typed.toLowerCase();
     const all = this.order($("sort").value);
-    if (query) {
-      const first = [], exact = [], inside = [];
-      // Ensembl ids of different versions are the same gene
-      const word = ENSEMBL.test(query) && !this.lower.includes(query) ? query.replace(/\.\d+$/, "") : query;
-      for (const row of all) {
-        const at = this.lower[row].indexOf(word);
-        if (at === 0) (this.lower[row].length === word.length ? exact : first).push(row);
-        else if (at > 0) inside.push(row);
-      }
-      this.matches = [...exact, ...first, ...inside];
-    } else this.matches = all;
+    // Ensembl ids of different versions are the same gene
+    const word = ENSEMBL.test(query) && !this.lower.includes(query) ? query.replace(/\.\d+$/, "") : query;
+    this.word = word;
+    this.matches = query ? this.found(word, all) : all;
     const none = $("no-gene");
     none.hidden = this.matches.length > 0;
     if (!this.matches.length) {
-      const near = this.near(query), id = genes.find((name) => ENSEMBL.test(name));
-      const byId = id && !ENSEMBL.test(query);
-      none.textContent = `No gene “${this.input.value.trim()}” among ${many(genes.length)}.`
+      const near = this.near(query), ids = genes.filter((name) => ENSEMBL.test(name.split(" ").at(-1)));
+      const byId = ids.length > genes.length / 2 && !ENSEMBL.test(query);
+      none.textContent = `No gene “${typed}” among ${many(genes.length)}.`
         + (near.length ? ` Did you mean ${near.join(" or ")}?` : "")
-        + (byId ? ` This section names its genes by Ensembl id, as ${id}; search for the id.` : "");
+        + (byId ? ` This section names its genes by Ensembl id, as ${ids[0]}; search for the id.` : "");
     }
-    this.active = 0;
+    this.active = this.step(-1, 1);
     this.rows.style.height = `${this.matches.length * ROW_PX}px`;
     this.box.scrollTop = 0;
     $("count").textContent = query ? `${many(this.matches.length)} match` : `${many(genes.length)} genes`;
     this.draw();
+  }
+
+  // the next row with a gene, headings left out
+  step(from, by) {
+    const last = this.matches.length - 1, way = Math.sign(by);
+    let at = Math.max(0, Math.min(last, from + by));
+    while (this.matches[at] < 0 && at + way >= 0 && at + way <= last) at += way;
+    return this.matches[at] < 0 ? from : at;
+  }
+
+  // the alias that was searched for
+  alias(row) {
+    const word = this.word;
+    if (!word || this.lower[row].includes(word)) return "";
+    const id = this.ids[row] || "";
+    return (this.aliases.get(row) || []).find((name) => name.toLowerCase().startsWith(word)) || (id.startsWith(word) ? id.toUpperCase() : "");
   }
 
   near(word) {
@@ -83,11 +122,11 @@ class GeneList {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page }[event.key];
     if (step) {
       event.preventDefault();
-      this.active = Math.max(0, Math.min(this.matches.length - 1, this.active + step));
+      this.active = this.step(this.active, step);
       this.reveal(this.active);
       this.draw();
     } else if (event.key === "Enter" && this.matches.length) {
-      this.choose(this.matches[this.active]);
+      this.choose(this.matches[this.active], event.shiftKey);
       // further keys belong to the page: + is not part of a gene's name
       this.input.blur();
     } else if (event.key === "Escape") {
@@ -105,7 +144,7 @@ class GeneList {
   mark(row) {
     this.chosen = row;
     const at = this.matches.indexOf(row);
-    if (at >= 0) { this.active = at; this.reveal(at); }
+    if (at >= 0) { this.active = at; if (this.matches[at - 1] < 0) this.reveal(at - 1); this.reveal(at); }
     this.draw();
   }
 
@@ -121,18 +160,32 @@ class GeneList {
   }
 
   row(at) {
-    const row = this.matches[at], rLoo = strictOf(row), item = document.createElement("div");
-    item.className = "gene" + (row === this.chosen ? " chosen" : "") + (at === this.active ? " active" : "");
+    const row = this.matches[at], item = document.createElement("div");
+    item.style.top = `${at * ROW_PX}px`;
+    if (row < 0) {
+      item.className = "group";
+      item.setAttribute("role", "presentation");
+      item.textContent = this.groupWords(-1 - row);
+      return item;
+    }
+    const rLoo = strictOf(row);
+    item.className = "gene" + (row === this.chosen ? " chosen" : "") + (row === state.second ? " second" : "") + (at === this.active ? " active" : "");
     item.id = `gene-${at}`;
     item.dataset.row = row;
     item.dataset.at = at;
     item.setAttribute("role", "option");
     item.setAttribute("aria-selected", row === this.chosen);
-    item.style.top = `${at * ROW_PX}px`;
     const name = document.createElement("span"), bar = document.createElement("span"), number = document.createElement("span");
     name.className = "name";
     name.textContent = genes[row];
     item.append(name);
+    const alias = this.alias(row);
+    if (alias) {
+      const also = document.createElement("span");
+      also.className = "alias";
+      also.textContent = ` ${alias}`;
+      name.append(also);
+    }
     if (about.tables.includes("r_loo")) {
       bar.className = "bar";
       bar.style.setProperty("--share", Number.isNaN(rLoo) ? 0 : Math.max(0, rLoo).toFixed(3));

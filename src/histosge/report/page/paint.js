@@ -94,6 +94,16 @@ class Layer {
     }
   }
 
+  // what lies beyond the area of the locations is cleared: discs of the outermost ones would make a scalloped border
+  clip() {
+    const { scale, x, y, ratio } = this.view;
+    this.context.save();
+    this.context.globalCompositeOperation = "destination-in";
+    this.context.setTransform(scale * ratio, 0, 0, scale * ratio, x * ratio, y * ratio);
+    this.context.fill(this.geometry.clip, "evenodd");
+    this.context.restore();
+  }
+
   colour() {
     if (!this.colours || !this.pixels) return;
     const { nearest, squares, pixels } = this, { width } = this.canvas, { bins: codes, table } = this.colours;
@@ -111,6 +121,7 @@ class Layer {
       pixels[p] = colour;
     }
     this.context.putImageData(this.image, 0, 0);
+    if (this.geometry.clip && state.tissue) this.clip();
   }
 }
 

@@ -11,13 +11,16 @@ function inside(ring, x, y) {
   return odd;
 }
 
+// outlines of files may have holes
+const holesOf = (ring) => ring.holes || [];
+
 function within(ring, xy) {
   const xs = ring.map((corner) => corner[0]), ys = ring.map((corner) => corner[1]);
   const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const rows = [];
   for (let i = 0; i < xy.length / 2; i++) {
     const x = xy[2 * i], y = xy[2 * i + 1];
-    if (x >= left && x <= right && y >= top && y <= bottom && inside(ring, x, y)) rows.push(i);
+    if (x >= left && x <= right && y >= top && y <= bottom && inside(ring, x, y) && !holesOf(ring).some((hole) => inside(hole, x, y))) rows.push(i);
   }
   return rows;
 }
@@ -41,7 +44,7 @@ function summary(ring, now) {
   const spots = now.measured ? within(ring, tables.spotsXY) : [];
   const centre = mean(now.predicted, locations), sd = now.sd ? mean(now.sd, locations) : null;
   return {
-    locations, spots, area_um2: areaOf(ring), mean: centre, sd,
+    locations, spots, area_um2: areaOf(ring) - holesOf(ring).reduce((sum, hole) => sum + areaOf(hole), 0), mean: centre, sd,
     low: sd === null ? null : Math.max(0, centre - Z90 * sd), high: sd === null ? null : centre + Z90 * sd,
     measured: spots.length ? mean(now.measured.values, spots) : null,
   };
@@ -77,8 +80,8 @@ function geojson(ring, region, now, ids) {
 
 function polygonOf(ring) {
   const [x0, y0] = frame.origin;
-  const closed = [...ring, ring[0]].map(([x, y]) => [+((x + x0) / frame.mpp).toFixed(2), +((y + y0) / frame.mpp).toFixed(2)]);
-  return { type: "Polygon", coordinates: [closed] };
+  const closed = (line) => [...line, line[0]].map(([x, y]) => [+((x + x0) / frame.mpp).toFixed(2), +((y + y0) / frame.mpp).toFixed(2)]);
+  return { type: "Polygon", coordinates: [ring, ...holesOf(ring)].map(closed) };
 }
 
 // a cell with its id, by which QuPath knows it, its class and the value of the gene

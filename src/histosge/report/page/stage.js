@@ -78,7 +78,7 @@ class Stage extends EventTarget {
       for (const layer of layers) layer.follow(view);
       if (!this.waiting) this.waiting = setTimeout(() => { this.waiting = null; this.draw(this.view()); }, 4 * cost);
     }
-    for (const id of ["outline", "region-shape"]) {
+    for (const id of ["outline", "imported", "region-shape"]) {
       $(id).setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale})`);
     }
     this.scaleBar(view);
@@ -108,6 +108,20 @@ class Stage extends EventTarget {
   toPixels(xUm, yUm) {
     const { scale, x, y } = this.view();
     return [xUm * scale + x, yUm * scale + y];
+  }
+
+  // the centre of the view in µm of the section, and µm across its shorter side
+  visible() {
+    const { scale, width, height } = this.view(), [x, y] = this.toMicrometres(width / 2, height / 2);
+    return { x: x + frame.origin[0], y: y + frame.origin[1], across: Math.min(width, height) / scale };
+  }
+
+  show({ x, y, across }) {
+    this.whole = false;
+    const { width, height } = this.view(), unit = 1 / frame.width, short = Math.min(width, height);
+    const size = [across * width / short, across * height / short].map((side) => side * unit);
+    const centre = [(x - frame.origin[0]) * unit, (y - frame.origin[1]) * unit];
+    this.viewer.viewport.fitBounds(new OpenSeadragon.Rect(centre[0] - size[0] / 2, centre[1] - size[1] / 2, ...size), true);
   }
 
   zoom(factor) {

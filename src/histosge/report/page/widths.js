@@ -34,6 +34,7 @@ const overWidth = () => (now.means ? `, mean over ${stops[now.means.at]} µm` : 
 
 function widthSentence() {
   const { means } = now;
+  if (state.second >= 0) return "Means over disks are of one gene: remove the second gene to use the slider.";
   if (!means) return `As predicted, ${Math.round(about.locations.spacing_um)} µm apart. Move the slider to average over disks.`;
   const { gene } = means, width = stops[means.at];
   if (Number.isNaN(means.known)) return `${gene} is not measured reproducibly here: what is known of it at ${width} µm cannot be said.`;
@@ -76,7 +77,7 @@ function meanRows(point) {
 
 function widen(step) {
   const width = Math.max(0, Math.min(stops.length, state.width + step));
-  if (width !== state.width) update({ width, layer: state.layer === "uncertainty" ? "uncertainty" : "predicted" });
+  if (width !== state.width && state.second < 0) update({ width, layer: state.layer === "uncertainty" ? "uncertainty" : "predicted" });
 }
 
 function wireWidth() {
