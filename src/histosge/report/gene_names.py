@@ -18,7 +18,7 @@ from .contents import Contents
 __all__ = ["gene_groups", "gene_labels", "identifiers", "other_names"]
 
 # groups at the head of the list, their genes that are listed there, and the fewest genes to group
-_GROUPS, _OF_EACH, _FEWEST = 8, 6, 12
+_GROUPS, _LISTED, _FEWEST = 8, 6, 12
 # genes compared, the most accurate first, and locations of their maps
 _COMPARED, _SAMPLE = 400, 2000
 # without a grade, the least correlation of a gene to show first
@@ -69,7 +69,7 @@ def gene_groups(contents: Contents, first: str) -> list[list[int]]:
         families=families_of(prediction.genes[rows], contents.gene_ids[rows]),
         n=_GROUPS,
     )
-    listed = [[int(rows[column]) for column in group[:_OF_EACH]] for group in groups]
+    listed = [[int(rows[column]) for column in group[:_LISTED]] for group in groups]
     row = int(positions([first], prediction.genes)[0])
     return sorted(listed, key=lambda group: row not in group)
 

@@ -9,8 +9,8 @@ class Refusal extends Error {}
 
 // the unit that a file names, at its top or in its metadata; pixels where it names none
 function unitOf(content, name) {
-  const places = [content, content.metadata, content.properties].filter((place) => place && typeof place === "object");
-  const named = places.flatMap((place) => ["units", "unit", "coordinate_unit", "coordinate_units"].map((key) => place[key])).find((value) => value !== undefined);
+  const holders = [content, content.metadata, content.properties].filter((holder) => holder && typeof holder === "object");
+  const named = holders.flatMap((holder) => ["units", "unit", "coordinate_unit", "coordinate_units"].map((key) => holder[key])).find((value) => value !== undefined);
   if (named === undefined) return { pixel: true, said: false };
   if (typeof named === "string" && MICROMETRES.test(named)) return { pixel: false, said: true };
   if (typeof named === "string" && PIXELS.test(named)) return { pixel: true, said: true };

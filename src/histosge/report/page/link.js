@@ -42,12 +42,12 @@ function asked(fragment) {
   change.compare = Boolean(about.measured) && swipe > 0 && swipe < 1 && change.layer !== "measured";
   if (change.compare) change.split = Math.max(0.02, Math.min(0.98, swipe));
   const [x, y] = (words.get("at") || "").split(",").map(Number), across = Number(words.get("across"));
-  return { change, place: [x, y, across].every(Number.isFinite) && across > 0 ? { x, y, across } : null };
+  return { change, view: [x, y, across].every(Number.isFinite) && across > 0 ? { x, y, across } : null };
 }
 
 async function follow(fragment) {
-  const { change, place } = asked(fragment);
-  if (place) stage.show(place); else stage.fit(true);
+  const { change, view } = asked(fragment);
+  if (view) stage.show(view); else stage.fit(true);
   await update(change);
 }
 
