@@ -1,7 +1,7 @@
 """Memory and time of the rivals on a section of Visium's size, features ready: half of the spots fitted, all predicted.
 
-python benchmarks/rivals_memory.py [--models bleep,mclstexp,deepspot,triplex] [--spots 3000] [--genes 1000]
-    [--features 150] [--epochs 2]
+python benchmarks/rivals_memory.py [--models bleep,mclstexp,deepspot,triplex,istar,stentrans,tesla,bayesspace]
+    [--spots 3000] [--genes 1000] [--features 150] [--epochs 2]
 
 Expression and features are random numbers: neither depends on them. Each model is fitted in a process of its own; the
 memory is what it adds to that of the process with its data.
@@ -21,11 +21,15 @@ from histosge.models import build_model, predict
 from histosge.section.inputs import Inputs, Samples
 from histosge.section.locations import Locations
 
+_MODELS = ("bleep", "mclstexp", "deepspot", "triplex", "istar", "stentrans", "tesla", "bayesspace")
+# iterations of the two chains of BayesSpace, in place of 20 000 and 5000: no memory depends on them
+_CHAINS = (200, 50)
+
 
 def main() -> None:
     """Start a process for each model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", default="bleep,mclstexp,deepspot,triplex")
+    parser.add_argument("--models", default=",".join(_MODELS))
     parser.add_argument("--spots", type=int, default=3000)
     parser.add_argument("--genes", type=int, default=1000)
     parser.add_argument("--features", type=int, default=150)
@@ -46,7 +50,7 @@ def measure(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)
     name, _, preset = options.models.partition(":")
-    model = build_model(name, preset or None, epochs=options.epochs)
+    model = build_model(name, preset or None, **short(name, options.epochs))
     samples = random_samples(options, sum(windows.number for windows in model.needs.windows) or 1)
     half = samples.take(np.random.default_rng(0).permutation(options.spots)[: options.spots // 2])
     # PyTorch's own memory is that of any network
@@ -61,25 +65,39 @@ def measure(options: argparse.Namespace) -> None:
     with prediction:
         predict(predictor, samples.inputs)
     added = max(fit.cost["peak_mb"], prediction.cost["peak_mb"]) - before.cost["peak_mb"]
+    steps = {"bayesspace": sum(_CHAINS), "tesla": 1}.get(name, options.epochs)
+    step = {"bayesspace": "an iteration", "tesla": "in all"}.get(name, "an epoch")
     print(
-        f"{options.models}: {added / 1024:.2f} GB, {fit.cost['cpu_s'] / options.epochs:.1f} s of CPU an epoch, "
-        f"prediction {prediction.cost['cpu_s']:.1f} s, {predictor.summary()['parameters'] / 1e6:.1f} M parameters",
+        f"{options.models}: {added / 1024:.2f} GB, fit {fit.cost['cpu_s'] / steps:.3f} s of CPU {step}, "
+        f"prediction {prediction.cost['cpu_s']:.1f} s, "
+        f"{predictor.summary().get('parameters', 0) / 1e6:.1f} M parameters",
         flush=True,
     )
 
 
+def short(name: str, epochs: int) -> dict[str, int]:
+    """Return the options of a fit that is as large as a whole one, and shorter."""
+    if name == "bayesspace":
+        return {"iterations": _CHAINS[0], "spot_iterations": _CHAINS[1]}
+    return {} if name == "tesla" else {"epochs": epochs}
+
+
 def random_samples(options: argparse.Namespace, windows: int) -> Samples:
-    """Return spots of a square lattice with random expression and features of so many windows."""
+    """Return spots of Visium's lattice with random expression, colour, and features of so many windows."""
     number = np.arange(options.spots)
-    lattice_xy = np.stack([number % 60, number // 60], axis=1).astype(np.float64)
-    points = Points(100.0 * lattice_xy, number.astype(str), 55.0)
+    row = number // 60
+    lattice_xy = np.stack([2 * (number % 60) + row % 2, row], axis=1).astype(np.float64)
+    points = Points(lattice_xy * (50.0, 50.0 * 3**0.5), number.astype(str), 55.0)
     everywhere = np.ones(options.spots, dtype=bool)
     locations = Locations(points, lattice_xy, number, np.zeros_like(number), everywhere, everywhere)
     rng = np.random.default_rng(0)
     features = rng.standard_normal((options.spots, windows * options.features), dtype=np.float32)
     expression = rng.gamma(2.0, size=(options.spots, options.genes)).astype(np.float32)
     genes = np.array([f"gene{index}" for index in range(options.genes)])
-    return Samples(Inputs(locations, features=features), expression, genes, np.ones(options.spots))
+    colour = rng.random((options.spots, 3))
+    return Samples(
+        Inputs(locations, features=features, colour=colour), expression, genes, np.ones(options.spots)
+    )
 
 
 if __name__ == "__main__":

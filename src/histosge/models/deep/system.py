@@ -24,7 +24,7 @@ from .training import TrainingHistory, train
 
 Module: TypeAlias = Any
 
-__all__ = ["DeepSystem", "FeatureSystem", "refuse_few_spots"]
+__all__ = ["DeepSystem", "FeatureSystem", "SpotWindowSystem", "refuse_few_spots", "refuse_without_lattice"]
 
 _MIN_SPOTS = 4
 
@@ -175,10 +175,44 @@ def _watched(watch: Callable[[int, Predictor], None], predictor: DeepPredictor, 
     watch(epoch, predictor)
 
 
+@dataclass(frozen=True, slots=True)
+class SpotWindowSystem(FeatureSystem):
+    """Configuration of a deep system that reads image features of a patch as wide as a spot.
+
+    Parameters
+    ----------
+    crop_diameters
+        Width of the patch in diameters of a spot, unless ``crop_um`` or ``crop_px`` is set.
+
+    Examples
+    --------
+    >>> SpotWindowSystem().crop, SpotWindowSystem(crop_um=80.0).crop.size_um
+    (Crop(size_um=None, size_px=None, channel_order='rgb', size_diameters=1.0), 80.0)
+    """
+
+    crop_px: int | None = None
+    crop_diameters: float = 1.0
+
+    @property
+    def crop(self) -> Crop:
+        """A patch as wide as a spot, where no other width is set."""
+        if self.crop_um is None and self.crop_px is None:
+            return Crop(channel_order=self.channel_order, size_diameters=self.crop_diameters)
+        return Crop(self.crop_um, self.crop_px if self.crop_um is None else None, self.channel_order)
+
+
 def refuse_few_spots(samples: Samples) -> None:
     """Refuse fewer spots than a network is fitted to."""
     if len(samples) < _MIN_SPOTS:
         raise UsageError(f"Expected at least {_MIN_SPOTS} spots to fit, got {len(samples)}.")
+
+
+def refuse_without_lattice(samples: Samples, model: str, advice: str) -> None:
+    """Refuse to fit a model that reads lattice positions to spots without them."""
+    if not np.isfinite(samples.inputs.locations.lattice_xy).all():
+        raise UsageError(
+            f"'{model}' reads the lattice positions of the spots fitted, which these do not have. {advice}"
+        )
 
 
 def _summary(history: TrainingHistory, inputs: int, network: Module, seed: int) -> dict[str, Any]:

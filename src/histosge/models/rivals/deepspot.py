@@ -10,8 +10,8 @@ import numpy as np
 
 from histosge._runtime.types import Float
 from histosge.errors import UsageError, refuse_nonpositive
-from histosge.models.base import Crop, ModelCard, Needs, Task, Windows
-from histosge.models.deep.system import FeatureSystem
+from histosge.models.base import ModelCard, Needs, Task, Windows
+from histosge.models.deep.system import SpotWindowSystem
 from histosge.models.deep.windows import window_features
 from histosge.models.scaling import Targets
 
@@ -19,8 +19,11 @@ __all__ = ["DeepSpot"]
 
 
 @dataclass(frozen=True, slots=True)
-class DeepSpot(FeatureSystem):
-    """Configuration; further options are those of :class:`~histosge.models.deep.training.TrainingConfig`.
+class DeepSpot(SpotWindowSystem):
+    """Configuration.
+
+    Further options are those of :class:`~histosge.models.deep.system.SpotWindowSystem` and
+    :class:`~histosge.models.deep.training.TrainingConfig`.
 
     The patch is as wide as a spot, unless ``crop_um`` or ``crop_px`` is set; the windows in it are enlarged to what the
     encoder reads. Differs from the original: windows around the spot are those of the image one pitch away,
@@ -31,8 +34,6 @@ class DeepSpot(FeatureSystem):
 
     Parameters
     ----------
-    crop_diameters
-        Width of the patch in diameters of a spot.
     side
         The spot's window is divided into side × side.
     around
@@ -50,8 +51,6 @@ class DeepSpot(FeatureSystem):
     [1, 9, 6]
     """
 
-    crop_px: int | None = None
-    crop_diameters: float = 1.0
     side: int = 3
     around: int = 6
     width: int = 512
@@ -90,13 +89,6 @@ class DeepSpot(FeatureSystem):
         for name in ("dropout", "output_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"`{name}` must be from 0 to below 1, got {getattr(self, name)}.")
-
-    @property
-    def crop(self) -> Crop:
-        """A patch as wide as a spot, where no other width is set."""
-        if self.crop_um is None and self.crop_px is None:
-            return Crop(channel_order=self.channel_order, size_diameters=self.crop_diameters)
-        return Crop(self.crop_um, self.crop_px if self.crop_um is None else None, self.channel_order)
 
     @property
     def needs(self) -> Needs:

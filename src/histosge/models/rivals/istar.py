@@ -11,13 +11,14 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError, refuse_nonpositive
-from histosge.models.base import Crop, ModelCard, Needs, Runtime, Windows
+from histosge.models.base import ModelCard, Needs, Predictor, Runtime, Windows
 from histosge.models.deep.inputs import Batch, InputScaling, NetworkInputs
-from histosge.models.deep.predictor import DeepPredictor
-from histosge.models.deep.system import FeatureSystem, refuse_few_spots
+from histosge.models.deep.system import SpotWindowSystem, refuse_few_spots
 from histosge.models.scaling import Targets
 from histosge.prediction.principal_components import principal_axes
 from histosge.section.inputs import Inputs, Samples
+
+from .raw_counts import fit_to_counts, restored_of_counts
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +34,11 @@ _STEPS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class IStar(FeatureSystem):
-    """Configuration; further options are those of :class:`~histosge.models.deep.training.TrainingConfig`.
+class IStar(SpotWindowSystem):
+    """Configuration.
+
+    Further options are those of :class:`~histosge.models.deep.system.SpotWindowSystem` and
+    :class:`~histosge.models.deep.training.TrainingConfig`.
 
     A spot consists of superpixels, for each of which the network predicts from two scales of image features: a window
     of 32 µm on Visium at the superpixel, and one of 128 µm around the location. The loss compares their mean with the
@@ -49,9 +53,6 @@ class IStar(FeatureSystem):
 
     Parameters
     ----------
-    crop_diameters
-        Width of the patch that is divided into superpixels, in diameters of a spot, unless ``crop_um`` or ``crop_px``
-        is set.
     superpixels
         Along the diameter of a spot.
     components
@@ -62,6 +63,8 @@ class IStar(FeatureSystem):
         Networks, whose median is taken.
     averaged
         What is averaged over the superpixels of a location.
+    scale
+        What is fitted: log1p(CP10k), as by every model, or raw counts and their total, as published.
 
     Examples
     --------
@@ -69,13 +72,12 @@ class IStar(FeatureSystem):
     ([9, 1], 37)
     """
 
-    crop_px: int | None = None
-    crop_diameters: float = 1.0
     superpixels: float = _ORIGINAL / 2
     components: int | None = 64
     factors: int | None = 30
     replicas: int = 1
     averaged: Literal["predictions", "features"] = "predictions"
+    scale: Literal["cp10k", "counts"] = "cp10k"
     optimiser: Literal["adamw", "adam", "sgd"] = "adam"
     learning_rate: float = 1e-4
     batch: int = 128
@@ -109,13 +111,6 @@ class IStar(FeatureSystem):
                 raise UsageError(f"`{name}` must be 1 or more, or none; got {value}.")
         if not 1 <= self.superpixels <= 32:
             raise UsageError(f"`superpixels` must be from 1 to 32, got {self.superpixels}. iStar has 6.9.")
-
-    @property
-    def crop(self) -> Crop:
-        """A patch as wide as a spot, where no other width is set."""
-        if self.crop_um is None and self.crop_px is None:
-            return Crop(channel_order=self.channel_order, size_diameters=self.crop_diameters)
-        return Crop(self.crop_um, self.crop_px if self.crop_um is None else None, self.channel_order)
 
     @property
     def offsets(self) -> tuple[tuple[float, float], ...]:
@@ -152,12 +147,12 @@ class IStar(FeatureSystem):
 
     def network_inputs(self, scaling: InputScaling, inputs: Inputs) -> NetworkInputs:
         """Return features and colour, and the diameter of locations, which says how many superpixels they have."""
-        read = FeatureSystem.network_inputs(self, scaling, inputs)
+        read = SpotWindowSystem.network_inputs(self, scaling, inputs)
         features = np.asarray(read.features)
         diameter = np.full((len(features), 1), inputs.locations.points.diameter_um, dtype=np.float32)
         return replace(read, features=np.concatenate([features, diameter], axis=1))
 
-    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> DeepPredictor:
+    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> Predictor:  # type: ignore[override]
         """Train the network, with sixteen steps an epoch where spots are few.
 
         Raises
@@ -168,12 +163,21 @@ class IStar(FeatureSystem):
             When the loss is not finite.
         """
         refuse_few_spots(samples)
+        if self.scale != "cp10k":
+            plain = replace(self, scale="cp10k")
+            return fit_to_counts(plain, samples, self.scale, seed=seed, runtime=runtime)
         batch = max(self.min_batch, min(self.batch, len(samples) // _STEPS))
         xy = samples.inputs.separated_xy_um
         # rows in the order of positions: a fit does not depend on the order of a file
         ordered = samples.take(np.lexsort((xy[:, 0], xy[:, 1])))
-        trained = FeatureSystem.fit(replace(self, batch=batch), ordered, seed=seed, runtime=runtime)
+        trained = SpotWindowSystem.fit(replace(self, batch=batch), ordered, seed=seed, runtime=runtime)
         return replace(trained, model=self)
+
+    def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> Predictor:  # type: ignore[override]
+        """Rebuild the predictor, on the CPU."""
+        if self.scale != "cp10k":
+            return restored_of_counts(replace(self, scale="cp10k"), genes, arrays, summary, self.scale)
+        return SpotWindowSystem.restore(self, genes, arrays, summary)
 
     def build_network(self, inputs: int, outputs: int) -> Any:
         """Return the untrained network."""

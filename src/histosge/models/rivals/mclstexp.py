@@ -15,6 +15,7 @@ from histosge.models.base import ModelCard, Runtime
 from histosge.models.deep.batches import Batching
 from histosge.models.deep.inputs import NetworkInputs
 from histosge.models.deep.retrieval import RetrievalPredictor, RetrievalSystem
+from histosge.models.deep.system import refuse_without_lattice
 from histosge.section.inputs import Samples
 
 if TYPE_CHECKING:
@@ -129,11 +130,7 @@ class MclSTExp(RetrievalSystem):
         UsageError
             For spots without lattice positions, by which the tables are indexed; locations predicted need none.
         """
-        if not np.isfinite(samples.inputs.locations.lattice_xy).all():
-            raise UsageError(
-                "'mclstexp' reads the lattice positions of the spots fitted, which these do not have. Choose another "
-                "model: 'bleep' is the same without positions."
-            )
+        refuse_without_lattice(samples, "mclstexp", "Choose 'bleep', which is the same without positions.")
         return RetrievalSystem.fit(self, samples, seed=seed, runtime=runtime)
 
     def keys(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from histosge._runtime.device import device_name, seed_everything
 from histosge._runtime.types import Array, Float
 from histosge.errors import DataError, UsageError, refuse_nonpositive
 from histosge.geometry.lattice import Lattice
-from histosge.models.base import Block, Model, ModelCard, Needs, Runtime, Task
+from histosge.models.base import Block, Model, ModelCard, Needs, Predictor, Runtime, Task
 from histosge.models.blocks import pieces
 from histosge.models.deep.gene_maps import HalvedMaps, ThinnedMaps, doubled
 from histosge.models.deep.lattice_array import LatticeArray, between
@@ -20,6 +20,8 @@ from histosge.models.deep.system import refuse_few_spots
 from histosge.models.deep.training import TrainingConfig, TrainingHistory, train
 from histosge.models.scaling import Targets
 from histosge.section.inputs import Inputs, Samples
+
+from .raw_counts import fit_to_counts, restored_of_counts
 
 __all__ = ["StEnTrans", "StEnTransPredictor"]
 
@@ -53,6 +55,8 @@ class StEnTrans(TrainingConfig, Model):
         on a hexagonal one, as published.
     depth
         Number of blocks.
+    scale
+        What maps show: log1p(CP10k), as for every model, or raw counts, as published; their total is one more map.
     epochs, batch
         The authors' examples take 512 genes a step, for 50 epochs on legacy ST and 10 on Visium; their code's default
         is 500. They have ten times as many genes, so that 64 a step are about as many steps.
@@ -75,6 +79,7 @@ class StEnTrans(TrainingConfig, Model):
     patch: int | None = None
     heads: int | None = None
     depth: int = 12
+    scale: Literal["cp10k", "counts"] = "cp10k"
 
     card: ClassVar[ModelCard] = ModelCard(
         "stentrans",
@@ -120,7 +125,7 @@ class StEnTrans(TrainingConfig, Model):
             return "'stentrans' with `form` doubled takes gaps between fitted spots for zeros. Set `form` to auto."
         return ""
 
-    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> StEnTransPredictor:
+    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> Predictor:
         """Train the network on the maps of the genes.
 
         Raises
@@ -133,6 +138,9 @@ class StEnTrans(TrainingConfig, Model):
         import torch
 
         refuse_few_spots(samples)
+        if self.scale != "cp10k":
+            plain = replace(self, scale="cp10k")
+            return fit_to_counts(plain, samples, self.scale, seed=seed, runtime=runtime)
         lattice_um = _lattice_of(samples.inputs)
         lattice_xy = _lattice_xy(samples.inputs, None)
         array = self._array(lattice_xy)
@@ -157,10 +165,10 @@ class StEnTrans(TrainingConfig, Model):
             device=runtime.device,
         )
 
-    def restore(
-        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
-    ) -> StEnTransPredictor:
+    def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> Predictor:
         """Rebuild the predictor, on the CPU."""
+        if self.scale != "cp10k":
+            return restored_of_counts(replace(self, scale="cp10k"), genes, arrays, summary, self.scale)
         import torch
 
         array = LatticeArray.from_numbers(arrays[_FRAME])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,9 +11,11 @@ import numpy as np
 from histosge._runtime.draws import random_order
 from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError, refuse_nonpositive
-from histosge.models.base import Block, Crop, Model, ModelCard, Needs, Runtime, Task
+from histosge.models.base import Block, Crop, Model, ModelCard, Needs, Predictor, Runtime, Task
 from histosge.models.blocks import pieces
 from histosge.section.inputs import Inputs, Samples
+
+from .raw_counts import fit_to_counts, restored_of_counts
 
 __all__ = ["TESLA", "ColourAxis", "TESLAPredictor"]
 
@@ -48,6 +50,8 @@ class TESLA(Model):
     far
         What a location has that no spot is near enough to: 0 for all genes, as published, or the nearest spot's values.
         Near enough is the distance within which ``neighbours`` spots lie on average.
+    scale
+        What is averaged: log1p(CP10k), as by every model, or log1p of raw counts and of their total, as published.
     crop_um, crop_px
         Width of the window; one of them is set. 36 µm are the original's 50 pixels on its example.
 
@@ -69,6 +73,7 @@ class TESLA(Model):
     far: Literal["nearest", "zero"] = "nearest"
     crop_um: float | None = 36.0
     crop_px: int | None = None
+    scale: Literal["cp10k", "log_counts"] = "cp10k"
 
     card: ClassVar[ModelCard] = ModelCard(
         "tesla",
@@ -110,7 +115,7 @@ class TESLA(Model):
             return ""
         return "TESLA averages measured spots, and a section without any has none to average."
 
-    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> TESLAPredictor:
+    def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> Predictor:
         """Store the spots with their colour.
 
         Raises
@@ -118,6 +123,10 @@ class TESLA(Model):
         UsageError
             Without colours.
         """
+        if self.scale != "cp10k":
+            return fit_to_counts(
+                replace(self, scale="cp10k"), samples, self.scale, seed=seed, runtime=runtime
+            )
         inputs = samples.inputs
         # neighbours at equal distances are chosen by this order, and not by that of the file
         order = np.lexsort((*inputs.locations.xy.T, inputs.section_index))
@@ -131,10 +140,10 @@ class TESLA(Model):
             self, samples.genes, xyz_um, expression, np.unique(inputs.section_index), axis, cutoff
         )
 
-    def restore(
-        self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
-    ) -> TESLAPredictor:
+    def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> Predictor:
         """Rebuild the predictor."""
+        if self.scale != "cp10k":
+            return restored_of_counts(replace(self, scale="cp10k"), genes, arrays, summary, self.scale)
         axis = ColourAxis(np.array(arrays["channels"]), *(float(value) for value in arrays["scale"][:3]))
         return TESLAPredictor(
             self,

@@ -15,7 +15,7 @@ from histosge.models.deep.batches import Batching
 from histosge.models.deep.inputs import Batch, InputScaling
 from histosge.models.deep.predictor import DeepPredictor
 from histosge.models.deep.section_spots import SectionSpots, whole_positions
-from histosge.models.deep.system import FeatureSystem
+from histosge.models.deep.system import FeatureSystem, refuse_without_lattice
 from histosge.models.deep.windows import window_features
 from histosge.section.inputs import Inputs, Samples
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TRIPLEX", "TRIPLEXPredictor"]
 
+# columns of the lattice between those of two sections
+_FAR = 1e6
 # locations at once: 16 heads × 256 × 4096 spots are 67 MB
 _AT_ONCE = 256
 
@@ -159,11 +161,7 @@ class TRIPLEX(FeatureSystem):
         UsageError
             For spots without lattice positions, over which the convolution runs; locations predicted need none.
         """
-        if not np.isfinite(samples.inputs.locations.lattice_xy).all():
-            raise UsageError(
-                "'triplex' reads the lattice positions of the spots fitted, which these do not have. Choose another "
-                "model, such as 'bleep'."
-            )
+        refuse_without_lattice(samples, "triplex", "Choose another model, such as 'bleep'.")
         fitted = replace(samples, expression=_smoothed(samples)) if self.smooth else samples
         trained = FeatureSystem.fit(self, fitted, seed=seed, runtime=runtime)
         return TRIPLEXPredictor.of(trained, self.section_spots(trained.scaling, samples.inputs))
@@ -313,25 +311,13 @@ def _smoothed(samples: Samples) -> Float[np.ndarray, "n g"]:
     """Return the mean of each fitted spot and its fitted neighbours on the lattice, section by section."""
     from histosge.models.deep.networks.triplex import lattice_neighbours
 
+    # lattices of sections side by side: neighbours are of one section
+    beside = _FAR * samples.inputs.section_index[:, None]
+    neighbours = lattice_neighbours(samples.inputs.locations.lattice_xy + beside)
     measured = samples.dense_expression
-    smooth = np.array(measured)
-    sections = samples.inputs.section_index
-    for section in np.unique(sections):
-        rows = np.flatnonzero(sections == section)
-        lattice_xy: Array = samples.inputs.locations.lattice_xy[rows]
-        if not np.isfinite(lattice_xy).all():
-            raise UsageError(
-                "`smooth` averages over neighbours on the lattice, and these spots have none. Set it to false."
-            )
-        neighbours = lattice_neighbours(lattice_xy)
-        there = neighbours < len(rows)
-        values = measured[rows]
-        sums = sum(
-            np.where(there[:, [k]], values[np.minimum(neighbours[:, k], len(rows) - 1)], 0.0)
-            for k in range(9)
-        )
-        smooth[rows] = sums / there.sum(axis=1, keepdims=True)
-    return smooth
+    padded = np.vstack([measured, np.zeros((1, measured.shape[1]))])
+    sums = sum(padded[step] for step in neighbours.T)
+    return np.asarray(sums / (neighbours < len(measured)).sum(axis=1, keepdims=True), dtype=measured.dtype)
 
 
 ENTRIES = (TRIPLEX,)
