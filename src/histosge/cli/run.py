@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from .command import command
@@ -23,6 +24,7 @@ from .options import (
 from .recipe import recipe_of
 from .run_summary import print_run
 from .screen import Progress, show_messages
+from .worker_options import WorkerOptions
 
 __all__ = ["run"]
 
@@ -39,6 +41,7 @@ def run(
     seed_options: SeedOptions,
     location_options: LocationOptions,
     compute_options: ComputeOptions,
+    work_options: WorkerOptions,
     output_options: OutputOptions,
     reply_options: ReplyOptions,
     progress: Progress,
@@ -60,14 +63,15 @@ def run(
         auxiliary = auxiliary_options.read(read_options)
         programs = program_options.read()
     compute = compute_options.compute(encoder_options.weights, progress)
-    result = run_job(
-        section,
-        recipe_of(model_options, encoder_options, seed_options, depth=depth_options),
-        location_options.target(section),
-        auxiliary=auxiliary,
-        programs=programs,
-        job=Job.of(out, stages, compute, output_options.outputs()),
-    )
+    with work_options.of_one_fit() as executor:
+        result = run_job(
+            section,
+            recipe_of(model_options, encoder_options, seed_options, depth=depth_options),
+            location_options.target(section),
+            auxiliary=auxiliary,
+            programs=programs,
+            job=Job.of(out, stages, replace(compute, executor=executor), output_options.outputs()),
+        )
     # those of the reader are printed already
     show_messages(result.messages[len(section.messages) :])
     print_run(result, reply_options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -31,3 +33,12 @@ class WorkerOptions:
         from histosge.workflow.executors import executor_of
 
         return executor_of(self.jobs, self.scheduler)
+
+    @contextmanager
+    def of_one_fit(self) -> Iterator[Any]:
+        """Yield whose workers compute the sums of one fit; ``None`` where this process does."""
+        if self.scheduler is None and self.jobs == 1:
+            yield None
+            return
+        with self.executor() as executor:
+            yield executor

@@ -29,6 +29,7 @@ __all__ = [
     "Runtime",
     "Task",
     "Windows",
+    "Workers",
     "predict",
 ]
 
@@ -201,6 +202,20 @@ class ModelCard:
     streamed_bytes: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
+@runtime_checkable
+class Workers(Protocol):
+    """Other processes, on this machine or on others, that compute parts of a fit."""
+
+    @property
+    def folder(self) -> Path:
+        """A folder that all of them reach under the same name, for data that are not to be sent."""
+        ...
+
+    def map(self, function: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
+        """Return ``function`` of each argument, in order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """On what a fit is computed. Nothing here changes what a model means.
@@ -216,6 +231,8 @@ class Runtime:
     watch
         Called with (epoch, predictor) after each epoch of a network's training, with the weights of that epoch, so
         that learning curves can be drawn. The predictor is valid during the call only.
+    workers
+        Other processes that a fit may send parts of its work to; ``None``: it has this one.
     """
 
     device: str = "cpu"
@@ -223,6 +240,7 @@ class Runtime:
     checkpoint: Path | None = None
     progress: Callable[[int, int, str], None] | None = field(default=None, compare=False)
     watch: Callable[[int, Predictor], None] | None = field(default=None, compare=False)
+    workers: Workers | None = field(default=None, compare=False)
 
 
 # rows of the inputs (ascending), their means and, where the model has them, their standard deviations

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from histosge._runtime.device import Precision, resolve_device, resolve_precision
+from histosge._runtime.messages import Message
 from histosge.encoders.base import Setup
-from histosge.models.base import Runtime
+from histosge.models.base import Model, Runtime
+
+from .executors import Executor, FitWorkers
 
 __all__ = ["Compute", "Progress"]
 
@@ -40,6 +45,9 @@ class Compute:
         Whether PyTorch compiles the networks of encoders: convolutional ones ran half as fast again on a CPU in fp32,
         but the first batch takes minutes (docs/results/speed.md). The default is ``False``: features change in their
         last digits.
+    executor
+        Whose workers compute the sums of a fit to very many spots (:meth:`~histosge.models.base.Model.reads_sparse`);
+        entered already. ``None``: this process does.
 
     Raises
     ------
@@ -59,6 +67,7 @@ class Compute:
     store: str | Path | None = None
     progress: Progress | None = None
     compiled: bool = False
+    executor: Executor | None = None
 
     def __post_init__(self) -> None:
         # the CPU is always there; other devices are looked up in PyTorch, which takes a second to import
@@ -82,6 +91,31 @@ class Compute:
     def runtime(self, *, checkpoint: Path | None = None) -> Runtime:
         """Return what fitting a model needs; training resumes from ``checkpoint``."""
         return Runtime(self._devices[0], self._resolved, checkpoint, self.progress)
+
+    @contextmanager
+    def workers(self, folder: Path | None) -> Iterator[FitWorkers | None]:
+        """Yield the workers of a fit, whose data are in ``folder`` as long as it lasts; ``None`` where there are none.
+
+        Parameters
+        ----------
+        folder
+            On storage that all workers reach; ``None``: a temporary one of this machine.
+        """
+        if self.executor is None:
+            yield None
+            return
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".workers.", dir=folder) as place:
+            yield FitWorkers(self.executor, Path(place))
+
+    def unused_workers(self, model: Model, spots: int) -> tuple[Message, ...]:
+        """Return a message where workers are given to a fit that this process makes alone."""
+        if self.executor is None or model.reads_sparse(spots):
+            return ()
+        return (
+            Message("warning", f"Not used: other workers. A fit to {spots} spots is made by one process."),
+        )
 
     def with_store(self, folder: Path) -> Compute:
         """Return the same with image features kept in ``folder``, unless a store is set already."""

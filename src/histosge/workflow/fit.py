@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histosge._runtime.messages import Message, emit
@@ -279,8 +279,10 @@ class FitPlan:
             sparse_expression=self.model.reads_sparse(len(self.sections)),
         )
         samples = samples if self.programs is None else self.programs.joined(samples)
-        runtime = compute.runtime(checkpoint=checkpoint)
-        fitted = self.model.fit(samples, seed=self.recipe.seed, runtime=runtime)
+        emit(compute.unused_workers(self.model, len(self.sections)))
+        with compute.workers(folder) as workers:
+            runtime = replace(compute.runtime(checkpoint=checkpoint), workers=workers)
+            fitted = self.model.fit(samples, seed=self.recipe.seed, runtime=runtime)
         predictor = in_gene_order(fitted, self.panel.names)
         if path is not None and checkpoint is not None:
             saving.save(path, self.model, predictor)

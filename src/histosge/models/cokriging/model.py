@@ -181,7 +181,7 @@ class Cokriging(Model):
         """
         refuse_unusable(samples)
         if self.reads_sparse(len(samples)):
-            return fit_streamed(self, samples, seed=seed, device=runtime.device)
+            return fit_streamed(self, samples, seed=seed, runtime=runtime)
         samples = samples.dense()
         choices, sections = self._choose(samples, seed), samples.inputs.section_index
         # means, factors and the image weight are estimated from all spots; only the matrix is limited

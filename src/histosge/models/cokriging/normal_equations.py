@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from histosge._runtime.types import Array, Float, Int
 from .eigensolver import Eigendecomposition, eigen_of, inverse_diagonals_of, inverse_root, precision
 from .kernels import Covariance, KernelInputs
 from .row_blocks import summed
+from .streamed_values import SpotTargets
 
 __all__ = ["NormalEquations"]
 
@@ -52,7 +53,7 @@ class NormalEquations:
         inducing: KernelInputs,
         *,
         order: Int[np.ndarray, " n"],
-        targets: Callable[[Array], Array],
+        targets: SpotTargets,
         device: str = "cpu",
     ) -> tuple[NormalEquations, Float[np.ndarray, "r q"]]:
         """Sum over all blocks; return also the projections of the targets on the eigenvectors.
@@ -64,26 +65,12 @@ class NormalEquations:
         order
             Rows of the spots, in the order of the blocks.
         targets
-            From rows to targets.
+            Of the spots; their workers compute the sums.
         device
             ``"cuda"`` computes the eigenvectors there.
         """
-        from scipy.linalg.blas import dsyrk
-
-        m, dtype = len(inducing), precision(len(spots))
-
-        def work(blocks: Iterator[Array]) -> tuple[Array, Array]:
-            # half of a symmetric matrix, in double precision: the square root of K_mm magnifies rounding a thousandfold
-            products, sums = np.zeros((m, m), order="F"), np.zeros((m, 0))
-            for rows in blocks:
-                matrix = covariance(spots.take(rows), inducing, dtype)
-                double = matrix.astype(np.float64)
-                products = dsyrk(1.0, double.T, beta=1.0, c=products, lower=1, overwrite_c=1)
-                part = matrix.T @ targets(rows).astype(dtype, copy=False)
-                sums = sums + part if sums.size else part.astype(np.float64)
-            return products, sums
-
-        products, sums = summed(work, order)
+        work = _Projections(covariance, spots, inducing, targets, precision(len(spots)), products=True)
+        sums, products = summed(work, order, targets.values.workers)
         lower = np.tril(products)
         back = inverse_root(covariance(inducing, inducing))
         eigenvalues, rotation = eigen_of(back.T @ (lower + np.tril(lower, -1).T) @ back, device)
@@ -96,20 +83,10 @@ class NormalEquations:
         """Return projections on the eigenvectors of targets whose sums Σ KᵀY these are."""
         return np.asarray((self.along.T @ sums).astype(self.precision))
 
-    def sums(
-        self, order: Int[np.ndarray, " n"], targets: Callable[[Array], Array]
-    ) -> Float[np.ndarray, "m q"]:
+    def sums(self, order: Int[np.ndarray, " n"], targets: SpotTargets) -> Float[np.ndarray, "m q"]:
         """Return Σ KᵀY over some spots."""
-        dtype = self.precision
-
-        def work(blocks: Iterator[Array]) -> tuple[Array]:
-            total = np.zeros((len(self.inducing), 0))
-            for rows in blocks:
-                part = self.covariances(rows).T @ targets(rows).astype(dtype, copy=False)
-                total = total + part if total.size else part.astype(np.float64)
-            return (total,)
-
-        return summed(work, order)[0]
+        work = _Projections(self.covariance, self.spots, self.inducing, targets, self.precision)
+        return np.asarray(summed(work, order, targets.values.workers)[0])
 
     @property
     def precision(self) -> type[np.floating[Any]]:
@@ -134,3 +111,34 @@ class NormalEquations:
             np.maximum(self.covariance.variance(some) - carried, 0.0),
             spots=len(self.spots),
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Projections:
+    """Sums Σ KᵀY of targets, and where asked for Σ KᵀK of the covariances."""
+
+    covariance: Covariance
+    spots: KernelInputs
+    inducing: KernelInputs
+    targets: SpotTargets
+    dtype: type[np.floating[Any]]
+    products: bool = False
+
+    def __call__(self, blocks: Iterator[Array]) -> list[Array]:
+        from scipy.linalg.blas import dsyrk
+
+        m = len(self.inducing)
+        # half of a symmetric matrix, in double precision: the square root of K_mm magnifies rounding a thousandfold
+        products = np.zeros((m, m), order="F") if self.products else None
+        sums = np.zeros((m, 0))
+        for rows in blocks:
+            matrix = self.covariance(self.spots.take(rows), self.inducing, self.dtype)
+            if products is not None:
+                double = matrix.astype(np.float64)
+                products = dsyrk(1.0, double.T, beta=1.0, c=products, lower=1, overwrite_c=1)
+            part = matrix.T @ self.targets(rows).astype(self.dtype, copy=False)
+            sums = sums + part if sums.size else part.astype(np.float64)
+        return [sums] if products is None else [sums, products]
+
+    def take(self, rows: Array) -> _Projections:
+        return replace(self, spots=self.spots.take(rows), targets=self.targets.take(rows))

@@ -1,24 +1,24 @@
-"""Spots block by block: neighbours in one block, and sums over blocks that do not depend on the number of cores."""
+"""Spots block by block: neighbours in one block, and sums over blocks that depend on no number of cores or workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array, Float, Int
+from histosge.models.base import Workers
 from histosge.models.blocks import runs
 
-__all__ = ["ROWS", "blocks_of", "in_strips", "summed"]
+__all__ = ["ROWS", "Summand", "blocks_of", "in_strips", "of_parts", "summed"]
 
 #: spots of one block: a block of covariances with 2000 inducing points takes 16 MB in single precision
 ROWS = 2048
 # sums over so many shares of the spots, one after another: each has sums of its own, whatever the number of cores
 _SHARES = 4
-
-T = TypeVar("T")
 
 
 def in_strips(xy_um: Float[np.ndarray, "n 2"], sections: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -46,21 +46,49 @@ def blocks_of(rows: Array) -> Iterator[Array]:
         yield rows[part]
 
 
-def summed(work: Callable[[Iterator[Array]], Sequence[T]], order: Array) -> list[T]:
+@runtime_checkable
+class Summand(Protocol):
+    """What is summed over spots: takes blocks of their rows, and returns its sums. Workers are sent that of a share."""
+
+    def __call__(self, blocks: Iterator[Array]) -> Sequence[Any]:
+        """Return the sums over some blocks, in the memory of one block and of the sums."""
+        ...
+
+    def take(self, rows: Array) -> Summand:
+        """Return the same of some spots, whose rows count from 0."""
+        ...
+
+
+def summed(work: Summand, order: Array, workers: Workers | None = None) -> list[Any]:
     """Return the sums of what ``work`` makes of the blocks of each share of the spots.
 
-    Shares are summed in order, so that the bits are the same however many cores there are. ``work`` needs memory for
-    one block and for its sums.
+    Shares are summed in order, so that the bits are the same however many cores or workers there are.
 
     Parameters
     ----------
     work
-        Takes blocks of rows, and returns its sums.
+        Makes sums of blocks.
     order
         Rows of the spots, in the order in which they are worked on.
+    workers
+        Other processes that compute the shares; ``None``: threads of this one.
     """
-    results = map_parts(lambda share: work(blocks_of(share)), np.array_split(order, _SHARES))
+    results = of_parts(work, np.array_split(order, _SHARES), workers)
     totals = list(results[0])
     for result in results[1:]:
-        totals = [total + part for total, part in zip(totals, result, strict=True)]  # type: ignore[operator]
+        totals = [total + part for total, part in zip(totals, result, strict=True)]
     return totals
+
+
+def of_parts(work: Summand, parts: Sequence[Array], workers: Workers | None = None) -> list[Sequence[Any]]:
+    """Return the sums of each of some parts of the spots."""
+    if workers is None:
+        return map_parts(lambda rows: work(blocks_of(rows)), parts)
+    return workers.map(_of_part, [(work.take(rows), len(rows)) for rows in parts])
+
+
+def _of_part(part: tuple[Summand, int]) -> Sequence[Any]:
+    """Return the sums of a part in another process, by the arithmetic of :func:`map_parts`."""
+    work, spots = part
+    with threadpool_limits(1, user_api="blas"):
+        return work(blocks_of(np.arange(spots)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from histosge._runtime.parallel import map_parts
 from histosge._runtime.types import Array, Float
+from histosge.models.base import Runtime
 from histosge.section.expression import log_depth
 from histosge.section.inputs import Samples
 
@@ -28,7 +29,7 @@ from .projected import Members, Projected
 from .ranges import pitch_of, target_rows
 from .row_blocks import blocks_of
 from .streamed_plan import Options, StreamedPlan, sample_of, shrinkage_of
-from .streamed_values import StreamedValues
+from .streamed_values import SpotTargets, StreamedValues
 from .targets import SummedTargets
 
 __all__ = ["fit_streamed"]
@@ -37,7 +38,9 @@ __all__ = ["fit_streamed"]
 _NEIGHBOURHOODS = 4
 
 
-def fit_streamed(options: Options, samples: Samples, *, seed: int, device: str) -> CokrigingPredictor:
+def fit_streamed(
+    options: Options, samples: Samples, *, seed: int, runtime: Runtime = Runtime()
+) -> CokrigingPredictor:
     """Fit cokriging to many spots.
 
     The process is that of inducing points (Eq. 13), and the result that of a fit which holds everything, within
@@ -54,10 +57,11 @@ def fit_streamed(options: Options, samples: Samples, *, seed: int, device: str) 
         Dense or sparse.
     seed
         As for a fit that is not streamed.
-    device
-        ``"cuda"`` computes eigenvectors there.
+    runtime
+        Device ``"cuda"`` computes eigenvectors there. Its workers compute the sums, and read expression from a file in
+        their folder; the result is the same to the last bit on processors of one kind.
     """
-    plan = StreamedPlan.of(options, samples, seed)
+    plan, device = StreamedPlan.of(options, samples, seed, runtime.workers), runtime.device
     process, sums = _process(plan, device)
     values = plan.values
     if options.winsorise_sd is not None:
@@ -95,10 +99,7 @@ def fit_streamed(options: Options, samples: Samples, *, seed: int, device: str) 
 
 def _process(plan: StreamedPlan, device: str) -> tuple[NormalEquations, Array]:
     """Return the process of the inducing points, and projections of factors and sections."""
-
-    def targets(rows: Array) -> Array:
-        return np.hstack([plan.values.at(rows) @ plan.axes.T, plan.members(rows)])
-
+    targets = SpotTargets(plan.values, plan.axes, members=plan.number)
     return NormalEquations.of(
         plan.covariance, plan.spots, plan.inducing, order=plan.order, targets=targets, device=device
     )
@@ -164,9 +165,10 @@ def _targets(
 ) -> SummedTargets:
     """Return the sums of all genes with the inducing points."""
     own = plan.sections[plan.order] == 0
-    sums, auxiliary = process.sums(plan.order[own] if own.any() else plan.order, values.at), None
+    targets = SpotTargets(values)
+    sums, auxiliary = process.sums(plan.order[own] if own.any() else plan.order, targets), None
     if own.any() and not own.all():
-        of_others = process.sums(plan.order[~own], values.at)
+        of_others = process.sums(plan.order[~own], targets)
         auxiliary, sums = process.projections(of_others), sums + of_others
     return SummedTargets(_at(values, plan.judged, process), process.projections(sums), products, auxiliary)
 
@@ -303,7 +305,7 @@ def _without_image(options: Options, plan: StreamedPlan, summed: _Summed, device
         plan.spots,
         plan.inducing,
         order=plan.order,
-        targets=lambda rows: np.hstack([summed.values.at(rows), plan.members(rows)]),
+        targets=SpotTargets(summed.values, members=plan.number),
         device=device,
     )
     targets = replace(summed.folds.targets, projections=sums[:, :genes], auxiliary=None)  # type: ignore[type-var]

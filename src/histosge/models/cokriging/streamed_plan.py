@@ -10,6 +10,7 @@ import numpy as np
 
 from histosge._runtime.draws import random_order
 from histosge._runtime.types import Array, Float, Int
+from histosge.models.base import Workers
 from histosge.prediction.factored import Basis
 from histosge.prediction.principal_components import axes_of_products
 from histosge.section.inputs import Inputs, Samples
@@ -26,10 +27,11 @@ from .posterior import FactorPosterior
 from .predictor import CokrigingPredictor
 from .ranges import pitch_of, resolved_pitches, target_rows, usual_ranges
 from .row_blocks import in_strips
+from .rows_on_disk import RowsOnDisk
 from .setup import standardisation_of
 from .standardise import Standardisation
 from .streamed_features import streamed_features
-from .streamed_values import Moments, StreamedValues
+from .streamed_values import Moments, StreamedValues, members_of
 
 __all__ = ["SAMPLE", "Options", "StreamedPlan"]
 
@@ -119,12 +121,18 @@ class StreamedPlan:
     summary: dict[str, Any]
 
     @classmethod
-    def of(cls, options: Options, samples: Samples, seed: int) -> StreamedPlan:
+    def of(
+        cls, options: Options, samples: Samples, seed: int, workers: Workers | None = None
+    ) -> StreamedPlan:
         """Standardise, find the factors and the image features, and choose the covariance on a sample of the spots."""
         inputs, sections = samples.inputs, samples.inputs.section_index
         order = in_strips(inputs.separated_xy_um, sections)
         shuffled = random_order(inputs.locations.points.ids, seed, "streamed")
-        values = StreamedValues(samples.expression, standardisation_of(samples, seed), sections)
+        expression = samples.expression
+        if workers is not None:
+            expression = RowsOnDisk.write(workers.folder / "expression", expression)
+        standardisation = standardisation_of(samples, seed)
+        values = StreamedValues(expression, standardisation, sections, workers=workers)
         moments = values.moments(order)
         axes = axes_of_products(moments.products, min(options.factors, len(samples) - 1))
         pitch_um = pitch_of(inputs.separated_xy_um[target_rows(sections)])
@@ -192,8 +200,12 @@ class StreamedPlan:
 
     def members(self, rows: Array) -> Float[np.ndarray, "b s"]:
         """Return which spots are of which section."""
-        of_sections = np.arange(self.sections.max() + 1)
-        return np.asarray(self.sections[rows, None] == of_sections, dtype=np.float32)
+        return members_of(self.sections[rows], self.number)
+
+    @property
+    def number(self) -> int:
+        """How many sections there are."""
+        return int(self.sections.max()) + 1
 
 
 def sample_of(shuffled: Int[np.ndarray, " n"]) -> Int[np.ndarray, " l"]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from .base import Executor, WorkerLostError
 from .dask_workers import DaskWorkers
+from .fit_workers import FitWorkers
 from .processes import Processes
 
-__all__ = ["DaskWorkers", "Executor", "Processes", "WorkerLostError", "executor_of"]
+__all__ = ["DaskWorkers", "Executor", "FitWorkers", "Processes", "WorkerLostError", "executor_of"]
 
 
 def executor_of(jobs: int = 1, scheduler: str | None = None) -> Processes | DaskWorkers:
