@@ -58,7 +58,7 @@ def test_two_processes_give_the_same_bits(tmp_path: Path) -> None:
     ]
 
 
-def test_workers_of_one_fit_are_an_option_of_compute(tmp_path: Path) -> None:
+def test_workers_are_an_option_of_compute(tmp_path: Path) -> None:
     """`Compute(executor=…)` reaches the fit of a section, whose folder holds nothing of the workers afterwards."""
     section = hs.synthetic(columns=8, rows=8, genes=12).section
     recipe = hs.Recipe(

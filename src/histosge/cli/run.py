@@ -63,7 +63,7 @@ def run(
         auxiliary = auxiliary_options.read(read_options)
         programs = program_options.read()
     compute = compute_options.compute(encoder_options.weights, progress)
-    with work_options.of_one_fit() as executor:
+    with work_options.for_sums() as executor:
         result = run_job(
             section,
             recipe_of(model_options, encoder_options, seed_options, depth=depth_options),

@@ -35,7 +35,7 @@ class WorkerOptions:
         return executor_of(self.jobs, self.scheduler)
 
     @contextmanager
-    def of_one_fit(self) -> Iterator[Any]:
+    def for_sums(self) -> Iterator[Any]:
         """Yield whose workers compute the sums of one fit; ``None`` where this process does."""
         if self.scheduler is None and self.jobs == 1:
             yield None

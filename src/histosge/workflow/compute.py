@@ -106,8 +106,8 @@ class Compute:
             return
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".workers.", dir=folder) as place:
-            yield FitWorkers(self.executor, Path(place))
+        with TemporaryDirectory(prefix=".workers.", dir=folder) as name:
+            yield FitWorkers(self.executor, Path(name))
 
     def unused_workers(self, model: Model, spots: int) -> tuple[Message, ...]:
         """Return a message where workers are given to a fit that this process makes alone."""

@@ -68,6 +68,6 @@ class RowsOnDisk:
 
 @lru_cache(maxsize=1)
 def _mapped(folder: Path, columns: int) -> sparse.csr_matrix:
-    """Return the matrix with its numbers on disk, of which the system reads pages that are looked at."""
+    """Return the matrix with its numbers on disk, of which the system reads the pages that are used."""
     data, indices, indptr = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in _PARTS)
     return sparse.csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, columns), copy=False)

@@ -128,11 +128,7 @@ class StreamedPlan:
         inputs, sections = samples.inputs, samples.inputs.section_index
         order = in_strips(inputs.separated_xy_um, sections)
         shuffled = random_order(inputs.locations.points.ids, seed, "streamed")
-        expression = samples.expression
-        if workers is not None:
-            expression = RowsOnDisk.write(workers.folder / "expression", expression)
-        standardisation = standardisation_of(samples, seed)
-        values = StreamedValues(expression, standardisation, sections, workers=workers)
+        values = _values(samples, standardisation_of(samples, seed), workers)
         moments = values.moments(order)
         axes = axes_of_products(moments.products, min(options.factors, len(samples) - 1))
         pitch_um = pitch_of(inputs.separated_xy_um[target_rows(sections)])
@@ -220,6 +216,14 @@ def shrinkage_of(options: Options, moments: Moments, standardisation: Standardis
         return Shrinkage.none(len(moments.total), factors)
     products = moments.centred(moments.mean)
     return Shrinkage.of_products(products, moments.spots, standardisation.weight, factors)
+
+
+def _values(samples: Samples, standardisation: Standardisation, workers: Workers | None) -> StreamedValues:
+    """Return the values of all spots; where there are workers, they read expression from their folder."""
+    expression: Any = samples.expression
+    if workers is not None:
+        expression = RowsOnDisk.write(workers.folder / "expression", expression)
+    return StreamedValues(expression, standardisation, samples.inputs.section_index, workers=workers)
 
 
 def _kernel_inputs(

@@ -169,7 +169,7 @@ class SpotTargets:
         return np.hstack([own, members_of(self.values.sections[rows], self.members)]) if self.members else own
 
     def take(self, rows: Array) -> SpotTargets:
-        """Return the targets of some spots, without reading them."""
+        """Return the targets of some spots, which are not read."""
         return replace(self, values=self.values.take(rows))
 
 
