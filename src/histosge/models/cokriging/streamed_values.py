@@ -153,7 +153,7 @@ class SpotTargets:
     values
         Of the genes.
     axes
-        Of the factors that take the place of the genes; ``None``: the genes themselves.
+        Of the factors that are kriged instead of the genes; ``None``: the genes are.
     members
         Number of sections, whose spots are marked in columns of their own; 0: none is.
     """
