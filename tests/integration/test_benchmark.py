@@ -177,7 +177,7 @@ def test_two_runs_are_equal_byte_for_byte(folder: Path, tmp_path: Path) -> None:
         assert result.exit_code == 0, result.stderr
     first = contents(tmp_path / "a")
     scores = [name for name in first if name.endswith(("scores.parquet", "scores.json"))]
-    assert len(scores) == 4
+    assert len(scores) == 5
     for other in ("b", "c"):
         again = contents(tmp_path / other)
         for name in scores:
@@ -212,7 +212,7 @@ def test_a_trial_writes_nothing_outside_its_folder(
     files = {Path(name) for name in contents(tmp_path)}
     assert {path.parts[0] for path in files} == {"trials"}
     assert {path.name for path in files} == {"scores.parquet", "trial.json"}
-    assert {path.name for path in (tmp_path / "trials").iterdir()} == {"0", "1"}
+    assert {path.name for path in (tmp_path / "trials").iterdir()} == {"0", "1", "2"}
 
 
 def test_a_killed_benchmark_resumes(folder: Path, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_only_changed_trials_run_again(folder: Path, tmp_path: Path) -> None:
         benchmark(plan_file(folder, text), tmp_path, compute=compute)
         return totals[-1]
 
-    models = 'models = ["nearest", { model = "idw", neighbours = 5 }]\nbaselines = false'
+    models = 'models = ["kriging", { model = "idw", neighbours = 5 }]\nbaselines = false'
     assert number_of_fits(models) == 2
     assert number_of_fits(models) == 0
     assert number_of_fits(models.replace("5", "6")) == 1
@@ -266,7 +266,7 @@ def test_only_changed_trials_run_again(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["trial.json", "scores.parquet"])
 def test_damaged_trials_run_again(folder: Path, tmp_path: Path, name: str) -> None:
     """A trial that was cut off, changed, emptied or lost a file is repeated, and the scores are as before."""
-    path = plan_file(folder, 'models = ["mean"]\nbaselines = false')
+    path = plan_file(folder, 'models = ["kriging"]\nbaselines = false')
     before = benchmark(path, tmp_path).scores
     (file,) = tmp_path.glob(f"trials/*/{name}")
     whole = file.read_bytes()

@@ -22,6 +22,15 @@ def test_baselines_come_first_and_once() -> None:
     assert plan.recipes == (*BASELINES, Recipe("cokriging"))
 
 
+def test_kriging_always_runs() -> None:
+    """Without the baselines kriging stands beside the models, so that there is a skill score; one of them is needed."""
+    plan = Plan(["one"], ["idw", "kriging", "mean"], baselines=False)
+    assert [recipe.model for recipe in plan.recipes] == ["idw", "kriging", "mean"]
+    assert Plan(["one"], ["mean"], baselines=False).recipes == (Recipe("mean"), Recipe("kriging"))
+    with pytest.raises(UsageError, match="needs models, or its baselines"):
+        Plan(["one"], baselines=False)
+
+
 def test_only_models_of_the_image_are_crossed_with_encoders() -> None:
     """Two encoders double the trials of models that read image features, and of no others."""
     plan = Plan(["one"], ["kriging", "ridge"], seeds=(0,), encoders=("texture", "uni"), baselines=False)
@@ -38,7 +47,12 @@ def test_genes_and_seeds_of_a_plan_replace_those_of_recipes() -> None:
         ["one"], [Recipe("mean", genes="all", seed=7)], seeds=(1, 2), genes=["A", "B"], baselines=False
     )
     recipes = [trial.recipe for trial in plan.trials()]
-    assert [recipe.seed for recipe in recipes] == [1, 2]
+    assert [(recipe.model, recipe.seed) for recipe in recipes] == [
+        ("mean", 1),
+        ("kriging", 1),
+        ("mean", 2),
+        ("kriging", 2),
+    ]
     assert {recipe.genes for recipe in recipes} == {"A,B"}
 
 
@@ -77,7 +91,7 @@ def test_a_number_of_seeds_counts_from_zero() -> None:
 def test_trials_of_one_division_share_their_study() -> None:
     """All models of a section, split and seed get the same training spots and genes."""
     section = synthetic(columns=8, rows=8, genes=12).section
-    plan = Plan([section], ["mean", "idw"], seeds=(0, 1), genes="all", baselines=False)
+    plan = Plan([section], ["mean"], seeds=(0, 1), genes="all", baselines=False)
     first, second, other = list(plan.trials())[:3]
     assert study_of(plan, first) is study_of(plan, second)
     assert panel_of(plan, first) is panel_of(plan, second)
@@ -87,6 +101,6 @@ def test_trials_of_one_division_share_their_study() -> None:
 def test_patients_are_those_of_the_target_and_the_fitted_sections() -> None:
     """Sections of the target's patient are not fitted."""
     specs = [SectionSpec(Path(name), patient=name[0]) for name in ("A1", "A2", "B1")]
-    plan = Plan(specs, ["mean"], splits=("patients",), seeds=(0,), baselines=False)
+    plan = Plan(specs, ["kriging"], splits=("patients",), seeds=(0,), baselines=False)
     trials = list(plan.trials())
     assert [patients_of(plan, trial) for trial in trials] == [("A", "B"), ("A", "B"), ("B", "A", "A")]

@@ -34,13 +34,17 @@ def labels(model: str, seed: int = 0, split: str = "random:0.5") -> dict[str, ob
     return {"section": "S", "split": split, "model": model, "preset": "", "encoder": "", "seed": seed}
 
 
+def genes() -> pd.DataFrame:
+    """What is known of three genes whatever model is scored."""
+    known = pd.DataFrame({"gene": GENES, "expression": np.arange(3.0), "ceiling": [0.8, 0.4, 0.4]})
+    return known.assign(section="S", split="random:0.5", seed=0)
+
+
 def frame() -> pd.DataFrame:
     """Two models on three genes: kriging, and a model with half its error and one undefined correlation."""
     rng = np.random.default_rng(0)
-    statistics = {("pooled", "ceiling"): np.array([0.8, 0.4, 0.4]), ("pooled", "expression"): np.arange(3.0)}
-    parts = [tidy(statistics, GENES, labels(""))]
     mse = rng.uniform(1, 2, 3)
-    parts.append(tidy({("test", "mse"): mse, ("test", "pcc"): np.full(3, 0.2)}, GENES, labels("kriging")))
+    parts = [tidy({("test", "mse"): mse, ("test", "pcc"): np.full(3, 0.2)}, GENES, labels("kriging"))]
     pcc = np.array([0.4, np.nan, 0.2])
     parts.append(tidy({("test", "mse"): mse / 2, ("test", "pcc"): pcc}, GENES, labels("model")))
     return pd.concat(parts, ignore_index=True)
@@ -48,7 +52,7 @@ def frame() -> pd.DataFrame:
 
 def test_the_summary_is_what_its_docstring_says() -> None:
     """Undefined correlations count 0 or are dropped; skill is against kriging; the ceiling is a fraction reached."""
-    kriging, model = summary(frame())
+    kriging, model = summary(frame(), genes())
     assert (kriging.model, model.model) == ("kriging", "model")
     assert kriging["skill"] == 0
     assert model["skill"] == pytest.approx(0.5)
@@ -67,7 +71,7 @@ def test_seeds_are_averaged_with_their_standard_deviation() -> None:
         tidy({("test", "mse"): np.full(3, value)}, GENES, labels("mean", seed))
         for seed, value in enumerate((1.0, 3.0))
     ]
-    (row,) = summary(pd.concat(parts, ignore_index=True))
+    (row,) = summary(pd.concat(parts, ignore_index=True), genes())
     assert (row.seeds, row["mse"], row["mse_sd"]) == (2, 2.0, pytest.approx(2**0.5))
 
 
@@ -91,7 +95,9 @@ def test_sets_are_scored_apart() -> None:
 def test_the_best_model_comes_first_in_a_table() -> None:
     """Rows are sorted by the correlation at test spots; scores that are missing are dashes."""
     scores = frame()
-    result = EvaluationResult(Plan(["S"], description="A note."), scores, summary(scores), ())
+    result = EvaluationResult(
+        Plan(["S"], description="A note."), scores, genes(), pd.DataFrame(), summary(scores, genes()), ()
+    )
     rows = table_rows(result, "S", "random:0.5")
     assert [row[0] for row in rows] == ["kriging", "model"]
     assert all(len(row) == len(COLUMNS) for row in rows)
@@ -152,11 +158,9 @@ def test_depth_alone_scores_well_where_expression_is_depth_and_not_given_depth()
 def test_each_correlation_has_a_twin_given_depth() -> None:
     """Undefined values count 0 in the mean, and the fraction of the ceiling given depth is that of the twin."""
     scores = frame()
-    twins = [
-        tidy({("pooled", "ceiling_given_depth"): np.full(3, 0.5)}, GENES, labels("")),
-        tidy({("test", "pcc_given_depth"): np.array([0.3, np.nan, 0.0])}, GENES, labels("model")),
-    ]
-    _, model = summary(pd.concat([scores, *twins], ignore_index=True))
+    twin = tidy({("test", "pcc_given_depth"): np.array([0.3, np.nan, 0.0])}, GENES, labels("model"))
+    known = genes().assign(ceiling_given_depth=0.5)
+    _, model = summary(pd.concat([scores, twin], ignore_index=True), known)
     assert model["pcc_given_depth"] == pytest.approx(0.1)
     assert model["of_ceiling_given_depth"] == pytest.approx(0.2)
     assert model["of_ceiling"] == pytest.approx(0.6 / 1.6)

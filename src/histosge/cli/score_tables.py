@@ -1,7 +1,8 @@
-"""The tables that ``evaluate`` and ``benchmark`` print."""
+"""The tables that ``evaluate`` and ``benchmark`` print, with ``--summary`` too."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from histosge.workflow.compute import Compute
     from histosge.workflow.recipe import Recipe
 
-__all__ = ["run_fine_truth", "run_plan"]
+__all__ = ["print_summary", "run_fine_truth", "run_plan"]
 
 
 def run_plan(
@@ -34,6 +35,17 @@ def run_plan(
         print_table(f"{section}, {split}", SCREEN_COLUMNS, rows)
     skipped = dict.fromkeys(f"{trial.model} was skipped. {trial.skipped}" for trial in result.skipped)
     print_result({}, as_json=False, lines=[*skipped, *EXPLANATIONS, *map(str, result.files)])
+
+
+def print_summary(folders: Sequence[Path], out: Path, *, as_json: bool) -> None:
+    """Summarise benchmarks, and print the tables as Markdown, or their values as JSON."""
+    from histosge.evaluation.summary.summarise import summarise
+
+    summary = summarise(folders, out)
+    # missing numbers are null in JSON, which has no NaN
+    rows = json.loads(summary.to_frame().to_json(orient="records"))
+    record = {"rows": rows, "remarks": list(summary.remarks), "files": [str(path) for path in summary.files]}
+    print_result(record, as_json=as_json, lines=[summary.markdown(), *map(str, summary.files)])
 
 
 def run_fine_truth(

@@ -14,7 +14,7 @@ from histosge.section.genes import GeneChoice, Genes
 from histosge.section.section import Section
 from histosge.workflow.recipe import Recipe
 
-from .baselines import BASELINES
+from .baselines import BASELINES, REFERENCE
 
 __all__ = ["AUXILIARY_SUFFIX", "WHOLE_SECTION", "Plan", "SectionSpec", "Trial", "own_widths"]
 
@@ -104,7 +104,7 @@ class Plan:
     genes, hvg_scope
         See :class:`histosge.evaluation.study.Study`.
     baselines
-        Whether the baselines run.
+        Whether all baselines run; ``False`` leaves kriging alone, without which there is no skill score.
     description
         What a reader of the tables must know, such as "20 epochs in place of 1000".
     programs
@@ -125,7 +125,7 @@ class Plan:
     --------
     >>> plan = Plan(("her2st/C2",), ("cokriging", "histosge:published"), seeds=(0, 1), baselines=False)
     >>> [trial.recipe.model for trial in plan.trials()]
-    ['cokriging', 'histosge', 'cokriging', 'histosge']
+    ['cokriging', 'histosge', 'kriging', 'cokriging', 'histosge', 'kriging']
     """
 
     sections: Sequence[SectionSpec | Section | Path | str]
@@ -148,7 +148,7 @@ class Plan:
         for name in ("sections", "splits", "seeds", "encoders"):
             if not getattr(self, name):
                 raise UsageError(f"A plan needs at least one of its {name}, got none.")
-        if not self.recipes:
+        if not (self.baselines or self.models):
             raise UsageError("A plan needs models, or its baselines; got neither.")
         for recipe in self.recipes:
             recipe.build()
@@ -171,10 +171,11 @@ class Plan:
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
-        """The baselines and the models, each once."""
+        """The baselines and the models, each once; kriging always."""
         # baselines first, so that a model that is also a baseline keeps its position
         unique: dict[tuple[str, str], Recipe] = {}
-        for recipe in (*(BASELINES if self.baselines else ()), *self._models()):
+        # kriging runs in any case: without it there is no skill score
+        for recipe in (*(BASELINES if self.baselines else ()), *self._models(), REFERENCE):
             unique.setdefault((recipe.model, recipe.variant), recipe)
         return tuple(unique.values())
 

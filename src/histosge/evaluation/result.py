@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .fit_table import fit_table
 from .plan import Plan, Trial
 from .scores import COLUMNS, ScoreRow, summary
 from .trial import TrialResult, gene_statistics
@@ -14,7 +15,10 @@ from .trial import TrialResult, gene_statistics
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EvaluationResult", "collect"]
+__all__ = ["SCHEMA", "EvaluationResult", "collect"]
+
+#: of the files of an evaluation; folders of schema 1 have the genes among the scores, and no table of fits
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -27,6 +31,10 @@ class EvaluationResult:
         What was evaluated.
     scores
         The tidy table: one value per section, split, score set, model, seed, gene and metric.
+    genes
+        Mean expression and noise ceiling: one row per section, split, seed and gene.
+    fits
+        One row per fit: its cost, epochs, initialisation, encoder and width of its windows.
     rows
         Its summary: one row per section, split, model and score set.
     trials
@@ -50,6 +58,8 @@ class EvaluationResult:
 
     plan: Plan
     scores: pd.DataFrame
+    genes: pd.DataFrame
+    fits: pd.DataFrame
     rows: tuple[ScoreRow, ...]
     trials: tuple[TrialResult, ...]
     files: tuple[Path, ...] = ()
@@ -102,6 +112,7 @@ class EvaluationResult:
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain values, as ``scores.json`` holds it; equal in every run."""
         return {
+            "schema": SCHEMA,
             "description": self.plan.description,
             "genes": self.plan.genes,
             "hvg_scope": self.plan.hvg_scope,
@@ -118,23 +129,21 @@ class EvaluationResult:
 
 
 def collect(plan: Plan, trials: Sequence[Trial], results: Sequence[TrialResult]) -> EvaluationResult:
-    """Join the results of trials into one table, with the statistics of the genes of each study."""
+    """Join the results of trials into one table, beside one of the genes of each study and one of the fits."""
     import pandas as pd
 
-    frames: list[pd.DataFrame] = []
-    divisions: set[tuple[int, str, int]] = set()
-    for trial, result in zip(trials, results, strict=True):
-        # ceiling and expression do not depend on the model: once per section, split and seed
-        if trial.division not in divisions:
-            divisions.add(trial.division)
-            frames.append(gene_statistics(plan, trial))
-        if len(result.scores):
-            frames.append(result.scores)
+    # ceiling and expression do not depend on the model: once per section, split and seed
+    divisions = {trial.division: trial for trial in reversed(trials)}
+    genes = pd.concat(
+        [gene_statistics(plan, trial) for trial in reversed(divisions.values())], ignore_index=True
+    )
+    frames = [result.scores for result in results if len(result.scores)]
     # ten label columns of millions of rows: categories take a tenth of the memory of strings
-    frame = pd.concat(frames, ignore_index=True)
+    frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
     categories = [name for name in COLUMNS if name not in ("seed", "value")]
     frame = frame.astype(dict.fromkeys(categories, "category"))
-    return EvaluationResult(plan, frame, summary(frame), tuple(results))
+    fits = fit_table(plan, trials, results)
+    return EvaluationResult(plan, frame, genes, fits, summary(frame, genes), tuple(results))
 
 
 def _identity(trial: TrialResult) -> dict[str, Any]:

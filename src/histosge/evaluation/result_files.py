@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,12 +24,9 @@ from .planned_studies import study_of
 from .result import EvaluationResult
 from .tables import markdown
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["refuse_overwriting", "write_result", "write_splits"]
 
-_FILES = ("scores.parquet", SCORES, "scores.md", "costs.json")
+_FILES = ("scores.parquet", SCORES, "scores.md", "genes.parquet", "fits.parquet", "costs.json")
 
 
 def refuse_overwriting(plan: Plan, out: Path) -> None:
@@ -52,13 +48,16 @@ def write_result(result: EvaluationResult, out: Path, splits: Sequence[Path]) ->
 
     ``scores.json`` comes last, with a hash of each table and of each of the ``splits``.
     """
-    with atomic_path(out / "scores.parquet") as draft:
-        result.scores.to_parquet(draft, index=False)
+    tables = {"scores": result.scores, "genes": result.genes, "fits": result.fits}
+    for name, table in tables.items():
+        with atomic_path(out / f"{name}.parquet") as draft:
+            table.to_parquet(draft, index=False)
     write_record(out / "costs.json", {"environment": environment(), "trials": result.costs()})
     with atomic_path(out / "scores.md") as draft:
         draft.write_text(markdown(result), encoding="utf-8")
-    figures = _draw(result.scores, out / "figures")
-    written = [out / "scores.parquet", out / "scores.md", *splits]
+    figures = _draw(result, out / "figures")
+    # seconds differ between runs: the table of fits is not among the files whose hashes are listed
+    written = [out / "scores.parquet", out / "genes.parquet", out / "scores.md", *splits]
     files = {path.relative_to(out).as_posix(): fingerprint_file(path) for path in written}
     write_record(out / SCORES, result.as_dict() | {"files": files})
     return replace(result, files=(*(out / name for name in _FILES), *figures))
@@ -98,13 +97,20 @@ def _write_split(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
-def _draw(frame: pd.DataFrame, folder: Path) -> list[Path]:
+def _draw(result: EvaluationResult, folder: Path) -> list[Path]:
     """Draw the figures of each section and split."""
     paths = []
-    for (section, split), part in frame.groupby(["section", "split"], observed=True, sort=False):
-        for draw in (violins, against_kriging, share_of_ceiling):
+    by, genes = ["section", "split"], result.genes
+    for (section, split), part in result.scores.groupby(by, observed=True, sort=False):
+        own = genes[(genes["section"] == section) & (genes["split"] == split)]
+        figures = {
+            violins: violins(part),
+            against_kriging: against_kriging(part),
+            share_of_ceiling: share_of_ceiling(part, float(own["ceiling"].mean())),
+        }
+        for draw, figure in figures.items():
             path = folder / _file_name(f"{section}_{split}_{draw.__name__}.png")
-            save_png(draw(part), path)
+            save_png(figure, path)
             paths.append(path)
     return paths
 

@@ -17,9 +17,11 @@ from .baselines import REFERENCE
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "KEYS", "ScoreRow", "score", "summary", "tidy"]
+__all__ = ["COLUMNS", "GENE_COLUMNS", "KEYS", "ScoreRow", "score", "summary", "tidy"]
 
 COLUMNS = ("section", "split", "set", "model", "preset", "encoder", "seed", "gene", "metric", "value")
+#: columns of the table of genes, which no model has a part in
+GENE_COLUMNS = ("section", "split", "seed", "gene", "expression", "ceiling", "ceiling_given_depth")
 # columns that identify a row of the summary; seeds are averaged
 KEYS = ("section", "split", "model", "preset", "encoder", "set")
 # published tables report the mean of the best 50 genes too
@@ -106,11 +108,19 @@ def tidy(values: Mapping[tuple[str, str], Array], genes: Array, labels: Mapping[
     return frame[list(COLUMNS)]
 
 
-def summary(frame: pd.DataFrame) -> tuple[ScoreRow, ...]:
-    """Return one row per section, split, model, encoder and score set of the tidy table."""
+def summary(frame: pd.DataFrame, genes: pd.DataFrame) -> tuple[ScoreRow, ...]:
+    """Return one row per section, split, model, encoder and score set of the tidy table.
+
+    Parameters
+    ----------
+    frame
+        The tidy table.
+    genes
+        Noise ceiling and mean expression of each gene (:data:`GENE_COLUMNS`).
+    """
     rows = []
-    context = _Context.of(frame)
-    for key, group in frame[frame["model"] != ""].groupby(list(KEYS), sort=False, observed=True):
+    context = _Context.of(frame, genes)
+    for key, group in frame.groupby(list(KEYS), sort=False, observed=True):
         labels = dict(zip(KEYS, key, strict=True))
         seeds = [context.of_seed(labels, seed, part) for seed, part in group.groupby("seed")]
         rows.append(ScoreRow(**labels, seeds=len(seeds), values=_over_seeds(seeds)))
@@ -144,20 +154,16 @@ class _Context:
     genes: Mapping[tuple[Any, ...], pd.DataFrame]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> _Context:
+    def of(cls, frame: pd.DataFrame, genes: pd.DataFrame) -> _Context:
         reference = (frame["model"] == REFERENCE.model) & (frame["preset"] == REFERENCE.variant)
         errors = frame[reference & (frame["metric"] == "mse")]
         by = ["section", "split", "seed"]
-        statistics = frame[frame["model"] == ""]
         return cls(
             {
                 key: part.set_index("gene")["value"]
                 for key, part in errors.groupby([*by, "set"], observed=True)
             },
-            {
-                key: part.pivot(index="gene", columns="metric", values="value")
-                for key, part in statistics.groupby(by, observed=True)
-            },
+            {key: part.set_index("gene") for key, part in genes.groupby(by, observed=True)},
         )
 
     def of_seed(self, labels: Mapping[str, Any], seed: int, part: pd.DataFrame) -> dict[str, float]:

@@ -38,7 +38,7 @@ from .ceiling_alarm import Halves, ceiling_excess, halves_of
 from .encoder_audit import audit_encoder
 from .plan import Plan, Trial
 from .planned_studies import panel_of, patients_of, study_of
-from .scores import score, tidy
+from .scores import GENE_COLUMNS, score, tidy
 from .separate_fit import TrialFit, fit_and_predict, fit_separately, with_stored_patches
 from .study import Pipeline, Study, encode_study, gather_samples
 
@@ -225,16 +225,22 @@ def run_trial(
 
 
 def gene_statistics(plan: Plan, trial: Trial) -> pd.DataFrame:
-    """Return noise ceiling and mean expression of a study's genes as rows of the tidy table, without a model."""
+    """Return mean expression and noise ceiling of a study's genes: a row a gene, whichever model is scored."""
+    import pandas as pd
+
     study, panel = study_of(plan, trial), panel_of(plan, trial)
     expression = log_cp10k(study.target.counts, columns=panel.columns)
     ceiling = partial(_ceiling, study.target, tuple(panel.columns.tolist()), trial.recipe.seed)
-    values = {
-        ("pooled", "ceiling"): ceiling(given_depth=False),
-        ("pooled", "ceiling_given_depth"): ceiling(given_depth=True),
-        ("pooled", "expression"): np.asarray(expression.mean(axis=0)).ravel(),
-    }
-    return tidy(values, panel.names, _labels(trial, study) | {"model": "", "preset": "", "encoder": ""})
+    frame = pd.DataFrame(
+        {
+            "gene": panel.names,
+            "expression": np.asarray(expression.mean(axis=0), dtype=np.float64).ravel(),
+            "ceiling": ceiling(given_depth=False),
+            "ceiling_given_depth": ceiling(given_depth=True),
+        }
+    )
+    labels = _labels(trial, study)
+    return frame.assign(**{name: labels[name] for name in ("section", "split", "seed")})[list(GENE_COLUMNS)]
 
 
 @lru_cache(maxsize=8)

@@ -53,7 +53,7 @@ def violins(frame: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     return _figure_of(axes)
 
 
-def share_of_ceiling(frame: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
+def share_of_ceiling(frame: pd.DataFrame, ceiling: float, *, ax: Axes | None = None) -> Figure:
     """Draw each model's mean correlation at test spots as a bar, with the noise ceiling as a line.
 
     The full part of a bar is what is left given depth: over spots of the same total count.
@@ -62,13 +62,13 @@ def share_of_ceiling(frame: pd.DataFrame, *, ax: Axes | None = None) -> Figure:
     ----------
     frame
         The tidy table of scores of one section and split.
+    ceiling
+        Mean noise ceiling of its genes.
     ax
         Axes to draw on; ``None`` makes a figure.
     """
     table = correlation_table(frame)
     names = _ranked(table)
-    ceilings = frame[(frame["model"] == "") & (frame["metric"] == "ceiling")]
-    ceiling = float(ceilings["value"].mean())
     axes = _new_axes(0.3 * len(names) + 1.2) if ax is None else ax
     colours = [_ORANGE if _plain(name) == _REFERENCE else _BLUE for name in names]
     rows = np.arange(len(names))
@@ -146,7 +146,7 @@ def _figure_of(axes: Axes) -> Figure:
 
 def correlation_table(frame: pd.DataFrame, metric: str = "pcc") -> pd.DataFrame:
     """Return (seed, gene) × models: correlation at test spots, undefined as 0; each seed has its own genes."""
-    mine = frame[(frame["metric"] == metric) & (frame["set"] == "test") & (frame["model"] != "")]
+    mine = frame[(frame["metric"] == metric) & (frame["set"] == "test")]
     mine = mine[~mine["model"].isin(_NOT_DRAWN)]
     labels = [_label(*words) for words in zip(mine["model"], mine["preset"], mine["encoder"], strict=True)]
     mine = mine.assign(label=labels, value=mine["value"].fillna(0.0), gene=mine["gene"].astype(str))

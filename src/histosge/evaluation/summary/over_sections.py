@@ -1,0 +1,172 @@
+"""Rows over all sections: paired differences to cokriging with an interval over sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .cell import Cell, absent, mean_of, number, percent, standard_error, words
+from .section_rows import REFERENCE, SectionRow
+
+__all__ = ["LEAST_SECTIONS", "PooledRow", "disagreements", "interval", "pooled_rows"]
+
+#: fewer differences than this say nothing of another section
+LEAST_SECTIONS = 3
+_LEVEL = 0.95
+_LEAST_CORRELATION = 0.005
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PooledRow:
+    """A system on one split, over the sections on which it was measured.
+
+    Parameters
+    ----------
+    rows
+        Of each section; their split, genes and system are the same.
+    cells
+        What a reader sees, by column.
+    """
+
+    rows: tuple[SectionRow, ...]
+    cells: dict[str, Cell]
+
+    @property
+    def split(self) -> str:
+        """Of all rows."""
+        return self.rows[0].split
+
+    @property
+    def genes(self) -> str:
+        """Of all rows."""
+        return self.rows[0].genes
+
+    @property
+    def system(self) -> str:
+        """The name in tables."""
+        return self.rows[0].system
+
+
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean of some differences, by Student's t; ``None`` of fewer than three.
+
+    Examples
+    --------
+    >>> low, high = interval([0.01, 0.02, 0.03])
+    >>> round(low, 4), round(high, 4)
+    (-0.0048, 0.0448)
+    """
+    from scipy.stats import t
+
+    error = standard_error(values)
+    if error is None or len(values) < LEAST_SECTIONS:
+        return None
+    half = float(t.ppf(0.5 + _LEVEL / 2, len(values) - 1)) * error
+    mean = float(np.mean(values))
+    return mean - half, mean + half
+
+
+def pooled_rows(rows: Sequence[SectionRow]) -> list[PooledRow]:
+    """Return the rows over sections, split by split, best difference to cokriging first.
+
+    A section that two benchmarks have is that of the first of them.
+    """
+    groups: dict[tuple[str, ...], dict[str, SectionRow]] = {}
+    for row in rows:
+        key = (row.split, row.genes, row.model, row.preset, row.encoder)
+        groups.setdefault(key, {}).setdefault(row.section, row)
+    pooled = [PooledRow(rows, _cells(rows)) for rows in (tuple(part.values()) for part in groups.values())]
+    position = {
+        key: index for index, key in enumerate(dict.fromkeys((row.split, row.genes) for row in pooled))
+    }
+    return sorted(pooled, key=lambda row: (position[row.split, row.genes], -_order(row)))
+
+
+def disagreements(rows: Sequence[SectionRow]) -> list[str]:
+    """Return a sentence for each system that two benchmarks scored differently on one section and split."""
+    first: dict[tuple[str, ...], SectionRow] = {}
+    sentences = []
+    for row in rows:
+        key = (row.section, row.split, row.genes, row.model, row.preset, row.encoder)
+        other = first.setdefault(key, row)
+        if other.cells["r"].text != row.cells["r"].text:
+            sentences.append(
+                f"{row.system} on {row.section}, {row.split}: r is {other.cells['r'].text} in {other.benchmark} and "
+                f"{row.cells['r'].text} in {row.benchmark}. Over sections the first counts."
+            )
+    return sentences
+
+
+def _order(row: PooledRow) -> float:
+    value = row.cells["difference"].value
+    # cokriging itself differs from itself by nothing
+    is_reference = row.system == REFERENCE
+    return float(value) if isinstance(value, float) else 0.0 if is_reference else -np.inf
+
+
+def _cells(rows: tuple[SectionRow, ...]) -> dict[str, Cell]:
+    def mean(name: str) -> float | None:
+        return mean_of(row.scores.get(name) for row in rows)
+
+    def listed(name: str) -> Cell:
+        # as of a section: the reason why there is none, or all that differ
+        cells = [row.cells[name] for row in rows]
+        known = list(dict.fromkeys(cell.text for cell in cells if not cell.is_absent))
+        return words(" / ".join(known), "") if known else cells[0]
+
+    compared = [float(np.mean(row.differences)) for row in rows if row.differences]
+    return {
+        "sections": Cell(f"{len(rows)}: {', '.join(row.section for row in rows)}", float(len(rows))),
+        "difference": _difference(rows, compared),
+        "ahead": _ahead(rows, compared),
+        "gain": _gain(rows),
+        "r": number(mean("pcc")),
+        "given_depth": number(mean("pcc_given_depth"), "not recorded"),
+        "of_ceiling": percent(mean("of_ceiling"), "no noise ceiling"),
+        "skill": _mean_or_reason(rows, "skill", mean("skill")),
+        "coverage": _mean_or_reason(rows, "coverage", mean("coverage90")),
+        "cpu_s": number(mean_of(_value(row.cells["cpu_s"]) for row in rows), "not recorded", digits=1),
+        **{name: listed(name) for name in ("epochs", "initialisation", "encoder", "windows_um", "seeds")},
+    }
+
+
+def _difference(rows: tuple[SectionRow, ...], compared: list[float]) -> Cell:
+    if not compared:
+        return rows[0].cells["difference"]
+    mean, limits = float(np.mean(compared)), interval(compared)
+    if limits is None:
+        number_of = "1 section" if len(compared) == 1 else f"{len(compared)} sections"
+        return Cell(f"{mean:+.4f} ({number_of}: no interval)", mean)
+    return Cell(f"{mean:+.4f} [{limits[0]:+.4f}, {limits[1]:+.4f}]", mean, (limits[1] - limits[0]) / 2)
+
+
+def _ahead(rows: tuple[SectionRow, ...], compared: list[float]) -> Cell:
+    if not compared:
+        return rows[0].cells["difference"]
+    ahead = sum(value > 0 for value in compared)
+    return Cell(f"{ahead} of {len(compared)}", ahead / len(compared))
+
+
+def _gain(rows: tuple[SectionRow, ...]) -> Cell:
+    """Return cokriging's correlation relative to a system's: the mean over sections, and the least of any."""
+    compared = [row for row in rows if row.differences]
+    if not compared:
+        return rows[0].cells["difference"]
+    mine = [float(np.mean([row.by_seed[seed] for seed in row.common_seeds])) for row in compared]
+    # models without any correlation, such as the mean, have no relative gain
+    if min(mine) <= _LEAST_CORRELATION:
+        return absent("r is about 0")
+    gains = [-float(np.mean(row.differences)) / value for row, value in zip(compared, mine, strict=True)]
+    return Cell(f"{np.mean(gains):+.1%} ({min(gains):+.1%})", float(np.mean(gains)))
+
+
+def _mean_or_reason(rows: tuple[SectionRow, ...], name: str, value: float | None) -> Cell:
+    if value is None:
+        return rows[0].cells[name]
+    return percent(value, digits=1) if name == "coverage" else number(value, digits=3, signed=True)
+
+
+def _value(cell: Cell) -> float | None:
+    return cell.value if isinstance(cell.value, float) else None

@@ -1,0 +1,218 @@
+"""Rows of a benchmark: one for each section, split and system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from histosge.evaluation.plan import WHOLE_SECTION
+
+from .cell import Cell, absent, mean_of, number, percent, span, standard_error, words
+from .read_folder import BenchmarkFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["REFERENCE", "SectionRow", "difference", "section_rows", "system_name"]
+
+#: the model that every other one is compared with, section by section and seed by seed
+REFERENCE = "cokriging"
+_SYSTEM = ("model", "preset", "encoder")
+_NOT_RECORDED = "not recorded"
+_WHOLE = "kriging cannot predict a whole section"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SectionRow:
+    """A system on one section and split.
+
+    Parameters
+    ----------
+    benchmark, genes, section, split
+        Where it was measured.
+    model, preset, encoder
+        What was measured.
+    seeds
+        Number of seeds.
+    by_seed
+        Correlation at test spots, mean over genes, of each seed.
+    differences
+        The same less that of cokriging, of the seeds that both have; empty where there is nothing to compare with.
+    common_seeds
+        Those seeds.
+    scores
+        Means over genes and seeds, as in ``scores.json``.
+    cells
+        What a reader sees, by column.
+    """
+
+    benchmark: str
+    genes: str
+    section: str
+    split: str
+    model: str
+    preset: str
+    encoder: str
+    seeds: int
+    by_seed: Mapping[int, float]
+    differences: tuple[float, ...]
+    common_seeds: tuple[int, ...]
+    scores: Mapping[str, Any]
+    cells: Mapping[str, Cell]
+
+    @property
+    def system(self) -> str:
+        """The name in tables."""
+        return system_name(self.model, self.preset)
+
+
+def system_name(model: str, preset: str) -> str:
+    """Return a system's name as tables and pages have it: the model, and its preset in brackets."""
+    return f"{model} ({preset})" if preset else model
+
+
+def section_rows(folder: BenchmarkFolder) -> list[SectionRow]:
+    """Return the rows of a benchmark, in the order of its sections and splits, best correlation first."""
+    by_seed = _by_seed(folder.correlations)
+    fits = {key: _fit_of(folder, key) for key in by_seed}
+    rows = [
+        _row(folder, row, by_seed, fits[_key(row)])
+        for row in folder.record["rows"]
+        if row["set"] == "test" and _key(row) in by_seed
+    ]
+    position = {
+        key: index for index, key in enumerate(dict.fromkeys((row.section, row.split) for row in rows))
+    }
+    return sorted(rows, key=lambda row: (position[row.section, row.split], -(row.scores.get("pcc") or 0.0)))
+
+
+def difference(differences: tuple[float, ...], *, is_reference: bool, has_reference: bool) -> Cell:
+    """Return the cell of the difference to cokriging on one section, with its error over seeds."""
+    if is_reference:
+        return absent(f"this is {REFERENCE}")
+    if not has_reference:
+        return absent(f"no {REFERENCE} here")
+    if not differences:
+        return absent(f"no seed in common with {REFERENCE}")
+    error = standard_error(differences)
+    no_error = "" if error is not None else "one seed"
+    return number(float(np.mean(differences)), signed=True, error=error, no_error=no_error)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in ("section", "split", *_SYSTEM))
+
+
+def _by_seed(correlations: pd.DataFrame) -> dict[tuple[str, ...], dict[int, float]]:
+    """Return the mean correlation over genes, undefined ones as 0, by section, split, system and seed."""
+    labels = ["section", "split", *_SYSTEM]
+    values = (
+        correlations["value"]
+        .fillna(0.0)
+        .groupby([*(correlations[name].astype(str) for name in labels), correlations["seed"]])
+    )
+    means: dict[tuple[str, ...], dict[int, float]] = {}
+    for (*key, seed), value in values.mean().items():
+        means.setdefault(tuple(key), {})[int(seed)] = float(value)
+    return means
+
+
+def _reference(row: Mapping[str, Any], by_seed: Mapping[tuple[str, ...], Any]) -> tuple[str, ...] | None:
+    """Return the key of cokriging on the same section and split, with the encoder of the row where there is one."""
+    study = (row["section"], row["split"], REFERENCE, "")
+    known = [key for key in by_seed if key[:4] == study]
+    same = (*study, row["encoder"])
+    return same if same in known else (known[0] if known else None)
+
+
+def _fit_of(folder: BenchmarkFolder, key: tuple[str, ...]) -> dict[str, Any]:
+    """Return the costs of a system on a section, means over seeds, and how it was trained."""
+    names = ("section", "split", *_SYSTEM)
+    costs = [part["cost"] for part in folder.costs if tuple(str(part.get(name, "")) for name in names) == key]
+    known: dict[str, Any] = {
+        name: mean_of(cost.get(name) for cost in costs) for name in ("fit_wall_s", "fit_cpu_s", "fit_peak_mb")
+    }
+    if folder.fits is None:
+        return known | {"is_network": None}
+    mine = np.all(
+        [folder.fits[name].astype(str) == part for name, part in zip(names, key, strict=True)], axis=0
+    )
+    part = folder.fits[mine]
+    known |= {name: part[name].dropna().tolist() for name in ("epochs", "best_epoch")}
+    for name in ("windows_um", "initialisation"):
+        known[name] = " / ".join(dict.fromkeys(text for text in part[name] if text))
+    return known | {"is_network": bool(part["is_network"].any())}
+
+
+def _row(
+    folder: BenchmarkFolder,
+    row: Mapping[str, Any],
+    by_seed: Mapping[tuple[str, ...], dict[int, float]],
+    fit: Mapping[str, Any],
+) -> SectionRow:
+    key, reference = _key(row), _reference(row, by_seed)
+    mine, theirs = by_seed[key], {} if reference is None else by_seed[reference]
+    common = () if key == reference else tuple(seed for seed in mine if seed in theirs)
+    differences = tuple(mine[seed] - theirs[seed] for seed in common)
+    error = standard_error(list(mine.values()))
+    cells = {
+        "r": number(row.get("pcc"), error=error, no_error="" if error is not None else "one seed"),
+        "difference": difference(
+            differences, is_reference=key == reference, has_reference=reference is not None
+        ),
+        **_score_cells(row),
+        **_fit_cells(fit, str(row["encoder"])),
+        "seeds": Cell(str(row["seeds"]), float(row["seeds"])),
+    }
+    labels = {name: str(row[name]) for name in ("section", "split", *_SYSTEM)}
+    return SectionRow(
+        folder.name,
+        str(folder.record.get("genes", "")),
+        **labels,
+        seeds=int(row["seeds"]),
+        by_seed=mine,
+        differences=differences,
+        common_seeds=common,
+        scores=row,
+        cells=cells,
+    )
+
+
+def _score_cells(row: Mapping[str, Any]) -> dict[str, Cell]:
+    whole = row["split"] in WHOLE_SECTION
+    no_intervals = "fit at the mean depth" if "depth-adjusted" in row["preset"] else "gives no intervals"
+    return {
+        "given_depth": number(row.get("pcc_given_depth"), _NOT_RECORDED),
+        "of_ceiling": percent(row.get("of_ceiling"), "no noise ceiling"),
+        "skill": number(row.get("skill"), _WHOLE if whole else "kriging was not run", digits=3, signed=True),
+        "coverage": percent(row.get("coverage90"), no_intervals, digits=1),
+        "undefined": percent(row.get("pcc_undefined"), digits=1),
+    }
+
+
+def _fit_cells(fit: Mapping[str, Any], encoder: str) -> dict[str, Cell]:
+    """Return the cells of costs and training."""
+    cells = {
+        "fit_s": number(fit["fit_wall_s"], _NOT_RECORDED, digits=1),
+        "cpu_s": number(fit["fit_cpu_s"], _NOT_RECORDED, digits=1),
+    }
+    if fit["is_network"] is None:
+        names = ("epochs", "initialisation", "windows_um")
+        return (
+            cells | dict.fromkeys(names, absent(_NOT_RECORDED)) | {"encoder": words(encoder, "no features")}
+        )
+    epochs, kept = span(fit["epochs"]), span(fit["best_epoch"])
+    no_epochs = _NOT_RECORDED if fit["is_network"] else "no network"
+    shown = Cell(f"{epochs} ({kept})" if kept else epochs, float(np.mean(fit["epochs"]))) if epochs else None
+    own = "own network" if fit["windows_um"] else "reads no image"
+    return cells | {
+        "epochs": shown or absent(no_epochs),
+        "initialisation": words(
+            fit["initialisation"] or ("random" if fit["is_network"] else ""), "no network"
+        ),
+        "encoder": words(encoder, own),
+        "windows_um": words(fit["windows_um"], "reads no image"),
+    }

@@ -1,0 +1,151 @@
+"""Summarise benchmarks: read their folders, and write one page, one table and one text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from histosge._runtime.atomic_files import atomic_path, writable_folder
+from histosge._runtime.messages import emit
+from histosge.errors import UsageError
+from histosge.io.own_files import refuse_foreign_outputs
+
+from .coverage_rows import coverage_rows
+from .finer_truth_rows import finer_truth_rows
+from .over_sections import disagreements, pooled_rows
+from .page import render
+from .read_folder import BenchmarkFolder, FineTruthFolder, message_of, read_folder
+from .section_rows import section_rows
+from .tables import Table, coverage_table, finer_truth_table, markdown, over_sections, section_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Summary", "summarise"]
+
+_FILES = ("summary.html", "summary.parquet", "summary.md")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """The tables of several benchmarks.
+
+    Parameters
+    ----------
+    tables
+        Over sections, by section, against finer truths, and of intervals; those that have rows.
+    remarks
+        What was left out or not recorded.
+    sources
+        Names of the folders.
+    files
+        The files written.
+    """
+
+    tables: tuple[Table, ...]
+    remarks: tuple[str, ...]
+    sources: tuple[str, ...]
+    files: tuple[Path, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return all rows as one table of values: NaN where there is none, with the reasons in ``absent``."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [_values(table, index) for table in self.tables for index in range(len(table.rows))]
+        )
+
+    def markdown(self) -> str:
+        """Return the tables as Markdown."""
+        return markdown(self.tables, self.remarks)
+
+
+def summarise(folders: Sequence[Path | str], out: Path | str) -> Summary:
+    """Write ``summary.html``, ``summary.parquet`` and ``summary.md`` of the benchmarks in some folders.
+
+    Parameters
+    ----------
+    folders
+        That ``histosge benchmark``, or ``histosge evaluate`` with or without a finer truth, filled.
+    out
+        Receives the files.
+
+    Raises
+    ------
+    UsageError
+        For no folder, one of another kind, one that is given twice, and a benchmark that has not finished.
+    DataError
+        For a damaged folder.
+    """
+    paths, out = [Path(folder) for folder in folders], Path(out)
+    if not paths:
+        raise UsageError("Expected folders of benchmarks to summarise, got none.")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError("One folder is given twice. Name each benchmark once.")
+    read = [read_folder(path) for path in paths]
+    outputs = [out / name for name in _FILES]
+    refuse_foreign_outputs(outputs, out)
+    emit(tuple(message for folder in read for message in message_of(folder)))
+    summary = _summary(read)
+    texts = {
+        outputs[0]: render(summary.tables, summary.remarks, sources=summary.sources),
+        outputs[2]: summary.markdown(),
+    }
+    writable_folder(out)
+    with atomic_path(outputs[1]) as draft:
+        summary.to_frame().to_parquet(draft, index=False)
+    for path, text in texts.items():
+        with atomic_path(path) as draft:
+            draft.write_text(text, encoding="utf-8")
+    return Summary(summary.tables, summary.remarks, summary.sources, tuple(outputs))
+
+
+def _summary(read: Sequence[BenchmarkFolder | FineTruthFolder]) -> Summary:
+    benchmarks = [folder for folder in read if isinstance(folder, BenchmarkFolder)]
+    rows = [row for folder in benchmarks for row in section_rows(folder)]
+    finer = [
+        row for folder in read if isinstance(folder, FineTruthFolder) for row in finer_truth_rows(folder)
+    ]
+    tables = (
+        over_sections(pooled_rows(rows)),
+        section_table(rows),
+        finer_truth_table(finer),
+        coverage_table([row for folder in benchmarks for row in coverage_rows(folder)]),
+    )
+    remarks = [*(remark for folder in read for remark in _remarks(folder)), *disagreements(rows)]
+    shown = tuple(table for table in tables if table.rows)
+    return Summary(shown, tuple(dict.fromkeys(remarks)), tuple(folder.name for folder in read))
+
+
+def _remarks(folder: BenchmarkFolder | FineTruthFolder) -> list[str]:
+    """Return what a folder says of itself, what it left out, and what it did not record."""
+    record = folder.record
+    remarks = [f"{folder.name}: {record['description']}"] if record.get("description") else []
+    remarks += [f"{folder.name}: declared leak: {leak}" for leak in record.get("declared_leaks", ())]
+    if isinstance(folder, FineTruthFolder):
+        return remarks + [
+            f"{folder.name}: {model} was left out. {why}" for model, why in record["skipped"].items()
+        ]
+    remarks += [
+        f"{folder.name}, {part['section']}, {part['split']}: {part['model']} was left out. {part['reason']}"
+        for part in record.get("skipped", ())
+    ]
+    return [*remarks, *([folder.message] if folder.message else [])]
+
+
+def _values(table: Table, index: int) -> dict[str, object]:
+    row = table.rows[index]
+    values: dict[str, object] = {"level": table.name}
+    for column in table.columns:
+        cell = row[column.key]
+        is_number = column.is_number and not isinstance(cell.value, str)
+        values[column.key] = cell.value if is_number else None if column.is_number else (cell.value or "")
+        if column.key in ("r", "difference"):
+            values[f"{column.key}_error"] = cell.error
+        # numbers that are shown as text, such as a range of epochs
+        if column.is_number and isinstance(cell.value, str):
+            values[f"{column.key}_text"] = cell.value
+    reasons = {column.key: row[column.key].text for column in table.columns if row[column.key].is_absent}
+    return values | {"absent": "; ".join(f"{name}: {text}" for name, text in reasons.items())}

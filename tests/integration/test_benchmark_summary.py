@@ -1,0 +1,209 @@
+"""``histosge benchmark --summary``: one table of several benchmarks, each figure or the reason why there is none."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+import histosge as hs
+from histosge._runtime.records import write_record
+from histosge.cli import commands
+from histosge.evaluation.evaluate import evaluate
+from histosge.evaluation.summary.summarise import summarise
+
+
+def invoke(*words: object) -> Any:
+    return CliRunner().invoke(commands(), [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three sections, two seeds, kriging, two presets of cokriging and a network that trains two epochs."""
+    out = tmp_path_factory.mktemp("benchmarks") / "first"
+    sections = [
+        replace(hs.synthetic(columns=8, rows=8, genes=12, seed=seed).section, name=f"S{seed}")
+        for seed in range(3)
+    ]
+    models = ["cokriging", "cokriging:positions", hs.Recipe("histosge", options={"epochs": 2})]
+    evaluate(sections, models, seeds=2, genes="all", baselines=False, out=out)
+    return out
+
+
+def per_seed(folder: Path, model: str, preset: str = "") -> pd.Series:
+    """Correlations at test spots, by section and seed, straight from the table of scores."""
+    frame = pd.read_parquet(folder / "scores.parquet")
+    mine = frame[(frame["model"] == model) & (frame["preset"] == preset) & (frame["set"] == "test")]
+    mine = mine[mine["metric"] == "pcc"]
+    return mine["value"].fillna(0.0).groupby([mine["section"].astype(str), mine["seed"]]).mean()
+
+
+def row_of(table: pd.DataFrame, system: str, **labels: str) -> Any:
+    mine = table[table["system"] == system]
+    for name, value in labels.items():
+        mine = mine[mine[name] == value]
+    (index,) = mine.index
+    return mine.loc[index]
+
+
+def test_scores_have_no_rows_without_a_model(folder: Path) -> None:
+    """What is known of genes, and of fits, stands in tables of its own; skill exists without the baselines."""
+    scores = pd.read_parquet(folder / "scores.parquet")
+    assert set(scores["model"]) == {"kriging", "cokriging", "histosge"}
+    genes, fits = (pd.read_parquet(folder / f"{name}.parquet") for name in ("genes", "fits"))
+    assert (genes.groupby(["section", "split", "seed"]).size() == 12).all()
+    assert (genes["ceiling"] > 0).all()
+    assert len(fits) == 3 * 2 * 4
+    network = fits[fits["model"] == "histosge"]
+    assert set(network["epochs"]) == {2}
+    assert set(fits[fits["model"] == "kriging"]["windows_um"]) == {""}
+    assert "55, 110, 220" in set(fits[fits["model"] == "cokriging"]["windows_um"])
+    assert (fits["fit_wall_s"] > 0).all()
+    rows = json.loads((folder / "scores.json").read_text())["rows"]
+    assert all(row["skill"] is not None for row in rows if row["set"] == "test")
+
+
+def test_differences_are_paired_and_have_an_interval_over_sections(folder: Path, tmp_path: Path) -> None:
+    """Means, standard errors over seeds and the interval over sections are those of the table of scores."""
+    table = summarise([folder], tmp_path).to_frame()
+    mine, reference = per_seed(folder, "kriging"), per_seed(folder, "cokriging")
+    row = row_of(table, "kriging", level="section", section="S1")
+    assert row["r"] == pytest.approx(mine["S1"].mean())
+    assert row["r_error"] == pytest.approx(mine["S1"].std(ddof=1) / 2**0.5)
+    paired = mine["S1"] - reference["S1"]
+    assert row["difference"] == pytest.approx(paired.mean())
+    assert row["difference_error"] == pytest.approx(paired.std(ddof=1) / 2**0.5)
+    pooled = row_of(table, "kriging", level="sections")
+    by_section = (mine - reference).groupby(level=0).mean()
+    limits = stats.ttest_1samp(by_section, 0.0).confidence_interval(0.95)
+    assert pooled["difference"] == pytest.approx(by_section.mean())
+    assert 2 * pooled["difference_error"] == pytest.approx(limits.high - limits.low)
+    assert pooled["sections"] == 3
+
+
+def test_no_cell_is_empty_without_a_reason(folder: Path, tmp_path: Path) -> None:
+    """A missing figure says why, in the page, the text and the table."""
+    one = tmp_path / "one"
+    section = hs.synthetic(columns=8, rows=8, genes=12).section
+    evaluate(section, ["kriging", "idw"], seeds=1, genes="all", baselines=False, out=one)
+    summary = summarise([one], tmp_path / "summary")
+    texts = [text for table in summary.tables for row in table.texts() for text in row]
+    assert all(text.strip() for text in texts)
+    assert all(re.fullmatch(r"– \(.+\)", text) for text in texts if text.startswith("–"))
+    row = row_of(summary.to_frame(), "idw", level="section")
+    assert np.isnan(row["difference"])
+    assert np.isnan(row["r_error"])
+    for reason in ("no cokriging here", "no network", "gives no intervals", "reads no image"):
+        assert reason in row["absent"], reason
+    assert any(text.endswith("(one seed)") for text in texts)
+    two = tmp_path / "two"
+    evaluate(section, ["cokriging"], seeds=1, genes="all", baselines=False, out=two)
+    pooled = [row for row in summarise([two], two).tables[0].texts() if row[0] == "kriging"]
+    assert "1 section: no interval" in " ".join(pooled[0])
+
+
+class Page(HTMLParser):
+    """Counts elements, and keeps attributes that load something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: dict[str, int] = {}
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.count[tag] = self.count.get(tag, 0) + 1
+        self.loads += [
+            str(value) for name, value in attrs if name in ("src", "href") and str(value)[:1] != "#"
+        ]
+
+
+def test_the_command_writes_a_page_a_table_and_a_text(folder: Path, tmp_path: Path) -> None:
+    """The page loads nothing; every row is in it; the screen has the same tables; it can be written again."""
+    for _ in range(2):
+        result = invoke("benchmark", "--summary", folder, "--out", tmp_path)
+        assert result.exit_code == 0, result.stderr
+    text = (tmp_path / "summary.md").read_text()
+    assert text.strip() in result.stdout
+    page = Page()
+    page.feed((tmp_path / "summary.html").read_text())
+    assert page.loads == ["data:,"]
+    table = pd.read_parquet(tmp_path / "summary.parquet")
+    assert page.count["tr"] == len(table) + page.count["table"]
+    assert page.count["table"] == 3
+    assert "| histosge (epochs=2) |" in text
+    printed = json.loads(invoke("benchmark", "--summary", folder, "--out", tmp_path, "--json").stdout)
+    assert len(printed["rows"]) == len(table)
+
+
+def test_the_folder_of_an_earlier_version_is_read_with_a_sentence(folder: Path, tmp_path: Path) -> None:
+    """Genes among the scores and no table of fits: scores are the same, training is said to be not recorded."""
+    old = tmp_path / "first"
+    shutil.copytree(folder, old)
+    scores, genes = (pd.read_parquet(old / f"{name}.parquet") for name in ("scores", "genes"))
+    melted = genes.melt(["section", "split", "seed", "gene"], var_name="metric", value_name="value")
+    melted = melted.assign(set="pooled", model="", preset="", encoder="")
+    joined = pd.concat([melted[scores.columns], scores.astype({"section": str})], ignore_index=True)
+    joined.to_parquet(old / "scores.parquet", index=False)
+    record = json.loads((old / "scores.json").read_text())
+    for name in ("checksum", "schema", "files"):
+        del record[name]
+    write_record(old / "scores.json", record)
+    for name in ("genes", "fits"):
+        (old / f"{name}.parquet").unlink()
+    with pytest.warns(hs.HistosgeWarning, match="An earlier version of histosge wrote 'first'"):
+        was = summarise([old], tmp_path / "old")
+    now = summarise([folder], tmp_path / "now").to_frame()
+    columns = ["level", "system", "r", "r_error", "difference", "skill", "coverage", "expression_low"]
+    pd.testing.assert_frame_equal(was.to_frame()[columns], now[columns])
+    assert "epochs: – (not recorded)" in row_of(was.to_frame(), "kriging", level="sections")["absent"]
+    assert any("Run the same command on that folder again" in remark for remark in was.remarks)
+
+
+def test_two_benchmarks_stand_in_one_table(folder: Path, tmp_path: Path) -> None:
+    """Sections of both count once; different scores of one system on one section are named."""
+    other = tmp_path / "second"
+    section = replace(hs.synthetic(columns=8, rows=8, genes=12, seed=5).section, name="S0")
+    evaluate(section, ["cokriging"], seeds=2, genes="all", baselines=False, out=other)
+    summary = summarise([folder, other], tmp_path / "both")
+    table = summary.to_frame()
+    assert row_of(table, "kriging", level="sections")["sections"] == 3
+    assert len(table[(table["system"] == "kriging") & (table["level"] == "section")]) == 4
+    assert any(remark.startswith("kriging on S0, random:0.5: r is") for remark in summary.remarks)
+
+
+def test_what_cannot_be_summarised_is_refused_in_a_sentence(folder: Path, tmp_path: Path) -> None:
+    """Other folders, unfinished benchmarks, foreign outputs, plans and folders taken for each other."""
+    (tmp_path / "empty").mkdir()
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(folder / "trials", unfinished / "trials")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "summary.md").write_text("my notes")
+    cases = (
+        (["--summary", tmp_path / "empty"], "filled, got"),
+        (["--summary", tmp_path / "nothing"], "does not exist"),
+        (["--summary", unfinished], "has not finished: 24 fits are done"),
+        (["--summary", folder, folder], "given twice"),
+        (["--summary", folder, "--out", tmp_path / "own"], "did not write"),
+        (["--summary", folder, "--scheduler", "slurm"], "leave --scheduler out"),
+        ([folder], "Use --summary"),
+        ([folder, folder], "Expected one plan"),
+    )
+    for words, sentence in cases:
+        result = invoke("benchmark", *words)
+        assert result.exit_code == 2, words
+        assert sentence in " ".join(result.stderr.split()), (words, result.stderr)
+    assert (tmp_path / "own" / "summary.md").read_text() == "my notes"
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder, damaged)
+    (damaged / "fits.parquet").write_bytes(b"PAR1")
+    assert "is missing or damaged" in invoke("benchmark", "--summary", damaged).stderr
