@@ -93,10 +93,10 @@ def test_differences_are_paired_and_have_an_interval_over_sections(folder: Path,
 
 def test_no_cell_is_empty_without_a_reason(folder: Path, tmp_path: Path) -> None:
     """A missing figure says why, in the page, the text and the table."""
-    one = tmp_path / "one"
+    alone = tmp_path / "one"
     section = hs.synthetic(columns=8, rows=8, genes=12).section
-    evaluate(section, ["kriging", "idw"], seeds=1, genes="all", baselines=False, out=one)
-    summary = summarise([one], tmp_path / "summary")
+    evaluate(section, ["kriging", "idw"], seeds=1, genes="all", baselines=False, out=alone)
+    summary = summarise([alone], tmp_path / "summary")
     texts = [text for table in summary.tables for row in table.texts() for text in row]
     assert all(text.strip() for text in texts)
     assert all(re.fullmatch(r"– \(.+\)", text) for text in texts if text.startswith("–"))
@@ -106,9 +106,9 @@ def test_no_cell_is_empty_without_a_reason(folder: Path, tmp_path: Path) -> None
     for reason in ("no cokriging here", "no network", "gives no intervals", "reads no image"):
         assert reason in row["absent"], reason
     assert any(text.endswith("(one seed)") for text in texts)
-    two = tmp_path / "two"
-    evaluate(section, ["cokriging"], seeds=1, genes="all", baselines=False, out=two)
-    pooled = [row for row in summarise([two], two).tables[0].texts() if row[0] == "kriging"]
+    other = tmp_path / "two"
+    evaluate(section, ["cokriging"], seeds=1, genes="all", baselines=False, out=other)
+    pooled = [row for row in summarise([other], other).tables[0].texts() if row[0] == "kriging"]
     assert "1 section: no interval" in " ".join(pooled[0])
 
 
@@ -166,10 +166,10 @@ def test_the_folder_of_an_earlier_version_is_read_with_a_sentence(folder: Path, 
     columns = ["level", "system", "r", "r_error", "difference", "skill", "coverage", "expression_low"]
     pd.testing.assert_frame_equal(was.to_frame()[columns], now[columns])
     assert "epochs: – (not recorded)" in row_of(was.to_frame(), "kriging", level="sections")["absent"]
-    assert any("Run the same command on that folder again" in remark for remark in was.remarks)
+    assert any("Run the same command on that folder again" in message for message in was.messages)
 
 
-def test_two_benchmarks_stand_in_one_table(folder: Path, tmp_path: Path) -> None:
+def test_several_folders_make_a_table(folder: Path, tmp_path: Path) -> None:
     """Sections of both count once; different scores of one system on one section are named."""
     other = tmp_path / "second"
     section = replace(hs.synthetic(columns=8, rows=8, genes=12, seed=5).section, name="S0")
@@ -178,7 +178,7 @@ def test_two_benchmarks_stand_in_one_table(folder: Path, tmp_path: Path) -> None
     table = summary.to_frame()
     assert row_of(table, "kriging", level="sections")["sections"] == 3
     assert len(table[(table["system"] == "kriging") & (table["level"] == "section")]) == 4
-    assert any(remark.startswith("kriging on S0, random:0.5: r is") for remark in summary.remarks)
+    assert any(message.startswith("kriging on S0, random:0.5: r is") for message in summary.messages)
 
 
 def test_what_cannot_be_summarised_is_refused_in_a_sentence(folder: Path, tmp_path: Path) -> None:

@@ -44,7 +44,11 @@ def print_summary(folders: Sequence[Path], out: Path, *, as_json: bool) -> None:
     summary = summarise(folders, out)
     # missing numbers are null in JSON, which has no NaN
     rows = json.loads(summary.to_frame().to_json(orient="records"))
-    record = {"rows": rows, "remarks": list(summary.remarks), "files": [str(path) for path in summary.files]}
+    record = {
+        "rows": rows,
+        "messages": list(summary.messages),
+        "files": [str(path) for path in summary.files],
+    }
     print_result(record, as_json=as_json, lines=[summary.markdown(), *map(str, summary.files)])
 
 

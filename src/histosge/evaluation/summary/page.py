@@ -16,14 +16,14 @@ __all__ = ["render"]
 _CHOICES = ("split", "section", "scale", "genes")
 
 
-def render(tables: Sequence[Table], remarks: Sequence[str], *, sources: Sequence[str]) -> str:
+def render(tables: Sequence[Table], messages: Sequence[str], *, sources: Sequence[str]) -> str:
     """Return the page; it needs no network and no other file.
 
     Parameters
     ----------
     tables
         One after the other.
-    remarks
+    messages
         What was left out or not recorded.
     sources
         Names of the benchmarks.
@@ -41,7 +41,7 @@ def render(tables: Sequence[Table], remarks: Sequence[str], *, sources: Sequence
         script=Markup(_asset("sort.js")),
         tables=[_table(index, table) for index, table in enumerate(tables)],
         explanations=[_with_code(text) for text in EXPLANATIONS],
-        remarks=[_with_code(text) for text in remarks],
+        messages=[_with_code(text) for text in messages],
     )
 
 

@@ -36,7 +36,7 @@ class Summary:
     ----------
     tables
         Over sections, by section, against finer truths, and of intervals; those that have rows.
-    remarks
+    messages
         What was left out or not recorded.
     sources
         Names of the folders.
@@ -45,7 +45,7 @@ class Summary:
     """
 
     tables: tuple[Table, ...]
-    remarks: tuple[str, ...]
+    messages: tuple[str, ...]
     sources: tuple[str, ...]
     files: tuple[Path, ...] = ()
 
@@ -59,7 +59,7 @@ class Summary:
 
     def markdown(self) -> str:
         """Return the tables as Markdown."""
-        return markdown(self.tables, self.remarks)
+        return markdown(self.tables, self.messages)
 
 
 def summarise(folders: Sequence[Path | str], out: Path | str) -> Summary:
@@ -90,7 +90,7 @@ def summarise(folders: Sequence[Path | str], out: Path | str) -> Summary:
     emit(tuple(message for folder in read for message in message_of(folder)))
     summary = _summary(read)
     texts = {
-        outputs[0]: render(summary.tables, summary.remarks, sources=summary.sources),
+        outputs[0]: render(summary.tables, summary.messages, sources=summary.sources),
         outputs[2]: summary.markdown(),
     }
     writable_folder(out)
@@ -99,7 +99,7 @@ def summarise(folders: Sequence[Path | str], out: Path | str) -> Summary:
     for path, text in texts.items():
         with atomic_path(path) as draft:
             draft.write_text(text, encoding="utf-8")
-    return Summary(summary.tables, summary.remarks, summary.sources, tuple(outputs))
+    return Summary(summary.tables, summary.messages, summary.sources, tuple(outputs))
 
 
 def _summary(read: Sequence[BenchmarkFolder | FineTruthFolder]) -> Summary:
@@ -114,25 +114,25 @@ def _summary(read: Sequence[BenchmarkFolder | FineTruthFolder]) -> Summary:
         finer_truth_table(finer),
         coverage_table([row for folder in benchmarks for row in coverage_rows(folder)]),
     )
-    remarks = [*(remark for folder in read for remark in _remarks(folder)), *disagreements(rows)]
+    messages = [*(text for folder in read for text in _messages(folder)), *disagreements(rows)]
     shown = tuple(table for table in tables if table.rows)
-    return Summary(shown, tuple(dict.fromkeys(remarks)), tuple(folder.name for folder in read))
+    return Summary(shown, tuple(dict.fromkeys(messages)), tuple(folder.name for folder in read))
 
 
-def _remarks(folder: BenchmarkFolder | FineTruthFolder) -> list[str]:
+def _messages(folder: BenchmarkFolder | FineTruthFolder) -> list[str]:
     """Return what a folder says of itself, what it left out, and what it did not record."""
     record = folder.record
-    remarks = [f"{folder.name}: {record['description']}"] if record.get("description") else []
-    remarks += [f"{folder.name}: declared leak: {leak}" for leak in record.get("declared_leaks", ())]
+    messages = [f"{folder.name}: {record['description']}"] if record.get("description") else []
+    messages += [f"{folder.name}: declared leak: {leak}" for leak in record.get("declared_leaks", ())]
     if isinstance(folder, FineTruthFolder):
-        return remarks + [
+        return messages + [
             f"{folder.name}: {model} was left out. {why}" for model, why in record["skipped"].items()
         ]
-    remarks += [
+    messages += [
         f"{folder.name}, {part['section']}, {part['split']}: {part['model']} was left out. {part['reason']}"
         for part in record.get("skipped", ())
     ]
-    return [*remarks, *([folder.message] if folder.message else [])]
+    return [*messages, *([folder.message] if folder.message else [])]
 
 
 def _values(table: Table, index: int) -> dict[str, object]:

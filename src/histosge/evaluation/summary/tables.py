@@ -171,12 +171,12 @@ def coverage_table(rows: Sequence[Mapping[str, Cell]]) -> Table:
     return Table("coverage", "Coverage of 90 % intervals", caption, _COVERAGE, tuple(rows))
 
 
-def markdown(tables: Sequence[Table], remarks: Sequence[str]) -> str:
+def markdown(tables: Sequence[Table], messages: Sequence[str]) -> str:
     """Return the tables as Markdown, with their explanations and what was left out."""
     lines: list[str] = []
     for table in tables:
         lines += markdown_table(table.title, [column.heading for column in table.columns], table.texts())
-    return "\n".join([*lines, *(f"* {text}" for text in (*EXPLANATIONS, *remarks)), ""])
+    return "\n".join([*lines, *(f"* {text}" for text in (*EXPLANATIONS, *messages)), ""])
 
 
 def _text(text: str) -> Cell:
