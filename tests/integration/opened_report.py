@@ -112,6 +112,14 @@ class Opened:
     def choose(self, gene: str) -> None:
         self.page.evaluate("(gene) => histosge.update({ row: histosge.genes.indexOf(gene) })", gene)
 
+    def until(self, condition: str) -> None:
+        """Wait until an expression is true; the page's content policy forbids what playwright waits with."""
+        for _ in range(200):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(condition)
+
     def painted(self, layer: str = "main") -> np.ndarray:
         text = self.page.evaluate(f"document.querySelector('#layer-{layer} canvas').toDataURL()")
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(text.split(",")[1]))))

@@ -115,7 +115,7 @@ def test_everything_can_be_done_with_keys(report: Opened) -> None:
     page.keyboard.press("/")
     page.keyboard.type("immune3")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('gene-name').textContent === 'IMMUNE3'")
+    report.until("document.getElementById('gene-name').textContent === 'IMMUNE3'")
     # a gene chosen, keys are the page's again
     for key, layer in (("m", "measured"), ("u", "uncertainty"), ("d", "domains"), ("p", "predicted")):
         page.keyboard.press(key)

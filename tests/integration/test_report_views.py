@@ -63,7 +63,7 @@ def test_a_gene_is_found_by_alias_and_identifier(browser: Any, tmp_path: Path) -
         ("ensg00000000007.3", "ERBB2 ENSG00000000007"),
     ):
         found.page.locator("#search").fill(typed)
-        found.page.wait_for_function("document.querySelectorAll('.gene').length === 1")
+        found.until("document.querySelectorAll('.gene').length === 1")
         assert names(found) == [shown]
     found.page.locator("#search").press("Enter")
     assert found.page.locator("#gene-name").inner_text() == "ERBB2"
@@ -78,7 +78,7 @@ def test_two_genes_have_colours_of_their_own(report: Opened) -> None:
     page.locator("#second-choose").click()
     page.keyboard.type("TUMOUR1")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('gene-name').textContent === 'ZONE1 + TUMOUR1'")
+    report.until("document.getElementById('gene-name').textContent === 'ZONE1 + TUMOUR1'")
     page.evaluate("histosge.update({ opacity: 1 })")
     pixels, box = report.painted(), report.box("#stage")
     levels = []
@@ -101,7 +101,7 @@ def test_two_genes_have_colours_of_their_own(report: Opened) -> None:
         shades = ((corners / 255) @ seen.T).clip(0, 1) ** (1 / 2.2)
         assert min(np.linalg.norm(a - b) for a, b in combinations(shades, 2)) > 0.3
     page.locator("#second-clear").click()
-    page.wait_for_function("document.getElementById('gene-name').textContent === 'ZONE1'")
+    report.until("document.getElementById('gene-name').textContent === 'ZONE1'")
 
 
 def test_the_saved_picture_has_map_scale_bar_and_caption(report: Opened, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_link_brings_the_view_back(browser: Any, report: Opened, report_folder
     page.keyboard.press("+")
     page.wait_for_timeout(800)
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("location.hash.includes('across=')")
+    report.until("location.hash.includes('across=')")
     page.wait_for_timeout(900)
     state = (
         "(({ row, second, layer, compare, split }) => [row, second, layer, compare, split])(histosge.state)"
@@ -150,14 +150,14 @@ def test_a_link_brings_the_view_back(browser: Any, report: Opened, report_folder
     fragment, there, place = page.evaluate(f"[location.hash, {state}, histosge.stage.visible()]")
     again = opened(browser, report_folder / "report.html")
     again.page.evaluate("(fragment) => { location.hash = fragment; }", fragment)
-    again.page.wait_for_function("histosge.state.second === 8")
+    again.until("histosge.state.second === 8")
     again.page.wait_for_timeout(300)
     assert again.page.evaluate(state) == there
     found = again.page.evaluate("histosge.stage.visible()")
     for key in ("x", "y", "across"):
         assert abs(found[key] - place[key]) <= 1, key
     again.page.evaluate("location.hash = 'gene=nothing&layer=nothing&at=a,b&across=-1&second=x'")
-    again.page.wait_for_function("histosge.state.second === -1")
+    again.until("histosge.state.second === -1")
     assert again.page.evaluate("histosge.state.layer") == "predicted"
     assert again.messages == []
     again.page.context.close()
@@ -184,7 +184,7 @@ def test_outlines_of_a_file_stand_where_they_were_drawn(report: Opened) -> None:
         page.locator("#import-file").set_input_files(
             {"name": "drawn.geojson", "mimeType": "application/json", "buffer": text}
         )
-        page.wait_for_function("document.querySelectorAll('#imported path').length === 1")
+        report.until("document.querySelectorAll('#imported path').length === 1")
         assert words in page.locator("#notice").inner_text()
         page.locator("#imported-choice").select_option(label="tumour <b>")
         assert int(page.locator("#region").get_attribute("data-locations")) == expected

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 from scipy.spatial import Delaunay, distance_matrix
 
 from histosge.datasets import synthetic
 from histosge.figures.nearest_location import nearest_location_map
+from histosge.geometry.covered_area import covered_area
 from histosge.section.locations import Locations, at_cells, grid, upsampled
 from histosge.segmentation.cells import Cells
 
@@ -96,5 +98,32 @@ def test_the_border_is_as_straight_as_the_rows(lattice: str) -> None:
     piece = locations.take(np.flatnonzero(inside))
     painted = nearest_location_map(piece, np.array([middle - 2 * half, middle + 2 * half])).row >= 0
     columns = np.flatnonzero(painted.any(axis=0))
-    first = painted[:, columns[20:-20]].argmax(axis=0)
+    quarter = len(columns) // 4
+    first = painted[:, columns[quarter:-quarter]].argmax(axis=0)
     assert first.max() - first.min() <= 1
+
+
+def test_rows_of_spots_leave_no_teeth_at_the_border() -> None:
+    """Every second row of a hexagonal array begins half a pitch later; the border of its map is nearly straight."""
+    section = synthetic(columns=16, rows=24, genes=6, lattice="hexagonal").section
+    locations = all_on_tissue(upsampled(section, 4))
+    low, high = section.spots.xy.min(axis=0) - 200, section.spots.xy.max(axis=0) + 200
+    painted = nearest_location_map(locations, np.array([low, high])).row >= 0
+    rows = np.flatnonzero(painted.any(axis=1))
+    quarter = len(rows) // 4
+    first = painted[rows[quarter:-quarter]].argmax(axis=1)
+    pixel = float((high - low).max()) / 900
+    assert (first.max() - first.min()) * pixel < 0.25 * section.pitch_um
+
+
+def test_a_single_spot_and_a_hole_of_one_spot_stay() -> None:
+    """Smoothing a border neither closes a hole of the size of a spot nor removes a spot far from all others."""
+    xy = np.array([(x, y) for x in range(0, 2000, 100) for y in range(0, 2000, 100)], dtype=float)
+    hole = np.linalg.norm(xy - 1000, axis=1) < 120
+    far = np.array([2600.0, 2600.0])
+    borders = covered_area(np.vstack([xy[~hole], far]), 100.0)
+    polygons = [shapely.Polygon(border) for border in borders]
+    assert sum(polygon.contains(shapely.Point(far)) for polygon in polygons) == 1
+    # even-odd: within the outer border and within the hole
+    assert sum(polygon.contains(shapely.Point(1000, 1000)) for polygon in polygons) == 2
+    assert sum(polygon.contains(shapely.Point(500, 500)) for polygon in polygons) == 1

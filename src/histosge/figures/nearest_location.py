@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from histosge._runtime.types import Array, Float, Int
-from histosge.geometry.covered_area import circumradii
+from histosge.geometry.covered_area import covered_pixels
 from histosge.geometry.spacing import median_spacing_um
 from histosge.section.locations import Locations
 
@@ -15,14 +15,8 @@ __all__ = ["NearestLocationMap", "nearest_location_map"]
 
 # pixels along the longer side of a map: at least four a location at ×8 of a whole Visium section
 _PIXELS = 900
-# locations in the middle of the section from which the spacing is estimated
-_SAMPLE = 2000
 # neighbouring spots compared with a location, and the shift of their mean, in pitches, of a location outside of them
 _NEIGHBOURS, _MAX_SHIFT_PITCHES = 4, 0.4
-# in median circumradii of neighbouring locations: wider triangles are holes or lie along the border, and printed arrays
-# are not perfectly even; how far beyond the outermost locations is painted, half of the distance on a square lattice;
-# and the radius of a location without neighbours
-_WIDEST, _BEYOND, _ALONE = 1.6, 0.7, 1.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +50,8 @@ class NearestLocationMap:
 def nearest_location_map(locations: Locations, corners: Float[np.ndarray, "2 2"]) -> NearestLocationMap:
     """Assign each pixel of a view to the nearest location, if one is near.
 
-    Drawn are locations that are measured, on tissue or surrounded by spots. Near means within the triangles of
-    neighbouring locations (delaunay1934), or half a distance beyond them: a lattice of any shape is covered without
-    gaps, and its border is as straight as its rows.
+    Drawn are locations that are measured, on tissue or surrounded by spots. What is near, see
+    :func:`~histosge.geometry.covered_area.covered_pixels`.
 
     Parameters
     ----------
@@ -78,10 +71,22 @@ def nearest_location_map(locations: Locations, corners: Float[np.ndarray, "2 2"]
     x, y = np.meshgrid((np.arange(columns) + 0.5) / columns * width, (np.arange(rows) + 0.5) / rows * height)
     centres = np.column_stack([x.ravel(), y.ravel()]) + corners[0]
     distance, nearest = cKDTree(xy_um).query(centres)
-    near = _near(xy_um, centres.reshape(rows, columns, 2), distance.reshape(rows, columns), pixel)
+    near = covered_pixels(
+        xy_um,
+        centres.reshape(rows, columns, 2),
+        distance=distance.reshape(rows, columns),
+        pitch_um=_pitch_um(locations),
+    )
     row = np.where(near, drawn[np.minimum(nearest, len(drawn) - 1)].reshape(rows, columns), -1)
     (left, top), (right, bottom) = corners
     return NearestLocationMap(row, (left, right, bottom, top), drawn)
+
+
+def _pitch_um(locations: Locations) -> float:
+    """Return the distance of the measured spots; without any, that of the locations."""
+    spots = locations.xy[locations.observed]
+    xy_um = spots if len(spots) > 1 else locations.xy
+    return median_spacing_um(xy_um) if len(xy_um) > 1 else 1.0
 
 
 def _surrounded_by_spots(locations: Locations) -> Array:
@@ -95,49 +100,3 @@ def _surrounded_by_spots(locations: Locations) -> Array:
     # the mean of the nearest spots lies close by where they surround the location, and to one side at the border
     shift = np.linalg.norm(spots[neighbours].mean(axis=1) - locations.xy, axis=1)
     return np.asarray(shift < _MAX_SHIFT_PITCHES * median_spacing_um(spots))
-
-
-def _near(xy_um: Array, centres: Array, distance: Array, pixel: float) -> Array:
-    """Return which pixels of an image are painted.
-
-    Parameters
-    ----------
-    xy_um
-        Of the locations.
-    centres, distance
-        Centre of each pixel, and its distance to the nearest location.
-    pixel
-        Its width.
-    """
-    from scipy.ndimage import distance_transform_edt
-    from scipy.spatial import Delaunay, QhullError
-
-    try:
-        mesh = Delaunay(xy_um)
-    except (QhullError, ValueError):
-        # a single location, or all on a line; at least one pixel, so that it stays visible
-        extent = float(np.ptp(xy_um, axis=0).max()) / max(len(xy_um) - 1, 1)
-        return np.asarray(distance <= max(extent, pixel))
-    radius = circumradii(xy_um[mesh.simplices])
-    median = float(np.median(radius[_central(xy_um, mesh.simplices)]))
-    close = radius <= _WIDEST * median
-    triangle = mesh.find_simplex(centres)
-    covered = (triangle >= 0) & close[triangle]
-    beyond = distance_transform_edt(~covered) * pixel if covered.any() else np.full(covered.shape, np.inf)
-    near = covered | (beyond <= _BEYOND * median)
-    alone = np.setdiff1d(np.arange(len(xy_um)), mesh.simplices[close])
-    if len(alone):
-        from scipy.spatial import cKDTree
-
-        reach = max(_ALONE * median, pixel)
-        near |= (cKDTree(xy_um[alone]).query(centres, distance_upper_bound=reach)[0] <= reach) & (
-            distance <= reach
-        )
-    return np.asarray(near)
-
-
-def _central(xy_um: Array, triangles: Array) -> Array:
-    """Return the triangles of the locations in the middle of the section, where no border makes them wide."""
-    middle = np.argsort(np.linalg.norm(xy_um - np.median(xy_um, axis=0), axis=1))[:_SAMPLE]
-    central = np.isin(triangles, middle).all(axis=1)
-    return np.flatnonzero(central) if central.any() else np.arange(len(triangles))

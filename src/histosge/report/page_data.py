@@ -201,7 +201,7 @@ def _covered(contents: Contents, origin: Array) -> list[list[float]]:
     xy = locations.xy[contents.shown]
     if locations.cells is not None or len(xy) > _MOST_COVERED:
         return []
-    return [np.round(border - origin, 1).ravel().tolist() for border in covered_area(xy)]
+    return [np.round(border - origin, 1).ravel().tolist() for border in covered_area(xy, contents.pitch_um)]
 
 
 def _locations(locations: Locations) -> dict[str, Any]:

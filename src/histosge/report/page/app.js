@@ -55,10 +55,12 @@ function coveredPath() {
 }
 
 const locationsGeometry = {
-  tiles: { xy: null, radius: (about.covered.length ? 1.35 : 1) * about.locations.reach_um, overlap: 0.8, clip: coveredPath() }, dots: { xy: null, radius: about.locations.radius_um },
+  tiles: { xy: null, radius: about.locations.reach_um, overlap: 0.8 },
+  // of the locations on tissue alone
+  onTissue: { xy: null, radius: 1.35 * about.locations.reach_um, overlap: 0.8, clip: coveredPath(), shown: true }, dots: { xy: null, radius: about.locations.radius_um },
 };
 // cells by their outlines, where the page has them
-const geometryOfLocations = () => (state.tiles ? locationsGeometry.tiles : locationsGeometry.cells || locationsGeometry.dots);
+const geometryOfLocations = () => (state.tiles ? (state.tissue && about.covered.length ? locationsGeometry.onTissue : locationsGeometry.tiles) : locationsGeometry.cells || locationsGeometry.dots);
 const classesAt = about.cells ? about.labels.findIndex(({ name }) => name === "class") : -1;
 const spotsGeometry = about.spots ? { xy: null, radius: about.spots.radius_um } : null;
 

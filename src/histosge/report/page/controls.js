@@ -149,7 +149,7 @@ function keys(event) {
 async function begin() {
   stage = new Stage();
   await loadTables();
-  locationsGeometry.tiles.xy = locationsGeometry.dots.xy = tables.locationsXY;
+  locationsGeometry.tiles.xy = locationsGeometry.onTissue.xy = locationsGeometry.dots.xy = tables.locationsXY;
   await loadOutlines(tables.locationsXY);
   if (outlines) locationsGeometry.cells = { xy: tables.locationsXY, radius: about.locations.radius_um, outlines };
   if (about.cells) ids = await lines("ids");

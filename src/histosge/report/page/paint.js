@@ -77,6 +77,7 @@ class Layer {
     nearest.fill(-1);
     squares.fill(3e38);
     for (let i = 0, n = xy.length / 2; i < n; i++) {
+      if (this.geometry.shown && !shownLocations[i]) continue;
       const cx = xy[2 * i] * grow + left, cy = xy[2 * i + 1] * grow + top;
       if (cx < -reach || cy < -reach || cx > width + reach || cy > height + reach) continue;
       const last = Math.min(height - 1, Math.floor(cy + reach - 0.5));
@@ -121,16 +122,16 @@ class Layer {
       pixels[p] = colour;
     }
     this.context.putImageData(this.image, 0, 0);
-    if (this.geometry.clip && state.tissue) this.clip();
+    if (this.geometry.clip) this.clip();
   }
 }
 
-// the location nearest to a position, within reach; −1 where there is none
-function nearestTo(xy, x, y, reach) {
+// the location nearest to a position, within reach, of those that count; −1 where there is none
+function nearestTo(xy, x, y, reach, counts = () => true) {
   let best = -1, least = reach * reach;
   for (let i = 0, n = xy.length / 2; i < n; i++) {
     const dx = xy[2 * i] - x, dy = xy[2 * i + 1] - y, square = dx * dx + dy * dy;
-    if (square <= least) { least = square; best = i; }
+    if (square <= least && counts(i)) { least = square; best = i; }
   }
   return best;
 }

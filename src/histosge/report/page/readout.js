@@ -5,7 +5,7 @@ function readout(event) {
   const px = event.clientX - box.left, py = event.clientY - box.top;
   const [x, y] = stage.toMicrometres(px, py);
   const shown = geometryOfLocations();
-  let point = shown.outlines ? cellAt(x, y) : nearestTo(tables.locationsXY, x, y, shown.radius);
+  let point = shown.outlines ? cellAt(x, y) : nearestTo(tables.locationsXY, x, y, Math.min(shown.radius, about.locations.reach_um), isShown);
   if (point >= 0 && !isShown(point)) point = -1;
   const spot = about.spots ? nearestTo(tables.spotsXY, x, y, about.spots.radius_um) : -1;
   tip.hidden = !now.predicted;
