@@ -54,6 +54,21 @@ def test_every_plan_can_be_read(script: Any) -> None:
         assert list(plan.trials())
 
 
+def test_domains_have_their_median_over_sections(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of each method the median over sections of the means over seeds; of one section there is none."""
+    agreements = {"A": (0.2, 0.4), "B": (0.5, 0.5), "C": (0.8, 1.0)}
+    rows = [
+        {"section": section, "source": "raw", "method": "kmeans", "seed": seed}
+        | {"ari": values[seed], "nmi": 0.5, "cluster_cpu_s": 1.0}
+        for section, values in agreements.items()
+        for seed in (0, 1)
+    ]
+    script("domains").print_table(rows)
+    assert "| raw | kmeans | 3 | 0.500 |" in capsys.readouterr().out
+    script("domains").print_table(rows[:2])
+    assert "median" not in capsys.readouterr().out
+
+
 def test_deviations_are_switched_one_at_a_time(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
