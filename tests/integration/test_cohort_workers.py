@@ -24,6 +24,7 @@ from histosge.errors import UsageError
 from histosge.workflow.cohort.cohort import run_cohort
 from histosge.workflow.cohort.plan import CohortPlan
 from histosge.workflow.cohort.sheet import Sample, SampleSheet
+from histosge.workflow.cohort.summary import table_of
 from histosge.workflow.executors import DaskWorkers, Processes
 
 SECTIONS = 24
@@ -206,3 +207,56 @@ def test_a_scheduler_that_does_not_answer_is_refused(monkeypatch):
     monkeypatch.setattr("histosge.workflow.executors.dask_workers._TIMEOUT_S", 1)
     with pytest.raises(UsageError, match="No Dask scheduler answers"), DaskWorkers("tcp://127.0.0.1:9"):
         pass
+
+
+@pytest.mark.slow
+def test_a_terminated_command_ends_its_workers_and_goes_on_later(tmp_path):
+    """After SIGTERM no worker computes, the state names the interrupted stage, and the same command does the rest."""
+    section = synthetic(columns=24, rows=24, genes=40, seed=0).section
+    path = write_spaceranger(section, tmp_path / "S0")
+    (tmp_path / "sheet.csv").write_text(f"sample,path\nS0,{path}\n")
+    out = tmp_path / "out"
+    words = [sys.executable, "-m", "histosge", "cohort", str(tmp_path / "sheet.csv"), "--out", str(out)]
+    words += ["--genes", "all", "--no-figures"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        started = time.monotonic()
+        # a lease is there as long as its stage is at work
+        while not (out / "state/S0/predict.lease").exists():
+            assert process.poll() is None
+            assert time.monotonic() - started < 300
+            time.sleep(0.02)
+        workers = spawned(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 143
+        assert "Interrupted. The same command goes on where it stopped." in process.stderr.read()
+    assert workers
+    assert not any(psutil.pid_exists(worker) for worker in workers)
+    plan = CohortPlan(SampleSheet.read(tmp_path / "sheet.csv"), out, hs.Recipe(genes="all"))
+    outcome = plan.state.read("S0", "predict")
+    assert outcome is not None
+    assert (outcome.status, outcome.attempts) == ("interrupted", 1)
+    assert table_of(plan, plan.sheet.samples).loc["S0", "state"] == "interrupted"
+    subprocess.run(words, check=True, capture_output=True)
+    done = plan.state.read("S0", "predict")
+    assert done is not None
+    assert (done.status, done.attempts) == ("done", 1)
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_command_that_was_killed(tmp_path):
+    """A process that computes ends within seconds of its parent, which had no time to end it."""
+    code = (
+        "import time\nfrom histosge.workflow.executors import Processes\n"
+        "if __name__ == '__main__':\n    with Processes(1) as executor:\n"
+        "        executor.submit(time.sleep, 600).result()\n"
+    )
+    (tmp_path / "parent.py").write_text(code)
+    with subprocess.Popen([sys.executable, str(tmp_path / "parent.py")]) as parent:
+        while not (workers := spawned(parent.pid)):
+            time.sleep(0.1)
+        time.sleep(5)
+        parent.kill()
+    end = time.monotonic() + 30
+    while psutil.pid_exists(workers[0]) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(workers[0])

@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["INTERRUPTED", "interruptible", "printing", "was_interrupted"]
+__all__ = ["interrupted_code", "interruptible", "printing", "was_interrupted"]
 
-#: exit code of a process that was interrupted by Ctrl-C, as shells have it
-INTERRUPTED = 130
+# exit code of a process that was interrupted by Ctrl-C, as shells have it
+_INTERRUPTED = 130
 # exit code of a process whose output nobody reads any more, as shells have it
 _CLOSED_PIPE = 141
 _UNPRINTABLE = 3
 
 _interruptions: list[int] = []
+# signals that end a process, and what Python does with them
+_DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
 def was_interrupted() -> bool:
@@ -25,20 +27,30 @@ def was_interrupted() -> bool:
     return bool(_interruptions)
 
 
+def interrupted_code() -> int:
+    """Return the exit code of the interruption, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + _interruptions[0] if _interruptions else _INTERRUPTED
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """End the process quietly for Ctrl-C and for a standard output that is closed or full, whatever runs then."""
-    previous = signal.getsignal(signal.SIGINT)
+    """End the process quietly for Ctrl-C and for a standard output that is closed or full, whatever runs then.
+
+    SIGTERM, by which batch systems end a job, is taken as Ctrl-C: workers of the process are ended with it.
+    """
+    # in a thread, and where another program has handlers of its own, these stay
+    previous = {number: signal.getsignal(number) for number in _DEFAULT}
     _complete_streams()
     output = _output()
     try:
-        if previous is signal.default_int_handler:
-            signal.signal(signal.SIGINT, _interrupt)
+        for number, default in _DEFAULT.items():
+            if previous[number] is default:
+                signal.signal(number, _interrupt)
         with printing():
             yield
     except KeyboardInterrupt:
         _complain("Interrupted. The same command goes on where it stopped.")
-        raise SystemExit(INTERRUPTED) from None
+        raise SystemExit(interrupted_code()) from None
     except SystemExit as end:
         # Typer and rich let what follows be printed into nothing once a pipe is closed, and exit with 1
         if end.code == 1 and _output() != output:
@@ -47,7 +59,8 @@ def interruptible() -> Iterator[None]:
             raise
     finally:
         _interruptions.clear()
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from histosge._runtime.messages import Message
 from histosge.errors import HistosgeError
 
 from .failures import sentence_of
-from .interruption import INTERRUPTED, printing, was_interrupted
+from .interruption import interrupted_code, printing, was_interrupted
 
 __all__ = [
     "Progress",
@@ -157,10 +157,10 @@ def errors_as_sentences(*, as_json: bool, translate: Callable[[str], str] = str)
             as_json=as_json,
         )
     except KeyboardInterrupt:
-        _fail(_INTERRUPTION, INTERRUPTED, as_json=as_json)
+        _fail(_INTERRUPTION, interrupted_code(), as_json=as_json)
     except Exception as error:
         if was_interrupted():
-            _fail(_INTERRUPTION, INTERRUPTED, as_json=as_json)
+            _fail(_INTERRUPTION, interrupted_code(), as_json=as_json)
         text, exit_code = sentence_of(error) or (_defect(), 1)
         _fail(text, exit_code, as_json=as_json)
     finally:

@@ -92,6 +92,20 @@ class _Coordination:
         self.ready.reverse()
 
     def run(self, work: Callable[..., Outcome], lease_s: float) -> dict[Id, Outcome]:
+        try:
+            return self._run(work, lease_s)
+        except KeyboardInterrupt:
+            self._keep_interrupted()
+            raise
+
+    def _keep_interrupted(self) -> None:
+        """Keep in the state which stages were at work: they are done again by the next call."""
+        for future, task in self.running.items():
+            if future.running() and not is_done(self.plan, task):
+                reason = "It was interrupted. The same command goes on."
+                self.plan.state.write(Outcome(task.sample, task.stage, task.key, "interrupted", reason))
+
+    def _run(self, work: Callable[..., Outcome], lease_s: float) -> dict[Id, Outcome]:
         while len(self.ended) < len(self.tasks):
             self._wake()
             self._submit(work, lease_s)

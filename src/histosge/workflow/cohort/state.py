@@ -11,7 +11,7 @@ from histosge.errors import DataError
 
 __all__ = ["Outcome", "State", "Status"]
 
-Status: TypeAlias = Literal["done", "failed", "lost", "held"]
+Status: TypeAlias = Literal["done", "failed", "lost", "held", "interrupted"]
 _REMEDY = "Delete it: the stage is then done again."
 
 
@@ -27,7 +27,7 @@ class Outcome:
         Hash of all that decides its result; an outcome of another key is void.
     status
         ``"done"``, ``"failed"`` (the same would happen again), ``"lost"`` (its worker ended, or its disk was full:
-        trying again may help), ``"held"`` (another worker is at it).
+        trying again may help), ``"held"`` (another worker is at it), ``"interrupted"`` (the command was ended by its user).
     reason
         The sentence of the error; empty where it is done.
     seconds, peak_memory_bytes
@@ -86,7 +86,8 @@ class State:
     def write(self, outcome: Outcome) -> Outcome:
         """Keep how a stage ended, and return it with the number of attempts so far."""
         before = self.read(outcome.sample, outcome.stage)
-        if before is not None and before.key == outcome.key and before.status != "done":
+        tried = before is not None and before.status not in ("done", "interrupted")
+        if before is not None and tried and before.key == outcome.key:
             outcome = replace(outcome, attempts=before.attempts + 1)
         write_record(self.path(outcome.sample, outcome.stage), asdict(outcome))
         return outcome

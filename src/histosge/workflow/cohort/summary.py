@@ -34,6 +34,15 @@ _NUMBERS = (
     "estimated_seconds",
     "estimated_memory_gib",
 )
+# files of a section that the page shows or names
+_LINKED = {
+    "overview": "figures/section.png",
+    "markers": "figures/markers.png",
+    "report": "report.html",
+    "record": "run.json",
+}
+# what is to be mended comes first
+_ORDER = ("failed", "interrupted", "waiting", "done")
 _GIB = 2.0**30
 _TYPES = {"spots": "Int64", "locations": "Int64", **dict.fromkeys(_NUMBERS, "Float64")}
 
@@ -107,6 +116,7 @@ def _row(plan: CohortPlan, sample: Sample) -> dict[str, Any]:
     outcomes = {stage: plan.state.read(sample.sample, stage) for stage in _STAGES}
     held = {stage: outcome for stage, outcome in outcomes.items() if outcome is not None}
     failed = next((outcome for outcome in held.values() if outcome.status != "done"), None)
+    ended = "interrupted" if failed is not None and failed.status == "interrupted" else "failed"
     done = "predict" in held and failed is None
     properties = held["check"].properties if "check" in held else {}
     left_out = held["left_out"].properties if "left_out" in held else {}
@@ -116,7 +126,7 @@ def _row(plan: CohortPlan, sample: Sample) -> dict[str, Any]:
     memory = [outcome.peak_memory_bytes for outcome in held.values() if outcome.peak_memory_bytes]
     return {
         "sample": sample.sample,
-        "state": "failed" if failed else "done" if done else "waiting",
+        "state": ended if failed else "done" if done else "waiting",
         "reason": failed.reason if failed else "",
         "patient": sample.patient,
         "batch": sample.batch,
@@ -152,11 +162,12 @@ def _page(plan: CohortPlan, rows: list[dict[str, Any]], messages: Sequence[Messa
     from jinja2 import Environment
 
     text = files(__package__).joinpath("summary.html").read_text(encoding="utf-8")
+    rows = sorted(rows, key=lambda row: _ORDER.index(row["state"]))
     for row in rows:
         folder = plan.folder(plan.sample(row["sample"]))
-        for key, name in (("overview", "section.png"), ("markers", "markers.png")):
-            path = folder / "figures" / name
-            row[key] = path.relative_to(plan.out).as_posix() if path.exists() else ""
+        for key, name in _LINKED.items():
+            path = folder / name
+            row[key] = path.relative_to(plan.out).as_posix() if row["state"] == "done" and path.exists() else ""
     together = [plan.state.read(_ALL, "fit")] if plan.fit == "joint" else []
     return (
         Environment(autoescape=True)
@@ -169,8 +180,6 @@ def _page(plan: CohortPlan, rows: list[dict[str, Any]], messages: Sequence[Messa
             version=version("histosge"),
             joint=together[0] if together else None,
             named={name: any(row[name] for row in rows) for name in ("patient", "group")},
-            counts={
-                state: sum(row["state"] == state for row in rows) for state in ("done", "failed", "waiting")
-            },
+            counts={state: sum(row["state"] == state for row in rows) for state in _ORDER},
         )
     )

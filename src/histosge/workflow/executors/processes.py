@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from types import TracebackType
 from typing import Any
 
@@ -115,6 +115,7 @@ class _Worker:
 
 def _work(pipe: Any) -> None:
     """Compute what comes through the pipe, until nothing comes."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # a parent that was killed closes the pipe
     with suppress(EOFError, KeyboardInterrupt):
         while (task := pipe.recv()) is not None:
@@ -123,6 +124,14 @@ def _work(pipe: Any) -> None:
                 pipe.send((None, function(*arguments)))
             except Exception as error:
                 pipe.send((error, None))
+
+
+def _end_with_parent() -> None:
+    """End this process at once when its parent has ended, whatever it computes: nobody would take the result."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 _LOCK = threading.Lock()
