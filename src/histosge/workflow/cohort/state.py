@@ -27,7 +27,7 @@ class Outcome:
         Hash of all that decides its result; an outcome of another key is void.
     status
         ``"done"``, ``"failed"`` (the same would happen again), ``"lost"`` (its worker ended, or its disk was full:
-        trying again may help), ``"held"`` (another worker is at it), ``"interrupted"`` (the command was ended by its user).
+        trying again may help), ``"held"`` (another worker is at it), ``"interrupted"`` (the command was ended).
     reason
         The sentence of the error; empty where it is done.
     seconds, peak_memory_bytes

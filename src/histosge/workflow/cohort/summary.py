@@ -167,7 +167,9 @@ def _page(plan: CohortPlan, rows: list[dict[str, Any]], messages: Sequence[Messa
         folder = plan.folder(plan.sample(row["sample"]))
         for key, name in _LINKED.items():
             path = folder / name
-            row[key] = path.relative_to(plan.out).as_posix() if row["state"] == "done" and path.exists() else ""
+            row[key] = (
+                path.relative_to(plan.out).as_posix() if row["state"] == "done" and path.exists() else ""
+            )
     together = [plan.state.read(_ALL, "fit")] if plan.fit == "joint" else []
     return (
         Environment(autoescape=True)
