@@ -142,7 +142,7 @@ def lost(folder: Path, capture: HDCapture, bin_um: float, genes: str) -> None:
     )
 
 
-def fit_one_way(folder: Path, capture: HDCapture, bin_um: float, genes: str, *, streamed: bool) -> None:
+def timed_fit(folder: Path, capture: HDCapture, bin_um: float, genes: str, *, streamed: bool) -> None:
     """Fit all bins block by block or at once; print time, memory, and agreement with the truth at the bins."""
     section = hs.read(folder / "outs", image=folder / "tissue_image.tif", bin_um=bin_um)
     compute = hs.Compute(store=folder / "features")
@@ -190,7 +190,7 @@ def main() -> None:
     capture = HDCapture(arguments.side_mm, seed=arguments.seed)
     if arguments.what == "fit":
         streamed = arguments.how == "streamed"
-        fit_one_way(arguments.folder, capture, arguments.bin_um or 8.0, arguments.genes, streamed=streamed)
+        timed_fit(arguments.folder, capture, arguments.bin_um or 8.0, arguments.genes, streamed=streamed)
         return
     lost(arguments.folder, capture, arguments.bin_um or 16.0, arguments.genes)
 

@@ -22,7 +22,7 @@ from histosge.workflow.cohort.plan import CohortPlan
 from histosge.workflow.cohort.plan_file import PlanFile
 from histosge.workflow.cohort.sheet import Sample, SampleSheet
 from histosge.workflow.cohort.slurm import submit, write_scripts
-from histosge.workflow.cohort.task import run_stage
+from histosge.workflow.cohort.task import columns_named, run_stage
 from histosge.workflow.executors import WorkerLostError
 
 # of positions alone: what is tested here is who computes what, and when
@@ -139,8 +139,9 @@ def test_a_stage_that_is_lost_again_and_again_fails_with_its_reason(paths, tmp_p
 
 
 def test_sections_that_cannot_be_read_are_all_named_before_anything_is_fitted(paths, tmp_path):
-    """A missing and a damaged section are refused in one message; with ``skip_failed`` the others are done."""
+    """A missing section and a table are refused in one message; with ``skip_failed`` the others are done."""
     (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged/counts.tsv.gz").write_bytes(b"")
     bad = [Sample("gone", str(tmp_path / "none")), Sample("damaged", str(tmp_path / "damaged"))]
     sheet = SampleSheet((Sample("S0", str(paths[0])), *bad))
     plan = replace(plan_of(paths, tmp_path / "out"), sheet=sheet)
@@ -148,10 +149,17 @@ def test_sections_that_cannot_be_read_are_all_named_before_anything_is_fitted(pa
         run_cohort(plan, Here())
     assert "gone: " in str(refusal.value)
     assert "damaged: " in str(refusal.value)
+    assert "A table by itself is not read: of spots or cells give an h5ad" in str(refusal.value)
     assert not (tmp_path / "out/sections").exists()
     result = run_cohort(plan, Here(), skip_failed=True)
     assert result.table["state"].tolist() == ["done", "failed", "failed"]
     assert set(anndata.read_h5ad(tmp_path / "out/cohort.h5ad").obs["library_id"]) == {"S0"}
+
+
+def test_a_sentence_names_the_column_of_the_sheet():
+    """What a section lacks can be given in the sheet, for it alone."""
+    assert columns_named("Give `mpp`, µm per pixel.") == " In the sheet: column mpp."
+    assert columns_named("Choose fewer `genes`.") == ""
 
 
 @pytest.mark.slow

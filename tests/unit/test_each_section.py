@@ -80,6 +80,20 @@ def test_a_shift_of_a_batch_stays_in_its_section(samples, each):
     assert np.abs(change.mean(axis=0) - shift).max() < 0.1
 
 
+def test_sections_none_of_which_is_predicted_give_the_same_share_of_their_spots(samples):
+    """The first one is not fitted whole where the model cannot use all spots."""
+    sections = np.repeat([0, 1, 2], [500, 300, 200])
+    shares = np.bincount(sections[kriged_rows(sections, 100, alike=True)]) / np.bincount(sections)
+    assert np.allclose(shares, 0.1, atol=0.01)
+    assert len(kriged_rows(sections, 1000, alike=True)) == 1000
+    model = Cokriging(exact=100, inducing_points=50)
+    first, alike = model.fit(samples), model.fit(replace(samples, alike=True))
+    own = [np.bincount(part.inducing_points.section_index).tolist() for part in (first, alike)]
+    spots = np.bincount(samples.inputs.section_index)
+    assert own[0][0] == spots[0]
+    assert np.allclose(np.array(own[1]) / spots, 100 / spots.sum(), atol=0.02)
+
+
 def test_a_section_is_kriged_from_all_its_spots_however_many_others_there_are():
     """Own spots come first and are never thinned; others and inducing points are limited."""
     sections = np.repeat([0, 1, 2], [50, 30, 2000])

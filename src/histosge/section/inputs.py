@@ -153,6 +153,9 @@ class Samples:
         the other data; a gene that these lack is 0. A model may use them or not.
     measured
         log1p(CP10k) as it was measured, n × g, where ``expression`` is adjusted for depth; ``None``: it is not.
+    alike
+        Whether none of the sections is the one to predict, so that a model that cannot use all spots takes as large a
+        share of each; otherwise it may prefer those of section 0.
 
     Raises
     ------
@@ -166,6 +169,7 @@ class Samples:
     depth: Float[np.ndarray, " n"]
     programs: Float[np.ndarray, "k g"] | None = None
     measured: Float[np.ndarray, "n g"] | None = None
+    alike: bool = False
 
     def __post_init__(self) -> None:
         genes = np.asarray(self.genes, dtype=str)

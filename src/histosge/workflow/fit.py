@@ -267,8 +267,13 @@ class FitPlan:
         self.metadata.write(folder)
         return self._fit(*saving.load(path))
 
-    def fitted(self, inputs: Inputs, *, compute: Compute, folder: Path | None = None) -> Fit:
-        """Fit the model to all spots, whose ``inputs`` are those of :meth:`encoded`, and keep it in ``folder``."""
+    def fitted(
+        self, inputs: Inputs, *, compute: Compute, folder: Path | None = None, alike: bool = False
+    ) -> Fit:
+        """Fit the model to all spots, whose ``inputs`` are those of :meth:`encoded`, and keep it in ``folder``.
+
+        Where none of the sections is to be predicted, they are fitted ``alike``.
+        """
         path = None if folder is None else folder / self.key
         checkpoint = None if path is None else path.with_name(f"{path.name}.checkpoint")
         adjusted = self.recipe.depth_adjusted
@@ -278,7 +283,7 @@ class FitPlan:
             depth_adjusted=adjusted,
             sparse_expression=self.model.reads_sparse(len(self.sections)),
         )
-        samples = samples if self.programs is None else self.programs.joined(samples)
+        samples = replace(samples if self.programs is None else self.programs.joined(samples), alike=alike)
         emit(compute.unused_workers(self.model, len(self.sections)))
         with compute.workers(folder) as workers:
             runtime = replace(compute.runtime(checkpoint=checkpoint), workers=workers)

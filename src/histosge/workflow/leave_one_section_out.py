@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def _predicted_from_others(
         depth_adjusted=fit.recipe.depth_adjusted,
         sparse_expression=fit.model.reads_sparse(len(pool)),
     )
-    samples = samples if fit.programs is None else fit.programs.joined(samples)
+    samples = replace(samples if fit.programs is None else fit.programs.joined(samples), alike=True)
     fitted = fit.model.fit(samples, seed=fit.recipe.seed, runtime=compute.runtime())
     predictor = in_gene_order(fitted, panel.names)
     metadata = FitMetadata(fit.recipe, FittedSection.of(pool.target, panel), pool.auxiliary_summary())

@@ -117,6 +117,9 @@ def _read_by(entry: Reader, path: Path, options: ReadOptions) -> Section:
     return entry.read(path, options)
 
 
+_TABLES = (".csv", ".tsv", ".txt")
+
+
 def _has_format(path: Path) -> bool:
     return any(entry.detect(path) for entry in READERS.values())
 
@@ -141,4 +144,15 @@ def _detected(path: Path, named: Path | None = None) -> Reader:
         if entry.detect(path):
             return entry
     known = "; ".join(entry.summary for entry in READERS.values())
-    raise DataError(f"'{named or path}' has no known format. Readers: {known}.")
+    raise DataError(f"'{named or path}' has no known format.{_about_tables(path)} Readers: {known}.")
+
+
+def _about_tables(path: Path) -> str:
+    """Return how a table is to be given, where there is one that no reader knows."""
+    files = [path] if path.is_file() else list(path.iterdir()) if path.is_dir() else []
+    if not any(file.name.lower().removesuffix(".gz").endswith(_TABLES) for file in files):
+        return ""
+    return (
+        " A table by itself is not read: of spots or cells give an h5ad with their counts in X and their pixels in "
+        'obsm["spatial"]; of legacy ST a folder with counts.tsv.gz, spots.tsv and the image.'
+    )

@@ -25,8 +25,13 @@ __all__ = ["as_first", "inducing_rows", "kriged_rows", "rows_of"]
 _OTHERS = 0.2
 
 
-def kriged_rows(sections: Int[np.ndarray, " n"], exact: int) -> Int[np.ndarray, " r"]:
-    """Return the spots to krige the first section from: all, or of others as many as leave it exact."""
+def kriged_rows(sections: Int[np.ndarray, " n"], exact: int, *, alike: bool = False) -> Int[np.ndarray, " r"]:
+    """Return the spots to krige the first section from: all, or of others as many as leave it exact.
+
+    Where no section is to be predicted (``alike``), all give the same share of their spots.
+    """
+    if alike:
+        return evenly(len(sections), exact) if len(sections) > exact else np.arange(len(sections))
     target, auxiliary = np.flatnonzero(sections == 0), np.flatnonzero(sections != 0)
     room = exact - len(target)
     if not len(target) or room <= 0 or len(auxiliary) <= room:

@@ -185,7 +185,10 @@ class Cokriging(Model):
         samples = samples.dense()
         choices, sections = self._choose(samples, seed), samples.inputs.section_index
         # means, factors and the image weight are estimated from all spots; only the matrix is limited
-        setup = choices.setup(kriged_rows(sections, self.exact), self._ranges_um(sections, choices.pitch_um))
+        kriged = kriged_rows(sections, self.exact, alike=samples.alike)
+        # as many spots as are kriged alike are solved exactly
+        resolved = 0.0 if samples.alike else None
+        setup = choices.setup(kriged, self._ranges_um(sections, choices.pitch_um, resolved))
         return self._solved(setup, self._inducing_points(setup.spots), seed=seed, device=runtime.device)
 
     def fit_sections(
@@ -345,7 +348,7 @@ class Cokriging(Model):
         spots, feature_transform, pitch_um = kernel_inputs(
             samples, factors, image=self.image, support=self.support
         )
-        ranges_um, short_range_um = self._ranges_um(sections, pitch_um)
+        ranges_um, short_range_um = self._ranges_um(sections, pitch_um, 0.0 if samples.alike else None)
         selection = select_image_weight(
             spots,
             factors,

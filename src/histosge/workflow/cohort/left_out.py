@@ -13,7 +13,7 @@ from histosge.section.expression import depth, log_cp10k, log_depth
 from histosge.section.locations import at_spots
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
-from histosge.workflow.fit import fit
+from histosge.workflow.fit import FitPlan
 from histosge.workflow.predict import predict_from_image
 from histosge.workflow.recipe import Recipe
 
@@ -30,7 +30,7 @@ def left_out_accuracy(
     section
         Whose counts are read to compare with, and for nothing else: genes and model are those of the others.
     others
-        Sections to fit.
+        Sections to fit, none of them before the others: a model that cannot use all spots takes a share of each.
     recipe
         What to fit.
     compute
@@ -55,7 +55,8 @@ def left_out_accuracy(
     """
     import pandas as pd
 
-    fitted = fit(others[0], recipe, auxiliary=others[1:], compute=compute)
+    plan = FitPlan.of(others[0], recipe, auxiliary=others[1:], compute=compute)
+    fitted = plan.fitted(plan.encoded(compute), compute=compute, alike=True)
     prediction = predict_from_image(fitted, section, at_spots(section), compute=compute)
     known = np.isin(prediction.genes, section.genes)
     genes = prediction.genes[known]

@@ -34,7 +34,10 @@ from .plan_file import PlanFile
 from .sheet import Sample
 from .state import Outcome
 
-__all__ = ["is_done", "run_stage"]
+__all__ = ["columns_named", "is_done", "run_stage"]
+
+# parameters of reading that are columns of a sheet
+_SETTABLE = ("image", "mpp", "reader", "library_id", "bin_um", "cells")
 
 
 def run_stage(file: PlanFile, task: StageTask, version: str, lease_s: float = LEASE_S) -> Outcome:
@@ -89,7 +92,7 @@ def _tried(plan: CohortPlan, task: StageTask) -> Outcome:
             # the disk, the memory or the network of this machine at this time
             status, reason = "lost", str(error) or "The memory of the worker was too small."
         except HistosgeError as error:
-            status, reason = "failed", str(error)
+            status, reason = "failed", str(error) + columns_named(str(error))
         # a fault of ours or of a library ends this stage, not the cohort
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
@@ -107,6 +110,14 @@ def _tried(plan: CohortPlan, task: StageTask) -> Outcome:
         messages=tuple(dict.fromkeys(texts)),
         properties=properties,
     )
+
+
+def columns_named(sentence: str) -> str:
+    """Return which columns of the sheet hold the parameters that a sentence asks for."""
+    named = [name for name in _SETTABLE if f"`{name}`" in sentence]
+    if not named:
+        return ""
+    return f" In the sheet: column{'s' if len(named) > 1 else ''} {', '.join(named)}."
 
 
 def _check(plan: CohortPlan, task: StageTask) -> dict[str, Any]:
