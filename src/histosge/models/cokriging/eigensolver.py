@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from histosge._runtime.types import Array, Float, Int
 from histosge.models.blocks import runs
 from histosge.prediction.evidence_ridge import log_marginal_likelihood
 
-from .left_out_rows import LeftOutRows, change_of_inverse, on_every_second
+from .left_out_rows import LeftOutRows, LeftOutTerm, change_of_inverse, on_every_second
 from .projected import Members, Projected
 
 __all__ = [
@@ -214,17 +214,42 @@ class Eigendecomposition:
         members
             Sections of all training spots, where the eigenvectors have some of them only.
         """
+        return self.left_out_sum(((1.0, self.projected(targets)),), rows, sections, members)
+
+    def left_out_sum(
+        self,
+        parts: Sequence[tuple[float, Projected]],
+        rows: Array,
+        sections: Int[np.ndarray, " n"] | None = None,
+        members: Members | None = None,
+    ) -> Float[np.ndarray, "l q"]:
+        """Return a weighted sum of what :meth:`left_out` returns of several targets.
+
+        Parameters
+        ----------
+        parts
+            Weights and targets, as many in each; those without factors may follow those that they were taken from.
+        rows, sections, members
+            As for :meth:`left_out`.
+        """
         sections = np.zeros(len(self.eigenvectors), dtype=np.intp) if sections is None else sections
-        of_targets = self.projected(targets)
         # what a change of the mean of its section changes at each spot, for each ratio
         members = Members.of(sections, self.eigenvectors) if members is None else members
-        weight = self._probability(of_targets)
-        # in double precision there are few spots, and all ratios take no time
-        weight = weight if self.eigenvectors.dtype == np.float64 else on_every_second(weight)
-        left_out, used = self._at(rows), np.flatnonzero(weight.any(axis=1))
+        at_rows, terms = self._at(rows), list[LeftOutTerm]()
+        for factor, part in parts:
+            weight = self._probability(part)
+            # in double precision there are few spots, and all ratios take no time
+            weight = weight if self.eigenvectors.dtype == np.float64 else on_every_second(weight)
+            if part.removed is None or not terms:
+                smoothed = at_rows.smoothed(part.projections)
+            else:
+                factors, loadings = part.removed
+                smoothed = terms[-1].smoothed - at_rows.smoothed(factors) @ loadings
+            terms.append(LeftOutTerm(part.centred[rows], part.projections, smoothed, factor * weight))
+        used = np.flatnonzero(np.any([term.weight.any(axis=1) for term in terms], axis=0))
         at = sections[rows]
-        own = left_out.own(members.projections, at, members.others(at), used)
-        return left_out.predict(of_targets.centred[rows], of_targets.projections, weight, own)
+        own = at_rows.own(members.projections, at, members.others(at), used)
+        return at_rows.predict(terms, own)
 
     def left_out_variance(self, targets: Float[np.ndarray, "n q"] | Projected) -> Float[np.ndarray, "n q"]:
         """Return the leave-one-out variance of the signal at each training spot (Eq. 12 of docs/method.md).
@@ -323,11 +348,15 @@ class Eigendecomposition:
         Given the noise-to-signal ratio, the posterior mean is linear in the measurements.
         """
         root = np.sqrt(self.eigenvalues).astype(self.eigenvectors.dtype)
-        if isinstance(targets, Projected):
-            part = np.zeros_like(posterior.projections) if targets.auxiliary is None else targets.auxiliary
-            return np.asarray(part * posterior.inverse * root[:, None])
-        centred = (targets[rows] - posterior.mean).astype(self.eigenvectors.dtype, copy=False)
-        return np.asarray(self.eigenvectors[rows].T @ centred * posterior.inverse * root[:, None])
+        of_targets = self.projected(targets)
+        if of_targets.auxiliary is not None:
+            part = of_targets.auxiliary
+        elif self.spots:
+            # sums over all spots, of which none is of another section
+            part = np.zeros_like(posterior.projections)
+        else:
+            part = self.eigenvectors[rows].T @ of_targets.centred[rows]
+        return np.asarray(part * posterior.inverse * root[:, None])
 
     def _noise_posterior(self, targets: Projected) -> tuple[Array, Array, Array]:
         """Return signal variances and posterior weights on the grid of ratios, and the averaged log likelihood."""

@@ -152,10 +152,13 @@ class LeftOut:
         for (held, scores), loadings in zip(self.scores, self.folds.loadings, strict=True):
             total[held] = (1 - self.gene_weight) * scores @ loadings.shrunken[:, genes]
         at = self.rows if self.members is None else np.arange(len(self.rows))
-        left = targets.left(of_all, self.folds.scores, genes)
-        for weight, part in ((self.gene_weight, targets.of_genes(genes)), (self.residual_weight, left)):
-            if weight > 0:
-                total += weight * self.eigen.left_out(part, at, self.sections, self.members)
+        if self.gene_weight > 0 or self.residual_weight > 0:
+            whole = self.eigen.projected(targets.of_genes(genes))
+            parts = [(self.gene_weight, whole)]
+            if self.residual_weight > 0:
+                factors = self.eigen.projected(self.folds.scores)
+                parts.append((self.residual_weight, targets.left(whole, factors, of_all, genes)))
+            total += self.eigen.left_out_sum(parts, at, self.sections, self.members)
         if self.further is not None:
             total += self.further[0] @ self.further[1][:, genes]
         return total

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from histosge._runtime.types import Float, Int
 
-__all__ = ["LeftOutRows", "change_of_inverse", "on_every_second"]
+__all__ = ["LeftOutRows", "LeftOutTerm", "change_of_inverse", "on_every_second"]
 
 # eigenvalues below this part of the noise change an inverse by less than this part
 _LEAST_PART = 1e-4
@@ -24,6 +26,15 @@ def change_of_inverse(
     """
     kept = max(1, int(np.searchsorted(-eigenvalues, -_LEAST_PART * noise)))
     return np.asarray((1 / (eigenvalues[:kept, None] + noise) - 1 / noise).astype(dtype))
+
+
+def rest_of_inverse(
+    eigenvalues: Float[np.ndarray, " r"], noise: float, dtype: Any
+) -> Float[np.ndarray, "m 1"]:
+    """Return what the inverse is along the leading eigenvectors beyond two terms of its series, 1/ρ − λ/ρ²."""
+    rest = eigenvalues**2 / (noise**2 * (eigenvalues + noise))
+    kept = max(1, int(np.searchsorted(-rest, -_LEAST_PART / noise)))
+    return np.asarray(rest[:kept, None].astype(dtype))
 
 
 def on_every_second(weight: Float[np.ndarray, "m q"]) -> Float[np.ndarray, "m q"]:
@@ -47,6 +58,28 @@ def on_every_second(weight: Float[np.ndarray, "m q"]) -> Float[np.ndarray, "m q"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LeftOutTerm:
+    """Targets that are predicted and added to others.
+
+    Parameters
+    ----------
+    values
+        Centred measurements at the spots to predict.
+    projections
+        Of the measurements of all spots on the eigenvectors.
+    smoothed
+        As from :meth:`LeftOutRows.smoothed`.
+    weight
+        Of each ratio for each target; they add up to the weight of the term.
+    """
+
+    values: Float[np.ndarray, "l q"]
+    projections: Float[np.ndarray, "r q"]
+    smoothed: Float[np.ndarray, "l q"]
+    weight: Float[np.ndarray, "m q"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LeftOutRows:
     """The inverse A of covariance and noise at the spots to predict, for every noise-to-signal ratio ρ.
 
@@ -67,40 +100,48 @@ class LeftOutRows:
     diagonals: Float[np.ndarray, "l m"]
     ratios: Float[np.ndarray, " m"]
 
+    def smoothed(self, projections: Float[np.ndarray, "r q"]) -> Float[np.ndarray, "l q"]:
+        """Return the covariance with all spots times targets, which no ratio changes."""
+        return np.asarray(self.vectors @ (self.eigenvalues[:, None].astype(self.vectors.dtype) * projections))
+
     def predict(
-        self,
-        values: Float[np.ndarray, "l q"],
-        projections: Float[np.ndarray, "r q"],
-        weight: Float[np.ndarray, "m q"],
-        own: Float[np.ndarray, "l m"],
+        self, terms: Sequence[LeftOutTerm], own: Float[np.ndarray, "l m"]
     ) -> Float[np.ndarray, "l q"]:
-        """Return predictions averaged over the ratio (Eq. 12 of docs/method.md).
+        """Return a weighted sum of predictions, each averaged over the ratio (Eq. 12 of docs/method.md).
+
+        With the covariance K, A is 1/ρ − K/ρ² + K²(K + ρ)⁻¹/ρ². The middle term needs one product with the targets for
+        all ratios, and the last one few eigenvectors.
 
         Parameters
         ----------
-        values
-            Centred measurements at the spots to predict.
-        projections
-            Of the measurements of all spots on the eigenvectors.
-        weight
-            Of each ratio for each target; they add up to 1.
+        terms
+            Targets, as many in each.
         own
             As from :meth:`own`.
         """
         dtype = self.vectors.dtype
+        weight = np.sum([term.weight for term in terms], axis=0)
+        used = np.flatnonzero(weight.any(axis=1))
+        noise = self.ratios[used]
+        diagonal = self._diagonal(used)
+        of_value, of_smoothed = own[:, used].astype(dtype), (1 / (noise**2 * diagonal)).astype(dtype)
         # targets of like ratios beside each other, so that those of one ratio are a slice
-        order = np.argsort(np.arange(len(self.ratios)) @ weight, kind="stable")
-        projections, weight = projections[:, order], weight[:, order]
-        total = values[:, order] * (own @ weight).astype(dtype)
-        for ratio in np.flatnonzero(weight.any(axis=1)).tolist():
-            filled = np.flatnonzero(weight[ratio])
+        order = np.argsort(np.arange(len(weight)) @ weight, kind="stable")
+        total, ordered = np.zeros((len(self.vectors), len(order)), dtype=dtype), []
+        for term in terms:
+            of_ratio = term.weight[used].astype(dtype)
+            total += term.values * (of_value @ of_ratio) + term.smoothed * (of_smoothed @ of_ratio)
+            ordered.append((term.projections[:, order], of_ratio[:, order]))
+        result = total[:, order]
+        for index, ratio in enumerate(noise.tolist()):
+            filled = np.flatnonzero(weight[used[index], order])
             some = slice(filled[0], filled[-1] + 1)
-            change = change_of_inverse(self.eigenvalues, self.ratios[ratio], dtype)
-            columns = projections[: len(change), some] * (change * weight[ratio, some].astype(dtype))
-            total[:, some] -= self.vectors[:, : len(change)] @ columns / self._diagonal(ratio)
-        result = np.empty_like(total)
-        result[:, order] = total
-        return np.asarray(result)
+            rest = rest_of_inverse(self.eigenvalues, ratio, dtype)
+            parts = (of_term[: len(rest), some] * of_ratio[index, some] for of_term, of_ratio in ordered)
+            columns = rest * reduce(np.add, parts)
+            result[:, some] -= self.vectors[:, : len(rest)] @ columns / diagonal[:, [index]]
+        total[:, order] = result
+        return total
 
     def own(
         self,
@@ -125,16 +166,17 @@ class LeftOutRows:
         used
             Ratios that have weight; others keep 0.
         """
+        noise, dtype, number = self.ratios[used], self.vectors.dtype, of_mean.shape[1]
+        change = (1 / (self.eigenvalues[:, None] + noise) - 1 / noise).astype(dtype)
+        # every section for every ratio
+        solved = self.vectors @ (change[:, :, None] * of_mean[:, None, :]).reshape(len(change), -1)
+        solved = solved.reshape(len(sections), len(used), number)[np.arange(len(sections)), :, sections]
+        solved = solved + 1 / noise
         result = np.zeros((len(sections), len(self.ratios)))
-        for ratio in used.tolist():
-            noise, diagonal = self.ratios[ratio], self._diagonal(ratio)
-            change = change_of_inverse(self.eigenvalues, noise, self.vectors.dtype)
-            solved = self.vectors[:, : len(change)] @ (change * of_mean[: len(change)])
-            solved = np.take_along_axis(solved, sections[:, None], axis=1) + 1 / noise
-            # 1 − 1/(ρ·Aᵢᵢ) is (Aᵢᵢ − 1/ρ)/Aᵢᵢ, without the difference of two numbers near 1
-            result[:, [ratio]] = (self.diagonals[:, [ratio]] - solved / others) / diagonal + 1 / others
+        # 1 − 1/(ρ·Aᵢᵢ) is (Aᵢᵢ − 1/ρ)/Aᵢᵢ, without the difference of two numbers near 1
+        of_others = solved / others
+        result[:, used] = (self.diagonals[:, used] - of_others) / self._diagonal(used) + 1 / others
         return result
 
-    def _diagonal(self, ratio: int) -> Float[np.ndarray, "l 1"]:
-        noise = np.asarray(1 / self.ratios[ratio], dtype=self.diagonals.dtype)
-        return np.asarray(self.diagonals[:, [ratio]] + noise)
+    def _diagonal(self, used: Int[np.ndarray, " u"]) -> Float[np.ndarray, "l u"]:
+        return np.asarray(self.diagonals[:, used] + (1 / self.ratios[used]).astype(self.diagonals.dtype))

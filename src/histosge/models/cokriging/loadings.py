@@ -52,10 +52,6 @@ class Loadings:
         """Return axes that are not shrunken."""
         return cls(axes, axes)
 
-    def left(self, values: Float[np.ndarray, "n g"], scores: Float[np.ndarray, "n k"], genes: slice) -> Array:
-        """Return what the factors leave of some genes."""
-        return np.asarray(values[:, genes] - scores @ self.axes[:, genes])
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shrinkage:

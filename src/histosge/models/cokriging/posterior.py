@@ -95,12 +95,13 @@ class FactorPosterior:
         axes
             Loadings of the output factors, orthonormal; ``None``: those that carry most of the sum.
         """
-        scores = values.along(loadings.axes)
+        scores = eigen.projected(values.along(loadings.axes))
         shrunken = (1 - gene_weight) * loadings.shrunken
         sums = [part @ shrunken.astype(part.dtype) for part in _kriged(eigen, scores, auxiliary_spots)]
 
         def add_genes(genes: slice) -> None:
-            whole, left = values.of_genes(genes), values.left(loadings, scores, genes)
+            whole = eigen.projected(values.of_genes(genes))
+            left = values.left(whole, scores, loadings, genes)
             for weight, targets in ((gene_weight, whole), (residual_weight, left)):
                 if weight > 0:
                     by_gene = _kriged(eigen, targets, auxiliary_spots)

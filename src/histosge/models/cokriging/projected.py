@@ -29,6 +29,8 @@ class Projected:
         Sum of squares of the centred targets over all training spots.
     auxiliary
         The part of ``projections`` that spots of auxiliary sections make; ``None`` where it is not known.
+    removed
+        Projections of the factors, and their loadings, where these targets are others less their factors.
     """
 
     targets: Float[np.ndarray, "l q"]
@@ -37,6 +39,7 @@ class Projected:
     projections: Float[np.ndarray, "r q"]
     total: Float[np.ndarray, " q"]
     auxiliary: Float[np.ndarray, "r q"] | None = None
+    removed: tuple[Float[np.ndarray, "r k"], Float[np.ndarray, "k q"]] | None = None
 
     def at(self, targets: Float[np.ndarray, "b q"]) -> Projected:
         """Return the same targets of mean 0, measured at other spots."""
@@ -50,6 +53,19 @@ class Projected:
         # thousands of terms: summed in double precision
         total = np.einsum("ij,ij->j", centred, centred, dtype=np.float64)
         return cls(targets, mean, centred, eigenvectors.T @ centred, total)
+
+    def without(self, factors: Projected, loadings: Float[np.ndarray, "k q"]) -> Projected:
+        """Return what factors leave of targets that are measured at all training spots."""
+        single = loadings.astype(self.centred.dtype)
+        centred = self.centred - factors.centred @ single
+        return Projected(
+            self.targets - factors.targets @ loadings,
+            self.mean - factors.mean @ loadings,
+            centred,
+            self.projections - factors.projections @ single,
+            np.einsum("ij,ij->j", centred, centred, dtype=np.float64),
+            removed=(factors.projections, single),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,8 +32,8 @@ class GeneTargets(Protocol):
         """Return the values of some genes."""
         ...
 
-    def left(self, loadings: Loadings, scores: Any, genes: slice) -> Any:
-        """Return what factors leave of some genes; ``scores`` are the values along the factors' axes."""
+    def left(self, whole: Projected, scores: Projected, loadings: Loadings, genes: slice) -> Projected:
+        """Return what factors leave of some genes, ``whole``; ``scores`` are the values along the factors' axes."""
         ...
 
 
@@ -56,9 +56,9 @@ class DenseTargets:
         """Return the values of some genes."""
         return self.values[:, genes]
 
-    def left(self, loadings: Loadings, scores: Array, genes: slice) -> Float[np.ndarray, "n q"]:
+    def left(self, whole: Projected, scores: Projected, loadings: Loadings, genes: slice) -> Projected:
         """Return what factors leave of some genes."""
-        return loadings.left(self.values, scores, genes)
+        return whole.without(scores, loadings.axes[:, genes])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,26 +101,33 @@ class SummedTargets:
         total = np.diag(self.products)[genes]
         return _projected(self.values[:, genes], self.projections[:, genes], total, auxiliary)
 
-    def left(self, loadings: Loadings, scores: Projected, genes: slice) -> Projected:
+    def left(self, whole: Projected, scores: Projected, loadings: Loadings, genes: slice) -> Projected:
         """Return what factors leave of some genes: (I − AᵀA) of their values, A the axes."""
-        own, axes = self.of_genes(genes), loadings.axes
+        axes = loadings.axes
         some = axes[:, genes]
         single = some.astype(self.projections.dtype)
         crossed = axes @ self.products
-        total = own.total - 2 * (some * crossed[:, genes]).sum(axis=0)
+        total = whole.total - 2 * (some * crossed[:, genes]).sum(axis=0)
         total += (some * (crossed @ axes.T @ some)).sum(axis=0)
         auxiliary = None
-        if own.auxiliary is not None and scores.auxiliary is not None:
-            auxiliary = own.auxiliary - scores.auxiliary @ single
+        if whole.auxiliary is not None and scores.auxiliary is not None:
+            auxiliary = whole.auxiliary - scores.auxiliary @ single
         return _projected(
-            own.targets - scores.targets @ single,
-            own.projections - scores.projections @ single,
+            whole.targets - scores.targets @ single,
+            whole.projections - scores.projections @ single,
             np.maximum(total, 0.0),
             auxiliary,
+            (scores.projections, single),
         )
 
 
-def _projected(values: Array, projections: Array, total: Array, auxiliary: Array | None) -> Projected:
+def _projected(
+    values: Array,
+    projections: Array,
+    total: Array,
+    auxiliary: Array | None,
+    removed: tuple[Array, Array] | None = None,
+) -> Projected:
     """Return targets of mean 0."""
     mean = np.zeros(values.shape[1])
-    return Projected(values, mean, values, projections, np.asarray(total), auxiliary)
+    return Projected(values, mean, values, projections, np.asarray(total), auxiliary, removed)
