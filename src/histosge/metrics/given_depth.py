@@ -15,9 +15,9 @@ from histosge._runtime.types import Array, Float
 from histosge.section.expression import log_depth
 
 from .base import Comparison, Metric, MetricCard, ScoreSet
-from .pearson import pearson
+from .pearson import Centred
 
-__all__ = ["ENTRIES", "partial_correlation", "residuals"]
+__all__ = ["ENTRIES", "correlations", "partial_correlation", "residuals"]
 
 # with three spots, residuals of a line have one degree of freedom, and r is always ±1
 _LEAST_SPOTS = 4
@@ -57,9 +57,37 @@ def partial_correlation(
     >>> abs(partial_correlation(truth[:, None], predicted[:, None], depth)).round(1).tolist()
     [0.0]
     """
+    return correlations(truth, predicted, covariate)[1]
+
+
+def correlations(
+    truth: Float[np.ndarray, "n g"], predicted: Float[np.ndarray, "n g"], covariate: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
+    """Return Pearson's correlation of each column, and that with the covariate held fixed, from the same products.
+
+    Arguments are those of :func:`partial_correlation`; the first value is that of
+    :func:`~histosge.metrics.pearson.pearson`. Arrays whose columns are contiguous are the fastest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> truth, depth = np.array([[1.0], [2.0], [5.0], [4.0]]), np.array([0.0, 0.0, 1.0, 1.0])
+    >>> r, partial = correlations(truth, np.array([[1.0], [2.0], [4.0], [5.0]]), depth)
+    >>> float(r[0].round(6)), float(partial[0].round(6))
+    (0.9, 0.0)
+    """
+    left, right = Centred.of(truth), Centred.of(predicted)
+    products = np.einsum("ng,ng->g", left.values, right.values)
+    r = left.correlation(right, products)
     if len(truth) < _LEAST_SPOTS:
-        return np.full(truth.shape[1], np.nan)
-    return pearson(residuals(truth, covariate), residuals(predicted, covariate))
+        return r, np.full(len(r), np.nan)
+    covariate = np.asarray(covariate, dtype=np.float64)
+    centred = covariate - covariate.mean()
+    square = float(centred @ centred)
+    if square > (_ROUNDING**2) * float(covariate @ covariate):
+        x, y = centred @ left.values, centred @ right.values
+        left, right, products = left.less(x**2 / square), right.less(y**2 / square), products - x * y / square
+    return r, left.correlation(right, products)
 
 
 def residuals(

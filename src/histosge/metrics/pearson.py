@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from histosge._runtime.types import Float
 
 from .base import Metric, MetricCard
 
-__all__ = ["ENTRIES", "pearson"]
+__all__ = ["ENTRIES", "Centred", "pearson"]
 
 # relative to the norm of the values: a column that varies less is constant up to rounding
 _CONSTANT = 1e-6
@@ -24,21 +26,50 @@ def pearson(truth: Float[np.ndarray, "n g"], prediction: Float[np.ndarray, "n g"
     >>> pearson(truth, np.array([[2.0, 5.0], [4.0, 5.0], [8.0, 5.0]])).round(6).tolist()
     [1.0, nan]
     """
-    left, left_norm = _centred(truth)
-    right, right_norm = _centred(prediction)
-    defined = (left_norm > 0) & (right_norm > 0)
-    products = np.einsum("ng,ng->g", left, right)
-    r = np.full(len(defined), np.nan)
-    return np.asarray(np.divide(products, left_norm * right_norm, out=r, where=defined))
+    left, right = Centred.of(truth), Centred.of(prediction)
+    return left.correlation(right, np.einsum("ng,ng->g", left.values, right.values))
 
 
-def _centred(values: Float[np.ndarray, "n g"]) -> tuple[Float[np.ndarray, "n g"], Float[np.ndarray, " g"]]:
-    """Return deviations from the mean of each column, and their norm, which is 0 for constant columns."""
-    values = values.astype(np.float64)
-    centred = values - values.mean(axis=0)
-    norm = np.sqrt(np.einsum("ng,ng->g", centred, centred))
-    scale = np.sqrt(np.einsum("ng,ng->g", values, values))
-    return centred, np.where(norm > _CONSTANT * scale, norm, 0.0)
+@dataclass(frozen=True, slots=True, eq=False)
+class Centred:
+    """Columns less their means.
+
+    Parameters
+    ----------
+    values
+        Deviations from the mean of each column.
+    square
+        Sum of squares of each column of them.
+    scale
+        The same before the mean was taken away.
+    """
+
+    values: Float[np.ndarray, "n g"]
+    square: Float[np.ndarray, " g"]
+    scale: Float[np.ndarray, " g"]
+
+    @classmethod
+    def of(cls, values: Float[np.ndarray, "n g"]) -> Centred:
+        """Take the mean away from each column."""
+        values = np.asarray(values, dtype=np.float64)
+        mean = values.mean(axis=0)
+        centred = values - mean
+        square = np.einsum("ng,ng->g", centred, centred)
+        return cls(centred, square, square + len(values) * mean**2)
+
+    def less(self, square: Float[np.ndarray, " g"]) -> Centred:
+        """Return the columns with as much of their squares taken away."""
+        return replace(self, square=np.maximum(self.square - square, 0.0))
+
+    def correlation(self, other: Centred, products: Float[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
+        """Return the correlations that follow from sums of products; NaN where one side is constant."""
+        size = np.sqrt(self._square * other._square)
+        r = np.full(len(size), np.nan)
+        return np.asarray(np.divide(products, size, out=r, where=size > 0))
+
+    @property
+    def _square(self) -> Float[np.ndarray, " g"]:
+        return np.asarray(np.where(self.square > _CONSTANT**2 * self.scale, self.square, 0.0))
 
 
 ENTRIES = (

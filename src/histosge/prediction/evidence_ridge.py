@@ -136,7 +136,8 @@ class RidgeDesign:
     def fit(self, targets: Float[np.ndarray, "n g"], noise_ratios: Float[np.ndarray, " l"]) -> RidgeFit:
         """Regress centred targets, each with the noise-to-signal ratio of highest marginal likelihood.
 
-        Leave-one-out predictions come from the diagonal of the hat matrix, without refitting.
+        Leave-one-out predictions come from the diagonal of the hat matrix, without refitting; they are in the precision
+        of the targets.
 
         Examples
         --------
@@ -146,21 +147,28 @@ class RidgeDesign:
         >>> fit.choice.tolist(), fit.coefficients.round(6).tolist()
         ([0], [[2.0]])
         """
-        n = len(self.left)
-        projections = self.left.T @ targets
+        n, dtype = len(self.left), targets.dtype
+        # the likelihood is flat, and in double precision whatever the targets are
+        double = targets.astype(np.float64, copy=False)
+        projections = self.left.T @ double
         squares = projections**2
-        residual = np.maximum((targets**2).sum(axis=0) - squares.sum(axis=0), 0.0)
+        residual = np.maximum(np.einsum("ng,ng->g", double, double) - squares.sum(axis=0), 0.0)
         # the projection on the constant vector is 0 where the columns were centred
         degrees = max(n - self.intercept, 1)
         logs, _ = log_marginal_likelihood(
             self.eigenvalues, squares, residual=residual, noise_ratios=noise_ratios, n=degrees
         )
         choice = logs.argmax(axis=0)
-        shrinkage = self.eigenvalues[:, None] / (self.eigenvalues[:, None] + noise_ratios[choice])
-        fitted = self.left @ (shrinkage * projections)
-        leverage = self.left**2 @ shrinkage + self.intercept / n
-        left_out = (fitted - leverage * targets) / np.maximum(1 - leverage, _LEAST_FREEDOM)
-        return RidgeFit(choice, self.right.T @ (shrinkage * projections / self.singular[:, None]), left_out)
+        shrinkage = self.eigenvalues[:, None] / (self.eigenvalues[:, None] + noise_ratios)
+        # the same for all targets of a ratio
+        leverage = (self.left**2 @ shrinkage + self.intercept / n).T
+        freedom = 1 / np.maximum(1 - leverage, _LEAST_FREEDOM)
+        shrunken = shrinkage[:, choice] * projections
+        # targets along rows, so that those of a target are neighbours in memory
+        left_out = shrunken.T.astype(dtype) @ self.left.T.astype(dtype)
+        left_out *= freedom.astype(dtype)[choice]
+        left_out -= (leverage * freedom).astype(dtype)[choice] * targets.T
+        return RidgeFit(choice, self.right.T @ (shrunken / self.singular[:, None]), left_out.T)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

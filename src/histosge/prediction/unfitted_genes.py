@@ -9,8 +9,7 @@ from scipy import sparse
 
 from histosge._runtime.types import Array, Float
 from histosge.errors import DataError
-from histosge.metrics.given_depth import partial_correlation
-from histosge.metrics.pearson import pearson
+from histosge.metrics.given_depth import correlations
 from histosge.section.depth_adjusted import depth_adjusted
 from histosge.section.expression import depth as depth_of
 from histosge.section.expression import log_cp10k, log_depth
@@ -136,7 +135,7 @@ def regress(
     _refuse_not_finite(scores, score_sd)
     scores = np.asarray(scores, dtype=np.float64)
     design = RidgeDesign.of(scores, unit="column", intercept=True)
-    variance = None if score_sd is None else np.asarray(score_sd, dtype=np.float64) ** 2
+    variance = None if score_sd is None else np.asarray(score_sd, dtype=np.float32) ** 2
     columns = sparse.csc_matrix(expression)
     counted = np.flatnonzero(np.diff(columns.indptr))
     covariate = None if depth is None else log_depth(depth)
@@ -147,7 +146,8 @@ def regress(
     step = max(1, _BLOCK // max(len(scores), 1))
     for start in range(0, len(counted), step):
         some = counted[start : start + step]
-        values = columns[:, some].toarray()
+        # the values of a gene are neighbours in memory
+        values = columns[:, some].T.toarray().T
         values = depth_adjusted(values, depth) if at_mean_depth and depth is not None else values
         block = _regress_block(values, design, scores.mean(axis=0), variance, covariate)
         for column, part in zip(basis, block, strict=True):
@@ -223,11 +223,16 @@ class _Judged:
         # the mean of the others is −value / (n − 1) in centred values
         others = self.winsorised / -max(self.spots - 1, 1)
         signal, predicted = varies & signal, self.left_out - others
-        r_loo = np.where(signal, np.nan_to_num(pearson(centred, predicted)), 0.0)
-        partial = r_loo if covariate is None else partial_correlation(centred, predicted, covariate)
-        partial = np.where(signal, np.nan_to_num(partial), 0.0)
+        r_loo, partial = correlations(
+            centred, predicted, np.zeros(len(centred)) if covariate is None else covariate
+        )
+        r_loo, partial = (np.where(signal, np.nan_to_num(r), 0.0) for r in (r_loo, partial))
         error = centred - self.left_out
-        explained = np.zeros(error.shape) if score_variance is None else score_variance @ (loadings**2).T
+        explained = (
+            np.zeros(error.shape)
+            if score_variance is None
+            else (loadings.astype(error.dtype) ** 2 @ score_variance.T).T
+        )
         noise = _noise_variance(error, explained)
         factor = calibration_factor(error, np.sqrt(noise + explained))
         factor = np.where(varies, factor, 1.0)
@@ -244,7 +249,8 @@ def _regress_block(
 ) -> tuple[Array, ...]:
     """Return offset, loadings, noise_sd, calibration_factor, r_loo and r_loo_given_depth of some genes."""
     mean = values.mean(axis=0)
-    centred = values - mean
+    # left-out predictions in single precision, which halves the memory that is read and written
+    centred = (values - mean).astype(np.float32)
     first = design.fit(centred, NOISE_RATIOS)
     winsorised_values = winsorised(centred, first.left_out)
     fit = design.fit(winsorised_values, NOISE_RATIOS)

@@ -15,6 +15,9 @@ __all__ = ["LeftOutRows", "LeftOutTerm", "change_of_inverse", "on_every_second"]
 
 # eigenvalues below this part of the noise change an inverse by less than this part
 _LEAST_PART = 1e-4
+_ROUNDING = 1e-10
+# in units of a target's prior variance
+_LARGE = 1.0
 
 
 def change_of_inverse(
@@ -31,10 +34,22 @@ def change_of_inverse(
 def rest_of_inverse(
     eigenvalues: Float[np.ndarray, " r"], noise: float, dtype: Any
 ) -> Float[np.ndarray, "m 1"]:
-    """Return what the inverse is along the leading eigenvectors beyond two terms of its series, 1/ρ − λ/ρ²."""
+    """Return what the inverse is along the leading eigenvectors, beyond what two terms of its series are elsewhere.
+
+    These are 1/ρ and, where eigenvalues are small, −λ/ρ²: of larger ones the series cancels in single precision.
+    """
     rest = eigenvalues**2 / (noise**2 * (eigenvalues + noise))
-    kept = max(1, int(np.searchsorted(-rest, -_LEAST_PART / noise)))
-    return np.asarray(rest[:kept, None].astype(dtype))
+    large = _large(eigenvalues)
+    rest[:large] = 1 / (eigenvalues[:large] + noise) - 1 / noise
+    # in double precision there are few eigenvectors, and nearly all count
+    least = _LEAST_PART if dtype == np.float32 else _ROUNDING
+    kept = large + int(np.searchsorted(-rest[large:], -least / noise))
+    return np.asarray(rest[: max(1, kept), None].astype(dtype))
+
+
+def _large(eigenvalues: Float[np.ndarray, " r"]) -> int:
+    """Return the number of large eigenvalues."""
+    return int(np.searchsorted(-eigenvalues, -_LARGE, side="right"))
 
 
 def on_every_second(weight: Float[np.ndarray, "m q"]) -> Float[np.ndarray, "m q"]:
@@ -101,16 +116,19 @@ class LeftOutRows:
     ratios: Float[np.ndarray, " m"]
 
     def smoothed(self, projections: Float[np.ndarray, "r q"]) -> Float[np.ndarray, "l q"]:
-        """Return the covariance with all spots times targets, which no ratio changes."""
-        return np.asarray(self.vectors @ (self.eigenvalues[:, None].astype(self.vectors.dtype) * projections))
+        """Return targets times the covariance of all spots along its small eigenvalues, which no ratio changes."""
+        large, dtype = _large(self.eigenvalues), self.vectors.dtype
+        return np.asarray(
+            self.vectors[:, large:] @ (self.eigenvalues[large:, None].astype(dtype) * projections[large:])
+        )
 
     def predict(
         self, terms: Sequence[LeftOutTerm], own: Float[np.ndarray, "l m"]
     ) -> Float[np.ndarray, "l q"]:
         """Return a weighted sum of predictions, each averaged over the ratio (Eq. 12 of docs/method.md).
 
-        With the covariance K, A is 1/ρ − K/ρ² + K²(K + ρ)⁻¹/ρ². The middle term needs one product with the targets for
-        all ratios, and the last one few eigenvectors.
+        With the covariance K, A is 1/ρ − K/ρ² + K²(K + ρ)⁻¹/ρ². Where eigenvalues are small, the middle term needs one
+        product with the targets for all ratios, and the last one few eigenvectors.
 
         Parameters
         ----------
