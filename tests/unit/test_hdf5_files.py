@@ -14,6 +14,8 @@ from scipy import sparse
 
 from histosge.errors import DataError
 from histosge.io.hdf5 import columns
+from histosge.io.hdf5.anndata_file import created
+from histosge.io.hdf5.packed import write_packed
 from histosge.io.hdf5.rows import Rows
 from histosge.io.hdf5.sink import Sink, hdf5_file
 
@@ -25,7 +27,7 @@ def test_rows_are_written_in_any_order(tmp_path: Path, order: list[int]) -> None
     """Rows out of order wait in a file beside the matrix, which is removed at the end."""
     blocks = np.split(np.arange(12), 3)
     with h5py.File(tmp_path / "m.h5", "w") as file:
-        with Rows(file, "X", MATRIX.shape, waiting=tmp_path / "waiting", packing={}) as rows:
+        with Rows(file, "X", MATRIX.shape, waiting=tmp_path / "waiting") as rows:
             for block in order:
                 rows.put(blocks[block], MATRIX[blocks[block]])
             rows.finish()
@@ -46,7 +48,7 @@ def test_wrong_rows_are_refused(tmp_path: Path, rows: list[int], values: np.ndar
     """Blocks of another shape, rows that do not exist or come twice, and NaN."""
     with (
         h5py.File(tmp_path / "m.h5", "w") as file,
-        Rows(file, "X", MATRIX.shape, waiting=tmp_path / "waiting", packing={}) as matrix,
+        Rows(file, "X", MATRIX.shape, waiting=tmp_path / "waiting") as matrix,
         pytest.raises(DataError, match=message),
     ):
         matrix.put(np.array(rows), values)
@@ -56,11 +58,38 @@ def test_missing_rows_are_refused(tmp_path: Path) -> None:
     """The number of rows that were written is in the message."""
     with (
         h5py.File(tmp_path / "m.h5", "w") as file,
-        Rows(file, "X", MATRIX.shape, waiting=tmp_path / "waiting", packing={}) as matrix,
+        Rows(file, "X", MATRIX.shape, waiting=tmp_path / "waiting") as matrix,
     ):
         matrix.put(np.arange(4), MATRIX[:4])
         with pytest.raises(DataError, match="12 locations, got 4"):
             matrix.finish()
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u2"])
+@pytest.mark.parametrize("shape", [(70_001,), (40_000, 3), (2, 150_000)])
+def test_packed_arrays_are_read_as_they_were(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    """HDF5 undoes shuffling and compression of every chunk, and the file is smaller than the numbers."""
+    values = np.random.default_rng(0).poisson(3, shape).astype(dtype)
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        assert write_packed(file, "values", values).compression == "gzip"
+    with h5py.File(tmp_path / "m.h5") as file:
+        assert np.array_equal(file["values"][:], values)
+    assert (tmp_path / "m.h5").stat().st_size < 0.8 * values.nbytes
+
+
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_large_matrices_are_those_of_anndata(tmp_path: Path, form: str) -> None:
+    """Large arrays and sparse matrices, which are packed here, are read by AnnData and can be appended to."""
+    matrix = sparse.random(300, 400, density=0.3, random_state=0, format=form)
+    dense = matrix.toarray()
+    with created(tmp_path / "m.h5ad", {"layers": {"sparse": matrix, "dense": dense}}):
+        pass
+    with h5py.File(tmp_path / "m.h5ad") as file:
+        again = read_elem(file["layers/sparse"])
+        assert again.format == form
+        assert (again != matrix).nnz == 0
+        assert np.array_equal(read_elem(file["layers/dense"]), dense)
+        assert file["layers/sparse/data"].maxshape == (None,)
 
 
 def test_blocks_of_columns_make_a_sparse_matrix(tmp_path: Path) -> None:

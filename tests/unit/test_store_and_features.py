@@ -21,6 +21,7 @@ from histosge.encoders import load_encoder
 from histosge.encoders.colour import CARD
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
+from histosge.encoders.known_vectors import KnownVectors
 from histosge.errors import DataError, OutputError
 from histosge.images.patches import Patches
 
@@ -60,6 +61,17 @@ def test_features_are_those_of_the_encoder() -> None:
     assert np.array_equal(embed(SLIDE, LOCATIONS_UM[:40], encoder), encoder.encode(patches))
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_known_vectors_are_not_computed_again(tmp_path: Path, stored: bool) -> None:
+    """Locations that were encoded before, in other order and among others, keep the bits of their vectors."""
+    counting, store = Counting(), FeatureStore(tmp_path) if stored else None
+    some = np.random.default_rng(1).permutation(1200)[:700]
+    known = KnownVectors(LOCATIONS_UM[some], embed(SLIDE, LOCATIONS_UM[some], load_encoder("colour")))
+    features = embed(SLIDE, LOCATIONS_UM, counting, store=store, known=known)
+    assert np.array_equal(features[:], embed(SLIDE, LOCATIONS_UM, load_encoder("colour")))
+    assert sum(counting.seen) == 500
+
+
 def test_what_is_stored_is_not_computed_again(tmp_path: Path) -> None:
     """The second time no patch is encoded, and the values are the same bits."""
     encoder, store = Counting(), FeatureStore(tmp_path)
@@ -94,6 +106,7 @@ from histosge.datasets import synthetic
 from histosge.encoders import load_encoder
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
+from histosge.encoders.known_vectors import KnownVectors
 slide = synthetic(columns=10, rows=10, genes=6).section.slide
 xy_um = np.random.default_rng(1).uniform(100, 900, (4000, 2))
 def stop(done, total, text):

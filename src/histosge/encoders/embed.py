@@ -20,6 +20,7 @@ from .base import Encoder
 from .dense import DenseEncoder, ahead, encoded_tiles
 from .feature_store import FeatureStore
 from .joined import JoinedEncoder, JoinedRows
+from .known_vectors import KnownVectors
 from .sharded import ShardedEncoder
 from .tile_features import TileFeatures, rows_of
 from .tile_folder import TileFolder
@@ -42,6 +43,7 @@ def embed(
     store: FeatureStore | None = None,
     channel_order: Literal["rgb", "bgr"] = "rgb",
     progress: Progress | None = None,
+    known: KnownVectors | None = None,
 ) -> FeatureRows:
     """Return the image features of each location.
 
@@ -60,6 +62,8 @@ def embed(
         ``"bgr"`` passes red as blue, as the published code of HisToSGE does.
     progress
         Called with (done, total, text) after each chunk.
+    known
+        Vectors that need not be computed again, of an encoder whose vectors no other location changes.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def embed(
     if store is None:
         features = np.empty((len(xy_um), encoder.card.dim), dtype=np.float32)
         chunks = [slice(start, start + chunk_rows) for start in range(0, len(xy_um), chunk_rows)]
-        for rows, vectors in _encoded(sources, encoder, chunks, progress):
+        for rows, vectors in _encoded(sources, encoder, chunks, progress, known):
             features[rows] = vectors
         return features
     key = fingerprint(encoder.fingerprint, [source.fingerprint for source in sources])
@@ -104,7 +108,7 @@ def embed(
         key, (len(xy_um), encoder.card.dim), chunk_rows=chunk_rows, summary=_metadata(encoder, slide)
     )
     missing = [shelf.rows_of(chunk) for chunk in shelf.missing()]
-    for rows, vectors in in_chunks(_encoded(sources, encoder, missing, progress), missing):
+    for rows, vectors in in_chunks(_encoded(sources, encoder, missing, progress, known), missing):
         shelf.put(rows.start // shelf.chunk_rows, vectors)
     return shelf.rows()
 
@@ -146,13 +150,17 @@ def in_chunks(pieces: Iterable[tuple[Rows, Array]], chunks: Sequence[slice]) -> 
 
 
 def _encoded(
-    sources: list[Patches], encoder: Encoder, chunks: list[slice], progress: Progress | None
+    sources: list[Patches],
+    encoder: Encoder,
+    chunks: list[slice],
+    progress: Progress | None,
+    known: KnownVectors | None = None,
 ) -> Iterator[tuple[Rows, Float32[np.ndarray, "m d"]]]:
     """Encode the rows of chunks, and report progress; dense encoders give them tile by tile."""
     total = sum(len(range(*rows.indices(len(sources[0])))) for rows in chunks)
     done = 0
     pieces = _of_tiles(sources[0], encoder, chunks) if isinstance(encoder, DenseEncoder) else None
-    for rows, vectors in pieces or _of_patches(sources, encoder, chunks):
+    for rows, vectors in pieces or _of_patches(sources, encoder, chunks, known):
         done += len(vectors)
         if progress is not None:
             progress(done, total, f"image features · {encoder.card.name}")
@@ -175,7 +183,7 @@ def _of_tiles(source: Patches, encoder: DenseEncoder, chunks: list[slice]) -> It
 
 
 def _of_patches(
-    sources: list[Patches], encoder: Encoder, chunks: list[slice]
+    sources: list[Patches], encoder: Encoder, chunks: list[slice], known: KnownVectors | None
 ) -> Iterator[tuple[Rows, Array]]:
     """Encode chunk after chunk; the patches of the next one are read meanwhile. Several devices take a chunk each."""
     if (shards := _shards(encoder)) > 1:
@@ -183,13 +191,19 @@ def _of_patches(
         for rows, vectors in zip(chunks, made, strict=True):
             yield rows, _checked(encoder, vectors, len(range(*rows.indices(len(sources[0])))))
         return
+    at = None if known is None else known.at(sources[0].xy_um)
+
+    def read(rows: slice) -> list[Array]:
+        return _read(sources, rows if at is None else np.arange(len(at))[rows][at[rows] < 0])
+
     with ThreadPoolExecutor(1) as reader:
         # one chunk ahead, not more: memory stays bounded
         following_patches = None
         for rows, following in zip(chunks, [*chunks[1:], None], strict=False):
-            patches = (following_patches or reader.submit(_read, sources, rows)).result()
-            following_patches = None if following is None else reader.submit(_read, sources, following)
-            yield rows, _checked(encoder, encoder.encode(patches), len(patches[0]))
+            patches = (following_patches or reader.submit(read, rows)).result()
+            following_patches = None if following is None else reader.submit(read, following)
+            vectors = _checked(encoder, encoder.encode(patches), len(patches[0]))
+            yield rows, vectors if known is None or at is None else known.filled(at[rows], vectors)
 
 
 def _shards(encoder: Encoder | DenseEncoder) -> int:
@@ -197,7 +211,7 @@ def _shards(encoder: Encoder | DenseEncoder) -> int:
     return len(encoder.parts) if isinstance(encoder, ShardedEncoder) else 1
 
 
-def _read(sources: list[Patches], rows: slice) -> list[Array]:
+def _read(sources: list[Patches], rows: Rows) -> list[Array]:
     return [source[rows] for source in sources]
 
 

@@ -11,9 +11,11 @@ import numpy as np
 from histosge._runtime.messages import Message
 from histosge.encoders import ENCODERS, load_encoder, with_patch
 from histosge.encoders.base import Encoder
+from histosge.encoders.computed import ComputedEncoder
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
 from histosge.encoders.joined import JoinedEncoder, names_of
+from histosge.encoders.known_vectors import KnownVectors
 from histosge.encoders.tile_features import TileFeatures
 from histosge.encoders.tile_folder import TileFolder
 from histosge.encoders.windowed import WindowedEncoder
@@ -102,6 +104,7 @@ def encode(
     needs: Needs,
     encoder: Encoder | None,
     compute: Compute = Compute(),
+    spots: Inputs | None = None,
 ) -> Inputs:
     """Return what a model reads at ``locations``: image features, mean colour, image patches.
 
@@ -115,6 +118,8 @@ def encode(
         As :func:`encoder_for` returns it.
     compute
         Features in its store are not computed again.
+    spots
+        What it reads at the spots of the section and, after them, of others, which saves computing it again.
 
     Raises
     ------
@@ -128,7 +133,13 @@ def encode(
         slide = slide_of(section, encoder.card.name)
         own = _of_section(encoder, section.name, slide)
         features = embed(
-            slide, locations.xy, own, store=store, channel_order=order, progress=compute.progress
+            slide,
+            locations.xy,
+            own,
+            store=store,
+            channel_order=order,
+            progress=compute.progress,
+            known=_known(own, section, spots),
         )
         joined = encoder.dims if isinstance(encoder, JoinedEncoder) else ()
         inputs = replace(inputs, features=features, joined=joined)
@@ -143,6 +154,13 @@ def encode(
         patches = Patches(slide, locations.xy, size_um=crop_um, px=needs.patch_px, channel_order=order)
         inputs = replace(inputs, patches=patches)
     return inputs
+
+
+def _known(encoder: Encoder, section: Section, spots: Inputs | None) -> KnownVectors | None:
+    """Return the features of the spots, where they are the same bits whatever is encoded beside them."""
+    if spots is None or spots.features is None or not isinstance(encoder, ComputedEncoder):
+        return None
+    return KnownVectors(section.spots.xy, spots.features)
 
 
 def encode_spots(

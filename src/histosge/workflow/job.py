@@ -221,10 +221,10 @@ class SectionInputs:
         return cls(spots, encode_task(task, fitted, compute))
 
 
-def encode_task(task: Task, fitted: FitPlan | Fit, compute: Compute) -> Inputs:
-    """Return the inputs of the locations of a task."""
+def encode_task(task: Task, fitted: FitPlan | Fit, compute: Compute, spots: Inputs | None = None) -> Inputs:
+    """Return the inputs of the locations of a task; ``spots`` are those of its section, where they are known."""
     needs, encoder = fitted.model.needs, fitted.encoder
-    return encode(task.section, task.locations, needs=needs, encoder=encoder, compute=compute)
+    return encode(task.section, task.locations, needs=needs, encoder=encoder, compute=compute, spots=spots)
 
 
 def _many_spots(section: Section, target: Target) -> tuple[Message, ...]:

@@ -115,7 +115,7 @@ def _run_measured(
         task = replace(task, section=task.section.with_messages(*messages))
         writable_folder(job.out)
         spots = job.spots(plan, compute)
-        inputs = encode_task(task, plan, compute)
+        inputs = encode_task(task, plan, compute, spots)
     fit = job.fit(plan, spots)
     return job.finish(fit, replace(task, section=task.section.with_messages(*fit.messages)), inputs)
 

@@ -8,25 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 from histosge._runtime.sealed_files import refuse_broken_seal, seal
+from histosge._runtime.types import Array
 from histosge.errors import DataError, HistosgeError, UsageError
 
 from .heaps import refuse_endless_heaps
+from .packed import PACKED, write_packed
 from .sink import Sink, hdf5_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["NO_H5AD", "PACKED", "clear_layout", "clear_reading", "created", "no_damage", "read_anndata"]
+__all__ = ["NO_H5AD", "clear_layout", "clear_reading", "created", "no_damage", "read_anndata"]
 
 # what :func:`no_damage` says of a file that others may have written
 NO_H5AD = "is damaged or no h5ad ({reason}). Copy it again."
 
 # HDF5's cache of chunks, so that a chunk is compressed once
 _CACHE_BYTES = 1 << 24
-# higher levels take three times as long and save a few per cent of space
-PACKED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+# smaller arrays are left to anndata
+_LARGE_BYTES = 1 << 16
 
 
 @contextmanager
@@ -109,4 +112,22 @@ def clear_layout(path: Path) -> Iterator[None]:
 
 def _write_packed(write: Callable[..., None], store: Any, key: str, part: Any, **_: Any) -> None:
     """Write one element with compression, which HDF5 allows for arrays only."""
-    write(store, key, part, dataset_kwargs=PACKED if np.ndim(part) else {})
+    if type(part) is np.ndarray and _is_large(part):
+        _encoded(write_packed(store, key, part), "array", "0.2.0")
+    elif isinstance(part, sparse.csr_matrix | sparse.csc_matrix) and _is_large(part.data):
+        group = store.create_group(key)
+        _encoded(group, f"{part.format}_matrix", "0.1.0")
+        group.attrs["shape"] = part.shape
+        for name in ("data", "indices", "indptr"):
+            write_packed(group, name, getattr(part, name), grows=True)
+    else:
+        write(store, key, part, dataset_kwargs=PACKED if np.ndim(part) else {})
+
+
+def _is_large(values: Array) -> bool:
+    return values.dtype.kind in "fiu" and values.nbytes > _LARGE_BYTES
+
+
+def _encoded(element: Any, kind: str, version: str) -> None:
+    """Say what anndata reads an element as."""
+    element.attrs.update({"encoding-type": kind, "encoding-version": version})

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from histosge.errors import DataError
 
-from .anndata_file import PACKED
+from .packed import PACKED
 
 __all__ = ["Columns", "put"]
 

@@ -11,6 +11,8 @@ import numpy as np
 from histosge._runtime.types import Array
 from histosge.errors import DataError
 
+from .packed import PACKED, Chunks
+
 __all__ = ["Rows"]
 
 # bytes of one chunk of the compressed matrix
@@ -32,21 +34,17 @@ class Rows:
         Rows and columns.
     waiting
         Path of the file for rows that arrive early; removed at the end.
-    packing
-        Compression, as h5py takes it.
     """
 
-    def __init__(
-        self, group: Any, name: str, shape: tuple[int, int], *, waiting: Path, packing: dict[str, Any]
-    ) -> None:
+    def __init__(self, group: Any, name: str, shape: tuple[int, int], *, waiting: Path) -> None:
         self._name = name
         self._shape = shape
         self._step = max(1, _CHUNK_BYTES // (4 * max(shape[1], 1)))
         # HDF5 has no chunks of size 0
         chunks = None if 0 in shape else (min(self._step, shape[0]), shape[1])
-        packing = {} if chunks is None else packing
-        self._matrix = group.create_dataset(name, shape, dtype="f4", chunks=chunks, **packing)
-        self._matrix.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        matrix = group.create_dataset(name, shape, dtype="f4", chunks=chunks, **(PACKED if chunks else {}))
+        self._packed = Chunks(matrix)
+        matrix.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
         self._waiting = waiting
         self._early: IO[bytes] | None = None
         self._written = 0
@@ -75,7 +73,7 @@ class Rows:
         self._filled[rows] = True
         values = np.ascontiguousarray(values, dtype=np.float32)
         if self._early is None and np.array_equal(rows, np.arange(self._written, self._written + len(rows))):
-            self._matrix[self._written : self._written + len(rows)] = values
+            self._packed.append(values)
             self._written += len(rows)
             return
         if self._early is None:
@@ -99,6 +97,7 @@ class Rows:
                 "predictor leaves some out."
             )
         if self._early is None:
+            self._packed.finish()
             return
         # row r of the waiting file starts at byte 4 · width · r
         width = self._shape[1]
@@ -106,7 +105,8 @@ class Rows:
         for start in range(self._written, self._shape[0], self._step):
             stop = min(start + self._step, self._shape[0])
             held = np.frombuffer(self._early.read(4 * width * (stop - start)), dtype=np.float32)
-            self._matrix[start:stop] = held.reshape(stop - start, width)
+            self._packed.append(held.reshape(stop - start, width))
+        self._packed.finish()
 
     def _check(self, rows: Array, values: Array) -> None:
         if values.shape != (len(rows), self._shape[1]):

@@ -15,7 +15,7 @@ from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.sealed_files import seal
 from histosge._runtime.types import Array
 from histosge.errors import DataError
-from histosge.io.hdf5.anndata_file import PACKED, clear_layout, clear_reading, created
+from histosge.io.hdf5.anndata_file import clear_layout, clear_reading, created
 from histosge.io.hdf5.columns import Columns
 from histosge.io.hdf5.rows import Rows
 from histosge.io.layout import prediction_table as layout
@@ -128,7 +128,7 @@ def stream(
         matrices = []
         for name in ("X", "layers/sd")[: 1 + has_sd]:
             waiting = draft.parent / f"{name.split('/')[-1]}.waiting"
-            matrices.append(stack.enter_context(Rows(file, name, shape, waiting=waiting, packing=PACKED)))
+            matrices.append(stack.enter_context(Rows(file, name, shape, waiting=waiting)))
         for rows, *values in blocks:
             for matrix, part in zip(matrices, _matrices(values, has_sd), strict=True):
                 matrix.put(rows, part)

@@ -13,12 +13,11 @@ from histosge.models.blocks import runs
 from histosge.prediction.evidence_ridge import log_marginal_likelihood
 
 from .left_out_rows import LeftOutRows, LeftOutTerm, change_of_inverse, on_every_second
-from .projected import Members, Projected
+from .projected import Members, Posterior, Projected
 
 __all__ = [
     "NOISE_RATIOS",
     "Eigendecomposition",
-    "Posterior",
     "eigen_of",
     "inverse_diagonals_of",
     "inverse_root",
@@ -37,48 +36,6 @@ _DOUBLE_PRECISION_SPOTS = 1000
 _BLOCK = 4096
 # ratios of less posterior probability are left out of the averages that need a computation each
 _LEAST_PROBABILITY = 1e-3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Posterior:
-    """Posterior of some targets, averaged over their noise-to-signal ratios (Eq. 9 to 12 of docs/method.md).
-
-    The ratio has a posterior of its own on the grid ``NOISE_RATIOS``. Where few spots cannot separate signal from
-    noise, a single best ratio would be overconfident either way.
-
-    Parameters
-    ----------
-    mean
-        Of each target over the spots.
-    projections
-        Coefficients of the posterior mean along the eigenvectors.
-    eigenvalues
-        Of the covariance.
-    inverse
-        1 / (λ + ρ) along each eigenvector, one column per target.
-    signal_variance
-        Prior variance of the signal of each target.
-    noise_variance
-        Variance of one measurement around the signal.
-    variance_reduction
-        Share of the prior variance along each eigenvector that the measurements remove, one column per target.
-    log_marginal_likelihood
-        Averaged over the ratio.
-    left_out
-        Prediction of each training spot without its own measurement, by the inverse averaged over the ratio. Limits
-        of winsorising and loadings outside the panel are taken from it; what is *said* of accuracy is taken from
-        :meth:`Eigendecomposition.left_out`, which averages the predictions.
-    """
-
-    mean: Float[np.ndarray, " q"]
-    projections: Float[np.ndarray, "r q"]
-    eigenvalues: Float[np.ndarray, " r"]
-    inverse: Float[np.ndarray, "r q"]
-    signal_variance: Float[np.ndarray, " q"]
-    noise_variance: Float[np.ndarray, " q"]
-    variance_reduction: Float[np.ndarray, "r q"]
-    log_marginal_likelihood: Float[np.ndarray, " q"]
-    left_out: Float[np.ndarray, "n q"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,10 +197,10 @@ class Eigendecomposition:
             weight = self._probability(part)
             # in double precision there are few spots, and all ratios take no time
             weight = weight if self.eigenvectors.dtype == np.float64 else on_every_second(weight)
-            if part.removed is None or not terms:
+            if part.less is None or not terms:
                 smoothed = at_rows.smoothed(part.projections)
             else:
-                factors, loadings = part.removed
+                factors, loadings = part.less
                 smoothed = terms[-1].smoothed - at_rows.smoothed(factors) @ loadings
             terms.append(LeftOutTerm(part.centred[rows], part.projections, smoothed, factor * weight))
         used = np.flatnonzero(np.any([term.weight.any(axis=1) for term in terms], axis=0))

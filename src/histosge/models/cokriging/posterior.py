@@ -117,14 +117,13 @@ class FactorPosterior:
         # variances are those of the output factors kriged as targets of their own: factors are taken as independent
         output_scores = values.along(axes)
         uncertainty = eigen.posterior(output_scores)
-        along = min(_VARIANCE_EIGENVECTORS, len(eigen.eigenvalues))
         to_factors = axes.T.astype(projections.dtype)
         dual = eigen.dual @ (projections @ to_factors)
         posterior = cls(
             axes,
             dual,
-            variance_dual=eigen.dual[:, :along].astype(np.float32),
-            variance_reduction=uncertainty.variance_reduction[:along],
+            variance_dual=eigen.dual[:, :_VARIANCE_EIGENVECTORS].astype(np.float32),
+            variance_reduction=uncertainty.variance_reduction[:_VARIANCE_EIGENVECTORS],
             prior_variance=uncertainty.signal_variance,
             deviation_dual=(eigen.dual @ eigen.deviation_between_ratios(output_scores)).astype(np.float32),
             left_out=left_out @ axes.T,

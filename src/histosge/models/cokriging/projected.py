@@ -1,4 +1,4 @@
-"""Targets as a posterior needs them: their projections on the eigenvectors, which sums over blocks of spots give."""
+"""Targets projected on the eigenvectors, whole or as sums over blocks of spots, and their posterior."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float, Int
 
-__all__ = ["Members", "Projected"]
+__all__ = ["Members", "Posterior", "Projected"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ class Projected:
         Sum of squares of the centred targets over all training spots.
     auxiliary
         The part of ``projections`` that spots of auxiliary sections make; ``None`` where it is not known.
-    removed
+    less
         Projections of the factors, and their loadings, where these targets are others less their factors.
     """
 
@@ -39,7 +39,7 @@ class Projected:
     projections: Float[np.ndarray, "r q"]
     total: Float[np.ndarray, " q"]
     auxiliary: Float[np.ndarray, "r q"] | None = None
-    removed: tuple[Float[np.ndarray, "r k"], Float[np.ndarray, "k q"]] | None = None
+    less: tuple[Float[np.ndarray, "r k"], Float[np.ndarray, "k q"]] | None = None
 
     def at(self, targets: Float[np.ndarray, "b q"]) -> Projected:
         """Return the same targets of mean 0, measured at other spots."""
@@ -64,7 +64,7 @@ class Projected:
             centred,
             self.projections - factors.projections @ single,
             np.einsum("ij,ij->j", centred, centred, dtype=np.float64),
-            removed=(factors.projections, single),
+            less=(factors.projections, single),
         )
 
 
@@ -95,3 +95,45 @@ class Members:
     def others(self, sections: Array) -> Float[np.ndarray, "l 1"]:
         """Return how many other spots the section of each spot has, at least 1."""
         return np.asarray(np.maximum(self.number[sections, None] - 1, 1)).astype(self.members.dtype)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """Posterior of some targets, averaged over their noise-to-signal ratios (Eq. 9 to 12 of docs/method.md).
+
+    The ratio has a posterior of its own on the grid ``NOISE_RATIOS``. Where few spots cannot separate signal from
+    noise, a single best ratio would be overconfident either way.
+
+    Parameters
+    ----------
+    mean
+        Of each target over the spots.
+    projections
+        Coefficients of the posterior mean along the eigenvectors.
+    eigenvalues
+        Of the covariance.
+    inverse
+        1 / (λ + ρ) along each eigenvector, one column per target.
+    signal_variance
+        Prior variance of the signal of each target.
+    noise_variance
+        Variance of one measurement around the signal.
+    variance_reduction
+        Share of the prior variance along each eigenvector that the measurements remove, one column per target.
+    log_marginal_likelihood
+        Averaged over the ratio.
+    left_out
+        Prediction of each training spot without its own measurement, by the inverse averaged over the ratio. Limits
+        of winsorising and loadings outside the panel are taken from it; what is *said* of accuracy is taken from
+        :meth:`.eigensolver.Eigendecomposition.left_out`, which averages the predictions.
+    """
+
+    mean: Float[np.ndarray, " q"]
+    projections: Float[np.ndarray, "r q"]
+    eigenvalues: Float[np.ndarray, " r"]
+    inverse: Float[np.ndarray, "r q"]
+    signal_variance: Float[np.ndarray, " q"]
+    noise_variance: Float[np.ndarray, " q"]
+    variance_reduction: Float[np.ndarray, "r q"]
+    log_marginal_likelihood: Float[np.ndarray, " q"]
+    left_out: Float[np.ndarray, "n q"]

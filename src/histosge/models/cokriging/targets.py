@@ -126,8 +126,8 @@ def _projected(
     projections: Array,
     total: Array,
     auxiliary: Array | None,
-    removed: tuple[Array, Array] | None = None,
+    less: tuple[Array, Array] | None = None,
 ) -> Projected:
     """Return targets of mean 0."""
     mean = np.zeros(values.shape[1])
-    return Projected(values, mean, values, projections, np.asarray(total), auxiliary, removed)
+    return Projected(values, mean, values, projections, np.asarray(total), auxiliary, less)
