@@ -143,6 +143,7 @@ __all__ = [
     "read",
     "run",
     "synthetic",
+    "testing",
     "tl",
     "upsampled",
     "within",
@@ -205,7 +206,7 @@ _NAMES = {
     "workflow.unmeasured_genes": ("UnmeasuredGenes", "predict_unmeasured"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
-_FACES = ("pl", "pp", "programs", "tl")
+_FACES = ("pl", "pp", "programs", "testing", "tl")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,22 +11,14 @@ import numpy as np
 import pytest
 
 import histosge
-from histosge._runtime.types import Array
 from histosge.encoders import ENCODERS, Setup, load_encoder
-from histosge.encoders.base import Encoder
 from histosge.encoders.dense import DENSE
 from histosge.errors import HistosgeError, UsageError, WeightsError
+from histosge.testing.encoder_properties import ENCODER_PROPERTIES, random_patches
 
 NAMES = sorted(ENCODERS)
 BUILT_IN = [name for name in NAMES if ENCODERS[name].card.source is None]
 REFERENCES = (Path(histosge.__file__).parent / "workflow/references.bib").read_text(encoding="utf-8")
-
-
-def patches(encoder: Encoder, n: int, seed: int = 0) -> list[Array]:
-    rng = np.random.default_rng(seed)
-    return [
-        rng.integers(0, 256, (n, patch.px, patch.px, 3), dtype=np.uint8) for patch in encoder.card.patches
-    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -66,42 +58,21 @@ def test_a_file_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
         load_encoder(name, Setup(weights=tmp_path / "nothing.bin"))
 
 
+@pytest.mark.parametrize("check", ENCODER_PROPERTIES)
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_vectors_are_what_the_card_says(name: str) -> None:
-    """Shape, type and finiteness; no patches give no vectors."""
-    encoder = load_encoder(name)
-    vectors = encoder.encode(patches(encoder, 5))
-    assert vectors.shape == (5, encoder.card.dim)
-    assert vectors.dtype == np.float32
-    assert np.isfinite(vectors).all()
-    assert isinstance(encoder, Encoder)
-
-
-# dense encoders compute tiles: tests/unit/test_dense_encoders.py asks the same of a location
-@pytest.mark.parametrize("name", [name for name in BUILT_IN if not name.endswith(DENSE)])
-def test_a_patch_has_the_same_bits_in_any_batch(name: str) -> None:
-    """A location's vector depends on that location's patches alone, bit for bit."""
-    encoder = load_encoder(name)
-    batch = patches(encoder, 70)
-    whole = encoder.encode(batch)
-    single = np.concatenate([encoder.encode([size[row : row + 1] for size in batch]) for row in range(70)])
-    assert np.array_equal(whole, single)
-
-
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_flat_black_and_white_patches_give_finite_vectors(name: str) -> None:
-    """Patches without any texture have finite vectors."""
-    encoder = load_encoder(name)
-    for value in (0, 255):
-        flat = [np.full((2, patch.px, patch.px, 3), value, dtype=np.uint8) for patch in encoder.card.patches]
-        assert np.isfinite(encoder.encode(flat)).all()
+def test_an_encoder_has_the_properties_that_plug_ins_are_held_to(name: str, check: str) -> None:
+    """Card, vectors, flat patches, the same bits in any batch, pixels that stay: the checks of `histosge.testing`."""
+    # dense encoders compute tiles: tests/unit/test_dense_encoders.py asks the same of a location
+    if name.endswith(DENSE) and check == "any_batch":
+        return
+    ENCODER_PROPERTIES[check](load_encoder(name))
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_rotated_tissue_has_the_same_vector(name: str) -> None:
     """Built-in encoders do not depend on how the tissue lies on the glass."""
     encoder = load_encoder(name)
-    batch = patches(encoder, 6)
+    batch = random_patches(encoder, 6)
     straight = encoder.encode(batch)
     for turn in range(1, 4):
         turned = [np.ascontiguousarray(np.rot90(size, turn, (1, 2))) for size in batch]

@@ -13,8 +13,8 @@ import pytest
 
 import histosge as hs
 from histosge.datasets.folders import write_legacy_st, write_spaceranger
-from histosge.errors import DataError, HistosgeError
 from histosge.io.readers import READERS, Reader, ReadOptions
+from histosge.testing.reader_properties import READER_PROPERTIES, ReaderCase
 
 HEXAGONAL = hs.synthetic(columns=8, rows=8, genes=12).section
 SQUARE = hs.synthetic(columns=8, rows=8, genes=12, lattice="square").section
@@ -138,15 +138,6 @@ def test_a_reader_detects_its_own_format_only(reader: Reader, samples: dict[str,
     assert {name for name, path in samples.items() if reader.detect(path)} == {reader.name}
 
 
-def test_detection_never_fails(reader: Reader, tmp_path: Path) -> None:
-    """Missing paths, empty folders and files of other content are not detected, without an error."""
-    for name, content in (("empty", b""), ("text.txt", b"one\ttwo\n"), ("bytes.bin", bytes(range(256)))):
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "folder").mkdir()
-    paths = [tmp_path / name for name in ("missing", "empty", "text.txt", "bytes.bin", "folder")]
-    assert not any(reader.detect(path) for path in paths)
-
-
 def test_the_sample_is_read(reader: Reader, samples: dict[str, Path]) -> None:
     """The section has the counts and positions of the sample; an image has none, but locations."""
     section = reader.read(samples[reader.name], OPTIONS.get(reader.name, ReadOptions()))
@@ -164,33 +155,10 @@ def test_the_sample_is_read(reader: Reader, samples: dict[str, Path]) -> None:
     assert np.allclose(extent, scale, rtol=0.02)
 
 
-def test_a_name_and_a_scale_are_taken_from_the_options(reader: Reader, samples: dict[str, Path]) -> None:
-    """``name`` and ``mpp`` override what the file has."""
-    section = reader.read(samples[reader.name], ReadOptions(name="mine", mpp=2.0))
-    assert section.name == "mine"
-    assert section.mpp == 2.0
-
-
-def test_damaged_files_end_in_a_sentence(reader: Reader, tmp_path: Path, samples: dict[str, Path]) -> None:
-    """Each file cut to half its length, in turn: a section or an error of the package, and no other error."""
-    import shutil
-
-    errors = []
+@pytest.mark.parametrize("check", READER_PROPERTIES)
+def test_a_reader_has_the_properties_that_plug_ins_are_held_to(
+    reader: Reader, check: str, samples: dict[str, Path]
+) -> None:
+    """Detection, sections, options and damaged files: the checks of `histosge.testing`."""
     options = OPTIONS.get(reader.name, ReadOptions())
-    source = samples[reader.name]
-    files = [source] if source.is_file() else sorted(item for item in source.rglob("*") if item.is_file())
-    # stores have hundreds of small files; those at the ends of the list are of all kinds
-    for number, item in enumerate(files if len(files) < 12 else files[:: len(files) // 10]):
-        copy = tmp_path / str(number) / source.name
-        copy.parent.mkdir()
-        (shutil.copy if source.is_file() else shutil.copytree)(source, copy)
-        damaged = copy if source.is_file() else copy / item.relative_to(source)
-        damaged.write_bytes(item.read_bytes()[: item.stat().st_size // 2])
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                reader.read(copy, options)
-        except HistosgeError as error:
-            errors.append(error)
-    assert any(isinstance(error, DataError) for error in errors)
-    assert all(len(str(error).splitlines()) == 1 and str(error).endswith(".") for error in errors)
+    READER_PROPERTIES[check](ReaderCase(reader, samples[reader.name], options))

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +19,7 @@ from histosge.io.writers import WRITERS, WriteOptions, base
 from histosge.prediction.factored import Basis, FactoredPrediction
 from histosge.section.locations import at_cells as locations_at_cells
 from histosge.segmentation.cells import Cells
+from histosge.testing.writer_properties import WRITER_PROPERTIES, WriterCase, content
 
 SECTION = hs.synthetic(columns=8, rows=8, genes=12).section
 LOCATIONS = hs.upsampled(SECTION, 4)
@@ -65,26 +62,6 @@ def prediction_for(writer: base.Writer) -> FactoredPrediction:
 def writer(request: pytest.FixtureRequest) -> base.Writer:
     """Return each writer in turn."""
     return WRITERS[request.param]
-
-
-@contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    """Make the operating system refuse writes beyond ``size`` bytes, as it does on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def content(path: Path) -> str:
-    """Return a hash of the bytes of a file, or of all files of a folder."""
-    files = [path] if path.is_file() else sorted(item for item in path.rglob("*") if item.is_file())
-    digest = hashlib.sha256()
-    for item in files:
-        digest.update(str(item.relative_to(path)).encode() + item.read_bytes())
-    return digest.hexdigest()
 
 
 def by_anndata(path: Path) -> np.ndarray:
@@ -182,23 +159,10 @@ def test_a_matrix_is_written_as_factors_are(writer: base.Writer, tmp_path: Path)
     assert np.allclose(READ_BACK[writer.name](path), expected(writer, matrix), atol=1e-4)
 
 
-def test_content_is_the_same_each_time(writer: base.Writer, tmp_path: Path) -> None:
-    """Two files of one prediction have the same bytes."""
-    paths = [
-        writer.write(tmp_path / part / "p", SECTION, prediction_for(writer), OPTIONS) for part in ("a", "b")
-    ]
-    assert content(paths[0]) == content(paths[1])
-
-
-@pytest.mark.parametrize("size", [100, 2000])
-def test_a_full_disk_leaves_the_previous_content(writer: base.Writer, tmp_path: Path, size: int) -> None:
-    """The error is one sentence, the previous content is unchanged, and nothing else is left."""
-    path = writer.write(tmp_path / "p", SECTION, prediction_for(writer), OPTIONS)
-    before = content(path)
-    with no_file_larger_than(size), pytest.raises(OutputError, match="disk is full"):
-        writer.write(path, SECTION, prediction_for(writer), OPTIONS)
-    assert content(path) == before
-    assert list(tmp_path.iterdir()) == [path]
+@pytest.mark.parametrize("check", WRITER_PROPERTIES)
+def test_a_writer_has_the_properties_that_plug_ins_are_held_to(writer: base.Writer, check: str) -> None:
+    """Whole files, equal bytes, full disks and unknown genes: the checks of `histosge.testing`."""
+    WRITER_PROPERTIES[check](WriterCase(writer, SECTION, prediction_for(writer), GENES))
 
 
 def test_a_disk_that_fills_at_the_last_step_leaves_the_previous_content(
