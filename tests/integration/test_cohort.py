@@ -159,7 +159,9 @@ def test_sections_that_cannot_be_read_are_all_named_before_anything_is_fitted(pa
 def test_a_sentence_names_the_column_of_the_sheet():
     """What a section lacks can be given in the sheet, for it alone."""
     assert columns_named("Give `mpp`, µm per pixel.") == " In the sheet: column mpp."
+    assert columns_named("Use `image` or `mpp`.") == " In the sheet: columns image, mpp."
     assert columns_named("Choose fewer `genes`.") == ""
+    assert columns_named("Unknown format. Readers: Visium HD: outs; `bin_um` chooses the bins.") == ""
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from histosge.errors import DataError, UsageError
+from histosge.section.target import Target
+from histosge.workflow.cohort.plan import CohortPlan
 from histosge.workflow.cohort.sheet import Sample, SampleSheet
 
 
@@ -22,6 +24,17 @@ def test_rows_become_samples_with_paths_relative_to_the_sheet(tmp_path, separato
     assert first == Sample("A", str(tmp_path / "a b/outs"), patient="P1", mpp=0.5)
     assert second.path == "/abs/outs"
     assert second.mpp is None
+
+
+def test_a_section_on_no_lattice_is_given_a_grid_in_the_sheet(tmp_path):
+    """``spacing_um`` is where that section is predicted; without it keys of stages are those of earlier versions."""
+    (tmp_path / "a").mkdir()
+    first, second = read(tmp_path, "sample,path,spacing_um\nA,a,50\nB,a,\n").samples
+    plan = CohortPlan(SampleSheet((first, second)), tmp_path / "out", target=Target(upsample=2))
+    assert plan.target_of(first) == Target(spacing_um=50.0)
+    assert plan.target_of(second) == Target(upsample=2)
+    assert "spacing_um" in plan._stamp(first)["row"]
+    assert "spacing_um" not in plan._stamp(second)["row"]
 
 
 def test_sheets_of_sopa_and_trident_are_understood(tmp_path):

@@ -71,8 +71,8 @@ class CohortPlan:
         ``"section"`` or ``"patient"``: predict each section from its image, with a fit to the others (to those of other
         patients), and compare with its counts. ``"none"``: do not.
     target
-        Where to predict; ``None`` takes the default of :func:`histosge.run`. A row of the sheet with ``cells`` has
-        those.
+        Where to predict; ``None`` takes the default of :func:`histosge.run`. A row of the sheet with ``cells`` or
+        ``spacing_um`` has those.
     outputs
         Further formats and figures of each section.
     device, precision, weights
@@ -151,7 +151,9 @@ class CohortPlan:
 
     def target_of(self, sample: Sample) -> Target | None:
         """Return where to predict a section."""
-        return Target(cells=sample.cells) if sample.cells else self.target
+        if sample.cells:
+            return Target(cells=sample.cells)
+        return self.target if sample.spacing_um is None else Target(spacing_um=sample.spacing_um)
 
     def auxiliary(self, sample: Sample) -> tuple[Sample, ...]:
         """Return the sections that are fitted beside one."""
@@ -204,7 +206,11 @@ class CohortPlan:
         paths = [Path(text) for text in (sample.path, sample.image, sample.cells) if text]
         files = sorted(file for path in paths for file in _files(path))
         stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        return {"row": asdict(sample), "files": stats}
+        row = asdict(sample)
+        if sample.spacing_um is None:
+            # a column that is newer than the keys of many cohorts
+            del row["spacing_um"]
+        return {"row": row, "files": stats}
 
     def _key(self, stage: str, stamps: Sequence[Mapping[str, Any]]) -> str:
         content = {

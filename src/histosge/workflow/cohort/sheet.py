@@ -41,6 +41,7 @@ _FOREIGN = (
 _FORBIDDEN = '/\\:*?"<>|'
 _LONGEST = 100
 _PATHS = ("path", "image", "cells")
+_LENGTHS = ("mpp", "bin_um", "spacing_um")
 # cells that are found in the image, and not in a file
 _NUCLEI = "nuclei"
 
@@ -65,6 +66,9 @@ class Sample:
         File of the cells to predict at; empty: the locations of the whole cohort.
     reader, library_id, bin_um
         As for :func:`histosge.read`.
+    spacing_um
+        Spacing of a grid to predict at, for sections whose spots are on no lattice, µm; ``None``: the locations of the
+        whole cohort.
     """
 
     sample: str
@@ -78,6 +82,7 @@ class Sample:
     reader: str = ""
     library_id: str = ""
     bin_um: float | None = None
+    spacing_um: float | None = None
 
     def read(self) -> Any:
         """Read the section; its name is the sample's.
@@ -263,8 +268,8 @@ def _sample(row: dict[str, str], number: int, path: Path) -> Sample:
     row = {name: value.strip() for name, value in row.items() if name not in _FOREIGN}
     if not row["path"]:
         raise UsageError(f"Row {number} of '{path}' names no path.")
-    values: dict[str, Any] = {name: value for name, value in row.items() if name not in ("mpp", "bin_um")}
-    for name in ("mpp", "bin_um"):
+    values: dict[str, Any] = {name: value for name, value in row.items() if name not in _LENGTHS}
+    for name in _LENGTHS:
         if row.get(name):
             values[name] = _number(row[name], f"{name} in row {number} of '{path}'")
     for name in _PATHS:

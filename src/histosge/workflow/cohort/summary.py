@@ -177,6 +177,7 @@ def _page(plan: CohortPlan, rows: list[dict[str, Any]], messages: Sequence[Messa
         .render(
             rows=rows,
             plan=plan,
+            mend=[row for row in rows if row["reason"]],
             messages=[message.text for message in messages],
             model=plan.recipe.variant if plan.recipe.preset else plan.recipe.model,
             version=version("histosge"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 import warnings
@@ -37,7 +38,8 @@ from .state import Outcome
 __all__ = ["columns_named", "is_done", "run_stage"]
 
 # parameters of reading that are columns of a sheet
-_SETTABLE = ("image", "mpp", "reader", "library_id", "bin_um", "cells")
+_REQUESTS = ("Give ", "Use ", "Choose ", "Set ")
+_SETTABLE = ("image", "mpp", "reader", "library_id", "bin_um", "spacing_um", "cells")
 
 
 def run_stage(file: PlanFile, task: StageTask, version: str, lease_s: float = LEASE_S) -> Outcome:
@@ -114,7 +116,8 @@ def _tried(plan: CohortPlan, task: StageTask) -> Outcome:
 
 def columns_named(sentence: str) -> str:
     """Return which columns of the sheet hold the parameters that a sentence asks for."""
-    named = [name for name in _SETTABLE if f"`{name}`" in sentence]
+    requests = [part for part in re.split(r"(?<=[.;:])\s+", sentence) if part.startswith(_REQUESTS)]
+    named = [name for name in _SETTABLE if any(f"`{name}`" in request for request in requests)]
     if not named:
         return ""
     return f" In the sheet: column{'s' if len(named) > 1 else ''} {', '.join(named)}."
