@@ -123,8 +123,15 @@ def cohort(
             return
         result = _run(plan, executor, cohort_options, work_options, reporter(plan, progress, stages=3))
     show_messages(result.messages)
-    _print(result, as_json=reply_options.json)
+    _print(result, _side_by_side(result, part=work_options.part), as_json=reply_options.json)
     _refuse_failed(result, cohort_options.only or ())
+
+
+def _side_by_side(result: Any, *, part: bool) -> tuple[Path, ...]:
+    """Write the page of all sections done; none for a part of a cohort, or models without factors."""
+    from histosge.report import holds_sections, write_sections
+
+    return (write_sections(result.out),) if not part and holds_sections(result.out) else ()
 
 
 def _run(plan: CohortPlan, executor: Any, which: CohortOptions, work: WorkOptions, report: Any) -> Any:
@@ -205,13 +212,13 @@ def _print_check(plan: CohortPlan, executor: Any, report: Any, *, as_json: bool)
     print_text("Estimates hold for texture and cokriging, within a factor of two.")
 
 
-def _print(result: Any, *, as_json: bool) -> None:
+def _print(result: Any, pages: Sequence[Path], *, as_json: bool) -> None:
     from histosge.workflow.cohort.summary import plain_rows
 
     states = result.table["state"].value_counts().items()
-    content = {"sections": plain_rows(result.table), "files": [str(path) for path in result.files]}
+    content = {"sections": plain_rows(result.table), "files": [str(path) for path in (*result.files, *pages)]}
     lines = [
         f"{len(result.table)} sections: {', '.join(f'{number} {state}' for state, number in states)}",
-        *(f"  {path}" for path in result.files),
+        *(f"  {path}" for path in (*result.files, *pages)),
     ]
     print_result(content, as_json=as_json, lines=lines)

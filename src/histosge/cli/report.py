@@ -20,7 +20,9 @@ __all__ = ["report"]
 def report(
     read_options: ReadOptions,
     reply_options: ReplyOptions,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out of a `histosge run`.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The --out of a `histosge run`, or of a cohort.")
+    ],
     section: Annotated[
         Path | None,
         typer.Option(
@@ -30,12 +32,20 @@ def report(
     ] = None,
     gene: Annotated[str | None, typer.Option(help="The gene to open with.")] = None,
 ) -> None:
-    """Write DIR/report.html: one file that shows tissue and genes in any browser, without network."""
-    from histosge.report import write
+    """Write DIR/report.html: one file that shows tissue and genes in any browser, without network.
+
+    Of a cohort DIR/sections.html: a gene in all sections, side by side.
+    """
+    from histosge.report import holds_sections, write, write_sections
 
     if section is None and read_options != ReadOptions():
         raise UsageError("Options of the section, such as --image and --mpp, need --section.")
-    path = write(folder, section=None if section is None else read_options.read(section), first=gene)
+    if holds_sections(folder):
+        if section is not None:
+            raise UsageError(f"'{folder}' is a cohort: its sections are in its folder. Leave out --section.")
+        path = write_sections(folder, first=gene)
+    else:
+        path = write(folder, section=None if section is None else read_options.read(section), first=gene)
     size = path.stat().st_size
     print_result(
         {"report": str(path), "bytes": size},

@@ -10,8 +10,9 @@ from histosge.section.section import Section
 
 from .contents import collect
 from .page import render
+from .side_by_side import holds_sections, write_sections
 
-__all__ = ["write"]
+__all__ = ["holds_sections", "write", "write_sections"]
 
 
 def write(folder: Path, *, section: Section | None = None, first: str | None = None) -> Path:

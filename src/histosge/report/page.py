@@ -13,7 +13,7 @@ from .page_data import PageData, page_data
 from .panel import headline, parts, warnings
 from .pyramid import Pyramid
 
-__all__ = ["render"]
+__all__ = ["asset", "render"]
 
 # each script uses those before it
 _SCRIPTS = (
@@ -58,22 +58,22 @@ def render(contents: Contents, *, first: str | None = None) -> str:
     from markupsafe import Markup
 
     data = page_data(contents, first=first)
-    viewer = re.sub(r"//# sourceMappingURL=\S+\s*$", "", _asset(_VIEWER))
+    viewer = re.sub(r"//# sourceMappingURL=\S+\s*$", "", asset(_VIEWER))
     numbered = re.search(r"openseadragon (\d+\.\d+\.\d+)", viewer)
-    template = Environment(autoescape=True).from_string(_asset("template.html"))
+    template = Environment(autoescape=True).from_string(asset("template.html"))
     return template.render(
         title=data.about["title"],
         headline=headline(contents),
         warnings=warnings(contents),
         version=version("histosge"),
-        style=Markup(_asset("style.css")),
+        style=Markup(asset("style.css")),
         # a script ends at the first "<" followed by "/script"
         about=Markup(json.dumps(data.about, separators=(",", ":")).replace("<", "\\u003c")),
         blobs=[(name, Markup(text)) for name, text in data.blobs],
         viewer=Markup(viewer),
         viewer_version=numbered.group(1) if numbered else "",
-        viewer_licence=_asset("vendor/openseadragon.LICENSE.txt"),
-        script=Markup("\n".join(_asset(f"{name}.js") for name in _SCRIPTS)),
+        viewer_licence=asset("vendor/openseadragon.LICENSE.txt"),
+        script=Markup("\n".join(asset(f"{name}.js") for name in _SCRIPTS)),
         has_r_loo="r_loo" in data.about["tables"],
         has_groups=bool(data.about["groups"]),
         has_image=data.image is not None,
@@ -86,7 +86,8 @@ def render(contents: Contents, *, first: str | None = None) -> str:
     )
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file of the page."""
     return files(__package__).joinpath("page").joinpath(name).read_text(encoding="utf-8")
 
 

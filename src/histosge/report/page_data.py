@@ -29,7 +29,7 @@ from .outlines import Outlines, packed_outlines
 from .pack import blob
 from .pyramid import TILE_PX, Pyramid, pyramid
 
-__all__ = ["PageData", "page_data"]
+__all__ = ["PageData", "colours", "page_data"]
 
 _MAPS = ("viridis", "cividis", "magma")
 # most characters of the image and of the measured values
@@ -132,7 +132,7 @@ def _about(contents: Contents, frame: dict[str, Any]) -> dict[str, Any]:
         "covered": _covered(contents, np.asarray(frame["origin"])),
         "cells": locations.cells is not None,
         "calibration": calibration(contents),
-        "maps": {name: _colours(name) for name in _MAPS},
+        "maps": {name: colours(name) for name in _MAPS},
         "at_mean_depth": is_depth_adjusted(contents.record),
         "left_out": left_out(contents),
         "made_by": _made_by(contents),
@@ -296,7 +296,7 @@ def _spot_of(contents: Contents) -> Array:
     return np.array([row_of.get(str(name), -1) for name in ids], dtype=np.int32)
 
 
-def _colours(name: str) -> str:
+def colours(name: str) -> str:
     """Return the 256 colours of a colour map, as bytes of red, green, blue in base64."""
     from matplotlib import colormaps
 

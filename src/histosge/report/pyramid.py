@@ -16,7 +16,7 @@ from histosge.images.slide import SlideImage
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-__all__ = ["TILE_PX", "Level", "Pyramid", "pyramid"]
+__all__ = ["TILE_PX", "Level", "Pyramid", "jpeg_of", "pyramid"]
 
 TILE_PX = 512
 # base64 has four characters for three bytes, and the coarser levels add a third
@@ -104,6 +104,11 @@ def _level(picture: Picture) -> Level:
         for left in range(0, width, TILE_PX)
     ]
     return Level(width, height, tuple(tiles))
+
+
+def jpeg_of(pixels: Array) -> str:
+    """Return an image as JPEG in base64."""
+    return base64.b64encode(_jpeg(_picture(pixels))).decode("ascii")
 
 
 def _jpeg(picture: Picture) -> bytes:
