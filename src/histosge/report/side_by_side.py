@@ -141,7 +141,7 @@ def _render(title: str, panels: Sequence[_Panel], genes: Array, *, first: str | 
         "maps": {"viridis": colours("viridis")},
         "sections": [],
     }
-    blobs = {}
+    blobs: dict[str, str] = {}
     for row, panel in enumerate(panels):
         own, texts = _section(panel, genes)
         about["sections"].append(own)
