@@ -122,6 +122,14 @@ def test_all_spots_give_the_mean_and_a_constant_image_its_prediction(name: str) 
     assert np.allclose(same, same[0], atol=1e-5)
 
 
+def test_bleep_does_not_average_all_of_few_spots() -> None:
+    """Fitted to fewer spots than it averages, BLEEP takes an eighth of them: predictions are not the mean everywhere."""
+    data = samples()
+    predicted = predict(model("bleep", epochs=2, width=8, nearest=N + 1).fit(data), data.inputs).mean
+    assert model("bleep").neighbours(N - 16) == (N - 16) // 8
+    assert predicted.std(axis=0).min() > 0.01
+
+
 def test_weights_of_similar_spots() -> None:
     """BLEEP's option has exp(−δ²); mclSTExp 1/δ², by either distance; each row of weights sums to 1."""
     images, keys = np.zeros((1, 2)), np.array([[[1.0, 0.0], [1.0, 1.0]]])

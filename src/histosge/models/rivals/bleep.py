@@ -35,14 +35,15 @@ class BLEEP(RetrievalSystem):
         By which similarities are divided in the loss.
     nearest
         Of how many of the fitted spots expression is averaged. 50 of the 7000 spots of the original are few; of fewer
-        than 100 they are half, so that every prediction is close to the mean.
+        than 100 they are half, so that every prediction is close to the mean. Where fewer spots are fitted than this,
+        an eighth of them: the mean of all spots would be the same everywhere.
     weighting
         ``"mean"``, or ``"exponential"``: exp(−δ²), with δ the distance of embeddings.
 
     Examples
     --------
-    >>> BLEEP().uses_image, BLEEP().uses_position, BLEEP().neighbours(30)
-    (True, False, 30)
+    >>> BLEEP().uses_image, BLEEP().uses_position, [BLEEP().neighbours(spots) for spots in (1000, 50, 48)]
+    (True, False, [50, 50, 6])
     """
 
     width: int = 256
@@ -77,8 +78,8 @@ class BLEEP(RetrievalSystem):
             raise UsageError(f"`temperature` must be positive, got {self.temperature}. BLEEP has 1.")
 
     def neighbours(self, spots: int) -> int:
-        """Return ``nearest``, or all spots where there are fewer."""
-        return min(self.nearest, spots)
+        """Return ``nearest``, or an eighth of the spots where there are fewer."""
+        return self.nearest if self.nearest <= spots else max(1, spots // 8)
 
     def weights(
         self, images: Float[np.ndarray, "b e"], keys: Float[np.ndarray, "b k e"]
