@@ -123,7 +123,7 @@ def test_all_spots_give_the_mean_and_a_constant_image_its_prediction(name: str) 
 
 
 def test_bleep_does_not_average_all_of_few_spots() -> None:
-    """Fitted to fewer spots than it averages, BLEEP takes an eighth of them: predictions are not the mean everywhere."""
+    """Fitted to fewer spots than it averages, BLEEP takes an eighth of them, and not the mean everywhere."""
     data = samples()
     predicted = predict(model("bleep", epochs=2, width=8, nearest=N + 1).fit(data), data.inputs).mean
     assert model("bleep").neighbours(N - 16) == (N - 16) // 8
