@@ -113,9 +113,15 @@ def draw(curves: list[Curve], path: Path) -> None:
 
     reference = next(curve for curve in curves if curve["model"] == REFERENCE)["curve"][0]["test"]
     systems = [curve for curve in curves if curve["model"] != REFERENCE]
-    rows = -(-len(systems) // 4)
+    columns = 3 if len(systems) <= 6 else 4
+    rows = -(-len(systems) // columns)
     figure, axes = plt.subplots(
-        rows, 4, figsize=(11, 2.75 * rows + 0.4), sharey=True, layout="constrained", squeeze=False
+        rows,
+        columns,
+        figsize=(2.9 * columns, 2.75 * rows + 0.4),
+        sharey=True,
+        layout="constrained",
+        squeeze=False,
     )
     for axis in axes.flat[len(systems) :]:
         axis.set_axis_off()
@@ -127,11 +133,9 @@ def draw(curves: list[Curve], path: Path) -> None:
         axis.axhline(reference, color="#555555", linestyle=":", label=f"{REFERENCE}, test spots")
         if curve["kept"] < curve["epochs"]:
             axis.axvline(curve["kept"], color="#999999", linewidth=0.8, label="epoch kept by early stopping")
-        axis.set(xscale="log", ylim=(-0.05, 1.03), title=curve["model"])
+        axis.set(xscale="log", ylim=(-0.05, 1.03), title=curve["model"], xlabel="epoch")
         axis.title.set_fontsize(10)
         axis.spines[["top", "right"]].set_visible(False)
-    for axis in axes[-1]:
-        axis.set_xlabel("epoch")
     for axis in axes[:, 0]:
         axis.set_ylabel("mean correlation r")
     handles = {

@@ -102,17 +102,19 @@ def test_each_head_of_graph_attention_begins_with_its_own_bound() -> None:
     assert float(largest) == pytest.approx(1.414 * (6 / (1024 + 256)) ** 0.5, rel=1e-3)
 
 
+@pytest.mark.parametrize("joined", [False, True])
 @pytest.mark.parametrize(("gain", "standardised"), [(0.03, True), (1.0, False)])
-def test_features_of_another_gain_are_standardised(gain: float, standardised: bool) -> None:
-    """``published`` reads features of order 1 as they come, as UNI's; those of a stand-in get that scale."""
+def test_features_of_another_gain_are_standardised(gain: float, standardised: bool, joined: bool) -> None:
+    """``published`` reads features of order 1 as they come; others get that scale, whatever joins them."""
     values = gain * np.random.default_rng(0).normal(size=(len(SECTION), 4)).astype(np.float32)
     inputs, published = Inputs(at_spots(SECTION), features=values), model("histosge", "published")
     scaling = InputScaling.of(
-        inputs, published.needs, standardise=published.scales_features, join_position=False
+        inputs, published.needs, standardise=published.scales_features, join_position=joined
     )
-    read = scaling.network_inputs(inputs, published.needs, join_position=False).features
+    read = scaling.network_inputs(inputs, published.needs, join_position=joined).features
     assert read is not None
-    assert np.allclose(read.std(axis=0), 1 if standardised else values.std(axis=0), rtol=1e-3)
+    assert read.shape[1] == (6 if joined else 4)
+    assert np.allclose(read.std(axis=0)[:4], 1 if standardised else values.std(axis=0), rtol=1e-3)
 
 
 def test_windows_are_random_in_space() -> None:

@@ -164,7 +164,9 @@ class InputScaling:
         # measured on the joined columns: pixels in the thousands would dominate features near 1
         features = plain.features(inputs, needs, join_position=join_position)
         columns = Columns.of(features)
-        deviation = float(np.sqrt(features.var(axis=0, dtype=np.float64).mean()))
+        # positions in pitches would hide how small the encoder's own columns are
+        encoded = features[:, : np.shape(inputs.features)[1]]
+        deviation = float(np.sqrt(encoded.var(axis=0, dtype=np.float64).mean()))
         if standardise == "auto" and _AS_THEY_COME[0] <= deviation <= _AS_THEY_COME[1]:
             return plain
         return replace(plain, columns=columns)
