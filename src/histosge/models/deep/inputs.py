@@ -165,7 +165,8 @@ class InputScaling:
         features = plain.features(inputs, needs, join_position=join_position)
         columns = Columns.of(features)
         # positions in pitches would hide how small the encoder's own columns are
-        encoded = features[:, : np.shape(inputs.features)[1]]
+        width = 0 if inputs.features is None else inputs.features.shape[1]
+        encoded = features[:, :width]
         deviation = float(np.sqrt(encoded.var(axis=0, dtype=np.float64).mean()))
         if standardise == "auto" and _AS_THEY_COME[0] <= deviation <= _AS_THEY_COME[1]:
             return plain
