@@ -361,7 +361,7 @@ class Model(Protocol):
         return self.card.bytes_per_value * spots * genes
 
     def fit(self, samples: Samples, *, seed: int = 0, runtime: Runtime = Runtime()) -> Predictor:
-        """Fit the model to ``samples``. The same seed gives the same bits on a CPU with one number of threads."""
+        """Fit the model to ``samples``. The same seed gives the same bits on one kind of CPU and number of threads."""
         ...
 
     def restore(self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]) -> Predictor:
