@@ -13,8 +13,8 @@ from .errors import DataError, UsageError
 from .evaluation.captions import captions, score_genes
 from .figures.captions import with_captions
 from .figures.domain_maps import Panel, domain_maps
-from .figures.marker_maps import marker_maps
-from .figures.section_overview import section_overview
+from .figures.marker_maps import draw_prediction, marker_maps
+from .figures.section_overview import draw_overview, section_overview
 from .io.anndata_objects import Measured, section_of
 from .prediction.prediction import Prediction
 from .report import write as write_report
@@ -29,6 +29,7 @@ from .workflow.predict import predict
 from .workflow.recipe import Recipe
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["domains", "enhance", "overview", "report"]
@@ -42,6 +43,7 @@ def enhance(
     recipe: Recipe | None = None,
     upsample: Sequence[int] = (2, 4, 8),
     compute: Compute = Compute(),
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw genes, measured beside predicted, over the H&E image: one row a gene, one column a labelled prediction.
 
@@ -64,11 +66,15 @@ def enhance(
         Locations per spot, one column each, where ``predictions`` is ``None``.
     compute
         Device and store.
+    ax
+        Axes for the map of one gene of one prediction alone; its figure is returned. By default a new figure. Settings
+        of Matplotlib are never changed.
 
     Raises
     ------
     UsageError
-        For a gene that was not measured or not predicted (near misses are offered), or none at all.
+        For a gene that was not measured or not predicted (near misses are offered), or none at all; for ``ax`` and
+        several maps.
 
     Examples
     --------
@@ -86,9 +92,33 @@ def enhance(
         predictions = _predictions(section, recipe, genes, upsample=upsample, compute=compute)
     for label, prediction in predictions:
         refuse_unknown(genes, prediction.genes, f"the prediction {label}")
+    if ax is not None:
+        return _single(ax, section, predictions, genes)
     scores = None if recipe is None else score_genes(section, recipe, genes, compute=compute)
     figure = marker_maps(section, predictions, genes)
     return with_captions(figure, captions(section, predictions, genes, scores=scores))
+
+
+def _single(
+    ax: Axes, section: Section, predictions: Sequence[tuple[str, Prediction]], genes: Sequence[str]
+) -> Figure:
+    """Draw the map of one gene on given axes."""
+    if len(genes) != 1 or len(predictions) != 1:
+        raise UsageError(
+            f"`ax` has room for one gene of one prediction, got {len(genes)} genes of {len(predictions)} predictions. "
+            "Name one gene and one `upsample`, or leave out `ax`."
+        )
+    (label, prediction), (gene,) = predictions[0], genes
+    draw_prediction(ax, section, prediction, gene)
+    ax.set_title(f"{gene} predicted {label}", fontsize=10)
+    return _figure_of(ax)
+
+
+def _figure_of(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise UsageError("Expected `ax` of a figure, got axes that were removed from theirs.")
+    return figure
 
 
 def _predictions(
@@ -146,13 +176,16 @@ def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> 
     return domain_maps(panels, background.image)
 
 
-def overview(data: Measured) -> Figure:
+def overview(data: Measured, *, ax: Axes | None = None) -> Figure:
     """Draw the spots and the tissue's outline on the image, to see whether they match.
 
     Parameters
     ----------
     data
         A section, or an AnnData with raw counts.
+    ax
+        Axes for the image with spots and outline alone; its figure is returned. By default a new figure, with the
+        counts beside it.
 
     Examples
     --------
@@ -161,7 +194,10 @@ def overview(data: Measured) -> Figure:
     >>> hs.pl.overview(section).savefig("section.png")
     """
     section = section_of(data)
-    return section_overview(section, mask=tissue_of(section))
+    if ax is None:
+        return section_overview(section, mask=tissue_of(section))
+    draw_overview(ax, section, tissue_of(section), f"{section.name}: {len(section)} spots")
+    return _figure_of(ax)
 
 
 def report(folder: str | Path, data: Measured | None = None, *, gene: str | None = None) -> Path:

@@ -86,6 +86,25 @@ def test_plots_are_figures() -> None:
         hs.pl.enhance(SECTION, [], [])
 
 
+def test_plots_go_into_given_axes_and_change_no_setting() -> None:
+    """``ax`` takes one map, whose figure is returned; several maps are refused; settings of Matplotlib stay."""
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    prediction = hs.predict(hs.fit(SECTION, KRIGING), SECTION, hs.upsampled(SECTION, 2))
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert hs.pl.enhance(SECTION, [("×2", prediction)], ["ZONE1"], ax=left) is figure
+    assert hs.pl.overview(SECTION, ax=right) is figure
+    (drawn,) = [image.get_array() for image in left.images if image.get_array().ndim == 2]
+    values = prediction.mean[:, int(np.flatnonzero(prediction.genes == "ZONE1")[0])]
+    assert np.isclose(np.nanmax(drawn), values.max(), atol=0.2)
+    assert len(right.images) == 1
+    with pytest.raises(UsageError, match="one gene of one prediction"):
+        hs.pl.enhance(SECTION, [("×2", prediction)], ["ZONE1", "TUMOUR1"], ax=left)
+    assert dict(matplotlib.rcParams) == before
+
+
 def test_run_from_python_writes_the_same_folder(tmp_path: Path) -> None:
     """``hs.run`` is the command line's ``run``; folders may be given as text, as README does."""
     result = hs.run(SECTION, KRIGING, target=hs.Target(upsample=2), out=str(tmp_path))

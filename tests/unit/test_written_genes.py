@@ -75,6 +75,24 @@ def test_genes_named_or_shown_are_written(tmp_path: Path) -> None:
     assert result.genes_shown == ("GENE21",)
 
 
+def test_a_marker_is_found_in_every_file(tmp_path: Path) -> None:
+    """ERBB2, which no figure shows, is in GeoJSON too; its alias is answered with its name; genes named are enough."""
+    result = run(tmp_path / "run", section_of(NAMES), also="geojson")
+    assert "ERBB2" not in result.genes_shown
+    adata = anndata.read_h5ad(result.prediction)
+    assert hs.gene(adata, "ERBB2").shape == (adata.n_obs,)
+    with pytest.raises(UsageError, match="another name of ERBB2"):
+        hs.gene(adata, "HER2")
+    (feature, *_) = json.loads((result.out / "prediction.geojson").read_text())["features"]
+    held = feature["properties"]["measurements"]
+    assert {"ERBB2", "EPCAM", "CD3E", *result.genes_shown} <= {name.split(" ")[0] for name in held}
+    row = adata.obs_names.get_loc(feature["properties"].get("name", feature["id"]))
+    assert held["ERBB2"] == pytest.approx(float(adata[:, "ERBB2"].X[row, 0]), abs=1e-3)
+    named = run(tmp_path / "named", section_of(NAMES), also="geojson", show="GENE21")
+    (feature, *_) = json.loads((named.out / "prediction.geojson").read_text())["features"]
+    assert not any("ERBB2" in name for name in feature["properties"]["measurements"])
+
+
 def test_genes_of_no_counts_are_no_default(tmp_path: Path) -> None:
     """A marker that was never counted is left out, unless it is named."""
     section = section_of(NAMES)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["marker_maps"]
+__all__ = ["draw_prediction", "marker_maps"]
 
 
 def marker_maps(
@@ -106,6 +106,15 @@ def marker_maps(
         fitted = f",\nwith a fit to {', '.join(auxiliary)}" if auxiliary else ""
         figure.suptitle(f"nothing measured here: predicted from the H&E image alone{fitted}", fontsize=10)
     return figure
+
+
+def draw_prediction(axes: Axes, section: Section, prediction: Prediction, gene: str) -> None:
+    """Draw the map of one predicted gene on axes, with a scale bar and a colour bar beside it."""
+    corners = spots_extent(section)
+    view = TissueView.of(section, corners)
+    located = location_map(prediction.locations, corners)
+    colour_bar(axes, _draw_predictions([axes], view, [("", prediction)], [located], gene=gene))
+    scale_bar(axes, corners)
 
 
 def _names(section: Section, genes: Sequence[str]) -> dict[str, str]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["section_overview"]
+__all__ = ["draw_overview", "section_overview"]
 
 
 def section_overview(section: Section, *, mask: TissueMask | None = None) -> Figure:
@@ -49,7 +49,7 @@ def section_overview(section: Section, *, mask: TissueMask | None = None) -> Fig
         size = (1.3 * PANEL_IN * shape + 0.4, 1.3 * PANEL_IN + 0.4)
         figure = Figure(figsize=size, dpi=DPI, layout="compressed")
         title = f"{section.name}: no counts; image features at {len(section)} positions"
-        _draw_image(figure.subplots(), section, mask, title)
+        draw_overview(figure.subplots(), section, mask, title)
         return figure
     near = spots_extent(section)
     shapes = [aspect_of(np.ptp(corners, axis=0)) for corners in (image_extent(section), near)]
@@ -57,7 +57,7 @@ def section_overview(section: Section, *, mask: TissueMask | None = None) -> Fig
     size = (1.15 * PANEL_IN * sum(shapes) + 1.2, 1.15 * PANEL_IN + 0.4)
     figure = Figure(figsize=size, dpi=DPI, layout="compressed")
     image, counts = figure.subplots(1, 2, width_ratios=shapes)
-    _draw_image(image, section, mask, f"{section.name}: {len(section)} spots, {section.platform.name}")
+    draw_overview(image, section, mask, f"{section.name}: {len(section)} spots, {section.platform.name}")
     spots = draw_spots(counts, TissueView.of(section, near), np.log10(np.maximum(depth(section.counts), 1.0)))
     scale_bar(counts, near)
     colour_bar(counts, spots, "log10 counts")
@@ -65,7 +65,8 @@ def section_overview(section: Section, *, mask: TissueMask | None = None) -> Fig
     return figure
 
 
-def _draw_image(axes: Axes, section: Section, mask: TissueMask | None, title: str) -> None:
+def draw_overview(axes: Axes, section: Section, mask: TissueMask | None, title: str) -> None:
+    """Draw the whole image with spots and the outline of the tissue on axes."""
     corners = image_extent(section)
     draw_tissue(axes, TissueView.of(section, corners))
     draw_sampled_spots(axes, section)

@@ -16,6 +16,7 @@ from histosge.geometry.covered_area import covered_area
 from histosge.geometry.spacing import median_spacing_um
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.mean_depth import is_depth_adjusted
+from histosge.section.gene_aliases import named_by_alias
 from histosge.section.locations import Locations
 from histosge.section.marker_genes import named_positions
 
@@ -147,7 +148,8 @@ def _made_by(contents: Contents) -> str:
 
 
 def _known(genes: Array, gene: str) -> str:
-    """Return the gene that is named, also by its symbol, or refuse it with near misses."""
+    """Return the gene that is named, also by its symbol or, as the search has it, by an alias, or refuse it."""
+    gene = named_by_alias(gene, genes, genes) or gene
     if (row := int(named_positions([gene], genes, genes)[0])) >= 0:
         return str(genes[row])
     raise UsageError(

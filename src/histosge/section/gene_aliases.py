@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 
-from .marker_genes import marker_genes, symbols_of
+from .marker_genes import are_markers, marker_genes, symbols_of
 
-__all__ = ["aliases_of", "named_by_alias"]
+__all__ = ["aliases_of", "markers_in_order", "named_by_alias"]
 
 _FILE = "gene_aliases.tsv"
 
@@ -60,3 +60,19 @@ def named_by_alias(name: str, genes: Iterable[object], gene_ids: Iterable[object
         if upper in aliases:
             return gene
     return ""
+
+
+def markers_in_order(genes: Iterable[object], gene_ids: Iterable[object]) -> tuple[str, ...]:
+    """Return the known markers among genes: those that pathology reports name first, as the list of aliases has them.
+
+    Examples
+    --------
+    >>> markers_in_order(["ACTB", "COL1A1", "MKI67", "ERBB2"], [""] * 4)
+    ('ERBB2', 'MKI67', 'COL1A1')
+    """
+    names, identifiers = [str(name) for name in genes], [str(name) for name in gene_ids]
+    rank = {symbol: row for row, symbol in enumerate(_aliases())}
+    called = [symbol or name for name, symbol in zip(names, symbols_of(names, identifiers), strict=True)]
+    known = are_markers(names, identifiers)
+    rows = [row for row in range(len(names)) if known[row]]
+    return tuple(names[row] for row in sorted(rows, key=lambda row: (rank.get(called[row], len(rank)), row)))

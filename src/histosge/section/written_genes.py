@@ -12,6 +12,7 @@ from histosge._runtime.names import near_misses
 from histosge._runtime.types import Array, Int
 from histosge.errors import UsageError
 
+from .gene_aliases import named_by_alias
 from .genes import GeneChoice, Genes
 from .marker_genes import named_positions
 
@@ -108,5 +109,7 @@ def named_or_refuse(
     result = named_positions(names, genes, gene_ids)
     for name, position in zip(names, result, strict=True):
         if position < 0:
-            raise UsageError(f"'{name}' is not among the {len(genes)} {what}.{near_misses(name, genes)}")
+            alias = named_by_alias(name, genes, gene_ids)
+            hint = f" It is another name of {alias}; ask for that." if alias else near_misses(name, genes)
+            raise UsageError(f"'{name}' is not among the {len(genes)} {what}.{hint}")
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from histosge.models.base import Block
 from histosge.prediction.accuracy_words import cell_line, gene_line
 from histosge.prediction.mean_depth import is_depth_adjusted
 from histosge.prediction.prediction import Prediction
+from histosge.section.gene_aliases import markers_in_order
 from histosge.section.genes import GeneChoice, Genes
 from histosge.section.locations import Locations
 from histosge.section.section import Section
@@ -34,6 +35,10 @@ __all__ = ["FIGURES", "Outputs", "write_further", "write_prediction"]
 _SECTION_FIGURE, _MARKER_FIGURE, _CELL_FIGURE = "section.png", "markers.png", "cells.png"
 #: names of the figures of a run in its folder
 FIGURES = tuple(f"figures/{name}" for name in (_SECTION_FIGURE, _MARKER_FIGURE, _CELL_FIGURE))
+
+
+# values of a format of few genes beside those shown: a text of some megabytes
+_FEW_VALUES = 400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +174,27 @@ def write_further(
         path = out / writer.filename
         if path in done:
             continue
-        # formats of few genes take those of the figures, which are in memory
-        source = _all_genes(prediction, out) if writer.all_genes else shown
-        options = WriteOptions(None if writer.all_genes else prediction.genes_shown)
+        if writer.all_genes:
+            source, options = _all_genes(prediction, out), WriteOptions(None)
+        else:
+            few = _few_genes(prediction, shown, named=bool(outputs.show), most=writer.most_genes)
+            source, options = few, WriteOptions(tuple(str(name) for name in few.genes))
         written.append(writer.write(path, prediction.task.section, source, options))
     return written
+
+
+def _few_genes(prediction: SectionPrediction, shown: Prediction, *, named: bool, most: int) -> Prediction:
+    """Return the genes of a format of few genes: those shown and known markers, unless the user named some."""
+    factored, section = prediction.factored, prediction.task.section
+    room = min(most, _FEW_VALUES // max(len(shown), 1))
+    if named or factored is None:
+        return shown
+    ids = section.gene_ids[section.columns(prediction.genes)]
+    names = tuple(dict.fromkeys((*prediction.genes_shown, *markers_in_order(prediction.genes, ids))))[:room]
+    if len(names) <= len(prediction.genes_shown):
+        return shown
+    mean = factored.means(factored.basis.columns(names))
+    return replace(shown, genes=np.asarray(names), mean=np.asarray(mean, dtype=np.float32))
 
 
 def _all_genes(prediction: SectionPrediction, out: Path) -> AnyPrediction:

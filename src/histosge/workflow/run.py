@@ -72,6 +72,14 @@ def run(
     ------
     UsageError, DataError, WeightsError
         In one sentence each, before anything is written where that can be known before.
+
+    Examples
+    --------
+    >>> import histosge as hs
+    >>> section = hs.synthetic(columns=8, rows=8, genes=12).section
+    >>> result = hs.run(section, hs.Recipe("kriging", genes="all"), out="results")
+    >>> (result.out / "prediction.h5ad").exists()
+    True
     """
     job = Job.of(out, Stages(RUN_STAGES[1:], compute.progress), compute, outputs)
     return run_job(section, recipe, target, auxiliary=auxiliary, programs=programs, job=job)

@@ -78,8 +78,10 @@ class Writer:
     write
         Write a section's prediction to a path, and return the path. The file appears whole or not at all.
     all_genes
-        Whether a run writes all fitted genes, or only those of the figures: in some formats a gene is a channel or a
-        measurement of each object, and viewers do not open thousands of them.
+        Whether a run writes all fitted genes, or only those of the figures and known markers: in some formats a gene is
+        a channel or a measurement of each object, and viewers do not open thousands of them.
+    most_genes
+        How many these are at most, where a format does not take all.
     holds_counts
         Whether the format has a layer for counts that add up to the measured ones.
     package
@@ -107,6 +109,7 @@ class Writer:
     streams: bool
     write: Callable[[Path, Section, AnyPrediction, WriteOptions], Path]
     all_genes: bool = True
+    most_genes: int = 400
     holds_counts: bool = False
     package: str | None = None
     needs_extra: str | None = None

@@ -210,6 +210,7 @@ WRITER = Writer(
     write=write,
     recognises=is_own_omezarr,
     all_genes=False,
+    most_genes=32,
     package="ome_zarr",
     needs_extra="spatialdata",
 )
