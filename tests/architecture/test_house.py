@@ -6,9 +6,10 @@ import ast
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -43,9 +44,28 @@ def room_of(path: Path) -> str:
     return path.relative_to(SRC).parts[0].removesuffix(".py")
 
 
+ROOMS = sorted({room_of(path) for path in FILES})
+
+
 @cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def of_each_room(rule: Callable[[Path], None]) -> Callable[[str], None]:
+    """Make a rule of one file a test a room, which names all files that break it."""
+
+    def test(room: str) -> None:
+        broken = []
+        for path in (path for path in FILES if room_of(path) == room):
+            try:
+                rule(path)
+            except AssertionError as error:
+                broken.append(f"{name_of(path)}: {error}")
+        assert not broken, "\n".join(broken)
+
+    test.__doc__ = rule.__doc__
+    return cast("Callable[[str], None]", pytest.mark.parametrize("room", ROOMS)(test))
 
 
 def at_module_level(tree: ast.Module) -> Iterator[ast.stmt]:
@@ -82,7 +102,7 @@ def test_every_file_has_its_floor() -> None:
     assert {room_of(path) for path in FILES} <= set(FLOOR) | {"py"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@of_each_room
 def test_imports_only_go_down(path: Path) -> None:
     """A file imports, on import or later, only from its own floor or from lower ones."""
     floor = FLOOR[room_of(path)]
@@ -139,7 +159,7 @@ def test_the_top_has_two_dozen_entries() -> None:
     assert len(entries) <= 25, sorted(entries)
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@of_each_room
 def test_heavy_packages_are_imported_where_they_are_used(path: Path) -> None:
     """Nothing slow is imported on import, except by the networks, which are themselves imported late."""
     if "networks" in path.parts:
@@ -160,7 +180,7 @@ def test_importing_the_package_is_light() -> None:
     assert not set(loaded.strip().split(",")) & HEAVY
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@of_each_room
 def test_files_and_functions_stay_small(path: Path) -> None:
     """A file has at most 400 lines; a function at most 36 lines of body and 8 parameters."""
     text = path.read_text(encoding="utf-8")
@@ -180,7 +200,7 @@ def test_files_and_functions_stay_small(path: Path) -> None:
             assert count <= 8, f"{node.name} has {count} parameters"
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@of_each_room
 def test_public_names_are_declared_and_documented(path: Path) -> None:
     """Each file declares ``__all__``, and each function and class in it has a docstring."""
     tree = tree_of(path)
@@ -206,7 +226,7 @@ def test_gradients_flow_backwards_in_one_file() -> None:
     assert loops == ["models/deep/training.py"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@of_each_room
 def test_nothing_is_printed_and_nothing_swallowed(path: Path) -> None:
     """No ``print``, no bare ``except``, no ``except Exception: pass``, no assert for users' mistakes."""
     for node in ast.walk(tree_of(path)):

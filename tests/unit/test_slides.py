@@ -334,3 +334,25 @@ def test_images_too_large_to_decode_at_once_are_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match="tiled TIFF"):
         open_slide(path, mpp=0.5)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"keep_rgb": True}])
+def test_jpegs_have_the_pixels_that_pillow_reads(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Whole JPEGs are decoded by another library, to the same bits; others are left to Pillow, which refuses some."""
+    path = tmp_path / "slide.jpg"
+    Image.fromarray(IMAGE).save(path, quality=90, **options)
+    slide = open_slide(path, mpp=1.0)
+    assert np.array_equal(slide.backend.read(0, (0, 0), IMAGE.shape[1::-1]), np.asarray(Image.open(path)))
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(DataError, match="damaged or cut short"):
+        open_slide(path, mpp=1.0)
+
+
+@pytest.mark.parametrize("shape", [(1024, 1026), (1033, 777), (513, 2048)])
+def test_coarser_levels_are_means_of_four_pixels(shape: tuple[int, int]) -> None:
+    """Rounded half up; an odd last row or column is left out."""
+    rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    even = rgb[: shape[0] // 2 * 2, : shape[1] // 2 * 2].astype(int)
+    means = even.reshape(shape[0] // 2, 2, shape[1] // 2, 2, 3).sum(axis=(1, 3))
+    slide = SlideImage.from_array(rgb, mpp=1.0)
+    assert np.array_equal(slide.backend.read(1, (0, 0), means.shape[1::-1]), (means + 2) // 4)

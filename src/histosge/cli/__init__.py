@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 __all__ = ["commands", "main"]
 
+# new objects between two searches for cycles
+_OBJECTS = 50_000
+
 
 def commands() -> Typer:
     """Return the application with all its commands."""
@@ -20,8 +23,12 @@ def commands() -> Typer:
 
 def main() -> None:
     """Run the command line."""
+    import gc
+
     from .interruption import interruptible
 
+    # imports make many objects that live as long as the process: a search for cycles among them takes a tenth of it
+    gc.set_threshold(_OBJECTS)
     # imports take a moment, in which Ctrl-C may be pressed
     with interruptible():
         from .application import application

@@ -14,6 +14,8 @@ from histosge.errors import DataError
 __all__ = ["ArrayBackend", "as_rgb", "refuse_narrow_range"]
 
 _SMALLEST_PX = 256
+# of an image that is halved at once
+_ROWS = 16
 # glass and pale tissue of a bright-field image are far brighter than a quarter of the range
 _LEAST_BRIGHTEST = 1 << 14
 
@@ -124,6 +126,15 @@ def refuse_narrow_range(brightest: int, origin: str) -> None:
 def _halved(rgb: Array) -> Array:
     """Return the image at half the size, each pixel the mean of four; an odd last row or column is left out."""
     height, width = rgb.shape[0] // 2 * 2, rgb.shape[1] // 2 * 2
-    even = rgb[:height, :width]
-    total = even[::2, ::2].astype(np.uint16) + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
-    return ((total + 2) // 4).astype(np.uint8)
+    half = np.empty((height // 2, width // 2, 3), dtype=np.uint8)
+    # some rows at a time, which stay in the processor's cache
+    for top in range(0, height, _ROWS):
+        even = rgb[top : min(top + _ROWS, height), :width]
+        rows = even[::2].astype(np.uint16)
+        rows += even[1::2]
+        rows = rows.reshape(len(rows), -1)
+        total = np.empty((len(rows), width // 2, 3), dtype=np.uint16)
+        for channel in range(3):
+            np.add(rows[:, channel::6], rows[:, channel + 3 :: 6], out=total[..., channel])
+        half[top // 2 : top // 2 + len(rows)] = (total + 2) >> 2
+    return half
