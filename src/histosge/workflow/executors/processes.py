@@ -19,6 +19,9 @@ __all__ = ["Processes"]
 
 # linear algebra of one task must not take the cores of the others
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# OpenBLAS's threads wait for their next task at full speed for 2^28 cycles, a tenth of a second, so that small matrices
+# keep a second core busy with nothing; after 2^18 they sleep, and wake in less than it takes to notice
+_OPENBLAS_WAIT = ("OPENBLAS_THREAD_TIMEOUT", "18")
 
 
 class Processes:
@@ -90,7 +93,9 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other,), daemon=True)
-        with _environment(dict.fromkeys(_THREADS, str(cores))):
+        # a user who limits the threads of one library means all of them
+        threads = os.environ.get(_THREADS[0], str(cores))
+        with _environment({**dict.fromkeys(_THREADS, threads), _OPENBLAS_WAIT[0]: _OPENBLAS_WAIT[1]}):
             self.process.start()
         other.close()
 
