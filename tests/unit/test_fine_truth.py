@@ -22,6 +22,7 @@ from histosge.geometry.platforms import visium_hd
 from histosge.geometry.points import Points
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import depth
+from histosge.workflow.recipe import Recipe
 
 TISSUE = small_tissue()
 TRUTH = cells_of(TISSUE)
@@ -142,6 +143,29 @@ def test_models_are_ranked_in_bins_that_no_spot_touches() -> None:
         assert 0 < cokriging["of_ceiling"] <= 1.2
     assert "ssim" in result.select(scale="25 µm", zone="all")[0].values
     assert "ssim" not in result.select(scale="cells", zone="all")[0].values
+
+
+@pytest.mark.slow
+def test_rivals_predict_bins_and_cells_or_say_why_not() -> None:
+    """Systems from outside the paper are scored below the scale of spots; one that predicts whole spots is left out."""
+    short = {"epochs": 2, "width": 8}
+    recipes = [
+        Recipe("bleep", options={**short, "nearest": 3}),
+        Recipe("mclstexp", options={**short, "depth": 1, "heads": 1, "head_width": 4}),
+        Recipe(
+            "triplex",
+            options=short | {"depths": (1, 1, 1), "heads": (1, 1, 1), "target_side": 1, "neighbour_side": 3},
+        ),
+        Recipe("tesla"),
+        Recipe("bayesspace", options={"iterations": 20, "spot_iterations": 10}),
+        Recipe("istar", options={"superpixels": 3.0, "components": 3, "factors": 3, "epochs": 2}),
+        Recipe("stentrans", "doubled", options={"patch": 2, "heads": 2, "depth": 1, "epochs": 2}),
+        Recipe("deepspot"),
+    ]
+    result = evaluate_fine_truth(cells_of(TISSUE, 1500), recipes, widths_um=(50.0,), seeds=(0,))
+    assert list(result.skipped) == ["deepspot"]
+    scored = result.scores[result.scores["metric"] == "pcc"]
+    assert {recipe.model for recipe in recipes[:-1]} <= set(scored["model"])
 
 
 def test_tables_and_figure_are_written_and_may_be_written_again(tmp_path: Path) -> None:
