@@ -139,4 +139,8 @@ def of_scores(path: Path, label: str, out: Path) -> dict[str, Any]:
     ):
         key = " / ".join(word for word in (model, preset, rows, metric) if word)
         found[key] = numbers(f"{label}/scores/{key}", part.sort_values("gene")["value"].to_numpy())[:5]
+    genes = pd.read_parquet(out / "genes.parquet").sort_values("gene")
+    for metric in ("ceiling", "ceiling_given_depth", "expression"):
+        key = f"pooled / {metric}"
+        found[key] = numbers(f"{label}/scores/{key}", genes[metric].to_numpy())[:5]
     return found
