@@ -30,7 +30,6 @@ from histosge.workflow.beyond_spots import known_by_distance, with_error_away
 from histosge.workflow.encode import encode, encoder_for
 
 _FLAT = "FLAT"
-_Z90 = 1.645
 # nearest bins of the plain mean that predictions are compared with
 _NEAREST = 8
 _EDGES_UM = (0, 25, 50, 100, 200, 400, 800, 1600)
@@ -98,15 +97,8 @@ class Trial:
                 continue
             where = f"{name}, {low:g} to {high:g} µm" if bands else name
             scores = [agreement(part[rows], truth[rows], genes) for part in (values, *plain.values())]
-            error = np.abs(values[rows] - truth[rows])
-            covered = [
-                float((error <= _Z90 * part.take(rows).only(names).sds(np.arange(len(names)))).mean())
-                for part in (prediction, after)
-            ]
             print(
-                f"| {where} | {rows.sum()} | "
-                + " | ".join(f"{score:.3f}" for score in scores)
-                + f" | {covered[0]:.2f} | {covered[1]:.2f} |",
+                f"| {where} | {rows.sum()} | " + " | ".join(f"{score:.3f}" for score in scores) + " |",
                 flush=True,
             )
         if bands:
@@ -124,8 +116,8 @@ def lost(folder: Path, capture: HDCapture, bin_um: float, genes: str) -> None:
     trial = Trial(section, capture, hs.Recipe(genes=genes), folder / "features")
     xy_um, rng = section.spots.xy, np.random.default_rng(0)
     print(f"{len(section)} bins of {bin_um:g} µm, {genes}")
-    print(f"| | locations | predicted | nearest bin | mean of {_NEAREST} bins | in 90 % before | after |")
-    print("|---|--:|--:|--:|--:|--:|--:|")
+    print(f"| | locations | predicted | nearest bin | mean of {_NEAREST} bins |")
+    print("|---|--:|--:|--:|--:|")
     is_lost = rng.random(len(section)) < 0.1
     trial.scored("bins lost at random", ~is_lost, xy_um[is_lost], width_um=bin_um, bands=False)
     split = blocks(xy_um, width_um=300.0, fraction=0.15, seed=0)

@@ -39,8 +39,8 @@ from .winsorised_values import winsorised_values
 
 __all__ = ["ENTRIES", "Cokriging"]
 
-# ranges in pitches: beyond any section
-_LONGEST = 1e6
+# ranges in pitches, beyond any section; bytes for each spot and inducing point (`benchmarks/visium_hd.py fit`)
+_LONGEST, _PAIR_BYTES = 1e6, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,8 @@ class Cokriging(Model):
         "gives calibrated uncertainty and the contribution of the image.",
         "rasmussen2006",
         uses_position=True,
-        # `python benchmarks/scale.py`: 100 000 bins × 1000 genes take 5.1 GB at their peak
-        bytes_per_value=51.0,
+        # `python benchmarks/scale.py`: 100 000 bins × 1000 genes take 5.1 GB at their peak, without image
+        bytes_per_value=24.0,
         streamed_bytes=(1.2e9, 4000.0, 3.0),
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -187,8 +187,8 @@ class Cokriging(Model):
         # means, factors and the image weight are estimated from all spots; only the matrix is limited
         kriged = kriged_rows(sections, self.exact, alike=samples.alike)
         # as many spots as are kriged alike are solved exactly
-        resolved = 0.0 if samples.alike else None
-        setup = choices.setup(kriged, self._ranges_um(sections, choices.pitch_um, resolved))
+        ranges = self._ranges_um(sections, choices.pitch_um, 0.0 if samples.alike else None)
+        setup = choices.setup(kriged, ranges)
         return self._solved(setup, self._inducing_points(setup.spots), seed=seed, device=runtime.device)
 
     def fit_sections(
@@ -270,8 +270,13 @@ class Cokriging(Model):
         )
 
     def reads_sparse(self, spots: int) -> bool:
-        """Whether a fit of so many spots is made block by block, from sparse expression."""
+        """Whether a fit of so many spots is made block by block."""
         return spots > self.streamed
+
+    def fit_bytes(self, spots: int, genes: int) -> float:
+        """Return the memory that a fit needs: where it holds everything, also of spots × inducing points."""
+        carried = 0 if self.reads_sparse(spots) else spots if self._is_exact(spots) else self.inducing_points
+        return Model.fit_bytes(self, spots, genes) + _PAIR_BYTES * spots * carried
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
@@ -302,11 +307,11 @@ class Cokriging(Model):
         self, setup: Setup, values: Array, eigen: Eigendecomposition, folds: Folds, output: Array
     ) -> Microscale | None:
         """Return what each spot has of its own, where that is asked for and spots are apart."""
-        reliability = setup.standardisation.weight**2
+        weight, spots = setup.standardisation.weight**2, setup.spots
         if not self.microscale:
             return None
         return Microscale.of(
-            eigen, values, folds.of_all, spots=setup.spots, reliability=reliability, output_loadings=output
+            eigen, values, folds.of_all, spots=spots, reliability=weight, output_loadings=output
         )
 
     def _shrinkage(self, values: Array, standardisation: Standardisation) -> Shrinkage:
@@ -375,18 +380,16 @@ class Cokriging(Model):
         self, sections: Array, pitch_um: float, resolved: float | None = None
     ) -> tuple[tuple[float, ...], float | None]:
         """Return the ranges of the position kernels and of the short-range kernel, in µm."""
-        resolved = self._resolved_pitches(sections) if resolved is None else resolved
+        if resolved is None:
+            # the shortest range that the inducing points resolve; 0 where all spots carry the process
+            spots = len(kriged_rows(sections, self.exact))
+            resolved = 0.0 if self._is_exact(spots) else resolved_pitches(spots, self.inducing_points)
         ranges = self.ranges_pitches or usual_ranges(sections, resolved)
         short_range_um = self.short_range_um and max(self.short_range_um, pitch_um * resolved)
         return tuple(pitch_um * length for length in ranges), short_range_um
 
     def _is_exact(self, spots: int) -> bool:
         return spots <= max(self.exact, self.inducing_points)
-
-    def _resolved_pitches(self, sections: Array) -> float:
-        """Return the shortest range, in pitches, that the inducing points resolve; 0 where all spots carry it."""
-        spots = len(kriged_rows(sections, self.exact))
-        return 0.0 if self._is_exact(spots) else resolved_pitches(spots, self.inducing_points)
 
     def _inducing_points(self, spots: KernelInputs) -> KernelInputs:
         """Return the spots that carry the process: all where it is exact."""
