@@ -119,7 +119,7 @@ def print_medians(groups: dict[tuple[str, str, str], list[Row]]) -> None:
 def main() -> None:
     parser = arguments_of(__doc__)
     parser.add_argument("--sources", nargs="+", default=["raw"])
-    parser.add_argument("--methods", nargs="+", default=["kmeans", "stagate", "stmask"])
+    parser.add_argument("--methods", nargs="+", default=["spatial_mixture", "kmeans", "stagate", "stmask"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="of deep models; the clustering methods keep theirs")
     parser.add_argument("--out", type=Path, default=Path("domains-benchmark"))

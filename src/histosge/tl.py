@@ -12,12 +12,12 @@ import numpy as np
 from ._runtime.device import resolve_device
 from ._runtime.messages import emit
 from ._runtime.types import Array
-from .domains import DomainInput, Runtime, build_method, find_domains
+from .domains import DEFAULT_METHOD, DomainInput, Runtime, build_method, find_domains
 from .errors import UsageError
 from .evaluation.comparison.compare import ComparisonInput, compare_regions, compare_replicates
 from .evaluation.comparison.regions import Regions
 from .evaluation.comparison.result import RegionComparison
-from .io.anndata_objects import Measured, section_of, to_anndata, write
+from .io.anndata_objects import Measured, section_of, to_anndata
 from .io.layout.prediction_table import fitted_genes
 from .metrics.morans import neighbour_means
 from .prediction.detection import Detection
@@ -27,6 +27,7 @@ from .workflow.compute import Compute
 from .workflow.detection import detect as detect_in
 from .workflow.detection import recipe_with
 from .workflow.domain_input import from_adata
+from .workflow.domains import add_domains
 from .workflow.fit import fit
 from .workflow.predict import predict
 from .workflow.predicted_section import measured_and_recipe
@@ -246,7 +247,7 @@ def spatially_variable(data: AnnData) -> DataFrame:
 
 def domains(
     data: Measured,
-    method: str = "stagate",
+    method: str | None = None,
     *,
     clusters: int | None = None,
     key_added: str | None = None,
@@ -260,14 +261,16 @@ def domains(
     Parameters
     ----------
     data
-        A section, an AnnData with raw counts, or one that :func:`enhance` or ``histosge run`` made; an AnnData
-        also receives the domains as categories in ``obs[key_added]``.
+        A section, an AnnData with raw counts, or one that :func:`enhance` or ``histosge run`` made. An AnnData also
+        receives the domains as categories in ``obs[key_added]`` (locations beyond the tissue have none), their
+        confidence in ``obs[key_added + "_confidence"]`` and the criterion of their number in ``uns[key_added]``, where
+        the method has them.
     method
-        See ``histosge list domains``.
+        See ``histosge list domains``; by default ``spatial_mixture``.
     clusters
-        How many domains; only ``leiden`` chooses that itself.
+        How many domains; by default ``spatial_mixture`` and ``leiden`` choose, the others need it.
     key_added
-        Default ``domains_<method>``.
+        Default ``domain``, with a named method ``domains_<method>``.
     values
         Of predictions: ``"predicted"`` (default) or ``"measured"``, which divides the measured spots alone.
     seed, device
@@ -286,7 +289,7 @@ def domains(
     >>> len(set(hs.tl.domains(section, "kmeans", clusters=3)))
     3
     """
-    configured = build_method(method, **options)
+    configured = build_method(method or DEFAULT_METHOD, **options)
     if isinstance(data, Section):
         expression = DomainInput.measured(data, genes=configured.genes)
     else:
@@ -294,12 +297,9 @@ def domains(
     runtime = Runtime(resolve_device(device))
     result = find_domains(expression, configured, clusters=clusters, seeds=(seed,), runtime=runtime)
     emit(result.messages)
-    labels = result.labels[0].astype(str)
     if not isinstance(data, Section):
-        summary = {"method": method, "clusters": len(set(labels)), "seed": seed}
-        summary |= {"values": expression.description}
-        write(data, key_added or f"domains_{method}", rows=expression.ids, values=labels, summary=summary)
-    return np.asarray(labels)
+        add_domains(data, result, key_added or ("domain" if method is None else f"domains_{method}"))
+    return np.asarray(result.domain.astype(str))
 
 
 def enhance(

@@ -21,6 +21,7 @@ from histosge.section.locations import upsampled
 REFERENCES = (Path(histosge.__file__).parent / "workflow/references.bib").read_text(encoding="utf-8")
 # few epochs, that fit a test
 QUICK: dict[str, dict[str, Any]] = {"stagate": {"epochs": 60}, "stmask": {"epochs": 60, "starts": 10}}
+QUICK["spatial_mixture"] = {"pairs": 2}
 NAMES = sorted(DOMAINS)
 
 
@@ -82,7 +83,7 @@ def test_the_same_seed_gives_the_same_domains(name: str) -> None:
     assert np.array_equal(labels_by(name), labels_by(name))
 
 
-@pytest.mark.parametrize("name", ["kmeans", "leiden"])
+@pytest.mark.parametrize("name", ["kmeans", "leiden", "spatial_mixture"])
 def test_the_order_of_the_spots_does_not_matter(name: str) -> None:
     """Permuted spots get the same domains, up to a few between two domains."""
     order = np.random.default_rng(0).permutation(len(measured().ids))

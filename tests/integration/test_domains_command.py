@@ -110,6 +110,7 @@ def test_few_and_isolated_locations_have_domains(method: str) -> None:
     [
         (["outs", "--method", "kmean"], 2, "kmeans"),
         (["outs", "--method", "kmeans"], 2, "--clusters"),
+        (["outs", "--set", "shape=oval"], 2, "round or elongated"),
         (["outs", "--method", "kmeans", "--clusters", "1"], 2, "2 or more"),
         (["outs", "--method", "kmeans", "--clusters", "100000"], 2, "as many locations"),
         (["outs", "--method", "kmeans", "--truth", "nowhere.tsv"], 2, "nowhere.tsv"),

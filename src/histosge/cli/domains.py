@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["domains"]
 
+# of methods that depend on their seed
+_SEEDS = 3
+
 
 @command("Use results")
 def domains(
@@ -28,14 +31,23 @@ def domains(
         Path,
         typer.Argument(metavar="INPUT", help="A section, a run or its prediction.h5ad, an h5ad with counts."),
     ],
-    method: Annotated[str, typer.Option(help="See `histosge list domains`.")] = "stagate",
+    method: Annotated[
+        str | None, typer.Option(help="See `histosge list domains`; by default spatial_mixture.")
+    ] = None,
     clusters: Annotated[
-        int | None, typer.Option(help="How many domains; by default as many as --truth has.")
+        int | None,
+        typer.Option(help="How many domains; by default as many as --truth has, or as the method chooses."),
     ] = None,
     truth: Annotated[
         Path | None, typer.Option(help="Table of locations and annotated domains, to compare with.")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds: 0, 1, 2 … All are reported.")] = 3,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="How many seeds: 0, 1, 2 … All are reported, and their consensus. By default 3, or 1 where the method "
+            "is a consensus in itself."
+        ),
+    ] = None,
     values: Annotated[
         str | None,
         typer.Option(help="measured or predicted; by default predicted, where there are predictions."),
@@ -53,16 +65,17 @@ def domains(
     """Divide a tissue into spatial domains, and compare them with annotated ones."""
     from histosge._runtime.device import resolve_device
     from histosge._runtime.provenance import Stopwatch
-    from histosge.domains import Runtime, build_method, find_domains
+    from histosge.domains import DEFAULT_METHOD, Divides, Runtime, build_method, find_domains
     from histosge.domains.annotation import read_annotation
     from histosge.workflow.domain_input import read_source
     from histosge.workflow.domains import refuse_overwriting, write_domains
 
-    if seeds < 1:
+    if seeds is not None and seeds < 1:
         raise UsageError(f"`seeds` must be 1 or more, got {seeds}.")
     refuse_overwriting(out, [input_, truth])
     watch = Stopwatch()
-    configured = build_method(method, preset, **assignments(set_))
+    configured = build_method(method or DEFAULT_METHOD, preset, **assignments(set_))
+    number = seeds or (1 if isinstance(configured, Divides) else _SEEDS)
     with watch("read"):
         source = read_source(input_, values=values, genes=genes or configured.genes)
         if genes and not source.genes:
@@ -74,7 +87,7 @@ def domains(
             source.input,
             configured,
             clusters=clusters,
-            seeds=range(seeds),
+            seeds=range(number),
             truth=annotated,
             runtime=runtime,
         )
@@ -86,6 +99,8 @@ def domains(
 def _lines(record: DomainsRecord, out: Path) -> list[str]:
     lines = [f"{record.section}, {record.values}: {record.locations} locations by {record.method}"]
     number = len(record.seeds)
+    sure = "" if record.confidence is None else f", mean confidence {record.confidence:.2f}"
+    lines.append(f"  {record.domains} domain{'s' * (record.domains > 1)}{sure}")
     for name, mean in record.mean.items():
         sd = record.sd[name]
         deviation = "" if sd is None else f" ± {sd:.3f}"

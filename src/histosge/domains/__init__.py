@@ -12,14 +12,19 @@ from histosge._runtime.device import require_deep
 from histosge._runtime.options import preset_options, validated_options
 from histosge._runtime.registry import Registry
 
-from .base import DomainCard, Method, Runtime
+from .base import Divides, Division, DomainCard, Method, Runtime
 from .input import DomainInput
 from .neighbours import neighbour_distance_um
+from .number_of_domains import Criterion
 from .run import Agreement, Domains, find_domains
 
 __all__ = [
+    "DEFAULT_METHOD",
     "DOMAINS",
     "Agreement",
+    "Criterion",
+    "Divides",
+    "Division",
     "DomainCard",
     "DomainInput",
     "Domains",
@@ -30,6 +35,9 @@ __all__ = [
     "neighbour_distance_um",
 ]
 
+
+#: what is taken where no method is named: it needs neither a number of domains nor PyTorch
+DEFAULT_METHOD = "spatial_mixture"
 
 # configurations are frozen dataclasses; the entry is the class
 DOMAINS: Registry[type[Any]] = Registry("clustering method", DomainCard, [__name__], group="histosge.domains")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from histosge._runtime.types import Float, Int
 from histosge.errors import DataError, UsageError
 from histosge.models.base import Runtime
 
-__all__ = ["DomainCard", "Method", "Runtime", "refuse_unusable"]
+from .number_of_domains import Criterion
+
+__all__ = ["Divides", "Division", "DomainCard", "Method", "Runtime", "refuse_unusable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class DomainCard:
         Whether it can choose the number of domains; the others need it as an argument.
     deep
         Whether it needs PyTorch: the extra ``deep``.
+    across_gaps
+        Whether it relates locations by their distance, across gaps of the array too.
     """
 
     name: str
@@ -40,6 +44,7 @@ class DomainCard:
     uses_position: bool
     finds_number: bool = False
     deep: bool = False
+    across_gaps: bool = False
 
 
 @runtime_checkable
@@ -85,6 +90,47 @@ class Method(Protocol):
         UsageError, DataError
             For fewer than two domains, more domains than locations, constant or missing values, missing positions.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Division:
+    """Domains, how sure they are, and how their number was chosen.
+
+    Parameters
+    ----------
+    labels
+        Domain of each location, 0 the largest.
+    confidence
+        Of each location, from 0 to 1.
+    criterion
+        ``None`` where the number was set.
+    """
+
+    labels: Int[np.ndarray, " n"]
+    confidence: Float[np.ndarray, " n"]
+    criterion: Criterion | None
+
+
+@runtime_checkable
+class Divides(Protocol):
+    """A method that is a consensus in itself: it also says how sure it is of each location."""
+
+    def divide(
+        self,
+        values: Float[np.ndarray, "n g"],
+        xy_um: Float[np.ndarray, "n 2"],
+        *,
+        pitch_um: float,
+        clusters: int | None,
+        seed: int = 0,
+        runtime: Runtime = Runtime(),
+    ) -> Division:
+        """Return domains; arguments and errors are those of :meth:`Method.assign`."""
+        ...
+
+    def like(self, spots: int) -> Any:
+        """Return the configuration that so many measured spots would get, for predictions from them."""
         ...
 
 

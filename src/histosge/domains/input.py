@@ -29,6 +29,9 @@ class DomainInput:
         log1p(CP10k), n × g.
     description
         Kind of the values and number of genes.
+    spots
+        Of predicted values: what was measured at the spots among the locations, by which the number of domains is
+        chosen; ``None`` where there is none.
     """
 
     name: str
@@ -36,6 +39,7 @@ class DomainInput:
     xy_um: Float[np.ndarray, "n 2"]
     values: Float[np.ndarray, "n g"]
     description: str
+    spots: DomainInput | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

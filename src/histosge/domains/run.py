@@ -9,13 +9,15 @@ import numpy as np
 
 from histosge._runtime.messages import Message
 from histosge._runtime.seeds import refuse_seed
-from histosge._runtime.types import Int
+from histosge._runtime.types import Array, Float, Int
 from histosge.errors import UsageError
 from histosge.metrics.labels import adjusted_rand, mutual_information
 
-from .base import Method, Runtime
+from .base import Divides, Division, Method, Runtime
+from .consensus import Consensus, consensus
 from .input import DomainInput
 from .neighbours import component_sizes, edges_within, neighbour_distance_um
+from .number_of_domains import Criterion
 
 __all__ = ["Agreement", "Domains", "find_domains"]
 
@@ -53,6 +55,13 @@ class Domains:
         One per row of ``labels``.
     labels
         Domain of each location, seeds × locations; 0 is the largest.
+    domain
+        Domain of each location by the consensus of the seeds; that of the only seed, where there is one.
+    confidence
+        Of each location: mean over seeds of the probability of its domain, or of their agreement where the method has
+        no probabilities; ``None`` for one seed of such a method.
+    criterion
+        By which the number was chosen; ``None`` where it was set, or where the method has none.
     truth
         Annotated domain of each location, empty where there is none; ``None`` without annotation.
     messages
@@ -63,6 +72,9 @@ class Domains:
     method: Method
     seeds: tuple[int, ...]
     labels: Int[np.ndarray, "s n"]
+    domain: Int[np.ndarray, " n"]
+    confidence: Float[np.ndarray, " n"] | None
+    criterion: Criterion | None
     truth: tuple[str, ...] | None
     messages: tuple[Message, ...]
 
@@ -70,6 +82,19 @@ class Domains:
     def numbers(self) -> tuple[int, ...]:
         """Number of domains of each seed."""
         return tuple(len(np.unique(labels)) for labels in self.labels)
+
+    @property
+    def number(self) -> int:
+        """Number of domains of the consensus."""
+        return len(np.unique(self.domain))
+
+    @property
+    def consensus_agreement(self) -> Agreement | None:
+        """Agreement of the consensus with the annotation."""
+        if self.truth is None:
+            return None
+        truth, domain = list(self.truth), [str(label) for label in self.domain]
+        return Agreement((adjusted_rand(truth, domain),), (mutual_information(truth, domain),))
 
     @property
     def agreement(self) -> Agreement | None:
@@ -127,35 +152,132 @@ def find_domains(
         raise UsageError("Expected at least one of `seeds`, got none.")
     for seed in seeds:
         refuse_seed(seed)
-    messages = []
-    if clusters is None and truth is not None:
-        # locations without annotation are no domain
-        clusters = len(set(truth) - {""})
-        messages.append(Message("info", f"{clusters} domains, as many as are annotated."))
-    # measured once: every method scales its graph by the same distance
-    pitch_um = neighbour_distance_um(input_.xy_um) if len(input_) > 1 else 1.0
-    if method.card.uses_position:
-        messages += _unconnected(input_, pitch_um)
-    labels = [
-        method.assign(
-            input_.values, input_.xy_um, pitch_um=pitch_um, clusters=clusters, seed=seed, runtime=runtime
-        )
-        for seed in seeds
-    ]
-    annotated = None if truth is None else tuple(truth)
+    messages: list[Message] = []
+    if method.card.uses_position and not method.card.across_gaps:
+        messages += _unconnected(input_)
+    clusters, criterion = _number(input_, method, clusters, truth, seeds[0], messages)
+    divisions = _divisions(input_, method, clusters, criterion, seeds, runtime=runtime)
+    criterion = criterion or divisions[0].criterion
+    if criterion is not None:
+        messages.append(_chosen(criterion, input_))
+    agreed = _agreed(divisions)
+    known = isinstance(method, Divides) or len(seeds) > 1
     return Domains(
         input_,
         method,
         seeds=tuple(seeds),
-        labels=np.stack(labels),
-        truth=annotated,
+        labels=np.stack([divided.labels for divided in divisions]),
+        domain=agreed.labels,
+        confidence=agreed.confidence if known else None,
+        criterion=criterion,
+        truth=None if truth is None else tuple(truth),
         messages=tuple(messages),
     )
 
 
-def _unconnected(input_: DomainInput, pitch_um: float) -> list[Message]:
+def _divisions(
+    input_: DomainInput,
+    method: Method,
+    clusters: int | None,
+    criterion: Criterion | None,
+    seeds: Sequence[int],
+    *,
+    runtime: Runtime,
+) -> list[Division]:
+    """Return the division of each seed."""
+    if criterion is not None and criterion.chosen == 1:
+        # the measured spots say that there is nothing to divide
+        return [Division(np.zeros(len(input_), dtype=np.intp), np.ones(len(input_)), criterion)] * len(seeds)
+    # every method scales its graph by the same distance
+    own = method
+    if input_.spots is not None and isinstance(method, Divides):
+        own = method.like(len(input_.spots))
+    pitch_um = neighbour_distance_um(input_.xy_um) if len(input_) > 1 else 1.0
+    divisions: list[Division] = []
+    for seed in seeds:
+        divided = _division(input_, own, clusters, pitch_um=pitch_um, seed=seed, runtime=runtime)
+        # further seeds are other halves of the genes at the number that the first one chose
+        if divided.criterion is not None:
+            clusters = max(2, divided.criterion.chosen)
+        divisions.append(divided)
+    return divisions
+
+
+def _number(
+    input_: DomainInput,
+    method: Method,
+    clusters: int | None,
+    truth: Sequence[str] | None,
+    seed: int,
+    messages: list[Message],
+) -> tuple[int | None, Criterion | None]:
+    """Return the number of domains where the annotation or the measured spots decide it, and by which criterion."""
+    if clusters is not None:
+        return clusters, None
+    if truth is not None:
+        # locations without annotation are no domain
+        number = len(set(truth) - {""})
+        messages.append(Message("info", f"{number} domains, as many as are annotated."))
+        return number, None
+    spots = input_.spots
+    if spots is None or not isinstance(method, Divides):
+        return None, None
+    # predicted genes share their errors: only measured ones can contradict each other
+    divided = method.divide(
+        spots.values, spots.xy_um, pitch_um=neighbour_distance_um(spots.xy_um), clusters=None, seed=seed
+    )
+    criterion = divided.criterion
+    return (None, None) if criterion is None else (criterion.chosen, criterion)
+
+
+def _division(
+    input_: DomainInput,
+    method: Method,
+    clusters: int | None,
+    *,
+    pitch_um: float,
+    seed: int,
+    runtime: Runtime,
+) -> Division:
+    find = method.divide if isinstance(method, Divides) else method.assign
+    found: Division | Array = find(
+        input_.values, input_.xy_um, pitch_um=pitch_um, clusters=clusters, seed=seed, runtime=runtime
+    )
+    return found if isinstance(found, Division) else Division(found, np.ones(len(found)), None)
+
+
+def _agreed(divisions: Sequence[Division]) -> Consensus:
+    """Return the consensus of the seeds: each counts by its own confidence."""
+    if len(divisions) == 1:
+        return Consensus(divisions[0].labels, divisions[0].confidence)
+    number = max(int(divided.labels.max()) for divided in divisions) + 1
+    return consensus([np.eye(number)[part.labels] * part.confidence[:, None] for part in divisions])
+
+
+def _chosen(criterion: Criterion, input_: DomainInput) -> Message:
+    """Say how many domains were chosen and why."""
+    where = "" if input_.spots is None else f" at the {len(input_.spots)} measured spots"
+    if criterion.chosen == 1:
+        return Message(
+            "warning",
+            f"One domain: halves of the genes agree on no division of this tissue{where}. Set `clusters` to divide it "
+            "all the same.",
+        )
+    index = criterion.numbers.index(criterion.chosen)
+    balance, error = criterion.balance[index], criterion.standard_error[index]
+    best = criterion.numbers[int(np.argmax(criterion.balance))]
+    return Message(
+        "info",
+        f"{criterion.chosen} domains, chosen among 1 to {criterion.numbers[-1]}: of where a location belongs, halves "
+        f"of the genes share {balance:.2f} ± {error:.2f} bits more than they do not{where}; most with {best} domains, "
+        f"{max(criterion.balance):.2f} bits.",
+    )
+
+
+def _unconnected(input_: DomainInput) -> list[Message]:
     """Warn where the neighbourhood graph has several parts: only expression relates them to each other."""
     # graph methods smooth within a component and not across components
+    pitch_um = neighbour_distance_um(input_.xy_um) if len(input_) > 1 else 1.0
     sizes = component_sizes(edges_within(input_.xy_um, _RADIUS * pitch_um), len(input_))
     if sizes[0] >= (1 - _OUTSIDE_SHARE) * len(input_):
         return []

@@ -15,9 +15,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["DOMAIN_COLOURS", "Backdrop", "Panel", "domain_maps", "matched_numbers"]
+__all__ = [
+    "DOMAIN_COLOURS",
+    "Backdrop",
+    "Panel",
+    "domain_maps",
+    "draw_backdrop",
+    "marker_area",
+    "matched_numbers",
+    "view_of",
+]
 
-_PANEL_IN = 3.0
+_PANEL_IN = 4.0
+_LEGEND_IN = 0.9
 _DPI = 150
 _MAX_COLUMNS = 4
 _UNLABELLED = "#bbbbbb"
@@ -89,19 +99,25 @@ def domain_maps(panels: Sequence[Panel], image: Backdrop | None = None) -> Figur
 
     columns = min(_MAX_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    low, high = panels[0].xy_um.min(axis=0), panels[0].xy_um.max(axis=0)
-    margin = 0.03 * float((high - low).max()) or 1.0
-    corners = np.array([low - margin, high + margin])
-    width, height = corners[1] - corners[0]
-    panel_in = _PANEL_IN * float(np.clip(height / width, 0.4, 2.5))
-    size = (_PANEL_IN * columns, (panel_in + 0.3) * rows)
+    corners, panel_in = view_of(panels[0].xy_um)
+    size = (_PANEL_IN * columns + _LEGEND_IN, (panel_in + 0.3) * rows)
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, panel in zip(grid, panels, strict=False):
         _draw(axes, panel, panels[0], corners=corners, image=image)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
+    _legend(figure, panels)
     return figure
+
+
+def view_of(xy_um: Array) -> tuple[Array, float]:
+    """Return the corners of a view of locations in µm, and the height of its panel in inches."""
+    low, high = xy_um.min(axis=0), xy_um.max(axis=0)
+    margin = 0.03 * float((high - low).max()) or 1.0
+    corners = np.array([low - margin, high + margin])
+    width, height = corners[1] - corners[0]
+    return corners, _PANEL_IN * float(np.clip(height / width, 0.4, 2.5))
 
 
 def matched_numbers(panel: Panel, reference: Panel) -> dict[str, int]:
@@ -126,28 +142,51 @@ def matched_numbers(panel: Panel, reference: Panel) -> dict[str, int]:
 
 
 def _draw(axes: Axes, panel: Panel, reference: Panel, *, corners: Array, image: Backdrop | None) -> None:
-    (left, top), (right, bottom) = corners
-    if image is not None:
-        height, width = image.pixels.shape[:2]
-        extent = (0.0, width * image.mpp, height * image.mpp, 0.0)
-        axes.imshow(image.pixels, extent=extent, alpha=0.35)
+    draw_backdrop(axes, corners, image)
     number = matched_numbers(panel, reference)
     unlabelled = panel.labels == ""
-    size = _marker_area(panel.xy_um, corners)
+    size = marker_area(panel.xy_um, corners)
     axes.scatter(*panel.xy_um[unlabelled].T, s=size, c=_UNLABELLED, linewidths=0, rasterized=True)
     for name in _names(panel.labels):
         rows = panel.labels == name
         colour: Any = DOMAIN_COLOURS[number[name] % len(DOMAIN_COLOURS)]
         axes.scatter(*panel.xy_um[rows].T, s=size, color=colour, linewidths=0, rasterized=True, label=name)
-    axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
     axes.set_title(panel.title, fontsize=9)
 
 
+def draw_backdrop(axes: Axes, corners: Array, image: Backdrop | None) -> None:
+    """Draw the faded image, where there is one, and set the view."""
+    (left, top), (right, bottom) = corners
+    if image is not None:
+        height, width = image.pixels.shape[:2]
+        extent = (0.0, width * image.mpp, height * image.mpp, 0.0)
+        axes.imshow(image.pixels, extent=extent, alpha=0.35)
+    axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
+
+
+def _legend(figure: Figure, panels: Sequence[Panel]) -> None:
+    """Name the colours once: by the first map, whose names the matched domains of the others share."""
+    from matplotlib.lines import Line2D
+
+    drawn = {number: name for panel in panels[:1] for name, number in matched_numbers(panel, panel).items()}
+    for panel in panels[1:]:
+        for number in matched_numbers(panel, panels[0]).values():
+            drawn.setdefault(number, f"further {number + 1}")
+    marks = [
+        Line2D([], [], linestyle="", marker="o", color=DOMAIN_COLOURS[k % len(DOMAIN_COLOURS)], label=name)
+        for k, name in sorted(drawn.items())
+    ]
+    if any((panel.labels == "").any() for panel in panels):
+        marks.append(Line2D([], [], linestyle="", marker="o", color=_UNLABELLED, label="none"))
+    figure.legend(handles=marks, loc="outside right upper", fontsize=8, frameon=False, title="domain")
+
+
 def _names(labels: Array) -> list[str]:
-    return [str(name) for name in np.unique(labels) if name != ""]
+    # "2" comes before "10"
+    return sorted((str(name) for name in np.unique(labels) if name != ""), key=lambda name: (len(name), name))
 
 
-def _marker_area(xy_um: Array, corners: Array) -> float:
+def marker_area(xy_um: Array, corners: Array) -> float:
     """Return matplotlib's marker area (points squared) for dots that nearly touch."""
     spacing_um = median_spacing_um(xy_um)
     spacing_um = spacing_um if np.isfinite(spacing_um) else 0.0

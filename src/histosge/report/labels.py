@@ -22,7 +22,7 @@ __all__ = ["Labels", "labels_in"]
 # most labels with distinct colours; columns with more are not domains
 _MAX_LABELS = 40
 # columns of `histosge domains` without labels
-_POSITIONS = ("x_um", "y_um")
+_POSITIONS = ("x_um", "y_um", "domain_confidence")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

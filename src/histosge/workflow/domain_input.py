@@ -134,22 +134,35 @@ def _from_section(section: Section, genes: Genes) -> DomainSource:
 
 def _from_prediction(adata: Any, name: str, values: str | None) -> DomainSource:
     observed = adata.obs["observed"].to_numpy(dtype=bool)
-    measured = values == "measured"
-    rows = observed if measured else np.ones(len(observed), dtype=bool)
-    matrix = (adata.layers["measured"] if measured else adata.X)[rows]
-    matrix = np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix, dtype=np.float64)
+    in_tissue = adata.obs["in_tissue"].to_numpy(dtype=bool)
+    # beyond the tissue there is nothing to divide
+    everywhere = observed | in_tissue if (observed | in_tissue).any() else np.ones(len(observed), dtype=bool)
     # in the order of the names: methods sum over genes; what else was written must not change domains
     names = adata.var_names.to_numpy(dtype=str)
     fitted = np.flatnonzero(np.isin(names, fitted_genes(adata)))
-    matrix = matrix[:, fitted[np.argsort(names[fitted], kind="stable")]]
+    fitted = fitted[np.argsort(names[fitted], kind="stable")]
     provenance = json.loads(adata.uns["histosge"]["provenance_json"])
-    domain_input = DomainInput(
-        name=str(provenance.get("section", {}).get("name", name)),
-        ids=adata.obs_names.to_numpy(dtype=str)[rows],
-        xy_um=np.asarray(adata.obsm["spatial_um"], dtype=np.float64)[rows],
-        values=matrix,
-        description=f"{values or 'predicted'}, {matrix.shape[1]} genes",
-    )
+    about = provenance.get("section", {}).get("name", name)
+
+    def part(kind: str, matrix: Any, rows: Array, spots: DomainInput | None = None) -> DomainInput:
+        held = matrix[rows]
+        held = np.asarray(held.toarray() if hasattr(held, "toarray") else held, dtype=np.float64)[:, fitted]
+        return DomainInput(
+            str(about),
+            adata.obs_names.to_numpy(dtype=str)[rows],
+            np.asarray(adata.obsm["spatial_um"], dtype=np.float64)[rows],
+            values=held,
+            description=f"{kind}, {held.shape[1]} genes",
+            spots=spots,
+        )
+
+    if values == "measured":
+        domain_input = part("measured", adata.layers["measured"], observed)
+    else:
+        spots = None
+        if observed.any() and "measured" in adata.layers:
+            spots = part("measured", adata.layers["measured"], observed)
+        domain_input = part("predicted", adata.X, everywhere, spots)
     return DomainSource(domain_input, _stored_image(adata), genes=False)
 
 

@@ -1,0 +1,135 @@
+"""The default method of finding domains: number, consensus, confidence, gaps, nothing to find."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from histosge.domains import DomainInput, build_method, find_domains
+from histosge.domains.consensus import consensus
+from histosge.domains.kriged_factors import krige
+from histosge.domains.mesh import mesh_of
+from histosge.domains.mixture import tied_mixture
+from histosge.domains.number_of_domains import Half, criterion_of
+from histosge.domains.shared_covariance import mixture_of
+from histosge.errors import UsageError
+
+RNG = np.random.default_rng(0)
+SIDE = 18
+XY = 100.0 * np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshape(-1, 2).astype(float)
+
+
+def tissue(zones: np.ndarray, *, strength: float = 0.5, genes: int = 60) -> DomainInput:
+    """Expression of zones, with noise of variance 1."""
+    rng = np.random.default_rng(1)
+    levels = rng.normal(size=(zones.max() + 1, genes)) * strength
+    ids = np.array([f"s{i}" for i in range(len(zones))])
+    return DomainInput("tissue", ids, XY, levels[zones] + rng.normal(size=(len(zones), genes)), "made")
+
+
+STRIPES = np.minimum((XY[:, 0] // 500).astype(int), 3)
+
+
+def test_the_number_of_known_domains_is_found_without_speckle() -> None:
+    """Four stripes under noise are four domains; the border is wrong at most, and there confidence is lower."""
+    found = find_domains(tissue(STRIPES), build_method("spatial_mixture", pairs=3, most=6))
+    assert found.number == 4
+    assert adjusted_rand_score(STRIPES, found.domain) > 0.9
+    assert found.criterion is not None
+    assert found.criterion.chosen == 4
+    assert found.confidence is not None
+    assert 0 < found.confidence.min() <= found.confidence.max() <= 1
+    assert "4 domains, chosen among 1 to 6" in found.messages[-1].text
+
+
+def test_noise_is_one_domain() -> None:
+    """Where nothing is arranged in space there is one domain, and a warning says so."""
+    found = find_domains(
+        tissue(np.zeros(len(XY), dtype=int)), build_method("spatial_mixture", pairs=3, most=6)
+    )
+    assert found.number == 1
+    assert [message.level for message in found.messages] == ["warning"]
+    assert "agree on no division" in found.messages[0].text
+
+
+def test_domains_do_not_depend_on_the_order_of_rows() -> None:
+    """Permuted locations have the same domains and confidence, exactly."""
+    data, order = tissue(STRIPES), np.random.default_rng(3).permutation(len(XY))
+    again = DomainInput("again", data.ids[order], data.xy_um[order], data.values[order], "made")
+    one, two = (
+        find_domains(each, build_method("spatial_mixture", pairs=2), clusters=4) for each in (data, again)
+    )
+    assert adjusted_rand_score(one.domain[order], two.domain) == 1.0
+    assert one.confidence is not None
+    assert two.confidence is not None
+    np.testing.assert_allclose(one.confidence[order], two.confidence, atol=1e-8)
+
+
+def test_a_gap_in_the_array_breaks_no_domain() -> None:
+    """Stripes across three missing rows keep their domain on both sides."""
+    data = tissue(STRIPES)
+    kept = ~((data.xy_um[:, 1] >= 800) & (data.xy_um[:, 1] <= 1000))
+    torn = DomainInput("torn", data.ids[kept], data.xy_um[kept], data.values[kept], "made")
+    found = find_domains(torn, build_method("spatial_mixture", pairs=2), clusters=4)
+    assert not found.messages
+    assert adjusted_rand_score(STRIPES[kept], found.domain) > 0.9
+
+
+def test_a_smooth_field_is_recovered_across_a_gap() -> None:
+    """Kriging removes noise, keeps what is not noise, and makes pure noise constant."""
+    field = np.sin(XY[:, 0] / 400.0)
+    columns = np.column_stack([field + 0.7 * RNG.normal(size=len(XY)), field, RNG.normal(size=len(XY))])
+    kriged = krige(columns, XY, pitch_um=100.0)
+    assert np.corrcoef(kriged.mean[:, 0], field)[0, 1] > 0.95 > np.corrcoef(columns[:, 0], field)[0, 1]
+    assert np.abs(kriged.mean[:, 1] - field).max() < 0.15
+    assert kriged.gain[2] < np.log(len(XY)) < kriged.gain[0]
+    assert np.std(kriged.mean[:, 2]) < 0.5
+
+
+def test_degenerate_positions_have_a_mesh() -> None:
+    """Locations on a line, at one position and alone are nodes with positive mass."""
+    for xy in (np.array([[0.0, 0.0]]), np.zeros((3, 2)), np.array([[0.0, 0], [1, 0], [2, 0], [1e6, 0]])):
+        mesh = mesh_of(xy * 100.0, 100.0)
+        assert len(mesh.node) == len(xy)
+        assert (mesh.mass > 0).all()
+        assert np.abs(mesh.stiffness.sum(axis=0)).max() < 1e-9
+
+
+def test_the_quick_mixture_is_the_mixture() -> None:
+    """Labels agree with scikit-learn's mixture of one covariance; rows of probabilities add up to 1."""
+    values = RNG.normal(size=(400, 3)) * [1.0, 5.0, 1.0] + 4.0 * np.eye(3)[np.arange(400) % 2 * 2]
+    fit = mixture_of(values, 2)
+    assert adjusted_rand_score(tied_mixture(values, 2), fit.probability.argmax(axis=1)) > 0.98
+    np.testing.assert_allclose(fit.probability.sum(axis=1), 1.0)
+
+
+def test_the_criterion_prefers_what_halves_share() -> None:
+    """Domains that both halves have count for a number; those of one half count against it."""
+    true, rng = np.arange(300) // 100, np.random.default_rng(0)
+    split = [np.where((true == 2) & (rng.random(300) < 0.5), 3, true) for _ in range(4)]
+    criterion = criterion_of(
+        {
+            2: [Half(np.minimum(true, 1), np.minimum(true, 1))] * 2,
+            3: [Half(true, true)] * 2,
+            4: [Half(split[0], split[1]), Half(split[2], split[3])],
+        }
+    )
+    assert criterion.chosen == 3
+    assert criterion.balance[2] == pytest.approx(np.log2(3), abs=0.02)
+    assert criterion_of({2: [Half(rng.integers(0, 2, 300), rng.integers(0, 2, 300))] * 2}).chosen == 1
+
+
+def test_consensus_of_different_numbers_of_domains() -> None:
+    """Divisions with more and fewer domains are matched; confidence falls where they differ."""
+    parts = [np.eye(2)[[0, 0, 1, 1]], np.eye(3)[[1, 1, 0, 2]], np.eye(2)[[0, 0, 1, 1]]]
+    agreed = consensus(parts)
+    assert agreed.labels.tolist() == [0, 0, 1, 1]
+    assert agreed.confidence[:2].min() > agreed.confidence[3]
+
+
+def test_impossible_options_are_refused() -> None:
+    """One pair of halves has no standard error; unknown shapes are refused."""
+    for options in ({"pairs": 1}, {"most": 1}, {"factors": 0}, {"shape": "oval"}):
+        with pytest.raises(UsageError):
+            build_method("spatial_mixture", **options)
