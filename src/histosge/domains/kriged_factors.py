@@ -165,9 +165,9 @@ class _System:
         return np.asarray(-0.5 * (n * np.log(quadratic / n) + self.log_determinant))
 
     def _solved(self, values: Array) -> tuple[Array, Array]:
-        with_one = np.column_stack([values, np.ones(len(values))])
-        field = self.means(with_one)
-        rest = with_one - field
+        columns = np.column_stack([values, np.ones(len(values))])
+        field = self.means(columns)
+        rest = columns - field
         mean = rest[:, -1] @ values / max(float(rest[:, -1].sum()), 1e-300)
         quadratic = ((values - mean) * (rest[:, :-1] - rest[:, -1:] * mean)).sum(axis=0)
         return field[:, :-1] + (1 - field[:, -1:]) * mean, quadratic

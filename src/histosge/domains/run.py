@@ -240,10 +240,10 @@ def _division(
     runtime: Runtime,
 ) -> Division:
     find = method.divide if isinstance(method, Divides) else method.assign
-    found: Division | Array = find(
+    result: Division | Array = find(
         input_.values, input_.xy_um, pitch_um=pitch_um, clusters=clusters, seed=seed, runtime=runtime
     )
-    return found if isinstance(found, Division) else Division(found, np.ones(len(found)), None)
+    return result if isinstance(result, Division) else Division(result, np.ones(len(result)), None)
 
 
 def _agreed(divisions: Sequence[Division]) -> Consensus:

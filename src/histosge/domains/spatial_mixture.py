@@ -23,7 +23,7 @@ from .shared_covariance import mixture_of
 __all__ = ["ENTRIES", "SpatialMixture"]
 
 # fewer locations a domain, or a principal component, than this say nothing of it
-_LOCATIONS_EACH = 20
+_LOCATIONS_A_GROUP = 20
 _LOCATIONS_A_FACTOR = 50
 # share of a gene's variance between neighbours: below, values are predictions, without noise to measure factors by
 _NOISY = 0.5
@@ -112,7 +112,7 @@ class SpatialMixture:
         criterion = None
         embeddings = self._embeddings(shape, values[order], xy_um[order], pitch_um=pitch_um, seed=seed)
         if clusters is None:
-            most = min(self.most, len(order) // _LOCATIONS_EACH)
+            most = min(self.most, len(order) // _LOCATIONS_A_GROUP)
             criterion = self._criterion(shape, embeddings[1:], range(2, most + 1), seed)
             clusters = criterion.chosen
         parts = [_divided(shape, part, clusters, seed) for part in embeddings]
@@ -142,7 +142,7 @@ class SpatialMixture:
         for _ in range(self.pairs):
             drawn = rng.permutation(genes)
             columns += [np.sort(drawn[: genes // 2]), np.sort(drawn[genes // 2 :])]
-        number = max(1, min(self.factors, len(values) // _LOCATIONS_EACH))
+        number = max(1, min(self.factors, len(values) // _LOCATIONS_A_GROUP))
         parts = [
             spatial_factors(values[:, chosen], xy_um, pitch_um=pitch_um, number=number)
             if shape == "elongated"
