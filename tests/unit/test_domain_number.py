@@ -31,39 +31,39 @@ def tissue(zones: np.ndarray, *, strength: float = 0.5, genes: int = 60) -> Doma
 STRIPES = np.minimum((XY[:, 0] // 500).astype(int), 3)
 
 
-def test_the_number_of_known_domains_is_found_without_speckle() -> None:
+def test_the_number_of_known_domains_is_chosen_without_speckle() -> None:
     """Four stripes under noise are four domains; the border is wrong at most, and there confidence is lower."""
-    found = find_domains(tissue(STRIPES), build_method("spatial_mixture", pairs=3, most=6))
-    assert found.number == 4
-    assert adjusted_rand_score(STRIPES, found.domain) > 0.9
-    assert found.criterion is not None
-    assert found.criterion.chosen == 4
-    assert found.confidence is not None
-    assert 0 < found.confidence.min() <= found.confidence.max() <= 1
-    assert "4 domains, chosen among 1 to 6" in found.messages[-1].text
+    divided = find_domains(tissue(STRIPES), build_method("spatial_mixture", pairs=3, most=6))
+    assert divided.number == 4
+    assert adjusted_rand_score(STRIPES, divided.domain) > 0.9
+    assert divided.criterion is not None
+    assert divided.criterion.chosen == 4
+    assert divided.confidence is not None
+    assert 0 < divided.confidence.min() <= divided.confidence.max() <= 1
+    assert "4 domains, chosen among 1 to 6" in divided.messages[-1].text
 
 
-def test_noise_is_one_domain() -> None:
+def test_noise_has_a_single_domain() -> None:
     """Where nothing is arranged in space there is one domain, and a warning says so."""
-    found = find_domains(
+    divided = find_domains(
         tissue(np.zeros(len(XY), dtype=int)), build_method("spatial_mixture", pairs=3, most=6)
     )
-    assert found.number == 1
-    assert [message.level for message in found.messages] == ["warning"]
-    assert "agree on no division" in found.messages[0].text
+    assert divided.number == 1
+    assert [message.level for message in divided.messages] == ["warning"]
+    assert "agree on no division" in divided.messages[0].text
 
 
 def test_domains_do_not_depend_on_the_order_of_rows() -> None:
     """Permuted locations have the same domains and confidence, exactly."""
     data, order = tissue(STRIPES), np.random.default_rng(3).permutation(len(XY))
     again = DomainInput("again", data.ids[order], data.xy_um[order], data.values[order], "made")
-    one, two = (
-        find_domains(each, build_method("spatial_mixture", pairs=2), clusters=4) for each in (data, again)
+    first, second = (
+        find_domains(part, build_method("spatial_mixture", pairs=2), clusters=4) for part in (data, again)
     )
-    assert adjusted_rand_score(one.domain[order], two.domain) == 1.0
-    assert one.confidence is not None
-    assert two.confidence is not None
-    np.testing.assert_allclose(one.confidence[order], two.confidence, atol=1e-8)
+    assert adjusted_rand_score(first.domain[order], second.domain) == 1.0
+    assert first.confidence is not None
+    assert second.confidence is not None
+    np.testing.assert_allclose(first.confidence[order], second.confidence, atol=1e-8)
 
 
 def test_a_gap_in_the_array_breaks_no_domain() -> None:
@@ -71,9 +71,9 @@ def test_a_gap_in_the_array_breaks_no_domain() -> None:
     data = tissue(STRIPES)
     kept = ~((data.xy_um[:, 1] >= 800) & (data.xy_um[:, 1] <= 1000))
     torn = DomainInput("torn", data.ids[kept], data.xy_um[kept], data.values[kept], "made")
-    found = find_domains(torn, build_method("spatial_mixture", pairs=2), clusters=4)
-    assert not found.messages
-    assert adjusted_rand_score(STRIPES[kept], found.domain) > 0.9
+    divided = find_domains(torn, build_method("spatial_mixture", pairs=2), clusters=4)
+    assert not divided.messages
+    assert adjusted_rand_score(STRIPES[kept], divided.domain) > 0.9
 
 
 def test_a_smooth_field_is_recovered_across_a_gap() -> None:

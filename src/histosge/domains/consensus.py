@@ -44,7 +44,7 @@ def consensus(probabilities: Sequence[Float[np.ndarray, "n _"]]) -> Consensus:
     Examples
     --------
     >>> import numpy as np
-    >>> result = consensus([np.eye(2)[[0, 0, 1]], np.eye(2)[[1, 1, 0]], np.eye(2)[[0, 1, 1]]])
+    >>> result = consensus([np.identity(2)[[0, 0, 1]], np.identity(2)[[1, 1, 0]], np.identity(2)[[0, 1, 1]]])
     >>> result.labels.tolist(), result.confidence.round(2).tolist()
     ([0, 0, 1], [1.0, 0.67, 1.0])
     """
