@@ -230,3 +230,72 @@ def test_squidpy_builds_graphs_of_the_locations(tmp_path: Path) -> None:
     assert np.array_equal(np.diff(adata.obsp["spatial_connectivities"].indptr), expected)
     squidpy.gr.spatial_neighbors(adata, n_neighs=6, coord_type="generic")
     assert (np.diff(adata.obsp["spatial_connectivities"].indptr) == 6).all()
+
+
+@pytest.mark.slow
+def test_scanpy_draws_genes_and_categories_and_ranks_genes(tmp_path: Path) -> None:
+    """scanpy draws a gene and `observed` at every location, and its own steps run on the counts of measured spots."""
+    import anndata
+    import matplotlib
+    import scanpy
+
+    matplotlib.use("Agg")
+    adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
+    figure = scanpy.pl.embedding(
+        adata, basis="spatial", color=["ZONE1", "observed"], show=False, return_fig=True
+    )
+    panels = [axes for axes in figure.axes if axes.get_title() in ("ZONE1", "observed")]
+    assert [sum(len(points.get_offsets()) for points in axes.collections) for axes in panels] == [
+        len(LOCATIONS)
+    ] * 2
+    spots = adata[(adata.obs["observed"].astype(str) == "True").to_numpy()].copy()
+    spots.X = spots.layers["counts"].copy()
+    assert spots.n_obs == len(SECTION)
+    scanpy.pp.normalize_total(spots, target_sum=1e4)
+    scanpy.pp.log1p(spots)
+    spots.obs["side"] = np.where(
+        spots.obsm["spatial"][:, 0] > np.median(spots.obsm["spatial"][:, 0]), "r", "l"
+    )
+    scanpy.tl.rank_genes_groups(spots, "side")
+    assert len(spots.uns["rank_genes_groups"]["names"]) == spots.n_vars
+
+
+@pytest.mark.slow
+def test_spatialdata_plot_draws_the_store(store: Path) -> None:
+    """`pl.render_images` and `pl.render_shapes` draw a gene and `observed` over the image."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import spatialdata
+
+    pytest.importorskip("spatialdata_plot")
+    from matplotlib import pyplot
+
+    data = spatialdata.read_zarr(store)
+    for colour in ("ZONE1", "observed"):
+        _, axes = pyplot.subplots()
+        drawn = data.pl.render_images("image").pl.render_shapes("locations", color=colour)
+        drawn.pl.show(coordinate_systems="global", ax=axes)
+        assert axes.images or axes.collections
+        pyplot.close("all")
+
+
+def test_vitessce_is_given_paths_that_the_store_has(store: Path) -> None:
+    """A Vitessce configuration of the store names arrays and tables that are there."""
+    vitessce = pytest.importorskip("vitessce")
+    paths = {
+        "image_path": "images/image",
+        "table_path": "tables/table",
+        "obs_feature_matrix_path": "tables/table/X",
+        "obs_spots_path": "shapes/locations",
+    }
+    wrapper = vitessce.SpatialDataWrapper(
+        sdata_path=str(store), region="locations", coordinate_system="global", **paths
+    )
+    config = vitessce.VitessceConfig(schema_version="1.0.16", name="section")
+    config.add_dataset("section").add_object(wrapper)
+    (file,) = config.to_dict(base_url="http://localhost")["datasets"][0]["files"]
+    named = json.dumps(file["options"])
+    for path in paths.values():
+        assert path in named
+        assert (store / path).exists()
