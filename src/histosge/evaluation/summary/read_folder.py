@@ -115,7 +115,7 @@ def _benchmark(folder: Path, record: Mapping[str, Any], scores: pd.DataFrame) ->
         genes = genes.rename(columns={"value": "expression"})
         message = (
             f"An earlier version of histosge wrote '{name}': it did not record epochs, initialisation and widths of "
-            f"windows. {_REMEDY}"
+            "windows. Run the same command on that folder again: it fits anew only what has changed since."
         )
     test = scores[scores["set"] == "test"]
     correlations, coverage = (test[test["metric"] == metric] for metric in ("pcc", "coverage90"))
