@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from histosge.encoders.tile_features import FEATURES
 from histosge.encoders.weights import content_hash
 from histosge.errors import DataError
 from histosge.metrics import Comparison
-from histosge.metrics.ceiling import noise_ceiling
+from histosge.metrics.ceiling import noise_ceilings
 from histosge.models import MODELS
 from histosge.models.base import Model, Predictor, Runtime, Task
 from histosge.section.expression import depth, log_cp10k
@@ -230,13 +230,14 @@ def gene_statistics(plan: Plan, trial: Trial) -> pd.DataFrame:
 
     study, panel = study_of(plan, trial), panel_of(plan, trial)
     expression = log_cp10k(study.target.counts, columns=panel.columns)
-    ceiling = partial(_ceiling, study.target, tuple(panel.columns.tolist()), trial.recipe.seed)
+    columns = tuple(panel.columns.tolist())
+    ceiling, ceiling_given_depth = _ceilings(study.target, columns, trial.recipe.seed)
     frame = pd.DataFrame(
         {
             "gene": panel.names,
             "expression": np.asarray(expression.mean(axis=0), dtype=np.float64).ravel(),
-            "ceiling": ceiling(given_depth=False),
-            "ceiling_given_depth": ceiling(given_depth=True),
+            "ceiling": ceiling,
+            "ceiling_given_depth": ceiling_given_depth,
         }
     )
     labels = _labels(trial, study)
@@ -244,8 +245,8 @@ def gene_statistics(plan: Plan, trial: Trial) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=8)
-def _ceiling(section: Section, columns: tuple[int, ...], seed: int, *, given_depth: bool) -> Array:
-    return noise_ceiling(section.counts, np.array(columns), given_depth=given_depth, seed=seed)
+def _ceilings(section: Section, columns: tuple[int, ...], seed: int) -> tuple[Array, Array]:
+    return noise_ceilings(section.counts, np.array(columns), seed=seed)
 
 
 def _fit(

@@ -10,10 +10,9 @@ from scipy import sparse
 from histosge._runtime.types import Array, Float
 from histosge.section.expression import depth, log_cp10k, log_depth
 
-from .given_depth import residuals
-from .pearson import pearson
+from .given_depth import correlations
 
-__all__ = ["noise_ceiling"]
+__all__ = ["noise_ceiling", "noise_ceilings"]
 
 # each halves the part of the error that comes from the random division; more than five gain little
 _THINNINGS = 5
@@ -71,21 +70,31 @@ def noise_ceiling(
     >>> noise_ceiling(counts, np.array([0])).round(2).tolist()
     [0.86]
     """
-    spots = np.arange(counts.shape[0]) if rows is None else np.asarray(rows)
-    covariate = log_depth(depth(counts))[spots] if given_depth else np.zeros(len(spots))
-    z = np.array(
-        [
-            np.arctanh(np.clip(np.nan_to_num(pearson(*halves)), -_LARGEST, _LARGEST))
-            for halves in _halves(
-                counts,
-                columns,
-                spots=spots,
-                covariate=covariate,
-                size_factor=size_factor,
-                seeds=(seed, thinnings),
-            )
-        ]
+    plain, partial = noise_ceilings(
+        counts, columns, rows=rows, size_factor=size_factor, thinnings=thinnings, seed=seed
     )
+    return partial if given_depth else plain
+
+
+def noise_ceilings(
+    counts: sparse.csr_matrix,
+    columns: Array,
+    *,
+    rows: Array | None = None,
+    size_factor: bool = True,
+    thinnings: int = _THINNINGS,
+    seed: int = 0,
+) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
+    """Return :func:`noise_ceiling` without and with the depth partialled out, from the same thinnings."""
+    spots = np.arange(counts.shape[0]) if rows is None else np.asarray(rows)
+    level = log_depth(depth(counts))[spots]
+    halves = _halves(counts, columns, spots=spots, size_factor=size_factor, seeds=(seed, thinnings))
+    r = np.nan_to_num(np.array([correlations(left, right, level) for left, right in halves]))
+    plain, partial = np.moveaxis(np.arctanh(np.clip(r, -_LARGEST, _LARGEST)), 1, 0)
+    return _ceiling(plain), _ceiling(partial)
+
+
+def _ceiling(z: Float[np.ndarray, "t g"]) -> Float[np.ndarray, " g"]:
     # the error of r is in equal parts that of the counts and that of their division, of which the mean over thinnings
     # has less; the second is seen between thinnings
     between = float(z.var(axis=0, ddof=1).mean())
@@ -97,24 +106,23 @@ def _halves(
     columns: Array,
     *,
     spots: Array,
-    covariate: Array,
     size_factor: bool,
     seeds: tuple[int, int],
 ) -> Iterator[tuple[Array, Array]]:
-    """Yield the expression of both halves of the counts, less what is linear in the covariate, for each thinning."""
+    """Yield the expression of both halves of the counts for each thinning."""
     seed, thinnings = seeds
     rng = np.random.default_rng(seed)
     whole = sparse.csr_matrix(counts, dtype=np.float64)
+    number = np.rint(whole.data).astype(np.int64)
     for _ in range(thinnings):
-        first = whole.copy()
-        first.data = rng.binomial(np.rint(whole.data).astype(np.int64), 0.5).astype(np.float64)
-        halves = (first, sparse.csr_matrix(whole - first))
-        normalised = (
+        first, second = whole.copy(), whole.copy()
+        first.data = rng.binomial(number, 0.5).astype(np.float64)
+        second.data = whole.data - first.data
+        left, right = (
             log_cp10k(part, columns=columns) if size_factor else np.log1p(2 * part[:, columns])
-            for part in halves
+            for part in (first, second)
         )
-        left, right = (residuals(part[spots].toarray(), covariate) for part in normalised)
-        yield left, right
+        yield left[spots].toarray(), right[spots].toarray()
 
 
 def _expected_root(z: Float[np.ndarray, " g"], variance: float) -> Float[np.ndarray, " g"]:

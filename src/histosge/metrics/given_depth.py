@@ -17,7 +17,7 @@ from histosge.section.expression import log_depth
 from .base import Comparison, Metric, MetricCard, ScoreSet
 from .pearson import Centred
 
-__all__ = ["ENTRIES", "correlations", "partial_correlation", "residuals"]
+__all__ = ["ENTRIES", "correlations", "partial_correlation"]
 
 # with three spots, residuals of a line have one degree of freedom, and r is always ±1
 _LEAST_SPOTS = 4
@@ -88,31 +88,6 @@ def correlations(
         x, y = centred @ left.values, centred @ right.values
         left, right, products = left.less(x**2 / square), right.less(y**2 / square), products - x * y / square
     return r, left.correlation(right, products)
-
-
-def residuals(
-    values: Float[np.ndarray, "n g"], covariate: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, "n g"]:
-    """Return what is left of each column after its regression on the covariate, with intercept.
-
-    Columns of which nothing but rounding is left are 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> residuals(np.array([[1.0], [2.0], [5.0], [4.0]]), np.array([0.0, 0.0, 1.0, 1.0])).ravel().tolist()
-    [-0.5, 0.5, 0.5, -0.5]
-    """
-    values = np.asarray(values, dtype=np.float64)
-    norm = np.sqrt(np.einsum("ng,ng->g", values, values))
-    left = values - values.mean(axis=0)
-    covariate = np.asarray(covariate, dtype=np.float64)
-    centred = covariate - covariate.mean()
-    square = float(centred @ centred)
-    if square > (_ROUNDING**2) * float(covariate @ covariate):
-        left -= np.outer(centred, centred @ left / square)
-    remains = np.sqrt(np.einsum("ng,ng->g", left, left)) > _ROUNDING * norm
-    return np.asarray(np.where(remains, left, 0.0))
 
 
 def _pearson_given_depth(comparison: Comparison) -> Array | None:

@@ -101,7 +101,7 @@ class Section:
             )
         if lattice_xy.shape != (len(self.spots), 2):
             raise DataError(f"Expected a lattice position (2) a spot, got {lattice_xy.shape}.")
-        if len(np.unique(genes)) != len(genes):
+        if len(set(genes.tolist())) != len(genes):
             raise DataError("Expected unique gene names; make them unique while reading.")
         if not self.mpp > 0:
             raise DataError(f"Expected a positive µm per pixel, got {self.mpp}. Give it as `mpp`.")

@@ -226,9 +226,11 @@ def unexplained_variance(
     first.data = rng.binomial(np.rint(first.data).astype(np.int64), 0.5).astype(np.float64)
     parts = (section.counts, first, sparse.csr_matrix(section.counts - first))
     columns, total = section.columns(basis.genes), depth(section.counts)
+    # normalised once: the values of a gene are neighbours in memory
+    parts = tuple(sparse.csc_matrix(log_cp10k(counts))[:, columns] for counts in parts)
     variance, reliability = np.empty((2, len(columns)))
     for block in runs(len(columns), _GENES_AT_A_TIME):
-        measured, left, right = (log_cp10k(counts, columns=columns[block]).toarray() for counts in parts)
+        measured, left, right = (values[:, block].T.toarray().T for values in parts)
         variance[block], reliability[block] = signal_at_spots(measured, (left, right), total)
     loadings = np.asarray(basis.loadings, dtype=np.float64)
     return unexplained_at_spots(

@@ -54,6 +54,8 @@ def area_variances(
     priors = _prior_variances(predictor, inputs, averages)
     variances = []
     for average, prior in zip(averages, priors, strict=True):
+        # in the precision of what is averaged
+        average = average.astype(along.dtype)
         reduction = (average @ along) ** 2 @ posterior.variance_reduction
         variance = posterior.prior_variance * np.maximum(prior[:, None] - reduction, 0.0)
         variances.append((variance + (average @ deviation) ** 2).astype(np.float32))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from histosge._runtime.types import Array, Float
-from histosge.metrics.pearson import pearson
+from histosge.metrics.given_depth import partial_correlation
+from histosge.metrics.pearson import Centred
 from histosge.prediction.effective_resolution import UNEXPLAINED_SLOPE, UnexplainedVariance
+from histosge.section.expression import log_depth
 
 from .block_covariance import matern
 
@@ -73,9 +75,13 @@ def signal_at_spots(
     depth
         Total counts of the spots.
     """
-    own, left, right = (_at_equal_depth(part, depth) for part in (measured, *halves))
-    half = np.clip(np.nan_to_num(pearson(left, right)), 0.0, 1.0)
-    return own.var(axis=0), 2 * half / (1 + half)
+    level = log_depth(depth)
+    half = np.clip(np.nan_to_num(partial_correlation(*halves, level)), 0.0, 1.0)
+    own, level = Centred.of(measured), level - level.mean()
+    square = float(level @ level)
+    # spots of one depth have nothing to explain
+    at_equal_depth = own.less((level @ own.values) ** 2 / square) if square > 0 else own
+    return at_equal_depth.square / len(measured), 2 * half / (1 + half)
 
 
 def unexplained_at_spots(
@@ -148,12 +154,3 @@ def _above_chance(r: Array, spots: int) -> Array:
 
     z = np.arctanh(np.clip(r, -_MOST_R, _MOST_R)) * max(spots - 4, 1) ** 0.5
     return np.asarray(false_discovery_control(ndtr(-z)) <= _FALSE_DISCOVERIES)
-
-
-def _at_equal_depth(values: Array, depth: Array) -> Array:
-    """Return what the logarithm of the depth does not explain of each column, linearly."""
-    level = np.log(np.maximum(depth, 1.0))
-    level -= level.mean()
-    left, square = values - values.mean(axis=0), float(level @ level)
-    # spots of one depth have nothing to explain
-    return np.asarray(left - np.outer(level, level @ left / square) if square > 0 else left)
