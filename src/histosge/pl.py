@@ -12,7 +12,7 @@ from ._runtime.types import Array
 from .errors import DataError, UsageError
 from .evaluation.captions import captions, score_genes
 from .figures.captions import with_captions
-from .figures.domain_maps import Panel, domain_maps
+from .figures.domain_maps import Panel, domain_maps, draw_domains
 from .figures.marker_maps import draw_prediction, marker_maps
 from .figures.section_overview import draw_overview, section_overview
 from .io.anndata_objects import Measured, section_of
@@ -143,7 +143,9 @@ def _predictions(
     ]
 
 
-def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> Figure:
+def domains(
+    data: Measured, keys: str | Sequence[str] | Mapping[str, Array], *, ax: Axes | None = None
+) -> Figure:
     """Draw domains over the H&E, one map each; similar domains have similar colours.
 
     Parameters
@@ -152,11 +154,13 @@ def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> 
         A section, or an AnnData of spots or of predicted locations.
     keys
         Columns of ``obs`` as :func:`histosge.tl.domains` adds them; or the domains themselves by title.
+    ax
+        Axes for a single map; its figure is returned. By default a new figure.
 
     Raises
     ------
     UsageError
-        For a column that is not there, or none.
+        For a column that is not there, or none; for ``ax`` and several maps.
     DataError
         For domains of another number of locations.
     """
@@ -173,7 +177,12 @@ def domains(data: Measured, keys: str | Sequence[str] | Mapping[str, Array]) -> 
                 f"Expected a domain for each of {len(background.ids)} locations, got {len(labels)} of '{title}'."
             )
     panels = [Panel(title, background.xy_um, labels) for title, labels in labels_by_title.items()]
-    return domain_maps(panels, background.image)
+    if ax is None:
+        return domain_maps(panels, background.image)
+    if len(panels) != 1:
+        raise UsageError(f"`ax` has room for one map, got {len(panels)}. Name one, or leave out `ax`.")
+    draw_domains(ax, panels[0], background.image)
+    return _figure_of(ax)
 
 
 def overview(data: Measured, *, ax: Axes | None = None) -> Figure:

@@ -102,6 +102,10 @@ def test_plots_go_into_given_axes_and_change_no_setting() -> None:
     assert len(right.images) == 1
     with pytest.raises(UsageError, match="one gene of one prediction"):
         hs.pl.enhance(SECTION, [("×2", prediction)], ["ZONE1", "TUMOUR1"], ax=left)
+    labels = {"halves": np.where(SECTION.spots.xy[:, 0] > 500, "a", "b")}
+    lower = figure.add_subplot()
+    assert hs.pl.domains(SECTION, labels, ax=lower) is figure
+    assert [text.get_text() for text in lower.get_legend().get_texts()] == ["a", "b"]
     assert dict(matplotlib.rcParams) == before
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "Panel",
     "domain_maps",
     "draw_backdrop",
+    "draw_domains",
     "marker_area",
     "matched_numbers",
     "view_of",
@@ -109,6 +110,13 @@ def domain_maps(panels: Sequence[Panel], image: Backdrop | None = None) -> Figur
         axes.set_axis_off()
     _legend(figure, panels)
     return figure
+
+
+def draw_domains(axes: Axes, panel: Panel, image: Backdrop | None = None) -> None:
+    """Draw one map on axes, with a legend."""
+    corners, _ = view_of(panel.xy_um)
+    _draw(axes, panel, panel, corners=corners, image=image)
+    axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def view_of(xy_um: Array) -> tuple[Array, float]:
