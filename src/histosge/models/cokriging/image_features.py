@@ -174,7 +174,8 @@ class FeatureTransform:
         design = RidgeDesign.of(neighbourhood, unit="row", intercept=False)
         ridge = design.fit(targets - targets.mean(axis=0), _NOISE_RATIOS)
         transform = replace(transform, coefficients=ridge.coefficients)
-        return transform, ImageFeatures(components, neighbourhood, ridge.left_out)
+        # in the order in which a saved fit is read: products of the other order differ in their last bit
+        return transform, ImageFeatures(components, neighbourhood, np.ascontiguousarray(ridge.left_out))
 
     def adapted_to(
         self, features: Float[np.ndarray, "b d"], section: int, xy_um: Float[np.ndarray, "b 2"]
