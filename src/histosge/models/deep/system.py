@@ -186,7 +186,7 @@ class SpotWindowSystem(FeatureSystem):
 
     Examples
     --------
-    >>> SpotWindowSystem().crop, SpotWindowSystem(crop_um=80.0).crop.size_um
+    >>> SpotWindowSystem(batch=2).crop, SpotWindowSystem(crop_um=80.0, batch=2).crop.size_um
     (Crop(size_um=None, size_px=None, channel_order='rgb', size_diameters=1.0), 80.0)
     """
 
