@@ -128,6 +128,18 @@ def test_consensus_of_different_numbers_of_domains() -> None:
     assert agreed.confidence[:2].min() > agreed.confidence[3]
 
 
+def test_a_single_location_is_no_domain() -> None:
+    """A location whose domain no neighbour has takes the most probable of its neighbours'; one without any stays."""
+    row = [(0, 1), (1, 2), (2, 3), (3, 4)]
+    edges = np.array([*row, *((right, left) for left, right in row), *((i, i) for i in range(6))]).T
+    division = np.array([[0.9, 0.1, 0], [0.9, 0.1, 0], [0.2, 0.3, 0.5], [0, 1, 0], [0, 1, 0], [0, 0, 1]])
+
+    agreed = consensus([division, division], edges)
+
+    assert agreed.labels.tolist() == [1, 1, 0, 0, 0, 2]
+    np.testing.assert_allclose(agreed.confidence, [0.9, 0.9, 0.3, 1, 1, 1])
+
+
 def test_impossible_options_are_refused() -> None:
     """One pair of halves has no standard error; unknown shapes are refused."""
     for options in ({"pairs": 1}, {"most": 1}, {"factors": 0}, {"shape": "oval"}):

@@ -16,6 +16,7 @@ from .base import Division, DomainCard, Runtime, refuse_unusable
 from .consensus import consensus
 from .kriged_factors import krige, roughness, spatial_factors
 from .labels import numbered_by_size
+from .neighbours import edges_within
 from .number_of_domains import Criterion, Half, criterion_of
 from .principal_components import principal_components, standardised
 from .shared_covariance import mixture_of
@@ -30,6 +31,8 @@ _NOISY = 0.5
 _STARTS, _QUICK_STARTS = 6, 4
 # locations by which halves of the genes are compared
 _COMPARED = 2500
+# radius of neighbours, in distances of neighbours, as STAGATE has it
+_RADIUS = 1.1
 _SHAPES = ("round", "elongated")
 
 
@@ -116,7 +119,7 @@ class SpatialMixture:
             criterion = self._criterion(shape, embeddings[1:], range(2, most + 1), seed)
             clusters = criterion.chosen
         parts = [_divided(shape, part, clusters, seed) for part in embeddings]
-        agreed = consensus(parts)
+        agreed = consensus(parts, edges_within(xy_um[order], _RADIUS * pitch_um))
         labels, confidence = np.empty(len(order), dtype=np.intp), np.empty(len(order))
         labels[order], confidence[order] = agreed.labels, agreed.confidence
         return Division(numbered_by_size(labels), confidence, criterion)
