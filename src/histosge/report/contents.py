@@ -137,8 +137,11 @@ def _gene_ids(genes: Array, section: Section | None) -> Array:
     """Return the identifier of each gene; its name where the section does not have it."""
     if section is None:
         return genes
-    columns = positions(genes, section.genes)
-    return np.where(columns >= 0, section.gene_ids[columns], genes).astype(str)
+    columns, ids = positions(genes, section.genes), genes.astype(str).astype(object)
+    # an image without measured spots has no genes
+    known = columns >= 0
+    ids[known] = section.gene_ids[columns[known]]
+    return ids.astype(str)
 
 
 def _refuse_other(record: Mapping[str, Any], section: Section | None, folder: Path) -> None:
