@@ -36,8 +36,9 @@ class Panel {
 
   async accuracy(gene) {
     const row = this.section.rows[gene];
-    const numbers = await Promise.all(["r_loo", "r_loo_given_depth"].map(async (part) => (this.section.tables.includes(part) ? (await floats(`${part}-${this.at}`))[row] : NaN)));
-    return numbers.filter(Number.isFinite).map((value) => value.toFixed(2)).join(", ");
+    const number = async (part) => (this.section.tables.includes(part) ? (await floats(`${part}-${this.at}`))[row] : NaN);
+    const [r, givenDepth] = await Promise.all(["r_loo", "r_loo_given_depth"].map(number));
+    return [[r, ""], [givenDepth, "given depth "]].filter(([value]) => Number.isFinite(value)).map(([value, words]) => words + value.toFixed(2)).join(", ");
   }
 
   // css pixels per µm, and css pixels of 0 µm
