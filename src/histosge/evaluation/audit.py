@@ -17,7 +17,7 @@ from scipy import sparse
 from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array
 from histosge.images.patches import Patches
-from histosge.models.base import Model, Predictor, Runtime, predict
+from histosge.models.base import AdaptivePredictor, Model, Predictor, Runtime, predict
 from histosge.programs.gene_names import GeneNames
 from histosge.section.genes import GenePanel
 from histosge.section.inputs import Inputs, Samples
@@ -190,7 +190,10 @@ def _fit_differs(
     few = samples.take(rows)
     # one fit after the other, so that two large networks are not in memory at once
     first, second = (
-        _content(pipeline.fit_model(study, short, few, Runtime()), locations, test) for study in studies
+        _content(
+            pipeline.fit_model(study, short, few, Runtime()), locations, test, is_new=not len(study.training)
+        )
+        for study in studies
     )
     return first != second
 
@@ -210,9 +213,17 @@ def _evenly(rows: Array, number: int) -> Array:
     return rows[np.unique(np.linspace(0, len(rows) - 1, number).round().astype(int))] if len(rows) else rows
 
 
-def _content(predictor: Predictor, *inputs: Inputs) -> str:
-    """Return a hash of what a predictor stores and predicts: hyper-parameters show in predictions alone."""
-    predictions = [predict(predictor, part).mean for part in inputs if len(part)]
+def _content(predictor: Predictor, locations: Inputs, test: Inputs, *, is_new: bool) -> str:
+    """Return a hash of what a predictor stores and predicts: hyper-parameters show in predictions alone.
+
+    ``is_new`` where no spot of the section of the test spots is fitted: there a predictor that adapts is adapted.
+    """
+    at_test = predictor.adapted_to(test) if is_new and isinstance(predictor, AdaptivePredictor) else predictor
+    predictions = [
+        predict(part_of, part).mean
+        for part_of, part in ((predictor, locations), (at_test, test))
+        if len(part)
+    ]
     return fingerprint(dict(predictor.arrays()), dict(predictor.summary()), predictions)
 
 
