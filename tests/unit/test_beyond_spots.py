@@ -19,10 +19,10 @@ from histosge.models.base import FactoredPredictor
 from histosge.models.cokriging.model import Cokriging
 from histosge.prediction.factored import FactoredPrediction
 from histosge.section.target import default_target, locate, tissue_of
-from histosge.workflow import job, written_genes
+from histosge.workflow import job, left_out_halves, written_genes
 from histosge.workflow.beyond_spots import is_beyond, with_error_away
 from histosge.workflow.encode import encode, many_patches
-from histosge.workflow.left_out_halves import known_away
+from histosge.workflow.left_out_halves import known_away, sampled
 
 TISSUE = hs.synthetic(columns=12, rows=12, genes=18, seed=2)
 WEST = TISSUE.section.spots.xy[:, 0] < 600
@@ -129,6 +129,25 @@ def test_sections_too_small_for_halves_are_known_nowhere_else() -> None:
     away = known_away(few, Cokriging(), noise_sd=np.zeros(36), edges_um=[np.inf])
     assert away.furthest_um == 0
     assert away.at(np.array([150.0])).tolist() == [2.0]
+
+
+def test_genes_without_signal_are_known_nowhere_else() -> None:
+    """Where all variance is noise no share of it can be known, and nothing is divided by 0."""
+    away = known_away(samples_of(), Cokriging(image=False), noise_sd=np.full(36, 1e3), edges_um=[np.inf])
+    assert away.at(np.array([150.0])).tolist() == [2.0]
+
+
+def test_the_spots_of_the_check_do_not_depend_on_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many spots the same ones are taken, however their rows are ordered."""
+    monkeypatch.setattr(left_out_halves, "_MOST_SPOTS", 40)
+    section = TISSUE.section
+    permuted = section.take(np.random.default_rng(0).permutation(len(section)))
+    fit = hs.fit(section, hs.Recipe("cokriging", preset="positions", genes="all"))
+    first, second = (
+        sampled(fit, part, hs.Compute())[0].inputs.locations.points.ids for part in (section, permuted)
+    )
+    assert len(first) == 40
+    assert set(first) == set(second)
 
 
 def test_a_grid_among_the_spots_says_nothing_of_distances(tmp_path: Path) -> None:

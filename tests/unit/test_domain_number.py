@@ -46,9 +46,12 @@ def test_the_number_of_known_domains_is_chosen_without_speckle() -> None:
 def test_noise_has_a_single_domain() -> None:
     """Where nothing is arranged in space there is one domain, and a warning says so."""
     divided = find_domains(
-        tissue(np.zeros(len(XY), dtype=int)), build_method("spatial_mixture", pairs=3, most=6)
+        tissue(np.zeros(len(XY), dtype=int)),
+        build_method("spatial_mixture", pairs=3, most=6),
+        seeds=(0, 1, 2),
     )
     assert divided.number == 1
+    assert (divided.labels == 0).all()
     assert [message.level for message in divided.messages] == ["warning"]
     assert "agree on no division" in divided.messages[0].text
 

@@ -196,9 +196,12 @@ def _divisions(
     divisions: list[Division] = []
     for seed in seeds:
         divided = _division(input_, own, clusters, pitch_um=pitch_um, seed=seed, runtime=runtime)
+        if divided.criterion is not None and divided.criterion.chosen == 1:
+            # as above: what the first seed finds indivisible, further ones would divide by noise
+            return [divided] * len(seeds)
         # further seeds are other halves of the genes at the number that the first one chose
         if divided.criterion is not None:
-            clusters = max(2, divided.criterion.chosen)
+            clusters = divided.criterion.chosen
         divisions.append(divided)
     return divisions
 

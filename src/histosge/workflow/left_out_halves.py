@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from histosge._runtime.draws import random_order
 from histosge._runtime.types import Array, Float
 from histosge.errors import HistosgeError
 from histosge.models.base import Model, Predictor, Runtime
@@ -95,7 +96,8 @@ def known_away(
     expression, noise = samples.dense_expression, np.asarray(noise_sd, dtype=np.float64) ** 2
     signal = np.maximum(expression.var(axis=0) - noise, 0.0).sum()
     distances, errors = [np.empty(0)], [np.empty(0)]
-    for fitted, left_out in _halves(samples.inputs.locations.xy):
+    # without any signal an error has no share of it
+    for fitted, left_out in _halves(samples.inputs.locations.xy) if signal > 0 else ():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -107,7 +109,7 @@ def known_away(
         error = ((mean - expression[left_out]) ** 2 - noise).sum(axis=1)
         xy_um = samples.inputs.locations.xy
         distances.append(cKDTree(xy_um[fitted]).query(xy_um[left_out])[0])
-        errors.append(error / max(signal, np.finfo(float).tiny))
+        errors.append(error / signal)
     return _banded(np.concatenate(distances), np.concatenate(errors), edges_um)
 
 
@@ -122,7 +124,7 @@ def sampled(fitted: Fitted, section: Section, compute: Compute) -> tuple[Samples
     samples = SectionGroup.of(section, ()).gather(
         panel,
         inputs,
-        rows=np.sort(np.random.default_rng(0).permutation(len(section))[:_MOST_SPOTS]),
+        rows=np.sort(random_order(section.spots.ids, fitted.recipe.seed, "halves")[:_MOST_SPOTS]),
         depth_adjusted=fitted.recipe.depth_adjusted,
     )
     return replace(samples, inputs=replace(samples.inputs, sections=None)), genes
