@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from histosge.domains import DomainInput, build_method, find_domains
+from histosge.domains import Division, DomainInput, build_method, find_domains
 from histosge.domains.consensus import consensus
 from histosge.domains.kriged_factors import krige
 from histosge.domains.mesh import mesh_of
 from histosge.domains.mixture import tied_mixture
+from histosge.domains.neighbours import component_sizes, edges_within
 from histosge.domains.number_of_domains import Half, criterion_of
 from histosge.domains.shared_covariance import mixture_of
+from histosge.domains.specks import without_specks
 from histosge.errors import UsageError
 
 RNG = np.random.default_rng(0)
@@ -137,10 +141,56 @@ def test_a_single_location_is_no_domain() -> None:
     edges = np.array([*row, *((right, left) for left, right in row), *((i, i) for i in range(6))]).T
     division = np.array([[0.9, 0.1, 0], [0.9, 0.1, 0], [0.2, 0.3, 0.5], [0, 1, 0], [0, 1, 0], [0, 0, 1]])
 
-    agreed = consensus([division, division], edges)
+    agreed = consensus([division, division], edges, least=2)
 
     assert agreed.labels.tolist() == [1, 1, 0, 0, 0, 2]
     np.testing.assert_allclose(agreed.confidence, [0.9, 0.9, 0.3, 1, 1, 1])
+    np.testing.assert_allclose(agreed.probability, division[:, [1, 0, 2]])
+
+
+def test_no_patch_is_smaller_than_the_least() -> None:
+    """Patches of random domains are joined until none is too small; pieces of tissue of their own stay."""
+    rng = np.random.default_rng(4)
+    xy = np.concatenate([XY, XY[-1] + [[5e4, 0.0], [5e4, 100.0]]])
+    labels = rng.integers(0, 4, len(xy))
+    edges = edges_within(xy, 110.0)
+    for least in (2, 4, 9):
+        kept = without_specks(labels, np.eye(4)[labels], edges, least=least)
+        same = edges[:, kept[edges[0]] == kept[edges[1]]]
+        assert component_sizes(same, len(xy))[:-1].min() >= least
+        assert kept[-1] == kept[-2]
+        assert (kept[:-2] != labels[:-2]).any()
+
+
+def test_single_locations_are_no_domains_of_several_seeds() -> None:
+    """The consensus of several seeds has no speck either, though each seed alone may divide otherwise."""
+
+    class Speckled:
+        """Stripes with single locations of another domain at other places for each seed."""
+
+        card = build_method("spatial_mixture").card
+        genes = "all"
+
+        def like(self, spots: int) -> Speckled:
+            return self
+
+        def assign(self, values: np.ndarray, xy_um: np.ndarray, **options: Any) -> np.ndarray:
+            return self.divide(values, xy_um, **options).labels
+
+        def divide(self, values: np.ndarray, xy_um: np.ndarray, *, seed: int, **_: object) -> Division:
+            probability = 0.6 * np.eye(5)[STRIPES] + 0.1
+            # at one place all seeds agree on a domain that no neighbour has
+            inside = np.flatnonzero(np.isin(xy_um, [200.0, 700.0, 1200.0, 1600.0]).all(axis=1))
+            rows = [20, *inside[np.random.default_rng(seed).random(len(inside)) < 0.7]]
+            probability[rows] = np.eye(5)[4]
+            return Division(probability.argmax(axis=1), probability, None)
+
+    divided = find_domains(tissue(STRIPES), cast("Any", Speckled()), clusters=5, seeds=(0, 1, 2))
+    assert divided.numbers == (5, 5, 5)
+    assert divided.domain[20] == divided.domain[21]
+    same = divided.domain[:, None] == divided.domain
+    assert (same == (STRIPES[:, None] == STRIPES)).all()
+    assert "4 domains in place of 5" in divided.messages[-1].text
 
 
 def test_impossible_options_are_refused() -> None:

@@ -101,14 +101,14 @@ class Division:
     ----------
     labels
         Domain of each location, 0 the largest.
-    confidence
-        Of each location, from 0 to 1.
+    probability
+        Of each domain at each location; one column a domain, more where some are nowhere the most probable.
     criterion
         ``None`` where the number was set.
     """
 
     labels: Int[np.ndarray, " n"]
-    confidence: Float[np.ndarray, " n"]
+    probability: Float[np.ndarray, "n k"]
     criterion: Criterion | None
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float, Int
 
+from .labels import numbered_by_size
+from .specks import LEAST_PATCH, without_specks
+
 __all__ = ["Consensus", "consensus", "matched"]
 
 _ROUNDS = 5
-# of a neighbour, which are a few: less than one division in a thousand counts
-_LESS_THAN_ANY_VOTE = 1e-5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,16 +25,24 @@ class Consensus:
     ----------
     labels
         Domain of each location, 0 the largest.
-    confidence
-        Mean probability, over the divisions, that a location is in its domain: 1 where all are certain of it.
+    probability
+        Of each domain at each location, the mean over the divisions; domains without locations come last.
     """
 
     labels: Int[np.ndarray, " n"]
-    confidence: Float[np.ndarray, " n"]
+    probability: Float[np.ndarray, "n k"]
+
+    @property
+    def confidence(self) -> Float[np.ndarray, " n"]:
+        """Mean probability, over the divisions, that a location is in its domain: 1 where all are certain of it."""
+        return np.asarray(self.probability[np.arange(len(self.labels)), self.labels])
 
 
 def consensus(
-    probabilities: Sequence[Float[np.ndarray, "n _"]], edges: Int[np.ndarray, "2 e"] | None = None
+    probabilities: Sequence[Float[np.ndarray, "n _"]],
+    edges: Int[np.ndarray, "2 e"] | None = None,
+    *,
+    least: int = LEAST_PATCH,
 ) -> Consensus:
     """Return the consensus: probabilities are matched to their mean and averaged, until nothing changes.
 
@@ -45,8 +54,9 @@ def consensus(
         Of each division: rows that add up to 1; a division without probabilities has ones and zeros. Numbers of
         domains may differ.
     edges
-        Of neighbouring locations, in both directions. A location whose domain none of its neighbours has is given
-        the most probable of theirs: a single location is no domain. ``None``: all stay.
+        Of neighbouring locations, in both directions; specks are given the domains around them. ``None``: all stay.
+    least
+        Locations of the smallest patch to keep; see :func:`histosge.domains.specks.without_specks`.
 
     Examples
     --------
@@ -55,8 +65,6 @@ def consensus(
     >>> result.labels.tolist(), result.confidence.round(2).tolist()
     ([0, 0, 1], [1.0, 0.67, 1.0])
     """
-    from .labels import numbered_by_size
-
     width = max(part.shape[1] for part in probabilities)
     parts = [np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in probabilities]
     mean = _most_like_the_others(parts)
@@ -67,8 +75,11 @@ def consensus(
             break
     labels = mean.argmax(axis=1)
     if edges is not None:
-        labels = _joined_to_neighbours(labels, mean, edges)
-    return Consensus(numbered_by_size(labels), mean[np.arange(len(mean)), labels])
+        labels = without_specks(labels, mean, edges, least=least)
+    numbers = numbered_by_size(labels)
+    # the column of each number, then those of domains that no location has
+    used = labels[np.unique(numbers, return_index=True)[1]]
+    return Consensus(numbers, mean[:, [*used, *np.setdiff1d(np.arange(width), used)]])
 
 
 def matched(part: Float[np.ndarray, "n k"], reference: Float[np.ndarray, "n k"]) -> Int[np.ndarray, " k"]:
@@ -77,18 +88,6 @@ def matched(part: Float[np.ndarray, "n k"], reference: Float[np.ndarray, "n k"])
 
     # the assignment minimises cost, so what is shared is negated
     return np.asarray(linear_sum_assignment(-(reference.T @ part))[1])
-
-
-def _joined_to_neighbours(labels: Array, probability: Array, edges: Array) -> Array:
-    """Return labels in which every location has that of a neighbour, where it has neighbours."""
-    n, width = probability.shape
-    source, target = edges[:, edges[0] != edges[1]]
-    numbers = np.zeros((n, width))
-    np.add.at(numbers, (target, labels[source]), 1.0)
-    alone = (numbers[np.arange(n), labels] == 0) & (numbers.sum(axis=1) > 0)
-    # of domains that are as probable, often all impossible, the one that most neighbours have
-    order = np.where(numbers > 0, probability + _LESS_THAN_ANY_VOTE * numbers, -np.inf)
-    return np.asarray(np.where(alone, order.argmax(axis=1), labels))
 
 
 def _most_like_the_others(parts: Sequence[Array]) -> Array:

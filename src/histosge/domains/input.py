@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from histosge._runtime.types import Array, Float
-from histosge.prediction.prediction import Prediction
 from histosge.section.expression import log_cp10k
 from histosge.section.genes import Genes, select
 from histosge.section.section import Section
@@ -31,7 +30,9 @@ class DomainInput:
         Kind of the values and number of genes.
     spots
         Of predicted values: what was measured at the spots among the locations, by which the number of domains is
-        chosen; ``None`` where there is none.
+        chosen, and to which the confidence refers; ``None`` where there is none.
+    predicted
+        Whether the values are predicted. Their errors are not independent, neither of neighbours nor of genes.
     """
 
     name: str
@@ -40,6 +41,7 @@ class DomainInput:
     values: Float[np.ndarray, "n g"]
     description: str
     spots: DomainInput | None = None
+    predicted: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -69,11 +71,3 @@ class DomainInput:
         return cls(
             section.name, spots.ids, spots.xy, values=values, description=f"measured, {len(panel)} genes"
         )
-
-    @classmethod
-    def predicted(cls, section: Section, prediction: Prediction) -> DomainInput:
-        """Return the predicted expression of a section, at the locations of the prediction."""
-        points = prediction.locations.points
-        values = np.asarray(prediction.mean, dtype=np.float64)
-        description = f"predicted, {len(prediction.genes)} genes"
-        return cls(section.name, points.ids, points.xy, values=values, description=description)

@@ -18,11 +18,17 @@ from .consensus import Consensus, consensus
 from .input import DomainInput
 from .neighbours import component_sizes, edges_within, neighbour_distance_um
 from .number_of_domains import Criterion
+from .predicted_confidence import confidence_by_spots
+from .specks import LEAST_PATCH
 
 __all__ = ["Agreement", "Domains", "find_domains"]
 
 # radius of neighbours, in distances of neighbours, as the methods have it
 _RADIUS = 1.1
+_NOT_STATED = (
+    "The confidence of the domains is not stated: all predicted genes share the errors of the model, and there are no "
+    "measured spots that could contradict them."
+)
 # share of the locations that may lie outside the largest connected component without a warning
 _OUTSIDE_SHARE = 0.1
 
@@ -59,7 +65,9 @@ class Domains:
         Domain of each location by the consensus of the seeds; that of the only seed, where there is one.
     confidence
         Of each location: mean over seeds of the probability of its domain, or of their agreement where the method has
-        no probabilities; ``None`` for one seed of such a method.
+        no probabilities. Of predicted values see :mod:`histosge.domains.predicted_confidence`; NaN beyond the spots.
+        ``None`` where it is not stated: for one seed of a method without probabilities, for predicted values of such a
+        method, and without measured spots.
     criterion
         By which the number was chosen; ``None`` where it was set, or where the method has none.
     truth
@@ -155,20 +163,27 @@ def find_domains(
     messages: list[Message] = []
     if method.card.uses_position and not method.card.across_gaps:
         messages += _unconnected(input_)
-    clusters, criterion = _number(input_, method, clusters, truth, seeds[0], messages)
+    clusters = _annotated_number(clusters, truth, messages)
+    measured = _measured(input_, method, clusters, seeds[0])
+    criterion = measured.criterion if measured is not None else None
+    clusters = clusters if criterion is None else criterion.chosen
     divisions = _divisions(input_, method, clusters, criterion, seeds, runtime=runtime)
     criterion = criterion or divisions[0].criterion
     if criterion is not None:
         messages.append(_chosen(criterion, input_))
-    agreed = _agreed(divisions)
-    known = isinstance(method, Divides) or len(seeds) > 1
+    agreed = _agreed(input_, method, divisions)
+    messages += _fewer(clusters if criterion is None else criterion.chosen, len(np.unique(agreed.labels)))
+    confidence = _confidence(input_, method, agreed, measured=measured, seeds=len(seeds))
+    if confidence is None and input_.predicted and isinstance(method, Divides):
+        messages.append(Message("info", _NOT_STATED))
     return Domains(
         input_,
         method,
         seeds=tuple(seeds),
-        labels=np.stack([divided.labels for divided in divisions]),
+        # a single seed is its own consensus
+        labels=np.stack([divided.labels for divided in divisions]) if len(seeds) > 1 else agreed.labels[None],
         domain=agreed.labels,
-        confidence=agreed.confidence if known else None,
+        confidence=confidence,
         criterion=criterion,
         truth=None if truth is None else tuple(truth),
         messages=tuple(messages),
@@ -187,7 +202,9 @@ def _divisions(
     """Return the division of each seed."""
     if criterion is not None and criterion.chosen == 1:
         # the measured spots say that there is nothing to divide
-        return [Division(np.zeros(len(input_), dtype=np.intp), np.ones(len(input_)), criterion)] * len(seeds)
+        return [Division(np.zeros(len(input_), dtype=np.intp), np.ones((len(input_), 1)), criterion)] * len(
+            seeds
+        )
     # every method scales its graph by the same distance
     own = method
     if input_.spots is not None and isinstance(method, Divides):
@@ -206,31 +223,29 @@ def _divisions(
     return divisions
 
 
-def _number(
-    input_: DomainInput,
-    method: Method,
-    clusters: int | None,
-    truth: Sequence[str] | None,
-    seed: int,
-    messages: list[Message],
-) -> tuple[int | None, Criterion | None]:
-    """Return the number of domains where the annotation or the measured spots decide it, and by which criterion."""
-    if clusters is not None:
-        return clusters, None
-    if truth is not None:
-        # locations without annotation are no domain
-        number = len(set(truth) - {""})
-        messages.append(Message("info", f"{number} domains, as many as are annotated."))
-        return number, None
+def _annotated_number(
+    clusters: int | None, truth: Sequence[str] | None, messages: list[Message]
+) -> int | None:
+    """Return the number of domains where it is set, or that of the annotation."""
+    if clusters is not None or truth is None:
+        return clusters
+    # locations without annotation are no domain
+    number = len(set(truth) - {""})
+    messages.append(Message("info", f"{number} domains, as many as are annotated."))
+    return number
+
+
+def _measured(input_: DomainInput, method: Method, clusters: int | None, seed: int) -> Division | None:
+    """Return the division of what was measured at the spots of a prediction; ``None`` where that is not possible."""
     spots = input_.spots
     if spots is None or not isinstance(method, Divides):
-        return None, None
+        return None
+    if clusters is not None and len(spots) < clusters:
+        return None
     # predicted genes share their errors: only measured ones can contradict each other
-    divided = method.divide(
-        spots.values, spots.xy_um, pitch_um=neighbour_distance_um(spots.xy_um), clusters=None, seed=seed
+    return method.divide(
+        spots.values, spots.xy_um, pitch_um=neighbour_distance_um(spots.xy_um), clusters=clusters, seed=seed
     )
-    criterion = divided.criterion
-    return (None, None) if criterion is None else (criterion.chosen, criterion)
 
 
 def _division(
@@ -246,15 +261,47 @@ def _division(
     result: Division | Array = find(
         input_.values, input_.xy_um, pitch_um=pitch_um, clusters=clusters, seed=seed, runtime=runtime
     )
-    return result if isinstance(result, Division) else Division(result, np.ones(len(result)), None)
+    return (
+        result if isinstance(result, Division) else Division(result, np.eye(result.max() + 1)[result], None)
+    )
 
 
-def _agreed(divisions: Sequence[Division]) -> Consensus:
-    """Return the consensus of the seeds: each counts by its own confidence."""
-    if len(divisions) == 1:
-        return Consensus(divisions[0].labels, divisions[0].confidence)
-    number = max(int(divided.labels.max()) for divided in divisions) + 1
-    return consensus([np.eye(number)[part.labels] * part.confidence[:, None] for part in divisions])
+def _agreed(input_: DomainInput, method: Method, divisions: Sequence[Division]) -> Consensus:
+    """Return the consensus of the seeds, without specks where the method is to divide the tissue into regions."""
+    parts = [divided.probability for divided in divisions]
+    if not method.card.uses_position or (len(parts) == 1 and not isinstance(method, Divides)):
+        # one division of a published method is left as it is
+        return consensus(parts)
+    pitch_um = neighbour_distance_um(input_.xy_um) if len(input_) > 1 else 1.0
+    least = LEAST_PATCH
+    if input_.spots is not None and len(input_.spots) > 1:
+        # of predictions, locations of as much tissue as so many spots have
+        least *= max(1, round((neighbour_distance_um(input_.spots.xy_um) / pitch_um) ** 2))
+    return consensus(parts, edges_within(input_.xy_um, _RADIUS * pitch_um), least=least)
+
+
+def _confidence(
+    input_: DomainInput, method: Method, agreed: Consensus, *, measured: Division | None, seeds: int
+) -> Float[np.ndarray, " n"] | None:
+    """Return how sure each location's domain is; ``None`` where nothing says it."""
+    if not input_.predicted:
+        return agreed.confidence if isinstance(method, Divides) or seeds > 1 else None
+    if input_.spots is None or measured is None:
+        return None
+    confidence = confidence_by_spots(agreed, input_.xy_um, measured=measured, spots_um=input_.spots.xy_um)
+    return confidence if np.isfinite(confidence).any() else None
+
+
+def _fewer(number: int | None, left: int) -> list[Message]:
+    """Say where fewer domains are left than were set or chosen."""
+    if number is None or left >= number:
+        return []
+    return [
+        Message(
+            "warning",
+            f"{left} domains in place of {number}: the others would have no location, or patches of a few only.",
+        )
+    ]
 
 
 def _chosen(criterion: Criterion, input_: DomainInput) -> Message:

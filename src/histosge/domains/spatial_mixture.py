@@ -15,7 +15,6 @@ from histosge.errors import UsageError
 from .base import Division, DomainCard, Runtime, refuse_unusable
 from .consensus import consensus
 from .kriged_factors import krige, roughness, spatial_factors
-from .labels import numbered_by_size
 from .neighbours import edges_within
 from .number_of_domains import Criterion, Half, criterion_of
 from .principal_components import principal_components, standardised
@@ -120,9 +119,9 @@ class SpatialMixture:
             clusters = criterion.chosen
         parts = [_divided(shape, part, clusters, seed) for part in embeddings]
         agreed = consensus(parts, edges_within(xy_um[order], _RADIUS * pitch_um))
-        labels, confidence = np.empty(len(order), dtype=np.intp), np.empty(len(order))
-        labels[order], confidence[order] = agreed.labels, agreed.confidence
-        return Division(numbered_by_size(labels), confidence, criterion)
+        # back in the order that was given
+        back = np.argsort(order)
+        return Division(agreed.labels[back], agreed.probability[back], criterion)
 
     def like(self, spots: int) -> SpatialMixture:
         """Return the configuration with the shape that a number of measured spots can carry."""

@@ -9,7 +9,7 @@ import numpy as np
 from histosge._runtime.types import Array
 from histosge.domains import Criterion
 
-from .domain_maps import Backdrop, draw_backdrop, marker_area, view_of
+from .domain_maps import NO_DOMAIN, Backdrop, draw_backdrop, marker_area, view_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ def confidence_map(xy_um: Array, confidence: Array, image: Backdrop | None = Non
     xy_um
         Positions.
     confidence
-        From 0 to 1.
+        From 0 to 1; NaN where it is not stated.
     image
         The tissue.
     """
@@ -39,12 +39,14 @@ def confidence_map(xy_um: Array, confidence: Array, image: Backdrop | None = Non
     figure = Figure(figsize=(5.2, height_in + 0.4), dpi=_DPI, layout="constrained")
     axes = figure.subplots()
     draw_backdrop(axes, corners, image)
+    stated, size = np.isfinite(confidence), marker_area(xy_um, corners)
+    axes.scatter(*xy_um[~stated].T, s=size, c=NO_DOMAIN, linewidths=0, rasterized=True)
     dots = axes.scatter(
-        *xy_um.T,
-        s=marker_area(xy_um, corners),
-        c=confidence,
+        *xy_um[stated].T,
+        s=size,
+        c=confidence[stated],
         cmap="cividis",
-        vmin=min(_LOW, float(confidence.min())),
+        vmin=min(_LOW, float(confidence[stated].min())),
         vmax=1.0,
         linewidths=0,
         rasterized=True,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DOMAIN_COLOURS",
+    "NO_DOMAIN",
     "Backdrop",
     "Panel",
     "domain_maps",
@@ -31,7 +32,8 @@ _PANEL_IN = 4.0
 _LEGEND_IN = 0.9
 _DPI = 150
 _MAX_COLUMNS = 4
-_UNLABELLED = "#bbbbbb"
+#: of locations without a domain, or without a statement
+NO_DOMAIN = "#bbbbbb"
 #: Okabe & Ito's palette for colour-vision deficiency, then further colours
 DOMAIN_COLOURS = (
     "#0072B2",
@@ -154,7 +156,7 @@ def _draw(axes: Axes, panel: Panel, reference: Panel, *, corners: Array, image: 
     number = matched_numbers(panel, reference)
     unlabelled = panel.labels == ""
     size = marker_area(panel.xy_um, corners)
-    axes.scatter(*panel.xy_um[unlabelled].T, s=size, c=_UNLABELLED, linewidths=0, rasterized=True)
+    axes.scatter(*panel.xy_um[unlabelled].T, s=size, c=NO_DOMAIN, linewidths=0, rasterized=True)
     for name in _names(panel.labels):
         rows = panel.labels == name
         colour: Any = DOMAIN_COLOURS[number[name] % len(DOMAIN_COLOURS)]
@@ -185,7 +187,7 @@ def _legend(figure: Figure, panels: Sequence[Panel]) -> None:
         for k, name in sorted(drawn.items())
     ]
     if any((panel.labels == "").any() for panel in panels):
-        marks.append(Line2D([], [], linestyle="", marker="o", color=_UNLABELLED, label="none"))
+        marks.append(Line2D([], [], linestyle="", marker="o", color=NO_DOMAIN, label="none"))
     figure.legend(handles=marks, loc="outside right upper", fontsize=8, frameon=False, title="domain")
 
 

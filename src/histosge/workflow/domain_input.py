@@ -154,6 +154,7 @@ def _from_prediction(adata: Any, name: str, values: str | None) -> DomainSource:
             values=held,
             description=f"{kind}, {held.shape[1]} genes",
             spots=spots,
+            predicted=kind == "predicted",
         )
 
     if values == "measured":

@@ -175,7 +175,7 @@ def _record(domains: Domains, stages: Mapping[str, Mapping[str, float]]) -> Doma
         seeds=domains.seeds,
         clusters=domains.numbers,
         domains=domains.number,
-        confidence=None if domains.confidence is None else float(domains.confidence.mean()),
+        confidence=None if domains.confidence is None else float(np.nanmean(domains.confidence)),
         criterion=domains.criterion,
         annotated=None if truth is None else sum(1 for label in truth if label),
         scores=domains.agreement,
