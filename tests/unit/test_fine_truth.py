@@ -182,8 +182,19 @@ def test_tables_and_figure_are_written_and_may_be_written_again(tmp_path: Path) 
     assert {path.name for path in result.files} == {
         path.name for path in tmp_path.iterdir() if path.is_file()
     }
-    frame = pd.read_parquet(tmp_path / "fine_truth.parquet")
+    frame, genes = (
+        pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("fine_truth", "fine_truth_genes")
+    )
     assert {"all", "inside", "near", "middle", "far"} <= set(frame["zone"])
+    # what is known of genes without any model stands apart: each score has a model, and each gene and part a ceiling
+    assert set(frame["model"]) == {row.model for row in result.rows}
+    assert set(frame["metric"]).isdisjoint(genes.columns)
+    assert not genes.isna().to_numpy().any()
+    assert not genes.duplicated(["scale", "zone", "seed", "gene"]).any()
+    every = genes[(genes["zone"] == "all") & (genes["scale"] == "50 µm")]
+    row = result.select(scale="50 µm", zone="all", model="kriging")[0]
+    assert row["ceiling"] == pytest.approx(every["ceiling"].mean())
+    assert row["bins"] == every["bins"].unique()
     (tmp_path / "fine_truth.md").write_text("my notes")
     with pytest.raises(UsageError, match="did not write"):
         evaluate_fine_truth(blind, seeds=1, out=tmp_path)

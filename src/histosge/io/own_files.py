@@ -176,6 +176,7 @@ _BY_SUFFIX: Mapping[str, tuple[Callable[[Path], bool], ...]] = {
     ".parquet": (
         _has(b"section", b"split", b"preset", b"encoder", every=True, at_end=True),
         _has(b"layout", b"scale", b"zone", b"encoder", every=True, at_end=True),
+        _has(b"layout", b"scale", b"zone", b"ceiling_given_depth", every=True, at_end=True),
         _has(b"section", b"split", b"ceiling_given_depth", b"expression", every=True, at_end=True),
         _has(b"level", b"system", b"difference_error", b"absent", every=True, at_end=True),
     ),

@@ -117,12 +117,14 @@ def _run(plan: FinePlan, compute: Compute) -> tuple[FineTruthResult, FineTruthMa
         if compute.progress is not None:
             compute.progress(done, len(plan.seeds), "seeds")
     frame = pd.concat([result.scores for result in results], ignore_index=True)
+    genes = pd.concat([result.genes for result in results], ignore_index=True)
     result = FineTruthResult(
         plan.truth.name,
         plan.layout.name,
         tuple(result.spots for result in results),
         frame,
-        summary(frame),
+        genes,
+        summary(frame, genes),
         costs=tuple(cost for result in results for cost in result.costs),
         skipped=plan.skipped,
         messages=tuple(message.text for message in (*plan.truth.messages, *results[0].messages)),

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histosge._runtime.types import Array
-
 from .scores import ZONES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "FineTruthResult", "FineTruthRow", "summary"]
+__all__ = ["COLUMNS", "GENE_COLUMNS", "FineTruthResult", "FineTruthRow", "summary"]
 
 #: columns of the tidy table
 COLUMNS = (
@@ -31,6 +29,11 @@ COLUMNS = (
     "gene",
     "metric",
     "value",
+)
+#: columns of the table of genes
+GENE_COLUMNS = (
+    *("truth", "layout", "scale", "zone", "seed", "gene"),
+    *("bins", "expression", "ceiling", "ceiling_given_depth"),
 )
 _SYSTEM = ["model", "preset", "encoder"]
 _TERCILES = ("low", "middle", "high")
@@ -93,6 +96,9 @@ class FineTruthResult:
         For each seed: number of spots, median molecules of a spot, spots left out for too few molecules.
     scores
         The tidy table: a value for each scale, part, model, seed, gene and metric.
+    genes
+        What is known of the truth without any model, for each scale, part, seed and gene: number of bins, mean
+        expression over all bins of the scale, noise ceiling of the part, and the ceiling given depth.
     rows
         Its summary.
     costs
@@ -109,6 +115,7 @@ class FineTruthResult:
     layout: str
     spots: tuple[Mapping[str, float], ...]
     scores: pd.DataFrame
+    genes: pd.DataFrame
     rows: tuple[FineTruthRow, ...]
     costs: tuple[Mapping[str, Any], ...]
     skipped: Mapping[str, str]
@@ -143,30 +150,24 @@ class FineTruthResult:
         }
 
 
-def summary(frame: pd.DataFrame) -> tuple[FineTruthRow, ...]:
+def summary(frame: pd.DataFrame, genes: pd.DataFrame) -> tuple[FineTruthRow, ...]:
     """Return a row for each scale, part of the truth and model of the tidy table."""
-    genes = {
-        key: part.pivot(index="gene", columns="metric", values="value")
-        for key, part in frame[frame["model"] == ""].groupby(["scale", "zone", "seed"], sort=False)
+    of_genes = {
+        key: part.set_index("gene") for key, part in genes.groupby(["scale", "zone", "seed"], sort=False)
     }
     rows = []
-    models = frame[frame["model"] != ""]
-    for (scale, zone, model, preset, encoder), part in models.groupby(
-        ["scale", "zone", *_SYSTEM], sort=False
-    ):
+    for (scale, zone, model, preset, encoder), part in frame.groupby(["scale", "zone", *_SYSTEM], sort=False):
         seeds = []
         for seed, values in part.groupby("seed", sort=False):
             table = values.pivot(index="gene", columns="metric", values="value")
-            about = genes[scale, zone, seed].reindex(table.index)
-            expression = genes[scale, "all", seed].reindex(table.index)["expression"].to_numpy()
-            seeds.append(_of_seed(table, about, expression))
+            seeds.append(_of_seed(table, of_genes[scale, zone, seed].reindex(table.index)))
         rows.append(FineTruthRow(scale, zone, model, preset, encoder, len(seeds), _over_seeds(seeds)))
     # stable: scales and models stay in their order
     return tuple(sorted(rows, key=lambda row: ZONES.index(row.zone)))
 
 
-def _of_seed(table: pd.DataFrame, about: pd.DataFrame, expression: Array) -> dict[str, float]:
-    """Return the means over genes of one seed; ``about`` holds ceilings and the number of bins."""
+def _of_seed(table: pd.DataFrame, about: pd.DataFrame) -> dict[str, float]:
+    """Return the means over genes of one seed; ``about`` holds expression, ceilings and the number of bins."""
     scores = {str(name): float(np.nanmean(table[name])) for name in table if table[name].notna().any()}
     # a constant prediction has no correlation: 0
     for name in ("pcc", "pcc_given_depth", "spearman"):
@@ -180,7 +181,7 @@ def _of_seed(table: pd.DataFrame, about: pd.DataFrame, expression: Array) -> dic
         scores[f"ceiling{end}"] = float(ceiling.mean())
         scores[f"of_ceiling{end}"] = float(scores[f"pcc{end}"] * len(table) / max(float(ceiling.sum()), 1e-9))
     # ties are broken by position, so that terciles are of equal size
-    rank = np.argsort(np.argsort(expression, kind="stable"))
+    rank = np.argsort(np.argsort(about["expression"].to_numpy(), kind="stable"))
     tercile = np.minimum(3 * rank // len(rank), 2)
     for index, name in enumerate(_TERCILES):
         if (tercile == index).any():

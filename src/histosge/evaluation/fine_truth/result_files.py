@@ -18,7 +18,7 @@ from .tables import markdown
 
 __all__ = ["refuse_overwriting", "write_result"]
 
-_FILES = ("fine_truth.parquet", "fine_truth.json", "fine_truth.md", "costs.json")
+_FILES = ("fine_truth.parquet", "fine_truth.json", "fine_truth.md", "costs.json", "fine_truth_genes.parquet")
 _FIGURE = "fine_truth.png"
 
 
@@ -37,8 +37,9 @@ def refuse_overwriting(sources: Sequence[Path], out: Path) -> None:
 
 def write_result(result: FineTruthResult, maps: FineTruthMaps, out: Path) -> FineTruthResult:
     """Write tables and the figure into a folder; return the result with its files."""
-    with atomic_path(out / _FILES[0]) as draft:
-        result.scores.to_parquet(draft, index=False)
+    for name, table in ((_FILES[0], result.scores), (_FILES[4], result.genes)):
+        with atomic_path(out / name) as draft:
+            table.to_parquet(draft, index=False)
     records = (
         result.as_dict(),
         {"environment": environment(), "trials": [dict(part) for part in result.costs]},

@@ -23,7 +23,7 @@ from histosge.workflow.recipe import Recipe
 from .audits import audit_fits, refuse_known_noise
 from .measured_spots import MeasuredSpots, scored_at
 from .pseudo_spots import Layout, PseudoSpots, pseudo_spots
-from .result import COLUMNS
+from .result import COLUMNS, GENE_COLUMNS
 from .scales import CELLS, ScaledTruth, scaled
 from .scores import score_scale, statistics
 from .truth import FineTruth
@@ -92,6 +92,8 @@ class SeedResult:
     ----------
     scores
         Rows of the tidy table.
+    genes
+        Rows of the table of genes: what is known of the truth without any model.
     spots
         Number, median depth and number of spots left out.
     costs
@@ -103,6 +105,7 @@ class SeedResult:
     """
 
     scores: pd.DataFrame
+    genes: pd.DataFrame
     spots: Mapping[str, float]
     costs: tuple[Mapping[str, Any], ...]
     maps: FineTruthMaps
@@ -131,12 +134,15 @@ def run_seed(plan: FinePlan, seed: int, compute: Compute) -> SeedResult:
     section = spots.section
     truths = [scaled(spots, scale) for scale in plan.scales]
     counted = np.flatnonzero(np.asarray(section.counts.sum(axis=0)).ravel() > 0)
-    frames = [
-        _tidy(plan, truth, statistics(truth, counted, seed=seed), genes=section.genes[counted], seed=seed)
+    about = [
+        _about_genes(
+            plan, truth, statistics(truth, counted, seed=seed), genes=section.genes[counted], seed=seed
+        )
         for truth in truths
     ]
     shown = _shown(plan, truths)
-    maps, costs = _maps(spots, shown, frames[truths.index(shown)]), []
+    maps, costs = _maps(spots, shown, about[truths.index(shown)]), []
+    frames: list[pd.DataFrame] = []
     recipes = [
         replace(part, seed=seed, genes="all") for part in plan.recipes if label(part) not in plan.skipped
     ]
@@ -157,7 +163,8 @@ def run_seed(plan: FinePlan, seed: int, compute: Compute) -> SeedResult:
                 refuse_known_noise(label(recipe), mean, halves.of_genes(columns), scale=truth.scale)
                 maps = maps.with_prediction(label(recipe), mean[:, prediction.columns(maps.genes)])
     messages = section.messages if isinstance(plan.layout, MeasuredSpots) else ()
-    return SeedResult(pd.concat(frames, ignore_index=True), _about(spots, seed), tuple(costs), maps, messages)
+    scores, genes = (pd.concat(parts, ignore_index=True) for parts in (frames, about))
+    return SeedResult(scores, genes, _about(spots, seed), tuple(costs), maps, messages)
 
 
 def _about(spots: PseudoSpots, seed: int) -> dict[str, float]:
@@ -184,9 +191,9 @@ def _tidy(
     *,
     genes: Array,
     seed: int,
-    recipe: Recipe | None = None,
+    recipe: Recipe,
 ) -> pd.DataFrame:
-    """Return values as rows of the tidy table; without a recipe they are about the truth."""
+    """Return the scores of a model as rows of the tidy table."""
     import pandas as pd
 
     frame = pd.concat(
@@ -196,20 +203,43 @@ def _tidy(
         ],
         ignore_index=True,
     )
-    model, preset, encoder = "", "", ""
-    if recipe is not None:
-        reads_features = recipe.build().needs.features
-        model, preset, encoder = recipe.model, recipe.variant, recipe.encoder if reads_features else ""
     frame = frame.assign(
         truth=plan.truth.name,
         layout=plan.layout.name,
         scale=truth.scale,
-        model=model,
-        preset=preset,
-        encoder=encoder,
+        model=recipe.model,
+        preset=recipe.variant,
+        encoder=recipe.encoder if recipe.build().needs.features else "",
         seed=seed,
     )
     return frame[list(COLUMNS)]
+
+
+def _about_genes(
+    plan: FinePlan,
+    truth: ScaledTruth,
+    values: Mapping[tuple[str, str], Array],
+    *,
+    genes: Array,
+    seed: int,
+) -> pd.DataFrame:
+    """Return statistics of the truth as rows of the table of genes: one for each part and gene."""
+    import pandas as pd
+
+    expression = values["all", "expression"]
+    names = ("bins", "ceiling", "ceiling_given_depth")
+    frame = pd.concat(
+        [
+            pd.DataFrame(
+                {"gene": genes, "zone": zone, "expression": expression}
+                | {name: values[zone, name] for name in names}
+            )
+            for zone in dict.fromkeys(zone for zone, _ in values)
+        ],
+        ignore_index=True,
+    )
+    frame = frame.assign(truth=plan.truth.name, layout=plan.layout.name, scale=truth.scale, seed=seed)
+    return frame[list(GENE_COLUMNS)]
 
 
 def _shown(plan: FinePlan, truths: Sequence[ScaledTruth]) -> ScaledTruth:
@@ -222,10 +252,8 @@ def _shown(plan: FinePlan, truths: Sequence[ScaledTruth]) -> ScaledTruth:
 
 def _maps(spots: PseudoSpots, truth: ScaledTruth, statistics_of_genes: pd.DataFrame) -> FineTruthMaps:
     """Return truth and spots of the genes whose truth is least noisy at this scale."""
-    about = statistics_of_genes[
-        (statistics_of_genes["zone"] == "all") & (statistics_of_genes["metric"] == "ceiling")
-    ]
-    genes = about.sort_values("value", ascending=False, kind="stable")["gene"].to_numpy()[:_SHOWN_GENES]
+    about = statistics_of_genes[statistics_of_genes["zone"] == "all"]
+    genes = about.sort_values("ceiling", ascending=False, kind="stable")["gene"].to_numpy()[:_SHOWN_GENES]
     columns = spots.section.columns(genes)
     return FineTruthMaps(
         genes=genes,
