@@ -15,6 +15,7 @@ from histosge.evaluation.ceiling_alarm import halves_of
 from histosge.figures.fine_truth_maps import FineTruthMaps
 from histosge.prediction.prediction import Prediction
 from histosge.section.expression import depth, log_cp10k
+from histosge.section.section import Section
 from histosge.workflow.compute import Compute
 from histosge.workflow.fit import fit
 from histosge.workflow.predict import predict
@@ -133,13 +134,7 @@ def run_seed(plan: FinePlan, seed: int, compute: Compute) -> SeedResult:
     spots = plan.spots(seed)
     section = spots.section
     truths = [scaled(spots, scale) for scale in plan.scales]
-    counted = np.flatnonzero(np.asarray(section.counts.sum(axis=0)).ravel() > 0)
-    about = [
-        _about_genes(
-            plan, truth, statistics(truth, counted, seed=seed), genes=section.genes[counted], seed=seed
-        )
-        for truth in truths
-    ]
+    about = [_about_genes(plan, truth, section, seed=seed) for truth in truths]
     shown = _shown(plan, truths)
     maps, costs = _maps(spots, shown, about[truths.index(shown)]), []
     frames: list[pd.DataFrame] = []
@@ -215,23 +210,17 @@ def _tidy(
     return frame[list(COLUMNS)]
 
 
-def _about_genes(
-    plan: FinePlan,
-    truth: ScaledTruth,
-    values: Mapping[tuple[str, str], Array],
-    *,
-    genes: Array,
-    seed: int,
-) -> pd.DataFrame:
-    """Return statistics of the truth as rows of the table of genes: one for each part and gene."""
+def _about_genes(plan: FinePlan, truth: ScaledTruth, section: Section, *, seed: int) -> pd.DataFrame:
+    """Return statistics of the truth as rows of the table of genes: one for each part and gene that spots count."""
     import pandas as pd
 
-    expression = values["all", "expression"]
+    counted = np.flatnonzero(np.asarray(section.counts.sum(axis=0)).ravel() > 0)
+    values = statistics(truth, counted, seed=seed)
     names = ("bins", "ceiling", "ceiling_given_depth")
     frame = pd.concat(
         [
             pd.DataFrame(
-                {"gene": genes, "zone": zone, "expression": expression}
+                {"gene": section.genes[counted], "zone": zone, "expression": values["all", "expression"]}
                 | {name: values[zone, name] for name in names}
             )
             for zone in dict.fromkeys(zone for zone, _ in values)
