@@ -29,15 +29,16 @@ def refused_orientations(section: hs.Section) -> int:
 
 
 def main() -> None:
+    print("| section | refused | on tissue | lead | wrong orientations detected |\n|---|---|--:|--:|--:|")
     for path in arguments_of(__doc__).parse_args().sections:
         section = hs.read(path, trust_alignment=True)
         if section.slide is None:
             continue
         alignment = check_alignment(section)
-        print(
-            f"{section.name:16s} {alignment.summary}; refused: {alignment.problem is not None}; "
-            f"{refused_orientations(section)} of 7 wrong orientations refused"
-        )
+        lead = "–" if alignment.margin is None else f"{alignment.margin:.2f}"
+        cells = ["no" if alignment.problem is None else "yes", f"{alignment.on_tissue:.0%}", lead]
+        cells.append(f"{refused_orientations(section)} of 7")
+        print(f"| {section.name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

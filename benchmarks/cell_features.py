@@ -34,7 +34,8 @@ def main() -> None:
     parser = arguments_of(__doc__, seeds=[0])
     arguments = parser.parse_args()
     print(
-        "| section | seed | texture | texture and cells | gain | weight of cells |\n|---|--:|--:|--:|--:|--:|"
+        "| section | seed | positions | texture | nuclei | texture and nuclei | gain | share of nuclei |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|"
     )
     for path in arguments.sections:
         section = hs.read(path)

@@ -16,10 +16,13 @@ _WIDTHS, _DISKS, _HALF_WIDTH, _MOST_COUNTS = (25.0, 100.0, 200.0), 300, 1.645, 3
 def main() -> None:
     """Print the mean over genes, by layout and width."""
     layouts = {"Visium": {}, "legacy": {"lattice": "square", "columns": 14, "rows": 16}}
+    columns = {}
     for name, options in layouts.items():
         tissue = hs.synthetic(genes=60, support="disk", **options)
-        for width, share in shares(tissue):
-            print(f"{name}, {len(tissue.section)} spots, {width:g} µm: {share:.3f}", flush=True)
+        columns[f"{name}, {len(tissue.section)} spots"] = [share for _, share in shares(tissue)]
+    print(f"| width | {' | '.join(columns)} |\n|--:|{'--:|' * len(columns)}")
+    for width, *row in zip(_WIDTHS, *columns.values(), strict=True):
+        print(f"| {width:g} µm | {' | '.join(f'{share:.3f}' for share in row)} |")
 
 
 def shares(tissue: hs.datasets.synthetic.Synthetic) -> list[tuple[float, float]]:

@@ -1,10 +1,10 @@
 """Run documented commands again, and compare the figures beside them.
 
-    python docs/figures.py --list                 every command of the results, and whether its figures are compared
-    python docs/figures.py --short                run those that take a minute
+    python docs/figures.py --list                 every command: whether its figures are compared, or why not
+    python docs/figures.py --short                run the quick ones, some minutes in all
     python docs/figures.py docs/results/rivals.md run those of a page, however long they take
 
-A table is compared where a comment stands directly above it:
+A table is compared where a comment stands above it; several comments stand above one table of several commands:
 
     <!-- figures: short
     command: histosge evaluate her2st/C2 --models cokriging,tesla --seeds 1
@@ -13,34 +13,113 @@ A table is compared where a comment stands directly above it:
     tolerance: 0.002
     -->
 
-`rows: systems`: the first cell of a row is a system, as tables name it. `rows: sections`: it is a section, which stands
-for SECTION in the command, and a column is a system and a score, such as `kriging = kriging pcc`; `only` names the rows
-that are run. Columns that are not named are not compared. `tolerance` is the largest difference allowed; figures depend
-on the kind of CPU and on versions of libraries in their last digits, those of networks in more. Commands run in the
-folder of the real sections (`$HISTOSGE_REAL_DATA`, or `../shared/data` beside the repository) and write into a folder
-of their own.
+`rows` says what the first cell of a row is, and what stands right of `=`:
+
+systems     a system as tables name it; a score of ``scores.json``, or several as in a cell ``0.19 / 0.12``; with
+            ``@ C2`` that of one section of several
+sections    a section, which stands for SECTION in the command; a system and a score, such as `kriging pcc`
+finer       a system; a scale, a part and a score of ``fine_truth.json``, such as `50 µm inside pcc`
+values      a section, which stands for SECTION; a value of the JSON that the command prints, or of a file that it
+            writes: `run.json:total_counts.r`
+printed     the cell of a printed table with the same words; a heading of that table. `cells: 2`: two cells name a row
+printed sections   the same; the first cell stands for SECTION in the command
+summary     a system; a heading of the first table that `histosge benchmark --summary` writes of the benchmark
+
+`#3` is the third column, where headings are not unique. `only` names the rows that are compared, and run. Columns
+that are not named are not compared. `tolerance` is the largest difference allowed; figures depend on the kind of CPU
+and on versions of libraries in their last digits, those of networks in more. A command that is not compared has the
+reason above its block:
+
+    <!-- not compared: too long (an hour) -->
+
+Sections are those in `$HISTOSGE_REAL_DATA`, or `../shared/data` beside the repository. Every command writes into a
+folder of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("HISTOSGE_REAL_DATA", ROOT.parent / "shared" / "data"))
-_MARK = re.compile(r"<!-- figures:( short)?\n(.*?)-->\n+((?:\|[^\n]*\n)+)", flags=re.DOTALL)
-_BLOCK = re.compile(r"^```(?:bash|console)?\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
-_PROGRAMS = ("histosge ", "python ")
-_FIELDS = {"command", "rows", "columns", "only", "tolerance"}
+_MARK = re.compile(r"<!-- figures:(?P<short> short)?\n(?P<fields>.*?)-->\n+", flags=re.DOTALL)
+_COMMENTS = re.compile(r"\A(?:<!--.*?-->\s*)+", flags=re.DOTALL)
+_BLOCK = re.compile(
+    r"(?:<!-- not compared: ([^\n]*) -->\n+)?^```(\w*)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE
+)
+_COMMAND = re.compile(r"(?:cd \S+ && |[A-Z_]+=\S+ )*(?:histosge|python) ")
+_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?(?: ?%)?")
+_NEEDED, _FURTHER = {"command", "rows", "columns", "tolerance"}, {"only", "cells"}
+_KINDS = ("systems", "sections", "finer", "values", "printed", "printed sections", "summary")
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def numbers(text: str) -> list[float]:
+    """Return the numbers in a cell, shares for percentages.
+
+    >>> numbers("**.167** / −3 %")
+    [0.167, -0.03]
+    """
+    parts = _NUMBER.findall(text.replace("*", "").replace("−", "-"))
+    return [float(part.rstrip(" %")) / (100 if "%" in part else 1) for part in parts]
+
+
+def tables_of(text: str) -> list[list[list[str]]]:
+    """Return the Markdown tables of a text: rows of cells, the headings first."""
+    blocks = re.findall(r"(?:^\|[^\n]*(?:\n|\Z))+", text, flags=re.MULTILINE)
+    return [
+        [[cell.strip().replace("*", "") for cell in line.strip().strip("|").split("|")] for line in lines]
+        for lines in ([*block.splitlines()[:1], *block.splitlines()[2:]] for block in blocks)
+    ]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command printed, and the small files that it wrote."""
+
+    printed: str
+    files: Mapping[str, str]
+
+    def rows(self, name: str) -> Rows:
+        """Return the rows of ``scores.json`` or ``fine_truth.json``."""
+        rows: Rows = json.loads(self.files[name])["rows"]
+        return rows
+
+    def value(self, name: str, path: str) -> Any:
+        """Return a value of a JSON file by its path of keys; without a name that of the printed JSON."""
+        value = json.loads(self.files[name] if name else self.printed)
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def cell(self, labels: Sequence[str], heading: str) -> str | None:
+        """Return a cell of a printed table by the first cells of its row; sections have their last name there too."""
+        names = [{label, label.rsplit("/", 1)[-1]} for label in labels]
+        for head, *rows in tables_of(self.printed):
+            for row in rows:
+                is_row = all(
+                    {cell, cell.rsplit("/", 1)[-1]} & own for cell, own in zip(row, names, strict=False)
+                )
+                if is_row and (heading in head or heading.startswith("#")):
+                    return row[position(head, heading)]
+        return None
+
+
+def position(head: Sequence[str], heading: str) -> int:
+    """Return the column of a heading, or of ``#3``."""
+    return int(heading[1:]) - 1 if heading.startswith("#") else list(head).index(heading)
 
 
 @dataclass(frozen=True)
@@ -54,76 +133,103 @@ class Figures:
     columns: Mapping[str, str]
     tolerance: float
     only: tuple[str, ...] = ()
-    table: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    name_cells: int = 1
+    table: Sequence[Sequence[str]] = field(default=(), repr=False)
 
     @classmethod
     def read(cls, page: Path) -> list[Figures]:
         """Return the tables of a page that are compared."""
-        return [cls._of(page, match) for match in _MARK.finditer(page.read_text(encoding="utf-8"))]
+        text = page.read_text(encoding="utf-8")
+        return [cls._of(page, match, text) for match in _MARK.finditer(text)]
 
     @classmethod
-    def _of(cls, page: Path, match: re.Match[str]) -> Figures:
-        fields = dict(re.findall(r"^(\w+): (.*)$", match[2], flags=re.MULTILINE))
-        if not {"command", "rows", "columns", "tolerance"} <= set(fields) <= _FIELDS:
+    def _of(cls, page: Path, match: re.Match[str], text: str) -> Figures:
+        fields = dict(re.findall(r"^(\w+): (.*)$", match["fields"], flags=re.MULTILINE))
+        below = _COMMENTS.sub("", text[match.end() :])
+        is_known = _NEEDED <= set(fields) <= _NEEDED | _FURTHER and fields["rows"] in _KINDS
+        if not is_known or not below.startswith("|"):
             raise SystemExit(
-                f"{page}: a comment 'figures' has {', '.join(sorted(_FIELDS))}; got {sorted(fields)}."
+                f"{page}: a comment 'figures' has {', '.join(sorted(_NEEDED))} and stands above a table; got {fields}."
             )
         pairs = [part.split(" = ") for part in fields["columns"].split("; ")]
         return cls(
             page,
             fields["command"],
-            bool(match[1]),
+            bool(match["short"]),
             rows=fields["rows"],
             columns={heading.strip(): score.strip() for heading, score in pairs},
             tolerance=float(fields["tolerance"]),
-            only=tuple(fields["only"].split(", ")) if "only" in fields else (),
-            table=tuple(
-                tuple(cell.strip().replace("*", "") for cell in line.strip().strip("|").split("|"))
-                for line in match[3].splitlines()
-            ),
+            only=tuple(fields["only"].split("; ")) if "only" in fields else (),
+            name_cells=int(fields.get("cells", 1)),
+            table=tables_of(below)[0],
         )
 
-    def cells(self) -> Iterator[tuple[str, str, float]]:
-        """Yield row, column and number of each figure that is compared."""
-        head, _, *rows = self.table
+    def cells(self) -> Iterator[tuple[str, str, list[float]]]:
+        """Yield row, column and numbers of each cell that is compared."""
+        head, *rows = self.table
         for heading in self.columns:
-            if heading not in head:
+            if not heading.startswith("#") and heading not in head:
                 raise SystemExit(f"{self.page}: the table below the comment has no column '{heading}'.")
             for row in rows:
-                text = row[head.index(heading)]
-                if (not self.only or row[0] in self.only) and text not in ("–", ""):
-                    number = float(re.sub(r"\s*%", "", text))
-                    yield row[0], heading, number / 100 if "%" in text else number
+                name = ", ".join(row[: self.name_cells])
+                documented = numbers(row[position(head, heading)])
+                if documented and (not self.only or name in self.only):
+                    yield name, heading, documented
 
     def faults(self) -> list[str]:
         """Run the command, and return a sentence for each figure that is another one now."""
-        measured = {name: run(self.command.replace("SECTION", name)) for name in self._sections()}
         faults = []
         for row, heading, documented in self.cells():
-            now = self._score(measured, row, self.columns[heading])
+            address = self.columns[heading]
+            now = self._measured(row, address)
+            # of printed cells all numbers, of scores as many as are named
+            compared = documented if self._is_printed else documented[: address.count(" / ") + 1]
+            pairs = zip(compared, now, strict=False)
             # a figure is rounded to its digits
-            if now is None or abs(now - documented) > self.tolerance:
-                is_now = "absent" if now is None else f"{now:.4f}"
+            if len(now) < len(compared) or any(not abs(old - new) <= self.tolerance for old, new in pairs):
+                shown = " / ".join(f"{value:.4f}" for value in now) or "absent"
                 faults.append(
-                    f"{row}, {heading}: {documented:g} stands in {self.page.name}, and is {is_now} now "
-                    f"(tolerance {self.tolerance:g})"
+                    f"{row}, {heading}: {' / '.join(f'{value:g}' for value in documented)} stands in {self.page.name}, "
+                    f"and is {shown} now (tolerance {self.tolerance:g})"
                 )
         return faults
 
-    def _sections(self) -> list[str]:
-        if self.rows == "systems":
-            return [""]
-        return list(dict.fromkeys(row for row, *_ in self.cells()))
+    @property
+    def _is_printed(self) -> bool:
+        return self.rows in ("printed", "printed sections", "summary")
 
-    def _score(self, measured: Mapping[str, list[dict[str, object]]], row: str, score: str) -> float | None:
-        system, metric = (row, score) if self.rows == "systems" else score.rsplit(" ", 1)
-        rows = measured["" if self.rows == "systems" else row]
-        values = [
-            part[metric]
-            for part in rows
-            if part["set"] == "test" and name_of(part) == system and metric in part
-        ]
-        return float(values[0]) if values and values[0] is not None else None  # type: ignore[arg-type]
+    def _measured(self, row: str, address: str) -> list[float]:
+        """Return the numbers that the command gives for a cell; none where it gives none."""
+        if self.rows == "summary":
+            output = run(self.command, summary=True)
+        else:
+            output = run(self.command.replace("SECTION", row.split(", ")[0]))
+        if self._is_printed:
+            cell = output.cell(row.split(", ") if self.name_cells > 1 else [row], address)
+            return numbers(cell) if cell else []
+        if self.rows == "values":
+            name, _, paths = address.rpartition(":")
+            values = [output.value(name, path) for path in paths.split(" / ")]
+        else:
+            values = self._scores(output, row, address)
+        return [float(value) for value in values if value is not None]
+
+    def _scores(self, output: Output, row: str, address: str) -> list[Any]:
+        address, _, section = address.partition(" @ ")
+        first, *further = address.split(" / ")
+        if self.rows == "finer":
+            scale, zone, first = first.rsplit(" ", 2)
+            rows = [
+                part
+                for part in output.rows("fine_truth.json")
+                if (part["scale"], part["zone"]) == (scale, zone)
+            ]
+        else:
+            rows = [part for part in output.rows("scores.json") if part["set"] == "test"]
+            rows = [part for part in rows if not section or part["section"] == section]
+        system, first = first.rsplit(" ", 1) if self.rows == "sections" else (row, first)
+        mine = [part for part in rows if name_of(part) == system]
+        return [mine[0].get(score) for score in (first, *further)] if mine else []
 
 
 def name_of(row: Mapping[str, object]) -> str:
@@ -131,26 +237,49 @@ def name_of(row: Mapping[str, object]) -> str:
     return f"{row['model']} ({row['preset']})" if row["preset"] else str(row["model"])
 
 
-def run(command: str) -> list[dict[str, object]]:
-    """Run a documented command of `histosge evaluate` or `benchmark`, and return the rows of its ``scores.json``."""
+@functools.cache
+def run(command: str, *, summary: bool = False) -> Output:
+    """Run a documented command as it stands, but for its folders; several tables of one command run it once."""
     with tempfile.TemporaryDirectory() as folder:
-        words = shlex.split(command)
-        if words[0] != "histosge":
-            raise SystemExit(f"Only commands of histosge can be compared, got: {command}")
-        words = [sys.executable, "-W", "ignore", "-m", *words, "--out", folder]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src")])}
-        done = subprocess.run(words, cwd=DATA, env=environment, capture_output=True, text=True)
+        is_own = command.startswith("histosge ")
+        out = f" --out '{folder}'" if is_own or " --out " in command else ""
+        words = re.sub(r"(\.\./)+shared/data", str(DATA), command) + out
+        if summary:
+            words += f" && histosge benchmark --summary '{folder}'"
+        programs = f'python() {{ \'{sys.executable}\' -W ignore "$@"; }}; histosge() {{ python -m histosge "$@"; }}; '
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "HISTOSGE_REAL_DATA": str(DATA)}
+        where = DATA if is_own and "benchmarks/" not in command else ROOT
+        done = subprocess.run(
+            ["bash", "-c", programs + words], cwd=where, env=environment, capture_output=True, text=True
+        )
         if done.returncode:
             raise SystemExit(f"{command}\n{done.stderr}")
-        rows: list[dict[str, object]] = json.loads((Path(folder) / "scores.json").read_text())["rows"]
-        return rows
+        return Output(done.stdout, {path.name: path.read_text() for path in Path(folder).glob("*.json")})
 
 
-def commands(page: Path) -> list[str]:
-    """Return the commands in the blocks of a page, each on one line."""
-    blocks = _BLOCK.findall(page.read_text(encoding="utf-8"))
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [" ".join(line.split()) for line in lines if line.startswith(_PROGRAMS)]
+def commands(page: Path) -> dict[str, str]:
+    """Return the commands in the blocks of a page, each on one line, and why each is not compared."""
+    reasons = {}
+    for reason, language, block in _BLOCK.findall(page.read_text(encoding="utf-8")):
+        is_shell = language in ("", "bash", "console")
+        for line in block.replace("\\\n", " ").splitlines() if is_shell else ():
+            command = " ".join(line.partition(" # ")[0].split())
+            if _COMMAND.match(command):
+                reasons[command] = reason
+    return reasons
+
+
+def listed(page: Path) -> list[str]:
+    """Return a line for each command of a page."""
+    tables = {table.command: table for table in Figures.read(page)}
+    lines = []
+    for command, reason in commands(page).items():
+        if command in tables:
+            state = f"compared, {'short' if tables[command].is_short else 'long'}"
+        else:
+            state = f"not compared, {reason or 'and no reason is given'}"
+        lines.append(f"{page.name}: {state}: {command}")
+    return lines
 
 
 def main() -> int:
@@ -159,25 +288,23 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("pages", nargs="*", type=Path, help="by default all pages of results")
-    parser.add_argument("--short", action="store_true", help="only those that take about a minute")
+    parser.add_argument("--short", action="store_true", help="only the quick ones")
     parser.add_argument("--list", action="store_true", help="run nothing")
     arguments = parser.parse_args()
     pages = arguments.pages or sorted(ROOT.glob("docs/results/*.md"))
-    tables = [table for page in pages for table in Figures.read(page)]
     if arguments.list:
-        compared = {table.command: "short" if table.is_short else "long" for table in tables}
-        for page in pages:
-            for command in commands(page):
-                print(f"{page.name}: {compared.get(command, 'not compared')}: {command}")
+        print("\n".join(line for page in pages for line in listed(page)))
         return 0
     faults = []
-    for table in tables:
+    for table in (table for page in pages for table in Figures.read(page)):
         if table.is_short or not arguments.short:
-            own = table.faults()
-            number = len(list(table.cells()))
-            print(f"{table.page.name}: {table.command}: {number - len(own)} of {number} figures are the same")
+            own, number = table.faults(), len(list(table.cells()))
+            print(
+                f"{table.page.name}: {table.command}: {number - len(own)} of {number} figures are the same",
+                flush=True,
+            )
+            print("".join(f"  {fault}\n" for fault in own), end="", flush=True)
             faults += own
-    print("\n".join(faults))
     return 1 if faults else 0
 
 

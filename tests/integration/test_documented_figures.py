@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -34,13 +35,20 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> Any:
     return __import__("figures")
 
 
-def rows(**values: float) -> list[dict[str, object]]:
-    """Rows of ``scores.json`` at test spots."""
+def output(figures: ModuleType, printed: str = "", **files: Any) -> Any:
+    """What a command printed and wrote."""
+    return figures.Output(printed, {f"{name}.json": json.dumps(content) for name, content in files.items()})
+
+
+def rows(**values: float) -> dict[str, object]:
+    """``scores.json`` with rows of test spots."""
     systems = {"ridge": ("ridge", ""), "plain": ("cokriging", "plain")}
-    return [
-        {"model": systems[name][0], "preset": systems[name][1], "set": "test", "pcc": value}
-        for name, value in values.items()
-    ]
+    return {
+        "rows": [
+            {"model": systems[name][0], "preset": systems[name][1], "set": "test", "pcc": value}
+            for name, value in values.items()
+        ]
+    }
 
 
 def test_a_figure_beyond_its_tolerance_is_named(
@@ -50,30 +58,79 @@ def test_a_figure_beyond_its_tolerance_is_named(
     page = tmp_path / "page.md"
     page.write_text(TABLE)
     (table,) = figures.Figures.read(page)
-    assert list(table.cells()) == [("one", "r", 0.12), ("one", "r, plain", 0.3)]
-    ran: list[str] = []
+    assert list(table.cells()) == [("one", "r", [0.12]), ("one", "r, plain", [0.3])]
+    ran: set[str] = set()
     measured = rows(ridge=0.125, plain=0.3)
-    monkeypatch.setattr(figures, "run", lambda command: ran.append(command) or measured)
+    monkeypatch.setattr(figures, "run", lambda command: ran.add(command) or output(figures, scores=measured))
     assert table.faults() == []
-    assert ran == ["histosge evaluate one --models ridge --seeds 1"]
-    measured[:] = rows(ridge=0.14)
+    assert ran == {"histosge evaluate one --models ridge --seeds 1"}
+    measured = rows(ridge=0.14)
     first, second = table.faults()
     assert first.startswith("one, r: 0.12 stands in page.md, and is 0.1400 now")
     assert "absent" in second
 
 
-def test_every_marked_table_can_be_read(figures: ModuleType) -> None:
-    """Columns exist, commands stand on the page, and some are short."""
-    tables = [table for page in sorted(DOCS.glob("results/*.md")) for table in figures.Figures.read(page)]
-    assert any(table.is_short for table in tables)
+@pytest.mark.parametrize(
+    ("fields", "documented"),
+    [
+        ("rows: printed\ncolumns: r = r now; #3 = #3\ncells: 2", "| A | 1 | .2 / −.3 |"),
+        ("rows: printed sections\ncolumns: r = r now", "| x/A | 1 | .2 / −.3 |"),
+        (
+            "rows: values\ncolumns: r = run.json:part.r / part.s; #2 = run.json:part.n",
+            "| x/A | 1 | .2 / −.3 |",
+        ),
+        ("rows: finer\ncolumns: r = cells inside pcc / mse", "| A (b) | 1 | .2 / −.3 |"),
+        ("rows: systems\ncolumns: r = pcc / mse @ S", "| A (b) | 1 | .2 / −.3 |"),
+    ],
+)
+def test_what_commands_print_and_write_is_read(
+    figures: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: str, documented: str
+) -> None:
+    """Printed tables, values of JSON and scores of one section or scale give the figures, and others are named."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        f"<!-- figures:\ncommand: python one.py SECTION\n{fields}\ntolerance: 0.01\n-->\n\n"
+        f"| name | n | r |\n|---|---|---|\n{documented}\n"
+    )
+    (table,) = figures.Figures.read(page)
+    row = {"model": "A", "preset": "b", "set": "test", "section": "S", "scale": "cells", "zone": "inside"}
+
+    def ran(value: float) -> Any:
+        scores = {
+            "rows": [row | {"zone": "all", "section": "T", "pcc": 9}, row | {"pcc": value, "mse": -0.3}]
+        }
+        return output(
+            figures,
+            f"some words\n| section | seed | r now |\n|--:|--:|--:|\n| A | 1 | {value} / -0.30 |\n",
+            scores=scores,
+            fine_truth=scores,
+            run={"part": {"r": value, "s": -0.3, "n": 1}},
+        )
+
+    monkeypatch.setattr(figures, "run", lambda command: ran(0.2))
+    assert list(table.cells())
+    assert table.faults() == []
+    monkeypatch.setattr(figures, "run", lambda command: ran(0.3))
+    assert any(
+        "0.2 / -0.3 stands in page.md, and is 0.3000 / -0.3000 now" in fault for fault in table.faults()
+    )
+
+
+def test_every_command_is_compared_or_says_why_not(figures: ModuleType) -> None:
+    """Columns exist, commands stand on the page, and a command that is not compared has a reason."""
+    pages = sorted(DOCS.glob("results/*.md"))
+    tables = [table for page in pages for table in figures.Figures.read(page)]
+    assert sum(table.is_short for table in tables) > 1
     for table in tables:
         assert list(table.cells()), table
         assert table.command in figures.commands(table.page), table.command
+    lines = [line for page in pages for line in figures.listed(page)]
+    assert not [line for line in lines if "no reason is given" in line]
 
 
 @pytest.mark.slow
 def test_short_commands_give_the_documented_figures(real_data: Path) -> None:
-    """The commands that take a minute are run again, and no figure is beyond its tolerance."""
+    """The quick commands are run again, and no figure is beyond its tolerance."""
     done = subprocess.run(
         [sys.executable, str(DOCS / "figures.py"), "--short"], capture_output=True, text=True
     )
