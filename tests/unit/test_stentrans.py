@@ -109,6 +109,29 @@ def test_gaps_are_trained_at_measured_spots_only() -> None:
     assert losses == [0.0, pytest.approx(49 * 4 / 12)]
 
 
+@pytest.mark.parametrize(("kind", "channels", "phases"), [(ThinnedMaps, 1, 4), (HalvedMaps, 2, 1)])
+def test_a_step_in_parts_is_the_whole_step(kind: Any, channels: int, phases: int) -> None:
+    """The terms of the loss, differentiated one after the other, have the loss and gradient of all genes together."""
+    torch.manual_seed(0)
+    network = StEnTransNetwork(2, 2, channels=channels, phases=phases, depth=1)
+    maps, spots = torch.rand(5, 9, 7), (torch.rand(9, 7) < 0.8).float()
+    task = kind(network, maps, spots, 5, 2)
+    results = []
+    for terms in (task.losses, lambda genes: [task.loss(genes)]):
+        network.zero_grad()
+        torch.manual_seed(1)
+        losses = []
+        for term in terms(np.arange(5)):
+            term.backward()
+            losses.append(float(term.detach()))
+        results.append((len(losses), sum(losses), [value.grad.clone() for value in network.parameters()]))
+    (parts, loss, gradient), (one, whole_loss, whole_gradient) = results
+    assert (parts, one) == (3, 1)
+    assert loss == pytest.approx(whole_loss, rel=1e-5)
+    for first, second in zip(gradient, whole_gradient, strict=True):
+        assert torch.allclose(first, second, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("lattice_xy", "hexagonal"), [(square(), False), (visium(), True)], ids=["square", "visium"]
 )

@@ -20,7 +20,7 @@ __all__ = ["HalvedMaps", "ThinnedMaps", "doubled", "even_sized"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GeneMaps:
-    """Batches of genes; see :class:`histosge.models.deep.training.TrainingTask`.
+    """Batches of genes; see :class:`histosge.models.deep.training.TrainingInParts`.
 
     Parameters
     ----------
@@ -32,12 +32,15 @@ class GeneMaps:
         1 at spots, h × w.
     size
         Genes per step.
+    at_once
+        Genes of a step whose intermediate values are in memory together; ``None``: all of them.
     """
 
     network: Any
     maps: torch.Tensor
     measured: torch.Tensor
     size: int
+    at_once: int | None = None
 
     def batches(self, rng: np.random.Generator) -> Iterator[Array]:
         """Yield shuffled genes."""
@@ -48,6 +51,18 @@ class GeneMaps:
     def validation(self) -> Validation | None:
         """No spot is kept for validation."""
         return None
+
+    def loss(self, genes: Array) -> torch.Tensor:
+        """Return the loss of all genes of a step together."""
+        return next(self._terms(genes, len(genes)))
+
+    def losses(self, genes: Array) -> Iterator[torch.Tensor]:
+        """Yield the loss of some genes of a step at a time: terms of a sum."""
+        yield from self._terms(genes, self.at_once or len(genes))
+
+    def _terms(self, genes: Array, at_once: int) -> Iterator[torch.Tensor]:
+        """Yield the loss of ``at_once`` genes at a time, as a share of that of all genes."""
+        raise NotImplementedError
 
     def _maps(self, genes: Array) -> torch.Tensor:
         import torch
@@ -65,12 +80,13 @@ class ThinnedMaps(GeneMaps):
         whole, measured = even_sized(self._maps(genes)), even_sized(self.measured)
         return whole[:, None, ::2, ::2], whole[:, None], measured
 
-    def loss(self, genes: Array) -> torch.Tensor:
-        """Return the mean squared error over the positions of the array, those without a spot counted as 0."""
+    def _terms(self, genes: Array, at_once: int) -> Iterator[torch.Tensor]:
+        """Yield mean squared errors over the positions of the array, those without a spot counted as 0."""
         shown, whole, measured = self.pairs(genes)
-        error = (doubled(self.network(shown)) - whole) * measured
-        loss: torch.Tensor = (error**2).mean()
-        return loss
+        for low in range(0, len(genes), at_once):
+            rows = slice(low, low + at_once)
+            error = (doubled(self.network(shown[rows])) - whole[rows]) * measured
+            yield (error**2).sum() / whole.numel()
 
 
 class HalvedMaps(GeneMaps):
@@ -78,8 +94,8 @@ class HalvedMaps(GeneMaps):
 
     __slots__ = ()
 
-    def loss(self, genes: Array) -> torch.Tensor:
-        """Return the mean squared error over the spots."""
+    def _terms(self, genes: Array, at_once: int) -> Iterator[torch.Tensor]:
+        """Yield mean squared errors over the spots."""
         import torch
         from torch.nn.functional import pad
 
@@ -88,10 +104,11 @@ class HalvedMaps(GeneMaps):
         # patches begin anywhere, so that every position of a patch meets spots, on a sublattice too
         across, down = torch.randint(self.network.patch, (2,)).tolist()
         seen = pad(torch.stack([whole * shown, shown], dim=1), (across, 0, down, 0))
-        predicted = self.network(seen)[:, 0, down:, across:]
-        error = (predicted - whole) * self.measured
-        loss: torch.Tensor = (error**2).sum() / (self.measured.sum() * len(whole))
-        return loss
+        for low in range(0, len(genes), at_once):
+            rows = slice(low, low + at_once)
+            predicted = self.network(seen[rows])[:, 0, down:, across:]
+            error = (predicted - whole[rows]) * self.measured
+            yield (error**2).sum() / (self.measured.sum() * len(whole))
 
 
 def even_sized(maps: torch.Tensor) -> torch.Tensor:

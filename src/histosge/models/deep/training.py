@@ -24,7 +24,7 @@ from histosge.models.base import Runtime
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TrainingConfig", "TrainingHistory", "TrainingTask", "Validation", "train"]
+__all__ = ["TrainingConfig", "TrainingHistory", "TrainingInParts", "TrainingTask", "Validation", "train"]
 
 # an interrupted fit loses no more than this; the first epoch is written at once
 _CHECKPOINT_EVERY_S = 10.0
@@ -52,6 +52,15 @@ class TrainingTask(Protocol):
 
     def validation(self) -> Validation | None:
         """Return the loss on the validation spots, in evaluation mode; ``None`` without validation spots."""
+        ...
+
+
+@runtime_checkable
+class TrainingInParts(TrainingTask, Protocol):
+    """A task whose loss of a batch is a sum, of which one term at a time is in memory with what its gradient needs."""
+
+    def losses(self, batch: Array) -> Iterator[torch.Tensor]:
+        """Yield the terms of the loss of a batch; each is differentiated before the next is asked for."""
         ...
 
 
@@ -305,20 +314,31 @@ def _epoch(
     total, number = 0.0, 0
     for batch in task.batches(rng):
         optimiser.zero_grad(set_to_none=True)
-        with _autocast(runtime):
-            loss = task.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = _backward(task, batch, runtime)
         if config.clip is not None:
             torch.nn.utils.clip_grad_norm_(task.network.parameters(), config.clip)
         optimiser.step()
         # weighted by spots: the last batch may be smaller
-        total, number = total + float(loss.detach()) * len(batch), number + len(batch)
+        total, number = total + loss * len(batch), number + len(batch)
     if not math.isfinite(total):
         raise DataError(
             f"Expected a finite loss, got {total} in epoch {epoch + 1}. Lower `learning_rate` to "
             f"{config.learning_rate / 10:g}, or check the features."
         )
     return total / max(number, 1)
+
+
+def _backward(task: TrainingTask, batch: Array, runtime: Runtime) -> float:
+    """Add the gradient of the loss of a batch to the parameters, and return the loss."""
+    terms = task.losses(batch) if isinstance(task, TrainingInParts) else map(task.loss, (batch,))
+    total = 0.0
+    while True:
+        with _autocast(runtime):
+            loss = next(terms, None)
+        if loss is None:
+            return total
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
 
 
 def _autocast(runtime: Runtime) -> Any:

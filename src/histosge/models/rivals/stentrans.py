@@ -27,8 +27,6 @@ __all__ = ["StEnTrans", "StEnTransPredictor"]
 
 # side of a patch and heads: on legacy ST, whose lattice is square, and on Visium
 _SQUARE, _HEXAGONAL = (3, 4), (8, 8)
-# gene maps predicted at a time: 64 × 156 × 128 floats are 5 MB
-_GENES = 64
 _FRAME, _MAPS, _MEASURED = "array.numbers", "array.maps", "array.measured"
 # origin and steps of the lattice in µm
 _LATTICE = "array.lattice_um"
@@ -90,7 +88,7 @@ class StEnTrans(TrainingConfig, Model):
         bytes_per_value=48.0,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "published": {"form": "doubled", "batch": 512, "epochs": 500},
+        "published": {"form": "doubled", "batch": 512, "epochs": 500, "scale": "counts"},
         "doubled": {"form": "doubled"},
     }
     # Adam's own, as the code has them
@@ -152,7 +150,10 @@ class StEnTrans(TrainingConfig, Model):
         on_device = torch.as_tensor(maps, device=runtime.device)
         spots = torch.as_tensor(measured, device=runtime.device)
         kind = HalvedMaps if fills else ThinnedMaps
-        history = train(kind(network, on_device, spots, self.batch), self, seed=seed, runtime=runtime)
+        # patches of maps with gaps begin anywhere, up to a patch further right and down
+        sides = [side + network.patch if fills else (side + 1) // 2 for side in array.shape]
+        task = kind(network, on_device, spots, self.batch, network.maps_at_once(*sides))
+        history = train(task, self, seed=seed, runtime=runtime)
         return StEnTransPredictor(
             samples.genes,
             network=network,
@@ -248,8 +249,9 @@ class StEnTransPredictor(_Trained):
         import torch
 
         parts = []
-        for start in range(0, len(self.maps), _GENES):
-            maps = torch.as_tensor(self.maps[start : start + _GENES], device=self.device)[:, None]
+        at_once = self.network.maps_at_once(*self.array.shape)
+        for start in range(0, len(self.maps), at_once):
+            maps = torch.as_tensor(self.maps[start : start + at_once], device=self.device)[:, None]
             measured = torch.as_tensor(self.measured, device=self.device)
             with torch.no_grad():
                 if self.resolution == 1:

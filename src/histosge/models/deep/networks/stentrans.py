@@ -5,12 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .row_parts import in_row_parts
-
 __all__ = ["StEnTransNetwork"]
 
-# numbers of tokens in memory at once, of each of some 15 intermediate values of 12 blocks: 240 MB of 32 bits
-_AT_ONCE = 320_000
+# numbers of tokens in memory at once, of each of some 15 intermediate values of 12 blocks: 120 MB of 32 bits
+_AT_ONCE = 160_000
 _DEPTH = 12
 
 
@@ -53,14 +51,13 @@ class StEnTransNetwork(nn.Module):
         # the tokens themselves are the four values of each position, as published
         self.head = nn.Identity() if phases == 4 else nn.Linear(width, phases * patch**2)
 
+    def maps_at_once(self, rows: int, columns: int) -> int:
+        """Return of how many maps the intermediate values fit into memory: 11 of a Visium section."""
+        tokens = (rows // self.patch + 1) * (columns // self.patch + 1)
+        return max(1, _AT_ONCE // (tokens * 4 * self.patch**2))
+
     def forward(self, maps: Tensor) -> Tensor:
         """Return b × phases × h × w of b × channels × h × w."""
-        # 16 maps of a Visium section in patches of 8, all of a legacy section
-        tokens = (maps.shape[2] // self.patch + 1) * (maps.shape[3] // self.patch + 1)
-        at_once = max(1, _AT_ONCE // (tokens * 4 * self.patch**2))
-        return in_row_parts(self._maps, maps, at_once, training=self.training)
-
-    def _maps(self, maps: Tensor) -> Tensor:
         rows, columns = maps.shape[-2:]
         p = self.patch
         # zeros to the right and below; a whole patch of them where none is needed, as published
