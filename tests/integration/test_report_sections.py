@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -112,3 +113,23 @@ def test_the_command_writes_the_page_of_a_cohort(cohort: Path, tmp_path: Path) -
         write_sections(tmp_path)
     with pytest.raises(UsageError, match="is not among"):
         write_sections(cohort, first="TUMUOR1")
+
+
+def test_sections_named_by_identifiers_are_joined_with_those_named_by_symbols(tmp_path: Path) -> None:
+    """A gene of both is one gene of the page, which both sections have; the page says so and finds the identifier."""
+    sections = tmp_path / "cohort" / "sections"
+    sections.mkdir(parents=True)
+    ids = np.array([f"ENSG{number:011d}" for number in range(len(GENES))])
+    for name, genes in {"A": ids, "B": GENES}.items():
+        section = replace(SECTION, genes=genes, gene_ids=ids)
+        prediction = graded(replace(PREDICTION, basis=replace(PREDICTION.basis, genes=genes)))
+        run_folder(sections / name, section, prediction)
+
+    page = write_sections(tmp_path / "cohort", first=str(ids[2])).read_text(encoding="utf-8")
+
+    about = json.loads(page.split('id="about">')[1].split("</script>")[0])
+    assert sorted(about["genes"]) == sorted(GENES)
+    assert about["genes"][about["first"]] == GENES[2]
+    assert all(min(section["rows"]) >= 0 for section in about["sections"])
+    assert ids[2] in about["aliases"][str(about["first"])]
+    assert f"{len(GENES)} by symbols that a section has beside them" in page

@@ -28,7 +28,7 @@ from .measured import Measured
 from .on_tissue import on_tissue
 from .outlines import class_labels
 
-__all__ = ["Contents", "collect"]
+__all__ = ["Contents", "collect", "gene_ids"]
 
 # simplification of the outline, which is only drawn
 _OUTLINE_UM = 4.0
@@ -129,11 +129,11 @@ def collect(folder: Path, *, section: Section | None = None) -> Contents:
         else area_means(
             folder, record, prediction=files.prediction, section=section or files.section, shown=shown
         ),
-        gene_ids=_gene_ids(files.prediction.genes, section or files.section),
+        gene_ids=gene_ids(files.prediction.genes, section or files.section),
     )
 
 
-def _gene_ids(genes: Array, section: Section | None) -> Array:
+def gene_ids(genes: Array, section: Section | None) -> Array:
     """Return the identifier of each gene; its name where the section does not have it."""
     if section is None:
         return genes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from histosge.section.marker_genes import are_markers
 
 from . import folder as folders
 from .codes import pack
+from .contents import gene_ids
 from .gene_names import gene_labels
+from .joined_genes import JoinedGenes, joined_genes
 from .on_tissue import on_tissue
 from .pack import blob
 from .page import asset
@@ -46,13 +48,19 @@ _SCRIPTS = ("blobs", "colour", "outlines", "paint", "sections")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Panel:
-    """A section of the page: its record, prediction and image, and which locations are on tissue."""
+    """A section of the page: its record, prediction and image, which locations are on tissue, and genes to keep."""
 
     name: str
     record: Mapping[str, Any]
     files: folders.RunFiles
     prediction: FactoredPrediction
     shown: Bool[np.ndarray, " n"]
+    drawn: Bool[np.ndarray, " g"]
+
+    def called(self, genes: Array) -> _Panel:
+        """Return the panel with other names of its genes."""
+        prediction = self.prediction
+        return replace(self, prediction=replace(prediction, basis=replace(prediction.basis, genes=genes)))
 
 
 def holds_sections(folder: Path) -> bool:
@@ -90,7 +98,12 @@ def write_sections(folder: Path, *, first: str | None = None) -> Path:
     panels = [panel for run in _runs(folder) if (panel := _panel(run)) is not None]
     if not panels:
         raise UsageError(f"Expected runs with factors.h5ad in '{folder / 'sections'}', got none.")
-    page = _render(folder.resolve().name, panels, genes_of(panels), first=first)
+    joined = joined_genes(
+        [panel.prediction.genes for panel in panels],
+        [gene_ids(panel.prediction.genes, panel.files.section) for panel in panels],
+    )
+    panels = [panel.called(names) for panel, names in zip(panels, joined.names, strict=True)]
+    page = _render(folder.resolve().name, panels, genes_of(panels), joined=joined, first=first)
     with atomic_path(path) as draft:
         draft.write_text(page, encoding="utf-8")
     return path
@@ -111,7 +124,8 @@ def _panel(run: Path) -> _Panel | None:
     pitch_um = float(record["section"].get("pitch_um") or 100.0)
     shown = on_tissue(files.prediction.locations, files.measured, pitch_um)
     shown = shown if shown.any() else np.ones(len(files.prediction), dtype=bool)
-    return _Panel(run.name, record, files, files.prediction, shown)
+    drawn = np.isin(files.prediction.genes, record.get("genes_shown", ()))
+    return _Panel(run.name, record, files, files.prediction, shown=shown, drawn=drawn)
 
 
 def genes_of(panels: Sequence[_Panel]) -> Array:
@@ -120,8 +134,7 @@ def genes_of(panels: Sequence[_Panel]) -> Array:
     for panel in panels:
         basis = panel.prediction.basis
         strict = np.nan_to_num(np.fmin(basis.r_loo, basis.r_loo_given_depth))
-        drawn = np.isin(basis.genes, panel.record.get("genes_shown", ()))
-        kept = np.isin(basis.grade, RELIABLE) | are_markers(basis.genes, basis.genes) | drawn
+        kept = np.isin(basis.grade, RELIABLE) | are_markers(basis.genes, basis.genes) | panel.drawn
         for name, r in zip(basis.genes[kept].tolist(), strict[kept].tolist(), strict=True):
             sums.setdefault(name, []).append(r)
     # a gene that some sections lack counts less
@@ -129,15 +142,17 @@ def genes_of(panels: Sequence[_Panel]) -> Array:
     return np.array(order[:_MOST_GENES], dtype=str)
 
 
-def _render(title: str, panels: Sequence[_Panel], genes: Array, *, first: str | None) -> str:
+def _render(
+    title: str, panels: Sequence[_Panel], genes: Array, *, joined: JoinedGenes, first: str | None
+) -> str:
     from jinja2 import Environment
     from markupsafe import Markup
 
     about: dict[str, Any] = {
         "title": title,
         "genes": gene_labels(genes),
-        "aliases": _aliases(genes),
-        "first": _first(genes, first),
+        "aliases": _aliases(genes, joined),
+        "first": _first(genes, first, joined),
         "maps": {"viridis": colours("viridis")},
         "sections": [],
     }
@@ -151,6 +166,7 @@ def _render(title: str, panels: Sequence[_Panel], genes: Array, *, first: str | 
         title=title,
         sections=[panel.name for panel in panels],
         version=version("histosge"),
+        joined=joined.text,
         # a script ends at the first "<" followed by "/script"
         about=Markup(json.dumps(about, separators=(",", ":")).replace("<", "\\u003c")),
         blobs=[(name, Markup(text)) for name, text in blobs.items()],
@@ -188,18 +204,22 @@ def _section(panel: _Panel, genes: Array) -> tuple[dict[str, Any], dict[str, str
     return about, texts
 
 
-def _aliases(genes: Array) -> dict[str, list[str]]:
+def _aliases(genes: Array, joined: JoinedGenes) -> dict[str, list[str]]:
+    """Return the other names of genes by their row: aliases, and the identifiers that were joined with symbols."""
     aliases = aliases_of(genes, genes)
-    return {
-        str(row): list(names)
-        for row, names in zip(positions(aliases, genes).tolist(), aliases.values(), strict=True)
-    }
+    names = ((name, [*aliases.get(name, ()), *_identifier(name, joined)]) for name in genes.tolist())
+    return {str(row): list(others) for row, (_, others) in enumerate(names) if others}
 
 
-def _first(genes: Array, first: str | None) -> int:
-    """Return the row of the gene to show first, also by its symbol or alias."""
+def _identifier(name: str, joined: JoinedGenes) -> list[str]:
+    return [joined.ids[name]] if name in joined.ids else []
+
+
+def _first(genes: Array, first: str | None, joined: JoinedGenes) -> int:
+    """Return the row of the gene to show first, also by its symbol, identifier or alias."""
     if first is None:
         return 0
+    first = next((symbol for symbol, name in joined.ids.items() if name == first), first)
     labels = [label.split(" ")[0] for label in gene_labels(genes)]
     name = named_by_alias(first, genes, genes) or first
     for among in (genes.tolist(), labels):
