@@ -170,15 +170,63 @@ def test_the_folder_of_an_earlier_version_is_read_with_a_sentence(folder: Path, 
 
 
 def test_several_folders_make_a_table(folder: Path, tmp_path: Path) -> None:
-    """Sections of both count once; different scores of one system on one section are named."""
-    other = tmp_path / "second"
-    section = replace(hs.synthetic(columns=8, rows=8, genes=12, seed=5).section, name="S0")
-    evaluate(section, ["cokriging"], seeds=2, genes="all", baselines=False, out=other)
-    summary = summarise([folder, other], tmp_path / "both")
+    """Sections of both count once; different scores of one system on one section are named, other seeds are none."""
+    other, fewer = tmp_path / "second", tmp_path / "third"
+    sections = [
+        replace(hs.synthetic(columns=8, rows=8, genes=12, seed=seed).section, name="S0") for seed in (5, 0)
+    ]
+    evaluate(sections[0], ["cokriging"], seeds=2, genes="all", baselines=False, out=other)
+    evaluate(sections[1], ["cokriging"], seeds=1, genes="all", baselines=False, out=fewer)
+    summary = summarise([fewer, folder, other], tmp_path / "all")
     table = summary.to_frame()
-    assert row_of(table, "kriging", level="sections")["sections"] == 3
-    assert len(table[(table["system"] == "kriging") & (table["level"] == "section")]) == 4
-    assert any(message.startswith("kriging on S0, random:0.5: r is") for message in summary.messages)
+    row = row_of(table, "kriging", level="sections")
+    assert row["sections"] == 3
+    # of two benchmarks the one with more seeds counts
+    assert row["r"] == pytest.approx(per_seed(folder, "kriging").groupby(level=0).mean().mean())
+    assert len(table[(table["system"] == "kriging") & (table["level"] == "section")]) == 5
+    named = [message for message in summary.messages if message.startswith("kriging on S0, random:0.5: r is")]
+    assert [message.count("second") for message in named] == [1]
+    assert not [message for message in summary.messages if "r is" in message and "in first and" in message]
+
+
+def relabelled(folder: Path, to: Path, encoders: dict[str, str]) -> Path:
+    """Copy a benchmark as if models had read the features of other encoders."""
+    shutil.copytree(folder, to)
+    for name in ("scores", "fits"):
+        frame = pd.read_parquet(to / f"{name}.parquet").astype({"model": str, "encoder": str})
+        frame["encoder"] = frame["model"].map(encoders).fillna(frame["encoder"])
+        frame.to_parquet(to / f"{name}.parquet", index=False)
+    record = json.loads((to / "scores.json").read_text())
+    for name in ("checksum", "files"):
+        del record[name]
+    for row in record["rows"]:
+        row["encoder"] = encoders.get(row["model"], row["encoder"])
+    write_record(to / "scores.json", record)
+    return to
+
+
+def test_only_what_compares_is_paired(folder: Path, tmp_path: Path) -> None:
+    """A system is compared with cokriging on its own features; differences to several encoders are never averaged."""
+    other = relabelled(folder, tmp_path / "second", {"cokriging": "uni", "histosge": "virchow"})
+    table = summarise([folder, other], tmp_path / "both").to_frame()
+    pooled = table[table["level"] == "sections"]
+    kriging = pooled[pooled["system"] == "kriging"]
+    assert set(kriging["reference"]) == {"cokriging, texture", "cokriging, uni"}
+    assert set(kriging["sections"]) == {3}
+    networks = pooled[pooled["system"] == "histosge (epochs=2)"].set_index("encoder")
+    assert np.isfinite(networks.loc["texture", "difference"])
+    assert np.isnan(networks.loc["virchow", "difference"])
+    assert "no cokriging on these features" in networks.loc["virchow", "absent"]
+
+
+def test_genes_chosen_on_all_spots_stand_apart(folder: Path, tmp_path: Path) -> None:
+    """A benchmark whose genes were chosen with test spots is in no mean with others."""
+    other = relabelled(folder, tmp_path / "second", {})
+    record = json.loads((other / "scores.json").read_text())
+    del record["checksum"]
+    write_record(other / "scores.json", record | {"hvg_scope": "all"})
+    pooled = summarise([folder, other], tmp_path / "both").to_frame().query("level == 'sections'")
+    assert set(pooled[pooled["system"] == "kriging"]["genes"]) == {"all", "all of all spots"}
 
 
 def test_what_cannot_be_summarised_is_refused_in_a_sentence(folder: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .cell import Cell, mean_of, number, percent, standard_error, words
 from .read_folder import FineTruthFolder
-from .section_rows import REFERENCE, difference, system_name
+from .section_rows import REFERENCE, compared_with, difference, reference_of, system_name
 
 __all__ = ["finer_truth_rows"]
 
@@ -47,11 +47,11 @@ def _row(
 ) -> dict[str, Cell]:
     scale, model, preset, encoder = key
     mine, whole = by_seed.get(key, {}), parts["all"]
-    reference = next((other for other in by_seed if other[:3] == (scale, REFERENCE, "")), None)
-    theirs = {} if reference is None else by_seed[reference]
-    differences = (
-        tuple(mine[seed] - theirs[seed] for seed in mine if seed in theirs) if key != reference else ()
-    )
+    known = [other[3] for other in by_seed if other[:3] == (scale, REFERENCE, "")]
+    reference, is_reference = reference_of(encoder, known), (model, preset) == (REFERENCE, "")
+    theirs = {} if is_reference or reference is None else by_seed[scale, REFERENCE, "", reference]
+    differences = tuple(mine[seed] - theirs[seed] for seed in mine if seed in theirs)
+    named = compared_with(reference, known)
     error = standard_error(list(mine.values()))
     truth = f"{folder.record.get('truth', folder.name)}, {folder.record.get('layout', '')}"
     return {
@@ -59,9 +59,8 @@ def _row(
         "truth": words(truth, ""),
         "scale": words(scale, ""),
         "r": number(whole.get("pcc"), error=error, no_error="" if error is not None else "one seed"),
-        "difference": difference(
-            differences, is_reference=key == reference, has_reference=reference is not None
-        ),
+        "difference": difference(differences, named, is_reference=is_reference),
+        "reference": named,
         **{part: number(parts.get(part, {}).get("pcc"), "no such bins") for part in _PARTS},
         "given_depth": number(whole.get("pcc_given_depth"), "not recorded"),
         "of_ceiling": percent(whole.get("of_ceiling"), "no noise ceiling"),

@@ -71,12 +71,15 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
 def pooled_rows(rows: Sequence[SectionRow]) -> list[PooledRow]:
     """Return the rows over sections, split by split, best difference to cokriging first.
 
-    A section that two benchmarks have is that of the first of them.
+    A system that is compared with cokriging on several encoders has a row for each of them. A section that two
+    benchmarks have is that of the benchmark with more seeds, of equals that of the first.
     """
     groups: dict[tuple[str, ...], dict[str, SectionRow]] = {}
     for row in rows:
-        key = (row.split, row.genes, row.model, row.preset, row.encoder)
-        groups.setdefault(key, {}).setdefault(row.section, row)
+        sections = groups.setdefault((row.split, row.genes, row.reference, *_system(row)), {})
+        other = sections.get(row.section)
+        if other is None or len(row.by_seed) > len(other.by_seed):
+            sections[row.section] = row
     pooled = [PooledRow(rows, _cells(rows)) for rows in (tuple(part.values()) for part in groups.values())]
     position = {
         key: index for index, key in enumerate(dict.fromkeys((row.split, row.genes) for row in pooled))
@@ -85,18 +88,27 @@ def pooled_rows(rows: Sequence[SectionRow]) -> list[PooledRow]:
 
 
 def disagreements(rows: Sequence[SectionRow]) -> list[str]:
-    """Return a sentence for each system that two benchmarks scored differently on one section and split."""
-    first: dict[tuple[str, ...], SectionRow] = {}
+    """Return a sentence for each system that two benchmarks scored differently on one section, split and seed."""
+    known: dict[tuple[str, ...], list[SectionRow]] = {}
     sentences = []
     for row in rows:
-        key = (row.section, row.split, row.genes, row.model, row.preset, row.encoder)
-        other = first.setdefault(key, row)
-        if other.cells["r"].text != row.cells["r"].text:
-            sentences.append(
-                f"{row.system} on {row.section}, {row.split}: r is {other.cells['r'].text} in {other.benchmark} and "
-                f"{row.cells['r'].text} in {row.benchmark}. Over sections the first counts."
-            )
+        others = known.setdefault((row.section, row.split, row.genes, *_system(row)), [])
+        for other in others:
+            seeds = [seed for seed in row.by_seed if seed in other.by_seed]
+            pair = [f"{np.mean([part.by_seed[seed] for seed in seeds] or 0):.4f}" for part in (other, row)]
+            if pair[0] != pair[1]:
+                sentences.append(
+                    f"{row.system} on {row.section}, {row.split}: r is {pair[0]} in {other.benchmark} and {pair[1]} in "
+                    f"{row.benchmark}, of the same seeds: another section of that name, or another version. Over "
+                    "sections the one with more seeds counts, of equals the first."
+                )
+                break
+        others.append(row)
     return sentences
+
+
+def _system(row: SectionRow) -> tuple[str, str, str]:
+    return row.model, row.preset, row.encoder
 
 
 def _order(row: PooledRow) -> float:
@@ -120,6 +132,7 @@ def _cells(rows: tuple[SectionRow, ...]) -> dict[str, Cell]:
     return {
         "sections": Cell(f"{len(rows)}: {', '.join(row.section for row in rows)}", float(len(rows))),
         "difference": _difference(rows, compared),
+        "reference": rows[0].cells["reference"],
         "ahead": _ahead(rows, compared),
         "gain": _gain(rows),
         "r": number(mean("pcc")),

@@ -13,7 +13,7 @@ from .tables import EXPLANATIONS, Table
 __all__ = ["render"]
 
 # columns by whose values rows can be chosen
-_CHOICES = ("split", "section", "scale", "genes")
+_CHOICES = ("reference", "split", "section", "scale", "genes")
 
 
 def render(tables: Sequence[Table], messages: Sequence[str], *, sources: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,15 @@ from .read_folder import BenchmarkFolder
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["REFERENCE", "SectionRow", "difference", "section_rows", "system_name"]
+__all__ = [
+    "REFERENCE",
+    "SectionRow",
+    "compared_with",
+    "difference",
+    "reference_of",
+    "section_rows",
+    "system_name",
+]
 
 #: the model that every other one is compared with, section by section and seed by seed
 REFERENCE = "cokriging"
@@ -43,6 +51,8 @@ class SectionRow:
         The same less that of cokriging, of the seeds that both have; empty where there is nothing to compare with.
     common_seeds
         Those seeds.
+    reference
+        Encoder of that cokriging; empty where there is none.
     scores
         Means over genes and seeds, as in ``scores.json``.
     cells
@@ -60,6 +70,7 @@ class SectionRow:
     by_seed: Mapping[int, float]
     differences: tuple[float, ...]
     common_seeds: tuple[int, ...]
+    reference: str
     scores: Mapping[str, Any]
     cells: Mapping[str, Cell]
 
@@ -78,8 +89,9 @@ def section_rows(folder: BenchmarkFolder) -> list[SectionRow]:
     """Return the rows of a benchmark, in the order of its sections and splits, best correlation first."""
     by_seed = _by_seed(folder.correlations)
     fits = {key: _fit_of(folder, key) for key in by_seed}
+    encoders = _encoders_of_reference(folder, by_seed)
     rows = [
-        _row(folder, row, by_seed, fits[_key(row)])
+        _row(folder, row, by_seed, fits[_key(row)], encoders.get((row["section"], row["split"]), []))
         for row in folder.record["rows"]
         if row["set"] == "test" and _key(row) in by_seed
     ]
@@ -89,12 +101,34 @@ def section_rows(folder: BenchmarkFolder) -> list[SectionRow]:
     return sorted(rows, key=lambda row: (position[row.section, row.split], -(row.scores.get("pcc") or 0.0)))
 
 
-def difference(differences: tuple[float, ...], *, is_reference: bool, has_reference: bool) -> Cell:
+def reference_of(encoder: str, known: Sequence[str]) -> str | None:
+    """Return the encoder of the cokriging that a system is compared with; ``None`` where there is none.
+
+    A system that reads features is compared with cokriging on the same features, any other with the first there is.
+
+    Examples
+    --------
+    >>> reference_of("", ["texture", "uni"]), reference_of("uni", ["texture", "uni"]), reference_of("uni", ["texture"])
+    ('texture', 'uni', None)
+    """
+    if not encoder:
+        return known[0] if known else None
+    return encoder if encoder in known else None
+
+
+def compared_with(encoder: str | None, known: Sequence[str]) -> Cell:
+    """Return the cell that names the cokriging that a system is compared with; of cokriging itself its own name."""
+    if encoder is None:
+        return absent(f"no {REFERENCE} on these features" if known else f"no {REFERENCE} here")
+    return words(f"{REFERENCE}, {encoder}" if encoder else REFERENCE, "")
+
+
+def difference(differences: tuple[float, ...], reference: Cell, *, is_reference: bool) -> Cell:
     """Return the cell of the difference to cokriging on one section, with its error over seeds."""
     if is_reference:
         return absent(f"this is {REFERENCE}")
-    if not has_reference:
-        return absent(f"no {REFERENCE} here")
+    if reference.is_absent:
+        return reference
     if not differences:
         return absent(f"no seed in common with {REFERENCE}")
     error = standard_error(differences)
@@ -120,12 +154,15 @@ def _by_seed(correlations: pd.DataFrame) -> dict[tuple[str, ...], dict[int, floa
     return means
 
 
-def _reference(row: Mapping[str, Any], by_seed: Mapping[tuple[str, ...], Any]) -> tuple[str, ...] | None:
-    """Return the key of cokriging on the same section and split, with the encoder of the row where there is one."""
-    study = (row["section"], row["split"], REFERENCE, "")
-    known = [key for key in by_seed if key[:4] == study]
-    same = (*study, row["encoder"])
-    return same if same in known else (known[0] if known else None)
+def _encoders_of_reference(
+    folder: BenchmarkFolder, by_seed: Mapping[tuple[str, ...], Any]
+) -> dict[Any, list[str]]:
+    """Return the encoders of cokriging by section and split, in the order of the plan."""
+    encoders: dict[Any, list[str]] = {}
+    for row in folder.record["rows"]:
+        if row["set"] == "test" and _key(row)[2:4] == (REFERENCE, "") and _key(row) in by_seed:
+            encoders.setdefault((row["section"], row["split"]), []).append(str(row["encoder"]))
+    return encoders
 
 
 def _fit_of(folder: BenchmarkFolder, key: tuple[str, ...]) -> dict[str, Any]:
@@ -152,30 +189,35 @@ def _row(
     row: Mapping[str, Any],
     by_seed: Mapping[tuple[str, ...], dict[int, float]],
     fit: Mapping[str, Any],
+    encoders: Sequence[str],
 ) -> SectionRow:
-    key, reference = _key(row), _reference(row, by_seed)
-    mine, theirs = by_seed[key], {} if reference is None else by_seed[reference]
-    common = () if key == reference else tuple(seed for seed in mine if seed in theirs)
+    key, reference = _key(row), reference_of(str(row["encoder"]), encoders)
+    is_reference = key[2:4] == (REFERENCE, "")
+    mine = by_seed[key]
+    theirs = {} if is_reference or reference is None else by_seed[*key[:2], REFERENCE, "", reference]
+    common = tuple(seed for seed in mine if seed in theirs)
     differences = tuple(mine[seed] - theirs[seed] for seed in common)
     error = standard_error(list(mine.values()))
+    named = compared_with(reference, encoders)
     cells = {
         "r": number(row.get("pcc"), error=error, no_error="" if error is not None else "one seed"),
-        "difference": difference(
-            differences, is_reference=key == reference, has_reference=reference is not None
-        ),
+        "difference": difference(differences, named, is_reference=is_reference),
+        "reference": named,
         **_score_cells(row),
         **_fit_cells(fit, str(row["encoder"])),
         "seeds": Cell(str(row["seeds"]), float(row["seeds"])),
     }
     labels = {name: str(row[name]) for name in ("section", "split", *_SYSTEM)}
+    genes = str(folder.record.get("genes", ""))
     return SectionRow(
         folder.name,
-        str(folder.record.get("genes", "")),
+        f"{genes} of all spots" if folder.record.get("hvg_scope") == "all" else genes,
         **labels,
         seeds=int(row["seeds"]),
         by_seed=mine,
         differences=differences,
         common_seeds=common,
+        reference=reference or "",
         scores=row,
         cells=cells,
     )

@@ -90,20 +90,21 @@ _GENES, _BENCHMARK = (
     Column("benchmark", "benchmark", is_number=False),
 )
 _DIFFERENCE = Column("difference", "r less cokriging's")
+_REFERENCE = Column("reference", "compared with", is_number=False)
 
 _POOLED = (
     *(_SYSTEM, Column("r", "r test"), Column("difference", "r less cokriging's [95 %]")),
     *(Column("ahead", "sections ahead"), Column("gain", "cokriging's gain over it (least)")),
-    *(_SPLIT, *_SCORES, *_TRAINING),
+    *(_REFERENCE, _SPLIT, *_SCORES, *_TRAINING),
     *(Column("cpu_s", "fit, CPU s"), _SEEDS, Column("sections", "sections"), _GENES),
 )
 _BY_SECTION = (
-    *(_SYSTEM, Column("section", "section", is_number=False), _R, _DIFFERENCE, _SPLIT, *_SCORES),
+    *(_SYSTEM, Column("section", "section", is_number=False), _R, _DIFFERENCE, _REFERENCE, _SPLIT, *_SCORES),
     *(Column("undefined", "undefined"), *_TRAINING, Column("fit_s", "fit, s"), Column("cpu_s", "fit, CPU s")),
     *(_SEEDS, _GENES, _BENCHMARK),
 )
 _FINER = (
-    *(_SYSTEM, Column("scale", "scale", is_number=False), Column("r", "r"), _DIFFERENCE),
+    *(_SYSTEM, Column("scale", "scale", is_number=False), Column("r", "r"), _DIFFERENCE, _REFERENCE),
     *(Column("inside", "inside spots"), Column("between", "between spots")),
     *(_SCORES[0], _SCORES[1], _SCORES[3], Column("encoder", "encoder", is_number=False)),
     *(
@@ -128,9 +129,10 @@ EXPLANATIONS = (
     "`r test`: Pearson correlation at test spots, which nothing that is fitted has used; mean over genes (an undefined "
     "correlation counts 0) and seeds, ± standard error over seeds. A seed draws the division and the fit anew; spots "
     "of one section are common to all seeds, so that this error says nothing of other tissue.",
-    "`r less cokriging's`: the difference on the same section, division and genes, seed by seed. Over sections it is "
-    "the mean of the differences of the sections, with its 95 % interval by Student's t, which takes the sections for "
-    f"a sample; sections of one tumour are less than that. It needs {LEAST_SECTIONS} sections.",
+    "`r less cokriging's`: the difference on the same section, division and genes, seed by seed, to cokriging on the "
+    "same features (`compared with`) of the same benchmark. Over sections it is the mean of the differences of the "
+    "sections, with its 95 % interval by Student's t, which takes the sections for a sample; sections of one tumour "
+    f"are less than that. It needs {LEAST_SECTIONS} sections.",
     "`given depth`: the correlation over spots of the same log total count. `of ceiling`: share of the correlation "
     "that counting noise allows. `skill`: 1 − MSE / MSE of kriging. `90 % interval covers`: share of the measurements "
     "at test spots. Means over sections of systems that were measured on different sections do not compare; "
