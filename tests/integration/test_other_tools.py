@@ -1,14 +1,19 @@
-"""QuPath, GeoPandas, SpatialData, napari and Squidpy read the written files with positions and values."""
+"""QuPath, GeoPandas, SpatialData, napari, Squidpy and others read the written files with positions and values."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 from uuid import UUID
 
 import numpy as np
@@ -166,6 +171,9 @@ import sys, time, warnings
 warnings.simplefilter("ignore")
 import numpy as np, spatialdata
 from napari_spatialdata import Interactive
+from napari_spatialdata._widgets import AListWidget
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 viewer = Interactive(spatialdata.read_zarr(sys.argv[1]), headless=True)
@@ -178,13 +186,19 @@ for name in ("image", "locations"):
 locations, image = viewer.get_layer("locations"), viewer.get_layer("image")
 rows_and_columns = np.array([locations.data_to_world(point) for point in locations.data])
 table = locations.metadata["adata"]
-np.savez(sys.argv[2], xy=rows_and_columns[:, ::-1], far=image.extent.world[1][::-1], rows=table.n_obs)
+(genes,) = [box for box in QApplication.allWidgets() if isinstance(box, AListWidget) and box._attr == "var"]
+QTest.keyClicks(genes, "zone1")
+QTest.keyClick(genes, Qt.Key_Return)
+QApplication.processEvents()
+np.savez(sys.argv[2], xy=rows_and_columns[:, ::-1], far=image.extent.world[1][::-1], rows=table.n_obs,
+         colours=viewer.get_layer("locations").face_color)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("napari_spatialdata") is None, reason="pip install 'histosge[napari]'")
 def test_napari_shows_the_store(store: Path, tmp_path: Path) -> None:
-    """napari-spatialdata makes layers of image and locations in µm, with the table."""
+    """napari-spatialdata makes layers of image and locations in µm; typing a gene's name and ↵ colours them by it."""
     environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
     command = [sys.executable, "-c", _NAPARI, str(store), str(tmp_path / "seen.npz")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -194,6 +208,56 @@ def test_napari_shows_the_store(store: Path, tmp_path: Path) -> None:
     assert SECTION.slide is not None
     assert np.allclose(seen["far"], SECTION.slide.size_um, atol=10.0)
     assert seen["rows"] == len(LOCATIONS)
+    # the green of viridis grows with the value
+    values = MEAN[:, int(np.flatnonzero(SECTION.genes == "ZONE1")[0])]
+    green = seen["colours"][np.argsort(values, kind="stable"), 1]
+    assert (np.diff(green) >= -1e-6).all()
+    assert green[-1] > green[0]
+
+
+@pytest.mark.slow
+def test_cellxgene_serves_positions_and_a_gene(tmp_path: Path) -> None:
+    """`cellxgene launch` takes the file as it is, shows `spatial`, and sends the predicted values of a gene."""
+    command = os.environ.get("HISTOSGE_CELLXGENE") or shutil.which("cellxgene")
+    if command is None:
+        pytest.skip("in an environment of its own: pip install cellxgene; then set HISTOSGE_CELLXGENE")
+    path = h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}/api/v0.2"
+    options = [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--disable-annotations",
+        "--disable-gene-sets-save",
+    ]
+    with (tmp_path / "printed.txt").open("w") as log:
+        server = subprocess.Popen([command, "launch", str(path), *options], stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 180
+        while True:
+            try:
+                schema = json.loads(urlopen(f"{address}/schema").read())["schema"]
+                break
+            except URLError:
+                assert server.poll() is None, (tmp_path / "printed.txt").read_text()
+                assert time.monotonic() < until
+                time.sleep(0.5)
+        index = schema["annotations"]["var"]["index"]
+        wanted = Request(
+            f"{address}/data/var?var:{index}=ZONE1", headers={"Accept": "application/octet-stream"}
+        )
+        sent = urlopen(wanted).read()
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+    assert [layout["name"] for layout in schema["layout"]["obs"]] == ["spatial"]
+    assert schema["dataframe"]["nObs"] == len(LOCATIONS)
+    values = MEAN[:, int(np.flatnonzero(SECTION.genes == "ZONE1")[0])]
+    assert values.astype("<f4").tobytes() in sent
 
 
 def test_squidpy_draws_each_location_on_its_tissue(tmp_path: Path) -> None:
@@ -282,7 +346,7 @@ def test_spatialdata_plot_draws_the_store(store: Path) -> None:
 
 def test_vitessce_is_given_paths_that_the_store_has(store: Path) -> None:
     """A Vitessce configuration of the store names arrays and tables that are there."""
-    vitessce = pytest.importorskip("vitessce")
+    vitessce = pytest.importorskip("vitessce", reason="pip install --no-deps vitessce; pip install black")
     paths = {
         "image_path": "images/image",
         "table_path": "tables/table",
@@ -290,7 +354,11 @@ def test_vitessce_is_given_paths_that_the_store_has(store: Path) -> None:
         "obs_spots_path": "shapes/locations",
     }
     wrapper = vitessce.SpatialDataWrapper(
-        sdata_path=str(store), region="locations", coordinate_system="global", **paths
+        sdata_path=str(store),
+        region="locations",
+        coordinate_system="global",
+        coordination_values={"obsType": "spot"},
+        **paths,
     )
     config = vitessce.VitessceConfig(schema_version="1.0.16", name="section")
     config.add_dataset("section").add_object(wrapper)
@@ -299,3 +367,5 @@ def test_vitessce_is_given_paths_that_the_store_has(store: Path) -> None:
     for path in paths.values():
         assert path in named
         assert (store / path).exists()
+    # without it the values would belong to cells, and the spots be of one colour
+    assert file["coordinationValues"] == {"obsType": "spot"}

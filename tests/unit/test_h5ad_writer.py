@@ -48,6 +48,15 @@ def test_measured_values_are_a_layer(tmp_path: Path) -> None:
     assert list(adata.obs["parent"][: len(SECTION)]) == list(SECTION.spots.ids)
 
 
+def test_cellxgene_has_coordinates_with_y_upwards(tmp_path: Path) -> None:
+    """`obsm["X_spatial"]` are the pixels mirrored, and the file says what they are for."""
+    adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", SECTION, PREDICTION))
+    shown, xy_px = adata.obsm["X_spatial"], adata.obsm["spatial"]
+    assert shown.dtype == np.float32
+    assert np.allclose(shown, np.column_stack([xy_px[:, 0], -xy_px[:, 1]]))
+    assert "cellxgene" in adata.uns["histosge"]["layout"]["about"]["obsm_X_spatial"]
+
+
 def test_raw_counts_are_a_layer(tmp_path: Path) -> None:
     """`layers["counts"]` has the counts at measured spots, and `total_counts` their depth over all genes."""
     few = replace(PREDICTION, genes=SECTION.genes[:3], mean=MEAN[:, :3], sd=None)

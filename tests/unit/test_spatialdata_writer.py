@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import cell_samples
+import factored_samples
 import numpy as np
 import pytest
 from writer_samples import LOCATIONS, MEAN, PREDICTION, SECTION
 
+from histosge.io.writers import h5ad
 from histosge.io.writers import spatialdata as spatialdata_writer
 from histosge.io.writers.recognise import is_own_spatialdata
 from histosge.prediction.prediction import Prediction
@@ -30,6 +32,28 @@ def test_spatialdata_opens_what_was_written(tmp_path: Path) -> None:
     assert np.allclose([extent["x"][1], extent["y"][1]], SECTION.slide.size_um, atol=1.0)
     joined = spatialdata.get_values("ZONE1", element_name="locations", sdata=store, table_name="table")
     assert len(joined) == len(LOCATIONS)
+
+
+def test_the_table_is_that_of_the_h5ad_file(tmp_path: Path) -> None:
+    """Columns of genes and locations are those of `prediction.h5ad`; the legend says in which unit positions are."""
+    import anndata
+    import spatialdata
+
+    section = factored_samples.SECTION
+    prediction = replace(
+        factored_samples.FACTORED,
+        total_counts=np.linspace(1.0, 2.0, len(factored_samples.LOCATIONS), dtype=np.float32),
+    )
+    table = spatialdata.read_zarr(spatialdata_writer.write(tmp_path / "p.zarr", section, prediction))["table"]
+    adata = anndata.read_h5ad(h5ad.write(tmp_path / "p.h5ad", section, prediction))
+    assert set(table.obs) == {*adata.obs, "region", "location_id"}
+    assert np.array_equal(table.obs["predicted_total_counts"], adata.obs["predicted_total_counts"])
+    assert set(table.var) == set(adata.var) >= {"r_loo", "grade", "fitted"}
+    assert table.var["grade"].tolist() == adata.var["grade"].tolist()
+    about = table.uns["histosge"]["layout"]["about"]
+    assert "micrometres" in about["obsm_spatial"]
+    assert np.allclose(table.obsm["spatial"], factored_samples.LOCATIONS.xy)
+    assert {key[5:] for key in about if key.startswith("obsm_")} == set(table.obsm)
 
 
 def test_a_section_without_image_is_written(tmp_path: Path) -> None:

@@ -123,8 +123,9 @@ def _given_depth(contents: Contents) -> list[str]:
     return [
         "The total count of a spot is part of every gene's pattern, and a map of total counts correlates with most "
         "genes. Among spots of equal total counts (partial correlation on log depth), the mean r is "
-        f"{float(given_depth.mean()):.2f} in place of {float(r.mean()):.2f}. For {thousands(follows)} genes the "
-        "pattern is mostly that of total counts.",
+        f"{float(given_depth.mean()):.2f} in place of {float(r.mean()):.2f}. For "
+        f"{thousands(follows) if follows else 'no'} gene{'s' if follows > 1 else ''} the pattern "
+        "is mostly that of total counts.",
         "A gene is called reliable by the stricter of the two, after allowing for chance: the largest of many "
         "correlations are large by chance, too. Of the genes called reliable, at least 95 % are expected to be.",
     ]

@@ -34,6 +34,9 @@ __all__ = ["BACKGROUND_COUNTS", "ENTRIES", "provenance", "read", "stream", "writ
 
 # of a block, where a prediction in memory is cut into blocks
 _BLOCK_BYTES = 1 << 22
+# the positions that cellxgene shows: it takes names that begin with X_, and y upwards
+_UPWARDS = "X_spatial"
+_ABOUT_UPWARDS = "obsm['spatial'] with y upwards, as cellxgene shows it; not for computations"
 # layer of the counts that add up to the measured ones
 _COUNTS = "conserved"
 #: key in ``uns`` of those between the cells of each spot, spots × genes
@@ -89,9 +92,9 @@ def stream(
 
     ``X`` holds log1p(CP10k) predictions, float32; ``layers["measured"]`` what was measured, ``layers["counts"]`` its
     raw counts, in rows that were measured only; ``layers["sd"]`` the standard deviations where known;
-    ``obsm["spatial"]`` pixels of the full-resolution image and ``obsm["spatial_um"]`` µm; ``obs`` the parent spot of
-    each location; ``uns["spatial"]`` the image, for Scanpy and Squidpy; ``uns["histosge"]`` the provenance. The file
-    appears whole or not at all.
+    ``obsm["spatial"]`` pixels of the full-resolution image, ``obsm["spatial_um"]`` µm and ``obsm["X_spatial"]`` pixels
+    with y upwards, for cellxgene; ``obs`` the parent spot of each location; ``uns["spatial"]`` the image, for Scanpy
+    and Squidpy; ``uns["histosge"]`` the provenance. The file appears whole or not at all.
 
     Parameters
     ----------
@@ -244,7 +247,10 @@ def _parts(
 ) -> dict[str, Any]:
     """Return all of the file but ``X`` and ``layers["sd"]``."""
     about = layout.describe(section, locations, provenance)
+    about["layout"]["about"][f"obsm_{_UPWARDS}"] = _ABOUT_UPWARDS
     parts = layout.parts(section, locations, about)
+    # single precision is that of a screen
+    parts["obsm"][_UPWARDS] = (parts["obsm"]["spatial"] * [1, -1]).astype(np.float32)
     if factored is not None and factored.total_counts is not None:
         parts["obs"][COLUMN] = factored.total_counts
     return parts | {

@@ -11,7 +11,9 @@ from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.types import Array
 from histosge.errors import UsageError
 from histosge.io.layout import prediction_table as layout
+from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
+from histosge.prediction.total_counts import COLUMN
 from histosge.section.locations import Locations
 from histosge.section.section import Section
 
@@ -31,6 +33,11 @@ _NUCLEI = "nuclei"
 _PIECE = 1 << 22
 # longest side of the image in the store, px: enough to recognise the tissue in napari
 _LONGEST_PX = 4096
+# where the table differs from ``prediction.h5ad``: the first coordinates are those of the first coordinate system
+_ABOUT_POSITIONS = {
+    "obsm_spatial": "x, y in micrometres",
+    "obsm_spatial_px": "x, y in pixels of the full-resolution image",
+}
 # SpatialData's name of the coordinate system that viewers open first, and the one of full-resolution pixels
 _UM, _PIXELS = "global", "fullres_px"
 
@@ -108,17 +115,22 @@ def _table(section: Section, prediction: AnyPrediction) -> AnnData:
     obs["region"] = region
     obs["region"] = obs["region"].astype("category")
     obs[key] = np.asarray(locations.points.ids, dtype=object)
+    factored = prediction if isinstance(prediction, FactoredPrediction) else None
+    if factored is not None and factored.total_counts is not None:
+        obs[COLUMN] = factored.total_counts
     layers: dict[str, Any] = dict(layout.layers(section, locations, prediction.genes))
     about = layout.describe(section, locations, prediction.provenance)
     # outlines are elements of the store
     about["layout"].pop("cells", None)
+    about["layout"]["about"] |= _ABOUT_POSITIONS
+    del about["layout"]["about"]["obsm_spatial_um"]
     mean, sd = _matrices(prediction)
     if sd is not None:
         layers["sd"] = sd
     return AnnData(
         mean,
         obs=obs,
-        var=layout.var(section, prediction.genes),
+        var=layout.var(section, prediction.genes, None if factored is None else factored.basis),
         obsm={"spatial": np.array(locations.xy), "spatial_px": locations.xy / section.mpp},
         layers=layers,
         uns={"histosge": about},

@@ -49,6 +49,8 @@ async function follow(fragment) {
   const { change, view } = asked(fragment);
   if (view) stage.show(view); else stage.fit(true);
   await update(change);
+  // the legend of the layer is there now, and takes room
+  if (!view) stage.fit(true);
 }
 
 function wireLink() {

@@ -87,7 +87,7 @@ class GeneList {
     this.active = this.step(-1, 1);
     this.rows.style.height = `${this.matches.length * ROW_PX}px`;
     this.box.scrollTop = 0;
-    $("count").textContent = query ? `${many(this.matches.length)} match` : `${many(genes.length)} genes`;
+    $("count").textContent = query ? `${many(this.matches.length)} match${this.matches.length === 1 ? "" : "es"}` : `${many(genes.length)} genes`;
     this.draw();
   }
 

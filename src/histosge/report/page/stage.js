@@ -91,7 +91,7 @@ class Stage extends EventTarget {
   }
 
   scaleBar(view) {
-    const most = 150 / view.scale, power = 10 ** Math.floor(Math.log10(most));
+    const most = (view.width < 500 ? 90 : 150) / view.scale, power = 10 ** Math.floor(Math.log10(most));
     const length = [5, 2, 1].map((step) => step * power).find((step) => step <= most);
     $("scale-line").style.width = `${length * view.scale}px`;
     $("scale-text").textContent = length >= 1000 ? `${length / 1000} mm` : `${+length.toPrecision(1)} µm`;
@@ -137,12 +137,23 @@ class Stage extends EventTarget {
     viewport.applyConstraints();
   }
 
-  // the spots, with a margin
+  // pixels at the left, top, right and bottom that the cards take, at most a third of the height above and below
+  covered() {
+    const own = this.element.getBoundingClientRect(), box = (query) => document.querySelector(query).getBoundingClientRect();
+    const third = own.height / 3, gap = 8;
+    return { left: gap, right: own.right - box(".toolbar").left + gap,
+      top: Math.min(third, box("#heading").bottom - own.top + gap), bottom: Math.min(third, own.bottom - box("#foot").top + gap) };
+  }
+
+  // the spots, with a margin, beside the cards
   fit(immediately = false) {
     this.whole = true;
-    const { left, top, width, height } = frame.home;
-    const unit = 1 / frame.width;
-    const bounds = new OpenSeadragon.Rect(left * unit, top * unit, width * unit, height * unit);
-    this.viewer.viewport.fitBounds(bounds, immediately);
+    const { left, top, width, height } = frame.home, across = this.viewer.viewport.getContainerSize(), by = this.covered();
+    const free = [Math.max(50, across.x - by.left - by.right), Math.max(50, across.y - by.top - by.bottom)];
+    // of the section on a pixel, and where the corner of the window lies
+    const unit = Math.max(width / free[0], height / free[1]);
+    const x = left + width / 2 - (by.left + free[0] / 2) * unit, y = top + height / 2 - (by.top + free[1] / 2) * unit;
+    const bounds = [x, y, across.x * unit, across.y * unit].map((length) => length / frame.width);
+    this.viewer.viewport.fitBounds(new OpenSeadragon.Rect(...bounds), immediately);
   }
 }
