@@ -136,6 +136,19 @@ def test_bad_input_is_refused_in_a_sentence(folder: Path, words: list[str], code
     assert not (folder / "never").exists()
 
 
+def test_more_values_than_memory_holds_are_refused_before_they_are_made(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With little memory a section and a prediction are refused with what they need, and nothing is written."""
+    monkeypatch.setattr("histosge.domains.memory.available_bytes", lambda: 100_000)
+    for name, cure in (("outs", "--genes (hvg:10)"), ("prediction.h5ad", "at fewer locations")):
+        code, output = run(folder / name, "--out", tmp_path / "never")
+        assert code == 2, output
+        assert "GiB of memory" in output
+        assert cure in " ".join(output.split())
+        assert not (tmp_path / "never").exists()
+
+
 def test_annotations_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     """Other spots, one column and one domain are refused; unknown spots and ``NA`` are ignored."""
     ids = np.array(["a", "b", "c"])

@@ -60,8 +60,22 @@ def test_spots_mark_pale_tissue_and_pieces_without_spots_are_dropped() -> None:
     mask[80:90, 80:90] = True
     spots = Points(np.array([[200.0, 200.0], [600.0, 200.0]]), np.array(["A", "B"]))
     tissue = TissueMask(mask, 8.0).with_spots(spots, 60.0)
-    positions = np.array([[100.0, 100.0], [600.0, 250.0], [600.0, 300.0], [680.0, 680.0]])
+    positions = np.array([[100.0, 100.0], [600.0, 220.0], [600.0, 300.0], [680.0, 680.0]])
     assert tissue.contains(positions).tolist() == [True, True, False, False]
+
+
+def test_spots_beside_the_border_of_the_tissue_add_no_bulges() -> None:
+    """Stained tissue ends where the image says it, also beside a spot; between spots pale tissue has no holes."""
+    stained = np.zeros((100, 100), dtype=bool)
+    stained[:50] = True
+    stained[20:30, 30:60] = False
+    columns, rows = np.meshgrid(np.arange(100.0, 700.0, 100.0), np.arange(60.0, 390.0, 100.0))
+    spots = Points(
+        np.stack([columns.ravel(), rows.ravel()], axis=1), np.arange(columns.size).astype(str).astype(object)
+    )
+    tissue = TissueMask(stained, 8.0).with_spots(spots, 75.0)
+    assert tissue.mask[:50].all()
+    assert not tissue.mask[52:].any()
 
 
 def test_black_areas_are_background() -> None:

@@ -11,7 +11,11 @@ from histosge.section.expression import log_cp10k
 from histosge.section.genes import Genes, select
 from histosge.section.section import Section
 
+from .memory import refuse_beyond_memory
+
 __all__ = ["DomainInput"]
+
+_FEWER = "Take fewer `genes` (hvg:{most}) or larger bins, or use a machine with more memory."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +61,11 @@ class DomainInput:
         genes
             See :func:`histosge.section.genes.select`.
 
+        Raises
+        ------
+        UsageError
+            When the values need more memory than there is.
+
         Examples
         --------
         >>> import histosge as hs
@@ -66,6 +75,7 @@ class DomainInput:
         """
         # in the order of the names: methods sum over genes
         panel = select(section, genes).by_name()
+        refuse_beyond_memory(len(section), len(panel), _FEWER)
         values = log_cp10k(section.counts, columns=panel.columns).toarray()
         spots = section.spots
         return cls(

@@ -21,6 +21,8 @@ _MPP = 8.0
 _POINT_MASK_REACH = 0.75
 # no point between three spots of a hexagonal lattice is farther from them than 0.58 pitches
 _SPOT_REACH_PITCHES = 0.6
+# share of that reach which does not count beyond the outermost spots: 0.3 pitches are left, the radius of a Visium spot
+_RIM = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,13 +83,15 @@ class TissueMask:
         """Return the mask with the surroundings of the spots, and without pieces in which there is no spot.
 
         Spots mark pale tissue that the image does not show; pieces without any are fiducials of the frame and dirt.
+        Between spots all is tissue. Beyond the outermost ones half as much of their surroundings is, which on Visium is
+        the spot itself: where the image shows the border of the tissue, spots beside it add no bulges.
 
         Parameters
         ----------
         points
             The spots on tissue.
         reach_um
-            Radius around a spot that is tissue.
+            Radius around a spot that is tissue where spots surround it.
         """
         from scipy.ndimage import distance_transform_edt, label
 
@@ -99,6 +103,8 @@ class TissueMask:
         far = np.ones(self.mask.shape, dtype=bool)
         far[rows[inside], columns[inside]] = False
         near = distance_transform_edt(far) * self.mpp <= reach_um
+        # what is left of the surroundings, all of them together, without a rim
+        near = distance_transform_edt(near) * self.mpp >= _RIM * reach_um
         pieces, number = label(self.mask | near)
         has_spot = np.zeros(number + 1, dtype=bool)
         has_spot[pieces[near]] = True

@@ -11,6 +11,7 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 from histosge.domains import DomainInput
+from histosge.domains.memory import refuse_beyond_memory
 from histosge.errors import DataError, UsageError
 from histosge.figures.domain_maps import Backdrop
 from histosge.io.hdf5.anndata_file import read_anndata
@@ -27,6 +28,7 @@ __all__ = ["DomainSource", "MapLocations", "from_adata", "map_locations", "read_
 
 _IMAGE_PX = 2000
 _PREDICTION = "prediction.h5ad"
+_FEWER = "Predict at fewer locations or with fewer genes, or use a machine with more memory."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,6 +147,7 @@ def _from_prediction(adata: Any, name: str, values: str | None) -> DomainSource:
     about = provenance.get("section", {}).get("name", name)
 
     def part(kind: str, matrix: Any, rows: Array, spots: DomainInput | None = None) -> DomainInput:
+        refuse_beyond_memory(int(rows.sum()), len(fitted), _FEWER)
         held = matrix[rows]
         held = np.asarray(held.toarray() if hasattr(held, "toarray") else held, dtype=np.float64)[:, fitted]
         return DomainInput(
