@@ -37,12 +37,12 @@ PAGES = {"report"}
 
 def public() -> list[tuple[str, Callable[..., Any]]]:
     """Return every public function, and every public method and constructor of public classes, by its path."""
-    found: list[tuple[str, Callable[..., Any]]] = []
+    everything: list[tuple[str, Callable[..., Any]]] = []
     for module, content in MODULES.items():
         for name in dir(content):
             thing = getattr(content, name)
             if inspect.isfunction(thing):
-                found.append((f"{module}.{name}", thing))
+                everything.append((f"{module}.{name}", thing))
             elif inspect.isclass(thing) and not issubclass(thing, Exception):
                 members = [
                     (key, getattr(value, "__func__", None) or getattr(value, "fget", None) or value)
@@ -51,18 +51,18 @@ def public() -> list[tuple[str, Callable[..., Any]]]:
                     if not key.startswith("_")
                     or (key == "__init__" and not getattr(thing, "_is_protocol", False))
                 ]
-                found += [
+                everything += [
                     (f"{module}.{name}.{key}", value) for key, value in members if inspect.isfunction(value)
                 ]
-    return found
+    return everything
 
 
 def test_type_hints_are_complete() -> None:
     """Every argument and every result of the public names has a type."""
-    found = public()
-    assert len(found) > 50
+    everything = public()
+    assert len(everything) > 50
     lacking = []
-    for path, function in found:
+    for path, function in everything:
         signature = inspect.signature(function)
         lacking += [
             f"{path}({parameter.name})"
@@ -86,13 +86,13 @@ def test_the_help_of_run_shows_an_example() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(dir(hs.pl)) - PAGES))
 def test_a_plot_returns_its_figure_takes_axes_and_changes_no_settings(name: str) -> None:
-    """Each plot makes a figure, or draws into given axes; Matplotlib's settings and open figures stay as they were."""
+    """Each plot makes a figure, or draws into axes; Matplotlib's settings and open figures stay as they were."""
     assert inspect.signature(getattr(hs.pl, name)).parameters["ax"].default is None
     settings, shown = dict(mpl.rcParams), plt.get_fignums()
     own = ONE_MAP[name]()
-    given = Figure()
-    left, right = given.subplots(1, 2)
-    assert ONE_MAP[name](ax=right) is given
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert ONE_MAP[name](ax=right) is figure
     assert isinstance(own, Figure)
     assert own.axes
     assert not left.has_data()
