@@ -115,7 +115,8 @@ def _dark_field(rgb: UInt8[np.ndarray, "h w 3"], name: str) -> str | None:
 
 def _colours(rgb: UInt8[np.ndarray, "h w 3"], mpp: float, name: str) -> tuple[str | None, list[str]]:
     """Return a reason to refuse the colours of the tissue, and warnings about them."""
-    tissue, outside = stained(rgb, mpp), background(rgb, mpp)
+    outside = background(rgb, mpp)
+    tissue = stained(rgb, mpp, outside=outside)
     white = white_of(rgb, outside)
     stain = densities(rgb, white)[:, tissue]
     if stain.shape[1] < _FEWEST_PX:

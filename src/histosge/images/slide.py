@@ -22,7 +22,7 @@ __all__ = ["SlideImage", "open_slide"]
 _BLOCK_PX = 4096
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class SlideImage:
     """An image with a scale. Pixel i covers [i, i + 1) · mpp; (0, 0) is the upper left corner.
 

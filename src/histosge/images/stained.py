@@ -35,7 +35,9 @@ _LEAST_GLASS = 0.02
 _GREEN_PEN = 0.5
 
 
-def stained(rgb: UInt8[np.ndarray, "h w 3"], mpp: float) -> Bool[np.ndarray, "h w"]:
+def stained(
+    rgb: UInt8[np.ndarray, "h w 3"], mpp: float, *, outside: Bool[np.ndarray, "h w"] | None = None
+) -> Bool[np.ndarray, "h w"]:
     """Return where an image is stained.
 
     The density is compared with the threshold of Otsu (1979), or with that of glass where this keeps more pale tissue.
@@ -48,10 +50,12 @@ def stained(rgb: UInt8[np.ndarray, "h w 3"], mpp: float) -> Bool[np.ndarray, "h 
         The image.
     mpp
         µm per pixel, at most some 30.
+    outside
+        Its :func:`~.background.background`, where it is known.
     """
     from scipy.ndimage import gaussian_filter
 
-    outside = background(rgb, mpp)
+    outside = background(rgb, mpp) if outside is None else outside
     white = white_of(rgb, outside)
     channels = densities(rgb, white)
     channels[:, outside] = 0

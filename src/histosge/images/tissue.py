@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -133,7 +134,13 @@ class TissueMask:
             µm per pixel of the mask, at least that of the image.
         """
         mpp = max(mpp, slide.mpp)
-        return cls(stained(slide.thumbnail(mpp), mpp), mpp)
+        if slide.backend.path is None:
+            # an array in memory may be changed by its owner
+            return cls(stained(slide.thumbnail(mpp), mpp), mpp)
+        known = _DETECTED.setdefault(slide, {})
+        if mpp not in known:
+            known[mpp] = cls(stained(slide.thumbnail(mpp), mpp), mpp)
+        return known[mpp]
 
     @classmethod
     def of_section(cls, slide: SlideImage | None, spots: Points, pitch_um: float) -> TissueMask:
@@ -173,3 +180,7 @@ class TissueMask:
         centres = low + (np.column_stack([columns.ravel(), rows.ravel()]) + 0.5) * mpp
         near = cKDTree(points.xy).query(centres, distance_upper_bound=reach)[0] <= reach
         return cls(near.reshape(height, width), mpp, (float(low[0]), float(low[1])))
+
+
+# masks of slides in files, as long as the slide is in use: the alignment and the locations need the same one
+_DETECTED: WeakKeyDictionary[SlideImage, dict[float, TissueMask]] = WeakKeyDictionary()

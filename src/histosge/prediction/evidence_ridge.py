@@ -10,8 +10,8 @@ leave-one-out predictions (:class:`RidgeDesign`), and the eigendecomposition of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import numpy as np
 
@@ -91,6 +91,28 @@ class RidgeFit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Hat:
+    """The hat matrix of a design at each noise-to-signal ratio.
+
+    Parameters
+    ----------
+    shrinkage
+        Of the projections on each singular vector.
+    left
+        Left singular vectors along rows, in the precision of the targets, as what follows.
+    freedom
+        The inverse of 1 − leverage of each row.
+    own
+        What the row's own measurement is multiplied by in its leave-one-out prediction: leverage times ``freedom``.
+    """
+
+    shrinkage: Float[np.ndarray, "r l"]
+    left: Float[np.ndarray, "r n"]
+    freedom: Float[np.ndarray, "l n"]
+    own: Float[np.ndarray, "l n"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RidgeDesign:
     """Singular value decomposition of a design matrix, shared by the regressions of all targets.
 
@@ -102,6 +124,9 @@ class RidgeDesign:
         Squared singular values in a unit that makes noise-to-signal ratios comparable between designs.
     intercept
         Whether the columns were centred, which costs one degree of freedom and gives every row a leverage of 1/n.
+    hats
+        What was computed of the hat matrix, by the noise-to-signal ratios and the precision: blocks of targets share
+        it.
     """
 
     left: Float[np.ndarray, "n r"]
@@ -109,6 +134,7 @@ class RidgeDesign:
     right: Float[np.ndarray, "r d"]
     eigenvalues: Float[np.ndarray, " r"]
     intercept: bool
+    hats: dict[tuple[bytes, str], _Hat] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -158,17 +184,24 @@ class RidgeDesign:
         logs, _ = log_marginal_likelihood(
             self.eigenvalues, squares, residual=residual, noise_ratios=noise_ratios, n=degrees
         )
-        choice = logs.argmax(axis=0)
-        shrinkage = self.eigenvalues[:, None] / (self.eigenvalues[:, None] + noise_ratios)
-        # the same for all targets of a ratio
-        leverage = (self.left**2 @ shrinkage + self.intercept / n).T
-        freedom = 1 / np.maximum(1 - leverage, _LEAST_FREEDOM)
-        shrunken = shrinkage[:, choice] * projections
+        choice, hat = logs.argmax(axis=0), self._hat(noise_ratios, dtype)
+        shrunken = hat.shrinkage[:, choice] * projections
         # targets along rows, so that those of a target are neighbours in memory
-        left_out = shrunken.T.astype(dtype) @ self.left.T.astype(dtype)
-        left_out *= freedom.astype(dtype)[choice]
-        left_out -= (leverage * freedom).astype(dtype)[choice] * targets.T
+        left_out = shrunken.T.astype(dtype) @ hat.left
+        left_out *= hat.freedom[choice]
+        left_out -= hat.own[choice] * targets.T
         return RidgeFit(choice, self.right.T @ (shrunken / self.singular[:, None]), left_out.T)
+
+    def _hat(self, noise_ratios: Array, dtype: np.dtype[Any]) -> _Hat:
+        key = (noise_ratios.tobytes(), dtype.str)
+        if key not in self.hats:
+            shrinkage = self.eigenvalues[:, None] / (self.eigenvalues[:, None] + noise_ratios)
+            # the same for all targets of a ratio
+            leverage = (self.left**2 @ shrinkage + self.intercept / len(self.left)).T
+            freedom = 1 / np.maximum(1 - leverage, _LEAST_FREEDOM)
+            own = (leverage * freedom).astype(dtype)
+            self.hats[key] = _Hat(shrinkage, self.left.T.astype(dtype), freedom.astype(dtype), own)
+        return self.hats[key]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
