@@ -39,8 +39,12 @@ def main() -> None:
     others = np.setdiff1d(np.arange(len(xy)), fitted)
     predictor = build_model("stentrans", epochs=options.epochs).fit(samples.take(fitted))
     nearest = samples.expression[fitted][cKDTree(xy[fitted]).query(xy[others])[1]]
-    truth, predicted = samples.expression[others], predict(predictor, samples.inputs.take(others)).mean
-    print(f"stentrans {pearson(truth, predicted).mean():.3f}, nearest {pearson(truth, nearest).mean():.3f}")
+    truth = samples.expression[others]
+    for quarters in (True, False):
+        summary = dict(predictor.summary()) | {"quarters": quarters}
+        predicted = predict(replace(predictor, fit_summary=summary), samples.inputs.take(others)).mean
+        print(f"stentrans, quarters {quarters}: {pearson(truth, predicted).mean():.3f}")
+    print(f"nearest {pearson(truth, nearest).mean():.3f}")
 
 
 def field(side: int, genes: int) -> Samples:

@@ -13,7 +13,7 @@ import torch
 from histosge.errors import UsageError
 from histosge.geometry.points import Points
 from histosge.models import build_model, predict, saving
-from histosge.models.deep.gene_maps import HalvedMaps, ThinnedMaps, doubled
+from histosge.models.deep.gene_maps import HalvedMaps, ThinnedMaps, doubled, in_quarters
 from histosge.models.deep.lattice_array import LatticeArray, between
 from histosge.models.deep.networks.stentrans import StEnTransNetwork
 from histosge.section.inputs import Inputs, Samples, in_section
@@ -107,6 +107,22 @@ def test_gaps_are_trained_at_measured_spots_only() -> None:
         for row in (0, 1)
     ]
     assert losses == [0.0, pytest.approx(49 * 4 / 12)]
+
+
+@pytest.mark.parametrize("shape", [(8, 6), (7, 5)])
+def test_a_quarter_is_predicted_as_a_map_by_itself(shape: tuple[int, int]) -> None:
+    """Quarters are as wide as a thinned map, and none sees another; all of the map at once is another prediction."""
+    torch.manual_seed(0)
+    network = StEnTransNetwork(2, 2, depth=1).eval()
+    maps = torch.rand(2, 1, *shape)
+    with torch.no_grad():
+        whole, quarters = network(maps), in_quarters(network, maps)
+        first = network(maps[..., :4, :3])
+    shown, *_ = ThinnedMaps(network, maps[:, 0], torch.ones(shape), 2).pairs(np.arange(2))
+    assert shown.shape[-2:] == (4, 3)
+    assert quarters.shape == whole.shape == (2, 4, *shape)
+    assert torch.allclose(quarters[..., :4, :3], first, atol=1e-6)
+    assert not torch.allclose(quarters, whole, atol=1e-2)
 
 
 @pytest.mark.parametrize(("kind", "channels", "phases"), [(ThinnedMaps, 1, 4), (HalvedMaps, 2, 1)])

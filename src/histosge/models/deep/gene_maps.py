@@ -15,7 +15,7 @@ from .training import Validation
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["HalvedMaps", "ThinnedMaps", "doubled", "even_sized"]
+__all__ = ["HalvedMaps", "ThinnedMaps", "doubled", "even_sized", "in_quarters"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,3 +124,14 @@ def doubled(phases: torch.Tensor) -> torch.Tensor:
     from torch.nn.functional import pixel_shuffle
 
     return pixel_shuffle(phases, 2)
+
+
+def in_quarters(network: Any, maps: torch.Tensor) -> torch.Tensor:
+    """Return the network's output of b × 1 × h × w, of four quarters by themselves, as wide as its training maps."""
+    import torch
+
+    rows, columns = maps.shape[-2:]
+    halves = [
+        torch.cat([network(part) for part in half.chunk(2, -1)], -1) for half in even_sized(maps).chunk(2, -2)
+    ]
+    return torch.cat(halves, -2)[..., :rows, :columns]

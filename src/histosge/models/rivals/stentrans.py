@@ -14,7 +14,7 @@ from histosge.errors import DataError, UsageError, refuse_nonpositive
 from histosge.geometry.lattice import Lattice
 from histosge.models.base import Block, Model, ModelCard, Needs, Predictor, Runtime, Task
 from histosge.models.blocks import pieces
-from histosge.models.deep.gene_maps import HalvedMaps, ThinnedMaps, doubled
+from histosge.models.deep.gene_maps import HalvedMaps, ThinnedMaps, doubled, in_quarters
 from histosge.models.deep.lattice_array import LatticeArray, between
 from histosge.models.deep.system import refuse_few_spots
 from histosge.models.deep.training import TrainingConfig, TrainingHistory, train
@@ -53,6 +53,9 @@ class StEnTrans(TrainingConfig, Model):
         on a hexagonal one, as published.
     depth
         Number of blocks.
+    quarters
+        Whether the doubled lattice is predicted in four quarters, each as wide as the maps of the training. Otherwise
+        at once, as published: a width that the network was never shown, at which it is less accurate.
     scale
         What maps show: log1p(CP10k), as for every model, or raw counts, as published; their total is one more map.
     epochs, batch
@@ -77,6 +80,7 @@ class StEnTrans(TrainingConfig, Model):
     patch: int | None = None
     heads: int | None = None
     depth: int = 12
+    quarters: bool = True
     scale: Literal["cp10k", "counts"] = "cp10k"
 
     card: ClassVar[ModelCard] = ModelCard(
@@ -88,7 +92,13 @@ class StEnTrans(TrainingConfig, Model):
         bytes_per_value=48.0,
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "published": {"form": "doubled", "batch": 512, "epochs": 500, "scale": "counts"},
+        "published": {
+            "form": "doubled",
+            "batch": 512,
+            "epochs": 500,
+            "scale": "counts",
+            "quarters": False,
+        },
         "doubled": {"form": "doubled"},
     }
     # Adam's own, as the code has them
@@ -162,7 +172,8 @@ class StEnTrans(TrainingConfig, Model):
             targets=targets,
             maps=maps,
             measured=measured,
-            fit_summary=_summary(history, network, seed, runtime.device) | {"filled": fills},
+            fit_summary=_summary(history, network, seed, runtime.device)
+            | {"filled": fills, "quarters": self.quarters},
             device=runtime.device,
         )
 
@@ -256,6 +267,8 @@ class StEnTransPredictor(_Trained):
             with torch.no_grad():
                 if self.resolution == 1:
                     output = self.network(torch.cat([maps, measured.expand_as(maps)], dim=1))
+                elif self.fit_summary.get("quarters"):
+                    output = doubled(in_quarters(self.network, maps))
                 else:
                     output = doubled(self.network(maps))
             parts.append(output[:, 0].float().cpu().numpy())
