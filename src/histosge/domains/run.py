@@ -19,12 +19,14 @@ from .input import DomainInput
 from .neighbours import component_sizes, edges_within, neighbour_distance_um
 from .number_of_domains import Criterion
 from .predicted_confidence import confidence_by_spots
-from .specks import LEAST_PATCH
+from .specks import LEAST_PATCH, NEIGHBOURS_WITHIN
 
 __all__ = ["Agreement", "Domains", "find_domains"]
 
 # radius of neighbours, in distances of neighbours, as the methods have it
 _RADIUS = 1.1
+# area of the smallest patch of predicted locations, in spots: what lies between two
+_LEAST_SPOTS = 2
 _NOT_STATED = (
     "The confidence of the domains is not stated: all predicted genes share the errors of the model, and there are no "
     "measured spots that could contradict them."
@@ -275,9 +277,9 @@ def _agreed(input_: DomainInput, method: Method, divisions: Sequence[Division]) 
     pitch_um = neighbour_distance_um(input_.xy_um) if len(input_) > 1 else 1.0
     least = LEAST_PATCH
     if input_.spots is not None and len(input_.spots) > 1:
-        # of predictions, locations of as much tissue as so many spots have
-        least *= max(1, round((neighbour_distance_um(input_.spots.xy_um) / pitch_um) ** 2))
-    return consensus(parts, edges_within(input_.xy_um, _RADIUS * pitch_um), least=least)
+        a_spot = (neighbour_distance_um(input_.spots.xy_um) / pitch_um) ** 2
+        least = max(least, round(_LEAST_SPOTS * a_spot))
+    return consensus(parts, edges_within(input_.xy_um, NEIGHBOURS_WITHIN * pitch_um), least=least)
 
 
 def _confidence(

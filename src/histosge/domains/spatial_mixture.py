@@ -19,6 +19,7 @@ from .neighbours import edges_within
 from .number_of_domains import Criterion, Half, criterion_of
 from .principal_components import principal_components, standardised
 from .shared_covariance import mixture_of
+from .specks import NEIGHBOURS_WITHIN
 
 __all__ = ["ENTRIES", "SpatialMixture"]
 
@@ -30,8 +31,6 @@ _NOISY = 0.5
 _STARTS, _QUICK_STARTS = 6, 4
 # locations by which halves of the genes are compared
 _COMPARED = 2500
-# radius of neighbours, in distances of neighbours, as STAGATE has it
-_RADIUS = 1.1
 _SHAPES = ("round", "elongated")
 
 
@@ -118,7 +117,7 @@ class SpatialMixture:
             criterion = self._criterion(shape, embeddings[1:], range(2, most + 1), seed)
             clusters = criterion.chosen
         parts = [_divided(shape, part, clusters, seed) for part in embeddings]
-        agreed = consensus(parts, edges_within(xy_um[order], _RADIUS * pitch_um))
+        agreed = consensus(parts, edges_within(xy_um[order], NEIGHBOURS_WITHIN * pitch_um))
         # back in the order that was given
         back = np.argsort(order)
         return Division(agreed.labels[back], agreed.probability[back], criterion)

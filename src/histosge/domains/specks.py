@@ -7,10 +7,12 @@ from scipy import sparse
 
 from histosge._runtime.types import Array, Float, Int
 
-__all__ = ["LEAST_PATCH", "without_specks"]
+__all__ = ["LEAST_PATCH", "NEIGHBOURS_WITHIN", "without_specks"]
 
 #: locations of the smallest patch that is kept: fewer are no region, whatever their domain
 LEAST_PATCH = 4
+#: how far neighbours are, in distances of neighbours: across the corners of squares, one ring of a hexagonal lattice
+NEIGHBOURS_WITHIN = 1.4
 # of a neighbour: less than one division in a thousand counts
 _LESS_THAN_ANY_VOTE = 1e-5
 
