@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from opened_report import PREDICTION, SECTION, Opened, opened, run_folder
 from PIL import Image
 
@@ -258,6 +259,24 @@ def test_nothing_overlaps_on_a_phone(browser: Any, report_folder: Path) -> None:
         _refuse_overlaps(found)
     assert found.page.locator("#region").is_visible()
     assert found.page.locator("#divider").is_visible()
+    found.page.context.close()
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1500, 1000)], ids=["phone", "screen"])
+def test_cards_leave_the_whole_section_free(browser: Any, report_folder: Path, size: tuple[int, int]) -> None:
+    """Where the whole section is shown, no location lies below the heading, the tools, the scale bar or the legend."""
+    width, height = size
+    found = opened(browser, report_folder / "report.html", viewport={"width": width, "height": height})
+    xy = PREDICTION.locations.xy
+    corners = [found.at(xy[row]) for row in np.concatenate([xy.argmin(axis=0), xy.argmax(axis=0)])]
+    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
+    stage = found.box("#stage")
+    assert left >= stage["x"]
+    assert top >= found.box("#heading")["y"] + found.box("#heading")["height"]
+    assert right <= found.box(".toolbar")["x"]
+    assert bottom <= min(found.box(part)["y"] for part in ("#scale-bar", "#legends"))
+    # and it is not small: it takes half of a side
+    assert max((right - left) / stage["width"], (bottom - top) / stage["height"]) > 0.5
     found.page.context.close()
 
 

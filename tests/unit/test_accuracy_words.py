@@ -27,6 +27,16 @@ FIT: dict[str, Any] = {
         ({}, True, "The image raised r"),
         ({"mean_r_loo": 0.140}, True, "The image lowered r"),
         ({"mean_r_loo_image_gain_se": 0.003}, True, "The image made no sure difference"),
+        (
+            {"mean_r_loo_image_gain_se": 0.0002},
+            True,
+            "The image raised r at spots left out from 0.151 to 0.156 (± less than 0.001).",
+        ),
+        (
+            {"mean_r_loo_image_gain_se": None},
+            True,
+            "The image raised r at spots left out from 0.151 to 0.156.",
+        ),
         ({"image_weight": 0.0}, True, "The image was not used: it did not help"),
         ({}, False, "No image was used"),
     ],

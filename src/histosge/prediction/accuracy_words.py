@@ -39,6 +39,8 @@ _LEAST_R = 0.15
 _MOSTLY = 0.5
 # a gain within so many standard errors may be chance
 _CHANCE = 2.0
+# what three decimals show as zero
+_ROUNDED = 0.0005
 
 
 def accuracy_sentences(fit: Mapping[str, Any], *, uses_image: bool) -> tuple[str, ...]:
@@ -173,9 +175,10 @@ def _image_sentence(fit: Mapping[str, Any], *, uses_image: bool) -> str:
         return "No image was used."
     if not fit.get("image_weight") or after is None or before is None:
         return "The image was not used: it did not help to predict spots left out."
-    error = float(fit.get("mean_r_loo_image_gain_se") or 0.0)
-    gain = float(after) - float(before)
-    numbers = f"from {before:.3f} to {after:.3f} (± {error:.3f})"
+    gain, stated = float(after) - float(before), fit.get("mean_r_loo_image_gain_se")
+    error = float(stated or 0.0)
+    spread = f" (± {error:.3f})" if error >= _ROUNDED else " (± less than 0.001)"
+    numbers = f"from {before:.3f} to {after:.3f}{'' if stated is None else spread}"
     if abs(gain) <= _CHANCE * error:
         return f"The image made no sure difference: r at spots left out went {numbers}."
     return f"The image {'raised' if gain > 0 else 'lowered'} r at spots left out {numbers}."
