@@ -177,8 +177,8 @@ def _image_sentence(fit: Mapping[str, Any], *, uses_image: bool) -> str:
         return "The image was not used: it did not help to predict spots left out."
     gain, stated = float(after) - float(before), fit.get("mean_r_loo_image_gain_se")
     error = float(stated or 0.0)
-    spread = f" (± {error:.3f})" if error >= _ROUNDED else " (± less than 0.001)"
-    numbers = f"from {before:.3f} to {after:.3f}{'' if stated is None else spread}"
+    precision = f" (± {error:.3f})" if error >= _ROUNDED else " (± less than 0.001)"
+    numbers = f"from {before:.3f} to {after:.3f}{'' if stated is None else precision}"
     if abs(gain) <= _CHANCE * error:
         return f"The image made no sure difference: r at spots left out went {numbers}."
     return f"The image {'raised' if gain > 0 else 'lowered'} r at spots left out {numbers}."

@@ -28,7 +28,7 @@ from .means_codes import packed_means
 from .measured import Chunk, chunks
 from .outlines import Outlines, packed_outlines
 from .pack import blob
-from .pyramid import OVERLAP_PX, TILE_PX, Pyramid, pyramid
+from .pyramid import TILE_PX, Pyramid, pyramid
 
 __all__ = ["PageData", "colours", "page_data"]
 
@@ -194,7 +194,7 @@ def _image(image: Pyramid | None) -> dict[str, Any] | None:
     if image is None:
         return None
     levels = [{"width": level.width_px, "height": level.height_px} for level in image.levels]
-    return {"tile": TILE_PX, "overlap": OVERLAP_PX, "mpp": image.mpp, "levels": levels}
+    return {"tile": TILE_PX, "mpp": image.mpp, "levels": levels}
 
 
 def _covered(contents: Contents, origin: Array) -> list[list[float]]:

@@ -16,11 +16,9 @@ from histosge.images.slide import SlideImage
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-__all__ = ["OVERLAP_PX", "TILE_PX", "Level", "Pyramid", "jpeg_of", "pyramid"]
+__all__ = ["TILE_PX", "Level", "Pyramid", "jpeg_of", "pyramid"]
 
 TILE_PX = 512
-#: pixels that a tile shares with each neighbour; without them Firefox draws a bright line between tiles
-OVERLAP_PX = 1
 # base64 has four characters for three bytes, and the coarser levels add a third
 _BLOAT = 4 / 3 * 4 / 3
 _QUALITY = 80
@@ -100,17 +98,12 @@ def _level(picture: Picture) -> Level:
     width, height = picture.size
     tiles = [
         base64.b64encode(
-            _jpeg(picture.crop((max(left - OVERLAP_PX, 0), max(top - OVERLAP_PX, 0), right, bottom)))
-        )
-        for top, bottom in _ends(height)
-        for left, right in _ends(width)
+            _jpeg(picture.crop((left, top, min(left + TILE_PX, width), min(top + TILE_PX, height))))
+        ).decode("ascii")
+        for top in range(0, height, TILE_PX)
+        for left in range(0, width, TILE_PX)
     ]
-    return Level(width, height, tuple(tile.decode("ascii") for tile in tiles))
-
-
-def _ends(length: int) -> list[tuple[int, int]]:
-    """Return where tiles begin, without what they share with the one before, and where they end."""
-    return [(start, min(start + TILE_PX + OVERLAP_PX, length)) for start in range(0, length, TILE_PX)]
+    return Level(width, height, tuple(tiles))
 
 
 def jpeg_of(pixels: Array) -> str:

@@ -10,10 +10,10 @@ function tileSource() {
     return { width: 1000, height: 1000 * frame.height / frame.width, tileSize: 1000, maxLevel: 0, minLevel: 0,
       getTileUrl: () => BLANK };
   }
-  const { levels, tile, overlap } = about.image, last = levels.length - 1;
+  const { levels, tile } = about.image, last = levels.length - 1;
   const texts = new Map();
   return {
-    width: levels[0].width, height: levels[0].height, tileSize: tile, tileOverlap: overlap, minLevel: 0, maxLevel: last,
+    width: levels[0].width, height: levels[0].height, tileSize: tile, tileOverlap: 0, minLevel: 0, maxLevel: last,
     getTileUrl(level, x, y) {
       const own = last - level;
       if (!texts.has(own)) texts.set(own, $("tiles-" + own).textContent.split("\n"));
