@@ -49,8 +49,8 @@ async function follow(fragment) {
   const { change, view } = asked(fragment);
   if (view) stage.show(view); else stage.fit(true);
   await update(change);
-  // the legend of the layer is there now, and takes room
-  if (!view) stage.fit(true);
+  // heading and legend are there now, and may take more room than was left for them
+  if (stage.isCovered) stage.fit(true);
 }
 
 function wireLink() {

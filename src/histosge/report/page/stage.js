@@ -137,18 +137,26 @@ class Stage extends EventTarget {
     viewport.applyConstraints();
   }
 
-  // pixels at the left, top, right and bottom that the cards take, at most a third of the height above and below
+  // pixels at the left, top, right and bottom that the cards take, at most a third of the height above and below, and
+  // at least what a heading and a legend of one line take, which may not be there yet
   covered() {
     const own = this.element.getBoundingClientRect(), box = (query) => document.querySelector(query).getBoundingClientRect();
-    const third = own.height / 3, gap = 8;
+    const third = own.height / 3, gap = 8, least = { top: 66, bottom: 96 };
     return { left: gap, right: own.right - box(".toolbar").left + gap,
-      top: Math.min(third, box("#heading").bottom - own.top + gap), bottom: Math.min(third, own.bottom - box("#foot").top + gap) };
+      top: Math.min(third, Math.max(least.top, box("#heading").bottom - own.top + gap)),
+      bottom: Math.min(third, Math.max(least.bottom, own.bottom - box("#foot").top + gap)) };
+  }
+
+  // whether the cards have grown since the section was placed between them
+  get isCovered() {
+    const by = this.covered();
+    return this.whole && (by.top > this.beside.top + 1 || by.bottom > this.beside.bottom + 1);
   }
 
   // the spots, with a margin, beside the cards
   fit(immediately = false) {
     this.whole = true;
-    const { left, top, width, height } = frame.home, across = this.viewer.viewport.getContainerSize(), by = this.covered();
+    const { left, top, width, height } = frame.home, across = this.viewer.viewport.getContainerSize(), by = this.beside = this.covered();
     const free = [Math.max(50, across.x - by.left - by.right), Math.max(50, across.y - by.top - by.bottom)];
     // of the section on a pixel, and where the corner of the window lies
     const unit = Math.max(width / free[0], height / free[1]);
