@@ -141,7 +141,7 @@ def test_more_values_than_memory_holds_are_refused_before_they_are_made(
 ) -> None:
     """With little memory a section and a prediction are refused with what they need, and nothing is written."""
     monkeypatch.setattr("histosge.domains.memory.available_bytes", lambda: 100_000)
-    for name, cure in (("outs", "--genes (hvg:10)"), ("prediction.h5ad", "at fewer locations")):
+    for name, cure in (("outs", "--genes (hvg:9)"), ("prediction.h5ad", "at fewer locations")):
         code, output = run(folder / name, "--out", tmp_path / "never")
         assert code == 2, output
         assert "GiB of memory" in output
