@@ -271,11 +271,14 @@ def commands(page: Path) -> dict[str, str]:
 
 def listed(page: Path) -> list[str]:
     """Return a line for each command of a page."""
-    tables = {table.command: table for table in Figures.read(page)}
+    tables: dict[str, list[Figures]] = {}
+    for table in Figures.read(page):
+        tables.setdefault(table.command, []).append(table)
     lines = []
     for command, reason in commands(page).items():
         if command in tables:
-            state = f"compared, {'short' if tables[command].is_short else 'long'}"
+            is_short = [table.is_short for table in tables[command]]
+            state = f"compared, {'short' if all(is_short) else 'short in part' if any(is_short) else 'long'}"
         else:
             state = f"not compared, {reason or 'and no reason is given'}"
         lines.append(f"{page.name}: {state}: {command}")
