@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import copytree
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,14 +12,20 @@ if TYPE_CHECKING:
     from histosge.models.cokriging.predictor import CokrigingPredictor
 
 
-@pytest.fixture
-def outs(tmp_path: Path) -> Path:
-    """A Space Ranger folder."""
+@pytest.fixture(scope="session")
+def written_outs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Space Ranger folder that tests do not change."""
     from folders import TRUTH
 
     from histosge.datasets.synthetic import write_spaceranger
 
-    return write_spaceranger(TRUTH, tmp_path / "outs")
+    return write_spaceranger(TRUTH, tmp_path_factory.mktemp("written") / "outs")
+
+
+@pytest.fixture
+def outs(written_outs: Path, tmp_path: Path) -> Path:
+    """A Space Ranger folder of the test's own."""
+    return Path(copytree(written_outs, tmp_path / "outs"))
 
 
 @pytest.fixture

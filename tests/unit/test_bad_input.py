@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import anndata
@@ -38,10 +39,16 @@ HIRES = TRUTH.slide.thumbnail(TRUTH.slide.mpp)
 FULL = np.asarray(Image.fromarray(HIRES).resize((HIRES.shape[1] * 4, HIRES.shape[0] * 4)))
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Space Ranger folder that no test changes."""
+    return write_spaceranger(TRUTH, tmp_path_factory.mktemp("written") / "outs")
+
+
 @pytest.fixture
-def outs(tmp_path: Path) -> Path:
-    """A Space Ranger folder."""
-    return write_spaceranger(TRUTH, tmp_path / "outs")
+def outs(written: Path, tmp_path: Path) -> Path:
+    """A Space Ranger folder of the test's own."""
+    return Path(copytree(written, tmp_path / "outs"))
 
 
 def read(path: Path, **options: Any) -> Section:
@@ -72,19 +79,24 @@ def resized(rgb: Array, factor: float) -> Array:
     return np.asarray(Image.fromarray(rgb).resize(size))
 
 
+def save(rgb: Array, path: Path) -> None:
+    """Write a PNG that takes no time to compress."""
+    Image.fromarray(np.ascontiguousarray(rgb)).save(path, compress_level=0)
+
+
 @pytest.mark.parametrize(
     ("picture", "sentence"),
     [
-        (FULL, None),
-        (HIRES, "is the hires image"),
-        (resized(FULL, 0.5), "0.5 times as large"),
-        (resized(FULL, 2.0), "2 times as large"),
-        (np.rot90(FULL), "rotated by 90°"),
-        (FULL[:, : FULL.shape[1] // 2], "not the image of the coordinates"),
-        (FULL[:, ::-1], "mirrored left to right"),
-        (FULL[::-1, ::-1], "rotated by 180°"),
-        (np.full_like(FULL, 240), "one colour"),
-        (np.zeros_like(FULL), "one colour"),
+        (lambda: FULL, None),
+        (lambda: HIRES, "is the hires image"),
+        (lambda: resized(FULL, 0.5), "0.5 times as large"),
+        (lambda: resized(FULL, 2.0), "2 times as large"),
+        (lambda: np.rot90(FULL), "rotated by 90°"),
+        (lambda: FULL[:, : FULL.shape[1] // 2], "not the image of the coordinates"),
+        (lambda: FULL[:, ::-1], "mirrored left to right"),
+        (lambda: FULL[::-1, ::-1], "rotated by 180°"),
+        (lambda: np.full_like(FULL, 240), "one colour"),
+        (lambda: np.zeros_like(FULL), "one colour"),
     ],
     ids=[
         "right",
@@ -100,10 +112,10 @@ def resized(rgb: Array, factor: float) -> Array:
     ],
 )
 def test_only_the_image_of_the_coordinates_is_accepted(
-    outs: Path, tmp_path: Path, picture: Array, sentence: str | None
+    outs: Path, tmp_path: Path, picture: Callable[[], Array], sentence: str | None
 ) -> None:
     """Smaller and larger copies, turned, cropped, mirrored and empty images are each called by their name."""
-    Image.fromarray(np.ascontiguousarray(picture)).save(tmp_path / "given.png")
+    save(picture(), tmp_path / "given.png")
     if sentence is None:
         assert read(outs, image=tmp_path / "given.png").slide is not None
         return
@@ -113,14 +125,14 @@ def test_only_the_image_of_the_coordinates_is_accepted(
 
 def test_a_full_resolution_image_named_hires_is_refused(outs: Path) -> None:
     """A full-resolution image named hires disagrees with the lowres image and the scale factors."""
-    Image.fromarray(FULL).save(outs / "spatial" / "tissue_hires_image.png")
+    save(FULL, outs / "spatial" / "tissue_hires_image.png")
     with pytest.raises(DataError, match="4 times as large"):
         read(outs)
 
 
 def test_an_image_of_another_size_is_accepted_on_request(outs: Path, tmp_path: Path) -> None:
     """With ``trust_alignment`` the image is used, with a warning."""
-    Image.fromarray(resized(FULL, 2.0)).save(tmp_path / "given.png")
+    save(resized(FULL, 2.0), tmp_path / "given.png")
     assert "2 times as large" in warned(read(outs, image=tmp_path / "given.png", trust_alignment=True))
 
 
