@@ -15,8 +15,6 @@ from histosge.section.section import Section
 __all__ = ["write_legacy_st", "write_spaceranger"]
 
 _HIRES_PX, _LOWRES_PX = 2000, 600
-# of zlib: the noise of the images hardly compresses at any level
-_COMPRESSION = 1
 _MATRIX, _SPATIAL = "filtered_feature_bc_matrix.h5", "spatial"
 # an attribute of the matrix by which a folder is known to be written here: it may be replaced, measured data may not
 _CREATOR = "histosge"
@@ -129,4 +127,4 @@ def _write_image(section: Section, path: Path, longest_px: int) -> float:
 def _save(rgb: Array, path: Path) -> None:
     from PIL import Image
 
-    Image.fromarray(rgb).save(path, compress_level=_COMPRESSION)
+    Image.fromarray(rgb).save(path)
