@@ -280,7 +280,8 @@ def domains(
 
     Returns
     -------
-    One label per location: ``"0"`` is the largest domain.
+    One label per location, in the order of ``data``: ``"0"`` is the largest domain, and ``""`` is none, beyond the
+    tissue or where nothing was measured.
 
     Examples
     --------
@@ -297,9 +298,12 @@ def domains(
     runtime = Runtime(resolve_device(device))
     result = find_domains(expression, configured, clusters=clusters, seeds=(seed,), runtime=runtime)
     emit(result.messages)
-    if not isinstance(data, Section):
-        add_domains(data, result, key_added or ("domain" if method is None else f"domains_{method}"))
-    return np.asarray(result.domain.astype(str))
+    if isinstance(data, Section):
+        return np.asarray(result.domain.astype(str))
+    key = key_added or ("domain" if method is None else f"domains_{method}")
+    add_domains(data, result, key)
+    labels = data.obs[key].astype(object)
+    return labels.where(labels.notna(), "").to_numpy().astype(str)
 
 
 def enhance(

@@ -175,8 +175,10 @@ def test_tl_domains_adds_a_column(tmp_path: Path) -> None:
     assert list(adata.obs["domains_kmeans"]) == list(labels)
     assert set(adata.obs) == {*before.obs, "domains_kmeans"}
     assert adata.uns["domains_kmeans"]["clusters"] == 3
-    hs.tl.domains(adata, "kmeans", clusters=3, values="measured", key_added="spots")
+    at_spots = hs.tl.domains(adata, "kmeans", clusters=3, values="measured", key_added="spots")
     assert adata.obs["spots"].notna().sum() == len(SECTION)
+    # one a location all the same
+    assert np.array_equal(at_spots == "", adata.obs["spots"].isna())
     adata.write_h5ad(tmp_path / "with_domains.h5ad")
     figure = hs.pl.domains(adata, ["domains_kmeans", "spots"])
     assert isinstance(figure, Figure)

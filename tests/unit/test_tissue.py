@@ -64,6 +64,20 @@ def test_spots_mark_pale_tissue_and_pieces_without_spots_are_dropped() -> None:
     assert tissue.contains(positions).tolist() == [True, True, False, False]
 
 
+def test_spots_are_tissue_and_so_is_what_lies_between_them() -> None:
+    """Where the image shows none: spots as wide as they are, and the middle of four; nothing half a pitch outside."""
+    columns, rows = np.meshgrid(np.arange(200.0, 700.0, 100.0), np.arange(200.0, 700.0, 100.0))
+    xy_um = np.stack([columns.ravel(), rows.ravel()], axis=1)
+    spots = Points(xy_um, np.arange(len(xy_um)).astype(str).astype(object))
+    slide = SlideImage.from_array(np.full((110, 110, 3), 245, dtype=np.uint8), 8.0)
+    tissue = TissueMask.of_section(slide, spots, 100.0)
+    angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    rims = xy_um[:, None] + 27.5 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    assert tissue.contains(rims.reshape(-1, 2)).all()
+    assert tissue.contains(np.array([[250.0, 250.0], [450.0, 550.0]])).all()
+    assert not tissue.contains(np.array([[145.0, 200.0], [200.0, 655.0]])).any()
+
+
 def test_spots_beside_the_border_of_the_tissue_add_no_bulges() -> None:
     """Stained tissue ends where the image says it, also beside a spot; between spots pale tissue has no holes."""
     stained = np.zeros((100, 100), dtype=bool)

@@ -20,10 +20,11 @@ __all__ = ["TissueMask"]
 # finer than a spot, coarser than cells; a whole Visium section is some 800 × 800 pixels
 _MPP = 8.0
 _POINT_MASK_REACH = 0.75
-# no point between three spots of a hexagonal lattice is farther from them than 0.58 pitches
-_SPOT_REACH_PITCHES = 0.6
-# share of that reach which does not count beyond the outermost spots: 0.3 pitches are left, the radius of a Visium spot
-_RIM = 0.5
+# no point between spots is farther from them: 0.58 pitches on a hexagonal lattice, 0.71 on a square one
+_SPOT_REACH_PITCHES = 0.72
+# share of that reach which does not count beyond the outermost spots: 0.45 pitches are left, more than the radius of
+# a spot (0.28 on Visium) and less than half of the way to a further one, which the image decides
+_RIM = 0.375
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +85,8 @@ class TissueMask:
         """Return the mask with the surroundings of the spots, and without pieces in which there is no spot.
 
         Spots mark pale tissue that the image does not show; pieces without any are fiducials of the frame and dirt.
-        Between spots all is tissue. Beyond the outermost ones half as much of their surroundings is, which on Visium is
-        the spot itself: where the image shows the border of the tissue, spots beside it add no bulges.
+        Between spots all is tissue. Beyond the outermost ones five eighths of their surroundings are: where the image
+        shows the border of the tissue, spots beside it add no bulges.
 
         Parameters
         ----------
