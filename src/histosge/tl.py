@@ -300,10 +300,7 @@ def domains(
     emit(result.messages)
     if isinstance(data, Section):
         return np.asarray(result.domain.astype(str))
-    key = key_added or ("domain" if method is None else f"domains_{method}")
-    add_domains(data, result, key)
-    labels = data.obs[key].astype(object)
-    return labels.where(labels.notna(), "").to_numpy().astype(str)
+    return add_domains(data, result, key_added or ("domain" if method is None else f"domains_{method}"))
 
 
 def enhance(

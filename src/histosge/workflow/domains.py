@@ -233,8 +233,12 @@ def _of_cells(table: DataFrame) -> DataFrame:
     return cells
 
 
-def add_domains(adata: AnnData, domains: Domains, key: str) -> None:
+def add_domains(adata: AnnData, domains: Domains, key: str) -> Array:
     """Put domains into ``obs[key]``, their confidence into ``obs[key + "_confidence"]``, a summary into ``uns[key]``.
+
+    Returns
+    -------
+    The domain of each row of ``adata``; empty where there is none.
 
     Raises
     ------
@@ -248,10 +252,12 @@ def add_domains(adata: AnnData, domains: Domains, key: str) -> None:
         "values": domains.input.description,
         **criterion_arrays(domains.criterion),
     }
-    write(adata, key, rows=domains.input.ids, values=domains.domain.astype(str), summary=summary)
+    labels = domains.domain.astype(str)
+    write(adata, key, rows=domains.input.ids, values=labels, summary=summary)
+    index = positions(adata.obs_names, domains.input.ids)
     if domains.confidence is not None:
-        index = positions(adata.obs_names, domains.input.ids)
         adata.obs[f"{key}_confidence"] = np.where(index >= 0, domains.confidence[index], np.nan)
+    return np.where(index >= 0, labels[index], "")
 
 
 def criterion_arrays(criterion: Criterion | None) -> dict[str, Any]:
