@@ -280,8 +280,7 @@ def domains(
 
     Returns
     -------
-    One label per location, in the order of ``data``: ``"0"`` is the largest domain, and ``""`` is none, beyond the
-    tissue or where nothing was measured.
+    One label per location: ``"0"`` is the largest domain, ``""`` is none (beyond the tissue, or where none was asked).
 
     Examples
     --------
