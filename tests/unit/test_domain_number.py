@@ -15,6 +15,7 @@ from histosge.domains.mesh import mesh_of
 from histosge.domains.mixture import tied_mixture
 from histosge.domains.neighbours import component_sizes, edges_within
 from histosge.domains.number_of_domains import Half, criterion_of
+from histosge.domains.run import _agreed
 from histosge.domains.shared_covariance import mixture_of
 from histosge.domains.specks import without_specks
 from histosge.errors import UsageError
@@ -198,3 +199,20 @@ def test_impossible_options_are_refused() -> None:
     for options in ({"pairs": 1}, {"most": 1}, {"factors": 0}, {"shape": "oval"}):
         with pytest.raises(UsageError):
             build_method("spatial_mixture", **options)
+
+
+def test_specks_are_joined_alike_whatever_the_order_of_the_locations() -> None:
+    """Patches of equal size, and domains that are as probable, are not decided by which row comes first."""
+    rng = np.random.default_rng(3)
+    x, y = np.meshgrid(np.arange(0.0, 1400.0, 100.0), np.arange(0.0, 1400.0, 100.0))
+    xy_um = np.stack([x.ravel(), y.ravel()], axis=1)
+    probability = rng.dirichlet(np.ones(4), len(xy_um))
+    agreed = []
+    for order in (np.arange(len(xy_um)), rng.permutation(len(xy_um))):
+        ids = order.astype(str).astype(object)
+        input_ = DomainInput("tissue", ids, xy_um[order], values=probability[order], description="measured")
+        part = Division(probability[order].argmax(axis=1), probability[order], None)
+        agreed.append(
+            _agreed(input_, build_method("spatial_mixture"), [part, part]).labels[np.argsort(order)]
+        )
+    assert np.array_equal(*agreed)

@@ -270,7 +270,15 @@ def _division(
 
 def _agreed(input_: DomainInput, method: Method, divisions: Sequence[Division]) -> Consensus:
     """Return the consensus of the seeds, without specks where the method is to divide the tissue into regions."""
-    parts = [divided.probability for divided in divisions]
+    # ties between patches and domains are decided by positions, whatever the order of the rows
+    order = np.lexsort((input_.values.sum(axis=1), input_.xy_um[:, 1], input_.xy_um[:, 0]))
+    agreed = _agreed_in_order(input_, method, [divided.probability[order] for divided in divisions], order)
+    back = np.argsort(order)
+    return Consensus(agreed.labels[back], agreed.probability[back])
+
+
+def _agreed_in_order(input_: DomainInput, method: Method, parts: Sequence[Array], order: Array) -> Consensus:
+    """Return the consensus of probabilities whose rows are in the order ``order``."""
     if not method.card.uses_position or (len(parts) == 1 and not isinstance(method, Divides)):
         # one division of a published method is left as it is
         return consensus(parts)
@@ -279,7 +287,7 @@ def _agreed(input_: DomainInput, method: Method, divisions: Sequence[Division]) 
     if input_.spots is not None and len(input_.spots) > 1:
         a_spot = (neighbour_distance_um(input_.spots.xy_um) / pitch_um) ** 2
         least = max(least, round(_LEAST_SPOTS * a_spot))
-    return consensus(parts, edges_within(input_.xy_um, NEIGHBOURS_WITHIN * pitch_um), least=least)
+    return consensus(parts, edges_within(input_.xy_um[order], NEIGHBOURS_WITHIN * pitch_um), least=least)
 
 
 def _confidence(
