@@ -3,13 +3,13 @@
 Cosine of the vectors, and correlation of each feature over the spots; the median of each. What the difference is worth
 at spots left out, `histosge evaluate` measures (docs/encoders.md).
 
-    python benchmarks/crop_and_dense.py --lite0 efficientnet-lite0-57934424.pth her2st/C2 mob/MOB1
+    python benchmarks/crop_and_dense.py --lite0 efficientnet-lite0-57934424.pth \
+        ../shared/data/her2st/C2 ../shared/data/mob/MOB1
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,9 @@ def main() -> None:
     parser.add_argument("sections", nargs="+")
     parser.add_argument("--lite0", type=Path, required=True, help="weights of EfficientNet-Lite0")
     options = parser.parse_args()
-    data = Path(os.environ.get("HISTOSGE_REAL_DATA", "../shared/data"))
     print("| section | network | cosine | correlation |\n|---|---|--:|--:|")
     for section in options.sections:
-        read = hs.read(data / section)
+        read = hs.read(section)
         assert read.slide is not None
         for stage in ("", "@2"):
             name = f"timm:tf_efficientnet_lite0{stage}"

@@ -121,8 +121,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name, default in (("genes", 18_000), ("locations", 200_000), ("factors", 40), ("spots", 5_000)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    defaults = (("--genes", 18_000), ("--locations", 200_000), ("--factors", 40), ("--spots", 5_000))
+    for name, default in defaults:
+        parser.add_argument(name, type=int, default=default)
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     section = random_section(arguments.genes, arguments.spots, rng)

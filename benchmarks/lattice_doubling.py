@@ -40,11 +40,12 @@ def main() -> None:
     predictor = build_model("stentrans", epochs=options.epochs).fit(samples.take(fitted))
     nearest = samples.expression[fitted][cKDTree(xy[fitted]).query(xy[others])[1]]
     truth = samples.expression[others]
-    for quarters in (True, False):
+    print("| the lattice is doubled | r |\n|---|--:|")
+    for name, quarters in (("in quarters", True), ("as a whole", False)):
         summary = dict(predictor.summary()) | {"quarters": quarters}
         predicted = predict(replace(predictor, fit_summary=summary), samples.inputs.take(others)).mean
-        print(f"stentrans, quarters {quarters}: {pearson(truth, predicted).mean():.3f}")
-    print(f"nearest {pearson(truth, nearest).mean():.3f}")
+        print(f"| {name} | {pearson(truth, predicted).mean():.3f} |")
+    print(f"| the nearest position | {pearson(truth, nearest).mean():.3f} |")
 
 
 def field(side: int, genes: int) -> Samples:

@@ -1,7 +1,7 @@
 """How well nuclei are found on images whose nuclei are known, how fast, and how many on real sections.
 
     OMP_NUM_THREADS=2 python benchmarks/nuclei.py            # accuracy and speed
-    OMP_NUM_THREADS=2 python benchmarks/nuclei.py --real     # and sections of $HISTOSGE_REAL_DATA/her2st
+    OMP_NUM_THREADS=2 python benchmarks/nuclei.py --real     # and sections of ../shared/data/her2st
 
 Parameters were chosen on the settings marked "chosen on" with other seeds (benchmark: 100 and later); the others were
 never used for a choice.
@@ -127,7 +127,7 @@ def main() -> None:
     accuracy()
     speed(options.side_um)
     if options.real:
-        real(Path(os.environ["HISTOSGE_REAL_DATA"]))
+        real(Path(os.environ.get("HISTOSGE_REAL_DATA", "../shared/data")))
 
 
 if __name__ == "__main__":

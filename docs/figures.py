@@ -32,8 +32,9 @@ reason above its block:
 
     <!-- not compared: too long (an hour) -->
 
-Sections are those in `$HISTOSGE_REAL_DATA`, or `../shared/data` beside the repository. Every command writes into a
-folder of its own.
+Commands are run as they stand, from the root of the repository (docs/documented_commands.py says which they are). Two
+things are changed: where `$HISTOSGE_REAL_DATA` is set, it stands for `../shared/data`, but in plans; and a command that
+writes gets an `--out` of its own, which is deleted after it.
 """
 
 from __future__ import annotations
@@ -51,14 +52,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("HISTOSGE_REAL_DATA", ROOT.parent / "shared" / "data"))
+from documented_commands import DATA, ROOT, commands, placed
+
 _MARK = re.compile(r"<!-- figures:(?P<short> short)?\n(?P<fields>.*?)-->\n+", flags=re.DOTALL)
 _COMMENTS = re.compile(r"\A(?:<!--.*?-->\s*)+", flags=re.DOTALL)
-_BLOCK = re.compile(
-    r"(?:<!-- not compared: ([^\n]*) -->\n+)?^```(\w*)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE
-)
-_COMMAND = re.compile(r"(?:cd \S+ && |[A-Z_]+=\S+ )*(?:histosge|python) ")
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?(?: ?%)?")
 _NEEDED, _FURTHER = {"command", "rows", "columns", "tolerance"}, {"only", "cells"}
 _KINDS = ("systems", "sections", "finer", "values", "printed", "printed sections", "summary")
@@ -239,34 +236,20 @@ def name_of(row: Mapping[str, object]) -> str:
 
 @functools.cache
 def run(command: str, *, summary: bool = False) -> Output:
-    """Run a documented command as it stands, but for its folders; several tables of one command run it once."""
+    """Run a documented command as it stands, from the root; several tables of one command run it once."""
     with tempfile.TemporaryDirectory() as folder:
-        is_own = command.startswith("histosge ")
-        out = f" --out '{folder}'" if is_own or " --out " in command else ""
-        words = re.sub(r"(\.\./)+shared/data", str(DATA), command) + out
+        out = f" --out '{folder}'" if command.startswith("histosge ") or " --out " in command else ""
+        words = placed(command) + out
         if summary:
             words += f" && histosge benchmark --summary '{folder}'"
         programs = f'python() {{ \'{sys.executable}\' -W ignore "$@"; }}; histosge() {{ python -m histosge "$@"; }}; '
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "HISTOSGE_REAL_DATA": str(DATA)}
-        where = DATA if is_own and "benchmarks/" not in command else ROOT
         done = subprocess.run(
-            ["bash", "-c", programs + words], cwd=where, env=environment, capture_output=True, text=True
+            ["bash", "-c", programs + words], cwd=ROOT, env=environment, capture_output=True, text=True
         )
         if done.returncode:
             raise SystemExit(f"{command}\n{done.stderr}")
         return Output(done.stdout, {path.name: path.read_text() for path in Path(folder).glob("*.json")})
-
-
-def commands(page: Path) -> dict[str, str]:
-    """Return the commands in the blocks of a page, each on one line, and why each is not compared."""
-    reasons = {}
-    for reason, language, block in _BLOCK.findall(page.read_text(encoding="utf-8")):
-        is_shell = language in ("", "bash", "console")
-        for line in block.replace("\\\n", " ").splitlines() if is_shell else ():
-            command = " ".join(line.partition(" # ")[0].split())
-            if _COMMAND.match(command):
-                reasons[command] = reason
-    return reasons
 
 
 def listed(page: Path) -> list[str]:
@@ -275,7 +258,7 @@ def listed(page: Path) -> list[str]:
     for table in Figures.read(page):
         tables.setdefault(table.command, []).append(table)
     lines = []
-    for command, reason in commands(page).items():
+    for command, reason in ((own.line, own.reason) for own in commands(page)):
         if command in tables:
             is_short = [table.is_short for table in tables[command]]
             state = f"compared, {'short' if all(is_short) else 'short in part' if any(is_short) else 'long'}"
