@@ -30,6 +30,7 @@ SYSTEMS = (
     "feedforward",
     "gat",
     "stage:paper",
+    "stage-plus",
     "thitogene:paper",
     "histogene:paper",
 )
@@ -113,7 +114,7 @@ def draw(curves: list[Curve], path: Path) -> None:
 
     reference = next(curve for curve in curves if curve["model"] == REFERENCE)["curve"][0]["test"]
     systems = [curve for curve in curves if curve["model"] != REFERENCE]
-    columns = 3 if len(systems) <= 6 else 4
+    columns = 3 if len(systems) in (1, 2, 3, 5, 6, 9) else 4
     rows = -(-len(systems) // columns)
     figure, axes = plt.subplots(
         rows,
