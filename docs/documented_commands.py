@@ -76,6 +76,26 @@ def commands(page: Path) -> list[Command]:
     return list(kept.values())
 
 
+def tables_without_command(page: Path) -> list[str]:
+    """Return the headings above which tables of numbers stand that no command made and no reason excuses.
+
+    A table of numbers has a column that is aligned to the right. Its command, in a block of shell or Python or in
+    the text, stands under the same heading or one that this is part of; or the reason stands above the table.
+    """
+    own = [command.line for command in commands(page)]
+    text, under, missing = page.read_text(encoding="utf-8"), dict[int, str](), []
+    _, *parts = re.split(r"^(#+) (?=\w)(.*)$", f"# {page.name}\n{text}", flags=re.MULTILINE)
+    for level, heading, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        under = {outer: part for outer, part in under.items() if outer < len(level)}
+        under[len(level)] = " ".join(body.replace("\\\n", " ").split())
+        made = any(line in part for part in under.values() for line in (*own, "```python"))
+        tables = re.finditer(r"^\|[^\n]*\n\|[-:| ]*--:[-:| ]*\n", body, flags=re.MULTILINE)
+        missing += [
+            heading for table in tables if not made and not body[: table.start()].rstrip().endswith("-->")
+        ]
+    return missing
+
+
 def headers(file: Path) -> list[Command]:
     """Return the commands in the header of a script or plan: optional parts are kept, and their brackets left out."""
     text = file.read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -52,6 +53,16 @@ def test_every_plan_can_be_read(script: Any) -> None:
     for path in paths:
         plan = script("deviations").read(path)[0] if path.stem == "deviations" else read_plan(path)
         assert list(plan.trials())
+
+
+def test_every_plan_is_in_the_documents() -> None:
+    """The table of plans in docs/evaluating-models.md names every plan, and each plan says how it is run."""
+    page = (BENCHMARKS.parent / "docs" / "evaluating-models.md").read_text()
+    for path in sorted(BENCHMARKS.glob("*.toml")):
+        assert f"`{path.name}`" in page, path.name
+        assert re.search(
+            rf"^# +(histosge|python) .*benchmarks/{path.name}", path.read_text(), flags=re.MULTILINE
+        )
 
 
 def test_domains_have_their_median_over_sections(script: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,20 +118,50 @@ def test_what_commands_print_and_write_is_read(
 
 
 def test_every_command_is_compared_or_says_why_not(figures: ModuleType) -> None:
-    """Columns exist, commands stand on the page, and a command that is not compared has a reason."""
-    pages = sorted(DOCS.glob("results/*.md"))
-    tables = [table for page in pages for table in figures.Figures.read(page)]
+    """Columns exist, commands stand on the page, and a command that is not compared has a reason, on all pages."""
+    tables = [table for page in figures.pages() for table in figures.Figures.read(page)]
     assert sum(table.is_short for table in tables) > 1
     for table in tables:
         assert list(table.cells()), table
         assert table.command in [command.line for command in figures.commands(table.page)], table.command
-    lines = [line for page in pages for line in figures.listed(page)]
+    lines = [line for page in figures.pages() for line in figures.listed(page)]
     assert not [line for line in lines if "no reason is given" in line]
 
 
+def test_every_table_of_numbers_has_a_command(figures: ModuleType, tmp_path: Path) -> None:
+    """Under its heading, or a wider one, stands the command that made a table of numbers, or a reason."""
+    without = sys.modules["documented_commands"].tables_without_command
+    page = tmp_path / "page.md"
+    table = "\n| a | b |\n|---|--:|\n| c | 1 |\n"
+    page.write_text(
+        f"# One\n{table}\n## Two\n\n`python benchmarks/one.py`\n\n### Three\n{table}\n"
+        f"## Four\n{table}\n<!-- not compared: why -->\n{table}"
+    )
+    assert without(page) == ["One", "Four"]
+    pages = [page for page in figures.pages() if page.name != "CHANGELOG.md"]
+    assert {page.name: without(page) for page in pages if without(page)} == {}
+
+
+def test_a_run_that_compares_nothing_fails(
+    figures: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without real sections, tables of them are counted; others are compared, and none is a failure."""
+    real, drawn = tmp_path / "real.md", tmp_path / "drawn.md"
+    real.write_text(TABLE.replace("SECTION", "../shared/data/SECTION"))
+    drawn.write_text(TABLE)
+    monkeypatch.setattr(figures, "DATA", tmp_path / "absent")
+    measured = rows(ridge=0.12, plain=0.3)
+    monkeypatch.setattr(figures, "run", lambda command: output(figures, scores=measured))
+    tables = [table for page in (real, drawn) for table in figures.Figures.read(page)]
+    assert figures.compare(tables) == 0
+    assert "1 tables are of real sections" in capsys.readouterr().out
+    assert figures.compare(tables[:1]) == 1
+    assert capsys.readouterr().out.endswith("0 figures were compared\n")
+
+
 @pytest.mark.slow
-def test_short_commands_give_the_documented_figures(real_data: Path) -> None:
-    """The quick commands are run again, and no figure is beyond its tolerance."""
+def test_short_commands_give_the_documented_figures() -> None:
+    """The quick commands are run again, and no figure is beyond its tolerance; real sections where there are any."""
     done = subprocess.run(
         [sys.executable, str(DOCS / "figures.py"), "--short"], capture_output=True, text=True
     )
