@@ -274,7 +274,7 @@ def domains(
     values
         Of predictions: ``"predicted"`` (default) or ``"measured"``, which divides the measured spots alone.
     seed, device
-        The same seed gives the same domains on a CPU.
+        The same seed gives the same domains on one kind of CPU, with the same libraries and number of threads.
     options
         Fields of the method, such as ``epochs=500``.
 

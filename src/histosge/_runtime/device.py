@@ -103,7 +103,7 @@ def _may_accelerate() -> bool:
 def resolve_precision(precision: str, device: str) -> Precision:
     """Return ``"bf16"`` or ``"fp32"``; ``"auto"`` takes bf16 on CUDA and fp32 elsewhere.
 
-    On a CPU the default stays fp32, so that results are the same bits on every machine.
+    On a CPU the default stays fp32: bf16 would add its own rounding to the differences between kinds of CPU.
 
     Raises
     ------

@@ -225,7 +225,7 @@ class SeedOptions:
     seed: Annotated[
         int,
         typer.Option(
-            help="The same seed gives the same bits on a CPU, for networks with one number of threads."
+            help="The same seed gives the same bits on one kind of CPU, with the same libraries and number of threads."
         ),
     ] = 0
 

@@ -81,7 +81,7 @@ class Method(Protocol):
         clusters
             Number of domains; ``None`` where the method chooses it.
         seed
-            The same seed gives the same domains on a CPU.
+            The same seed gives the same domains on one kind of CPU, with the same libraries and number of threads.
         runtime
             Device and progress.
 

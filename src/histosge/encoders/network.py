@@ -102,7 +102,7 @@ class NetworkEncoder:
 
     The vector of a patch depends on that patch alone: the network is in evaluation mode. Other patches of a batch can
     change the order of summation inside a matrix product, which moves a vector by about 1e-6 of its length in
-    fp32; the same batch gives the same bits on a CPU.
+    fp32; the same batch gives the same bits on one kind of CPU, with the same libraries and number of threads.
 
     Parameters
     ----------

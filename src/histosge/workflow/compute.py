@@ -30,8 +30,9 @@ class Compute:
     ----------
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:0"``, ``"mps"``, or ``"auto"`` for the fastest one of this computer. The default
-        is ``"cpu"``: there the same seed gives the same bits. Several, such as ``"cuda:0,cuda:1"``, share the patches
-        and tiles of networks; models are fitted on the first.
+        is ``"cpu"``: the same seed gives the same bits on one kind of CPU, with the same libraries and number of
+        threads. Several, such as ``"cuda:0,cuda:1"``, share the patches and tiles of networks; models are fitted on
+        the first.
     precision
         ``"fp32"``, ``"bf16"``, or ``"auto"``: bf16 on CUDA devices, fp32 elsewhere.
     weights
