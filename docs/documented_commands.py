@@ -117,6 +117,7 @@ def placed(text: str) -> str:
     return re.sub(r"(?<![\w/.])\.\./shared/data", str(DATA), text)
 
 
+@functools.cache
 def calls(script: str) -> list[list[str]]:
     """Return the words of each call of `histosge` and `python` in a piece of Bash, which is resolved and not run."""
     write = "{ printf '%s\\037' NAME \"$@\"; printf '\\036'; } >&2"

@@ -159,6 +159,19 @@ def test_a_run_that_compares_nothing_fails(
     assert capsys.readouterr().out.endswith("0 figures were compared\n")
 
 
+def test_rows_name_sections_that_exist(figures: ModuleType, real_data: Path) -> None:
+    """With the section of each row that is compared in place of SECTION, a command reads what is there."""
+    documented = sys.modules["documented_commands"]
+    lines = {
+        table.command.replace("SECTION", row.split(", ")[0])
+        for page in figures.pages()
+        for table in figures.Figures.read(page)
+        for row, *_ in table.cells()
+    }
+    calls = [words for line in sorted(lines) for words in documented.calls(line)]
+    assert [fault for words in calls for fault in documented.faults(words, with_data=True)] == []
+
+
 @pytest.mark.slow
 def test_short_commands_give_the_documented_figures() -> None:
     """The quick commands are run again, and no figure is beyond its tolerance; real sections where there are any."""
