@@ -16,10 +16,11 @@ from sklearn.preprocessing import StandardScaler
 
 import histosge as hs
 from histosge.evaluation.hest.embeddings import embeddings, encoder_of_patches
-from histosge.evaluation.hest.heads import HEADS
+from histosge.evaluation.hest.heads import HEADS, POSITION_HEADS, Head
 from histosge.evaluation.hest.rows import Rows, divided
+from histosge.evaluation.hest.sample import read_sample
 from histosge.evaluation.hest.scores import FoldScores
-from histosge.evaluation.hest.task import find_tasks, read_sample
+from histosge.evaluation.hest.task import find_tasks
 from histosge.evaluation.hest.written_task import write_task
 
 _GENES = 8
@@ -61,8 +62,8 @@ def test_a_task_made_of_sections_is_read_back(sections: list[hs.Section], task: 
     counts = section.counts[:, section.columns(only.genes)].toarray()
     assert np.array_equal(sample.targets, np.log1p(counts))
     assert np.array_equal(sample.depth, np.asarray(section.counts.sum(axis=1)).ravel())
-    assert sample.xy_um is not None
-    assert np.abs(sample.xy_um - section.spots.xy).max() <= section.mpp
+    assert sample.positions.xy_um is not None
+    assert np.abs(sample.positions.xy_um - section.spots.xy).max() <= section.mpp
     assert section.slide is not None
     column = sample.patches
     patch = column.slide(112.0).read(column.centres_um(112.0)[3], 112.0, 224)
@@ -80,6 +81,35 @@ def test_the_leaderboards_protocol_is_what_its_description_says(random_rows: tup
     assert np.array_equal(HEADS["pca-ridge"].fit(fitted)(asked), expected)
 
 
+@pytest.mark.parametrize(("name", "standardised"), [("ridge", True), ("ridge-unscaled", False)])
+def test_the_papers_protocol_is_what_its_description_says(
+    name: str, standardised: bool, random_rows: tuple[Rows, Rows]
+) -> None:
+    """No components, the penalty 100/(width·50), no intercept; the solution is that of the normal equations."""
+    fitted, asked = random_rows
+    x, new = fitted.features.astype(np.float64), asked.features.astype(np.float64)
+    if standardised:
+        scaler = StandardScaler().fit(x)
+        x, new = scaler.transform(x), scaler.transform(new)
+    ridge = Ridge(100 / (300 * 50), fit_intercept=False, solver="lsqr", max_iter=1000, random_state=1)
+    predicted = HEADS[name].fit(fitted)(asked)
+    assert np.array_equal(predicted, ridge.fit(x, fitted.targets).predict(new))
+    exact = new @ np.linalg.solve(x.T @ x + 100 / (300 * 50) * np.eye(300), x.T @ fitted.targets)
+    # lsqr stops at a tolerance of 1e-4
+    assert np.linalg.norm(predicted - exact) < 0.01 * np.linalg.norm(exact)
+
+
+def test_narrow_features_have_as_many_components_as_they_can(random_rows: tuple[Rows, Rows]) -> None:
+    """With 40 features the leaderboard's protocol has 40 components, and its penalty follows from them."""
+    fitted, asked = (rows.with_features(rows.features[:, :40]) for rows in random_rows)
+    # all components are a rotation of the standardised features, which ridge regression does not see
+    scaler = StandardScaler().fit(fitted.features.astype(np.float64))
+    x, new = (scaler.transform(rows.features.astype(np.float64)) for rows in (fitted, asked))
+    exact = new @ np.linalg.solve(x.T @ x + 100 / (40 * 50) * np.eye(40), x.T @ fitted.targets)
+    predicted = HEADS["pca-ridge"].fit(fitted)(asked)
+    assert np.linalg.norm(predicted - exact) < 0.01 * np.linalg.norm(exact)
+
+
 @pytest.mark.parametrize("name", HEADS)
 def test_features_that_say_nothing_have_no_correlation(name: str, random_rows: tuple[Rows, Rows]) -> None:
     """The mean r over 50 genes of features of noise is 0 within its error."""
@@ -91,13 +121,39 @@ def test_features_that_say_nothing_have_no_correlation(name: str, random_rows: t
     assert abs(np.nan_to_num(scores.pooled).mean()) < 0.5 * 3 / np.sqrt(len(asked))
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_a_head_does_not_read_what_it_is_scored_against(name: str, random_rows: tuple[Rows, Rows]) -> None:
+@pytest.mark.parametrize("head", [*HEADS.values(), *POSITION_HEADS.values()], ids=lambda head: head.name)
+def test_a_head_does_not_read_what_it_is_scored_against(head: Head, random_rows: tuple[Rows, Rows]) -> None:
     """Predictions are the same to the last bit when the expression of the asked spots is not there."""
-    fitted, asked = random_rows
-    some = fitted.take(slice(0, 200))
+    others, sample = random_rows
+    fitted = Rows.joined([others.take(slice(0, 200)), sample.take(slice(0, 20))])
+    asked = sample.take(slice(20, None))
     without = replace(asked, targets=np.full_like(asked.targets, np.nan))
-    assert np.array_equal(HEADS[name].fit(some)(asked), HEADS[name].fit(some)(without))
+    assert np.array_equal(head.fit(fitted)(asked), head.fit(fitted)(without))
+
+
+@pytest.mark.parametrize("head", POSITION_HEADS.values(), ids=lambda head: head.name)
+def test_what_positions_predict_is_the_same_whatever_the_image(
+    head: Head, random_rows: tuple[Rows, Rows]
+) -> None:
+    """Features that are not numbers change nothing; other known spots do."""
+    others, sample = random_rows
+    known, asked = sample.take(slice(0, 20)), sample.take(slice(20, None))
+    fitted = Rows.joined([others.take(slice(0, 200)), known])
+    blind = [rows.with_features(np.full_like(rows.features, np.nan)) for rows in (fitted, asked)]
+    predicted = head.fit(fitted)(asked)
+    assert np.array_equal(predicted, head.fit(blind[0])(blind[1]))
+    changed = Rows.joined([others.take(slice(0, 200)), replace(known, targets=known.targets[::-1])])
+    assert not np.allclose(predicted, head.fit(changed)(asked))
+
+
+def test_inverse_distances_are_of_the_known_spots_alone(random_rows: tuple[Rows, Rows]) -> None:
+    """Weights are those of squared distances to known spots of the sample; the other samples have none."""
+    others, sample = random_rows
+    known, asked = sample.take(slice(0, 10)), sample.take(slice(10, None))
+    distance_um = np.linalg.norm(np.asarray(asked.xy_um)[:, None] - np.asarray(known.xy_um)[None], axis=2)
+    weights = distance_um**-2.0 / (distance_um**-2.0).sum(axis=1, keepdims=True)
+    predicted = POSITION_HEADS["inverse distances"].fit(Rows.joined([others, known]))(asked)
+    assert np.allclose(predicted, weights @ known.targets)
 
 
 def test_pooled_r_counts_differences_between_samples() -> None:
@@ -113,7 +169,7 @@ def test_the_features_of_a_patch_are_its_own(task: Path, tmp_path: Path) -> None
     """Patches in another order have the same features in that order: no patch reads its neighbour in the file."""
     (only,) = find_tasks(task)
     files = only.samples["sample0"]
-    encoder = encoder_of_patches("texture+colour")
+    encoder, _ = encoder_of_patches("texture+colour")
     before = embeddings(read_sample(files, only.genes), encoder)
     copy = tmp_path / "reversed.h5"
     with h5py.File(files.patches) as file, h5py.File(copy, "w") as other:
@@ -138,7 +194,7 @@ def test_known_spots_are_nested_and_never_scored(random_rows: tuple[Rows, Rows])
 def test_files_are_those_of_the_benchmark(task: Path, tmp_path: Path) -> None:
     """Every head has the benchmark's tree of JSON files, and its means agree with the table."""
     heads = ["pca-ridge", "cokriging"]
-    result = hs.hest(task.parent, tmp_path / "out", heads=heads, known=(10, "half"), encoders=["colour"])
+    result = hs.hest(task.parent, tmp_path / "out", heads=heads, known=(10,), encoders=["colour"])
     summary = result.summary().set_index(["head", "known"])
     for head in heads:
         top = tmp_path / "out" / "results" / "official" / head
@@ -152,7 +208,7 @@ def test_files_are_those_of_the_benchmark(task: Path, tmp_path: Path) -> None:
         with (top / "dataset_results.csv").open(newline="") as file:
             assert [row[0] for row in csv.reader(file)] == ["dataset", "TISSUE", "Average"]
     assert {"noise ceiling", "shuffled patches", "level of samples"} <= set(result.scores["head"])
-    assert {"10 of half", "half of half"} <= set(result.scores["known"])
+    assert set(result.scores["known"]) == {"0", "10 of half"}
     # the score that counts differences between samples has nothing to show where a fold has one test sample
     assert np.isnan(summary.loc[("level of samples", "0"), "pooled"])
     assert summary.loc[("noise ceiling", "0"), "pooled"] > summary.loc[("pca-ridge", "0"), "pooled"]
@@ -194,19 +250,3 @@ def test_a_spot_without_counts_is_refused(sections: list[hs.Section], tmp_path: 
     with pytest.raises(hs.DataError, match="damaged or no HDF5"):
         hs.hest(folder, tmp_path / "out")
     assert not (tmp_path / "out" / "results").exists()
-
-
-def test_a_head_that_reads_positions_is_refused_without_them(
-    sections: list[hs.Section], tmp_path: Path
-) -> None:
-    """Where a file of patches does not say how wide a pixel is, that is said before features are computed."""
-    folder = write_task(sections[:2], tmp_path / "TISSUE", genes=_GENES)
-    with h5py.File(folder / "patches" / "sample0.h5", "r+") as file:
-        for name in ("img", "coords"):
-            file[name].attrs.clear()
-    with pytest.raises(
-        hs.UsageError, match="'cokriging' needs positions in µm, and the patches of 'sample0'"
-    ):
-        hs.hest(folder, tmp_path / "out", encoders=["colour"])
-    assert not (tmp_path / "out" / "features").exists()
-    assert hs.hest(folder, tmp_path / "out", encoders=["colour"], heads=["ridge"]).files

@@ -9,7 +9,7 @@ import typer
 
 from .command import command
 from .options import ComputeOptions, Out, ReplyOptions, SeedOptions, Weights
-from .screen import Progress, print_result, print_table
+from .screen import Progress, print_result, print_table, show_messages
 
 __all__ = ["hest"]
 
@@ -33,8 +33,8 @@ def hest(
     heads: Annotated[
         str | None,
         typer.Option(
-            help="Heads, separated by commas: pca-ridge (protocol A1), ridge (A2), ridge-cv, ridge-evidence, "
-            "cokriging. Default: all.",
+            help="Heads, separated by commas: pca-ridge (protocol A1), ridge (A2), ridge-unscaled, ridge-cv, "
+            "ridge-evidence, cokriging. Default: all that the files allow.",
             rich_help_panel=_TASKS,
         ),
     ] = None,
@@ -53,19 +53,19 @@ def hest(
 ) -> None:
     """Run HEST-Benchmark: both official protocols, other heads, and known spots of the predicted sample."""
     from histosge.evaluation.hest.benchmark import hest as run_hest
-    from histosge.evaluation.hest.heads import HEADS
     from histosge.evaluation.hest.result import COLUMNS, EXPLANATIONS
 
     result = run_hest(
         folder,
         out,
         encoders=encoder or ["texture"],
-        heads=_listed(heads) or list(HEADS),
+        heads=_listed(heads),
         tasks=_listed(tasks),
         known=_listed(known),
         compute=compute_options.compute(weights, progress),
         seed=seed_options.seed,
     )
+    show_messages(result.messages)
     record = result.as_dict() | {"files": [str(path) for path in result.files]}
     if not reply_options.json:
         print_table(f"HEST-Benchmark, {folder.name}", COLUMNS, result.rows())

@@ -2,64 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from histosge._runtime.types import Array
+from histosge._runtime.atomic_files import refuse_foreign_folder, writable_folder
+from histosge._runtime.messages import Message, emit
 from histosge.encoders.base import Encoder
-from histosge.errors import UsageError
+from histosge.errors import DataError, UsageError
 from histosge.workflow.compute import Compute
 
 from .embeddings import embeddings, encoder_of_patches
+from .fold import EncodedFold
 from .heads import HEADS, Head, heads_of
-from .result import BESIDE, HestResult
-from .result_files import OfficialFold, write_result
-from .rows import Rows, divided
-from .scores import FoldScores, ceiling_of, level_of
-from .task import Fold, Sample, Task, find_tasks, read_sample
+from .result import HestResult
+from .result_files import OfficialFold, is_result, write_result
+from .rows import Rows
+from .sample import Sample, read_sample
+from .scores import FoldScores
+from .task import Task, find_tasks
+from .tracks import HALF, first_track, second_track
 
 __all__ = ["hest"]
 
-#: all spots that may be known
-_HALF = "half"
-_CEILING, _LEVEL, _SHUFFLED = BESIDE
 _FEATURES, _RESULTS = "features", "results"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fold:
-    """A fold with the features of one encoder."""
-
-    task: Task
-    fold: Fold
-    samples: dict[str, Sample]
-    rows: dict[str, Rows]
-    seed: int
-
-    @property
-    def fitted(self) -> Rows:
-        return Rows.joined([self.rows[name] for name in self.fold.train])
-
-    @property
-    def asked(self) -> list[Rows]:
-        return [self.rows[name] for name in self.fold.test]
-
-    def scores(self, predicted: Sequence[Array], asked: Sequence[Rows] | None = None) -> FoldScores:
-        """Score the predictions of the test samples, at all of their spots or at those asked for."""
-        truth = [part.targets for part in asked or self.asked]
-        return FoldScores.of(self.task.genes, self.fold.test, list(zip(truth, predicted, strict=True)))
-
-    def shuffled(self) -> Rows:
-        """Return the fitted spots with the features of other spots of their sample."""
-        rows = self.fitted
-        rng, order = np.random.default_rng([self.seed, self.fold.number]), np.arange(len(rows))
-        for index in np.unique(rows.sample):
-            some = np.flatnonzero(rows.sample == index)
-            order[some] = rng.permutation(some)
-        return rows.with_features(rows.features[order])
+# fewer spots than this are no task, and cross-validation divides them in five
+_LEAST_SPOTS = 10
 
 
 def hest(
@@ -67,7 +35,7 @@ def hest(
     out: Path | str,
     *,
     encoders: Sequence[str] = ("texture",),
-    heads: Sequence[str] = tuple(HEADS),
+    heads: Sequence[str] = (),
     tasks: Sequence[str] = (),
     known: Sequence[int | str] = (),
     compute: Compute = Compute(),
@@ -90,12 +58,14 @@ def hest(
     encoders
         Names in :data:`histosge.encoders.ENCODERS`; ``texture`` needs no weights.
     heads
-        Names in :data:`histosge.evaluation.hest.heads.HEADS`.
+        Names in :data:`histosge.evaluation.hest.heads.HEADS`. Empty: all that the files allow; those that read
+        positions are left out, with a message, where a sample has none.
     tasks
         Only these; empty: all that are there.
     known
         A second track: numbers of spots of each test sample that are known, or ``"half"``. Scores are of the other
-        half of the spots, the same for every number.
+        half of the spots, the same for every number, and so are those of the nulls, of the noise ceiling and of what
+        positions alone predict.
     compute
         Device, precision, weights and progress.
     seed
@@ -104,99 +74,138 @@ def hest(
     Raises
     ------
     UsageError
-        For names that there are not, and numbers of spots below 0.
+        Before anything is computed, for names that there are not, numbers of spots below 0, heads that were named and
+        read positions that a sample does not have, and a folder that holds something else.
     DataError
-        For incomplete or damaged tasks.
+        For incomplete or damaged tasks, before anything is computed.
+    WeightsError
+        When weights of an encoder are missing, before anything is computed.
+    OutputError
+        When the disk is full. Features that were stored are kept.
     """
-    numbers, chosen = _known(known), heads_of(tuple(heads))
-    if not encoders or not chosen:
-        raise UsageError("Expected one encoder and one head at least. Give `encoders` and `heads`.")
+    numbers, chosen, encoders = _known(known), heads_of(tuple(heads or HEADS)), tuple(dict.fromkeys(encoders))
+    if not encoders:
+        raise UsageError("Expected one encoder at least. Give `encoders`.")
     planned, out = find_tasks(Path(folder), tuple(tasks)), Path(out)
+    refuse_foreign_folder(out / _RESULTS, is_result)
     compute = compute.with_store(out / _FEATURES)
+    messages = _refuse_absent(encoders, compute)
+    data = [_Data.read(task, seed) for task in planned]
+    chosen, positions, left_out = _usable(chosen, data, named=bool(heads))
+    messages += [*left_out, *(message for part in data for message in part.messages(numbers))]
+    emit(messages)
+    writable_folder(out)
     table: list[dict[str, object]] = []
     official: list[OfficialFold] = []
     for name in encoders:
-        encoder = encoder_of_patches(name, compute)
-        for task in planned:
-            for fold in _folds(task, encoder, chosen, compute=compute, seed=seed):
-                labels = {"task": task.name, "encoder": name, "fold": fold.fold.number}
-                for head in chosen:
-                    scores, predicted = _first_track(fold, head)
-                    table += _lines(scores, labels | {"head": head.name, "known": "0"})
-                    official.append(
-                        OfficialFold.of(fold.task, fold.fold, name, head.name, scores, fold.asked, predicted)
-                    )
-                table += _beside(fold, labels)
-                table += _second_track(fold, chosen, numbers, labels)
-    return write_result(HestResult.of(table), official, out / _RESULTS, seed=seed)
+        encoder, _ = encoder_of_patches(name, compute)
+        for part in data:
+            for fold in part.encoded(encoder, compute):
+                labels = {"task": part.task.name, "encoder": name, "fold": fold.fold.number}
+                for head, scores, predicted in first_track(fold, chosen):
+                    table += _lines(scores, labels | {"head": head, "known": "0"})
+                    if predicted:
+                        official.append(OfficialFold.of(fold, name, head, scores, predicted))
+                for number in numbers:
+                    for head, scores in second_track(fold, chosen, number, positions=positions):
+                        table += _lines(scores, labels | {"head": head, "known": f"{number} of half"})
+    result = HestResult.of(table, messages)
+    return write_result(result, official, out / _RESULTS, seed=seed)
 
 
-def _folds(
-    task: Task, encoder: Encoder, heads: Sequence[Head], *, compute: Compute, seed: int
-) -> Iterator[_Fold]:
-    """Read the samples of a task, each once, and yield its folds.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Data:
+    """A task with the counts of its samples, each read once whatever the number of encoders."""
+
+    task: Task
+    samples: Mapping[str, Sample]
+    seed: int
+
+    @classmethod
+    def read(cls, task: Task, seed: int) -> _Data:
+        """Read the samples.
+
+        Raises
+        ------
+        DataError
+            For damaged files, and for a fold with next to no spots to fit.
+        """
+        samples = {name: read_sample(files, task.genes) for name, files in task.samples.items()}
+        for fold in task.folds:
+            spots = sum(len(samples[name]) for name in fold.train)
+            if spots < _LEAST_SPOTS:
+                raise DataError(
+                    f"Expected {_LEAST_SPOTS} spots to fit or more in fold {fold.number} of task '{task.name}', got "
+                    f"{spots}. Copy the task again, or give its folds more samples."
+                )
+        return cls(task, samples, seed)
+
+    def encoded(self, encoder: Encoder, compute: Compute) -> Iterator[EncodedFold]:
+        """Compute the features of each sample once, and yield the folds."""
+        rows = {
+            name: Rows.of(sample, embeddings(sample, encoder, compute), index)
+            for index, (name, sample) in enumerate(self.samples.items())
+        }
+        for fold in self.task.folds:
+            yield EncodedFold(self.task, fold, self.samples, rows, self.seed)
+
+    def messages(self, numbers: Sequence[int | str]) -> Iterator[Message]:
+        """Yield what was noticed in the samples, and which have fewer spots than are to be known."""
+        for sample in self.samples.values():
+            yield from sample.messages
+        derived = {name: sample.positions.derived for name, sample in self.samples.items()}
+        derived = {name: how for name, how in derived.items() if how}
+        if derived:
+            name, how = next(iter(derived.items()))
+            text = f"Task '{self.task.name}': positions of {len(derived)} samples are derived. '{name}' has {how}."
+            yield Message("info", text)
+        tested = {name for fold in self.task.folds for name in fold.test}
+        most = max((number for number in numbers if isinstance(number, int)), default=0)
+        few = {name: len(self.samples[name]) // 2 for name in self.samples if name in tested}
+        few = {name: half for name, half in few.items() if half < most}
+        if few:
+            name = min(few, key=lambda name: few[name])
+            yield Message(
+                "warning",
+                f"Task '{self.task.name}': in {len(few)} of {len(tested)} test samples the half that may be known has "
+                f"fewer than {most} spots, in '{name}' {few[name]}. All of them are known where more are asked for.",
+            )
+
+
+def _refuse_absent(encoders: Sequence[str], compute: Compute) -> list[Message]:
+    """Build every encoder once, so that one that cannot be had ends the run before the first is used."""
+    return [message for name in encoders for message in encoder_of_patches(name, compute)[1]]
+
+
+def _usable(
+    heads: Sequence[Head], data: Sequence[_Data], *, named: bool
+) -> tuple[list[Head], bool, list[Message]]:
+    """Return the heads that all samples allow, whether all have positions, and messages.
+
+    A head is left out of all tasks, so that its mean over tasks is of the same tasks as that of another.
 
     Raises
     ------
     UsageError
-        Before anything is encoded, where a head reads positions that a sample does not have.
+        Where a head that was named reads positions that a sample does not have.
     """
-    samples = {name: read_sample(files, task.genes) for name, files in task.samples.items()}
-    reading = [head.name for head in heads if head.reads_positions]
-    without = [name for name, sample in samples.items() if sample.xy_um is None]
-    if reading and without:
-        raise UsageError(
-            f"The head '{reading[0]}' needs positions in µm, and the patches of '{without[0]}' do not say how wide "
-            "their pixels are (`pixel_size` or `patch_size_src`). Leave it out of `heads`."
-        )
-    rows = {
-        name: Rows.of(sample, embeddings(sample, encoder, compute), index)
-        for index, (name, sample) in enumerate(samples.items())
-    }
-    for fold in task.folds:
-        yield _Fold(task, fold, samples, rows, seed)
-
-
-def _first_track(fold: _Fold, head: Head) -> tuple[FoldScores, list[Array]]:
-    """Predict the test samples from others alone, as the benchmark does."""
-    predict = head.fit(fold.fitted)
-    predicted = [predict(part) for part in fold.asked]
-    return fold.scores(predicted), predicted
-
-
-def _beside(fold: _Fold, labels: dict[str, object]) -> list[dict[str, object]]:
-    """Return what stands beside every score: no relation to the image, no pattern in a sample, no error but noise."""
-    predict, shuffled = (HEADS["pca-ridge"].fit(rows) for rows in (fold.fitted, fold.shuffled()))
-    samples = [fold.samples[name] for name in fold.fold.test]
-    beside = {
-        _SHUFFLED: fold.scores([shuffled(part) for part in fold.asked]),
-        _LEVEL: fold.scores([level_of(predict(part)) for part in fold.asked]),
-        _CEILING: ceiling_of(fold.task.genes, samples, fold.asked, fold.seed),
-    }
-    return [
-        line
-        for name, scores in beside.items()
-        for line in _lines(scores, labels | {"head": name, "known": "0"})
+    absent = [
+        (part.task.name, name, sample.positions.absent)
+        for part in data
+        for name, sample in part.samples.items()
+        if sample.positions.xy_um is None
     ]
-
-
-def _second_track(
-    fold: _Fold, heads: Sequence[Head], numbers: Sequence[int | str], labels: dict[str, object]
-) -> list[dict[str, object]]:
-    """Predict half of the spots of each test sample, with so many of its other half known."""
-    lines: list[dict[str, object]] = []
-    parts = [divided(part, fold.seed) for part in fold.asked]
-    asked = [part.take(scored) for part, (scored, _) in zip(fold.asked, parts, strict=True)]
-    for number in numbers:
-        fitted = [
-            Rows.joined([fold.fitted, part.take(others if number == _HALF else others[: int(number)])])
-            for part, (_, others) in zip(fold.asked, parts, strict=True)
-        ]
-        for head in heads:
-            predicted = [head.fit(some)(spots) for some, spots in zip(fitted, asked, strict=True)]
-            scores = fold.scores(predicted, asked)
-            lines += _lines(scores, labels | {"head": head.name, "known": f"{number} of half"})
-    return lines
+    if not absent:
+        return list(heads), True, []
+    task, name, why = absent[0]
+    of = f"{len(absent)} samples have" if len(absent) > 1 else "One sample has"
+    reading = [head.name for head in heads if head.reads_positions]
+    text = f"{of} no positions in µm. The first is '{name}' of task '{task}': {why}."
+    if named and reading:
+        raise UsageError(f"The head '{reading[0]}' needs positions. {text} Or leave it out of `heads`.")
+    left_out = ", ".join([*reading, "what positions alone predict from known spots"])
+    messages = [Message("warning", f"Left out: {left_out}. {text}")]
+    return [head for head in heads if not head.reads_positions], False, messages
 
 
 def _lines(scores: FoldScores, labels: dict[str, object]) -> list[dict[str, object]]:
@@ -213,7 +222,7 @@ def _known(known: Sequence[int | str]) -> list[int | str]:
     """
     numbers: list[int | str] = []
     for value in known:
-        if str(value) != _HALF and not str(value).isdigit():
-            raise UsageError(f"Expected numbers of spots or '{_HALF}' in `known`, got '{value}'.")
-        numbers.append(_HALF if str(value) == _HALF else int(value))
-    return numbers
+        if str(value) != HALF and not str(value).isdigit():
+            raise UsageError(f"Expected numbers of spots or '{HALF}' in `known`, got '{value}'.")
+        numbers.append(HALF if str(value) == HALF else int(value))
+    return list(dict.fromkeys(numbers))

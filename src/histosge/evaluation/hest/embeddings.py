@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from histosge._runtime.messages import Message, emit
+from histosge._runtime.messages import Message
 from histosge._runtime.types import Float32
 from histosge.encoders import load_encoder
 from histosge.encoders.base import Encoder
@@ -18,7 +18,8 @@ from histosge.encoders.tile_features import TileFeatures
 from histosge.errors import UsageError
 from histosge.workflow.compute import Compute
 
-from .task import PATCH_UM, Sample
+from .sample import Sample
+from .task import PATCH_UM
 
 __all__ = ["embeddings", "encoder_of_patches"]
 
@@ -26,8 +27,8 @@ __all__ = ["embeddings", "encoder_of_patches"]
 _ROUNDING = 1e-6
 
 
-def encoder_of_patches(name: str, compute: Compute = Compute()) -> Encoder:
-    """Return an encoder whose patches are no wider than those of the benchmark.
+def encoder_of_patches(name: str, compute: Compute = Compute()) -> tuple[Encoder, tuple[Message, ...]]:
+    """Return an encoder whose patches are no wider than those of the benchmark, and messages about it.
 
     One that reads wider patches is given narrower ones, in proportion, and a message says so.
 
@@ -38,10 +39,11 @@ def encoder_of_patches(name: str, compute: Compute = Compute()) -> Encoder:
 
     Examples
     --------
-    >>> [round(size.size_um) for size in encoder_of_patches("texture").card.patches]
+    >>> [round(size.size_um) for size in encoder_of_patches("texture")[0].card.patches]
     [28, 56, 112]
     """
     widths: dict[str, float] = {}
+    messages = []
     for part in names_of(name):
         encoder = load_encoder(part, compute.setup)
         if isinstance(encoder, DenseEncoder | TileFeatures):
@@ -57,8 +59,9 @@ def encoder_of_patches(name: str, compute: Compute = Compute()) -> Encoder:
                 f"'{part}' reads patches {widest:g} µm wide; those of HEST-Benchmark are {PATCH_UM:g} µm, so that it "
                 f"reads its own {PATCH_UM / widest:.2g} times as wide."
             )
-            emit((Message("info", text),))
-    return load_encoder(JOIN.join(names_of(name)), compute.setup, patch_um=widths or None)
+            messages.append(Message("info", text))
+    encoder = load_encoder(JOIN.join(names_of(name)), compute.setup, patch_um=widths or None)
+    return encoder, tuple(messages)
 
 
 def embeddings(sample: Sample, encoder: Encoder, compute: Compute = Compute()) -> Float32[np.ndarray, "n d"]:

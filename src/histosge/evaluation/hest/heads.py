@@ -11,21 +11,17 @@ import numpy as np
 
 from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError
-from histosge.evaluation.separate_fit import fit_and_predict
-from histosge.geometry.points import Points
 from histosge.metrics.pearson import pearson
 from histosge.models import build_model
 from histosge.prediction.evidence_ridge import EvidenceRidge
-from histosge.section.expression import TARGET_SUM
-from histosge.section.inputs import Inputs, Samples
-from histosge.section.locations import Locations
 
 from .rows import Rows
+from .section_models import predicted_by
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-__all__ = ["HEADS", "Head", "heads_of", "official_alpha"]
+__all__ = ["HEADS", "POSITION_HEADS", "Head", "heads_of", "official_alpha"]
 
 Predict: TypeAlias = Callable[[Rows], Float[np.ndarray, "m g"]]
 
@@ -35,8 +31,6 @@ _STEPS = 1000
 # penalties among which cross-validation chooses; the best one of the benchmark's tasks is near 5000
 _ALPHAS = np.geomspace(1e-2, 1e6, 17)
 _FOLDS = 5
-# µm; of a Visium spot, as the benchmark merges other platforms to
-_SPOT_UM = 55.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +47,15 @@ class Head:
         Spots to fit in; a function out that predicts the spots of *one* sample, whose targets it must not read.
     reads_positions
         Whether spots need positions.
+    least
+        Known spots of the predicted sample without which it has nothing to say.
     """
 
     name: str
     summary: str
     fit: Callable[[Rows], Predict]
     reads_positions: bool = False
+    least: int = 0
 
 
 def official_alpha(features: int, genes: int) -> float:
@@ -73,7 +70,7 @@ def official_alpha(features: int, genes: int) -> float:
 
 
 def heads_of(names: tuple[str, ...]) -> list[Head]:
-    """Return heads by their names.
+    """Return heads by their names, each once.
 
     Raises
     ------
@@ -83,17 +80,17 @@ def heads_of(names: tuple[str, ...]) -> list[Head]:
     unknown = [name for name in names if name not in HEADS]
     if unknown:
         raise UsageError(f"There is no head named '{unknown[0]}'. Known: {', '.join(HEADS)}.")
-    return [HEADS[name] for name in names]
+    return [HEADS[name] for name in dict.fromkeys(names)]
 
 
-def _official(fitted: Rows, components: int | None) -> Predict:
+def _official(fitted: Rows, components: int | None = None, standardised: bool = True) -> Predict:
     """Fit one of the benchmark's protocols: standardised features, components or not, ridge without intercept.
 
     Without an intercept predictions lack the mean of each gene: r is what it is, squared errors have no meaning.
     """
     from sklearn.linear_model import Ridge
 
-    columns = _columns(fitted, components)
+    columns = _columns(fitted, components) if standardised else _unscaled
     features = columns(fitted)
     alpha = official_alpha(features.shape[1], fitted.targets.shape[1])
     ridge = Ridge(alpha, fit_intercept=False, solver="lsqr", max_iter=_STEPS, random_state=_SEED)
@@ -126,40 +123,6 @@ def _by_evidence(fitted: Rows) -> Predict:
     return lambda asked: ridge.predict(columns(asked))[0]
 
 
-def _cokriging(fitted: Rows, asked: Rows) -> Array:
-    """Fit and predict by cokriging: known spots are measured ones, the other samples auxiliary sections."""
-    target = asked.sample[0]
-    fitted = fitted.take(np.argsort(fitted.sample != target, kind="stable"))
-    # the sample to predict comes first, whether any of its spots is known or not
-    _, others = np.unique(fitted.sample, return_inverse=True)
-    index = np.where(fitted.sample == target, 0, 1 + others)
-    samples = Samples(
-        _inputs(fitted, index),
-        fitted.targets,
-        np.array([f"gene{number:03d}" for number in range(fitted.targets.shape[1])]),
-        # log1p of raw counts is log1p(CP10k) of spots of ten thousand molecules
-        np.full(len(fitted), TARGET_SUM),
-    )
-    spots = _inputs(asked, np.zeros(len(asked), dtype=np.intp))
-    is_new = not bool((index == 0).any())
-    fit = fit_and_predict(lambda: build_model("cokriging").fit(samples, seed=_SEED), spots, is_new)
-    return np.asarray(fit.mean, dtype=np.float64)
-
-
-def _inputs(rows: Rows, index: Array) -> Inputs:
-    """Return spots as a model is given them."""
-    number, xy_um = len(rows), np.asarray(rows.xy_um)
-    locations = Locations(
-        Points(xy_um, rows.ids, _SPOT_UM),
-        lattice_xy=xy_um,
-        parent=np.arange(number),
-        subspot=np.zeros(number, dtype=np.intp),
-        observed=np.ones(number, dtype=bool),
-        in_tissue=np.ones(number, dtype=bool),
-    )
-    return Inputs(locations, features=rows.features.astype(np.float32), sections=index)
-
-
 def _columns(fitted: Rows, components: int | None) -> Callable[[Rows], Array]:
     """Return what standardises features and, where asked for, takes their principal components."""
     from sklearn.decomposition import PCA
@@ -174,6 +137,23 @@ def _columns(fitted: Rows, components: int | None) -> Callable[[Rows], Array]:
     return lambda rows: np.asarray(pipeline.transform(rows.features.astype(np.float64)))
 
 
+def _unscaled(rows: Rows) -> Array:
+    return rows.features.astype(np.float64)
+
+
+def _by_model(
+    name: str, preset: str | None = None, *, image: bool = True, others: bool = True
+) -> Callable[[Rows], Predict]:
+    """Return a head that fits a model of this package."""
+
+    def fit(fitted: Rows) -> Predict:
+        return lambda asked: predicted_by(
+            build_model(name, preset), fitted, asked, image=image, others=others, seed=_SEED
+        )
+
+    return fit
+
+
 #: every head by its name
 HEADS = {
     head.name: head
@@ -186,7 +166,12 @@ HEADS = {
         Head(
             "ridge",
             "Protocol A2, of the paper's Table A13: all features, fixed penalty, no intercept.",
-            partial(_official, components=None),
+            _official,
+        ),
+        Head(
+            "ridge-unscaled",
+            "Protocol A2 in its other reading: features as the encoder returns them, not standardised.",
+            partial(_official, standardised=False),
         ),
         Head(
             "ridge-cv",
@@ -197,8 +182,35 @@ HEADS = {
         Head(
             "cokriging",
             "Factor cokriging: the other samples are auxiliary sections.",
-            lambda fitted: partial(_cokriging, fitted),
+            _by_model("cokriging"),
             reads_positions=True,
+        ),
+    )
+}
+#: what positions alone predict, by its name: in the second track beside every number of known spots
+POSITION_HEADS = {
+    head.name: head
+    for head in (
+        Head(
+            "cokriging, positions alone",
+            "The head cokriging without the image.",
+            _by_model("cokriging", "positions", image=False),
+            reads_positions=True,
+            least=1,
+        ),
+        Head(
+            "kriging of known spots",
+            "Kriging of each gene from the known spots, without the other samples and without the image.",
+            _by_model("kriging", image=False, others=False),
+            reads_positions=True,
+            least=3,
+        ),
+        Head(
+            "inverse distances",
+            "The known spots weighted by inverse squared distance.",
+            _by_model("idw", image=False, others=False),
+            reads_positions=True,
+            least=1,
         ),
     )
 }

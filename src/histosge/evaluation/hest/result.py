@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from histosge._runtime.messages import Message
 from histosge.evaluation.tables import markdown_table
 
 if TYPE_CHECKING:
@@ -39,19 +40,22 @@ class HestResult:
     ----------
     scores
         One row a task, encoder, fold, head, number of known spots, test sample (empty: all together) and gene.
+    messages
+        What was left out or noticed.
     files
         What was written.
     """
 
     scores: pd.DataFrame
+    messages: tuple[Message, ...] = ()
     files: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, lines: Sequence[dict[str, object]]) -> HestResult:
+    def of(cls, lines: Sequence[dict[str, object]], messages: Sequence[Message] = ()) -> HestResult:
         """Return the result of lines of the table."""
         import pandas as pd
 
-        return cls(pd.DataFrame(lines))
+        return cls(pd.DataFrame(lines), tuple(messages))
 
     def summary(self) -> pd.DataFrame:
         """Return a row for each task, encoder, head and number of known spots.
@@ -100,7 +104,7 @@ class HestResult:
             [
                 *markdown_table("HEST-Benchmark", COLUMNS, self.rows()),
                 "",
-                *(f"* {text}" for text in EXPLANATIONS),
+                *(f"* {text}" for text in (*EXPLANATIONS, *(message.text for message in self.messages))),
                 "",
             ]
         )
@@ -108,7 +112,8 @@ class HestResult:
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain values."""
         records = self.summary().to_dict("records")
-        return {"results": [{str(name): _plain(value) for name, value in row.items()} for row in records]}
+        results = [{str(name): _plain(value) for name, value in row.items()} for row in records]
+        return {"results": results, "messages": [message.text for message in self.messages]}
 
 
 def _row(row: dict[Any, Any]) -> tuple[str, ...]:

@@ -14,14 +14,16 @@ from histosge._runtime.atomic_files import atomic_path, holds_only
 from histosge._runtime.provenance import environment
 from histosge._runtime.types import Array
 
+from .fold import EncodedFold
 from .result import HestResult
-from .rows import Rows
 from .scores import FoldScores
-from .task import Fold, Task
 
-__all__ = ["OfficialFold", "write_result"]
+__all__ = ["OfficialFold", "is_result", "write_result"]
 
 _SCORES, _PAGE, _RECORD, _OFFICIAL = "scores.parquet", "scores.md", "scores.json", "official"
+_FILES = (_SCORES, _PAGE, _RECORD, _OFFICIAL)
+#: whether a folder holds the files of such a run and nothing else
+is_result = holds_only(*_FILES)
 _QUARTILES = (("q1", 25), ("q2", 50), ("q3", 75))
 _TINY = 1e-300
 
@@ -54,20 +56,14 @@ class OfficialFold:
 
     @classmethod
     def of(
-        cls,
-        task: Task,
-        fold: Fold,
-        encoder: str,
-        head: str,
-        scores: FoldScores,
-        asked: Sequence[Rows],
-        predicted: Sequence[Array],
+        cls, fold: EncodedFold, encoder: str, head: str, scores: FoldScores, predicted: Sequence[Array]
     ) -> OfficialFold:
         """Return what is written of a fold."""
-        truth, mean = np.concatenate([part.targets for part in asked]), np.concatenate(predicted)
-        l2 = ((truth - mean) ** 2).mean(axis=0)
+        truth = np.concatenate([part.targets for part in fold.asked])
+        l2 = ((truth - np.concatenate(predicted)) ** 2).mean(axis=0)
         r2 = 1 - l2 / np.maximum(truth.var(axis=0), _TINY)
-        return cls(task.name, fold.number, encoder, head, task.genes, scores.pooled, l2, r2)
+        task = fold.task
+        return cls(task.name, fold.fold.number, encoder, head, task.genes, scores.pooled, l2, r2)
 
     def as_dict(self) -> dict[str, Any]:
         """Return ``results.json``."""
@@ -101,15 +97,14 @@ def write_result(
     OutputError
         When the disk is full.
     """
-    names = (_SCORES, _PAGE, _RECORD, _OFFICIAL)
-    with atomic_path(folder, own=holds_only(*names)) as draft:
+    with atomic_path(folder, own=is_result) as draft:
         draft.mkdir()
         result.scores.to_parquet(draft / _SCORES, index=False)
         (draft / _PAGE).write_text(result.markdown(), encoding="utf-8")
         _write(draft / _RECORD, result.as_dict() | {"seed": seed, "environment": environment()})
         for head in dict.fromkeys(part.head for part in official):
             _write_head([part for part in official if part.head == head], draft / _OFFICIAL / head)
-    return replace(result, files=tuple(folder / name for name in names))
+    return replace(result, files=tuple(folder / name for name in _FILES))
 
 
 def _write_head(parts: Sequence[OfficialFold], folder: Path) -> None:
@@ -117,6 +112,7 @@ def _write_head(parts: Sequence[OfficialFold], folder: Path) -> None:
     tasks = dict.fromkeys(part.task for part in parts)
     encoders = dict.fromkeys(part.encoder for part in parts)
     means: dict[str, dict[str, float | None]] = {task: {} for task in tasks}
+    datasets = []
     for task in tasks:
         rows = []
         for encoder in encoders:
@@ -126,15 +122,9 @@ def _write_head(parts: Sequence[OfficialFold], folder: Path) -> None:
             scores = {name: over_folds[name] for name in ("pearson_mean", "pearson_std")}
             rows.append({"encoder_name": encoder} | scores)
         _write(folder / task / "enc_results.json", {"results": rows})
+        datasets.append({"dataset_name": task, "results": rows})
     # the unweighted mean over tasks
     average = {encoder: _mean([means[task][encoder] for task in tasks]) for encoder in encoders}
-    datasets = [
-        {
-            "dataset_name": task,
-            "results": [{"encoder_name": name, "pearson_mean": mean} for name, mean in means[task].items()],
-        }
-        for task in tasks
-    ]
     _write(folder / "dataset_results.json", {"results": datasets, "average": average})
     header = {name: name for name in encoders}
     table: dict[str, Mapping[str, object]] = {"dataset": header, **means, "Average": average}

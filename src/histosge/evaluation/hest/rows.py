@@ -11,7 +11,7 @@ import numpy as np
 from histosge._runtime.draws import random_order
 from histosge._runtime.types import Array, Float, Int
 
-from .task import Sample
+from .sample import Sample
 
 __all__ = ["Rows", "divided"]
 
@@ -44,7 +44,7 @@ class Rows:
     def of(cls, sample: Sample, features: Float[np.ndarray, "n d"], index: int) -> Rows:
         """Return the spots of one sample."""
         ids = np.array([f"{index}/{barcode}" for barcode in sample.barcodes.tolist()])
-        return cls(features, sample.targets, np.full(len(sample), index), ids, sample.xy_um)
+        return cls(features, sample.targets, np.full(len(sample), index), ids, sample.positions.xy_um)
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:

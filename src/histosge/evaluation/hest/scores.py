@@ -13,7 +13,7 @@ from histosge.metrics.ceiling import noise_ceiling
 from histosge.metrics.pearson import pearson
 
 from .rows import Rows
-from .task import Sample
+from .sample import Sample
 
 __all__ = ["FoldScores", "ceiling_of", "level_of"]
 
