@@ -328,3 +328,27 @@ def test_more_known_spots_than_there_are_is_said(written: Path, tmp_path: Path) 
         hs.HistosgeWarning, match="2 of 2 test samples .* fewer than 100 spots, in 'sample1' 24"
     ):
         hs.hest(written, tmp_path / "out", heads=["ridge"], encoders=["colour"], known=(100,))
+
+
+def test_controls_are_no_genes_of_a_task(tmp_path: Path) -> None:
+    """Probes named as controls are left out, however much they vary."""
+    sections = [hs.synthetic(columns=5, rows=5, genes=12, seed=seed).section for seed in range(2)]
+    first = json.loads(
+        (write_task(_named(sections, {}), tmp_path / "A", genes=1) / "var_50genes.json").read_text()
+    )["genes"][0]
+    for number, name in enumerate((f"BLANK_{first}", f"NegControlProbe_{first}")):
+        folder = write_task(_named(sections, {first: name}), tmp_path / str(number), genes=8)
+        genes = json.loads((folder / "var_50genes.json").read_text())["genes"]
+        assert len(genes) == 8
+        assert not {first, name} & set(genes)
+
+
+def _named(sections: list[hs.Section], other: dict[str, str]) -> list[hs.Section]:
+    return [
+        replace(
+            section,
+            name=f"sample{number}",
+            genes=np.array([other.get(gene, gene) for gene in section.genes.tolist()]),
+        )
+        for number, section in enumerate(sections)
+    ]

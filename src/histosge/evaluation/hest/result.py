@@ -28,7 +28,8 @@ EXPLANATIONS = (
     "`level of samples`: the mean of a sample's prediction at each of its spots: what `pooled r` is without a pattern "
     "within samples; nothing where a fold has one test sample. `shuffled patches`: fitted to patches of other spots. "
     "`noise ceiling`: what a perfect prediction would reach.",
-    "`known`: spots of the test sample that were fitted too, of the half that is not scored; 0: all spots are scored.",
+    "`known`: spots of the test sample that were fitted too, of the half that is not scored; 0: all spots are scored. "
+    "`cokriging, positions alone`, `kriging of known spots` and `inverse distances` read no image.",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,8 @@ __all__ = ["write_task"]
 # of the benchmark: share of the spots of every sample in which a gene is counted
 _LEAST_SHARE = 0.1
 _GENES = 50
+# probes that are no genes
+_CONTROL = re.compile("BLANK|Control")
 # patches read at once
 _BLOCK = 64
 
@@ -66,12 +69,12 @@ def write_task(sections: Sequence[Section], folder: Path | str, *, genes: int = 
 
 
 def _variable(sections: Sequence[Section], number: int) -> list[str]:
-    """Return the most variable genes among those that every section has in a tenth of its spots."""
+    """Return the most variable genes among those that every section has in a tenth of its spots, without controls."""
     common = [
         set(section.genes[np.asarray((section.counts > 0).mean(axis=0)).ravel() >= _LEAST_SHARE].tolist())
         for section in sections
     ]
-    names = sorted(set.intersection(*common))
+    names = [name for name in sorted(set.intersection(*common)) if not _CONTROL.search(name)]
     if len(names) < number:
         raise UsageError(
             f"Expected {number} genes in a tenth of the spots of every section, got {len(names)}. Ask for fewer "
