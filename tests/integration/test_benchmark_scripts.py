@@ -65,6 +65,20 @@ def test_every_plan_is_in_the_documents() -> None:
         )
 
 
+def test_the_one_table_is_of_commands_that_are_committed(script: Any) -> None:
+    """Each of its plans is a file here; a part of its text is replaced whole, and an unknown part is refused."""
+    table = script("one_table")
+    plans = [command.split()[2] for command in table.BENCHMARKS.values() if " benchmark " in command]
+    assert len(plans) > 5
+    assert all((BENCHMARKS.parent / plan).is_file() for plan in plans)
+    text = "A\n<!-- made: first -->\nold\n<!-- end -->\nB\n"
+    assert table.replaced(text, {"first": "| new |"}).split() == [
+        *("A", "<!--", "made:", "first", "-->", "|", "new", "|", "<!--", "end", "-->", "B")
+    ]
+    with pytest.raises(SystemExit, match="has 0 parts 'second'"):
+        table.replaced(text, {"second": ""})
+
+
 def test_domains_have_their_median_over_sections(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """Of each method the median over sections of the means over seeds; of one section there is none."""
     agreements = {"A": (0.2, 0.4), "B": (0.5, 0.5), "C": (0.8, 1.0)}

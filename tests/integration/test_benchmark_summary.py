@@ -89,6 +89,10 @@ def test_differences_are_paired_and_have_an_interval_over_sections(folder: Path,
     assert pooled["difference"] == pytest.approx(by_section.mean())
     assert 2 * pooled["difference_error"] == pytest.approx(limits.high - limits.low)
     assert pooled["sections"] == 3
+    # seeds are those of each section: the error of a mean of independent values
+    errors = mine.groupby(level=0).std(ddof=1) / 2**0.5
+    assert pooled["r_error"] == pytest.approx((errors**2).sum() ** 0.5 / 3)
+    assert pooled["seeds"] == 2
 
 
 def test_no_cell_is_empty_without_a_reason(folder: Path, tmp_path: Path) -> None:
@@ -187,6 +191,55 @@ def test_several_folders_make_a_table(folder: Path, tmp_path: Path) -> None:
     named = [message for message in summary.messages if message.startswith("kriging on S0, random:0.5: r is")]
     assert [message.count("second") for message in named] == [1]
     assert not [message for message in summary.messages if "r is" in message and "in first and" in message]
+
+
+def test_rows_that_benchmarks_repeat_are_shown_once(folder: Path, tmp_path: Path) -> None:
+    """Baselines with the same seeds and scores stand once by section; what was skipped is said once."""
+    again = tmp_path / "again"
+    shutil.copytree(folder, again)
+    record = json.loads((again / "scores.json").read_text())
+    del record["checksum"]
+    skipped = [
+        {
+            "section": name,
+            "split": "sections",
+            "model": "idw",
+            "reason": f"'idw' needs spots, and '{name}' has none.",
+        }
+        for name in ("S0", "S1")
+    ]
+    write_record(again / "scores.json", record | {"skipped": skipped})
+    summary = summarise([folder, again], tmp_path / "all")
+    alone = summarise([folder], tmp_path / "alone").to_frame()
+    columns = ["level", "system", "section", "r", "coverage", "benchmark"]
+    pd.testing.assert_frame_equal(summary.to_frame()[columns], alone[columns])
+    assert "again, sections: idw left out on S0, S1: the model needs spots, and the section has none." in [
+        *summary.messages
+    ]
+    named = next(text for text in summary.messages if text.startswith("first: Measured with histosge"))
+    assert named.endswith("cores.")
+
+
+def test_the_page_sorts_in_a_browser(folder: Path, tmp_path: Path, browser: Any) -> None:
+    """A click on a heading sorts by its numbers, highest first, missing ones last; a second click turns the order."""
+    table = summarise([folder], tmp_path).tables[1]
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto((tmp_path / "summary.html").as_uri())
+    # wide tables scroll in their own frame
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    column = next(index for index, part in enumerate(table.columns) if part.key == "epochs")
+    for clicks in range(2):
+        page.locator("#table-1 thead button").nth(column).click()
+        shown = page.locator(f"#table-1 tbody tr > :nth-child({column + 1})").all_inner_texts()
+        assert shown[0].startswith("2 ("), clicks
+        assert shown[-1] == "– (no network)"
+    column = next(index for index, part in enumerate(table.columns) if part.key == "r")
+    for sign in (-1, 1):
+        page.locator("#table-1 thead button").nth(column).click()
+        texts = page.locator(f"#table-1 tbody tr > :nth-child({column + 1})").all_inner_texts()
+        values = [float(text.split()[0]) for text in texts]
+        assert values == sorted(values, key=lambda value, sign=sign: sign * value)
+    page.close()
 
 
 def relabelled(folder: Path, to: Path, encoders: dict[str, str]) -> Path:

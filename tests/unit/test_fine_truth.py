@@ -17,6 +17,7 @@ from histosge.evaluation.fine_truth.pseudo_spots import Layout, pseudo_spots
 from histosge.evaluation.fine_truth.read_truth import read_truth
 from histosge.evaluation.fine_truth.scales import scaled
 from histosge.evaluation.fine_truth.scores import score_scale, statistics
+from histosge.evaluation.fine_truth.tables import cost_table
 from histosge.evaluation.fine_truth.truth import FineTruth
 from histosge.geometry.platforms import visium_hd
 from histosge.geometry.points import Points
@@ -178,7 +179,12 @@ def test_tables_and_figure_are_written_and_may_be_written_again(tmp_path: Path) 
     assert {row.model for row in result.rows} == {"nearest", "idw", "cubic", "kriging", "cokriging"}
     text = (tmp_path / "fine_truth.md").read_text()
     assert "| low |" in text
-    assert "| peak GB |" in text
+    # nothing was trained and there is no image: no column of epochs, none of windows
+    assert "| model | wall s | CPU s | peak GB |\n" in text
+    trained = [dict(cost, epochs=9, best_epoch=7, windows_um="55, 110") for cost in result.costs[-1:]]
+    head, rows = cost_table(replace(result, costs=(*result.costs[:-1], *trained)))
+    assert head[-2:] == ("epochs (kept)", "windows, µm")
+    assert [row[-2:] for row in rows] == [*[("–", "–")] * (len(rows) - 1), ("9 (7)", "55, 110")]
     assert {path.name for path in result.files} == {
         path.name for path in tmp_path.iterdir() if path.is_file()
     }

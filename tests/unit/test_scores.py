@@ -107,6 +107,22 @@ def test_the_best_model_comes_first_in_a_table() -> None:
     assert list(result.to_frame()["model"]) == ["kriging", "model"]
 
 
+def test_epochs_and_windows_stand_in_a_table_where_any_model_has_them() -> None:
+    """The span over seeds, dashes for other models, and no column that would be empty."""
+    scores = frame()
+    fits = pd.DataFrame([labels("kriging"), labels("model"), labels("model", 1)]).assign(
+        skipped="", windows_um=["", "55, 110", "55, 110"], epochs=[None, 47, 53], best_epoch=[None, 32, 38]
+    )
+    result = EvaluationResult(Plan(["S"]), scores, genes(), fits, summary(scores, genes()), ())
+    lines = markdown(result).splitlines()
+    assert "| epochs (kept) | windows, µm | fit s |" in lines[2]
+    assert lines[4].startswith("| kriging |")
+    assert "| – | – |" in lines[4]
+    assert "| 47–53 (32–38) | 55, 110 |" in lines[5]
+    without = replace(result, fits=fits.assign(epochs=None, best_epoch=None))
+    assert "| PCC pooled | windows, µm | fit s |" in markdown(without)
+
+
 def test_a_row_names_what_differs_from_the_default() -> None:
     """Preset, encoder and initialisation follow the model in brackets; the default encoder is left out."""
     assert model_label(("ridge", "", "texture"), {}) == "ridge"

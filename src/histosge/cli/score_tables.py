@@ -58,10 +58,9 @@ def run_fine_truth(
     """Evaluate against a finer truth and print the scores, as JSON or as tables."""
     from histosge.evaluation.fine_truth.evaluate import evaluate_fine_truth
     from histosge.evaluation.fine_truth.tables import (
-        COST_COLUMNS,
         EXPLANATIONS,
         SCREEN_COLUMNS,
-        cost_rows,
+        cost_table,
         table_rows,
         title,
     )
@@ -74,6 +73,6 @@ def run_fine_truth(
         return
     for scale in dict.fromkeys(row.scale for row in result.rows):
         print_table(title(result, scale), SCREEN_COLUMNS, table_rows(result, scale, columns=SCREEN_COLUMNS))
-    print_table("Fit and predictions at all scales", COST_COLUMNS, cost_rows(result))
+    print_table("Fit and predictions at all scales", *cost_table(result))
     skipped = [f"{model} was skipped. {reason}" for model, reason in result.skipped.items()]
     print_result({}, as_json=False, lines=[*skipped, *EXPLANATIONS, *map(str, result.files)])

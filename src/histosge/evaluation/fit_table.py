@@ -29,7 +29,7 @@ FIT_COLUMNS = (
     *("section", "split", "model", "preset", "encoder", "seed"),
     *("windows_um", "initialisation", "epochs", "best_epoch", "genes", "training_spots", "test_spots"),
     *COSTS,
-    *("is_network", "skipped"),
+    *("device", "is_network", "skipped"),
 )
 
 
@@ -37,7 +37,7 @@ def fit_table(plan: Plan, trials: Sequence[Trial], results: Sequence[TrialResult
     """Return one row per fit; values that a fit does not have are missing.
 
     ``windows_um`` are the widths of the patches that the model reads, in µm, narrowest first; ``epochs`` those that
-    were trained, ``best_epoch`` the one whose weights predict.
+    were trained, ``best_epoch`` the one whose weights predict; ``device`` is what trained a network.
     """
     import pandas as pd
 
@@ -87,7 +87,7 @@ def _row(plan: Plan, trial: Trial, result: TrialResult) -> dict[str, Any]:
     summary, model = result.summary, trial.recipe.build()
     values = {name: getattr(result, name) for name in FIT_COLUMNS[:6]} | {"skipped": result.skipped}
     if result.skipped:
-        return values | {"windows_um": "", "initialisation": "", "is_network": model.card.deep}
+        return values | {"windows_um": "", "initialisation": "", "device": "", "is_network": model.card.deep}
     widths = windows_um(study.target, trial.recipe) if study.target.slide is not None else ()
     return values | {
         "windows_um": ", ".join(f"{width:g}" for width in widths),
@@ -98,5 +98,6 @@ def _row(plan: Plan, trial: Trial, result: TrialResult) -> dict[str, Any]:
         "training_spots": len(study.training) + sum(map(len, study.auxiliary)),
         "test_spots": len(study.test),
         **{name: result.cost.get(name) for name in COSTS},
+        "device": summary.get("device", "" if model.card.deep else "cpu"),
         "is_network": model.card.deep,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from .epochs import epochs_text
 from .result import EvaluationResult
 from .scores import ScoreRow
 
@@ -29,8 +30,12 @@ COLUMNS = (
     "of ceiling",
     "PCC training",
     "PCC pooled",
+    "epochs (kept)",
+    "windows, µm",
     "fit s",
 )
+# columns that a table is left without where no model has a value
+_MAY_BE_EMPTY = ("epochs (kept)", "windows, µm")
 
 # the columns that fit into a terminal
 SCREEN_COLUMNS = ("model", "PCC test", "given depth", "MSE", "undefined", "skill", "of ceiling", "fit s")
@@ -44,6 +49,8 @@ EXPLANATIONS = (
     "correlation that a perfect prediction would reach.",
     "`pooled` takes training and test spots together, as published tables do: it is in part in-sample, and drops "
     "undefined genes. The row `memorisation` shows how high that score is without any prediction.",
+    "`epochs (kept)`: all that were trained, and the one whose weights predict. `windows`: widths of the image patches "
+    "that the model reads around a location.",
 )
 
 
@@ -65,12 +72,12 @@ def table_rows(
     for row in result.select(section=section, split=split):
         systems.setdefault(row.system, {})[row.set] = row
     order = sorted(systems, key=lambda system: -(systems[system]["test"]["pcc"] or 0.0))
-    seconds = result.seconds(section, split)
+    seconds, training = result.seconds(section, split), _training(result, section, split)
     shown = [COLUMNS.index(name) for name in columns]
     rows = []
     for system in order:
         label = model_label(system, result.initialisations)
-        cells = _cells(label, systems[system], seconds.get(system))
+        cells = _cells(label, systems[system], training.get(system, ("–", "–")), seconds.get(system))
         rows.append(tuple(cells[column] for column in shown))
     return rows
 
@@ -81,7 +88,14 @@ def markdown(result: EvaluationResult) -> str:
     if result.leaks:
         lines += [f"> Declared leak: {leak}" for leak in result.leaks] + [""]
     for section, split in dict.fromkeys((row.section, row.split) for row in result.rows):
-        lines += markdown_table(f"{section}, {split}", COLUMNS, table_rows(result, section, split))
+        rows = table_rows(result, section, split)
+        columns = [
+            name
+            for index, name in enumerate(COLUMNS)
+            if name not in _MAY_BE_EMPTY or any(row[index] != "–" for row in rows)
+        ]
+        rows = table_rows(result, section, split, columns=columns)
+        lines += markdown_table(f"{section}, {split}", columns, rows)
     skipped = (f"* {trial.section}: {trial.model} was skipped. {trial.skipped}" for trial in result.skipped)
     lines += dict.fromkeys(skipped)
     return "\n".join([*lines, *(f"* {text}" for text in EXPLANATIONS), ""])
@@ -110,7 +124,25 @@ def model_label(system: tuple[str, str, str], initialisations: Mapping[str, str]
     return f"{model} ({', '.join(details)})" if details else model
 
 
-def _cells(label: str, sets: Mapping[str, ScoreRow], seconds: float | None) -> tuple[str, ...]:
+def _training(
+    result: EvaluationResult, section: str, split: str
+) -> dict[tuple[str, str, str], tuple[str, str]]:
+    """Return the epochs of each system's fits and the widths of its windows, dashes where it has none."""
+    fits = result.fits
+    if not len(fits):
+        return {}
+    mine = fits[(fits["section"] == section) & (fits["split"] == split) & (fits["skipped"] == "")]
+    texts = {}
+    for (model, preset, encoder), part in mine.groupby(["model", "preset", "encoder"], sort=False):
+        epochs = epochs_text(*(part[name].dropna().tolist() for name in ("epochs", "best_epoch")))
+        windows = " / ".join(text for text in dict.fromkeys(part["windows_um"]) if text)
+        texts[str(model), str(preset), str(encoder)] = (epochs or "–", windows or "–")
+    return texts
+
+
+def _cells(
+    label: str, sets: Mapping[str, ScoreRow], training: tuple[str, str], seconds: float | None
+) -> tuple[str, ...]:
     test = sets["test"]
     sd = test["pcc_sd"]
     return (
@@ -125,6 +157,7 @@ def _cells(label: str, sets: Mapping[str, ScoreRow], seconds: float | None) -> t
         _percent(test, "of_ceiling"),
         _number(sets.get("training"), "pcc"),
         _number(sets.get("pooled"), "pcc_defined"),
+        *training,
         "" if seconds is None else f"{seconds:.1f}",
     )
 

@@ -102,7 +102,7 @@ class FineTruthResult:
     rows
         Its summary.
     costs
-        Wall and CPU seconds and peak memory, for each model and seed.
+        Wall and CPU seconds and peak memory, epochs and widths of windows, for each model and seed.
     skipped
         Models that cannot be fitted, with the reason.
     messages

@@ -12,12 +12,12 @@ from histosge._runtime.messages import Message
 from histosge._runtime.provenance import Gauge
 from histosge._runtime.types import Array
 from histosge.evaluation.ceiling_alarm import halves_of
+from histosge.evaluation.fit_table import windows_um
 from histosge.figures.fine_truth_maps import FineTruthMaps
-from histosge.prediction.prediction import Prediction
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.section import Section
 from histosge.workflow.compute import Compute
-from histosge.workflow.fit import fit
+from histosge.workflow.fit import Fit, fit
 from histosge.workflow.predict import predict
 from histosge.workflow.recipe import Recipe
 
@@ -36,6 +36,8 @@ __all__ = ["FinePlan", "SeedResult", "label", "run_seed"]
 
 # genes that a figure shows
 _SHOWN_GENES = 2
+# what fits tell of their training
+_TRAINING = ("epochs", "best_epoch", "initialisation")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +100,7 @@ class SeedResult:
     spots
         Number, median depth and number of spots left out.
     costs
-        Of each model: fit and all predictions together.
+        Of each model: fit and all predictions together, how it was trained, and widths of its windows.
     maps
         Some genes, for a figure.
     messages
@@ -147,8 +149,9 @@ def run_seed(plan: FinePlan, seed: int, compute: Compute) -> SeedResult:
     for recipe in recipes:
         gauge = Gauge()
         with gauge:
-            predictions = _predicted(spots, recipe, truths, compute=compute)
-        costs.append({"model": label(recipe), "seed": seed, **gauge.cost})
+            fitted = fit(section, recipe, compute=compute)
+            predictions = [predict(fitted, section, truth.parts, compute=compute) for truth in truths]
+        costs.append({"model": label(recipe), "seed": seed, **gauge.cost, **_training(fitted, section)})
         for truth, prediction in zip(truths, predictions, strict=True):
             columns = section.columns(prediction.genes)
             values = score_scale(truth, prediction, columns)
@@ -171,12 +174,14 @@ def _about(spots: PseudoSpots, seed: int) -> dict[str, float]:
     }
 
 
-def _predicted(
-    spots: PseudoSpots, recipe: Recipe, truths: Sequence[ScaledTruth], *, compute: Compute
-) -> list[Prediction]:
-    """Fit a model to the spots, which have none of the molecules of the truth, and predict at every scale."""
-    fitted = fit(spots.section, recipe, compute=compute)
-    return [predict(fitted, spots.section, truth.parts, compute=compute) for truth in truths]
+def _training(fitted: Fit, section: Section) -> dict[str, Any]:
+    """Return the epochs of a fit, and the widths of the windows that it reads, where it has any."""
+    known = fitted.predictor.summary()
+    windows = windows_um(section, fitted.recipe) if section.slide is not None else ()
+    return {name: known[name] for name in _TRAINING if known.get(name) is not None} | {
+        "windows_um": ", ".join(f"{width:g}" for width in windows),
+        "is_network": fitted.model.card.deep,
+    }
 
 
 def _tidy(

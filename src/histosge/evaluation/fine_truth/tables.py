@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from histosge.evaluation.epochs import epochs_text
 from histosge.evaluation.tables import markdown_table, model_label
 
 from .result import FineTruthResult, FineTruthRow
@@ -12,11 +13,10 @@ from .scales import CELLS
 
 __all__ = [
     "COLUMNS",
-    "COST_COLUMNS",
     "EXPLANATIONS",
     "PART_COLUMNS",
     "SCREEN_COLUMNS",
-    "cost_rows",
+    "cost_table",
     "markdown",
     "part_rows",
     "table_rows",
@@ -51,7 +51,7 @@ _PARTS: _Columns = (
 )
 COLUMNS = ("model", *(heading for heading, *_ in _MAIN))
 PART_COLUMNS = ("model", *(heading for heading, *_ in _PARTS))
-COST_COLUMNS = ("model", "wall s", "CPU s", "peak GB")
+_COST_COLUMNS = ("model", "wall s", "CPU s", "peak GB", "epochs (kept)", "windows, µm")
 # the columns that fit into a terminal
 SCREEN_COLUMNS = ("model", "PCC", "inside", "between", "given depth", "deviance", "of ceiling", "coverage")
 
@@ -67,6 +67,8 @@ EXPLANATIONS = (
     "cell of fewer molecules is noisier, and its coverage lower.",
     "Before each fit of the first seed the audit of `histosge evaluate` was run, and no prediction follows the noise "
     "of the molecules that it is scored with.",
+    "`epochs (kept)`: all that were trained, and the one whose weights predict. `windows`: widths of the image patches "
+    "that the model reads around a location.",
 )
 
 
@@ -84,24 +86,31 @@ def part_rows(result: FineTruthResult, scale: str) -> list[tuple[str, ...]]:
     return _rows(result, scale, _PARTS)
 
 
-def cost_rows(result: FineTruthResult) -> list[tuple[str, ...]]:
-    """Return time and memory of each model, fit and predictions at all scales together: means over seeds."""
+def cost_table(result: FineTruthResult) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the columns and rows of time, memory and training of each model.
+
+    Time and memory are those of the fit and the predictions at all scales together, means over seeds. Epochs and
+    windows are left out where no model has any.
+    """
     costs: dict[str, list[Mapping[str, Any]]] = {}
     for cost in result.costs:
         costs.setdefault(cost["model"], []).append(cost)
+    rows = [_cost_row(model, parts) for model, parts in costs.items()]
+    shown = [index for index in range(len(_COST_COLUMNS)) if any(row[index] != "–" for row in rows)]
+    columns = tuple(_COST_COLUMNS[index] for index in shown)
+    return columns, [tuple(row[index] for index in shown) for row in rows]
+
+
+def _cost_row(model: str, parts: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return a model's row, dashes where it has no value."""
     keys = (("wall_s", 1.0, 1), ("cpu_s", 1.0, 1), ("peak_mb", 1024.0, 2))
-    return [
-        (
-            model,
-            *(
-                f"{sum(part[key] for part in parts) / len(parts) / unit:.{digits}f}"
-                if key in parts[0]
-                else "–"
-                for key, unit, digits in keys
-            ),
-        )
-        for model, parts in costs.items()
-    ]
+    numbers = (
+        f"{sum(part[key] for part in parts) / len(parts) / unit:.{digits}f}" if key in parts[0] else "–"
+        for key, unit, digits in keys
+    )
+    epochs = epochs_text(*([part.get(name) for part in parts] for name in ("epochs", "best_epoch")))
+    windows = " / ".join(dict.fromkeys(text for part in parts if (text := part.get("windows_um"))))
+    return (model, *numbers, epochs or "–", windows or "–")
 
 
 def title(result: FineTruthResult, scale: str) -> str:
@@ -120,7 +129,7 @@ def markdown(result: FineTruthResult) -> str:
     for scale in dict.fromkeys(row.scale for row in result.rows):
         lines += markdown_table(title(result, scale), COLUMNS, table_rows(result, scale))
         lines += markdown_table(f"{scale}, parts", PART_COLUMNS, part_rows(result, scale))
-    lines += markdown_table("Fit and predictions at all scales", COST_COLUMNS, cost_rows(result))
+    lines += markdown_table("Fit and predictions at all scales", *cost_table(result))
     messages = [*result.messages, *(f"{model} was skipped. {why}" for model, why in result.skipped.items())]
     return "\n".join([*lines, *(f"* {text}" for text in (*EXPLANATIONS, *messages)), ""])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Cell", "absent", "mean_of", "number", "percent", "span", "standard_error", "words"]
+__all__ = ["Cell", "absent", "mean_of", "number", "percent", "standard_error", "words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +76,6 @@ def percent(value: float | None, otherwise: str = "undefined", *, digits: int = 
     if value is None or not np.isfinite(value):
         return absent(otherwise)
     return Cell(f"{100 * value:.{digits}f} %", float(value))
-
-
-def span(values: Iterable[float | None]) -> str:
-    """Return the least and the largest of some whole numbers, as text; nothing where there are none.
-
-    Examples
-    --------
-    >>> span([48, 1000]), span([90, 90]), span([None])
-    ('48–1000', '90', '')
-    """
-    known = sorted({int(value) for value in values if value is not None and np.isfinite(value)})
-    return "–".join(map(str, dict.fromkeys((known[0], known[-1])))) if known else ""
 
 
 def standard_error(values: Sequence[float]) -> float | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .cell import Cell, mean_of, number, percent, standard_error, words
+from histosge.evaluation.epochs import epochs_text
+
+from .cell import Cell, absent, mean_of, number, percent, standard_error, words
 from .read_folder import FineTruthFolder
 from .section_rows import REFERENCE, compared_with, difference, reference_of, system_name
 
@@ -16,18 +18,34 @@ __all__ = ["finer_truth_rows"]
 _SYSTEM = ("model", "preset", "encoder")
 # what the rows of a scale show of parts of the truth
 _PARTS = ("inside", "between")
+_NOT_RECORDED = "not recorded"
+# rows of two folders that agree in these are one
+_SAME = ("truth", "scale", "system", "encoder", "reference", "seeds", "r")
 
 
-def finer_truth_rows(folder: FineTruthFolder) -> list[dict[str, Cell]]:
-    """Return a row of cells for each scale and system, scale by scale, best correlation first."""
+def finer_truth_rows(folders: Sequence[FineTruthFolder]) -> list[dict[str, Cell]]:
+    """Return a row of cells for each truth, scale and system, scale by scale, best correlation first.
+
+    A row that an earlier folder has too, of the same system and scores, is left out: baselines run with each of them.
+    """
+    known: dict[tuple[str, ...], dict[str, Cell]] = {}
+    for row in (row for folder in folders for row in _rows(folder)):
+        known.setdefault(tuple(row[name].text for name in _SAME), row)
+    rows = list(known.values())
+    position = {
+        key: index
+        for index, key in enumerate(dict.fromkeys((row["truth"].text, row["scale"].text) for row in rows))
+    }
+    return sorted(rows, key=lambda row: (position[row["truth"].text, row["scale"].text], -_value(row["r"])))
+
+
+def _rows(folder: FineTruthFolder) -> list[dict[str, Cell]]:
     by_part: dict[tuple[str, ...], dict[str, Mapping[str, Any]]] = {}
     for row in folder.record["rows"]:
         key = (str(row["scale"]), *(str(row[name]) for name in _SYSTEM))
         by_part.setdefault(key, {})[row["zone"]] = row
     by_seed = _by_seed(folder)
-    rows = [_row(folder, key, parts, by_seed) for key, parts in by_part.items() if "all" in parts]
-    position = {key: index for index, key in enumerate(dict.fromkeys(key[0] for key in by_part))}
-    return sorted(rows, key=lambda row: (position[str(row["scale"].value)], -_value(row["r"])))
+    return [_row(folder, key, parts, by_seed) for key, parts in by_part.items() if "all" in parts]
 
 
 def _by_seed(folder: FineTruthFolder) -> dict[tuple[str, ...], dict[int, float]]:
@@ -66,18 +84,31 @@ def _row(
         "of_ceiling": percent(whole.get("of_ceiling"), "no noise ceiling"),
         "coverage": percent(whole.get("coverage90"), "gives no intervals", digits=1),
         "encoder": words(encoder, "no features"),
-        "cpu_s": _cpu(folder, model, preset, encoder),
+        **_fit_cells(folder, model, preset, encoder),
         "seeds": Cell(str(whole.get("seeds", len(mine))), float(whole.get("seeds", len(mine)))),
         "benchmark": words(folder.name, ""),
     }
 
 
-def _cpu(folder: FineTruthFolder, model: str, preset: str, encoder: str) -> Cell:
-    """Return CPU seconds of the fit and all predictions together; costs name the model as tables do."""
+def _fit_cells(folder: FineTruthFolder, model: str, preset: str, encoder: str) -> dict[str, Cell]:
+    """Return how a model was trained, and CPU seconds of the fit and all predictions together."""
+    # costs name the model as tables do
     details = [word for word in (preset, encoder if encoder != "texture" else "") if word]
     label = f"{model} ({', '.join(details)})" if details else model
-    seconds = (cost.get("cpu_s") for cost in folder.costs if cost.get("model") == label)
-    return number(mean_of(seconds), "not recorded", digits=1)
+    fits = [cost for cost in folder.costs if cost.get("model") == label]
+    cells = {"cpu_s": number(mean_of(fit.get("cpu_s") for fit in fits), _NOT_RECORDED, digits=1)}
+    if not any("is_network" in fit for fit in fits):
+        return cells | dict.fromkeys(("epochs", "initialisation", "windows_um"), absent(_NOT_RECORDED))
+    is_network = any(fit["is_network"] for fit in fits)
+    epochs = epochs_text(*([fit.get(name) for fit in fits] for name in ("epochs", "best_epoch")))
+    started = " / ".join(dict.fromkeys(text for fit in fits if (text := fit.get("initialisation"))))
+    windows = " / ".join(dict.fromkeys(text for fit in fits if (text := fit.get("windows_um"))))
+    shown = Cell(epochs, mean_of(fit.get("epochs") for fit in fits)) if epochs else None
+    return cells | {
+        "epochs": shown or absent(_NOT_RECORDED if is_network else "no network"),
+        "initialisation": words(started or ("random" if is_network else ""), "no network"),
+        "windows_um": words(windows, "reads no image"),
+    }
 
 
 def _value(cell: Cell) -> float:

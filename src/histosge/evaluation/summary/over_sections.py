@@ -10,7 +10,7 @@ import numpy as np
 from .cell import Cell, absent, mean_of, number, percent, standard_error, words
 from .section_rows import REFERENCE, SectionRow
 
-__all__ = ["LEAST_SECTIONS", "PooledRow", "disagreements", "interval", "pooled_rows"]
+__all__ = ["LEAST_SECTIONS", "PooledRow", "disagreements", "interval", "pooled_rows", "without_repeats"]
 
 #: fewer differences than this say nothing of another section
 LEAST_SECTIONS = 3
@@ -87,6 +87,18 @@ def pooled_rows(rows: Sequence[SectionRow]) -> list[PooledRow]:
     return sorted(pooled, key=lambda row: (position[row.split, row.genes], -_order(row)))
 
 
+def without_repeats(rows: Sequence[SectionRow]) -> list[SectionRow]:
+    """Return the rows without those that an earlier benchmark has too: of the same system, seeds and scores.
+
+    Baselines run with every benchmark, so that several benchmarks of one section repeat them.
+    """
+    known: dict[tuple[object, ...], SectionRow] = {}
+    for row in rows:
+        scores = tuple((seed, f"{value:.4f}") for seed, value in sorted(row.by_seed.items()))
+        known.setdefault((row.section, row.split, row.genes, *_system(row), row.reference, scores), row)
+    return list(known.values())
+
+
 def disagreements(rows: Sequence[SectionRow]) -> list[str]:
     """Return a sentence for each system that two benchmarks scored differently on one section, split and seed."""
     known: dict[tuple[str, ...], list[SectionRow]] = {}
@@ -135,14 +147,25 @@ def _cells(rows: tuple[SectionRow, ...]) -> dict[str, Cell]:
         "reference": rows[0].cells["reference"],
         "ahead": _ahead(rows, compared),
         "gain": _gain(rows),
-        "r": number(mean("pcc")),
+        "r": _correlation(rows),
         "given_depth": number(mean("pcc_given_depth"), "not recorded"),
         "of_ceiling": percent(mean("of_ceiling"), "no noise ceiling"),
         "skill": _mean_or_reason(rows, "skill", mean("skill")),
         "coverage": _mean_or_reason(rows, "coverage", mean("coverage90")),
         "cpu_s": number(mean_of(_value(row.cells["cpu_s"]) for row in rows), "not recorded", digits=1),
-        **{name: listed(name) for name in ("epochs", "initialisation", "encoder", "windows_um", "seeds")},
+        "seeds": Cell(listed("seeds").text, float(min(row.seeds for row in rows))),
+        **{name: listed(name) for name in ("epochs", "initialisation", "encoder", "windows_um")},
     }
+
+
+def _correlation(rows: tuple[SectionRow, ...]) -> Cell:
+    """Return the mean over sections, with its error over seeds: divisions of one section say nothing of another's."""
+    errors = [standard_error(list(row.by_seed.values())) for row in rows]
+    known = [error for error in errors if error is not None]
+    # the error of a mean of independent values
+    error = float(np.sqrt(np.sum(np.square(known)))) / len(rows) if len(known) == len(rows) else None
+    reason = "" if error is not None else "one seed" if not known else "one seed of a section"
+    return number(mean_of(row.scores.get("pcc") for row in rows), error=error, no_error=reason)
 
 
 def _difference(rows: tuple[SectionRow, ...], compared: list[float]) -> Cell:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
+from .cell import Cell
 from .tables import EXPLANATIONS, Table
 
 __all__ = ["render"]
@@ -50,8 +51,7 @@ def _table(index: int, table: Table) -> dict[str, Any]:
         [
             {
                 "text": row[column.key].text,
-                # missing values come last, whichever way rows are sorted
-                "key": "" if row[column.key].is_absent else str(row[column.key].value),
+                "key": _key(row[column.key]),
                 "absent": row[column.key].is_absent,
             }
             for column in table.columns
@@ -73,6 +73,13 @@ def _table(index: int, table: Table) -> dict[str, Any]:
         "rows": rows,
         "choices": choices,
     }
+
+
+def _key(cell: Cell) -> str:
+    """Return what a cell is sorted by; missing values, which come last whichever way rows are sorted, have none."""
+    if cell.is_absent:
+        return ""
+    return f"{cell.value:.6g}" if isinstance(cell.value, float) else str(cell.value)
 
 
 def _with_code(text: str) -> Any:

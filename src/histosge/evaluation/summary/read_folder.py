@@ -43,6 +43,8 @@ class BenchmarkFolder:
         ``fits.parquet``; ``None`` in folders of earlier versions.
     costs
         ``costs.json``: of each fit.
+    environment
+        Versions and machine, from the same file.
     message
         What an earlier version did not record; empty where nothing is missing.
     """
@@ -54,6 +56,7 @@ class BenchmarkFolder:
     genes: pd.DataFrame
     fits: pd.DataFrame | None
     costs: tuple[Mapping[str, Any], ...]
+    environment: Mapping[str, Any]
     message: str = ""
 
 
@@ -71,12 +74,15 @@ class FineTruthFolder:
         Of each gene everywhere: the rows of ``fine_truth.parquet`` of the zone ``all`` whose metric is ``pcc``.
     costs
         ``costs.json``: of each model and seed.
+    environment
+        Versions and machine, from the same file.
     """
 
     name: str
     record: Mapping[str, Any]
     correlations: pd.DataFrame
     costs: tuple[Mapping[str, Any], ...]
+    environment: Mapping[str, Any]
 
 
 def read_folder(folder: Path) -> BenchmarkFolder | FineTruthFolder:
@@ -117,7 +123,7 @@ def _benchmark(folder: Path, record: Mapping[str, Any], scores: pd.DataFrame) ->
             f"An earlier version of histosge wrote '{name}': it did not record epochs, initialisation and widths of "
             "windows. Run the same command on that folder again: it fits anew only what has changed since."
         )
-    test = scores[scores["set"] == "test"]
+    test, costs = scores[scores["set"] == "test"], _costs(folder)
     correlations, coverage = (test[test["metric"] == metric] for metric in ("pcc", "coverage90"))
     return BenchmarkFolder(
         name,
@@ -126,7 +132,8 @@ def _benchmark(folder: Path, record: Mapping[str, Any], scores: pd.DataFrame) ->
         coverage,
         genes=genes,
         fits=fits,
-        costs=_costs(folder),
+        costs=tuple(costs.get("trials", ())),
+        environment=costs.get("environment", {}),
         message=message,
     )
 
@@ -153,12 +160,14 @@ def _fine_truth(folder: Path) -> FineTruthFolder:
     if not isinstance(record.get("rows"), list):
         raise DataError(f"'{folder / _FINE[0]}' is damaged (it has no rows). {_REMEDY}")
     mine = scores[(scores["metric"] == "pcc") & (scores["zone"] == "all") & (scores["model"] != "")]
-    return FineTruthFolder(folder.resolve().name, record, mine, _costs(folder))
+    costs = _costs(folder)
+    fits, computer = tuple(costs.get("trials", ())), costs.get("environment", {})
+    return FineTruthFolder(folder.resolve().name, record, mine, fits, computer)
 
 
-def _costs(folder: Path) -> tuple[Mapping[str, Any], ...]:
+def _costs(folder: Path) -> Mapping[str, Any]:
     path = folder / "costs.json"
-    return tuple(_json(path).get("trials", ())) if path.is_file() else ()
+    return _json(path) if path.is_file() else {}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from histosge.evaluation.epochs import epochs_text
 from histosge.evaluation.plan import WHOLE_SECTION
 
-from .cell import Cell, absent, mean_of, number, percent, span, standard_error, words
+from .cell import Cell, absent, mean_of, number, percent, standard_error, words
 from .read_folder import BenchmarkFolder
 
 if TYPE_CHECKING:
@@ -181,7 +182,11 @@ def _fit_of(folder: BenchmarkFolder, key: tuple[str, ...]) -> dict[str, Any]:
     known |= {name: part[name].dropna().tolist() for name in ("epochs", "best_epoch")}
     for name in ("windows_um", "initialisation"):
         known[name] = " / ".join(dict.fromkeys(text for text in part[name] if text))
-    return known | {"is_network": bool(part["is_network"].any())}
+    # folders of earlier versions do not say what trained a network; all else is fitted on a CPU
+    is_network = bool(part["is_network"].any())
+    devices = part.get("device", [] if is_network else ["cpu"])
+    known["device"] = " / ".join(dict.fromkeys(text for text in devices if text))
+    return known | {"is_network": is_network}
 
 
 def _row(
@@ -242,13 +247,13 @@ def _fit_cells(fit: Mapping[str, Any], encoder: str) -> dict[str, Cell]:
         "cpu_s": number(fit["fit_cpu_s"], _NOT_RECORDED, digits=1),
     }
     if fit["is_network"] is None:
-        names = ("epochs", "initialisation", "windows_um")
+        names = ("epochs", "initialisation", "windows_um", "device")
         return (
             cells | dict.fromkeys(names, absent(_NOT_RECORDED)) | {"encoder": words(encoder, "no features")}
         )
-    epochs, kept = span(fit["epochs"]), span(fit["best_epoch"])
+    epochs = epochs_text(fit["epochs"], fit["best_epoch"])
     no_epochs = _NOT_RECORDED if fit["is_network"] else "no network"
-    shown = Cell(f"{epochs} ({kept})" if kept else epochs, float(np.mean(fit["epochs"]))) if epochs else None
+    shown = Cell(epochs, float(np.mean(fit["epochs"]))) if epochs else None
     own = "own network" if fit["windows_um"] else "reads no image"
     return cells | {
         "epochs": shown or absent(no_epochs),
@@ -257,4 +262,5 @@ def _fit_cells(fit: Mapping[str, Any], encoder: str) -> dict[str, Cell]:
         ),
         "encoder": words(encoder, own),
         "windows_um": words(fit["windows_um"], "reads no image"),
+        "device": words(fit["device"], _NOT_RECORDED),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +12,14 @@ from histosge._runtime.messages import emit
 from histosge.errors import UsageError
 from histosge.io.own_files import refuse_foreign_outputs
 
+from .cell import Cell
 from .coverage_rows import coverage_rows
 from .finer_truth_rows import finer_truth_rows
-from .over_sections import disagreements, pooled_rows
+from .over_sections import disagreements, pooled_rows, without_repeats
 from .page import render
 from .read_folder import BenchmarkFolder, FineTruthFolder, message_of, read_folder
 from .section_rows import section_rows
+from .sentences import sentences_of
 from .tables import Table, coverage_table, finer_truth_table, markdown, over_sections, section_table
 
 if TYPE_CHECKING:
@@ -105,34 +107,25 @@ def summarise(folders: Sequence[Path | str], out: Path | str) -> Summary:
 def _summary(read: Sequence[BenchmarkFolder | FineTruthFolder]) -> Summary:
     benchmarks = [folder for folder in read if isinstance(folder, BenchmarkFolder)]
     rows = [row for folder in benchmarks for row in section_rows(folder)]
-    finer = [
-        row for folder in read if isinstance(folder, FineTruthFolder) for row in finer_truth_rows(folder)
-    ]
+    finer = finer_truth_rows([folder for folder in read if isinstance(folder, FineTruthFolder)])
+    shown_rows = without_repeats(rows)
+    own = {(row.benchmark, row.section, row.split, row.system, row.encoder) for row in shown_rows}
+    coverage = [row for folder in benchmarks for row in coverage_rows(folder) if _key_of(row) in own]
     tables = (
         over_sections(pooled_rows(rows)),
-        section_table(rows),
+        section_table(shown_rows),
         finer_truth_table(finer),
-        coverage_table([row for folder in benchmarks for row in coverage_rows(folder)]),
+        coverage_table(coverage),
     )
-    messages = [*(text for folder in read for text in _messages(folder)), *disagreements(rows)]
+    messages = [*(text for folder in read for text in sentences_of(folder)), *disagreements(rows)]
     shown = tuple(table for table in tables if table.rows)
     return Summary(shown, tuple(dict.fromkeys(messages)), tuple(folder.name for folder in read))
 
 
-def _messages(folder: BenchmarkFolder | FineTruthFolder) -> list[str]:
-    """Return what a folder says of itself, what it left out, and what it did not record."""
-    record = folder.record
-    messages = [f"{folder.name}: {record['description']}"] if record.get("description") else []
-    messages += [f"{folder.name}: declared leak: {leak}" for leak in record.get("declared_leaks", ())]
-    if isinstance(folder, FineTruthFolder):
-        return messages + [
-            f"{folder.name}: {model} was left out. {why}" for model, why in record["skipped"].items()
-        ]
-    messages += [
-        f"{folder.name}, {part['section']}, {part['split']}: {part['model']} was left out. {part['reason']}"
-        for part in record.get("skipped", ())
-    ]
-    return [*messages, *([folder.message] if folder.message else [])]
+def _key_of(row: Mapping[str, Cell]) -> tuple[str, ...]:
+    """Return which row of the table by section a row of coverage belongs to."""
+    names = ("benchmark", "section", "split", "system", "encoder")
+    return tuple(str(row[name].value or "") for name in names)
 
 
 def _values(table: Table, index: int) -> dict[str, object]:

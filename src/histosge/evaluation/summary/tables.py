@@ -101,12 +101,12 @@ _POOLED = (
 _BY_SECTION = (
     *(_SYSTEM, Column("section", "section", is_number=False), _R, _DIFFERENCE, _REFERENCE, _SPLIT, *_SCORES),
     *(Column("undefined", "undefined"), *_TRAINING, Column("fit_s", "fit, s"), Column("cpu_s", "fit, CPU s")),
-    *(_SEEDS, _GENES, _BENCHMARK),
+    *(Column("device", "device", is_number=False), _SEEDS, _GENES, _BENCHMARK),
 )
 _FINER = (
     *(_SYSTEM, Column("scale", "scale", is_number=False), Column("r", "r"), _DIFFERENCE, _REFERENCE),
     *(Column("inside", "inside spots"), Column("between", "between spots")),
-    *(_SCORES[0], _SCORES[1], _SCORES[3], Column("encoder", "encoder", is_number=False)),
+    *(_SCORES[0], _SCORES[1], _SCORES[3], *_TRAINING),
     *(
         Column("cpu_s", "fit and predictions, CPU s"),
         _SEEDS,
@@ -140,7 +140,8 @@ EXPLANATIONS = (
     "`cokriging's gain over it`: how much higher its correlation is, relative to the system's; mean over sections, in "
     "brackets the least of any section.",
     "`epochs trained (kept)`: all that were trained, and the one whose weights predict. `windows`: widths of the image "
-    "patches that the system reads. Seconds are those of a fit, on the machine that `costs.json` names.",
+    "patches that the system reads. Seconds are those of a fit, on the `device`, of the machine "
+    "named below.",
 )
 
 

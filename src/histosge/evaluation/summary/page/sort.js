@@ -2,7 +2,8 @@
 // missing values stay last, whichever way rows are sorted
 function sortRows(table, column, isNumber, sign) {
   const body = table.tBodies[0];
-  const keyed = Array.from(body.rows, (row) => ({ row, key: row.cells[column].dataset.key }));
+  const keyOf = (cell) => cell.dataset.key ?? (cell.className === "a" ? "" : cell.textContent);
+  const keyed = Array.from(body.rows, (row) => ({ row, key: keyOf(row.cells[column]) }));
   keyed.sort((a, b) => {
     if (a.key === "" || b.key === "") return (a.key === "") - (b.key === "");
     // a range such as 48–1000 is no number: the first of it decides

@@ -1,0 +1,51 @@
+"""Sentences on benchmarks: what each was, what it left out, and what it did not record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .read_folder import BenchmarkFolder, FineTruthFolder
+
+__all__ = ["sentences_of"]
+
+
+def sentences_of(folder: BenchmarkFolder | FineTruthFolder) -> list[str]:
+    """Return what a folder says of itself, what it left out, and what it did not record."""
+    record, name = folder.record, folder.name
+    sentences = [
+        f"{name}: {' '.join(part for part in (record.get('description', ''), _where(folder)) if part)}"
+    ]
+    sentences += [f"{name}: declared leak: {leak}" for leak in record.get("declared_leaks", ())]
+    if isinstance(folder, FineTruthFolder):
+        return sentences + [
+            f"{name}: {model} was left out. {why}" for model, why in record["skipped"].items()
+        ]
+    sentences += _skipped(folder)
+    return [*sentences, *([folder.message] if folder.message else [])]
+
+
+def _where(folder: BenchmarkFolder | FineTruthFolder) -> str:
+    """Return the machine and the versions that measured."""
+    known: Mapping[str, Any] = folder.environment
+    if not known:
+        return "Its machine is not recorded."
+    processor, cores = known.get("processor") or known.get("machine", ""), known.get("cores")
+    packages = known.get("packages", {})
+    versions = ", ".join(f"{part} {packages[part]}" for part in ("histosge", "torch") if packages.get(part))
+    computer = f"{processor}, {cores} cores" if cores else f"{processor} (its processor is not recorded)"
+    return f"Measured with {versions} on {computer}."
+
+
+def _skipped(folder: BenchmarkFolder) -> list[str]:
+    """Return a sentence for each split and reason, with the models and sections that it is true of."""
+    groups: dict[tuple[str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    for part in folder.record.get("skipped", ()):
+        reason = part["reason"].replace(f"'{part['model']}'", "the model")
+        reason = reason.replace(f"'{part['section']}'", "the section")
+        models, sections = groups.setdefault((part["split"], reason), ({}, {}))
+        models[part["model"]] = sections[part["section"]] = None
+    return [
+        f"{folder.name}, {split}: {', '.join(models)} left out on {', '.join(sections)}: {reason}"
+        for (split, reason), (models, sections) in groups.items()
+    ]
