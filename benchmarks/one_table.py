@@ -12,9 +12,10 @@ import argparse
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,6 +25,7 @@ from histosge.evaluation.plan import AUXILIARY_SUFFIX, WHOLE_SECTION
 from histosge.evaluation.plan_file import read_plan
 from histosge.evaluation.summary.cell import Cell
 from histosge.evaluation.summary.read_folder import read_folder
+from histosge.evaluation.summary.section_rows import system_name
 from histosge.evaluation.summary.summarise import Summary, summarise
 from histosge.evaluation.trial import is_done, trial_key
 from histosge.workflow.compute import Compute
@@ -94,6 +96,8 @@ def finished(parents: Sequence[Path], out: Path) -> tuple[dict[str, list[Path]],
             folder = read_folder(folders[0])
             if not getattr(folder, "message", ""):
                 known[name] = folders[:1]
+                if absent := absent_systems(name, folder.record):
+                    sentences.append(f"{name} has no row of {', '.join(absent)} yet.")
                 continue
         except HistosgeError:
             pass
@@ -102,6 +106,16 @@ def finished(parents: Sequence[Path], out: Path) -> tuple[dict[str, list[Path]],
         if parts:
             known[name] = parts
     return known, sentences
+
+
+def absent_systems(name: str, record: Mapping[str, Any]) -> list[str]:
+    """Return the systems of a plan that its folder does not have: they came to the plan after it was written."""
+    path = ROOT / "benchmarks" / f"{name}.toml"
+    if not path.is_file():
+        return []
+    known = {(row["model"], row["preset"]) for row in (*record["rows"], *record["skipped"])}
+    systems = {(recipe.model, recipe.variant): None for recipe in read_plan(path).recipes}
+    return [system_name(*system) for system in systems if system not in known]
 
 
 def finished_fits(name: str, folder: Path, out: Path) -> tuple[list[Path], str]:

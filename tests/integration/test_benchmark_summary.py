@@ -216,7 +216,7 @@ def test_rows_that_benchmarks_repeat_are_shown_once(folder: Path, tmp_path: Path
     assert "again, sections: idw left out on S0, S1: the model needs spots, and the section has none." in [
         *summary.messages
     ]
-    named = next(text for text in summary.messages if text.startswith("first: Measured with histosge"))
+    named = next(text for text in summary.messages if text.startswith("first: Written with histosge"))
     assert named.endswith("cores.")
 
 

@@ -34,7 +34,15 @@ def _where(folder: BenchmarkFolder | FineTruthFolder) -> str:
     packages = known.get("packages", {})
     versions = ", ".join(f"{part} {packages[part]}" for part in ("histosge", "torch") if packages.get(part))
     computer = f"{processor}, {cores} cores" if cores else f"{processor} (its processor is not recorded)"
-    return f"Measured with {versions} on {computer}."
+    return f"Written with {versions} on {computer}{_devices(folder)}."
+
+
+def _devices(folder: BenchmarkFolder | FineTruthFolder) -> str:
+    """Return words for the devices, other than a CPU, that trained networks."""
+    if isinstance(folder, FineTruthFolder) or folder.fits is None or "device" not in folder.fits:
+        return ""
+    devices = dict.fromkeys(name for name in folder.fits["device"] if name and not name.startswith("cpu"))
+    return f"; networks were trained on {', '.join(devices)}" if devices else ""
 
 
 def _skipped(folder: BenchmarkFolder) -> list[str]:

@@ -119,7 +119,9 @@ def _summary(read: Sequence[BenchmarkFolder | FineTruthFolder]) -> Summary:
     )
     messages = [*(text for folder in read for text in sentences_of(folder)), *disagreements(rows)]
     shown = tuple(table for table in tables if table.rows)
-    return Summary(shown, tuple(dict.fromkeys(messages)), tuple(folder.name for folder in read))
+    return Summary(
+        shown, tuple(dict.fromkeys(messages)), tuple(dict.fromkeys(folder.name for folder in read))
+    )
 
 
 def _key_of(row: Mapping[str, Cell]) -> tuple[str, ...]:
