@@ -15,7 +15,7 @@ from histosge.errors import UsageError
 from histosge.models import build_model, predict
 from histosge.models.deep.inputs import Batch
 from histosge.models.deep.networks.istar import perceptron
-from histosge.section.inputs import Inputs, Samples
+from histosge.section.inputs import Inputs, Samples, concatenated, in_section
 from histosge.section.locations import at_spots
 
 SECTION = hs.synthetic(columns=8, rows=8, genes=12).section
@@ -143,6 +143,27 @@ def test_a_fit_does_not_depend_on_the_order_of_spots() -> None:
     system = model(**SMALL)
     predicted = [predict(system.fit(part, seed=2), data.inputs).mean for part in (data, turned)]
     assert np.array_equal(*predicted)
+
+
+def test_a_section_without_spots_is_predicted_from_its_image() -> None:
+    """Fitted to two sections, a third gets predictions that its positions do not change, and its features do."""
+    data = samples()
+    both = Samples(
+        concatenated([data.inputs, data.inputs]),
+        np.concatenate([data.expression, data.expression]),
+        data.genes,
+        np.ones(2 * N),
+    )
+    predictor = model(**SMALL).fit(both)
+    third = in_section(data.inputs, 2)
+    usual = predict(predictor, third).mean
+    points = third.locations.points
+    moved = replace(third.locations, points=replace(points, xy=points.xy[::-1] + 1e4))
+    assert np.array_equal(predict(predictor, replace(third, locations=moved)).mean, usual)
+    other = replace(third, features=np.asarray(third.features)[::-1].copy(), colour=None)
+    assert usual.std(axis=0).min() > 0
+    turned = replace(other, colour=np.asarray(third.colour)[::-1].copy())
+    assert np.allclose(predict(predictor, turned).mean, usual[::-1], atol=1e-5)
 
 
 def test_other_windows_and_sizes_are_refused() -> None:

@@ -106,6 +106,23 @@ def test_chance_is_the_logarithm_of_the_batch() -> None:
     assert float(identity_contrast(known, known, 1.0)) < 0.01
 
 
+def test_an_untrained_model_is_at_chance() -> None:
+    """mclSTExp's untrained loss is ln B for cosines; for its own similarities, far above, whatever is paired."""
+    torch.manual_seed(0)
+    spots, genes, columns = 128, 60, 40
+    network = model("mclstexp").build_network(columns, genes).eval()
+    batch = vectors(spots, columns)
+    expression = torch.tensor(np.random.default_rng(1).gamma(2.0, size=(spots, genes)).astype(np.float32))
+    with torch.no_grad():
+        images, keys = network(batch), network.spot_embeddings(batch, expression)
+    cosines = float(model("mclstexp", temperature=256.0).contrast(images, keys))
+    assert cosines == pytest.approx(math.log(spots), abs=0.02)
+    own = float(model("mclstexp").contrast(images, keys))
+    shuffled = [float(model("mclstexp").contrast(images[torch.randperm(spots)], keys)) for _ in range(50)]
+    assert own > 2 * math.log(spots)
+    assert abs(own - np.mean(shuffled)) < 4 * np.std(shuffled)
+
+
 @pytest.mark.parametrize("name", ["bleep", "mclstexp"])
 def test_all_spots_give_the_mean_and_a_constant_image_its_prediction(name: str) -> None:
     """The mean of all spots rows is that of the genes; a constant image has one prediction."""
@@ -150,38 +167,6 @@ def test_keys_of_mclstexp_depend_on_their_batch_as_published_only() -> None:
         inputs = system.network_inputs(fitted.scaling, data.inputs.take(order))
         keys = system.keys(fitted.network, inputs, data.expression[order], "cpu")
         assert np.allclose(keys, fitted.keys[order], atol=1e-4) is equal
-
-
-def test_deepspot_does_not_see_the_order_of_windows() -> None:
-    """Windows in the spot in another order, and those around it in another one, predict the same."""
-    system = model("deepspot", width=8, members=3)
-    network = system.build_network(16 * 4, 5).eval()
-    batch = vectors(7, 16 * 4)
-    windows = batch.vectors.reshape(7, 16, 4)
-    rng = np.random.default_rng(0)
-    order = np.concatenate([[0], 1 + rng.permutation(9), 10 + rng.permutation(6)])
-    with torch.no_grad():
-        usual = network(batch)
-        assert torch.allclose(
-            network(replace(batch, features=windows[:, order].flatten(1))), usual, atol=1e-6
-        )
-        # but the spot itself, those in it and those around it are different things
-        swapped = windows[:, [1, 0, *range(2, 16)]]
-        assert not torch.allclose(network(replace(batch, features=swapped.flatten(1))), usual, atol=1e-4)
-
-
-def test_deepspot_takes_median_sum_and_maximum() -> None:
-    """The median over members of ReLU of a linear map; the sum in the spot, the maximum around it; a mean of heads."""
-    network = model("deepspot", width=4, members=3).build_network(16 * 2, 2).eval()
-    batch = vectors(3, 32)
-    with torch.no_grad():
-        windows = batch.vectors.reshape(3, 16, 2)
-        weight, bias = network.embed.weight.reshape(3, 4, 2), network.embed.bias.reshape(3, 4)
-        medians = (torch.einsum("bwd,med->bwme", windows, weight) + bias).relu().sort(dim=2).values[:, :, 1]
-        pooled = torch.cat([medians[:, 0], medians[:, 1:10].sum(1), medians[:, 10:].amax(1)], dim=1)
-        linear = [head[2] for head in network.heads]
-        expected = torch.stack([layer(pooled) for layer in linear]).mean(0)
-        assert torch.allclose(network(batch), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])

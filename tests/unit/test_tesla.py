@@ -99,6 +99,29 @@ def test_a_blank_image_leaves_positions() -> None:
     assert np.isfinite(mean(blank, colour="published")).all()
 
 
+def test_published_averages_logarithms_of_counts() -> None:
+    """log1p of counts and of their total are averaged, and log1p(CP10k) follows; spots of equal depth agree with it."""
+    assert [build_model(name, "published").scale for name in ("tesla", "istar", "stentrans")] == [
+        "log_counts",
+        "counts",
+        "counts",
+    ]
+    spots = samples()
+    depth = np.random.default_rng(2).uniform(500, 5000, N)
+    # all spots within the cut-off
+    options: dict[str, Any] = {"colour_weight": 0.0, "neighbours": N - 1}
+    some = replace(spots, depth=depth).take(np.arange(1, N))
+    one = spots.inputs.take(np.arange(1))
+    predicted = mean(some, one, scale="log_counts", **options)[0]
+    distance = np.linalg.norm(some.inputs.locations.xy - one.locations.xy, axis=1)
+    weights = ((distance + 0.1) / (distance.min() + 0.1)) ** -2.0
+    weights /= weights.sum()
+    logs = weights @ np.log1p(np.expm1(some.expression) * some.depth[:, None] / 1e4)
+    total = np.expm1(weights @ np.log1p(some.depth))
+    assert np.allclose(predicted, np.log1p(1e4 * np.expm1(logs) / total), rtol=1e-4)
+    assert not np.allclose(predicted, mean(some, one, **options)[0], rtol=1e-3)
+
+
 def test_a_section_without_spots_and_wrong_numbers_are_refused() -> None:
     """No spot of a section, no image, no window: each is a sentence."""
     spots = samples()

@@ -77,6 +77,24 @@ class Lattice:
         """Return the fractional lattice positions of µm positions."""
         return np.asarray((xy_um - self.origin_um) @ np.linalg.inv(self.step_um))
 
+    def array_neighbours_um(self) -> Float[np.ndarray, "k 2"]:
+        """Return the vectors to the positions whose column and row differ by at most one: 8, and 4 on Visium.
+
+        Visium's array has a spot in every second column of a row, so that the two neighbours in the same row are two
+        columns away.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> column, row = np.meshgrid(np.arange(4), np.arange(4))
+        >>> lattice_xy = np.column_stack([(2 * column + row % 2).ravel(), row.ravel()])
+        >>> len(Lattice.fit(lattice_xy * (50.0, 86.6), lattice_xy).array_neighbours_um())
+        4
+        """
+        near = np.array([(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y])
+        counts = near @ np.linalg.inv(self.basis)
+        return np.asarray(near[np.abs(counts - np.rint(counts)).max(axis=1) < 1e-6] @ self.step_um)
+
     @classmethod
     def fit(
         cls,

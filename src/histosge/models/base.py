@@ -13,6 +13,7 @@ import numpy as np
 from histosge._runtime.device import Precision
 from histosge._runtime.types import Array, Float
 from histosge.errors import UsageError
+from histosge.geometry.lattice import Lattice
 from histosge.prediction.factored import FactoredPrediction
 from histosge.prediction.prediction import Prediction
 from histosge.section.inputs import Inputs, Samples
@@ -102,6 +103,8 @@ class Windows:
         Width of each window, as a share of that of the model's patch.
     in_pitches
         Whether offsets count pitches of the section, and not widths of the windows.
+    on_array
+        Whether offsets are columns and rows of the section's array; see :meth:`array`.
 
     Examples
     --------
@@ -114,6 +117,7 @@ class Windows:
     offsets: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
     share: float = 1.0
     in_pitches: bool = False
+    on_array: bool = False
 
     @classmethod
     def grid(cls, side: int, *, share: float = 1.0) -> Windows:
@@ -127,13 +131,27 @@ class Windows:
         angles = (2 * math.pi * index / number for index in range(number))
         return cls(tuple((math.cos(angle), math.sin(angle)) for angle in angles), in_pitches=True)
 
+    @classmethod
+    def array(cls) -> Windows:
+        """Return eight windows at the neighbours by column and row: the four of Visium twice, which no maximum sees."""
+        return cls(tuple((x, y) for y in (-1, 0, 1) for x in (-1, 0, 1) if x or y), on_array=True)
+
     @property
     def number(self) -> int:
         """How many windows."""
         return len(self.offsets)
 
-    def offsets_um(self, width_um: float, pitch_um: float) -> Float[np.ndarray, "w 2"]:
-        """Return the offsets in µm, for a model's patch of ``width_um``."""
+    def offsets_um(
+        self, width_um: float, pitch_um: float, lattice: Lattice | None = None
+    ) -> Float[np.ndarray, "w 2"]:
+        """Return the offsets in µm, for a model's patch of ``width_um``; ``lattice``: that of the section."""
+        if self.on_array:
+            near = np.empty((0, 2)) if lattice is None else lattice.array_neighbours_um()
+            if not len(near):
+                raise UsageError(
+                    "The model reads neighbours on an array; these spots have none. Set `around` to 6."
+                )
+            return near[np.arange(self.number) % len(near)]
         unit = pitch_um if self.in_pitches else width_um * self.share
         return np.asarray(self.offsets, dtype=np.float64) * unit
 

@@ -81,7 +81,7 @@ def encoder_for(
     encoder = load_encoder(recipe.encoder, compute.setup, patch_um=patch_um)
     if not needs.windows:
         return encoder
-    return _at_windows(encoder, needs, patch_um, section.pitch_um)
+    return _at_windows(encoder, needs, patch_um, section)
 
 
 def patch_widths(
@@ -221,7 +221,7 @@ def _single(encoder: Encoder | None) -> list[Encoder]:
 
 
 def _at_windows(
-    encoder: Encoder, needs: Needs, patch_um: float | Mapping[str, float] | None, pitch_um: float
+    encoder: Encoder, needs: Needs, patch_um: float | Mapping[str, float] | None, section: Section
 ) -> WindowedEncoder:
     """Return the encoder on the windows around a location that a model asks for."""
     own = encoder.card.patches
@@ -235,7 +235,7 @@ def _at_windows(
     for windows in needs.windows:
         # one set of weights, whatever the number of widths
         of_width = with_patch(encoder, width_um * windows.share)
-        offsets = windows.offsets_um(width_um, pitch_um)
+        offsets = windows.offsets_um(width_um, section.pitch_um, section.lattice)
         parts += [(of_width, (float(x), float(y))) for x, y in offsets]
     return WindowedEncoder(tuple(parts))
 

@@ -27,17 +27,19 @@ class DeepSpot(SpotWindowSystem):
 
     The patch is as wide as a spot, unless ``crop_um`` or ``crop_px`` is set; the windows in it are enlarged to what the
     encoder reads. Differs from the original: windows around the spot are those of the image one pitch away,
-    whatever is measured there, so that a prediction depends on no other location. The original takes the neighbours on
-    the array, of which it finds four of six on Visium. Training stops after 50 epochs without a smaller squared error
-    at validation spots, and keeps the epoch of the greatest mean correlation there. ``published`` has the original's 15
-    epochs, without validation spots.
+    whatever is measured there, so that a prediction depends on no other location. The original takes the spots whose
+    column and row differ by at most one, which on Visium are four of six (``around="array"``). Training stops after 50
+    epochs without a smaller squared error at validation spots, and keeps the epoch of the greatest mean correlation
+    there. ``published`` has the original's neighbours and its 15 epochs, without validation spots.
 
     Parameters
     ----------
     side
         The spot's window is divided into side × side.
     around
-        Windows around the spot.
+        Number of windows around the spot, one pitch away; ``"array"``: at the neighbours by column and row, eight on a
+        square lattice and four on Visium. At the edge of the tissue, where the original has fewer, they are windows of
+        the image like all others.
     width
         Of the embedding of a window.
     members
@@ -52,7 +54,7 @@ class DeepSpot(SpotWindowSystem):
     """
 
     side: int = 3
-    around: int = 6
+    around: int | Literal["array"] = 6
     width: int = 512
     members: int = 10
     dropout: float = 0.3
@@ -75,6 +77,7 @@ class DeepSpot(SpotWindowSystem):
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "published": {
+            "around": "array",
             "epochs": 15,
             "validation": 0.0,
             "patience": None,
@@ -85,7 +88,8 @@ class DeepSpot(SpotWindowSystem):
 
     def validate(self) -> None:
         """Refuse sizes below 1, and shares of units dropped that are not below 1."""
-        refuse_nonpositive(self, "crop_diameters", "side", "around", "width", "members")
+        around = () if self.around == "array" else ("around",)
+        refuse_nonpositive(self, "crop_diameters", "side", *around, "width", "members")
         for name in ("dropout", "output_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"`{name}` must be from 0 to below 1, got {getattr(self, name)}.")
@@ -93,8 +97,12 @@ class DeepSpot(SpotWindowSystem):
     @property
     def needs(self) -> Needs:
         """Image features of the spot's window, of the windows in it and of those around it."""
-        windows = (Windows(), Windows.grid(self.side, share=1 / self.side), Windows.ring(self.around))
+        windows = (Windows(), Windows.grid(self.side, share=1 / self.side), self._around)
         return Needs(features=True, crop=self.crop, windows=windows)
+
+    @property
+    def _around(self) -> Windows:
+        return Windows.array() if isinstance(self.around, str) else Windows.ring(self.around)
 
     def reason_against(self, task: Task) -> str:
         """Leave out bins and cells: the sum over the windows in a spot has no meaning for a part of it."""
@@ -114,7 +122,7 @@ class DeepSpot(SpotWindowSystem):
             window_features(self.needs, inputs),
             outputs,
             parts=self.side**2,
-            around=self.around,
+            around=self._around.number,
             width=self.width,
             members=self.members,
             dropout=self.dropout,

@@ -47,7 +47,8 @@ class IStar(SpotWindowSystem):
 
     The default is made for a CPU, and differs from the published network in four ways: superpixels are twice as wide
     (9 in a spot, not 37), features are reduced to 64 components at each scale, the network predicts 30 factors of the
-    genes and not each gene, and one network is fitted and not five. The preset ``published`` has none of the four.
+    genes and not each gene, and one network is fitted and not five. The preset ``published`` has none of the four, and
+    is fitted to raw counts.
     ``five`` is the default with five networks; ``spot`` averages features over the spot in place of predictions, which
     shows what superpixels are good for.
 
@@ -98,6 +99,7 @@ class IStar(SpotWindowSystem):
             "factors": None,
             "replicas": 5,
             "standardise": "auto",
+            "scale": "counts",
         },
         "spot": {"averaged": "features"},
     }

@@ -83,7 +83,13 @@ class TESLA(Model):
     )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # 2 · 25 + 1 pixels around a superpixel of 50
-        "published": {"colour": "published", "far": "zero", "crop_um": None, "crop_px": 51},
+        "published": {
+            "colour": "published",
+            "far": "zero",
+            "crop_um": None,
+            "crop_px": 51,
+            "scale": "log_counts",
+        },
     }
 
     def __post_init__(self) -> None:

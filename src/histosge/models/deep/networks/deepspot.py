@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from histosge.models.deep.inputs import Batch
 
@@ -67,8 +69,15 @@ class DeepSpotNetwork(nn.Module):
         pooled = torch.cat(
             [self._pooled(spot, "sum"), self._pooled(parts, "sum"), self._pooled(around, "max")], dim=1
         )
-        total: Tensor = sum(head(pooled) for head in self.heads)
+        total = sum((self._output(head, pooled) for head in self.heads), start=pooled.new_zeros(()))
         return total / self.members
+
+    def _output(self, head: nn.Module, pooled: Tensor) -> Tensor:
+        """Return the output of a layer; of many spots its intermediate values are computed again for the gradient."""
+        if self.training and len(pooled) > 2 * _AT_ONCE:
+            # with the same units dropped
+            return cast("Tensor", checkpoint(head, pooled, use_reentrant=False))
+        return cast("Tensor", head(pooled))
 
     def _pooled(self, windows: Tensor, how: str) -> Tensor:
         """Return the embeddings of windows pooled over them, b × width; zeros where there are none."""
