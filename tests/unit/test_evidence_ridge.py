@@ -98,3 +98,19 @@ def test_predictions_are_restored_from_arrays() -> None:
     again = EvidenceRidge.from_arrays(ridge.arrays())
     for before, after in zip(ridge.predict(FEATURES), again.predict(FEATURES), strict=True):
         assert np.array_equal(before, after)
+
+
+def test_more_features_than_spots_have_the_same_ridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A matrix of spots × spots, decomposed where there are many features, gives the weights of one of features."""
+    from histosge.prediction import evidence_ridge
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(20, 90))
+    features -= features.mean(axis=0)
+    targets = features[:, :3] @ rng.normal(size=(3, 6)) + rng.normal(size=(20, 6))
+    predicted = []
+    for wide in (4, 100):
+        monkeypatch.setattr(evidence_ridge, "_WIDE", wide)
+        predicted.append(EvidenceRidge.fit(features, targets).predict(features[::-1] + 0.3))
+    for first, second in zip(*predicted, strict=True):
+        assert np.allclose(first, second, rtol=1e-5)

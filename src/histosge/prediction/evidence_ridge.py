@@ -26,6 +26,8 @@ _LEAST_SINGULAR = 1e-8
 # a spot of leverage 1 is predicted by itself alone: its leave-one-out prediction is undefined
 _LEAST_FREEDOM = 1e-6
 _TINY = 1e-300
+# features a spot, above which a matrix of spots × spots is decomposed
+_WIDE = 4
 
 
 def log_marginal_likelihood(
@@ -234,15 +236,10 @@ class EvidenceRidge:
     @classmethod
     def fit(cls, features: Float[np.ndarray, "n d"], values: Float[np.ndarray, "n g"]) -> EvidenceRidge:
         """Fit the weights and choose the noise-to-signal ratio of each gene."""
-        from scipy.linalg import eigh
-
         n = len(values)
         mean = values.mean(axis=0)
         centred = values - mean
-        # of d × d, because there are fewer features than spots in most fits
-        eigenvalues, eigenvectors = eigh(features.T @ features)
-        keep = eigenvalues > 1e-10 * max(eigenvalues[-1], _TINY)
-        eigenvalues, eigenvectors = eigenvalues[keep], eigenvectors[:, keep]
+        eigenvalues, eigenvectors = _principal_axes(features)
         projections = (features @ eigenvectors).T @ centred / np.sqrt(eigenvalues)[:, None]
         residual = np.maximum((centred**2).sum(axis=0) - (projections**2).sum(axis=0), 0.0)
         logs, _ = log_marginal_likelihood(
@@ -304,3 +301,18 @@ class EvidenceRidge:
     def from_arrays(cls, arrays: Mapping[str, Array]) -> EvidenceRidge:
         """Return the regression whose :meth:`arrays` these are."""
         return cls(**{item.name: arrays[f"ridge.{item.name}"] for item in fields(cls)})
+
+
+def _principal_axes(
+    features: Float[np.ndarray, "n d"],
+) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "d r"]]:
+    """Return the eigenvalues above 0 of XᵀX and its eigenvectors."""
+    from scipy.linalg import eigh
+
+    n, d = features.shape
+    # of d × d, because there are fewer features than spots in most fits; of n × n where windows have thousands
+    wide = d > _WIDE * n
+    eigenvalues, vectors = eigh(features @ features.T if wide else features.T @ features)
+    keep = eigenvalues > 1e-10 * max(eigenvalues[-1], _TINY)
+    eigenvalues, vectors = eigenvalues[keep], vectors[:, keep]
+    return eigenvalues, features.T @ vectors / np.sqrt(eigenvalues) if wide else vectors
