@@ -10,16 +10,12 @@ import numpy as np
 from histosge._runtime.types import Array, Float
 from histosge.prediction.principal_components import principal_axes
 
-from .blocks import runs
-
 __all__ = ["Columns", "Targets"]
 
 # columns of smaller standard deviation are constant
 _FLAT = 1e-8
 # at new locations a feature further off than so many standard deviations is outside the range of the training spots
 _LIMIT_SD = 6.0
-# standardised at a time, 1 MB
-_NUMBERS = 125_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,12 +40,8 @@ class Columns:
     def apply(self, values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         """Return standardised values, clipped at six standard deviations."""
         # single precision, because networks and trees read it
-        standard = np.empty(values.shape, dtype=np.float32)
-        # intermediate values are in double precision, of some rows at a time: windows of a section have 16 000 columns
-        for rows in runs(len(values), max(1, _NUMBERS // max(1, values.shape[1]))):
-            part = (values[rows] - self.mean) / self.scale
-            standard[rows] = np.clip(part, -_LIMIT_SD, _LIMIT_SD)
-        return standard
+        standard = (values - self.mean) / self.scale
+        return np.asarray(np.clip(standard, -_LIMIT_SD, _LIMIT_SD), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
