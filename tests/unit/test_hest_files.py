@@ -142,6 +142,7 @@ def test_every_number_of_known_spots_has_what_stands_beside(
     written: Path, result: tuple[HestResult, Path]
 ) -> None:
     """Nulls and ceiling for every number; what positions predict where there are spots enough to say something."""
+    assert "heads of 256 principal components have as many" in result[0].messages[0].text
     heads = result[0].scores.groupby("known")["head"].unique().map(set)
     named = {"ridge", "pca-ridge", *_BESIDE}
     assert heads["0"] == heads["0 of half"] == named

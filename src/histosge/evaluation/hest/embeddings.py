@@ -18,6 +18,7 @@ from histosge.encoders.tile_features import TileFeatures
 from histosge.errors import UsageError
 from histosge.workflow.compute import Compute
 
+from .heads import COMPONENTS
 from .sample import Sample
 from .task import PATCH_UM
 
@@ -61,6 +62,9 @@ def encoder_of_patches(name: str, compute: Compute = Compute()) -> tuple[Encoder
             )
             messages.append(Message("info", text))
     encoder = load_encoder(JOIN.join(names_of(name)), compute.setup, patch_um=widths or None)
+    if encoder.card.dim < COMPONENTS:
+        text = f"'{name}' has {encoder.card.dim} features: heads of {COMPONENTS} principal components have as many."
+        messages.append(Message("info", text))
     return encoder, tuple(messages)
 
 

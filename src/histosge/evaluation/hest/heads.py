@@ -21,12 +21,12 @@ from .section_models import predicted_by
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-__all__ = ["HEADS", "POSITION_HEADS", "Head", "heads_of", "official_alpha"]
+__all__ = ["COMPONENTS", "HEADS", "POSITION_HEADS", "Head", "heads_of", "official_alpha"]
 
 Predict: TypeAlias = Callable[[Rows], Float[np.ndarray, "m g"]]
 
 # seed of the benchmark, components, and the numerator of its penalty
-_SEED, _COMPONENTS, _PENALTY = 1, 256, 100.0
+_SEED, COMPONENTS, _PENALTY = 1, 256, 100.0
 _STEPS = 1000
 # penalties among which cross-validation chooses; the best one of the benchmark's tasks is near 5000
 _ALPHAS = np.geomspace(1e-2, 1e6, 17)
@@ -103,7 +103,7 @@ def _cross_validated(fitted: Rows) -> Predict:
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import KFold
 
-    columns = _columns(fitted, _COMPONENTS)
+    columns = _columns(fitted, COMPONENTS)
     features = columns(fitted)
     scores = np.zeros(len(_ALPHAS))
     for some, others in KFold(_FOLDS, shuffle=True, random_state=_SEED).split(features):
@@ -161,7 +161,7 @@ HEADS = {
         Head(
             "pca-ridge",
             "Protocol A1, of the leaderboard: 256 principal components, fixed penalty, no intercept.",
-            partial(_official, components=_COMPONENTS),
+            partial(_official, components=COMPONENTS),
         ),
         Head(
             "ridge",
