@@ -299,6 +299,7 @@ def test_what_cannot_be_written_or_had_is_said_first(written: Path, tmp_path: Pa
     assert [path.name for path in (tmp_path / "mine").rglob("*")] == ["results", "thesis.txt"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_results_before(written: Path, tmp_path: Path) -> None:
     """Results of an earlier run stay whole where those of a later one do not fit."""
     out = tmp_path / "out"
@@ -315,6 +316,7 @@ def test_a_full_disk_leaves_the_results_before(written: Path, tmp_path: Path) ->
     assert {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_names_that_are_given_twice_count_once(written: Path, tmp_path: Path) -> None:
     """Encoders, heads and numbers of known spots have one row each."""
     found = hs.hest(
@@ -323,6 +325,7 @@ def test_names_that_are_given_twice_count_once(written: Path, tmp_path: Path) ->
     assert not found.scores.duplicated(["encoder", "fold", "head", "known", "sample", "gene"]).any()
 
 
+@pytest.mark.slow
 def test_more_known_spots_than_there_are_is_said(written: Path, tmp_path: Path) -> None:
     """A row of 100 known spots says where there are fewer."""
     with pytest.warns(
