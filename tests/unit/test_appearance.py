@@ -125,6 +125,7 @@ def test_orientation_tags_are_not_applied_and_give_a_warning(
     pixels = slide.backend.read(0, (0, 0), (RGB.shape[1], RGB.shape[0])).astype(int)
     assert np.abs(pixels - RGB).mean() < 4
     text = " ".join(message.text for message in appearance_messages(slide, path.name))
+    slide.backend.close()
     assert ("orientation tag" in text) == (orientation > 1)
 
 

@@ -87,7 +87,7 @@ class Lattice:
         --------
         >>> import numpy as np
         >>> column, row = np.meshgrid(np.arange(4), np.arange(4))
-        >>> lattice_xy = np.column_stack([(2 * column + row % 2).ravel(), row.ravel()])
+        >>> lattice_xy = np.column_stack([(2 * column + row % 2).ravel(), row.ravel()]).astype(float)
         >>> len(Lattice.fit(lattice_xy * (50.0, 86.6), lattice_xy).array_neighbours_um())
         4
         """
