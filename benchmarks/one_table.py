@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 PAGE, STATIC = ROOT / "docs/results/one-table.md", ROOT / "docs/_static"
 
 _PLANS = (
-    *("three_tissues", "full_two", "full_more", "full_large", "imagenet", "papers_table"),
+    *("three_tissues", "full_two", "full_more", "full_small", "full_large", "imagenet", "papers_table"),
     *("rivals_seeds", "rivals_seeds_slow", "rivals_windows", "rivals_sublattice", "rivals_sections"),
 )
 _DATA = "../shared/data"
