@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -95,8 +96,13 @@ class Killer:
 
 def spawned(parent: int | None = None) -> list[int]:
     """Processes below a process, by default this one, that compute stages."""
-    children = psutil.Process(parent).children(recursive=True)
-    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(parent).children(recursive=True):
+        # one that ended between the two calls has no command line
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 class Dask:
@@ -144,7 +150,7 @@ def test_killed_processes_change_no_result(sheet, quiet, tmp_path):
     plan = plan_of(sheet, tmp_path)
     with Killer(spawned, KILLS) as killer, Processes(2) as executor:
         result = run_cohort(plan, executor, retries=100)
-        while killer.left:
+        while killer.left and killer.thread.is_alive():
             # what is left to kill is done on sections that are done again
             sample = plan.sheet.samples[killer.left % SECTIONS]
             (plan.folder(sample) / "prediction.h5ad").unlink(missing_ok=True)
