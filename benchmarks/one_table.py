@@ -2,8 +2,9 @@
 
     python benchmarks/one_table.py runs
 
-`runs`, or several folders, hold the folders that the commands of `BENCHMARKS` write, by name. Those that are absent are
-left out, and named. Of a plan that has not finished, the fits that are done count. Nothing is fitted: a minute.
+`runs`, or several folders, hold the folders that the commands of `BENCHMARKS` write, by name. Rows of benchmarks and
+fits that are not there are those of the page as it is: docs/_static/one-table.parquet. Of a plan that has not finished,
+the fits that are done count. Nothing is fitted: a minute.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import argparse
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from histosge.errors import HistosgeError
+from histosge.evaluation.baselines import REFERENCE
 from histosge.evaluation.benchmark import benchmark
 from histosge.evaluation.plan import AUXILIARY_SUFFIX, WHOLE_SECTION
 from histosge.evaluation.plan_file import read_plan
@@ -57,6 +58,8 @@ BENCHMARKS = {
     **{name: f"histosge benchmark benchmarks/{name}.toml" for name in _PLANS},
     **{name: f"histosge evaluate {words}" for name, words in _EVALUATED.items()},
 }
+# the one whose own table stands on the page
+_TISSUES = "three_tissues"
 # what stands beside every system, and cokriging's own forms
 _OWN = (
     "cokriging",
@@ -80,49 +83,62 @@ _HOW = {
 }
 
 
-def finished(parents: Sequence[Path], out: Path) -> tuple[dict[str, list[Path]], list[str]]:
-    """Return the folders that can be summarised, by name, and a sentence for each that is not whole.
+def finished(parents: Sequence[Path], out: Path) -> dict[str, list[Path]]:
+    """Return the folders that can be summarised, by name.
 
     ``out`` receives the fits that are done of a plan that has not finished.
     """
     known: dict[str, list[Path]] = {}
-    sentences = []
     for name in BENCHMARKS:
         folders = [parent / name for parent in parents if (parent / name).is_dir()]
         if not folders:
-            sentences.append(f"{name} has not been run.")
             continue
         try:
-            folder = read_folder(folders[0])
-            if not getattr(folder, "message", ""):
+            if not getattr(read_folder(folders[0]), "message", ""):
                 known[name] = folders[:1]
-                if absent := absent_systems(name, folder.record):
-                    sentences.append(f"{name} has no row of {', '.join(absent)} yet.")
                 continue
         except HistosgeError:
             pass
-        parts, missing = finished_fits(name, folders[0], out)
-        sentences.append(f"{name} has not finished: {missing}.")
-        if parts:
+        if parts := finished_fits(name, folders[0], out):
             known[name] = parts
-    return known, sentences
+    return known
 
 
-def absent_systems(name: str, record: Mapping[str, Any]) -> list[str]:
-    """Return the systems of a plan that its folder does not have: they came to the plan after it was written."""
+def missing_rows(name: str, frame: pd.DataFrame) -> str:
+    """Return a sentence that names the rows of a plan that no benchmark has; of no plan, or none, an empty one.
+
+    Baselines do not count: where they cannot predict, a plan leaves them out.
+    """
+    path = ROOT / "benchmarks" / f"{name}.toml"
+    if not path.is_file():
+        return ""
+    plan, labels = replace(read_plan(path), baselines=False), ["section", "split", "system", "encoder"]
+    rows = frame[(frame["level"] == "section") & (frame["seeds"] >= len(plan.seeds))]
+    known = set(rows[labels].itertuples(index=False, name=None))
+    missing: dict[str, dict[str, None]] = {}
+    for trial in plan.trials():
+        # a plan has it besides its models
+        if trial.recipe.model == REFERENCE.model:
+            continue
+        section, system = (
+            plan.sections[trial.section].label,
+            system_name(trial.recipe.model, trial.recipe.variant),
+        )
+        if (section, trial.split, system, trial.encoder) not in known:
+            where = section if len(plan.split_names) == 1 else f"{section} ({trial.split})"
+            missing.setdefault(system, {})[where] = None
+    groups: dict[str, list[str]] = {}
+    for system, of in missing.items():
+        groups.setdefault(", ".join(of), []).append(system)
+    parts = [f"{', '.join(systems)} on {of}" for of, systems in groups.items()]
+    return f"{name} has no row yet of {'; of '.join(parts)}." if parts else ""
+
+
+def finished_fits(name: str, folder: Path, out: Path) -> list[Path]:
+    """Return folders of the fits of a plan that are done, one for each section."""
     path = ROOT / "benchmarks" / f"{name}.toml"
     if not path.is_file():
         return []
-    known = {(row["model"], row["preset"]) for row in (*record["rows"], *record["skipped"])}
-    systems = {(recipe.model, recipe.variant): None for recipe in read_plan(path).recipes}
-    return [system_name(*system) for system in systems if system not in known]
-
-
-def finished_fits(name: str, folder: Path, out: Path) -> tuple[list[Path], str]:
-    """Return folders of the fits of a plan that are done, one for each section, and words for what is missing."""
-    path = ROOT / "benchmarks" / f"{name}.toml"
-    if not path.is_file():
-        return [], "nothing is done"
     plan = read_plan(path)
     # a fit to other sections needs them in the plan
     needs_all = any(split in WHOLE_SECTION or split.endswith(AUXILIARY_SUFFIX) for split in plan.split_names)
@@ -131,12 +147,11 @@ def finished_fits(name: str, folder: Path, out: Path) -> tuple[list[Path], str]:
         systems = keys.setdefault(0 if needs_all else trial.section, {})
         system = (trial.recipe.model, trial.recipe.variant)
         systems.setdefault(system, []).append(trial_key(plan, trial, Compute().setup))
-    parts, missing = [], 0
+    parts = []
     for section, systems in keys.items():
         done = {
             system for system, of in systems.items() if all(is_done(folder / "trials" / key) for key in of)
         }
-        missing += len(systems) - len(done)
         if not {("kriging", ""), ("cokriging", "")} <= done:
             continue
         part = out / str(section) / name
@@ -146,7 +161,7 @@ def finished_fits(name: str, folder: Path, out: Path) -> tuple[list[Path], str]:
         sections = plan.sections if needs_all else (plan.sections[section],)
         benchmark(replace(plan, sections=sections, models=models, baselines=False), part)
         parts.append(part)
-    return parts, f"{missing} of {sum(map(len, keys.values()))} rows are missing"
+    return parts
 
 
 def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -260,19 +275,22 @@ def main() -> None:
     parents = parser.parse_args().parents
     with tempfile.TemporaryDirectory() as text:
         out = Path(text)
-        folders, sentences = finished(parents, out)
-        tissues = summarise(folders["three_tissues"], out)
-        summary = summarise([part for parts in folders.values() for part in parts], out)
+        folders = finished(parents, out)
+        # what is new replaces what the page has of the same fits
+        kept = STATIC / "one-table.parquet"
+        tissues = summarise(folders[_TISSUES], out) if _TISSUES in folders else None
+        summary = summarise([kept, *(part for parts in folders.values() for part in parts)], out)
         for suffix in ("html", "parquet"):
             shutil.copyfile(out / f"summary.{suffix}", STATIC / f"one-table.{suffix}")
+    frame = summary.to_frame()
+    missing = [f"* {sentence}" for name in BENCHMARKS if (sentence := missing_rows(name, frame))]
     parts = {
-        "sources": "\n".join(
-            [sources(folders, summary.to_frame()), "", *(f"* {part}" for part in sentences)]
-        ),
+        "sources": "\n".join([sources(summary.sources, frame), "", *missing]),
         "ahead": ahead(summary),
         "nearest": nearest(summary),
-        "tissues": excerpt(tissues, (*_EXCERPT, *_TRAINING, "cpu_s")),
     }
+    if tissues is not None:
+        parts["tissues"] = excerpt(tissues, (*_EXCERPT, *_TRAINING, "cpu_s"))
     PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), parts), encoding="utf-8")
     print(f"{len(folders)} benchmarks, {sum(len(table.rows) for table in summary.tables)} rows")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from histosge.datasets.synthetic import synthetic, write_spaceranger
@@ -77,6 +78,20 @@ def test_the_one_table_is_of_commands_that_are_committed(script: Any) -> None:
     ]
     with pytest.raises(SystemExit, match="has 0 parts 'second'"):
         table.replaced(text, {"second": ""})
+
+
+def test_rows_that_a_plan_still_lacks_are_named(script: Any) -> None:
+    """A row counts with all seeds, on its encoder, from any benchmark; systems lacking the same rows are one group."""
+    table = script("one_table")
+    name = "rivals_seeds_slow"
+    systems = ["cokriging", "mclstexp", "mclstexp (published)", "deepspot", "deepspot (published)"]
+    labels = {"level": "section", "section": "C2", "split": "random:0.5", "encoder": "texture", "seeds": 3.0}
+    frame = pd.DataFrame([labels | {"system": system} for system in systems])
+    assert table.missing_rows(name, frame) == ""
+    frame.loc[frame["system"] == "mclstexp", "seeds"] = 1.0
+    frame.loc[frame["system"] == "deepspot", "encoder"] = "uni"
+    assert table.missing_rows(name, frame) == f"{name} has no row yet of mclstexp, deepspot on C2."
+    assert table.missing_rows("triplex_mob1", frame) == ""
 
 
 def test_domains_have_their_median_over_sections(script: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,10 @@ import histosge as hs
 from histosge._runtime.records import write_record
 from histosge.cli import commands
 from histosge.evaluation.evaluate import evaluate
-from histosge.evaluation.summary.summarise import summarise
+from histosge.evaluation.summary.cell import Cell, absent
+from histosge.evaluation.summary.source_rows import read_stored
+from histosge.evaluation.summary.summarise import Summary, summarise
+from histosge.evaluation.summary.tables import finer_truth_table
 
 
 def invoke(*words: object) -> Any:
@@ -220,6 +223,63 @@ def test_rows_that_benchmarks_repeat_are_shown_once(folder: Path, tmp_path: Path
     assert named.endswith("cores.")
 
 
+def test_an_earlier_summary_stands_for_its_folders(folder: Path, tmp_path: Path) -> None:
+    """A summary of a summary is the same table; with another folder it is that of both folders, to the last digit."""
+    other = tmp_path / "second"
+    section = replace(hs.synthetic(columns=8, rows=8, genes=12, seed=5).section, name="S3")
+    evaluate(section, ["cokriging", "depth"], seeds=1, genes="all", baselines=False, out=other)
+    first = summarise([folder], tmp_path / "first")
+    stored = tmp_path / "first" / "summary.parquet"
+    again = summarise([stored], tmp_path / "again")
+    assert again.messages == first.messages
+    assert again.sources == first.sources
+    assert again.markdown() == first.markdown()
+    pd.testing.assert_frame_equal(again.to_frame(), first.to_frame())
+    assert (tmp_path / "again" / "summary.html").read_bytes() == (
+        tmp_path / "first" / "summary.html"
+    ).read_bytes()
+    both = summarise([stored, other], tmp_path / "joined")
+    assert both.markdown() == summarise([folder, other], tmp_path / "both").markdown()
+    assert row_of(both.to_frame(), "cokriging", level="sections")["sections"] == 4
+
+
+def test_rows_measured_anew_replace_those_of_an_earlier_summary(folder: Path, tmp_path: Path) -> None:
+    """Of one fit the folder counts, whichever comes first; fits that the folder lacks stay."""
+    summarise([folder], tmp_path / "old")
+    stored, changed = tmp_path / "old" / "summary.parquet", tmp_path / "new" / folder.name
+    evaluate(
+        [replace(hs.synthetic(columns=8, rows=8, genes=12, seed=9).section, name="S1")],
+        ["cokriging"],
+        seeds=2,
+        genes="all",
+        baselines=False,
+        out=changed,
+    )
+    for order in ([stored, changed], [changed, stored]):
+        table = summarise(order, tmp_path / "joined").to_frame()
+        mine = table[(table["system"] == "kriging") & (table["level"] == "section")].set_index("section")["r"]
+        assert mine["S0"] == pytest.approx(per_seed(folder, "kriging")["S0"].mean())
+        assert mine["S1"] == pytest.approx(per_seed(changed, "kriging")["S1"].mean())
+        assert row_of(table, "histosge (epochs=2)", level="section", section="S1")["r_error"] > 0
+
+
+def test_rows_against_a_finer_truth_are_kept(tmp_path: Path) -> None:
+    """Cells of a row are read back as they were shown, and give way to those of the same folder."""
+    row = {
+        name: Cell("0.2500 (one seed)", 0.25) if name in ("r", "difference") else Cell(name, name)
+        for name in [column.key for column in finer_truth_table([]).columns]
+    }
+    row |= {"coverage": absent("gives no intervals"), "seeds": Cell("1", 1.0), "epochs": Cell("9 (4)", 9.0)}
+    numbers = dict.fromkeys(("inside", "between", "given_depth", "of_ceiling", "cpu_s"), Cell("0.5", 0.5))
+    frame = Summary((finer_truth_table([row | numbers]),), ("It ran.",), (), ("fine",)).to_frame()
+    columns = dict.fromkeys(("r_by_seed", "difference_by_seed"), "{}")
+    frame.assign(**columns).to_parquet(tmp_path / "summary.parquet")
+    read = read_stored(tmp_path / "summary.parquet")
+    assert [dict(part) for part in read.finer] == [row | numbers]
+    assert read.sentences == ("It ran.",)
+    assert not read.without(set(read.fits())).finer
+
+
 def test_the_page_sorts_in_a_browser(folder: Path, tmp_path: Path, browser: Any) -> None:
     """A click on a heading sorts by its numbers, highest first, missing ones last; a second click turns the order."""
     table = summarise([folder], tmp_path).tables[1]
@@ -289,7 +349,15 @@ def test_what_cannot_be_summarised_is_refused_in_a_sentence(folder: Path, tmp_pa
     shutil.copytree(folder / "trials", unfinished / "trials")
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "summary.md").write_text("my notes")
+    summarise([folder], tmp_path / "stored")
+    stored, old = tmp_path / "stored" / "summary.parquet", tmp_path / "old.parquet"
+    pd.read_parquet(stored).drop(columns="shown").to_parquet(old)
+    (tmp_path / "text.parquet").write_text("my notes")
+    before = stored.read_bytes()
     cases = (
+        (["--summary", stored, "--out", tmp_path / "stored"], "is an input"),
+        (["--summary", old], "lacks the columns shown"),
+        (["--summary", folder / "scores.parquet"], "Expected a `summary.parquet`"),
         (["--summary", tmp_path / "empty"], "filled, got"),
         (["--summary", tmp_path / "nothing"], "does not exist"),
         (["--summary", unfinished], "has not finished: 18 fits are done"),
@@ -304,6 +372,11 @@ def test_what_cannot_be_summarised_is_refused_in_a_sentence(folder: Path, tmp_pa
         assert result.exit_code == 2, words
         assert sentence in " ".join(result.stderr.split()), (words, result.stderr)
     assert (tmp_path / "own" / "summary.md").read_text() == "my notes"
+    assert stored.read_bytes() == before
+    unreadable = invoke("benchmark", "--summary", tmp_path / "text.parquet", "--out", tmp_path / "none")
+    assert unreadable.exit_code != 0
+    assert "is missing or damaged" in unreadable.stderr
+    assert not (tmp_path / "none").exists()
     damaged = tmp_path / "damaged"
     shutil.copytree(folder, damaged)
     (damaged / "fits.parquet").write_bytes(b"PAR1")

@@ -32,7 +32,8 @@ def benchmark(
         list[Path],
         typer.Argument(
             metavar="PLAN.toml | OUT…",
-            help="A plan, see docs/evaluating-models.md; with --summary, folders that benchmarks filled.",
+            help="A plan, see docs/evaluating-models.md; with --summary, folders that benchmarks filled, or the "
+            "summary.parquet of earlier summaries.",
         ),
     ],
     summary: Annotated[
@@ -62,7 +63,7 @@ def benchmark(
     """Run a plan of sections × splits × encoders × models × seeds; what is done already is not done again."""
     if summary:
         _refuse_plan_options(weights=weights, patch_um=patch_um, scheduler=scheduler)
-        only = paths[0] if len(paths) == 1 else _SUMMARY_OUT
+        only = paths[0] if len(paths) == 1 and not paths[0].is_file() else _SUMMARY_OUT
         print_summary(paths, out or only, as_json=reply_options.json)
         return
     from histosge.evaluation.plan_file import read_plan

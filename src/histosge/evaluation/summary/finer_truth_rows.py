@@ -13,7 +13,7 @@ from .cell import Cell, absent, mean_of, number, percent, standard_error, words
 from .read_folder import FineTruthFolder
 from .section_rows import REFERENCE, compared_with, difference, reference_of, system_name
 
-__all__ = ["finer_truth_rows"]
+__all__ = ["finer_truth_rows", "without_repeated_rows"]
 
 _SYSTEM = ("model", "preset", "encoder")
 # what the rows of a scale show of parts of the truth
@@ -23,29 +23,30 @@ _NOT_RECORDED = "not recorded"
 _SAME = ("truth", "scale", "system", "encoder", "reference", "seeds", "r")
 
 
-def finer_truth_rows(folders: Sequence[FineTruthFolder]) -> list[dict[str, Cell]]:
-    """Return a row of cells for each truth, scale and system, scale by scale, best correlation first.
-
-    A row that an earlier folder has too, of the same system and scores, is left out: baselines run with each of them.
-    """
-    known: dict[tuple[str, ...], dict[str, Cell]] = {}
-    for row in (row for folder in folders for row in _rows(folder)):
-        known.setdefault(tuple(row[name].text for name in _SAME), row)
-    rows = list(known.values())
-    position = {
-        key: index
-        for index, key in enumerate(dict.fromkeys((row["truth"].text, row["scale"].text) for row in rows))
-    }
-    return sorted(rows, key=lambda row: (position[row["truth"].text, row["scale"].text], -_value(row["r"])))
-
-
-def _rows(folder: FineTruthFolder) -> list[dict[str, Cell]]:
+def finer_truth_rows(folder: FineTruthFolder) -> list[dict[str, Cell]]:
+    """Return a row of cells for each scale and system."""
     by_part: dict[tuple[str, ...], dict[str, Mapping[str, Any]]] = {}
     for row in folder.record["rows"]:
         key = (str(row["scale"]), *(str(row[name]) for name in _SYSTEM))
         by_part.setdefault(key, {})[row["zone"]] = row
     by_seed = _by_seed(folder)
     return [_row(folder, key, parts, by_seed) for key, parts in by_part.items() if "all" in parts]
+
+
+def without_repeated_rows(rows: Sequence[Mapping[str, Cell]]) -> list[Mapping[str, Cell]]:
+    """Return the rows scale by scale, best correlation first.
+
+    A row that an earlier folder has too, of the same system and scores, is left out: baselines run with each of them.
+    """
+    known: dict[tuple[str, ...], Mapping[str, Cell]] = {}
+    for row in rows:
+        known.setdefault(tuple(row[name].text for name in _SAME), row)
+    shown = list(known.values())
+    position = {
+        key: index
+        for index, key in enumerate(dict.fromkeys((row["truth"].text, row["scale"].text) for row in shown))
+    }
+    return sorted(shown, key=lambda row: (position[row["truth"].text, row["scale"].text], -_value(row["r"])))
 
 
 def _by_seed(folder: FineTruthFolder) -> dict[tuple[str, ...], dict[int, float]]:

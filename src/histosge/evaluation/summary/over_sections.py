@@ -140,7 +140,7 @@ def _cells(rows: tuple[SectionRow, ...]) -> dict[str, Cell]:
         known = list(dict.fromkeys(cell.text for cell in cells if not cell.is_absent))
         return words(" / ".join(known), "") if known else cells[0]
 
-    compared = [float(np.mean(row.differences)) for row in rows if row.differences]
+    compared = [_mean_difference(row) for row in rows if row.differences]
     return {
         "sections": Cell(f"{len(rows)}: {', '.join(row.section for row in rows)}", float(len(rows))),
         "difference": _difference(rows, compared),
@@ -190,12 +190,16 @@ def _gain(rows: tuple[SectionRow, ...]) -> Cell:
     compared = [row for row in rows if row.differences]
     if not compared:
         return rows[0].cells["difference"]
-    mine = [float(np.mean([row.by_seed[seed] for seed in row.common_seeds])) for row in compared]
+    mine = [float(np.mean([row.by_seed[seed] for seed in row.differences])) for row in compared]
     # models without any correlation, such as the mean, have no relative gain
     if min(mine) <= _LEAST_CORRELATION:
         return absent("r is about 0")
-    gains = [-float(np.mean(row.differences)) / value for row, value in zip(compared, mine, strict=True)]
+    gains = [-_mean_difference(row) / value for row, value in zip(compared, mine, strict=True)]
     return Cell(f"{np.mean(gains):+.1%} ({min(gains):+.1%})", float(np.mean(gains)))
+
+
+def _mean_difference(row: SectionRow) -> float:
+    return float(np.mean(list(row.differences.values())))
 
 
 def _mean_or_reason(rows: tuple[SectionRow, ...], name: str, value: float | None) -> Cell:

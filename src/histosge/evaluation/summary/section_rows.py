@@ -49,9 +49,7 @@ class SectionRow:
     by_seed
         Correlation at test spots, mean over genes, of each seed.
     differences
-        The same less that of cokriging, of the seeds that both have; empty where there is nothing to compare with.
-    common_seeds
-        Those seeds.
+        The same less that of cokriging, of each seed that both have; empty where there is nothing to compare with.
     reference
         Encoder of that cokriging; empty where there is none.
     scores
@@ -69,8 +67,7 @@ class SectionRow:
     encoder: str
     seeds: int
     by_seed: Mapping[int, float]
-    differences: tuple[float, ...]
-    common_seeds: tuple[int, ...]
+    differences: Mapping[int, float]
     reference: str
     scores: Mapping[str, Any]
     cells: Mapping[str, Cell]
@@ -124,7 +121,7 @@ def compared_with(encoder: str | None, known: Sequence[str]) -> Cell:
     return words(f"{REFERENCE}, {encoder}" if encoder else REFERENCE, "")
 
 
-def difference(differences: tuple[float, ...], reference: Cell, *, is_reference: bool) -> Cell:
+def difference(differences: Sequence[float], reference: Cell, *, is_reference: bool) -> Cell:
     """Return the cell of the difference to cokriging on one section, with its error over seeds."""
     if is_reference:
         return absent(f"this is {REFERENCE}")
@@ -185,7 +182,9 @@ def _fit_of(folder: BenchmarkFolder, key: tuple[str, ...]) -> dict[str, Any]:
     # folders of earlier versions do not say what trained a network; all else is fitted on a CPU
     is_network = bool(part["is_network"].any())
     devices = part.get("device", [] if is_network else ["cpu"])
-    known["device"] = " / ".join(dict.fromkeys(text for text in devices if text))
+    processor = folder.environment.get("processor")
+    named = (f"cpu: {processor}" if text == "cpu" and processor else text for text in devices if text)
+    known["device"] = " / ".join(dict.fromkeys(named))
     return known | {"is_network": is_network}
 
 
@@ -200,13 +199,12 @@ def _row(
     is_reference = key[2:4] == (REFERENCE, "")
     mine = by_seed[key]
     theirs = {} if is_reference or reference is None else by_seed[*key[:2], REFERENCE, "", reference]
-    common = tuple(seed for seed in mine if seed in theirs)
-    differences = tuple(mine[seed] - theirs[seed] for seed in common)
+    differences = {seed: mine[seed] - theirs[seed] for seed in mine if seed in theirs}
     error = standard_error(list(mine.values()))
     named = compared_with(reference, encoders)
     cells = {
         "r": number(row.get("pcc"), error=error, no_error="" if error is not None else "one seed"),
-        "difference": difference(differences, named, is_reference=is_reference),
+        "difference": difference(list(differences.values()), named, is_reference=is_reference),
         "reference": named,
         **_score_cells(row),
         **_fit_cells(fit, str(row["encoder"])),
@@ -221,7 +219,6 @@ def _row(
         seeds=int(row["seeds"]),
         by_seed=mine,
         differences=differences,
-        common_seeds=common,
         reference=reference or "",
         scores=row,
         cells=cells,

@@ -1,25 +1,23 @@
-"""Summarise benchmarks: read their folders, and write one page, one table and one text."""
+"""Summarise benchmarks: read their folders, or earlier summaries, and write one page, one table and one text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histosge._runtime.atomic_files import atomic_path, writable_folder
 from histosge._runtime.messages import emit
 from histosge.errors import UsageError
-from histosge.io.own_files import refuse_foreign_outputs
+from histosge.io.own_files import refuse_foreign_outputs, refuse_inputs
 
-from .cell import Cell
-from .coverage_rows import coverage_rows
-from .finer_truth_rows import finer_truth_rows
+from .finer_truth_rows import without_repeated_rows
 from .over_sections import disagreements, pooled_rows, without_repeats
 from .page import render
-from .read_folder import BenchmarkFolder, FineTruthFolder, message_of, read_folder
-from .section_rows import section_rows
-from .sentences import sentences_of
+from .read_folder import read_folder
+from .source_rows import SourceRows, cells_key, read_stored, rows_of, section_key
 from .tables import Table, coverage_table, finer_truth_table, markdown, over_sections, section_table
 
 if TYPE_CHECKING:
@@ -38,8 +36,10 @@ class Summary:
     ----------
     tables
         Over sections, by section, against finer truths, and of intervals; those that have rows.
-    messages
-        What was left out or not recorded.
+    sentences
+        What the benchmarks say of themselves, left out or did not record.
+    disagreements
+        Of two benchmarks on one system.
     sources
         Names of the folders.
     files
@@ -47,17 +47,24 @@ class Summary:
     """
 
     tables: tuple[Table, ...]
-    messages: tuple[str, ...]
+    sentences: tuple[str, ...]
+    disagreements: tuple[str, ...]
     sources: tuple[str, ...]
     files: tuple[Path, ...] = ()
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """All that stands below the tables."""
+        return self.sentences + self.disagreements
 
     def to_frame(self) -> pd.DataFrame:
         """Return all rows as one table of values: NaN where there is none, with the reasons in ``absent``."""
         import pandas as pd
 
-        return pd.DataFrame(
-            [_values(table, index) for table in self.tables for index in range(len(table.rows))]
-        )
+        rows = [_values(table, index) for table in self.tables for index in range(len(table.rows))]
+        frame = pd.DataFrame(rows)
+        frame.attrs = {"sentences": list(self.sentences), "sources": list(self.sources)}
+        return frame
 
     def markdown(self) -> str:
         """Return the tables as Markdown."""
@@ -70,7 +77,8 @@ def summarise(folders: Sequence[Path | str], out: Path | str) -> Summary:
     Parameters
     ----------
     folders
-        That ``histosge benchmark``, or ``histosge evaluate`` with or without a finer truth, filled.
+        That ``histosge benchmark``, or ``histosge evaluate`` with or without a finer truth, filled; or the
+        ``summary.parquet`` of earlier summaries. A row of theirs gives way to that of a folder of the same benchmark.
     out
         Receives the files.
 
@@ -86,11 +94,12 @@ def summarise(folders: Sequence[Path | str], out: Path | str) -> Summary:
         raise UsageError("Expected folders of benchmarks to summarise, got none.")
     if len({path.resolve() for path in paths}) < len(paths):
         raise UsageError("One folder is given twice. Name each benchmark once.")
-    read = [read_folder(path) for path in paths]
+    sources = [read_stored(path) if path.is_file() else rows_of(read_folder(path)) for path in paths]
     outputs = [out / name for name in _FILES]
+    refuse_inputs(outputs, [path for path in paths if path.is_file()])
     refuse_foreign_outputs(outputs, out)
-    emit(tuple(message for folder in read for message in message_of(folder)))
-    summary = _summary(read)
+    emit(tuple(message for source in sources for message in source.messages))
+    summary = _summary(sources)
     texts = {
         outputs[0]: render(summary.tables, summary.messages, sources=summary.sources),
         outputs[2]: summary.markdown(),
@@ -101,46 +110,42 @@ def summarise(folders: Sequence[Path | str], out: Path | str) -> Summary:
     for path, text in texts.items():
         with atomic_path(path) as draft:
             draft.write_text(text, encoding="utf-8")
-    return Summary(summary.tables, summary.messages, summary.sources, tuple(outputs))
+    return replace(summary, files=tuple(outputs))
 
 
-def _summary(read: Sequence[BenchmarkFolder | FineTruthFolder]) -> Summary:
-    benchmarks = [folder for folder in read if isinstance(folder, BenchmarkFolder)]
-    rows = [row for folder in benchmarks for row in section_rows(folder)]
-    finer = finer_truth_rows([folder for folder in read if isinstance(folder, FineTruthFolder)])
+def _summary(sources: Sequence[SourceRows]) -> Summary:
+    measured = {key for source in sources if not source.is_stored for key in source.fits()}
+    sources = [source.without(measured) if source.is_stored else source for source in sources]
+    rows = [row for source in sources for row in source.sections]
     shown_rows = without_repeats(rows)
-    own = {(row.benchmark, row.section, row.split, row.system, row.encoder) for row in shown_rows}
-    coverage = [row for folder in benchmarks for row in coverage_rows(folder) if _key_of(row) in own]
+    own = {section_key(row) for row in shown_rows}
     tables = (
         over_sections(pooled_rows(rows)),
         section_table(shown_rows),
-        finer_truth_table(finer),
-        coverage_table(coverage),
+        finer_truth_table(without_repeated_rows([row for source in sources for row in source.finer])),
+        coverage_table([row for source in sources for row in source.coverage if cells_key(row) in own]),
     )
-    messages = [*(text for folder in read for text in sentences_of(folder)), *disagreements(rows)]
-    shown = tuple(table for table in tables if table.rows)
     return Summary(
-        shown, tuple(dict.fromkeys(messages)), tuple(dict.fromkeys(folder.name for folder in read))
+        tuple(table for table in tables if table.rows),
+        tuple(dict.fromkeys(text for source in sources for text in source.sentences)),
+        tuple(dict.fromkeys(disagreements(rows))),
+        tuple(dict.fromkeys(name for source in sources for name in source.names)),
     )
-
-
-def _key_of(row: Mapping[str, Cell]) -> tuple[str, ...]:
-    """Return which row of the table by section a row of coverage belongs to."""
-    names = ("benchmark", "section", "split", "system", "encoder")
-    return tuple(str(row[name].value or "") for name in names)
 
 
 def _values(table: Table, index: int) -> dict[str, object]:
     row = table.rows[index]
     values: dict[str, object] = {"level": table.name}
-    for column in table.columns:
+    for column in (*table.columns, *table.unseen):
         cell = row[column.key]
         is_number = column.is_number and not isinstance(cell.value, str)
         values[column.key] = cell.value if is_number else None if column.is_number else (cell.value or "")
         if column.key in ("r", "difference"):
             values[f"{column.key}_error"] = cell.error
-        # numbers that are shown as text, such as a range of epochs
-        if column.is_number and isinstance(cell.value, str):
-            values[f"{column.key}_text"] = cell.value
     reasons = {column.key: row[column.key].text for column in table.columns if row[column.key].is_absent}
-    return values | {"absent": "; ".join(f"{name}: {text}" for name, text in reasons.items())}
+    return values | {
+        "absent": "; ".join(f"{name}: {text}" for name, text in reasons.items()),
+        "shown": json.dumps(
+            {column.key: row[column.key].text for column in table.columns}, ensure_ascii=False
+        ),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,8 @@ class Table:
         From left to right; the first names the row.
     rows
         A cell for each column.
+    unseen
+        Columns of ``summary.parquet`` alone.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Mapping[str, Cell], ...]
+    unseen: tuple[Column, ...] = ()
 
     def texts(self) -> list[list[str]]:
         """Return the rows as text, column by column."""
@@ -103,6 +107,7 @@ _BY_SECTION = (
     *(Column("undefined", "undefined"), *_TRAINING, Column("fit_s", "fit, s"), Column("cpu_s", "fit, CPU s")),
     *(Column("device", "device", is_number=False), _SEEDS, _GENES, _BENCHMARK),
 )
+_BY_SEED = tuple(Column(name, name, is_number=False) for name in ("r_by_seed", "difference_by_seed"))
 _FINER = (
     *(_SYSTEM, Column("scale", "scale", is_number=False), Column("r", "r"), _DIFFERENCE, _REFERENCE),
     *(Column("inside", "inside spots"), Column("between", "between spots")),
@@ -158,8 +163,15 @@ def over_sections(rows: Sequence[PooledRow]) -> Table:
 def section_table(rows: Sequence[SectionRow]) -> Table:
     """Return the table by section."""
     names = ("system", "section", "split", "genes", "benchmark")
-    cells = [dict(row.cells) | {name: _text(getattr(row, name)) for name in names} for row in rows]
-    return Table("section", "By section", "Each system on each section and split.", _BY_SECTION, tuple(cells))
+    cells = [
+        dict(row.cells)
+        | {name: _text(getattr(row, name)) for name in names}
+        | {"r_by_seed": _text(_by_seed(row.by_seed))}
+        | {"difference_by_seed": _text(_by_seed(row.differences))}
+        for row in rows
+    ]
+    caption = "Each system on each section and split."
+    return Table("section", "By section", caption, _BY_SECTION, tuple(cells), unseen=_BY_SEED)
 
 
 def finer_truth_table(rows: Sequence[Mapping[str, Cell]]) -> Table:
@@ -184,3 +196,7 @@ def markdown(tables: Sequence[Table], messages: Sequence[str]) -> str:
 
 def _text(text: str) -> Cell:
     return Cell(text, text)
+
+
+def _by_seed(values: Mapping[int, float]) -> str:
+    return json.dumps({str(seed): value for seed, value in values.items()})
