@@ -33,7 +33,11 @@ SYSTEMS = (
     "stage-plus",
     "thitogene:paper",
     "histogene:paper",
+    "stnet:lite0",
+    "deepspace:lite0",
 )
+# it would choose its epochs by folds, and predict eight orientations of each patch after each recorded epoch
+OPTIONS: dict[str, dict[str, Any]] = {"stnet:lite0": {"folds": None, "averaged": False}}
 REFERENCE = "cokriging"
 Curve = dict[str, Any]
 
@@ -45,7 +49,7 @@ def recorded_epochs(last: int, points: int = 25) -> set[int]:
 
 def curve_of(divided: DividedSection, name: str, seed: int) -> Curve:
     """Return a system's correlations by epoch; a system without epochs has one entry, epoch 0."""
-    model = hs.Recipe.parse(name).build()
+    model = hs.Recipe.parse(name, OPTIONS.get(name)).build()
     rows: list[dict[str, float]] = []
     start = time.process_time()
 

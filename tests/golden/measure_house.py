@@ -11,13 +11,14 @@ import numpy as np
 import histosge as hs
 
 GENES = "hvg:150"
-# what fits in seconds; deep systems follow with sizes that fit a test
+# what fits in seconds; deep systems follow with sizes that fit a test, and few steps: Adam's have the size of the learning
+# rate whatever the gradient, so that small gradients, which processors round differently, grow from step to step
 SIMPLE = ("kriging", "ridge", "pca-ridge", "boosting", "idw", "nearest", "mean", "memorisation")
 POSITIONS = ("kriging", "idw", "nearest", "mean", "memorisation")
 SMALL: dict[str, dict[str, Any]] = {
     "histosge": {"epochs": 3},
-    "stage": {"epochs": 20},
-    "stage-plus": {"epochs": 3, "crop_px": None, "batch": 32},
+    "stage": {"epochs": 3},
+    "stage-plus": {"epochs": 1, "crop_px": None, "batch": 64},
     "feedforward": {"epochs": 3, "crop_px": None, "batch": 16, "hidden": (64, 64)},
     "gat": {"epochs": 3, "crop_px": None, "window_size": 30, "heads": 2, "head_width": 16, "width": 32},
     "stnet": {"epochs": 2, "crop_um": 200.0, "batch": 16, "backbone": "test_resnet", "network_px": 32}

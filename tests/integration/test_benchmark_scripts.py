@@ -16,6 +16,7 @@ from histosge.datasets.synthetic import synthetic, write_spaceranger
 from histosge.errors import UsageError
 from histosge.evaluation.benchmark import benchmark
 from histosge.evaluation.plan_file import read_plan
+from histosge.evaluation.summary.summarise import summarise
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -78,6 +79,22 @@ def test_the_one_table_is_of_commands_that_are_committed(script: Any) -> None:
     ]
     with pytest.raises(SystemExit, match="has 0 parts 'second'"):
         table.replaced(text, {"second": ""})
+
+
+def test_the_page_of_all_benchmarks_is_that_of_its_table(script: Any, tmp_path: Path) -> None:
+    """The committed page and the texts beside it are what `one_table.py` makes of the committed table."""
+    table = script("one_table")
+    summary = summarise([table.STATIC / "one-table.parquet"], tmp_path)
+    made, committed = (
+        re.sub(r'content="histosge [^"]+"', "", path.read_text())
+        for path in (tmp_path / "summary.html", table.STATIC / "one-table.html")
+    )
+    assert made == committed, "run `python benchmarks/one_table.py runs`"
+    page = table.PAGE.read_text()
+    assert table.replaced(page, table.texts_of(summary)) == page
+    frame = summary.to_frame()
+    assert set(frame["level"]) == {"sections", "section", "finer truth", "coverage"}
+    assert len(frame) > 500
 
 
 def test_rows_that_a_plan_still_lacks_are_named(script: Any) -> None:
