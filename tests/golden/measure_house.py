@@ -11,8 +11,8 @@ import numpy as np
 import histosge as hs
 
 GENES = "hvg:150"
-# what fits in seconds; deep systems follow with sizes that fit a test, and few steps: Adam's have the size of the learning
-# rate whatever the gradient, so that small gradients, which processors round differently, grow from step to step
+# what fits in seconds; deep systems follow with sizes that fit a test, and few steps: Adam's have the size of the
+# learning rate whatever the gradient, so that small gradients, which processors round differently, count in full
 SIMPLE = ("kriging", "ridge", "pca-ridge", "boosting", "idw", "nearest", "mean", "memorisation")
 POSITIONS = ("kriging", "idw", "nearest", "mean", "memorisation")
 SMALL: dict[str, dict[str, Any]] = {
