@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cokriging_samples import SAMPLES, N, kernel_inputs
 
+import histosge as hs
 from histosge._runtime.types import Array
 from histosge.datasets import synthetic
 from histosge.metrics.pearson import pearson
@@ -82,6 +83,17 @@ def test_the_gain_of_the_image_has_an_uncertainty() -> None:
     summary = Cokriging().fit(SAMPLES).summary()
     gain = summary["mean_r_loo"] - summary["mean_r_loo_without_image"]
     assert gain > 2 * summary["mean_r_loo_image_gain_se"] > 0
+
+
+def test_intervals_do_not_depend_on_the_order_of_the_rows() -> None:
+    """Nor on a lattice, where columns of spots have one x and parts of tissue end within them."""
+    section = synthetic(columns=9, rows=9, genes=24, seed=1).section
+    order = np.random.default_rng(3).permutation(len(section))
+    recipe = hs.Recipe(preset="positions", genes="all")
+    first, again = (hs.fit(part, recipe).predictor.basis for part in (section, section.take(order)))
+    for name in ("r_loo", "r_loo_low", "r_loo_high"):
+        assert getattr(again, name) == pytest.approx(getattr(first, name), abs=1e-9), name
+    assert (first.r_loo_high - first.r_loo_low).min() > 0
 
 
 def test_folds_follow_names() -> None:

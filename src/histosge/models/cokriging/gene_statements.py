@@ -251,11 +251,11 @@ def _sum(parts: Sequence[_Judged], name: str) -> Array:
 def _squares(xy_um: Array) -> Array:
     """Return the square of tissue of each spot: strips along x, each divided along y, of equal numbers of spots."""
     square = np.empty(len(xy_um), dtype=np.intp)
-    strips = np.array_split(np.argsort(xy_um[:, 0], kind="stable"), _SQUARES)
-    for strip, spots in enumerate(strips):
-        for part, some in enumerate(
-            np.array_split(spots[np.argsort(xy_um[spots, 1], kind="stable")], _SQUARES)
-        ):
+    # on a lattice many spots have one x: the other coordinate decides, not the order of the rows
+    x, y = xy_um.T
+    for strip, spots in enumerate(np.array_split(np.lexsort((y, x)), _SQUARES)):
+        along = spots[np.lexsort((x[spots], y[spots]))]
+        for part, some in enumerate(np.array_split(along, _SQUARES)):
             square[some] = _SQUARES * strip + part
     return square
 
