@@ -238,6 +238,9 @@ def test_an_earlier_summary_stands_for_its_folders(folder: Path, tmp_path: Path)
     assert (tmp_path / "again" / "summary.html").read_bytes() == (
         tmp_path / "first" / "summary.html"
     ).read_bytes()
+    twice = tmp_path / "copy.parquet"
+    shutil.copyfile(stored, twice)
+    assert summarise([stored, twice], tmp_path / "twice").markdown() == first.markdown()
     both = summarise([stored, other], tmp_path / "joined")
     assert both.markdown() == summarise([folder, other], tmp_path / "both").markdown()
     assert row_of(both.to_frame(), "cokriging", level="sections")["sections"] == 4
@@ -272,8 +275,7 @@ def test_rows_against_a_finer_truth_are_kept(tmp_path: Path) -> None:
     row |= {"coverage": absent("gives no intervals"), "seeds": Cell("1", 1.0), "epochs": Cell("9 (4)", 9.0)}
     numbers = dict.fromkeys(("inside", "between", "given_depth", "of_ceiling", "cpu_s"), Cell("0.5", 0.5))
     frame = Summary((finer_truth_table([row | numbers]),), ("It ran.",), (), ("fine",)).to_frame()
-    columns = dict.fromkeys(("r_by_seed", "difference_by_seed"), "{}")
-    frame.assign(**columns).to_parquet(tmp_path / "summary.parquet")
+    frame.to_parquet(tmp_path / "summary.parquet")
     read = read_stored(tmp_path / "summary.parquet")
     assert [dict(part) for part in read.finer] == [row | numbers]
     assert read.sentences == ("It ran.",)

@@ -28,7 +28,7 @@ __all__ = ["SourceRows", "cells_key", "read_stored", "rows_of", "section_key"]
 
 # levels of the rows that no other row decides; those over sections are computed anew
 _LEVELS = ("section", "finer truth", "coverage")
-_COLUMNS = ("level", "system", "shown", "r_by_seed", "difference_by_seed")
+_COLUMNS = ("level", "system", "shown")
 # what a score of a section is called in the columns of the table
 _SCORES = {
     "pcc": "r",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from histosge._runtime.messages import emit
 from histosge.errors import UsageError
 from histosge.io.own_files import refuse_foreign_outputs, refuse_inputs
 
+from .cell import Cell
 from .finer_truth_rows import without_repeated_rows
 from .over_sections import disagreements, pooled_rows, without_repeats
 from .page import render
@@ -119,11 +120,14 @@ def _summary(sources: Sequence[SourceRows]) -> Summary:
     rows = [row for source in sources for row in source.sections]
     shown_rows = without_repeats(rows)
     own = {section_key(row) for row in shown_rows}
+    coverage: dict[tuple[str, ...], Mapping[str, Cell]] = {}
+    for row in (row for source in sources for row in source.coverage if cells_key(row) in own):
+        coverage.setdefault(cells_key(row), row)
     tables = (
         over_sections(pooled_rows(rows)),
         section_table(shown_rows),
         finer_truth_table(without_repeated_rows([row for source in sources for row in source.finer])),
-        coverage_table([row for source in sources for row in source.coverage if cells_key(row) in own]),
+        coverage_table(list(coverage.values())),
     )
     return Summary(
         tuple(table for table in tables if table.rows),
