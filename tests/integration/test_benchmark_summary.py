@@ -247,7 +247,7 @@ def test_an_earlier_summary_stands_for_its_folders(folder: Path, tmp_path: Path)
 
 
 def test_rows_measured_anew_replace_those_of_an_earlier_summary(folder: Path, tmp_path: Path) -> None:
-    """Of one fit the folder counts, whichever comes first; fits that the folder lacks stay."""
+    """Of one fit the folder counts, whichever comes first, and it is said; fits that the folder lacks stay."""
     summarise([folder], tmp_path / "old")
     stored, changed = tmp_path / "old" / "summary.parquet", tmp_path / "new" / folder.name
     evaluate(
@@ -259,7 +259,8 @@ def test_rows_measured_anew_replace_those_of_an_earlier_summary(folder: Path, tm
         out=changed,
     )
     for order in ([stored, changed], [changed, stored]):
-        table = summarise(order, tmp_path / "joined").to_frame()
+        with pytest.warns(hs.HistosgeWarning, match=r"those of the folders: 2 of first\. Rename a folder"):
+            table = summarise(order, tmp_path / "joined").to_frame()
         mine = table[(table["system"] == "kriging") & (table["level"] == "section")].set_index("section")["r"]
         assert mine["S0"] == pytest.approx(per_seed(folder, "kriging")["S0"].mean())
         assert mine["S1"] == pytest.approx(per_seed(changed, "kriging")["S1"].mean())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histosge._runtime.atomic_files import atomic_path, writable_folder
-from histosge._runtime.messages import emit
+from histosge._runtime.messages import Message, emit
 from histosge.errors import UsageError
 from histosge.io.own_files import refuse_foreign_outputs, refuse_inputs
 
@@ -99,7 +99,7 @@ def summarise(folders: Sequence[Path | str], out: Path | str) -> Summary:
     outputs = [out / name for name in _FILES]
     refuse_inputs(outputs, [path for path in paths if path.is_file()])
     refuse_foreign_outputs(outputs, out)
-    emit(tuple(message for source in sources for message in source.messages))
+    emit((*(message for source in sources for message in source.messages), *_replaced(sources)))
     summary = _summary(sources)
     texts = {
         outputs[0]: render(summary.tables, summary.messages, sources=summary.sources),
@@ -112,6 +112,19 @@ def summarise(folders: Sequence[Path | str], out: Path | str) -> Summary:
         with atomic_path(path) as draft:
             draft.write_text(text, encoding="utf-8")
     return replace(summary, files=tuple(outputs))
+
+
+def _replaced(sources: Sequence[SourceRows]) -> tuple[Message, ...]:
+    """Return a warning where folders replace rows of an earlier summary: another benchmark may have the same name."""
+    stored, measured = (
+        {key for source in sources if source.is_stored == is_stored for key in source.fits()}
+        for is_stored in (True, False)
+    )
+    if not (again := stored & measured):
+        return ()
+    names = ", ".join(sorted({key[0] for key in again}))
+    text = f"Rows of the earlier summary that the folders have too are those of the folders: {len(again)} of {names}."
+    return (Message("warning", f"{text} Rename a folder that is another benchmark."),)
 
 
 def _summary(sources: Sequence[SourceRows]) -> Summary:
