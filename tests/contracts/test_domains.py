@@ -20,7 +20,7 @@ from histosge.section.locations import upsampled
 
 REFERENCES = (Path(histosge.__file__).parent / "workflow/references.bib").read_text(encoding="utf-8")
 # few epochs, that fit a test
-QUICK: dict[str, dict[str, Any]] = {"stagate": {"epochs": 60}, "stmask": {"epochs": 60, "starts": 10}}
+QUICK: dict[str, dict[str, Any]] = {"stagate": {"epochs": 60}, "stmask": {"epochs": 20, "starts": 10}}
 QUICK["spatial_mixture"] = {"pairs": 2}
 NAMES = sorted(DOMAINS)
 

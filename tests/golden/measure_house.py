@@ -17,9 +17,9 @@ SIMPLE = ("kriging", "ridge", "pca-ridge", "boosting", "idw", "nearest", "mean",
 POSITIONS = ("kriging", "idw", "nearest", "mean", "memorisation")
 SMALL: dict[str, dict[str, Any]] = {
     "histosge": {"epochs": 3},
-    "stage": {"epochs": 3},
+    "stage": {"epochs": 1},
     "stage-plus": {"epochs": 1, "crop_px": None, "batch": 64},
-    "feedforward": {"epochs": 3, "crop_px": None, "batch": 16, "hidden": (64, 64)},
+    "feedforward": {"epochs": 1, "crop_px": None, "batch": 16, "hidden": (64, 64)},
     "gat": {"epochs": 3, "crop_px": None, "window_size": 30, "heads": 2, "head_width": 16, "width": 32},
     "stnet": {"epochs": 2, "crop_um": 200.0, "batch": 16, "backbone": "test_resnet", "network_px": 32}
     | {"initialisation": "random"},

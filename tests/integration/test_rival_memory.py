@@ -20,14 +20,14 @@ BOUNDS_GB = {
     "tesla": 0.05,
     "bayesspace": 0.3,
 }
-# what the libraries keep for themselves, more on some processors than on others: BLEEP takes 0.09 and 0.11 GB on two
+# what the libraries keep for themselves, more on some processors than on others
 _LIBRARIES_GB = 0.02
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(BOUNDS_GB))
 def test_a_fit_and_its_predictions_take_no_more_memory_than_stated(name: str) -> None:
-    """What a fit of one epoch and the prediction of all spots add to a process of their own."""
+    """What the arrays of a fit of one epoch and of the prediction of all spots add to a process of their own."""
     command = [sys.executable, str(MEASURE), "--models", name, "--epochs", "1"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     measured = re.search(r"([\d.]+) GB", printed)

@@ -30,6 +30,8 @@ REAL = [
     "mob/MOB2",
 ]
 REAL += ["mouse_brain_dg"]
+# one of each technology; the others take five seconds each
+QUICK = ("her2st/C2", "mob/MOB2", "dlpfc/151673")
 # each wrong orientation of the image, in the order of ORIENTATIONS
 TURNS: list[Callable[[Array], Array]] = [
     lambda image: image[:, ::-1],
@@ -115,7 +117,9 @@ def test_a_section_without_image_is_not_checked() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in REAL]
+)
 def test_real_sections_are_accepted_and_refused_when_turned(real_data: Path, name: str) -> None:
     """No real section is refused as it is, and all are in each of the seven wrong orientations of the image."""
     section = histosge.read(real_data / name)

@@ -42,7 +42,11 @@ def test_st_net_begins_at_the_mean() -> None:
     assert np.allclose(net.get_buffer("mean").ravel(), patches.reshape(-1, 3).mean(axis=0), atol=1e-3)
 
 
-@pytest.mark.parametrize(("name", "architecture"), [("stnet", "densenet121"), ("deepspace", "vgg16")])
+# VGG16 has 138 million parameters to draw
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [("stnet", "densenet121"), pytest.param("deepspace", "vgg16", marks=pytest.mark.slow)],
+)
 def test_imagenet_weights_come_from_a_file(name: str, architecture: str, tmp_path: Path) -> None:
     """All but the last layer is loaded from a local file with timm's or torchvision's names."""
     theirs = getattr(torchvision.models, architecture)(weights=None)

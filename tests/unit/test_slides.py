@@ -157,9 +157,11 @@ def test_a_patch_of_a_large_tiled_file_needs_little_memory(tmp_path: Path) -> No
     """Opening and reading a 300-megapixel file needs a small part of its size."""
     tile = RNG.integers(0, 255, (512, 512, 3), dtype=np.uint8)
     side = 34
+    # compressed once: tifffile writes bytes as they are
+    compressed = zlib.compress(tile.tobytes())
     tifffile.imwrite(
         tmp_path / "large.tif",
-        (tile for _ in range(side * side)),
+        (compressed for _ in range(side * side)),
         shape=(512 * side, 512 * side, 3),
         dtype=np.uint8,
         tile=(512, 512),
