@@ -90,7 +90,7 @@ QUICK: dict[str, dict[str, Any]] = {
 LEAST_LEARNT = {"thitogene": 0.1}
 SYSTEMS = ("stage", "stage-plus", "feedforward", "gat", "stnet", "deepspace", "histogene", "thitogene")
 SYSTEMS += ("bleep", "mclstexp", "deepspot", "triplex", "stentrans", "istar")
-# 60 and 20 s to learn a pattern; of stage-plus, the network itself is that of stage
+# they take 60 and 20 s to learn a pattern
 SLOWEST = ("thitogene", "stage-plus")
 QUICKEST = ("idw", "kriging", "ridge")
 NO_SKILL = ("mean", "nearest", "memorisation", "depth")

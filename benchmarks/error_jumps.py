@@ -1,6 +1,6 @@
 """How often a network forgets its training spots once it knows them, and where the last epoch finds it.
 
-    python benchmarks/loss_jumps.py ../shared/data/her2st/C2 [--model histosge:paper] [--seeds 0 1]
+    python benchmarks/error_jumps.py ../shared/data/her2st/C2 [--model histosge:paper] [--seeds 0 1]
 
 Half of the spots are fitted with the model's own number of epochs. A jump is a mean squared error at the training spots
 more than ten times the smallest so far, after the first hundred epochs; those that follow within five belong to it.
@@ -48,7 +48,7 @@ def main() -> None:
             error = errors_of(divided, arguments.model, seed)
             print(
                 f"{path.name}, seed {seed}: {len(error)} epochs, jumps at {jumps(error)}, "
-                f"highest {error[_FIRST:].max():.2g}, smallest {error.min():.2g}, last {error[-1]:.2g}",
+                f"highest {error[_FIRST:].max(initial=0.0):.2g}, smallest {error.min():.2g}, last {error[-1]:.2g}",
                 flush=True,
             )
 
