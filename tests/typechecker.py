@@ -14,9 +14,11 @@ from types import FunctionType
 from typing import Any, get_args, get_type_hints
 
 from beartype import BeartypeConf, beartype
+from beartype.door import die_if_unbearable
 from jaxtyping import AbstractArray, jaxtyped
 
-check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_CONFIG = BeartypeConf(is_pep484_tower=True)
+check = beartype(conf=_CONFIG)
 
 
 def decorator(*, typechecker: Any) -> Callable[[Any], Any]:
@@ -61,12 +63,27 @@ def _with_checks(function: Any) -> Callable[..., Any]:
     inner: Callable[..., Any] = check(copy)
     if not any(map(_has_shape, hints.values())):
         return inner
+    if inspect.isgeneratorfunction(function):
+        # its body, and beartype's check with it, would run later, among the axes of whoever takes its values
+        return _with_checked_arguments(function, hints)
 
     def scoped(*args: Any, **kwargs: Any) -> Any:
         with jaxtyped("context"):
             return inner(*args, **kwargs)
 
     return scoped
+
+
+def _with_checked_arguments(function: Any, hints: dict[str, Any]) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        with jaxtyped("context"):
+            for name, value in signature.bind(*args, **kwargs).arguments.items():
+                die_if_unbearable(value, hints.get(name, Any), conf=_CONFIG)
+        return function(*args, **kwargs)
+
+    return called
 
 
 def _resolved(hint: Any, names: dict[str, Any]) -> Any:

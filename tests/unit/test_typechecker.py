@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from beartype.roar import BeartypeCallHintViolation
+from beartype.roar import BeartypeCallHintViolation, BeartypeDoorHintViolation
 from jaxtyping import Float
 
 import typechecker
@@ -36,6 +37,14 @@ class Named:
     name: str
 
 
+@hooked
+def halves(
+    values: Float[np.ndarray, " n"], other: Float[np.ndarray, " n"]
+) -> Iterator[Float[np.ndarray, " m"]]:
+    yield values[: len(values) // 2] + other[: len(values) // 2]
+    yield values[len(values) // 2 :]
+
+
 def test_an_axis_has_one_length_in_a_call() -> None:
     """Arrays whose axes of one name differ in length are refused, and so are results."""
     values = np.ones((3, 2))
@@ -45,6 +54,19 @@ def test_an_axis_has_one_length_in_a_call() -> None:
     for wrong in (np.ones(4), np.ones(3, dtype=int), np.ones((3, 1)), -np.ones(3)):
         with pytest.raises(BeartypeCallHintViolation):
             total(values, wrong)
+
+
+def test_generators_are_checked_when_called() -> None:
+    """Arguments of a generator are checked at its call, and its axes are not those of who takes its values."""
+    assert [len(half) for half in halves(np.ones(4), np.ones(4))] == [2, 2]
+    with pytest.raises(BeartypeDoorHintViolation):
+        halves(np.ones(4), np.ones(3))
+
+    @hooked
+    def taken(values: Float[np.ndarray, " n"]) -> int:
+        return sum(len(half) for half in halves(np.ones(6), np.ones(6))) + len(values)
+
+    assert taken(np.ones(2)) == 8
 
 
 def test_other_hints_are_checked_too() -> None:

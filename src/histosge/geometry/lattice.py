@@ -271,10 +271,11 @@ def _reduced(basis: Array, step_um: Array) -> Array:
         if b_um @ b_um < a_um @ a_um - 1e-9 * (a_um @ a_um):
             a, b = b, a
             continue
-        multiple = np.rint((a_um @ b_um) / (a_um @ a_um))
-        if multiple == 0:
+        share = (a_um @ b_um) / (a_um @ a_um)
+        # hexagons have a share of a half: without the tolerance, rounding may ask for b - a and b + a by turns, for ever
+        if abs(share) < 0.5 + 1e-9:
             break
-        b = b - multiple * a
+        b = b - np.rint(share) * a
     return _oriented(a, b, step_um)
 
 
