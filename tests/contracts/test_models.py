@@ -90,8 +90,8 @@ QUICK: dict[str, dict[str, Any]] = {
 LEAST_LEARNT = {"thitogene": 0.1}
 SYSTEMS = ("stage", "stage-plus", "feedforward", "gat", "stnet", "deepspace", "histogene", "thitogene")
 SYSTEMS += ("bleep", "mclstexp", "deepspot", "triplex", "stentrans", "istar")
-# they take 60 and 20 s to learn a pattern
-SLOWEST = ("thitogene", "stage-plus")
+# they take 7 s to a minute to learn a pattern
+SLOWEST = ("thitogene", "stage-plus", "stnet", "deepspace")
 QUICKEST = ("idw", "kriging", "ridge")
 NO_SKILL = ("mean", "nearest", "memorisation", "depth")
 LEARNING = [

@@ -227,7 +227,7 @@ def test_block_support_sharpens_predictions_between_spots() -> None:
     assert errors[1] < 0.5 * errors[2]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("diameter_um", [55.0, 95.0])
 def test_block_support_sharpens_with_the_image_too(diameter_um: float, seed: int) -> None:
     """With the image, at a quarter of the pitch, block support is nearer the truth than point support.
