@@ -272,7 +272,7 @@ def _reduced(basis: Array, step_um: Array) -> Array:
             a, b = b, a
             continue
         share = (a_um @ b_um) / (a_um @ a_um)
-        # hexagons have a share of a half: without the tolerance, rounding may ask for b - a and b + a by turns, for ever
+        # hexagons have a share of a half: without the tolerance, rounding may ask for b - a and b + a for ever
         if abs(share) < 0.5 + 1e-9:
             break
         b = b - np.rint(share) * a
