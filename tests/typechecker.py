@@ -1,7 +1,7 @@
 """The run-time type checker of the tests: an int will do where a float is asked for, as in static typing.
 
 jaxtyping's own decorator checks the parameters of every function twice, and builds two functions for each one at
-import; a fifth of the tests' time went there. This one checks the same hints once, and builds at the first call.
+import, which takes long. This one checks the same hints once, and builds at the first call.
 """
 
 from __future__ import annotations

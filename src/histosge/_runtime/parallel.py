@@ -38,7 +38,7 @@ def map_parts(work: Callable[[T], R], parts: Iterable[T]) -> list[R]:
         Of the whole.
     """
     number = cores()
-    if number == 1:
+    if number == 1:  # no threads to make and nothing to hold to one core, both of which take milliseconds
         return [work(part) for part in parts]
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(number) as executor:
         return list(executor.map(work, parts))
