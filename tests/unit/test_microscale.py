@@ -11,6 +11,7 @@ from scipy import sparse
 import histosge as hs
 from histosge.datasets.synthetic import synthetic
 from histosge.models import predict
+from histosge.models.baselines.kriging import Kriging
 from histosge.models.cokriging.kernels import KernelInputs
 from histosge.models.cokriging.microscale import MICROSCALE_UM, Microscale, is_apart
 from histosge.section.genes import select
@@ -67,6 +68,38 @@ def test_a_spot_keeps_what_it_has_of_its_own_and_its_surroundings_do_not_change(
     np.testing.assert_array_equal(*spots)
     # what is said of accuracy is of spots that were left out
     np.testing.assert_array_equal(own.basis.r_loo, without.basis.r_loo)
+
+
+def test_kriging_keeps_what_a_spot_has_of_its_own() -> None:
+    """In a spot each gene follows its own measurement, half way to the next little is left, and spots stay smooth."""
+    section, _ = with_own_signal(TISSUE)
+    fitted = samples(section)
+    own, without = (Kriging(microscale=on).fit(fitted) for on in (True, False))
+    (inside, base), (far, base_far) = (
+        [predict(fit, moved(fitted.inputs, shift_um)).mean for fit in (own, without)]
+        for shift_um in (0.0, 50.0)
+    )
+
+    def agreement(prediction: np.ndarray) -> float:
+        parts = zip(prediction.T, np.asarray(fitted.expression).T, strict=True)
+        return float(np.mean([np.corrcoef(*part)[0, 1] for part in parts]))
+
+    assert agreement(inside) > agreement(base) + 0.2
+    assert np.abs(far - base_far).mean() < 0.2 * np.abs(inside - base).mean()
+    np.testing.assert_array_equal(*(predict(fit, fitted.inputs).mean for fit in (own, without)))
+    again = Kriging().restore(own.genes, own.arrays(), own.summary())
+    np.testing.assert_array_equal(predict(again, moved(fitted.inputs, 0.0)).mean, inside)
+
+
+def test_kriging_does_not_take_noise_alone_for_a_spots_own() -> None:
+    """Where molecules explain the residuals, little of them is kept."""
+    smooth = np.tile(np.asarray(TISSUE.counts.mean(axis=0)), (len(TISSUE), 1))
+    counts = np.random.default_rng(1).poisson(smooth).astype(float)
+    flat = replace(TISSUE, counts=sparse.csr_matrix(counts))
+    noise, signal = (Kriging().fit(samples(part)).microscale for part in (flat, with_own_signal(TISSUE)[0]))
+    assert noise is not None
+    assert signal is not None
+    assert (noise.scores**2).sum() < 0.1 * (signal.scores**2).sum()
 
 
 def test_noise_alone_is_not_taken_for_a_spots_own() -> None:

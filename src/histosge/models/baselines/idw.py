@@ -13,7 +13,7 @@ from histosge.models.base import ModelCard
 
 from .regression import Regression, SklearnModel
 
-__all__ = ["ENTRIES", "IDW", "NearestSpots"]
+__all__ = ["ENTRIES", "IDW", "InverseDistanceMean"]
 
 # µm below which a location is the spot itself, whose own weight is then practically 1
 _SAME_UM = 1e-12
@@ -58,11 +58,11 @@ class IDW(Regression):
     def adapter(self) -> SklearnModel:
         """Neighbours by position."""
         return SklearnModel(
-            lambda spots, columns, genes: NearestSpots(self.neighbours, self.power), inputs="positions"
+            lambda spots, columns, genes: InverseDistanceMean(self.neighbours, self.power), inputs="positions"
         )
 
 
-class NearestSpots:
+class InverseDistanceMean:
     """The weighted mean of the nearest spots, with scikit-learn's methods.
 
     scikit-learn's ``KNeighborsRegressor`` with weights is the same, but works gene by gene, which takes minutes for a
@@ -80,7 +80,9 @@ class NearestSpots:
         self.neighbours = neighbours
         self.power = power
 
-    def fit(self, xy_um: Float[np.ndarray, "n 2"], expression: Float[np.ndarray, "n g"]) -> NearestSpots:
+    def fit(
+        self, xy_um: Float[np.ndarray, "n 2"], expression: Float[np.ndarray, "n g"]
+    ) -> InverseDistanceMean:
         """Store the spots."""
         from scipy.spatial import cKDTree
 

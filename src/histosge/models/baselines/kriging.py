@@ -14,7 +14,10 @@ from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import pieces
 from histosge.models.cokriging.block_covariance import matern
 from histosge.models.cokriging.inducing_points import farthest_points
+from histosge.models.cokriging.kernels import KernelInputs
+from histosge.models.cokriging.microscale import Microscale, is_apart
 from histosge.models.cokriging.ranges import likely_ranges, pitch_of, resolved_pitches
+from histosge.models.cokriging.standardise import Coins, reliability
 from histosge.prediction.evidence_ridge import EvidenceRidge
 from histosge.section.inputs import Inputs, Samples
 
@@ -22,6 +25,7 @@ __all__ = ["ENTRIES", "Kriging", "KrigingPredictor", "NystromFeatures", "matern3
 
 # added to the diagonal of the kernel matrix of the inducing points, which rounding can make indefinite
 _JITTER = 1e-6
+_TINY = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class Kriging(Model):
         (:func:`~histosge.models.cokriging.ranges.likely_ranges`).
     inducing_points
         Largest number of spots that represent the process; time grows with its cube, memory with its square.
+    microscale
+        In bins, cells and regions, add what a spot has of its own, gene by gene, as `cokriging` does by factor
+        (Eq. 15a and 15b of docs/method.md); spots and their upsampled lattice stay as they are.
 
     Raises
     ------
@@ -53,6 +60,7 @@ class Kriging(Model):
 
     ranges_pitches: tuple[float, ...] | None = None
     inducing_points: int = 2000
+    microscale: bool = True
 
     card: ClassVar[ModelCard] = ModelCard(
         "kriging",
@@ -81,6 +89,7 @@ class Kriging(Model):
         UsageError
             For fewer than 3 spots.
         """
+        samples = samples.dense()
         xy_um = samples.inputs.separated_xy_um
         if len(xy_um) < 3:
             raise UsageError(f"Expected at least 3 spots to fit, got {len(xy_um)}.")
@@ -89,11 +98,13 @@ class Kriging(Model):
             points_um = xy_um[farthest_points(xy_um, self.inducing_points)]
         # inducing points do not resolve shorter ranges
         least = 0.0 if points_um is xy_um else resolved_pitches(len(xy_um), self.inducing_points)
-        ranges = self.ranges_pitches or likely_ranges(xy_um, samples.dense_expression, least=least)
+        ranges = self.ranges_pitches or likely_ranges(xy_um, samples.expression, least=least)
         ranges_um = tuple(pitch_of(xy_um) * length for length in ranges)
         process = NystromFeatures.of(points_um, ranges_um)
-        ridge = EvidenceRidge.fit(process.features(xy_um), samples.dense_expression)
-        return KrigingPredictor(samples.genes, process, ridge)
+        features = process.features(xy_um)
+        ridge = EvidenceRidge.fit(features, samples.expression)
+        microscale = own_variation(samples, ridge, features, seed=seed) if self.microscale else None
+        return KrigingPredictor(samples.genes, process, ridge, microscale)
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
@@ -101,7 +112,41 @@ class Kriging(Model):
         """Rebuild the predictor."""
         ranges_um = tuple(arrays["ranges_um"].tolist())
         process = NystromFeatures(arrays["inducing_points_um"], arrays["cholesky"], ranges_um)
-        return KrigingPredictor(genes, process, EvidenceRidge.from_arrays(arrays))
+        return KrigingPredictor(
+            genes, process, EvidenceRidge.from_arrays(arrays), Microscale.from_arrays(arrays)
+        )
+
+
+def own_variation(
+    samples: Samples, ridge: EvidenceRidge, features: Float[np.ndarray, "n m"], *, seed: int
+) -> Microscale | None:
+    """Return what each spot has of its own, gene by gene; ``None`` where spots are not apart.
+
+    Eq. 15a of docs/method.md with genes in place of factors: the residual of a spot is shared between variation and
+    error as their variances are, and the error of a gene is the variance that halves of its molecules do not share.
+    Genes are no principal axes, so that the factor of Marchenko and Pastur is 1.
+
+    Parameters
+    ----------
+    samples
+        The training spots.
+    ridge, features
+        Their kriging, and its features at the spots.
+    seed
+        Of the split of the counts.
+    """
+    inputs, expression = samples.inputs, samples.expression
+    diameter_um = min(float(inputs.locations.points.diameter_um), pitch_of(inputs.separated_xy_um))
+    spots = KernelInputs(np.array(inputs.locations.xy), inputs.section_index, diameter_um)
+    if not is_apart(spots):
+        return None
+    coins = Coins.of(inputs.locations.points.ids, samples.genes, seed)
+    shared = reliability(samples.log_cp10k, samples.depth, sections=inputs.section_index, coins=coins)
+    error = expression.var(axis=0) * (1 - shared)
+    noise = ridge.noise_ratios * ridge.signal_variance
+    share = np.clip(1 - error / np.maximum(noise, _TINY), 0.0, 1.0)
+    residual = expression - ridge.mean - (features @ ridge.eigenvectors) @ ridge.weights
+    return Microscale(spots.xy_um, spots.section_index, diameter_um, (residual * share).astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,11 +221,14 @@ class KrigingPredictor:
         Features that stand for the kernel.
     ridge
         Weights of the features and noise, by gene: with these features, ridge regression is kriging.
+    microscale
+        What each spot has of its own, one column for each gene; ``None`` where spots are not apart.
     """
 
     genes: Array
     process: NystromFeatures
     ridge: EvidenceRidge
+    microscale: Microscale | None = None
 
     def blocks(self, inputs: Inputs) -> Iterator[Block]:
         """Interpolate; values below 0 are cut."""
@@ -189,11 +237,14 @@ class KrigingPredictor:
             # prior variance 1 less what the inducing points explain
             unexplained = np.maximum(1.0 - (features**2).sum(axis=1), 0.0)
             mean, sd = self.ridge.predict(features, unexplained)
+            if self.microscale is not None:
+                mean += self.microscale.within(inputs, rows, self.microscale.diameter_um)
             yield rows, np.maximum(mean, 0), sd
 
     def arrays(self) -> dict[str, Array]:
         """Return inducing points and weights."""
         own = {"inducing_points_um": self.process.inducing_points_um, "cholesky": self.process.cholesky}
+        own |= {} if self.microscale is None else self.microscale.arrays()
         return own | {"ranges_um": np.array(self.process.ranges_um)} | self.ridge.arrays()
 
     def summary(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from histosge.models.base import ModelCard
 
-from .idw import NearestSpots
+from .idw import InverseDistanceMean
 from .regression import Regression, SklearnModel
 
 __all__ = ["ENTRIES", "Nearest"]
@@ -30,7 +30,7 @@ class Nearest(Regression):
     @property
     def adapter(self) -> SklearnModel:
         """One neighbour by position."""
-        return SklearnModel(lambda spots, columns, genes: NearestSpots(1), inputs="positions")
+        return SklearnModel(lambda spots, columns, genes: InverseDistanceMean(1), inputs="positions")
 
 
 ENTRIES = (Nearest,)

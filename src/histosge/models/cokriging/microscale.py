@@ -10,6 +10,7 @@ from scipy import sparse
 
 from histosge._runtime.types import Array, Float, Int
 from histosge.geometry.spacing import median_spacing_um
+from histosge.section.inputs import Inputs
 
 from .block_covariance import block_covariance
 from .eigensolver import Eigendecomposition
@@ -18,7 +19,7 @@ from .loadings import Loadings
 from .projected import Projected
 from .targets import DenseTargets
 
-__all__ = ["MICROSCALE_UM", "Microscale", "is_apart", "own_scores"]
+__all__ = ["MICROSCALE_UM", "Microscale", "is_apart", "own_scores", "support_um"]
 
 #: µm; range of variation finer than the spots: the width of a cell. From 10 to 20 µm accuracy in bins of single cells
 #: is the same to 0.5 % (docs/results/fine-truth.md)
@@ -34,7 +35,7 @@ _TINY = 1e-300
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Microscale:
-    """The microscale variation of each training spot, in output factors (Eq. 15a and 15b of docs/method.md).
+    """The microscale variation of each training spot, in output factors or genes (Eq. 15a, 15b of docs/method.md).
 
     What the covariance leaves of a spot, the nugget, is the sum of measurement error and of variation finer than the
     distance of the spots (Cressie 1993, section 3.2.1). Positions cannot tell them apart. Counts can: the error of the
@@ -50,7 +51,7 @@ class Microscale:
     diameter_um
         Of the spots.
     scores
-        Mean over each spot of its own variation, one column for each output factor.
+        Mean over each spot of its own variation, one column for each output factor, or gene.
     """
 
     xy_um: Float[np.ndarray, "n 2"]
@@ -124,6 +125,24 @@ class Microscale:
                     total[rows] = weights @ self.scores[spots]
         return total
 
+    def within(self, inputs: Inputs, rows: Array, spot_um: float) -> Float[np.ndarray, "b k"]:
+        """Return :meth:`at` in bins, cells and regions; 0 at spots and on their upsampled lattice, which stay smooth.
+
+        Parameters
+        ----------
+        inputs
+            All locations.
+        rows
+            Which of them.
+        spot_um
+            Largest diameter of a location, that of a spot; see :func:`support_um`.
+        """
+        total = np.zeros((len(rows), self.scores.shape[1]), dtype=self.scores.dtype)
+        fine = np.flatnonzero(inputs.locations.subspot[rows] < 0)
+        xy_um, sections = inputs.locations.xy[rows][fine], inputs.section_index[rows][fine]
+        total[fine] = self.at(xy_um, sections, support_um(inputs, rows, spot_um)[fine])
+        return total
+
     def arrays(self) -> dict[str, Array]:
         """Return the arrays by name."""
         return {
@@ -180,6 +199,20 @@ def own_scores(
     error = edge * (loadings.axes**2 @ (reliability * (1 - reliability)))
     share = np.clip(1 - error / np.maximum(posterior.noise_variance, _TINY), 0.0, 1.0)
     return np.asarray((residual * share) @ (loadings.shrunken @ output_loadings.T)).astype(np.float32)
+
+
+def support_um(inputs: Inputs, rows: Array, spot_um: float) -> Float[np.ndarray, " b"]:
+    """Return the diameter of the disk that each location is the average over, µm.
+
+    A measured spot has its own diameter. Any other location has the diameter of the target (an upsampled lattice
+    divides a spot's area, a location of a grid has that of its square, a cell that of its outline), at most that of a
+    spot.
+    """
+    locations = inputs.locations
+    cells, target_um = locations.cells, np.full(len(rows), float(locations.points.diameter_um))
+    if cells is not None and cells.outlines is not None:
+        target_um = cells.diameters_um(rows)
+    return np.where(locations.observed[rows], spot_um, np.minimum(target_um, spot_um))
 
 
 def is_apart(spots: KernelInputs) -> bool:

@@ -22,7 +22,7 @@ from .image_features import ImageFeatures, of_encoder
 from .inducing_points import evenly
 from .joined_transform import JoinedTransform
 from .kernels import Covariance, KernelInputs
-from .microscale import Microscale
+from .microscale import Microscale, support_um
 from .nearest_spots import NearestSpots
 from .posterior import FactorPosterior
 from .standardise import Standardisation
@@ -242,7 +242,7 @@ class CokrigingPredictor:
         # at image weight 0 no kernel reads the features
         if self.feature_transform is not None and self.covariance.image_weight > 0:
             features = self.feature_transform.transform(features_of(inputs, rows), sections, xy_um)
-        diameters_um = self._diameters_um(inputs, rows)
+        diameters_um = support_um(inputs, rows, self.inducing_points.diameter_um)
         parts = []
         for diameter_um in np.unique(diameters_um):
             part = np.flatnonzero(diameters_um == diameter_um)
@@ -266,25 +266,8 @@ class CokrigingPredictor:
             mean, variance = self.nearest_spots.at(inputs.locations.xy[rows], inputs.section_index[rows])
             scores, sd = scores + mean, np.sqrt(sd**2 + variance)
         if self.microscale is not None:
-            # bins, cells and regions; maps of spots and of their upsampled lattice stay smooth
-            fine = np.flatnonzero(inputs.locations.subspot[rows] < 0)
-            at = inputs.locations.xy[rows][fine], inputs.section_index[rows][fine]
-            scores[fine] += self.microscale.at(*at, self._diameters_um(inputs, rows)[fine])
+            scores += self.microscale.within(inputs, rows, self.inducing_points.diameter_um)
         return scores, sd
-
-    def _diameters_um(self, inputs: Inputs, rows: Array) -> Array:
-        """Return the diameter of the disk that each location is the average over.
-
-        A measured spot has its own diameter. Any other location has the diameter of the target (an upsampled lattice
-        divides a spot's area, a location of a grid has that of its square, a cell that of its outline), at most that of
-        a spot.
-        """
-        spot_um = self.inducing_points.diameter_um
-        locations = inputs.locations
-        cells, target_um = locations.cells, np.full(len(rows), float(locations.points.diameter_um))
-        if cells is not None and cells.outlines is not None:
-            target_um = cells.diameters_um(rows)
-        return np.where(locations.observed[rows], spot_um, np.minimum(target_um, spot_um))
 
 
 def _scales_summary(covariance: Covariance) -> Any:
