@@ -91,6 +91,8 @@ def save(rgb: Array, path: Path) -> None:
         (lambda: HIRES, "is the hires image"),
         (lambda: resized(FULL, 0.5), "0.5 times as large"),
         (lambda: resized(FULL, 2.0), "2 times as large"),
+        (lambda: resized(FULL, 0.98), "0.9[78].* times as large"),
+        (lambda: FULL[FULL.shape[0] // 50 :, FULL.shape[1] // 50 :], "it should have about"),
         (lambda: np.rot90(FULL), "rotated by 90°"),
         (lambda: FULL[:, : FULL.shape[1] // 2], "not the image of the coordinates"),
         (lambda: FULL[:, ::-1], "mirrored left to right"),
@@ -103,6 +105,8 @@ def save(rgb: Array, path: Path) -> None:
         "hires",
         "half",
         "double",
+        "a fiftieth smaller",
+        "a fiftieth cut off",
         "turned",
         "cropped",
         "mirrored",
@@ -134,6 +138,32 @@ def test_an_image_of_another_size_is_accepted_on_request(outs: Path, tmp_path: P
     """With ``trust_alignment`` the image is used, with a warning."""
     save(resized(FULL, 2.0), tmp_path / "given.png")
     assert "2 times as large" in warned(read(outs, image=tmp_path / "given.png", trust_alignment=True))
+
+
+def test_a_scale_factor_of_few_digits_explains_as_much_as_it_was_rounded(outs: Path, tmp_path: Path) -> None:
+    """With three digits both sides may differ by what rounding takes, but a part that is missing still shows."""
+    path = outs / "spatial" / "scalefactors_json.json"
+    factors = json.loads(path.read_text())
+    path.write_text(
+        json.dumps(factors | {"tissue_hires_scalef": round(factors["tissue_hires_scalef"], 3) + 4e-4})
+    )
+    save(FULL, tmp_path / "given.png")
+    assert read(outs, image=tmp_path / "given.png").slide is not None
+    save(FULL[FULL.shape[0] // 50 :], tmp_path / "given.png")
+    with pytest.raises(DataError, match="it should have about"):
+        read(outs, image=tmp_path / "given.png")
+
+
+def test_positions_in_micrometres_are_refused(outs: Path) -> None:
+    """Neighbours 100 apart, and spots as wide in pixels as no spot is in µm: the message names µm."""
+    section = read(outs)
+    path = outs / "spatial" / "tissue_positions.csv"
+    table = pd.read_csv(path)
+    columns = ["pxl_row_in_fullres", "pxl_col_in_fullres"]
+    path.write_text(table.assign(**{name: table[name] * section.mpp for name in columns}).to_csv(index=False))
+    with pytest.raises(DataError, match="positions count µm"):
+        read(outs)
+    assert "positions count µm" in warned(read(outs, trust_alignment=True))
 
 
 def test_coordinates_of_a_smaller_copy_are_suspected() -> None:

@@ -99,11 +99,11 @@ class Alignment:
             return f"{text}; its orientation was not checked: that needs {_MIN_SPOTS} spots"
         comparison = "fits better" if self.margin >= 0 else "fits worse"
         text = f"{text}; as it is the image {comparison} than {self.alternative} (by {abs(self.margin):.2f})"
-        return (
-            text
-            if self.is_clear
-            else f"{text}, too little to be sure of its orientation: compare it in a viewer"
-        )
+        if self.is_clear:
+            return text
+        if self.margin <= -_CLEAR_MARGIN:
+            return f"{text}: it is probably turned or mirrored; compare it in a viewer"
+        return f"{text}, too little to be sure of its orientation: compare it in a viewer"
 
 
 def check_alignment(section: Section) -> Alignment:

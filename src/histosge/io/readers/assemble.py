@@ -27,6 +27,8 @@ __all__ = ["SectionParts", "assemble", "unique_genes"]
 
 # of the diameter: a nominal 55 µm Visium spot is 65–70 µm wide in scalefactors_json.json
 _SPOT_SHARES = (0.73, 1.55)
+# of the diameter, where the pitch in file units is that in µm to within this: spots of another width are no pixels
+_WIDTHS, _PITCH_IS_UM = (0.95, 1.36), 0.02
 # relative difference of two values of µm per pixel that is reported
 _SCALE_TOLERANCE = 0.1
 # share of spots at the position of another spot above which several sections are mixed; cells may coincide
@@ -260,6 +262,16 @@ def _of_full_resolution(
     if parts.spot_px is None or lattice_px is None or None in (platform.pitch_um, platform.diameter_um):
         return parts
     spot_um = parts.spot_px * (platform.pitch_um or 0) / lattice_px.pitch_um
+    counts_um = abs(lattice_px.pitch_um / (platform.pitch_um or 1) - 1) < _PITCH_IS_UM
+    if counts_um and not _WIDTHS[0] <= spot_um / (platform.diameter_um or 1) <= _WIDTHS[1]:
+        text = (
+            f"Expected positions of '{parts.name}' in pixels of the full-resolution image. Neighbours are "
+            f"{lattice_px.pitch_um:.4g} apart, as in µm, but spots are {parts.spot_px:.4g} pixels wide by the scale "
+            "factors, which does not fit: the positions count µm. Divide them by the µm per pixel"
+        )
+        if not trust_alignment:
+            raise DataError(f"{text}; or correct the spot diameter of the scale factors, if that is wrong.")
+        return parts.with_message("warning", f"{text}. They are used because of `trust_alignment`.")
     low, high = (share * (platform.diameter_um or 0) for share in _SPOT_SHARES)
     if low <= spot_um <= high:
         return parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +23,14 @@ __all__ = ["ImageCandidate", "choose_image", "in_memory"]
 
 # relative difference of sizes within which an image is the small image itself
 _SAME_SIZE = 0.01
-# sizes and scale factors are rounded
-_OTHER_SIZE = 0.03
+# sizes are rounded to whole pixels, up or down, and some programs cut one more
+_ROUNDED_PX = 1.5
+# relative difference of sizes that rounding of a scale factor to few digits may explain at most
+_ROUNDED_SCALE = 0.03
+# distance of 1 / scale from a whole number within which it is one
+_WHOLE = 1e-9
+# of sizes, below which a ratio is told with all its digits
+_NEARLY = 0.1
 # relative difference of two values of µm per pixel that is reported
 _SCALE_TOLERANCE = 0.1
 # diameter of a spot, px, below which the image shows colour but no texture
@@ -161,20 +168,46 @@ def _size_mismatch(
     if not images:
         return ()
     known = max(images, key=lambda candidate: candidate.scale)
-    expected = np.array(known.open().shapes[0][::-1]) / known.scale * scale
+    known_size = np.array(known.open().shapes[0][::-1], dtype=np.float64)
+    expected = known_size / known.scale * scale
     size = np.array(source.shapes[0][::-1], dtype=np.float64)
-    if np.abs(size / expected - 1).max() < _OTHER_SIZE:
-        return ()
+    pixels = _ROUNDED_PX / known_size + _ROUNDED_PX / size
+    rounding = pixels + _rounding(known.scale) + _rounding(scale)
     ratio = size / expected
-    finding = "is not the image of the coordinates"
-    if np.abs(size[::-1] / expected - 1).max() < _OTHER_SIZE:
+    # a wrong scale factor changes both sides alike, a part that was cut off does not
+    if (np.abs(ratio - 1) < rounding).all() and abs(ratio[0] / ratio[1] - 1) < pixels.sum():
+        return ()
+    if (np.abs(size[::-1] / expected - 1) < rounding).all():
         finding = "is rotated by 90° against the coordinates"
-    elif abs(ratio[0] / ratio[1] - 1) < _OTHER_SIZE:
-        finding = f"is {ratio.mean():.2g} times as large as the image of the coordinates"
+    elif abs(ratio[0] / ratio[1] - 1) < pixels.sum():
+        digits = 4 if abs(ratio.mean() - 1) < _NEARLY else 2
+        finding = f"is {ratio.mean():.{digits}g} times as large as the image of the coordinates"
+    else:
+        finding = "is not the image of the coordinates"
     text = (
         f"'{name}' ({size[0]:.0f} × {size[1]:.0f} px) {finding}. By the {known.kind} image and its scale factor it "
         f"should have about {expected[0]:.0f} × {expected[1]:.0f} px. "
     )
     if trust_alignment:
         return (Message("warning", f"{text}It is used because of `trust_alignment`."),)
-    raise DataError(f"{text}Give an image of that size, leave `image` out, or set `trust_alignment`.")
+    raise DataError(
+        f"{text}Spots may lie beside their tissue by as much as the difference. Give an image of that size, correct "
+        "the scale factor if that is wrong, leave `image` out, or set `trust_alignment` if only the right or lower "
+        "edge was cut or padded."
+    )
+
+
+def _rounding(scale: float) -> float:
+    """Return the relative error of a scale factor that was rounded to the digits it has.
+
+    One that divides by a whole number is exact.
+
+    Examples
+    --------
+    >>> _rounding(0.25), round(_rounding(0.17), 3), _rounding(0.17011142) < 1e-7
+    (0.0, 0.029, True)
+    """
+    if abs(1 / scale - round(1 / scale)) < _WHOLE:
+        return 0.0
+    exponent = int(Decimal(repr(float(scale))).as_tuple().exponent)
+    return float(min(0.5 * 10.0**exponent / scale, _ROUNDED_SCALE))
