@@ -12,6 +12,7 @@ from fine_truth_samples import cells_of, small_tissue, write_cells
 from scipy import sparse
 
 from histosge.errors import DataError, UsageError
+from histosge.evaluation.baselines import BASELINES, FINER_BASELINES
 from histosge.evaluation.fine_truth.evaluate import evaluate_fine_truth
 from histosge.evaluation.fine_truth.pseudo_spots import Layout, pseudo_spots
 from histosge.evaluation.fine_truth.read_truth import read_truth
@@ -132,6 +133,14 @@ def test_the_expected_expression_reaches_the_noise_ceiling() -> None:
         assert np.nanmean((r - ceiling)[driven]) == pytest.approx(0, abs=0.06)
 
 
+def test_depth_kriging_and_ridge_stand_beside_every_model_at_both_scales() -> None:
+    """Baselines at spots and below their scale differ in those that only one of the scales has."""
+    shared = [recipe for recipe in BASELINES if recipe in FINER_BASELINES]
+    assert [recipe.model for recipe in shared] == ["nearest", "idw", "kriging", "depth", "ridge"]
+    other = [recipe for recipe in FINER_BASELINES if recipe not in BASELINES]
+    assert other == [Recipe("cubic"), Recipe("cokriging", "positions")]
+
+
 def test_models_are_ranked_in_bins_that_no_spot_touches() -> None:
     """Cokriging is ahead of the nearest spot at every scale, between spots too; cells are on no raster."""
     result = evaluate_fine_truth(cells_of(TISSUE, 1500), seeds=1, widths_um=[25])
@@ -176,7 +185,8 @@ def test_tables_and_figure_are_written_and_may_be_written_again(tmp_path: Path) 
         result = evaluate_fine_truth(blind, "kriging", seeds=1, widths_um=[50], out=tmp_path)
     # the image is missing: which models need it is said
     assert set(result.skipped) == {"ridge"}
-    assert {row.model for row in result.rows} == {"nearest", "idw", "cubic", "kriging", "cokriging"}
+    without_image = {recipe.model for recipe in FINER_BASELINES} - {"ridge"}
+    assert {row.model for row in result.rows} == without_image
     text = (tmp_path / "fine_truth.md").read_text()
     assert "| low |" in text
     # nothing was trained and there is no image: no column of epochs, none of windows
