@@ -18,7 +18,7 @@ from histosge.evaluation.fine_truth.pseudo_spots import Layout, pseudo_spots
 from histosge.evaluation.fine_truth.read_truth import read_truth
 from histosge.evaluation.fine_truth.scales import scaled
 from histosge.evaluation.fine_truth.scores import score_scale, statistics
-from histosge.evaluation.fine_truth.tables import cost_table
+from histosge.evaluation.fine_truth.tables import COLUMNS, cost_table
 from histosge.evaluation.fine_truth.truth import FineTruth
 from histosge.geometry.platforms import visium_hd
 from histosge.geometry.points import Points
@@ -176,6 +176,25 @@ def test_rivals_predict_bins_and_cells_or_say_why_not() -> None:
     assert list(result.skipped) == ["deepspot"]
     scored = result.scores[result.scores["metric"] == "pcc"]
     assert {recipe.model for recipe in recipes[:-1]} <= set(scored["model"])
+
+
+def test_skill_compares_with_kriging_in_the_same_bins_of_the_same_seed() -> None:
+    """It is the mean over genes and seeds of 1 − MSE / MSE of kriging, scale by scale and part by part."""
+    blind = replace(cells_of(TISSUE, 1500), slide=None)
+    result = evaluate_fine_truth(blind, "kriging", seeds=2, widths_um=[50])
+    errors = result.scores[result.scores["metric"] == "mse"]
+    table = errors[errors["preset"] == ""].pivot(
+        index=["scale", "zone", "seed", "gene"], columns="model", values="value"
+    )
+    by_part = (1 - table["depth"] / table["kriging"]).groupby(level=["scale", "zone"]).mean()
+    assert {"cells", "50 µm"} == set(by_part.index.get_level_values(0))
+    for (scale, zone), value in by_part.items():
+        (row,) = result.select(scale=str(scale), zone=str(zone), model="depth")
+        assert row["skill"] == pytest.approx(value), (scale, zone)
+        (kriging,) = result.select(scale=str(scale), zone=str(zone), model="kriging")
+        assert kriging["skill"] == 0.0
+    assert {"skill", "undefined"} < set(COLUMNS)
+    assert {cost["device"] for cost in result.costs} == {"cpu"}
 
 
 def test_tables_and_figure_are_written_and_may_be_written_again(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def evaluate_fine_truth(
     truth
         A finer truth, or a path for :func:`histosge.evaluation.fine_truth.read_truth.read_truth`.
     models
-        Beside :data:`~histosge.evaluation.baselines.FINER_BASELINES`: names, ``name:preset`` or recipes. A recipe names the encoder too.
+        Beside :data:`~histosge.evaluation.baselines.FINER_BASELINES`: names, ``name:preset`` or recipes. A recipe names
+        the encoder too.
     layout
         ``"visium"``, ``"wide"`` (95 µm spots of a pitch of 100 µm), ``"legacy"``, or ``KIND:PITCH:DIAMETER`` in µm. Or
         :class:`~histosge.evaluation.fine_truth.measured_spots.MeasuredSpots`: those of another section, such as the
