@@ -81,7 +81,7 @@ _COMPARED = {
         "skill": "skill",
     },
 }
-_PLACE = {"section": ("section", "split", "genes"), "finer truth": ("truth", "scale")}
+_LABELS = {"section": ("section", "split", "genes"), "finer truth": ("truth", "scale")}
 # what is left out of tables as a repeat agrees in four digits
 _SAME_R = 2e-4
 _TRAINING = ("epochs", "initialisation", "encoder", "windows_um")
@@ -153,12 +153,12 @@ def missing_rows(name: str, frame: pd.DataFrame) -> str:
             missing.setdefault(system, {}).setdefault(split, {})[section] = None
     groups: dict[str, list[str]] = {}
     for system, of in missing.items():
-        groups.setdefault(places_text(plan, of), []).append(system)
+        groups.setdefault(sections_text(plan, of), []).append(system)
     parts = [f"{', '.join(systems)} on {of}" for of, systems in groups.items()]
     return f"{name} has no row yet of {'; of '.join(parts)}." if parts else ""
 
 
-def places_text(plan: Plan, sections_by_split: Mapping[str, Iterable[str]]) -> str:
+def sections_text(plan: Plan, sections_by_split: Mapping[str, Iterable[str]]) -> str:
     """Return sections, with the splits where a plan has several; splits that lack the same sections together."""
     splits_by_sections: dict[tuple[str, ...], list[str]] = {}
     for split, sections in sections_by_split.items():
@@ -221,7 +221,7 @@ def is_own(model: str) -> bool:
     return model in MODELS and MODELS[model].__module__.split(".")[-2] in _OWN
 
 
-def reference_row(row: Row, rows: Iterable[Row], place: Sequence[str]) -> Row | None:
+def reference_row(row: Row, rows: Iterable[Row], labels: Sequence[str]) -> Row | None:
     """Return the row of cokriging that a row's difference is to; ``None`` where its seeds are not all those of the row.
 
     Tables show the same scores of two folders once, so that it may stand under the name of another folder.
@@ -234,7 +234,7 @@ def reference_row(row: Row, rows: Iterable[Row], place: Sequence[str]) -> Row | 
         other
         for other in rows
         if other["system"].text == "cokriging"
-        and all(other[name].text == row[name].text for name in (*place, "reference", "seeds"))
+        and all(other[name].text == row[name].text for name in (*labels, "reference", "seeds"))
         and abs(number_of(other["r"]) - correlation) < _SAME_R
     ]
     return min(same, key=lambda other: other["benchmark"].text != row["benchmark"].text, default=None)
@@ -257,18 +257,18 @@ def ahead(summary: Summary) -> str:
         if not rows:
             continue
         references = [row for row in rows_of(summary, level) if row["system"].text == "cokriging"]
-        pairs = [(row, reference_row(row, references, _PLACE[level])) for row in rows]
+        pairs = [(row, reference_row(row, references, _LABELS[level])) for row in rows]
         what = (
             "By section (rows: section × split × system × encoder"
             if level == "section"
             else "Against a finer truth (rows: scale × system × encoder"
         )
         lines += [f"* {what}; what several folders have counts once):"]
-        lines += [f"  * {words}: {ahead_in(name, pairs, _PLACE[level])}" for name, words in measures.items()]
+        lines += [f"  * {words}: {ahead_in(name, pairs, _LABELS[level])}" for name, words in measures.items()]
     return "\n".join(lines)
 
 
-def ahead_in(name: str, pairs: Iterable[tuple[Row, Row | None]], place: Sequence[str]) -> str:
+def ahead_in(name: str, pairs: Iterable[tuple[Row, Row | None]], labels: Sequence[str]) -> str:
     """Return the sentences on one score: one of the systems, and one of the baselines."""
     # of each kind the largest difference of any folder, and the words for it
     best: dict[bool, dict[tuple[str, ...], tuple[float, str]]] = {False: {}, True: {}}
@@ -280,8 +280,8 @@ def ahead_in(name: str, pairs: Iterable[tuple[Row, Row | None]], place: Sequence
         )
         if cell.is_absent:
             continue
-        key = tuple(row[part].text for part in ("system", *place, "reference"))
-        where = ", ".join(row[part].text for part in place if part != "genes")
+        key = tuple(row[part].text for part in ("system", *labels, "reference"))
+        where = ", ".join(row[part].text for part in labels if part != "genes")
         entry = (number_of(cell), f"{row['system'].text} on {where}: {cell.text}")
         known = best[is_own(model_of(row))]
         known[key] = max(known.get(key, entry), entry)
