@@ -16,7 +16,9 @@ from histosge.datasets.synthetic import synthetic, write_spaceranger
 from histosge.errors import UsageError
 from histosge.evaluation.benchmark import benchmark
 from histosge.evaluation.plan_file import read_plan
-from histosge.evaluation.summary.summarise import summarise
+from histosge.evaluation.summary.cell import Cell, absent, number, words
+from histosge.evaluation.summary.summarise import Summary, summarise
+from histosge.evaluation.summary.tables import Table
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -108,7 +110,68 @@ def test_rows_that_a_plan_still_lacks_are_named(script: Any) -> None:
     frame.loc[frame["system"] == "mclstexp", "seeds"] = 1.0
     frame.loc[frame["system"] == "deepspot", "encoder"] = "uni"
     assert table.missing_rows(name, frame) == f"{name} has no row yet of mclstexp, deepspot on C2."
-    assert table.missing_rows("triplex_mob1", frame) == ""
+    # what is missing for every split, or on every section, is not listed one by one
+    text = table.missing_rows("all_sections", frame.iloc[:0])
+    assert text.endswith(", histosge (corrected) on every section (random:0.5, sublattice:4, blocks:6).")
+    missing = "triplex_mob1 has no row yet of cokriging, ridge, triplex on MOB1."
+    assert table.missing_rows("triplex_mob1", frame) == missing
+
+
+def test_an_evaluation_without_rows_against_a_finer_truth_is_named(script: Any) -> None:
+    """Rows by section do not count for it; with a row of each of its systems, of any scale, nothing is missing."""
+    table = script("one_table")
+    systems = {"cokriging": "texture", "ridge": "texture", "depth": "", "stentrans (doubled)": ""}
+    rows = [
+        {"level": "finer truth", "truth": "xenium_breast_rep1, visium", "seeds": 1.0}
+        | {"system": system, "encoder": encoder}
+        for system, encoder in systems.items()
+    ]
+    frame = pd.DataFrame(rows)
+    assert table.missing_rows("fine_stentrans", frame) == ""
+    frame.loc[frame["system"] == "stentrans (doubled)", "level"] = "section"
+    missing = "fine_stentrans has no row yet of stentrans (doubled) on xenium_breast_rep1."
+    assert table.missing_rows("fine_stentrans", frame) == missing
+
+
+def measured(system: str, r: float, *, benchmark: str = "a", **scores: float | None) -> dict[str, Cell]:
+    """Return a row by section whose cokriging has r 0.3 in the benchmark a and 0.2 in b."""
+    difference = round(r - {"a": 0.3, "b": 0.2}[benchmark], 4)
+    values = {"r": r, "given_depth": scores.get("given_depth"), "skill": scores.get("skill")}
+    names = {"section": "C2", "split": "random:0.5", "genes": "all", "seeds": "1"}
+    return (
+        {name: words(text, "") for name, text in (names | {"benchmark": benchmark}).items()}
+        | {name: number(value) for name, value in values.items()}
+        | {"system": words(system, ""), "reference": words("cokriging, texture", "")}
+        | {
+            "difference": absent("this is cokriging")
+            if system == "cokriging"
+            else number(difference, signed=True)
+        }
+    )
+
+
+def test_who_is_ahead_of_cokriging_counts_systems_apart_from_baselines(script: Any) -> None:
+    """Repeats of several folders count once, each against its own cokriging; each score has its own sentence."""
+    rows = [
+        measured("cokriging", 0.3, given_depth=0.2, skill=0.1),
+        measured("cokriging", 0.2, benchmark="b", given_depth=0.1),
+        measured("bleep", 0.25, given_depth=0.15, skill=0.05),
+        measured("bleep", 0.18, benchmark="b", given_depth=0.12),
+        measured("istar", 0.28, given_depth=0.1),
+        measured("ridge", 0.26, given_depth=0.1, skill=0.02),
+        measured("mean", 0.0, given_depth=0.0, skill=-0.1),
+    ]
+    summary = Summary((Table("section", "", "", (), tuple(rows)),), (), (), ())
+    head, r, given_depth, skill = script("one_table").ahead(summary).splitlines()
+    assert head.startswith("* By section")
+    assert r == (
+        "  * r at test spots: **No system of the paper or rival is ahead of `cokriging` in any of 2 rows**; nearest is "
+        "istar on C2, random:0.5: -0.0200. No baseline is ahead of `cokriging` in any of 2 rows; nearest is ridge on "
+        "C2, random:0.5: -0.0400."
+    )
+    ahead = "A system of the paper or rival is ahead of `cokriging` in 1 of 2 rows: bleep on C2, random:0.5: +0.0200."
+    assert ahead in given_depth
+    assert "in any of 1 rows**; nearest is bleep on C2, random:0.5: -0.0500." in skill
 
 
 def test_domains_have_their_median_over_sections(script: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,8 +20,10 @@ import histosge as hs
 from histosge._runtime.records import write_record
 from histosge.cli import commands
 from histosge.evaluation.evaluate import evaluate
-from histosge.evaluation.summary.cell import Cell, absent
-from histosge.evaluation.summary.source_rows import read_stored
+from histosge.evaluation.summary.cell import Cell, absent, words
+from histosge.evaluation.summary.over_sections import disagreements
+from histosge.evaluation.summary.read_folder import read_folder
+from histosge.evaluation.summary.source_rows import read_stored, rows_of
 from histosge.evaluation.summary.summarise import Summary, summarise
 from histosge.evaluation.summary.tables import finer_truth_table
 
@@ -275,12 +277,67 @@ def test_rows_against_a_finer_truth_are_kept(tmp_path: Path) -> None:
     }
     row |= {"coverage": absent("gives no intervals"), "seeds": Cell("1", 1.0), "epochs": Cell("9 (4)", 9.0)}
     numbers = dict.fromkeys(("inside", "between", "given_depth", "of_ceiling", "cpu_s"), Cell("0.5", 0.5))
+    numbers |= dict.fromkeys(("skill", "undefined", "fit_s"), Cell("0.5", 0.5))
     frame = Summary((finer_truth_table([row | numbers]),), ("It ran.",), (), ("fine",)).to_frame()
     frame.to_parquet(tmp_path / "summary.parquet")
     read = read_stored(tmp_path / "summary.parquet")
     assert [dict(part) for part in read.finer] == [row | numbers]
     assert read.sentences == ("It ran.",)
     assert not read.without(set(read.fits())).finer
+
+
+def test_random_weights_have_one_word(folder: Path, tmp_path: Path) -> None:
+    """The column says `random`, whichever words a fit or an earlier summary has for it."""
+    other = relabelled(folder, tmp_path / "second", {})
+    fits = pd.read_parquet(other / "fits.parquet")
+    is_network = fits["is_network"]
+    fits.loc[is_network, "initialisation"] = "random initialisation"
+    fits.to_parquet(other / "fits.parquet", index=False)
+    table = summarise([other], tmp_path / "new").to_frame()
+    assert set(table["initialisation"].dropna()) == {"random", ""}
+    stored = table.replace({"random": "random initialisation"})
+    shown = [text.replace('"random"', '"random initialisation"') for text in stored["shown"]]
+    assert any("random initialisation" in text for text in shown)
+    stored = stored.assign(shown=shown)
+    stored.attrs = table.attrs
+    stored.to_parquet(tmp_path / "old.parquet", index=False)
+    again = summarise([tmp_path / "old.parquet"], tmp_path / "again")
+    assert set(again.to_frame()["initialisation"].dropna()) == {"random", ""}
+    assert "random initialisation" not in again.markdown()
+
+
+def test_different_scores_of_one_fit_have_a_true_reason(folder: Path, tmp_path: Path) -> None:
+    """What is recorded as different is named; where nothing is, every possible reason that nothing excludes."""
+    (row, *_) = [row for row in rows_of(read_folder(folder)).sections if row.model == "histosge"]
+
+    def said(version: str = "histosge 1", **cells: str) -> str:
+        other = replace(
+            row,
+            benchmark="other",
+            version=version,
+            by_seed={seed: value + 0.01 for seed, value in row.by_seed.items()},
+            cells=dict(row.cells) | {name: words(text, "not recorded") for name, text in cells.items()},
+        )
+        named = dict(row.cells) | {"device": Cell("cpu: A", "cpu: A")}
+        (sentence,) = disagreements([replace(row, version="histosge 1", cells=named), other])
+        return sentence.partition("of the same seeds. ")[2].partition(" Over sections")[0]
+
+    other_device = "device (cpu: A; cuda: B)"
+    assert said(device="cuda: B") == f"Recorded as different: {other_device}."
+    assert said("histosge 2", device="cuda: B") == (
+        f"Recorded as different: {other_device}, version (histosge 1; histosge 2)."
+    )
+    assert "width of the windows (55, 110, 220; 80)" in said(device="cpu: A", windows_um="80")
+    begin, end = (
+        "Nothing is recorded as different: it is another section of that name",
+        "which training amplifies.",
+    )
+    assert said(device="cpu: A") == f"{begin}, or rounding, {end}"
+    for device in ("", "cpu"):
+        assert said(device=device) == f"{begin}, another device, or rounding, {end}"
+    assert said("", device="") == f"{begin}, another device, another version, or rounding, {end}"
+    row = replace(row, cells=dict(row.cells) | {"epochs": absent("no network")})
+    assert said(device="cpu: A") == f"{begin}, or rounding."
 
 
 def test_the_page_sorts_in_a_browser(folder: Path, tmp_path: Path, browser: Any) -> None:
@@ -370,10 +427,10 @@ def test_what_cannot_be_summarised_is_refused_in_a_sentence(folder: Path, tmp_pa
         ([folder], "Use --summary"),
         ([folder, folder], "Expected one plan"),
     )
-    for words, sentence in cases:
-        result = invoke("benchmark", *words)
-        assert result.exit_code == 2, words
-        assert sentence in " ".join(result.stderr.split()), (words, result.stderr)
+    for arguments, sentence in cases:
+        result = invoke("benchmark", *arguments)
+        assert result.exit_code == 2, arguments
+        assert sentence in " ".join(result.stderr.split()), (arguments, result.stderr)
     assert (tmp_path / "own" / "summary.md").read_text() == "my notes"
     assert stored.read_bytes() == before
     unreadable = invoke("benchmark", "--summary", tmp_path / "text.parquet", "--out", tmp_path / "none")

@@ -12,12 +12,13 @@ from fine_truth_samples import cells_of, small_tissue, write_cells
 from scipy import sparse
 
 from histosge.errors import DataError, UsageError
+from histosge.evaluation.baselines import BASELINES, FINER_BASELINES
 from histosge.evaluation.fine_truth.evaluate import evaluate_fine_truth
 from histosge.evaluation.fine_truth.pseudo_spots import Layout, pseudo_spots
 from histosge.evaluation.fine_truth.read_truth import read_truth
 from histosge.evaluation.fine_truth.scales import scaled
 from histosge.evaluation.fine_truth.scores import score_scale, statistics
-from histosge.evaluation.fine_truth.tables import cost_table
+from histosge.evaluation.fine_truth.tables import COLUMNS, cost_table
 from histosge.evaluation.fine_truth.truth import FineTruth
 from histosge.geometry.platforms import visium_hd
 from histosge.geometry.points import Points
@@ -132,6 +133,14 @@ def test_the_expected_expression_reaches_the_noise_ceiling() -> None:
         assert np.nanmean((r - ceiling)[driven]) == pytest.approx(0, abs=0.06)
 
 
+def test_depth_kriging_and_ridge_stand_beside_every_model_at_both_scales() -> None:
+    """Baselines at spots and below their scale differ in those that only one of the scales has."""
+    shared = [recipe for recipe in BASELINES if recipe in FINER_BASELINES]
+    assert [recipe.model for recipe in shared] == ["nearest", "idw", "kriging", "depth", "ridge"]
+    other = [recipe for recipe in FINER_BASELINES if recipe not in BASELINES]
+    assert other == [Recipe("cubic"), Recipe("cokriging", "positions")]
+
+
 def test_models_are_ranked_in_bins_that_no_spot_touches() -> None:
     """Cokriging is ahead of the nearest spot at every scale, between spots too; cells are on no raster."""
     result = evaluate_fine_truth(cells_of(TISSUE, 1500), seeds=1, widths_um=[25])
@@ -169,6 +178,25 @@ def test_rivals_predict_bins_and_cells_or_say_why_not() -> None:
     assert {recipe.model for recipe in recipes[:-1]} <= set(scored["model"])
 
 
+def test_skill_compares_with_kriging_in_the_same_bins_of_the_same_seed() -> None:
+    """It is the mean over genes and seeds of 1 − MSE / MSE of kriging, scale by scale and part by part."""
+    blind = replace(cells_of(TISSUE, 1500), slide=None)
+    result = evaluate_fine_truth(blind, "kriging", seeds=2, widths_um=[50])
+    errors = result.scores[result.scores["metric"] == "mse"]
+    table = errors[errors["preset"] == ""].pivot(
+        index=["scale", "zone", "seed", "gene"], columns="model", values="value"
+    )
+    by_part = (1 - table["depth"] / table["kriging"]).groupby(level=["scale", "zone"]).mean()
+    assert {"cells", "50 µm"} == set(by_part.index.get_level_values(0))
+    for (scale, zone), value in by_part.items():
+        (row,) = result.select(scale=str(scale), zone=str(zone), model="depth")
+        assert row["skill"] == pytest.approx(value), (scale, zone)
+        (kriging,) = result.select(scale=str(scale), zone=str(zone), model="kriging")
+        assert kriging["skill"] == 0.0
+    assert {"skill", "undefined"} < set(COLUMNS)
+    assert {cost["device"] for cost in result.costs} == {"cpu"}
+
+
 def test_tables_and_figure_are_written_and_may_be_written_again(tmp_path: Path) -> None:
     """A second evaluation replaces the first; a file of another program is not replaced."""
     blind = replace(cells_of(TISSUE, 1500), slide=None)
@@ -176,7 +204,8 @@ def test_tables_and_figure_are_written_and_may_be_written_again(tmp_path: Path) 
         result = evaluate_fine_truth(blind, "kriging", seeds=1, widths_um=[50], out=tmp_path)
     # the image is missing: which models need it is said
     assert set(result.skipped) == {"ridge"}
-    assert {row.model for row in result.rows} == {"nearest", "idw", "cubic", "kriging", "cokriging"}
+    without_image = {recipe.model for recipe in FINER_BASELINES} - {"ridge"}
+    assert {row.model for row in result.rows} == without_image
     text = (tmp_path / "fine_truth.md").read_text()
     assert "| low |" in text
     # nothing was trained and there is no image: no column of epochs, none of windows

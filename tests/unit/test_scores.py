@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from histosge.cli import screen
 from histosge.datasets import synthetic
 from histosge.evaluation.captions import captions, score_genes
 from histosge.evaluation.plan import Plan
 from histosge.evaluation.result import EvaluationResult
 from histosge.evaluation.scores import score, summary, tidy
-from histosge.evaluation.tables import COLUMNS, markdown, model_label, table_rows
+from histosge.evaluation.tables import COLUMNS, markdown, model_label, screen_table, table_rows
 from histosge.metrics import Comparison
 from histosge.metrics.given_depth import partial_correlation
 from histosge.metrics.pearson import pearson
@@ -121,6 +122,41 @@ def test_epochs_and_windows_stand_in_a_table_where_any_model_has_them() -> None:
     assert "| 47–53 (32–38) | 55, 110 |" in lines[5]
     without = replace(result, fits=fits.assign(epochs=None, best_epoch=None))
     assert "| PCC pooled | windows, µm | fit s |" in markdown(without)
+
+
+def test_a_terminal_shows_epochs_and_windows_where_any_model_has_them() -> None:
+    """Of several windows it names the narrowest and the widest."""
+    scores = frame()
+    fits = pd.DataFrame([labels("kriging"), labels("model"), labels("model", 1)]).assign(
+        skipped="", windows_um=["", "28, 56, 448", "100"], epochs=[None, 47, 53], best_epoch=[None, 32, 38]
+    )
+    result = EvaluationResult(Plan(["S"]), scores, genes(), fits, summary(scores, genes()), ())
+    columns, rows = screen_table(result, "S", "random:0.5")
+    assert columns[-3:] == ("epochs (kept)", "windows, µm", "fit s")
+    assert [row[-3:-1] for row in rows] == [("–", "–"), ("47–53 (32–38)", "28–448 / 100")]
+    columns, rows = screen_table(
+        replace(result, fits=fits.assign(epochs=None, best_epoch=None)), "S", "random:0.5"
+    )
+    assert columns[-2:] == ("windows, µm", "fit s")
+    assert {len(row) for row in rows} == {len(columns)}
+
+
+def test_a_table_of_scores_fits_into_a_terminal_of_120_letters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Headings are broken before the names of models and the scores are: each model has one line."""
+    values = ("0.1059 ± 0.0738", "0.0741", "100 %", "-0.167", "14 %", "52–68 (37–53)", "33.33–400", "120.1")
+    columns = ("model", "PCC test", "given depth", "undefined", "skill", "of ceiling", "epochs (kept)")
+    monkeypatch.setattr(screen, "_PAGE", 120)
+    names = ("histosge (published)", "idw (neighbours=40)")
+    screen.print_table("S", (*columns, "windows, µm", "fit s"), [(name, *values) for name in names])
+    title, _, first, second, _, *rows, _ = capsys.readouterr().out.splitlines()
+    assert len(title) <= 120
+    assert "given" in first
+    assert "depth" in second
+    assert [[part.strip() for part in row.strip("│").split("│")] for row in rows] == [
+        [name, *values] for name in names
+    ]
 
 
 def test_a_row_names_what_differs_from_the_default() -> None:

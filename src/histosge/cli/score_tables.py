@@ -22,7 +22,7 @@ def run_plan(
 ) -> None:
     """Run a plan and print its scores, as JSON or as tables."""
     from histosge.evaluation.benchmark import benchmark as run
-    from histosge.evaluation.tables import EXPLANATIONS, SCREEN_COLUMNS, table_rows
+    from histosge.evaluation.tables import EXPLANATIONS, screen_table
 
     result = run(plan, out, compute=compute, jobs=jobs, scheduler=scheduler)
     if as_json:
@@ -31,8 +31,7 @@ def run_plan(
         print_result(record, as_json=True, lines=())
         return
     for section, split in dict.fromkeys((row.section, row.split) for row in result.rows):
-        rows = table_rows(result, section, split, columns=SCREEN_COLUMNS)
-        print_table(f"{section}, {split}", SCREEN_COLUMNS, rows)
+        print_table(f"{section}, {split}", *screen_table(result, section, split))
     skipped = dict.fromkeys(f"{trial.model} was skipped. {trial.skipped}" for trial in result.skipped)
     print_result({}, as_json=False, lines=[*skipped, *EXPLANATIONS, *map(str, result.files)])
 

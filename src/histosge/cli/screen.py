@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -48,6 +49,8 @@ class Progress(Protocol):
 _MOST_LETTERS, _REMEDY = 1200, 300
 # columns of a table that goes into a file
 _PAGE = 132
+# of a column: an edge and a blank on either side
+_FRAME = 3
 _INTERRUPTION = "Interrupted. The same command goes on where it stopped."
 
 
@@ -70,17 +73,28 @@ def print_text(text: str) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table."""
+    """Print a table; where it is wider than the terminal, headings are broken before the names of its rows are."""
+    screen = Console(emoji=False)
+    if not screen.is_terminal:
+        # a file has no edge to wrap at
+        screen = Console(width=_PAGE, emoji=False)
+    cells = [[row[index] for row in rows] for index in range(len(columns))]
+    widths = [max(map(len, (column, *below))) for column, below in zip(columns, cells, strict=True)]
+    if sum(widths) + _FRAME * len(widths) >= screen.width:
+        columns = [_broken(column, below) for column, below in zip(columns, cells, strict=True)]
     # names and paths may hold square brackets, which are no markup: a Text has none
     grid = Table(title=Text(title), title_justify="left")
     for column in columns:
         grid.add_column(Text(column), overflow="fold")
     for row in rows:
         grid.add_row(*map(Text, row))
-    screen = Console(emoji=False)
     with printing():
-        # a file has no edge to wrap at
-        (screen if screen.is_terminal else Console(width=_PAGE, emoji=False)).print(grid)
+        screen.print(grid)
+
+
+def _broken(heading: str, cells: Sequence[str]) -> str:
+    """Return a heading with line breaks at blanks, so that it is no wider than the cells below it."""
+    return textwrap.fill(heading, max(1, *map(len, cells)), break_long_words=False) if cells else heading
 
 
 def show_messages(messages: Sequence[Message]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from histosge.encoders import ENCODERS
 from histosge.encoders.joined import names_of
+from histosge.models.base import Model
 from histosge.section.section import Section
 from histosge.workflow.encode import patch_widths
 from histosge.workflow.recipe import Recipe
@@ -20,7 +21,7 @@ from .trial import TrialResult
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FIT_COLUMNS", "fit_table", "windows_um"]
+__all__ = ["FIT_COLUMNS", "device_of", "fit_table", "windows_um"]
 
 #: seconds and memory of a fit, and of the prediction of all spots of its section
 COSTS = ("fit_wall_s", "fit_cpu_s", "fit_peak_mb", "predict_wall_s", "predict_cpu_s", "predict_peak_mb")
@@ -72,6 +73,11 @@ def windows_um(section: Section, recipe: Recipe) -> tuple[float, ...]:
     return tuple(sorted(float(np.round(width, 2)) for width in widths))
 
 
+def device_of(summary: Mapping[str, Any], model: Model) -> str:
+    """Return what trained a network, by the summary of its fit; all else is fitted on a CPU."""
+    return str(summary.get("device", "" if model.card.deep else "cpu"))
+
+
 def _of_encoder(name: str, first_um: float | None) -> list[float]:
     """Return the widths of an encoder's patches, the first one ``first_um`` wide where that is set."""
     # features of tiles have the width of their file, which no card says
@@ -98,6 +104,6 @@ def _row(plan: Plan, trial: Trial, result: TrialResult) -> dict[str, Any]:
         "training_spots": len(study.training) + sum(map(len, study.auxiliary)),
         "test_spots": len(study.test),
         **{name: result.cost.get(name) for name in COSTS},
-        "device": summary.get("device", "" if model.card.deep else "cpu"),
+        "device": device_of(summary, model),
         "is_network": model.card.deep,
     }

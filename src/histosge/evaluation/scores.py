@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histosge._runtime.types import Array
+from histosge._runtime.types import Array, Float
 from histosge.metrics import METRICS, SETS, Comparison
 from histosge.metrics.skill import skill_score
 
@@ -17,7 +17,7 @@ from .baselines import REFERENCE
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "GENE_COLUMNS", "KEYS", "ScoreRow", "score", "summary", "tidy"]
+__all__ = ["COLUMNS", "GENE_COLUMNS", "KEYS", "ScoreRow", "score", "skill_scores", "summary", "tidy"]
 
 COLUMNS = ("section", "split", "set", "model", "preset", "encoder", "seed", "gene", "metric", "value")
 #: columns of the table of genes, which no model has a part in
@@ -127,6 +127,22 @@ def summary(frame: pd.DataFrame, genes: pd.DataFrame) -> tuple[ScoreRow, ...]:
     return tuple(rows)
 
 
+def skill_scores(mse: Float[np.ndarray, " g"], kriging_mse: Float[np.ndarray, " g"]) -> dict[str, float]:
+    """Return mean and median of the skill score over genes, and the fraction of genes that gain over kriging.
+
+    Examples
+    --------
+    >>> skill_scores(np.array([0.5, 2.0]), np.array([1.0, 1.0]))
+    {'skill': -0.25, 'skill_positive': 0.5, 'skill_median': -0.25}
+    """
+    skill = skill_score(mse, kriging_mse)
+    return {
+        "skill": float(np.nanmean(skill)),
+        "skill_positive": float((skill > 0).mean()),
+        "skill_median": float(np.nanmedian(skill)),
+    }
+
+
 def _rows_of(comparison: Comparison, rows: Array) -> Comparison:
     arrays = {name: getattr(comparison, name) for name in Comparison.__dataclass_fields__}
     return replace(comparison, **{name: array[rows] for name, array in arrays.items() if array is not None})
@@ -183,7 +199,7 @@ class _Context:
                     scores |= _against_ceiling(table[name], self.genes[key], suffix)
         if "mse" in table and (*key, labels["set"]) in self.kriging_mse:
             reference = self.kriging_mse[*key, labels["set"]].reindex(table.index).to_numpy()
-            scores |= _skill(table["mse"].to_numpy(), reference)
+            scores |= skill_scores(table["mse"].to_numpy(), reference)
         return scores
 
 
@@ -220,14 +236,4 @@ def _by_expression(pcc: pd.Series[float], statistics: pd.DataFrame) -> dict[str,
         f"pcc_{name}": float(with_zeros[tercile == index].mean())
         for index, name in enumerate(_TERCILES)
         if (tercile == index).any()
-    }
-
-
-def _skill(mse: Array, kriging_mse: Array) -> dict[str, float]:
-    """Return mean and median of the skill score over genes, and the fraction of genes that gain over kriging."""
-    skill = skill_score(mse, kriging_mse)
-    return {
-        "skill": float(np.nanmean(skill)),
-        "skill_positive": float((skill > 0).mean()),
-        "skill_median": float(np.nanmedian(skill)),
     }

@@ -11,10 +11,10 @@ from .scores import ScoreRow
 __all__ = [
     "COLUMNS",
     "EXPLANATIONS",
-    "SCREEN_COLUMNS",
     "markdown",
     "markdown_table",
     "model_label",
+    "screen_table",
     "table_rows",
 ]
 
@@ -37,8 +37,12 @@ COLUMNS = (
 # columns that a table is left without where no model has a value
 _MAY_BE_EMPTY = ("epochs (kept)", "windows, µm")
 
-# the columns that fit into a terminal
-SCREEN_COLUMNS = ("model", "PCC test", "given depth", "MSE", "undefined", "skill", "of ceiling", "fit s")
+# the columns that fit into a terminal: `skill` says what the MSE does, against that of kriging
+_SCREEN = (
+    *("model", "PCC test", "given depth", "undefined", "skill", "of ceiling"),
+    *_MAY_BE_EMPTY,
+    "fit s",
+)
 
 EXPLANATIONS = (
     "`test`: spots that no fitted step has used. Mean over genes; undefined correlations count as 0; ± standard "
@@ -50,7 +54,7 @@ EXPLANATIONS = (
     "`pooled` takes training and test spots together, as published tables do: it is in part in-sample, and drops "
     "undefined genes. The row `memorisation` shows how high that score is without any prediction.",
     "`epochs (kept)`: all that were trained, and the one whose weights predict. `windows`: widths of the image patches "
-    "that the model reads around a location.",
+    "that the model reads around a location, in a terminal the narrowest and the widest.",
 )
 
 
@@ -82,20 +86,27 @@ def table_rows(
     return rows
 
 
+def screen_table(
+    result: EvaluationResult, section: str, split: str
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the columns and rows of a section's table that fit into a terminal of 120 letters or more.
+
+    Epochs and windows are left out where no model has any; of several windows the narrowest and the widest are named.
+    """
+    columns, rows = _filled(result, section, split, _SCREEN)
+    if "windows, µm" in columns:
+        index = columns.index("windows, µm")
+        rows = [(*row[:index], _window_span(row[index]), *row[index + 1 :]) for row in rows]
+    return columns, rows
+
+
 def markdown(result: EvaluationResult) -> str:
     """Return all tables as Markdown, with their explanations."""
     lines = [f"> {result.plan.description}", ""] if result.plan.description else []
     if result.leaks:
         lines += [f"> Declared leak: {leak}" for leak in result.leaks] + [""]
     for section, split in dict.fromkeys((row.section, row.split) for row in result.rows):
-        rows = table_rows(result, section, split)
-        columns = [
-            name
-            for index, name in enumerate(COLUMNS)
-            if name not in _MAY_BE_EMPTY or any(row[index] != "–" for row in rows)
-        ]
-        rows = table_rows(result, section, split, columns=columns)
-        lines += markdown_table(f"{section}, {split}", columns, rows)
+        lines += markdown_table(f"{section}, {split}", *_filled(result, section, split, COLUMNS))
     skipped = (f"* {trial.section}: {trial.model} was skipped. {trial.skipped}" for trial in result.skipped)
     lines += dict.fromkeys(skipped)
     return "\n".join([*lines, *(f"* {text}" for text in EXPLANATIONS), ""])
@@ -122,6 +133,25 @@ def model_label(system: tuple[str, str, str], initialisations: Mapping[str, str]
     initialisation = initialisations.get(f"{model} {preset}".strip(), "")
     details = [word for word in (preset, encoder if encoder != "texture" else "", initialisation) if word]
     return f"{model} ({', '.join(details)})" if details else model
+
+
+def _filled(
+    result: EvaluationResult, section: str, split: str, columns: Sequence[str]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return columns and rows without epochs or windows where no model has any."""
+    rows = table_rows(result, section, split, columns=columns)
+    shown = [
+        index
+        for index, name in enumerate(columns)
+        if name not in _MAY_BE_EMPTY or any(row[index] != "–" for row in rows)
+    ]
+    return tuple(columns[index] for index in shown), [tuple(row[index] for index in shown) for row in rows]
+
+
+def _window_span(text: str) -> str:
+    """Return the narrowest and the widest of the windows in a cell, which may be of several fits."""
+    widths = [part.split(", ") for part in text.split(" / ")]
+    return " / ".join("–".join(dict.fromkeys((part[0], part[-1]))) for part in widths)
 
 
 def _training(

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from histosge._runtime.atomic_files import writable_folder
 from histosge._runtime.messages import emit
 from histosge.errors import UsageError
+from histosge.evaluation.baselines import FINER_BASELINES
 from histosge.evaluation.evaluate import seeds_of
 from histosge.figures.fine_truth_maps import FineTruthMaps
 from histosge.workflow.compute import Compute
@@ -24,17 +25,8 @@ from .scales import CELLS
 from .seed_run import FinePlan, run_seed
 from .truth import FineTruth
 
-__all__ = ["BASELINES", "WIDTHS_UM", "evaluate_fine_truth"]
+__all__ = ["WIDTHS_UM", "evaluate_fine_truth"]
 
-#: rows that every table has
-BASELINES: tuple[Recipe, ...] = (
-    Recipe("nearest"),
-    Recipe("idw", options={"neighbours": 6}),
-    Recipe("cubic"),
-    Recipe("kriging"),
-    Recipe("ridge"),
-    Recipe("cokriging", "positions"),
-)
 #: widths of bins in µm, where a user names none
 WIDTHS_UM: tuple[float, ...] = (10.0, 25.0, 50.0, 100.0)
 
@@ -61,7 +53,8 @@ def evaluate_fine_truth(
     truth
         A finer truth, or a path for :func:`histosge.evaluation.fine_truth.read_truth.read_truth`.
     models
-        Beside :data:`BASELINES`: names, ``name:preset`` or recipes. A recipe names the encoder too.
+        Beside :data:`~histosge.evaluation.baselines.FINER_BASELINES`: names, ``name:preset`` or recipes. A recipe names
+        the encoder too.
     layout
         ``"visium"``, ``"wide"`` (95 µm spots of a pitch of 100 µm), ``"legacy"``, or ``KIND:PITCH:DIAMETER`` in µm. Or
         :class:`~histosge.evaluation.fine_truth.measured_spots.MeasuredSpots`: those of another section, such as the
@@ -148,7 +141,7 @@ def _recipes(models: str | Recipe | Sequence[str | Recipe]) -> tuple[Recipe, ...
     elif isinstance(models, Recipe):
         models = [models]
     recipes = [
-        *BASELINES,
+        *FINER_BASELINES,
         *(model if isinstance(model, Recipe) else Recipe.parse(model) for model in models),
     ]
     for recipe in recipes:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from histosge.evaluation.baselines import REFERENCE
+from histosge.evaluation.scores import skill_scores
+
 from .scores import ZONES
 
 if TYPE_CHECKING:
@@ -55,10 +58,12 @@ class FineTruthRow:
     seeds
         Number of seeds: phases and rotations of the lattice, and divisions of the molecules.
     values
-        By metric; ``…_sd`` is the standard deviation over seeds. An undefined ``pcc`` counts 0. ``ceiling`` is the
-        noise ceiling of this half of the molecules at this scale, ``of_ceiling`` the share of it that ``pcc``
-        reaches; ``…_given_depth``: the same of partial correlations given the logarithm of the depth. ``pcc_low``,
-        ``pcc_middle``, ``pcc_high``: the correlation in terciles of genes by expression.
+        By metric; ``…_sd`` is the standard deviation over seeds. An undefined ``pcc`` counts 0, and
+        ``pcc_undefined`` is the share of such genes. ``skill`` is the skill score against kriging on the same bins,
+        fitted to the same spots. ``ceiling`` is the noise ceiling of this half of the molecules at this scale,
+        ``of_ceiling`` the share of it that ``pcc`` reaches; ``…_given_depth``: the same of partial correlations given
+        the logarithm of the depth. ``pcc_low``, ``pcc_middle``, ``pcc_high``: the correlation in terciles of genes by
+        expression.
     """
 
     scale: str
@@ -102,7 +107,7 @@ class FineTruthResult:
     rows
         Its summary.
     costs
-        Wall and CPU seconds and peak memory, epochs and widths of windows, for each model and seed.
+        Wall and CPU seconds and peak memory, epochs, widths of windows and device, for each model and seed.
     skipped
         Models that cannot be fitted, with the reason.
     messages
@@ -155,15 +160,30 @@ def summary(frame: pd.DataFrame, genes: pd.DataFrame) -> tuple[FineTruthRow, ...
     of_genes = {
         key: part.set_index("gene") for key, part in genes.groupby(["scale", "zone", "seed"], sort=False)
     }
+    kriging_mse = _kriging_mse(frame)
     rows = []
     for (scale, zone, model, preset, encoder), part in frame.groupby(["scale", "zone", *_SYSTEM], sort=False):
         seeds = []
         for seed, values in part.groupby("seed", sort=False):
             table = values.pivot(index="gene", columns="metric", values="value")
-            seeds.append(_of_seed(table, of_genes[scale, zone, seed].reindex(table.index)))
+            scores = _of_seed(table, of_genes[scale, zone, seed].reindex(table.index))
+            if (scale, zone, seed) in kriging_mse:
+                reference = kriging_mse[scale, zone, seed].reindex(table.index)
+                scores |= skill_scores(table["mse"].to_numpy(), reference.to_numpy())
+            seeds.append(scores)
         rows.append(FineTruthRow(scale, zone, model, preset, encoder, len(seeds), _over_seeds(seeds)))
     # stable: scales and models stay in their order
     return tuple(sorted(rows, key=lambda row: ZONES.index(row.zone)))
+
+
+def _kriging_mse(frame: pd.DataFrame) -> dict[tuple[Any, ...], pd.Series[float]]:
+    """Return the errors of kriging, gene by gene, by scale, part of the truth and seed."""
+    is_reference = (frame["model"] == REFERENCE.model) & (frame["preset"] == REFERENCE.variant)
+    errors = frame[is_reference & (frame["metric"] == "mse")]
+    return {
+        key: part.set_index("gene")["value"]
+        for key, part in errors.groupby(["scale", "zone", "seed"], sort=False)
+    }
 
 
 def _of_seed(table: pd.DataFrame, about: pd.DataFrame) -> dict[str, float]:

@@ -12,7 +12,7 @@ from histosge._runtime.messages import Message
 from histosge._runtime.provenance import Gauge
 from histosge._runtime.types import Array
 from histosge.evaluation.ceiling_alarm import halves_of
-from histosge.evaluation.fit_table import windows_um
+from histosge.evaluation.fit_table import device_of, windows_um
 from histosge.figures.fine_truth_maps import FineTruthMaps
 from histosge.section.expression import depth, log_cp10k
 from histosge.section.section import Section
@@ -100,7 +100,8 @@ class SeedResult:
     spots
         Number, median depth and number of spots left out.
     costs
-        Of each model: fit and all predictions together, how it was trained, and widths of its windows.
+        Of each model: fit and all predictions together, how and on which device it was trained, and widths of its
+        windows.
     maps
         Some genes, for a figure.
     messages
@@ -175,12 +176,13 @@ def _about(spots: PseudoSpots, seed: int) -> dict[str, float]:
 
 
 def _training(fitted: Fit, section: Section) -> dict[str, Any]:
-    """Return the epochs of a fit, and the widths of the windows that it reads, where it has any."""
+    """Return the epochs of a fit and the widths of the windows that it reads, where it has any, and its device."""
     known = fitted.predictor.summary()
     windows = windows_um(section, fitted.recipe) if section.slide is not None else ()
     return {name: known[name] for name in _TRAINING if known.get(name) is not None} | {
         "windows_um": ", ".join(f"{width:g}" for width in windows),
         "is_network": fitted.model.card.deep,
+        "device": device_of(known, fitted.model),
     }
 
 

@@ -33,6 +33,8 @@ _MAIN: _Columns = (
     ("Spearman", "all", "spearman", 3),
     ("SSIM", "all", "ssim", 3),
     ("deviance", "all", "deviance", 3),
+    ("undefined", "all", "pcc_undefined", 2),
+    ("skill", "all", "skill", 3),
     ("of ceiling", "all", "of_ceiling", 2),
     ("of it given depth", "all", "of_ceiling_given_depth", 2),
     ("coverage", "all", "coverage90", 3),
@@ -53,14 +55,27 @@ COLUMNS = ("model", *(heading for heading, *_ in _MAIN))
 PART_COLUMNS = ("model", *(heading for heading, *_ in _PARTS))
 _COST_COLUMNS = ("model", "wall s", "CPU s", "peak GB", "epochs (kept)", "windows, µm")
 # the columns that fit into a terminal
-SCREEN_COLUMNS = ("model", "PCC", "inside", "between", "given depth", "deviance", "of ceiling", "coverage")
+SCREEN_COLUMNS = (
+    "model",
+    "PCC",
+    "inside",
+    "between",
+    "given depth",
+    "deviance",
+    "skill",
+    "of ceiling",
+    "coverage",
+)
 
 EXPLANATIONS = (
     "Means over genes and seeds, ± standard deviation over seeds; undefined correlations count as 0. `inside`: centres "
     "in a spot; `between`: bins that no spot touches; `near`, `middle`, `far`: thirds by the distance to the nearest "
     "spot; `low`, `medium`, `high`: thirds of the genes by expression. Spots and truth have no molecule in common.",
     "`of ceiling`: share of the correlation that a perfect prediction would reach at this scale. `given depth`: "
-    "partial correlation given the logarithm of the molecules of the bin, which halves of its molecules share.",
+    "partial correlation given the logarithm of the molecules of the bin, which halves of its molecules share. The row "
+    "`depth` predicts every gene from interpolated total counts alone.",
+    "`skill`: 1 − MSE / MSE of kriging in the same bins, mean over genes. `undefined`: share of the genes whose "
+    "prediction is constant.",
     "`deviance`: of the counts of a bin, given its depth (lower is better). `SSIM` is against a noisy truth, and "
     "favours maps that are as noisy.",
     "`coverage`: share of the truth inside 90 % intervals. They are those of a measurement as deep as a spot; a bin or "

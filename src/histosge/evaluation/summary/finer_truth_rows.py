@@ -11,7 +11,15 @@ from histosge.evaluation.epochs import epochs_text
 
 from .cell import Cell, absent, mean_of, number, percent, standard_error, words
 from .read_folder import FineTruthFolder
-from .section_rows import REFERENCE, compared_with, difference, reference_of, system_name
+from .section_rows import (
+    REFERENCE,
+    compared_with,
+    devices_text,
+    difference,
+    initialisation,
+    reference_of,
+    system_name,
+)
 
 __all__ = ["finer_truth_rows", "without_repeated_rows"]
 
@@ -81,8 +89,11 @@ def _row(
         "difference": difference(differences, named, is_reference=is_reference),
         "reference": named,
         **{part: number(parts.get(part, {}).get("pcc"), "no such bins") for part in _PARTS},
-        "given_depth": number(whole.get("pcc_given_depth"), "not recorded"),
+        "given_depth": number(whole.get("pcc_given_depth"), _NOT_RECORDED),
         "of_ceiling": percent(whole.get("of_ceiling"), "no noise ceiling"),
+        # results of earlier versions have no skill score
+        "skill": number(whole.get("skill"), _NOT_RECORDED, digits=3, signed=True),
+        "undefined": percent(whole.get("pcc_undefined"), _NOT_RECORDED, digits=1),
         "coverage": percent(whole.get("coverage90"), "gives no intervals", digits=1),
         "encoder": words(encoder, "no features"),
         **_fit_cells(folder, model, preset, encoder),
@@ -92,23 +103,30 @@ def _row(
 
 
 def _fit_cells(folder: FineTruthFolder, model: str, preset: str, encoder: str) -> dict[str, Cell]:
-    """Return how a model was trained, and CPU seconds of the fit and all predictions together."""
+    """Return how and where a model was trained, and the seconds of the fit and all predictions together."""
     # costs name the model as tables do
     details = [word for word in (preset, encoder if encoder != "texture" else "") if word]
     label = f"{model} ({', '.join(details)})" if details else model
     fits = [cost for cost in folder.costs if cost.get("model") == label]
-    cells = {"cpu_s": number(mean_of(fit.get("cpu_s") for fit in fits), _NOT_RECORDED, digits=1)}
+    cells = {
+        f"{name}_s": number(mean_of(fit.get(key) for fit in fits), _NOT_RECORDED, digits=1)
+        for name, key in (("fit", "wall_s"), ("cpu", "cpu_s"))
+    }
     if not any("is_network" in fit for fit in fits):
-        return cells | dict.fromkeys(("epochs", "initialisation", "windows_um"), absent(_NOT_RECORDED))
+        names = ("epochs", "initialisation", "windows_um", "device")
+        return cells | dict.fromkeys(names, absent(_NOT_RECORDED))
     is_network = any(fit["is_network"] for fit in fits)
     epochs = epochs_text(*([fit.get(name) for fit in fits] for name in ("epochs", "best_epoch")))
     started = " / ".join(dict.fromkeys(text for fit in fits if (text := fit.get("initialisation"))))
     windows = " / ".join(dict.fromkeys(text for fit in fits if (text := fit.get("windows_um"))))
+    # earlier versions do not say what trained a network; all else is fitted on a CPU
+    devices = [fit.get("device", "" if is_network else "cpu") for fit in fits]
     shown = Cell(epochs, mean_of(fit.get("epochs") for fit in fits)) if epochs else None
     return cells | {
         "epochs": shown or absent(_NOT_RECORDED if is_network else "no network"),
-        "initialisation": words(started or ("random" if is_network else ""), "no network"),
+        "initialisation": initialisation(started, is_network=is_network),
         "windows_um": words(windows, "reads no image"),
+        "device": words(devices_text(devices, folder.environment), _NOT_RECORDED),
     }
 
 

@@ -111,12 +111,40 @@ def disagreements(rows: Sequence[SectionRow]) -> list[str]:
             if pair[0] != pair[1]:
                 sentences.append(
                     f"{row.system} on {row.section}, {row.split}: r is {pair[0]} in {other.benchmark} and {pair[1]} in "
-                    f"{row.benchmark}, of the same seeds: another section of that name, or another version. Over "
-                    "sections the one with more seeds counts, of equals the first."
+                    f"{row.benchmark}, of the same seeds. {_what_differs(other, row)} Over sections the one with more "
+                    "seeds counts, of equals the first."
                 )
                 break
         others.append(row)
     return sentences
+
+
+def _what_differs(first: SectionRow, second: SectionRow) -> str:
+    """Return what the rows record of two scores as different; where that is nothing, all that it can be."""
+    texts = {
+        "device": [_words(row, "device") for row in (first, second)],
+        "version": [row.version for row in (first, second)],
+        "width of the windows": [_words(row, "windows_um") for row in (first, second)],
+    }
+    different = [f"{name} ({a}; {b})" for name, (a, b) in texts.items() if _is_different(a, b)]
+    if different:
+        return f"Recorded as different: {', '.join(different)}."
+    # what is not recorded, or a processor without its name, may differ
+    unknown = [name for name in ("device", "version") if {"", "cpu"} & set(texts[name])]
+    is_network = first.cells["epochs"] != absent("no network")
+    rounding = "rounding, which training amplifies" if is_network else "rounding"
+    reasons = ["another section of that name", *(f"another {name}" for name in unknown)]
+    return f"Nothing is recorded as different: it is {', '.join(reasons)}, or {rounding}."
+
+
+def _is_different(first: str, second: str) -> bool:
+    """Return whether two texts are known to be of different things: a processor may have no name."""
+    is_nameless = "cpu" in (first, second) and first.startswith("cpu") and second.startswith("cpu")
+    return bool(first and second and first != second and not is_nameless)
+
+
+def _words(row: SectionRow, name: str) -> str:
+    return str(row.cells[name].value or "")
 
 
 def _system(row: SectionRow) -> tuple[str, str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from histosge.evaluation.plan import WHOLE_SECTION
 
 from .cell import Cell, absent, mean_of, number, percent, standard_error, words
 from .read_folder import BenchmarkFolder
+from .sentences import versions_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,9 @@ __all__ = [
     "REFERENCE",
     "SectionRow",
     "compared_with",
+    "devices_text",
     "difference",
+    "initialisation",
     "reference_of",
     "section_rows",
     "system_name",
@@ -56,6 +59,8 @@ class SectionRow:
         Means over genes and seeds, as in ``scores.json``.
     cells
         What a reader sees, by column.
+    version
+        Of histosge and PyTorch; empty where it is not recorded.
     """
 
     benchmark: str
@@ -71,6 +76,7 @@ class SectionRow:
     reference: str
     scores: Mapping[str, Any]
     cells: Mapping[str, Cell]
+    version: str = ""
 
     @property
     def system(self) -> str:
@@ -134,6 +140,32 @@ def difference(differences: Sequence[float], reference: Cell, *, is_reference: b
     return number(float(np.mean(differences)), signed=True, error=error, no_error=no_error)
 
 
+def initialisation(text: str, *, is_network: bool) -> Cell:
+    """Return the cell of what networks start from; a fit that records nothing starts from random weights.
+
+    Examples
+    --------
+    >>> initialisation("random initialisation", is_network=True).text, initialisation("", is_network=True).text
+    ('random', 'random')
+    """
+    # fits say it in a sentence of their own, which the heading of a column makes one word
+    word = text.replace("random initialisation", "random")
+    return words(word or ("random" if is_network else ""), "no network")
+
+
+def devices_text(devices: Iterable[str], environment: Mapping[str, Any]) -> str:
+    """Return the devices of fits, each once, a CPU by the name of its processor; nothing where none is recorded.
+
+    Examples
+    --------
+    >>> devices_text(["cpu", "cpu", ""], {"processor": "AMD EPYC"})
+    'cpu: AMD EPYC'
+    """
+    processor = environment.get("processor")
+    named = (f"cpu: {processor}" if text == "cpu" and processor else text for text in devices if text)
+    return " / ".join(dict.fromkeys(named))
+
+
 def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in ("section", "split", *_SYSTEM))
 
@@ -182,9 +214,7 @@ def _fit_of(folder: BenchmarkFolder, key: tuple[str, ...]) -> dict[str, Any]:
     # folders of earlier versions do not say what trained a network; all else is fitted on a CPU
     is_network = bool(part["is_network"].any())
     devices = part.get("device", [] if is_network else ["cpu"])
-    processor = folder.environment.get("processor")
-    named = (f"cpu: {processor}" if text == "cpu" and processor else text for text in devices if text)
-    known["device"] = " / ".join(dict.fromkeys(named))
+    known["device"] = devices_text(devices, folder.environment)
     return known | {"is_network": is_network}
 
 
@@ -222,6 +252,7 @@ def _row(
         reference=reference or "",
         scores=row,
         cells=cells,
+        version=versions_of(folder.environment),
     )
 
 
@@ -254,9 +285,7 @@ def _fit_cells(fit: Mapping[str, Any], encoder: str) -> dict[str, Cell]:
     own = "own network" if fit["windows_um"] else "reads no image"
     return cells | {
         "epochs": shown or absent(no_epochs),
-        "initialisation": words(
-            fit["initialisation"] or ("random" if fit["is_network"] else ""), "no network"
-        ),
+        "initialisation": initialisation(fit["initialisation"], is_network=fit["is_network"]),
         "encoder": words(encoder, own),
         "windows_um": words(fit["windows_um"], "reads no image"),
         "device": words(fit["device"], _NOT_RECORDED),

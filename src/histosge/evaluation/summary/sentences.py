@@ -7,7 +7,7 @@ from typing import Any
 
 from .read_folder import BenchmarkFolder, FineTruthFolder
 
-__all__ = ["sentences_of"]
+__all__ = ["sentences_of", "versions_of"]
 
 
 def sentences_of(folder: BenchmarkFolder | FineTruthFolder) -> list[str]:
@@ -31,17 +31,29 @@ def _where(folder: BenchmarkFolder | FineTruthFolder) -> str:
     if not known:
         return "Its machine is not recorded."
     processor, cores = known.get("processor") or known.get("machine", ""), known.get("cores")
-    packages = known.get("packages", {})
-    versions = ", ".join(f"{part} {packages[part]}" for part in ("histosge", "torch") if packages.get(part))
     computer = f"{processor}, {cores} cores" if cores else f"{processor} (its processor is not recorded)"
-    return f"Written with {versions} on {computer}{_devices(folder)}."
+    return f"Written with {versions_of(known)} on {computer}{_devices(folder)}."
+
+
+def versions_of(environment: Mapping[str, Any]) -> str:
+    """Return the versions of histosge and PyTorch that measured; nothing where they are not recorded.
+
+    Examples
+    --------
+    >>> versions_of({"packages": {"histosge": "0.2.0", "numpy": "2.4", "torch": "2.14"}})
+    'histosge 0.2.0, torch 2.14'
+    """
+    packages = environment.get("packages", {})
+    return ", ".join(f"{part} {packages[part]}" for part in ("histosge", "torch") if packages.get(part))
 
 
 def _devices(folder: BenchmarkFolder | FineTruthFolder) -> str:
     """Return words for the devices, other than a CPU, that trained networks."""
-    if isinstance(folder, FineTruthFolder) or folder.fits is None or "device" not in folder.fits:
-        return ""
-    devices = dict.fromkeys(name for name in folder.fits["device"] if name and not name.startswith("cpu"))
+    if isinstance(folder, FineTruthFolder):
+        names = [fit.get("device", "") for fit in folder.costs]
+    else:
+        names = [] if folder.fits is None or "device" not in folder.fits else folder.fits["device"].tolist()
+    devices = dict.fromkeys(name for name in names if name and not name.startswith("cpu"))
     return f"; networks were trained on {', '.join(devices)}" if devices else ""
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from histosge._runtime.messages import Message
 from histosge.errors import DataError, UsageError
 
-from .cell import Cell
+from .cell import Cell, absent
 from .coverage_rows import coverage_rows
 from .finer_truth_rows import finer_truth_rows
 from .read_folder import BenchmarkFolder, FineTruthFolder, message_of
-from .section_rows import SectionRow, section_rows
+from .section_rows import SectionRow, initialisation, section_rows
 from .sentences import sentences_of
+from .tables import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ __all__ = ["SourceRows", "cells_key", "read_stored", "rows_of", "section_key"]
 
 # levels of the rows that no other row decides; those over sections are computed anew
 _LEVELS = ("section", "finer truth", "coverage")
-_COLUMNS = ("level", "system", "shown")
+_NEEDED = ("level", "system", "shown")
 # what a score of a section is called in the columns of the table
 _SCORES = {
     "pcc": "r",
@@ -128,10 +129,10 @@ def read_stored(path: Path) -> SourceRows:
             f"'{path}' is missing or damaged ({reason}). Give the `summary.parquet` of a summary, or folders that "
             "benchmarks filled."
         ) from error
-    if not set(_COLUMNS) <= set(frame.columns):
+    if not set(_NEEDED) <= set(frame.columns):
         raise UsageError(
             f"Expected a `summary.parquet` of this version, got '{path}', whose table lacks the columns "
-            f"{', '.join(name for name in _COLUMNS if name not in frame.columns)}. Summarise its folders again."
+            f"{', '.join(name for name in _NEEDED if name not in frame.columns)}. Summarise its folders again."
         )
     try:
         return _stored(frame)
@@ -141,8 +142,10 @@ def read_stored(path: Path) -> SourceRows:
 
 def _stored(frame: pd.DataFrame) -> SourceRows:
     rows: dict[str, list[tuple[dict[str, Any], dict[str, Cell]]]] = {level: [] for level in _LEVELS}
+    # columns that the version which wrote it did not have
+    lacking = {level: {column.key: absent("not recorded") for column in COLUMNS[level]} for level in _LEVELS}
     for values in frame[frame["level"].isin(_LEVELS)].to_dict("records"):
-        rows[values["level"]].append((values, _cells(values)))
+        rows[values["level"]].append((values, lacking[values["level"]] | _cells(values)))
     finer, coverage = (tuple(cells for _, cells in rows[level]) for level in _LEVELS[1:])
     sentences, names = (tuple(frame.attrs[name]) for name in ("sentences", "sources"))
     sections = tuple(_section_row(values, cells) for values, cells in rows["section"])
@@ -151,10 +154,14 @@ def _stored(frame: pd.DataFrame) -> SourceRows:
 
 def _cells(values: Mapping[str, Any]) -> dict[str, Cell]:
     """Return the cells of a row: texts as they were shown, and what they are sorted by."""
-    return {
+    cells = {
         name: Cell(text, _known(values.get(name)), _known(values.get(f"{name}_error")))
         for name, text in json.loads(values["shown"]).items()
     }
+    if started := _known(values.get("initialisation")):
+        # earlier versions had two words for random weights
+        cells["initialisation"] = initialisation(started, is_network=True)
+    return cells
 
 
 def _known(value: Any) -> Any:
@@ -179,6 +186,7 @@ def _section_row(values: Mapping[str, Any], cells: Mapping[str, Cell]) -> Sectio
         reference=_encoder_of(cells["reference"]),
         scores={score: cells[name].value for score, name in _SCORES.items()},
         cells=cells,
+        version=_known(values.get("version")) or "",
     )
 
 

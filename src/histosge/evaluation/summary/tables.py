@@ -14,6 +14,7 @@ from .over_sections import LEAST_SECTIONS, PooledRow
 from .section_rows import SectionRow
 
 __all__ = [
+    "COLUMNS",
     "EXPLANATIONS",
     "Column",
     "Table",
@@ -88,6 +89,7 @@ _TRAINING = (
     Column("encoder", "encoder", is_number=False),
     Column("windows_um", "windows, µm", is_number=False),
 )
+_UNDEFINED, _DEVICE = Column("undefined", "undefined"), Column("device", "device", is_number=False)
 _SEEDS = Column("seeds", "seeds")
 _GENES, _BENCHMARK = (
     Column("genes", "genes", is_number=False),
@@ -104,20 +106,22 @@ _POOLED = (
 )
 _BY_SECTION = (
     *(_SYSTEM, Column("section", "section", is_number=False), _R, _DIFFERENCE, _REFERENCE, _SPLIT, *_SCORES),
-    *(Column("undefined", "undefined"), *_TRAINING, Column("fit_s", "fit, s"), Column("cpu_s", "fit, CPU s")),
-    *(Column("device", "device", is_number=False), _SEEDS, _GENES, _BENCHMARK),
+    *(_UNDEFINED, *_TRAINING, Column("fit_s", "fit, s"), Column("cpu_s", "fit, CPU s")),
+    *(_DEVICE, _SEEDS, _GENES, _BENCHMARK),
 )
-_BY_SEED = tuple(Column(name, name, is_number=False) for name in ("r_by_seed", "difference_by_seed"))
+_UNSEEN = tuple(
+    Column(name, name, is_number=False) for name in ("r_by_seed", "difference_by_seed", "version")
+)
 _FINER = (
     *(_SYSTEM, Column("scale", "scale", is_number=False), Column("r", "r"), _DIFFERENCE, _REFERENCE),
-    *(Column("inside", "inside spots"), Column("between", "between spots")),
-    *(_SCORES[0], _SCORES[1], _SCORES[3], *_TRAINING),
+    *(Column("inside", "inside spots"), Column("between", "between spots"), *_SCORES, _UNDEFINED, *_TRAINING),
     *(
+        Column("fit_s", "fit and predictions, s"),
         Column("cpu_s", "fit and predictions, CPU s"),
+        _DEVICE,
         _SEEDS,
-        Column("truth", "truth", is_number=False),
-        _BENCHMARK,
     ),
+    *(Column("truth", "truth", is_number=False), _BENCHMARK),
 )
 
 _COVERAGE = (
@@ -130,6 +134,14 @@ _COVERAGE = (
     *(Column("encoder", "encoder", is_number=False), _BENCHMARK),
 )
 
+#: by the level of their rows in ``summary.parquet``
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "sections": _POOLED,
+    "section": _BY_SECTION,
+    "finer truth": _FINER,
+    "coverage": _COVERAGE,
+}
+
 EXPLANATIONS = (
     "`r test`: Pearson correlation at test spots, which nothing that is fitted has used; mean over genes (an undefined "
     "correlation counts 0) and seeds, ± standard error over seeds. A seed draws the division and the fit anew; spots "
@@ -140,8 +152,8 @@ EXPLANATIONS = (
     f"are less than that. It needs {LEAST_SECTIONS} sections.",
     "`given depth`: the correlation over spots of the same log total count. `of ceiling`: share of the correlation "
     "that counting noise allows. `skill`: 1 − MSE / MSE of kriging. `90 % interval covers`: share of the measurements "
-    "at test spots. Means over sections of systems that were measured on different sections do not compare; "
-    "differences to cokriging do.",
+    "at test spots. `undefined`: share of the genes without a correlation, which counts 0. Means over sections of "
+    "systems that were measured on different sections do not compare; differences to cokriging do.",
     "`cokriging's gain over it`: how much higher its correlation is, relative to the system's; mean over sections, in "
     "brackets the least of any section.",
     "`epochs trained (kept)`: all that were trained, and the one whose weights predict. `windows`: widths of the image "
@@ -162,7 +174,7 @@ def over_sections(rows: Sequence[PooledRow]) -> Table:
 
 def section_table(rows: Sequence[SectionRow]) -> Table:
     """Return the table by section."""
-    names = ("system", "section", "split", "genes", "benchmark")
+    names = ("system", "section", "split", "genes", "benchmark", "version")
     cells = [
         dict(row.cells)
         | {name: _text(getattr(row, name)) for name in names}
@@ -171,7 +183,7 @@ def section_table(rows: Sequence[SectionRow]) -> Table:
         for row in rows
     ]
     caption = "Each system on each section and split."
-    return Table("section", "By section", caption, _BY_SECTION, tuple(cells), unseen=_BY_SEED)
+    return Table("section", "By section", caption, _BY_SECTION, tuple(cells), unseen=_UNSEEN)
 
 
 def finer_truth_table(rows: Sequence[Mapping[str, Cell]]) -> Table:
