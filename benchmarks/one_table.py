@@ -43,23 +43,18 @@ PAGE, STATIC = ROOT / "docs/results/one-table.md", ROOT / "docs/_static"
 
 _PLANS = (
     *("three_tissues", "full_two", "full_more", "full_small", "full_large", "imagenet", "papers_table"),
-    *("rivals_seeds", "rivals_seeds_slow", "rivals_small", "rivals_large", "rivals", "all_sections"),
-    *("rivals_windows", "rivals_sublattice", "rivals_sections"),
+    *("rivals_small", "rivals_small_slow", "rivals_large", "rivals_windows", "rivals_sections", "all_sections"),
 )
 _DATA = "../shared/data"
 _EVALUATED = {
-    "rivals_half_c2": f"{_DATA}/her2st/C2 --seeds 1 --models cokriging,bleep,triplex,istar,tesla,tesla:published",
-    "triplex_mob1": f"{_DATA}/mob/MOB1 --seeds 1 --models cokriging,ridge,triplex",
     **{
         f"pub_{name.replace(':', '_')}": f"{_DATA}/her2st/C2 --seeds 1 --models cokriging,ridge,{name}"
         for name in ("triplex:published", "istar:spot", "istar:published")
     },
-    **{
-        f"fine_{name.partition(':')[0]}": (
-            f"--truth {_DATA}/xenium_breast_rep1 --seeds 1 --widths-um 50 --models cokriging,ridge,kriging,depth,{name}"
-        )
-        for name in ("tesla", "bayesspace", "istar", "bleep", "mclstexp", "stentrans:doubled")
-    },
+    "fine_rivals": (
+        f"--truth {_DATA}/xenium_breast_rep1 --seeds 1 --widths-um 50 "
+        "--models cokriging,tesla,bayesspace,istar,bleep,mclstexp,stentrans:doubled"
+    ),
 }
 #: the folders, in the order in which they count, and the commands that write them
 BENCHMARKS = {
