@@ -43,7 +43,14 @@ PAGE, STATIC = ROOT / "docs/results/one-table.md", ROOT / "docs/_static"
 
 _PLANS = (
     *("three_tissues", "full_two", "full_more", "full_small", "full_large", "imagenet", "papers_table"),
-    *("rivals_small", "rivals_small_slow", "rivals_large", "rivals_windows", "rivals_sections", "all_sections"),
+    *(
+        "rivals_small",
+        "rivals_small_slow",
+        "rivals_large",
+        "rivals_windows",
+        "rivals_sections",
+        "all_sections",
+    ),
 )
 _DATA = "../shared/data"
 _EVALUATED = {

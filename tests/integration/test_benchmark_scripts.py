@@ -102,35 +102,48 @@ def test_the_page_of_all_benchmarks_is_that_of_its_table(script: Any, tmp_path: 
 def test_rows_that_a_plan_still_lacks_are_named(script: Any) -> None:
     """A row counts with all seeds, on its encoder, from any benchmark; systems lacking the same rows are one group."""
     table = script("one_table")
-    name = "rivals_seeds_slow"
-    systems = ["cokriging", "mclstexp", "mclstexp (published)", "deepspot", "deepspot (published)"]
-    labels = {"level": "section", "section": "C2", "split": "random:0.5", "encoder": "texture", "seeds": 3.0}
-    frame = pd.DataFrame([labels | {"system": system} for system in systems])
+    name = "three_tissues"
+    seeds = float(len(table.plan_of(name).seeds))
+    systems = dict.fromkeys(("cokriging", "histosge (corrected)", "boosting"), "texture")
+    systems |= {"cokriging (positions)": ""}
+    labels = {"level": "section", "split": "random:0.5", "seeds": seeds}
+    rows = [
+        labels | {"section": section, "system": system, "encoder": encoder}
+        for section in ("C2", "MOB1", "mouse_brain_dg")
+        for system, encoder in systems.items()
+    ]
+    frame = pd.DataFrame(rows)
     assert table.missing_rows(name, frame) == ""
-    frame.loc[frame["system"] == "mclstexp", "seeds"] = 1.0
-    frame.loc[frame["system"] == "deepspot", "encoder"] = "uni"
-    assert table.missing_rows(name, frame) == f"{name} has no row yet of mclstexp, deepspot on C2."
+    on_c2 = frame["section"] == "C2"
+    frame.loc[on_c2 & (frame["system"] == "boosting"), "seeds"] = seeds - 1
+    frame.loc[on_c2 & (frame["system"] == "histosge (corrected)"), "encoder"] = "uni"
+    assert (
+        table.missing_rows(name, frame) == f"{name} has no row yet of histosge (corrected), boosting on C2."
+    )
     # what is missing for every split, or on every section, is not listed one by one
     text = table.missing_rows("all_sections", frame.iloc[:0])
     assert text.endswith(", histosge (corrected) on every section (random:0.5, sublattice:4, blocks:6).")
-    missing = "triplex_mob1 has no row yet of cokriging, ridge, triplex on MOB1."
-    assert table.missing_rows("triplex_mob1", frame) == missing
+    missing = "pub_istar_spot has no row yet of cokriging, ridge, istar (spot) on C2."
+    assert table.missing_rows("pub_istar_spot", frame) == missing
 
 
 def test_an_evaluation_without_rows_against_a_finer_truth_is_named(script: Any) -> None:
     """Rows by section do not count for it; with a row of each of its systems, of any scale, nothing is missing."""
     table = script("one_table")
-    systems = {"cokriging": "texture", "ridge": "texture", "depth": "", "stentrans (doubled)": ""}
+    systems = {"cokriging": "texture", "stentrans (doubled)": ""} | dict.fromkeys(
+        ("istar", "bleep", "mclstexp"), "texture"
+    )
+    systems |= {"bayesspace": "", "tesla": ""}
     rows = [
         {"level": "finer truth", "truth": "xenium_breast_rep1, visium", "seeds": 1.0}
         | {"system": system, "encoder": encoder}
         for system, encoder in systems.items()
     ]
     frame = pd.DataFrame(rows)
-    assert table.missing_rows("fine_stentrans", frame) == ""
+    assert table.missing_rows("fine_rivals", frame) == ""
     frame.loc[frame["system"] == "stentrans (doubled)", "level"] = "section"
-    missing = "fine_stentrans has no row yet of stentrans (doubled) on xenium_breast_rep1."
-    assert table.missing_rows("fine_stentrans", frame) == missing
+    missing = "fine_rivals has no row yet of stentrans (doubled) on xenium_breast_rep1."
+    assert table.missing_rows("fine_rivals", frame) == missing
 
 
 def measured(system: str, r: float, *, benchmark: str = "a", **scores: float | None) -> dict[str, Cell]:
