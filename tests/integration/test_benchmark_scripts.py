@@ -123,7 +123,7 @@ def test_rows_that_a_plan_still_lacks_are_named(script: Any) -> None:
     # what is missing for every split, or on every section, is not listed one by one
     text = table.missing_rows("all_sections", frame.iloc[:0])
     assert text.endswith(", histosge (corrected) on every section (random:0.5, sublattice:4, blocks:6).")
-    missing = "pub_istar_spot has no row yet of cokriging, ridge, istar (spot) on C2."
+    missing = "pub_istar_spot has no row yet of ridge, istar (spot) on C2."
     assert table.missing_rows("pub_istar_spot", frame) == missing
 
 
