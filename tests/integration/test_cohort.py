@@ -245,6 +245,23 @@ def test_the_command_checks_estimates_and_reports_failures(paths, tmp_path):
     failed = CliRunner().invoke(application(), arguments)
     assert failed.exit_code == 2
     assert "S1: " in failed.output
+    # the check ends as the run does, after its table
+    checked = CliRunner().invoke(application(), [*arguments, "--dry-run"])
+    assert checked.exit_code == 2
+    assert "64 spots" in checked.output
+    assert (
+        "1 of 2 sections cannot be used: S1. Mend them, or leave them out with --skip-failed"
+        in checked.output
+    )
+    checked = CliRunner().invoke(application(), [*arguments, "--dry-run", "--json"])
+    content = json.loads(checked.stdout)
+    assert checked.exit_code == content["exit_code"] == 2
+    assert [section["status"] for section in content["sections"]] == ["done", "failed"]
+    assert "cannot be used: S1" in content["error"]
+    # with sections left out the run ends with 3; of the section asked for alone, with 0
+    for further, code in (("--skip-failed",), 3), (("--only", "S0"), 0):
+        checked = CliRunner().invoke(application(), [*arguments, "--dry-run", *further])
+        assert checked.exit_code == code, checked.output
     # of the sections asked for, none failed
     alone = CliRunner().invoke(
         application(), [*arguments, "--model", "kriging", "--no-figures", "--only", "S0"]

@@ -16,6 +16,7 @@ from folders import TRUTH, read
 from PIL import Image
 
 from histosge.errors import DataError, HistosgeError, UsageError
+from histosge.io.readers.tissue_positions import read_positions
 
 
 def positions(folder: Path) -> pd.DataFrame:
@@ -38,7 +39,11 @@ def matrix(folder: Path, name: str, change: Callable[[Any], Any]) -> None:
 
 
 BAD: dict[str, tuple[Callable[[Path], Any], int, str]] = {
-    "no matrix": (lambda f: (f / "filtered_feature_bc_matrix.h5").unlink(), 2, "filtered_feature_bc_matrix"),
+    "no matrix": (
+        lambda f: (f / "filtered_feature_bc_matrix.h5").unlink(),
+        2,
+        "filtered_feature_bc_matrix.*Copy one of them from the folder outs",
+    ),
     "truncated matrix": (lambda f: cut(f / "filtered_feature_bc_matrix.h5"), 3, "Copy it again|damaged"),
     "no positions": (lambda f: (f / "spatial" / "tissue_positions.csv").unlink(), 2, "recognise|positions"),
     "truncated positions": (lambda f: cut(f / "spatial" / "tissue_positions.csv", 150), 3, "positions"),
@@ -191,3 +196,9 @@ def test_barcodes_may_be_the_index_of_parquet(outs: Path) -> None:
     (outs / "spatial" / "tissue_positions.csv").unlink()
     table.to_parquet(outs / "spatial" / "tissue_positions.parquet")
     assert read(outs).spots.ids.tolist() == whole.spots.ids.tolist()
+
+
+def test_missing_positions_are_answered_with_where_they_are(tmp_path: Path) -> None:
+    """The message names the files and the folder of Space Ranger that holds them."""
+    with pytest.raises(UsageError, match=r"tissue_positions.csv.*found none of them\. Copy .* outs/spatial"):
+        read_positions(tmp_path)

@@ -62,6 +62,16 @@ def test_all_and_variable_genes() -> None:
         ([], "got none"),
         ("missing.txt", "there is no file 'missing.txt'"),
         ("folder/genes", "there is no file"),
+        (
+            "hgv:20",
+            "'hgv:20' is not among the 12 genes of section .* Did you mean hvg:20, the most variable genes",
+        ),
+        ("HVG:20:5", "Did you mean hvg:20:5"),
+        (
+            "EPCAMM",
+            "'EPCAMM' is not among the 12 genes .* The first of them are TUMOUR1, .*, …. .*read.SECTION..genes",
+        ),
+        ("zone1", "Did you mean ZONE1"),
         (["ZONE1", "ZONE77"], "'ZONE77' is not among the 12 genes of section .* Did you mean ZONE"),
     ],
 )

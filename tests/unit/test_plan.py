@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +64,45 @@ def test_auxiliary_is_a_suffix_of_splits_within_a_section() -> None:
     assert plan.split_names == ("random:0.5+auxiliary", "sections")
     with pytest.raises(UsageError, match="fits the others already"):
         Plan(["one"], splits=("sections+auxiliary",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"seeds": (0, 1, 0)}, "each of `seeds` once, got '0' twice"),
+        ({"splits": ("blocks:6", "blocks:6")}, "each of `splits` once, got 'blocks:6' twice"),
+        ({"splits": ("random:0.5", "random:0.50")}, "'random:0.5' and 'random:0.50', which are the same"),
+        ({"splits": ("blocks:6+auxiliary", "blocks:6:1+auxiliary")}, "which are the same"),
+        ({"splits": ("random", "random:0.5+auxiliary"), "auxiliary": True}, "which are the same"),
+        ({"splits": ("patients", "patients")}, "got 'patients' twice"),
+        ({"encoders": ("texture", "texture")}, "each of `encoders` once, got 'texture' twice"),
+        ({"encoders": ("texture+uni", "texture + uni")}, "which are the same"),
+    ],
+)
+def test_entries_of_a_plan_differ(settings: dict[str, Any], sentence: str) -> None:
+    """A plan that names a seed, a split or an encoder twice is refused before anything is read."""
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        Plan(["nowhere"], ["ridge"], baselines=False, **settings)
+
+
+def test_a_split_and_the_same_with_auxiliary_sections_are_two() -> None:
+    """What is fitted differs, and so do the scores."""
+    splits = ("random:0.5", "random:0.5+auxiliary", "random:0.6", "sections", "patients")
+    assert Plan(["one"], splits=splits).split_names == splits
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"encoders": ("textur",)}, "no encoder named 'textur'. Did you mean texture"),
+        ({"encoders": ("texture+textur",)}, "no encoder named 'textur'"),
+        ({"splits": ("randon:0.5",)}, "Expected `split` random:0.5"),
+    ],
+)
+def test_unknown_words_of_a_plan_are_refused_at_once(settings: dict[str, Any], sentence: str) -> None:
+    """An encoder or a split that there is not is refused before anything is read, also where no model needs it."""
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        Plan(["nowhere"], ["idw"], baselines=False, **settings)
 
 
 def test_paths_of_a_plan_are_relative_to_its_file() -> None:

@@ -20,6 +20,11 @@ SECTION = synthetic(columns=8, rows=8, genes=6).section
         ({}, "exactly one of `upsample`, `spacing_um` and `cells`, got none"),
         ({"upsample": 2, "spacing_um": 25.0}, "got `upsample` and `spacing_um`"),
         ({"upsample": 2, "regions": Path("r.geojson")}, "`regions` needs `spacing_um`"),
+        (
+            {"regions": "r.geojson"},
+            "`regions` needs `spacing_um`.*try 25. There is no file 'r.geojson'; check the path",
+        ),
+        ({"regions": __file__}, "`regions` needs `spacing_um`.*try 25.$"),
         ({"spacing_um": 0.0}, "`spacing_um` must be positive"),
         ({"upsample": 9}, "`upsample` from 1 to 8"),
         ({"upsample": 4, "boundary": "all"}, "`boundary` translate, symmetric or inner"),
@@ -30,6 +35,14 @@ def test_invalid_targets_are_refused(values: dict[str, Any], message: str) -> No
     """Each message names the parameter."""
     with pytest.raises(UsageError, match=message):
         Target(**values)
+
+
+def test_a_missing_file_of_cells_is_answered_with_what_can_be_given() -> None:
+    """The message has the path, and the commands that list formats of cells and segmenters."""
+    with pytest.raises(
+        UsageError, match=r"found nothing at 'nope.geojson'. Check the path; .*list cell-sources"
+    ):
+        locate(SECTION, Target(cells="nope.geojson"), tissue_of(SECTION))
 
 
 def test_labels_name_the_locations() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from histosge.errors import DataError
+from histosge.errors import DataError, HistosgeError, UsageError
 
 from .command import command
 from .encoder_values import weight_files
@@ -100,6 +100,7 @@ def cohort(
     out: Out = Path("histosge-cohort"),
 ) -> None:
     """Fit and predict all sections of a sample sheet; what is done already is not done again."""
+    from histosge.workflow.cohort.cohort import check_cohort
     from histosge.workflow.cohort.plan import CohortPlan
     from histosge.workflow.cohort.sheet import SampleSheet
 
@@ -119,7 +120,11 @@ def cohort(
         return
     with work_options.executor() as executor:
         if work_options.dry_run:
-            _print_check(plan, executor, reporter(plan, progress, stages=1), as_json=reply_options.json)
+            samples = plan.sheet.only(cohort_options.only) if cohort_options.only else None
+            report = reporter(plan, progress, stages=1, as_json=reply_options.json)
+            checked = check_cohort(plan, executor, samples=samples, report=report)
+            error = _error_of(checked, skip_failed=cohort_options.skip_failed)
+            _print_check(checked, error, as_json=reply_options.json)
             return
         result = _run(plan, executor, cohort_options, work_options, reporter(plan, progress, stages=3))
     show_messages(result.messages)
@@ -159,15 +164,26 @@ def _refuse_failed(result: Any, only: Sequence[str]) -> None:
         )
 
 
-def reporter(plan: CohortPlan, progress: Any, *, stages: int) -> Any:
-    """Return what draws a bar of finished stages, and prints the sentence of a failed one."""
+def _error_of(checked: Sequence[Outcome], *, skip_failed: bool) -> HistosgeError | None:
+    """Return the error that the run would end with where sections cannot be used; nothing where all can."""
+    if not (failed := [outcome.sample for outcome in checked if outcome.status != "done"]):
+        return None
+    text = f"{len(failed)} of {len(checked)} sections cannot be used: {', '.join(failed[:10])}."
+    if skip_failed:
+        # the run does the others first
+        return DataError(f"{text} Mend them; the run will leave them out.")
+    return UsageError(f"{text} Mend them, or leave them out with `skip_failed`.")
+
+
+def reporter(plan: CohortPlan, progress: Any, *, stages: int, as_json: bool = False) -> Any:
+    """Return what draws a bar of finished stages, and prints the sentence of a failed one, which JSON has anyway."""
     ended = 0
 
     def report(outcome: Outcome) -> None:
         nonlocal ended
         ended += 1
         progress(ended, max(ended, stages * len(plan.sheet)), "stages")
-        if outcome.status == "failed":
+        if outcome.status == "failed" and not as_json:
             print_text(f"{outcome.sample}, {outcome.stage}: {outcome.reason}")
 
     return report
@@ -183,12 +199,12 @@ def _submit(plan: CohortPlan) -> None:
     print_text(f"Submitted the array as job {job}, and the summary as job {last}.")
 
 
-def _print_check(plan: CohortPlan, executor: Any, report: Any, *, as_json: bool) -> None:
-    from histosge.workflow.cohort.cohort import check_cohort
+def _print_check(checked: Sequence[Outcome], error: HistosgeError | None, *, as_json: bool) -> None:
+    """Print a check, and end with its error if there is one."""
     from histosge.workflow.cohort.estimate import estimate
 
     rows, content = [], []
-    for outcome in check_cohort(plan, executor, report=report):
+    for outcome in checked:
         cost = estimate(outcome.properties) if outcome.properties else None
         content.append(
             {
@@ -206,10 +222,16 @@ def _print_check(plan: CohortPlan, executor: Any, report: Any, *, as_json: bool)
         needs = "" if cost is None else f"{cost.seconds:.0f} s, {cost.memory_bytes / 2**30:.1f} GiB"
         rows.append((outcome.sample, outcome.status, size, needs))
     if as_json:
-        print_result({"sections": content}, as_json=True, lines=())
+        failure = {} if error is None else {"error": str(error), "exit_code": error.exit_code}
+        print_result({"sections": content, **failure}, as_json=True, lines=())
+        if error is not None:
+            # standard output holds one object
+            raise SystemExit(error.exit_code)
         return
     print_table("Sections", ("sample", "state", "size", "estimated, one core"), rows)
     print_text("Estimates hold for texture and cokriging, within a factor of two.")
+    if error is not None:
+        raise error
 
 
 def _print(result: Any, pages: Sequence[Path], *, as_json: bool) -> None:

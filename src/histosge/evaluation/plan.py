@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from histosge._runtime.names import refuse_repeats
+from histosge.encoders import ENCODERS
 from histosge.encoders.joined import names_of
 from histosge.errors import UsageError
 from histosge.programs.alignment import ProgramsLike, programs_of
 from histosge.section.genes import GeneChoice, Genes
 from histosge.section.section import Section
+from histosge.section.splits import kind_of
 from histosge.workflow.recipe import Recipe
 
 from .baselines import BASELINES, REFERENCE
@@ -119,7 +122,8 @@ class Plan:
     Raises
     ------
     UsageError
-        For an empty list, an unknown model, preset or option, or a split that no section can have.
+        For an empty list, a split, seed or encoder that is named twice, an unknown model, preset, option or encoder, or
+        a split that no section can have.
 
     Examples
     --------
@@ -152,6 +156,12 @@ class Plan:
             raise UsageError("A plan needs models, or its baselines; got neither.")
         for recipe in self.recipes:
             recipe.build()
+        self._refuse_repeats()
+        # also where no model of the plan reads features: an unknown name is a slip
+        for name in (name for encoder in self.encoders for name in names_of(encoder)):
+            if name not in ENCODERS:
+                # the registry names what is like it
+                ENCODERS[name]
         known = {name for encoder in self.encoders for name in (encoder, *names_of(encoder))}
         if isinstance(self.patch_um, Mapping) and (unknown := set(self.patch_um) - known):
             raise UsageError(
@@ -163,6 +173,14 @@ class Plan:
                     f"The split '{split}' predicts a whole section and fits the others already. Remove "
                     f"'{AUXILIARY_SUFFIX}'."
                 )
+
+    def _refuse_repeats(self) -> None:
+        """Refuse entries named twice: their scores could not be distinguished."""
+        refuse_repeats(self.seeds, "seeds")
+        refuse_repeats(self.encoders, "encoders", same=names_of)
+        # of `auxiliary` a split and the same one with its suffix are one
+        refuse_repeats(self.split_names, "splits", same=_division)
+        refuse_repeats(self.splits, "splits", same=_division)
 
     @property
     def specs(self) -> tuple[SectionSpec, ...]:
@@ -224,6 +242,12 @@ def own_widths(
         return patch_um
     own = (encoder, *names_of(encoder))
     return {name: width for name, width in patch_um.items() if name in own} or None
+
+
+def _division(split: str) -> object:
+    """Return what is equal for splits that divide a section alike."""
+    within = split.removesuffix(AUXILIARY_SUFFIX)
+    return split if within in WHOLE_SECTION else (kind_of(within), within != split)
 
 
 def _listed(programs: ProgramsLike | Sequence[ProgramsLike]) -> tuple[ProgramsLike, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,9 @@ __all__ = ["GeneChoice", "GenePanel", "Genes", "refuse_unknown", "select"]
 Genes: TypeAlias = "GeneChoice | Path | str | Iterable[str]"
 # a word with one of these endings, or with a folder, is meant as a file
 _FILE_ENDINGS = (".txt", ".csv", ".tsv")
+# as hvg:N, with another word
+_VARIABLE = re.compile(r"([A-Za-z]{2,4}):(\d+(?::\d+)?)")
+_ALL_GENES = "In Python `histosge.read(SECTION).genes` lists all of them."
 # unknown names of a file that a message lists
 _MOST_NAMED = 5
 
@@ -241,7 +246,7 @@ def select(section: Section, genes: Genes = "hvg:1000", *, rows: Array | None = 
     return _named(section, choice)
 
 
-def refuse_unknown(genes: Iterable[str], available: Iterable[str], where: str) -> None:
+def refuse_unknown(genes: Iterable[str], available: Iterable[str], where: str, *, advice: str = "") -> None:
     """Refuse names that are no genes, offering near misses.
 
     Parameters
@@ -252,6 +257,8 @@ def refuse_unknown(genes: Iterable[str], available: Iterable[str], where: str) -
         Names there are.
     where
         Whose they are, for the message: ``"section 'C2'"``.
+    advice
+        A further sentence for the message, of what to do.
 
     Raises
     ------
@@ -261,7 +268,14 @@ def refuse_unknown(genes: Iterable[str], available: Iterable[str], where: str) -
     genes = list(genes)
     if not genes:
         raise UsageError("Expected at least one gene, got none.")
-    positions_or_refuse(genes, available, f"genes of {where}")
+    available = [str(name) for name in available]
+    for name in map(str, genes):
+        if (meant := _as_variable(name)) and name not in available:
+            raise UsageError(
+                f"'{name}' is not among the {len(available)} genes of {where}. Did you mean {meant}, the most variable "
+                "genes?"
+            )
+    positions_or_refuse(genes, available, f"genes of {where}", advice=advice)
 
 
 def _named(section: Section, choice: GeneChoice) -> GenePanel:
@@ -271,7 +285,7 @@ def _named(section: Section, choice: GeneChoice) -> GenePanel:
     missing = tuple(name for name, column in zip(choice.names, columns, strict=True) if column < 0)
     where = f"section '{section.name}'"
     if missing and choice.file is None:
-        refuse_unknown(missing, section.genes, where)
+        refuse_unknown(missing, section.genes, where, advice=_ALL_GENES)
     if len(missing) == len(choice.names):
         raise _no_name_known(choice, [*section.genes, *section.gene_ids], where)
     columns = np.unique(columns[columns >= 0])
@@ -293,6 +307,14 @@ def _numbers(text: str) -> tuple[int, int | None]:
             "Try hvg:1000."
         )
     return int(parts[0]), int(parts[1]) if len(parts) == 2 else None
+
+
+def _as_variable(name: str) -> str:
+    """Return the ``hvg:N`` that a name is a slip of; empty where it is none."""
+    match = _VARIABLE.fullmatch(name)
+    if match is None or not difflib.get_close_matches(match[1].lower(), ["hvg"]):
+        return ""
+    return f"hvg:{match[2]}"
 
 
 def _is_path(text: str) -> bool:

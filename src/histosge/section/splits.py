@@ -12,10 +12,15 @@ from histosge.errors import UsageError
 
 from .section import Section
 
-__all__ = ["Split", "blocks", "parse", "published", "random", "sublattice"]
+__all__ = ["Split", "blocks", "kind_of", "parse", "published", "random", "sublattice"]
 
-# most numbers that a kind of split takes
-_MAX_NUMBERS = {"random": 1, "published": 0, "blocks": 2, "sublattice": 1}
+# numbers that a kind of split takes, and what they are where a user gives none
+_DEFAULTS: dict[str, tuple[float, ...]] = {
+    "random": (0.5,),
+    "published": (),
+    "blocks": (6.0, 1.0),
+    "sublattice": (3.0,),
+}
 
 # the seed of HisToSGE's and STAGE's released code
 _PUBLISHED_SEED = 1234
@@ -156,6 +161,32 @@ def _by_name(split: Split, section: Section) -> Split:
     return Split(split.name, row[split.training], row[split.test])
 
 
+def kind_of(word: str) -> tuple[str, tuple[float, ...]]:
+    """Return the kind of split that a user names, and its numbers: equal for words that mean the same split.
+
+    Raises
+    ------
+    UsageError
+        For a word that names no split within a section.
+
+    Examples
+    --------
+    >>> kind_of("random:0.50"), kind_of("random")
+    (('random', (0.5,)), ('random', (0.5,)))
+    """
+    kind, *numbers = word.split(":")
+    try:
+        values = [float(number) for number in numbers]
+    except ValueError:
+        values = [float("nan")]
+    defaults = _DEFAULTS.get(kind)
+    if defaults is None or len(values) > len(defaults) or any(value != value for value in values):
+        raise UsageError(
+            f"Expected `split` random:0.5, published, blocks:6, sublattice:3, sections or patients; got '{word}'."
+        )
+    return kind, (*values, *defaults[len(values) :])
+
+
 def parse(word: str, section: Section, seed: int = 0) -> Split:
     """Return the split of a section that a user names.
 
@@ -174,24 +205,16 @@ def parse(word: str, section: Section, seed: int = 0) -> Split:
     UsageError
         For any other word, and for a sublattice of spots that have no lattice.
     """
-    kind, *numbers = word.split(":")
-    try:
-        values = [float(number) for number in numbers]
-    except ValueError:
-        values = [float("nan")]
-    if len(values) > _MAX_NUMBERS.get(kind, -1) or any(value != value for value in values):
-        raise UsageError(
-            f"Expected `split` random:0.5, published, blocks:6, sublattice:3, sections or patients; got '{word}'."
-        )
+    kind, values = kind_of(word)
     if kind == "published":
         return _by_name(published(len(section)), section)
     if kind == "random":
-        return _by_name(random(len(section), fraction=values[0] if values else 0.5, seed=seed), section)
+        return _by_name(random(len(section), fraction=values[0], seed=seed), section)
     if kind == "blocks":
-        width, guard = (*values, 6.0, 1.0)[:2] if len(values) != 1 else (values[0], 1.0)
+        width, guard = values
         pitch = section.pitch_um
         return blocks(section.spots.xy, width_um=width * pitch, guard_um=guard * pitch * 1.01, seed=seed)
     if section.lattice is None:
         raise UsageError(f"The spots of '{section.name}' lie on no lattice, which the split '{word}' needs.")
     lattice_ab = section.lattice_xy @ np.linalg.inv(section.lattice.basis)
-    return sublattice(lattice_ab - np.rint(lattice_ab[0]), values[0] if values else 3)
+    return sublattice(lattice_ab - np.rint(lattice_ab[0]), values[0])

@@ -82,11 +82,20 @@ class Target:
             if isinstance(path := getattr(self, name), (str, Path)):
                 object.__setattr__(self, name, Path(path))
         chosen = [name for name in ("upsample", "spacing_um", "cells") if getattr(self, name) is not None]
+        if self.regions is not None and self.spacing_um is None:
+            # a wrong path is to be mended too, and is read only later
+            missing = (
+                "" if Path(self.regions).exists() else f" There is no file '{self.regions}'; check the path."
+            )
+            raise UsageError(
+                "`regions` needs `spacing_um`: the distance of the points inside the polygons, in µm. A Visium pitch "
+                f"is 100; try 25.{missing}"
+            )
         if len(chosen) != 1:
             names = " and ".join(f"`{name}`" for name in chosen) or "none"
-            raise UsageError(f"Expected exactly one of `upsample`, `spacing_um` and `cells`, got {names}.")
-        if self.regions is not None and self.spacing_um is None:
-            raise UsageError("`regions` needs `spacing_um`: the distance of the points inside the polygons.")
+            raise UsageError(
+                f"Expected exactly one of `upsample`, `spacing_um` and `cells`, got {names}. Name one of them."
+            )
         for name, default in (("boundary", "translate"), ("table", "maximin")):
             if self.upsample is None and getattr(self, name) != default:
                 raise UsageError(

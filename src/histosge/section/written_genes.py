@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from histosge._runtime.names import near_misses
+from histosge._runtime.names import near_or_first
 from histosge._runtime.types import Array, Int
 from histosge.errors import UsageError
 
@@ -110,6 +110,6 @@ def named_or_refuse(
     for name, position in zip(names, result, strict=True):
         if position < 0:
             alias = named_by_alias(name, genes, gene_ids)
-            hint = f" It is another name of {alias}; ask for that." if alias else near_misses(name, genes)
+            hint = f" It is another name of {alias}; ask for that." if alias else near_or_first(name, genes)
             raise UsageError(f"'{name}' is not among the {len(genes)} {what}.{hint}")
     return result

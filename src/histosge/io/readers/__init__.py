@@ -15,6 +15,7 @@ from histosge.errors import DataError, UsageError
 from histosge.section.section import Section
 
 from .base import Reader, ReadOptions
+from .count_values import count_warnings
 from .image_choice import in_memory
 from .uploads import holds_several, is_archive, unpacked_sample
 
@@ -114,7 +115,8 @@ def _read_by(entry: Reader, path: Path, options: ReadOptions) -> Section:
                 f"`{choice}` chooses {of}, but '{path.name}' is read as {entry.name}, which has none. Leave it out, or "
                 "give the path that it was meant for."
             )
-    return entry.read(path, options)
+    section = entry.read(path, options)
+    return section.with_messages(*count_warnings(section.counts)) if section.has_counts else section
 
 
 _TABLES = (".csv", ".tsv", ".txt")

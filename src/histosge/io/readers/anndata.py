@@ -22,6 +22,7 @@ from .anndata_counts import counts_of, refuse_damaged_matrices, refuse_predictio
 from .anndata_positions import lattice_of, number_of, pixels_of
 from .assemble import SectionParts, assemble
 from .base import Reader, ReadOptions
+from .count_values import count_warnings
 from .image_choice import ImageCandidate
 from .libraries import choose_library
 
@@ -69,9 +70,9 @@ def from_anndata(
     UsageError, DataError
         When positions, counts or scale cannot be found.
     """
-    return _section(
-        adata, ReadOptions(image, mpp, name=None, bin_um=None, library_id=library_id), library_id or "section"
-    )
+    options = ReadOptions(image, mpp, name=None, bin_um=None, library_id=library_id)
+    section = _section(adata, options, library_id or "section")
+    return section.with_messages(*count_warnings(section.counts))
 
 
 def _section(adata: AnnData, options: ReadOptions, name: str) -> Section:

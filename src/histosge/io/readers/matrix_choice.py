@@ -50,7 +50,10 @@ def chosen_matrix(folder: Path) -> tuple[Matrix, tuple[Message, ...], bool | Non
         # GSM1_A_raw_feature_bc_matrix_barcodes.tsv.gz
         kinds = [word for word in ("filtered", "raw") if barcodes is not None and word in barcodes.name]
         return read_matrix(folder), (), kinds == ["filtered"] if len(kinds) == 1 else None
-    raise UsageError(f"Expected {' or '.join(MATRICES)} in '{folder}', found none.")
+    raise UsageError(
+        f"Expected {' or '.join(MATRICES)} in '{folder}', found none. Copy one of them from the folder outs of Space "
+        f"Ranger into it; {RAW_MATRICES[0]} will do too."
+    )
 
 
 def _refuse_other_matrix(matrix: Matrix, path: Path, other: Path) -> None:

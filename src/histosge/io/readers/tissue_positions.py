@@ -57,7 +57,10 @@ def read_positions(folder: Path) -> Positions:
     """
     first = find(folder, *NAMES)
     if first is None:
-        raise UsageError(f"Expected {', '.join(NAMES)} in '{folder}', found none of them.")
+        raise UsageError(
+            f"Expected {', '.join(NAMES)} in '{folder}', found none of them. Copy the positions of the spots from the "
+            "folder outs/spatial of Space Ranger; GEO has them as a file of their own."
+        )
     tables = [_read(path) for path in (matches(folder, *NAMES) if first.name in NAMES else [first])]
     names = ", ".join(path.name for path in matches(folder, *NAMES))
     for other in tables[1:]:

@@ -81,7 +81,10 @@ def source_of(path: Path) -> CellSource:
         When it has no known layout.
     """
     if not path.exists():
-        raise UsageError(f"Expected a file of cells, got none at '{path}'.")
+        raise UsageError(
+            f"Expected a file of cells, or the name of a segmenter, found nothing at '{path}'. Check the path; "
+            "`histosge list cell-sources` and `histosge list segmenters` have what can be given."
+        )
     if (reason := _REFUSED.get(path.suffix.lower())) is not None:
         raise UsageError(f"'{path}' is {reason}.")
     for source in CELL_SOURCES.values():
