@@ -71,7 +71,7 @@ def test_the_order_of_rows_changes_no_bit() -> None:
 @pytest.mark.parametrize("model", ["nearest", "idw", "cubic"])
 @pytest.mark.parametrize("auxiliary", [False, True])
 def test_the_order_of_rows_chooses_no_neighbour(model: str, auxiliary: bool) -> None:
-    """A section in another order, made in memory, gives the same bits where spots are equally far, in joint fits too."""
+    """A section in another order, made in memory, gives the same bits where spots are equally far; so do joint fits."""
     others = [hs.synthetic(columns=8, rows=9, genes=20, seed=1).section] if auxiliary else []
     means = []
     for seed in (None, 5):

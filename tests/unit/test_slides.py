@@ -139,8 +139,12 @@ def planes(path: Path, image: Array) -> None:
 
 CONTAINERS = {
     "strips.tif": lambda p, rgb: tifffile.imwrite(p, rgb, photometric="rgb"),
-    "rows.tif": lambda p, rgb: tifffile.imwrite(p, rgb, photometric="rgb", rowsperstrip=7, compression="zlib"),
-    "tiles.tif": lambda p, rgb: tifffile.imwrite(p, rgb, photometric="rgb", tile=(128, 128), compression="lzw"),
+    "rows.tif": lambda p, rgb: tifffile.imwrite(
+        p, rgb, photometric="rgb", rowsperstrip=7, compression="zlib"
+    ),
+    "tiles.tif": lambda p, rgb: tifffile.imwrite(
+        p, rgb, photometric="rgb", tile=(128, 128), compression="lzw"
+    ),
     "planar.tif": lambda p, rgb: tifffile.imwrite(
         p, np.moveaxis(rgb, 2, 0), photometric="rgb", planarconfig="separate", compression="zlib"
     ),
@@ -179,7 +183,10 @@ def test_equal_pixels_give_equal_patches_in_any_container(
         patches = [slide.read_many(centres, 61 * mpp, 61) for slide in slides]
         assert np.array_equal(patches[0], patches[1]), mpp
         assert np.array_equal(patches[0], patches[2]), mpp
-    for read in (lambda s: s.thumbnail(2.9), lambda s: s.read_region(np.array([-20.0, 31.3]), 2.2, (230, 203))):
+    for read in (
+        lambda s: s.thumbnail(2.9),
+        lambda s: s.read_region(np.array([-20.0, 31.3]), 2.2, (230, 203)),
+    ):
         assert np.array_equal(read(slides[0]), read(slides[2]))
 
 
