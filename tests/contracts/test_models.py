@@ -274,6 +274,19 @@ def test_a_location_is_predicted_the_same_whatever_else_is_predicted(kind: tuple
     MODEL_PROPERTIES["location_alone"](case(kind))
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NETWORKS], ids=label)
+def test_the_order_of_training_spots_changes_no_prediction(kind: tuple[str, str | None]) -> None:
+    """On a lattice, where many spots are equally near, neighbours are the same for every order of the rows."""
+    samples, inputs = prepared(kind)
+    order = np.random.default_rng(5).permutation(len(samples))
+    shuffled = built(kind).fit(samples.take(order), seed=3)
+    first, second = (predict(predictor, inputs) for predictor in (fitted(kind), shuffled))
+    np.testing.assert_allclose(second.mean, first.mean, rtol=0, atol=1e-6)
+    if first.sd is not None:
+        # roots of small variances, whose rounding errors are larger
+        np.testing.assert_allclose(np.asarray(second.sd), np.asarray(first.sd), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=label)
 def test_a_model_can_be_fitted_to_few_spots(kind: tuple[str, str | None]) -> None:
     """A dozen spots are enough to fit, whatever comes out."""

@@ -68,6 +68,27 @@ def test_the_order_of_rows_changes_no_bit() -> None:
     assert np.array_equal(first.genes, SECTION.genes)
 
 
+@pytest.mark.parametrize("model", ["nearest", "idw", "cubic"])
+@pytest.mark.parametrize("auxiliary", [False, True])
+def test_the_order_of_rows_chooses_no_neighbour(model: str, auxiliary: bool) -> None:
+    """A section in another order, made in memory, gives the same bits where spots are equally far; so do joint fits."""
+    others = [hs.synthetic(columns=8, rows=9, genes=20, seed=1).section] if auxiliary else []
+    means = []
+    for seed in (None, 5):
+        section, *further = (shuffled(item, seed) for item in (SECTION, *others))
+        fit = hs.fit(section, hs.Recipe(model, genes="all"), auxiliary=further)
+        locations = hs.upsampled(section, 4)
+        means.append(hs.predict(fit, section, locations).mean[np.argsort(locations.points.ids)])
+    assert np.array_equal(*means)
+
+
+def shuffled(section: Section, seed: int | None) -> Section:
+    """The section with its spots in another order; ``None`` keeps it."""
+    if seed is None:
+        return section
+    return section.take(np.random.default_rng(seed).permutation(len(section)))
+
+
 @pytest.mark.parametrize("word", ["random:0.5", "published"])
 def test_a_split_is_of_spots_and_not_of_rows(word: str) -> None:
     """A section in another order, made in memory, has the same training spots."""

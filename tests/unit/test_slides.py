@@ -129,6 +129,82 @@ def test_a_pyramid_reads_what_the_flat_image_reads(tmp_path: Path) -> None:
         assert np.abs(patches[0] - patches[1]).mean() < 8
 
 
+def planes(path: Path, image: Array) -> None:
+    """Three pages of one colour each."""
+    planes = np.moveaxis(image, 2, 0)
+    tifffile.imwrite(
+        path, planes, photometric="minisblack", metadata={"axes": "CYX", "Channel": {"Name": list("RGB")}}
+    )
+
+
+CONTAINERS = {
+    "strips.tif": lambda p, rgb: tifffile.imwrite(p, rgb, photometric="rgb"),
+    "rows.tif": lambda p, rgb: tifffile.imwrite(
+        p, rgb, photometric="rgb", rowsperstrip=7, compression="zlib"
+    ),
+    "tiles.tif": lambda p, rgb: tifffile.imwrite(
+        p, rgb, photometric="rgb", tile=(128, 128), compression="lzw"
+    ),
+    "planar.tif": lambda p, rgb: tifffile.imwrite(
+        p, np.moveaxis(rgb, 2, 0), photometric="rgb", planarconfig="separate", compression="zlib"
+    ),
+    "planes.ome.tif": planes,
+    "deep.tif": lambda p, rgb: tifffile.imwrite(p, rgb.astype(np.uint16) * 257, photometric="rgb"),
+    "small_copy.tif": lambda p, rgb: with_small_copy(p, rgb),
+}
+
+
+def with_small_copy(path: Path, image: Array) -> None:
+    """A flat image, and a thumbnail far smaller than any level that is read here."""
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(image, photometric="rgb", tile=(128, 128))
+        small = Image.fromarray(image).resize((image.shape[1] // 32, image.shape[0] // 32))
+        tif.write(np.asarray(small), photometric="rgb", subfiletype=1)
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_equal_pixels_give_equal_patches_in_any_container(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A JPEG, its pixels as a PNG and as a TIFF without levels are read the same at every scale, also in blocks."""
+    from histosge.images.backends import halved
+
+    Image.fromarray(IMAGE).resize((1117, 1093), Image.Resampling.BICUBIC).save(tmp_path / "picture.jpg")
+    pixels = np.asarray(Image.open(tmp_path / "picture.jpg"))
+    Image.fromarray(pixels).save(tmp_path / "picture.png", compress_level=1)
+    CONTAINERS[name](tmp_path / name, pixels)
+    # patches and the whole image then need several blocks
+    monkeypatch.setattr(halved, "_BLOCK_PX", 128)
+    slides = [open_slide(tmp_path / file, mpp=0.5) for file in ("picture.jpg", "picture.png", name)]
+    width, height = slides[0].size_um
+    centres = np.array([[200.3, 300.7], [417.0, 201.5], [3.0, height - 1], [width, 0.0]])
+    # just finer than a level, a level, just coarser, and between levels
+    for mpp in (0.3, 0.5, 0.999, 1.0, 1.0015, 1.375, 2.003, 9.0):
+        patches = [slide.read_many(centres, 61 * mpp, 61) for slide in slides]
+        assert np.array_equal(patches[0], patches[1]), mpp
+        assert np.array_equal(patches[0], patches[2]), mpp
+    for read in (
+        lambda s: s.thumbnail(2.9),
+        lambda s: s.read_region(np.array([-20.0, 31.3]), 2.2, (230, 203)),
+    ):
+        assert np.array_equal(read(slides[0]), read(slides[2]))
+
+
+def test_levels_that_a_program_made_are_read_as_they_are(tmp_path: Path) -> None:
+    """Between the levels of a file, and below them, there are halves; its own are not computed again."""
+    image = np.asarray(Image.fromarray(IMAGE).resize((2400, 2050), Image.Resampling.BICUBIC))
+    quarter = np.full((513, 600, 3), 77, dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "p.tif") as tif:
+        tif.write(image, subifds=1, tile=(128, 128), photometric="rgb")
+        tif.write(quarter, subfiletype=1, tile=(128, 128), photometric="rgb")
+    backend = open_slide(tmp_path / "p.tif", mpp=0.5).backend
+    assert backend.shapes == ((2050, 2400), (1025, 1200), (513, 600), (256, 300))
+    memory = SlideImage.from_array(image, 0.5).backend
+    assert np.array_equal(backend.read(1, (3, 5), (600, 700)), memory.read(1, (3, 5), (600, 700)))
+    assert (backend.read(2, (0, 0), (600, 513)) == 77).all()
+    assert (backend.read(3, (0, 0), (300, 256)) == 77).all()
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     x=st.floats(-50, 350),
@@ -154,7 +230,7 @@ def test_a_thumbnail_has_its_size_and_the_same_mean() -> None:
 
 
 def test_a_patch_of_a_large_tiled_file_needs_little_memory(tmp_path: Path) -> None:
-    """Opening and reading a 300-megapixel file needs a small part of its size."""
+    """Opening and reading a 300-megapixel file needs a small part of its size, also a coarse patch of much of it."""
     tile = RNG.integers(0, 255, (512, 512, 3), dtype=np.uint8)
     side = 34
     # compressed once: tifffile writes bytes as they are
@@ -169,11 +245,12 @@ def test_a_patch_of_a_large_tiled_file_needs_little_memory(tmp_path: Path) -> No
         compression="zlib",
     )
     tracemalloc.start()
-    patch = open_slide(tmp_path / "large.tif", mpp=1.0).read(
-        np.array([5120.0 + 256, 5120.0 + 256]), 256.0, 256
-    )
+    slide = open_slide(tmp_path / "large.tif", mpp=1.0)
+    patch = slide.read(np.array([5120.0 + 256, 5120.0 + 256]), 256.0, 256)
+    coarse = slide.read(np.array([8192.0, 8192.0]), 8192.0, 512)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    assert np.array_equal(coarse, np.tile(coarse[:32, :32], (16, 16, 1)))
     assert np.array_equal(patch, tile[128:384, 128:384])
     assert peak < 300e6 < 3 * (512 * side) ** 2
 

@@ -8,6 +8,7 @@ from histosge._runtime.registry import Registry
 from histosge.errors import DataError, UsageError
 
 from .base import Backend, Format
+from .halved import with_halves
 
 __all__ = ["BACKENDS", "open_backend"]
 
@@ -18,7 +19,7 @@ BACKENDS: Registry[Format] = Registry(
 
 
 def open_backend(path: Path) -> Backend:
-    """Open an image file by what is in it, whatever its name.
+    """Open an image file by what is in it, whatever its name; levels of half the size are made where it lacks them.
 
     Raises
     ------
@@ -31,7 +32,7 @@ def open_backend(path: Path) -> Backend:
         raise UsageError(f"Expected an image file, got none at '{path}'. Check the path.")
     for form in BACKENDS.values():
         if form.detect(path):
-            return form.open(path)
+            return with_halves(form.open(path))
     raise DataError(
         f"'{path}' is no image this package reads. Give a TIFF, OME-TIFF, PNG, JPEG, or a scanner's format "
         "(SVS, NDPI, MRXS, SCN …)."

@@ -11,9 +11,10 @@ from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array, UInt8, frozen
 from histosge.errors import DataError
 
-__all__ = ["ArrayBackend", "as_rgb", "refuse_narrow_range"]
+__all__ = ["SMALLEST_PX", "ArrayBackend", "as_rgb", "halved", "refuse_narrow_range"]
 
-_SMALLEST_PX = 256
+# of the shorter side of the coarsest level, nearly twice as many at most
+SMALLEST_PX = 256
 # of an image that is halved at once
 _ROWS = 16
 # glass and pale tissue of a bright-field image are far brighter than a quarter of the range
@@ -46,8 +47,8 @@ class ArrayBackend:
 
     def __post_init__(self) -> None:
         levels = [frozen(np.ascontiguousarray(self.rgb))]
-        while min(levels[-1].shape[:2]) >= 2 * _SMALLEST_PX:
-            levels.append(frozen(_halved(levels[-1])))
+        while min(levels[-1].shape[:2]) >= 2 * SMALLEST_PX:
+            levels.append(frozen(halved(levels[-1])))
         object.__setattr__(self, "rgb", levels[0])
         object.__setattr__(self, "_levels", tuple(levels))
         object.__setattr__(self, "shapes", tuple((level.shape[0], level.shape[1]) for level in levels))
@@ -123,7 +124,7 @@ def refuse_narrow_range(brightest: int, origin: str) -> None:
     )
 
 
-def _halved(rgb: Array) -> Array:
+def halved(rgb: Array) -> Array:
     """Return the image at half the size, each pixel the mean of four; an odd last row or column is left out."""
     height, width = rgb.shape[0] // 2 * 2, rgb.shape[1] // 2 * 2
     half = np.empty((height // 2, width // 2, 3), dtype=np.uint8)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from histosge._runtime.seeds import seed_of_32_bits
-from histosge._runtime.types import Array, Float
+from histosge._runtime.types import Array, Float, Int
 from histosge.models.base import Block, Model, ModelCard, Needs, Runtime
 from histosge.models.blocks import features_of, pieces
 from histosge.models.scaling import Columns, Targets
@@ -86,8 +86,11 @@ class SklearnModel(Model):
         UsageError
             Without image features, where the regressor reads them.
         """
-        columns = self.columns(samples.inputs, np.arange(len(samples)))
-        return self._fit(samples.genes, columns, samples.dense_expression, seed)
+        rows = _in_order_of_names(samples.inputs) if self.uses_position else np.arange(len(samples))
+        columns, expression = self.columns(samples.inputs, rows), samples.dense_expression
+        # a copy of the expression of many bins is large
+        in_order = bool((np.diff(rows) > 0).all())
+        return self._fit(samples.genes, columns, expression if in_order else expression[rows], seed)
 
     def restore(
         self, genes: Array, arrays: Mapping[str, Array], summary: Mapping[str, Any]
@@ -240,6 +243,15 @@ class Regression(Model):
     ) -> RegressionPredictor:
         """Fit the regressor again; see :meth:`SklearnModel.restore`."""
         return self.adapter.restore(genes, arrays, summary)
+
+
+def _in_order_of_names(inputs: Inputs) -> Int[np.ndarray, " n"]:
+    """Return the rows section by section in the order of their names, in which files are read.
+
+    On a lattice many spots are at one distance, or on one circle: which of them is the neighbour, or the corner of a
+    triangle, follows their order. So it is the same for every order of the rows.
+    """
+    return np.lexsort((inputs.locations.points.ids, inputs.section_index))
 
 
 def _scaled(columns: Array, scale: Columns | None) -> Float[np.ndarray, "b d"]:
