@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -113,6 +112,11 @@ class TrainingConfig:
         What a better validation loss is compared with: the ``"best"`` one so far, or that of the ``"previous"`` epoch.
     criterion
         By which the best epoch is chosen: the least ``"loss"``, or the greatest mean ``"correlation"`` of the genes.
+    stops_by
+        Whose loss early stopping watches: that of the ``"validation"`` spots, or that of the ``"training"`` spots. The
+        latter needs no validation spots, and without them takes the weights of the last epoch.
+    least_gain
+        By how much a loss is smaller, at least, where it is better for early stopping.
 
     Raises
     ------
@@ -132,6 +136,8 @@ class TrainingConfig:
     patience: int | None = None
     better_than: Literal["best", "previous"] = "best"
     criterion: Literal["loss", "correlation"] = "loss"
+    stops_by: Literal["validation", "training"] = field(default="validation", metadata={"added_later": True})
+    least_gain: float = field(default=0.0, metadata={"added_later": True})
 
     # of Adam where they are not PyTorch's: its decay rates of moments, and what is added to the denominator
     adam: ClassVar[Mapping[str, Any]] = {}
@@ -149,10 +155,12 @@ class TrainingConfig:
             raise UsageError(f"`validation` must be from 0 to below 1, got {self.validation}.")
         if self.patience is not None and self.patience < 1:
             raise UsageError(f"`patience` must be 1 or more, or none; got {self.patience}.")
-        if self.patience is not None and self.validation == 0:
+        if self.patience is not None and self.validation == 0 and self.stops_by == "validation":
             raise UsageError(
                 "Early stopping needs validation spots: set `validation` to 0.2, or `patience` to none."
             )
+        if not self.least_gain >= 0:
+            raise UsageError(f"`least_gain` must be 0 or more, got {self.least_gain}.")
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch (0 is the first).
@@ -207,18 +215,23 @@ class TrainingHistory:
         )
 
     def is_finished(self, config: TrainingConfig) -> bool:
-        """Whether all epochs are done, or the validation loss has not improved for ``patience`` epochs."""
-        exhausted = config.patience is not None and self._epochs_without(config) >= config.patience
-        return len(self.training) >= config.epochs or (exhausted and bool(self.validation))
+        """Whether all epochs are done, or the loss watched has not improved for ``patience`` epochs."""
+        losses = self.validation if config.stops_by == "validation" else self.training
+        exhausted = config.patience is not None and _epochs_without_gain(losses, config) >= config.patience
+        return len(self.training) >= config.epochs or (exhausted and bool(losses))
 
-    def _epochs_without(self, config: TrainingConfig) -> int:
-        """Return the number of last epochs whose validation loss was no better."""
-        losses = self.validation
-        if config.better_than == "best":
-            # the first of equal losses: an equal one is no better
-            return len(losses) - losses.index(min(losses)) - 1 if losses else 0
-        fell = [later < earlier for earlier, later in pairwise(losses)]
-        return len(fell) - (max(k for k, value in enumerate(fell) if value) + 1 if any(fell) else 0)
+
+def _epochs_without_gain(losses: tuple[float, ...], config: TrainingConfig) -> int:
+    """Return the number of last epochs whose loss was no better."""
+    last, compared = 0, losses[0] if losses else math.inf
+    for epoch, loss in enumerate(losses):
+        # an equal loss is no better
+        better = loss < compared - config.least_gain
+        if better:
+            last = epoch
+        if better or config.better_than == "previous":
+            compared = loss
+    return max(len(losses) - last - 1, 0)
 
 
 @dataclass
@@ -269,7 +282,7 @@ def train(
         if after_epoch is not None:
             after_epoch(epoch + 1)
         state.history = state.history.with_epoch(loss, validation, keep_best=config.patience is not None)
-        if config.patience is not None and state.history.best_epoch == epoch + 1:
+        if config.patience is not None and validation is not None and state.history.best_epoch == epoch + 1:
             # a copy: the optimiser changes the weights in place
             state.best = {name: value.detach().clone() for name, value in network.state_dict().items()}
         if runtime.progress is not None:
