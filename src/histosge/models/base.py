@@ -173,6 +173,9 @@ class Needs:
     windows
         Windows around a location whose image features stand side by side, in this order, in place of those at the
         location alone; empty: the location alone.
+    blank_edge_um
+        Width of a strip at the bottom and on the right of the image, padded to a multiple of it, in which features are
+        0; 0: there is none.
     """
 
     features: bool = False
@@ -180,6 +183,7 @@ class Needs:
     patch_px: int | None = None
     crop: Crop | None = None
     windows: tuple[Windows, ...] = ()
+    blank_edge_um: float = 0.0
 
     @property
     def image(self) -> bool:
