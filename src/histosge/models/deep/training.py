@@ -294,6 +294,8 @@ def train(
             written_at = time.monotonic()
     if state.best:
         network.load_state_dict(state.best)
+    # as large as the weights, and of no more use
+    network.zero_grad(set_to_none=True)
     network.eval()
     return state.history
 
