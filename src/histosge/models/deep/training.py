@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.device import seed_everything
-from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.models.base import Runtime
+
+from .checkpoint_file import read_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -27,11 +27,8 @@ __all__ = ["TrainingConfig", "TrainingHistory", "TrainingInParts", "TrainingTask
 
 # an interrupted fit loses no more than this; the first epoch is written at once
 _CHECKPOINT_EVERY_S = 10.0
-_STATE = "state.pt"
 # devices on which every supported PyTorch takes an optimiser's step in one pass
 _FUSED_ON = ("cpu", "cuda")
-# of the checksum in front of a checkpoint
-_CHECKSUM_BYTES = 32
 
 
 @runtime_checkable
@@ -270,7 +267,7 @@ def train(
     # frozen layers have no moments in the optimiser, and none in the checkpoint
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     state = _State(_optimiser(parameters, config))
-    _read_checkpoint(network, state, runtime)
+    read_checkpoint(runtime.checkpoint, runtime.device, partial(_resume, network, state))
     written_at = -math.inf
     while not state.history.is_finished(config):
         epoch = len(state.history.training)
@@ -290,7 +287,7 @@ def train(
             # a training that stopped early is complete
             runtime.progress(config.epochs if finished else epoch + 1, config.epochs, "fitting")
         if runtime.checkpoint is not None and time.monotonic() - written_at > _CHECKPOINT_EVERY_S:
-            _write_checkpoint(network, state, runtime.checkpoint)
+            _write(network, state, runtime.checkpoint)
             written_at = time.monotonic()
     if state.best:
         network.load_state_dict(state.best)
@@ -368,45 +365,25 @@ def _autocast(runtime: Runtime) -> Any:
     return torch.autocast(device, dtype=torch.bfloat16, enabled=runtime.precision == "bf16")
 
 
-def _write_checkpoint(network: torch.nn.Module, state: _State, folder: Path) -> None:
-    """Write a checkpoint; the file appears whole or not at all."""
-    import torch
-
-    content = {
-        "network": network.state_dict(),
-        "optimiser": state.optimiser.state_dict(),
-        "best": state.best,
-        "history": json.dumps(asdict(state.history)),
-    }
-    # torch.save to a file raises no OSError when the disk is full; atomic_path's own writing does
-    packed = io.BytesIO()
-    torch.save(content, packed)
-    # a flipped bit in the weights would be another fit, and no error
-    whole = packed.getvalue()
-    with atomic_path(folder / _STATE) as draft:
-        draft.write_bytes(fingerprint(whole).encode() + whole)
+def _write(network: torch.nn.Module, state: _State, folder: Path) -> None:
+    """Write a checkpoint."""
+    write_checkpoint(
+        folder,
+        {
+            "network": network.state_dict(),
+            "optimiser": state.optimiser.state_dict(),
+            "best": state.best,
+            "history": json.dumps(asdict(state.history)),
+        },
+    )
 
 
-def _read_checkpoint(network: torch.nn.Module, state: _State, runtime: Runtime) -> None:
-    """Restore the state of the last checkpoint, if there is one."""
-    import torch
-
-    path = None if runtime.checkpoint is None else runtime.checkpoint / _STATE
-    if path is None or not path.exists():
-        return
-    try:
-        whole = path.read_bytes()
-        checksum, packed = whole[:_CHECKSUM_BYTES], whole[_CHECKSUM_BYTES:]
-        if fingerprint(packed).encode() != checksum:
-            raise ValueError("its checksum is that of another content")
-        # weights_only: a checkpoint from elsewhere cannot run code
-        content = torch.load(io.BytesIO(packed), map_location=runtime.device, weights_only=True)
-        network.load_state_dict(content["network"])
-        state.optimiser.load_state_dict(content["optimiser"])
-        history = json.loads(content["history"])
-        state.history = TrainingHistory(
-            **history | {name: tuple(history[name]) for name in ("training", "validation")}
-        )
-        state.best = content["best"]
-    except (RuntimeError, KeyError, ValueError, TypeError, OSError, EOFError) as error:
-        raise DataError(f"The checkpoint '{path}' is damaged ({error}). Delete it to start again.") from error
+def _resume(network: torch.nn.Module, state: _State, content: Mapping[str, Any]) -> None:
+    """Restore the state that a checkpoint was written of."""
+    network.load_state_dict(content["network"])
+    state.optimiser.load_state_dict(content["optimiser"])
+    history = json.loads(content["history"])
+    state.history = TrainingHistory(
+        **history | {name: tuple(history[name]) for name in ("training", "validation")}
+    )
+    state.best = content["best"]
