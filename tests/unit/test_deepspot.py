@@ -14,6 +14,8 @@ from histosge.errors import UsageError
 from histosge.geometry.lattice import Lattice
 from histosge.models import build_model
 from histosge.models.deep.inputs import Batch
+from histosge.section.inputs import Inputs, Samples
+from histosge.section.locations import at_spots
 
 SECTION = hs.synthetic(columns=8, rows=8, genes=12).section
 
@@ -90,6 +92,25 @@ def test_deepspot_takes_median_sum_and_maximum() -> None:
         linear = [head[2] for head in network.heads]
         expected = torch.stack([layer(pooled) for layer in linear]).mean(0)
         assert torch.allclose(network(batch), expected, atol=1e-5)
+
+
+def test_deepspot_can_stop_as_published() -> None:
+    """Three epochs whose training loss gains less than 0.01 end a training of 15; the preset takes all of them."""
+    rng = np.random.default_rng(0)
+    inputs = Inputs(at_spots(SECTION), features=rng.normal(size=(len(SECTION), 18 * 3)).astype(np.float32))
+    expression = rng.gamma(2.0, size=(len(SECTION), 4))
+    data = Samples(inputs, expression, np.array(list("ABCD")), np.ones(len(SECTION)))
+    rule: dict[str, Any] = {"stops_by": "training", "least_gain": 0.01, "patience": 3}
+    # too slow a training to gain anything
+    slow: dict[str, Any] = {
+        "width": 4,
+        "members": 2,
+        "learning_rate": 1e-9,
+        "dropout": 0.0,
+        "output_dropout": 0.0,
+    }
+    epochs = [model("published", **slow, **options).fit(data).summary()["epochs"] for options in (rule, {})]
+    assert epochs == [4, 15]
 
 
 def test_output_layers_of_deepspot_drop_the_same_units_when_computed_twice(

@@ -17,6 +17,7 @@ from histosge.models.deep.inputs import Batch
 from histosge.models.deep.networks.istar import perceptron
 from histosge.section.inputs import Inputs, Samples, concatenated, in_section
 from histosge.section.locations import at_spots
+from histosge.workflow.encode import encode, encoder_for
 
 SECTION = hs.synthetic(columns=8, rows=8, genes=12).section
 N = len(SECTION)
@@ -104,6 +105,30 @@ def test_smaller_locations_have_fewer_superpixels() -> None:
         assert (
             np.allclose(predict(predictor, changed).mean, predict(predictor, inputs).mean, atol=1e-5) is same
         )
+
+
+def test_the_edge_of_the_image_can_be_blank_as_published() -> None:
+    """With the option, features of windows in the last 128 µm at the bottom and on the right are 0; presets lack it."""
+    assert SECTION.slide is not None
+    begin = (np.ceil(np.array(SECTION.slide.size_um) / 128) - 1) * 128
+    # spots moved so that the last of them lie within the strip
+    where = at_spots(SECTION)
+    xy_um = where.xy + begin + 70 - where.xy.max(axis=0)
+    where = replace(where, points=replace(where.points, xy=xy_um))
+    usual, blank = (
+        encode(SECTION, where, needs=needs, encoder=encoder_for(SECTION, recipe, needs=needs))
+        for recipe in (hs.Recipe("istar"), hs.Recipe("istar", options={"blank_edge": True}))
+        for needs in (recipe.build().needs,)
+    )
+    # the context is the widest window: half of it reaches 64 µm at spots of 55 µm
+    beyond = (xy_um - 64 >= begin).any(axis=1)
+    before = (xy_um + 64 <= begin).all(axis=1)
+    assert min(beyond.sum(), before.sum()) > 0
+    values = np.asarray(blank.features[:])
+    assert (values[beyond] == 0).all()
+    assert np.array_equal(values[before], np.asarray(usual.features[:])[before])
+    assert np.array_equal(blank.colour, usual.colour)
+    assert not any(model(preset).blank_edge for preset in (None, *type(model()).presets))
 
 
 def test_five_networks_predict_their_median() -> None:

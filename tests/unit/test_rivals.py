@@ -223,6 +223,24 @@ def small_triplex() -> Any:
     return model("triplex", width=16, epochs=2, **shape)
 
 
+def test_tokens_of_triplex_computed_twice_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many locations the first layers are computed again for the gradient: loss and gradients stay."""
+    from histosge.models.deep.networks import triplex
+
+    system = model("triplex", width=16, heads=(2, 2, 2), dropouts=(0.0, 0.0, 0.0))
+    network = system.build_network(41 * 3, 4).train()
+    batch, results = vectors(9, 41 * 3), []
+    for at_once in (100, 3):
+        monkeypatch.setattr(triplex, "_AT_ONCE", at_once)
+        network.zero_grad()
+        loss = system.loss(network, batch, torch.ones(9, 4))
+        loss.backward()
+        layers = (network.project, network.project_target)
+        results.append([loss.detach(), *(layer.weight.grad.clone() for layer in layers)])
+    for first, second in zip(*results, strict=True):
+        assert torch.allclose(first, second, rtol=1e-4, atol=1e-6)
+
+
 def test_locations_of_triplex_attend_to_the_spots_fitted_alone() -> None:
     """At fitted spots the prediction is that of training, and anywhere it is what any others are predicted with."""
     system, data = small_triplex(), samples(columns=10)

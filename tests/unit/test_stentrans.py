@@ -15,7 +15,7 @@ from histosge.geometry.points import Points
 from histosge.models import build_model, predict, saving
 from histosge.models.deep.gene_maps import HalvedMaps, ThinnedMaps, doubled, in_quarters
 from histosge.models.deep.lattice_array import LatticeArray, between
-from histosge.models.deep.networks.stentrans import StEnTransNetwork
+from histosge.models.deep.networks.stentrans import StEnTransNetwork, _position_code
 from histosge.section.inputs import Inputs, Samples, in_section
 from histosge.section.locations import Locations
 
@@ -72,6 +72,51 @@ def test_values_of_a_patch_stand_at_their_positions() -> None:
     assert whole.shape == (10, 14)
     for phase in range(4):
         assert torch.allclose(whole[phase // 2 :: 2, phase % 2 :: 2], maps[0, 0] * (1 + phase), atol=1e-4)
+
+
+@pytest.mark.parametrize(("columns", "tokens"), [(7, (4, 4)), (8, (5, 4))])
+def test_a_map_that_patches_divide_gets_one_more_as_published(columns: int, tokens: tuple[int, int]) -> None:
+    """Of 8 columns patches of 2 are 5 with the extra one and 4 without; of 7 they are 4 in both cases."""
+    for extra, number in zip((True, False), tokens, strict=True):
+        network = StEnTransNetwork(2, 2, depth=0, extra_patch=extra)
+        shapes: list[torch.Size] = []
+        network.embed.register_forward_hook(lambda *call, seen=shapes: seen.append(call[2].shape))
+        assert network(torch.zeros(1, 1, 5, columns)).shape == (1, 4, 5, columns)
+        assert shapes[0][2:] == (3, number)
+
+
+@pytest.mark.parametrize(("channels", "phases"), [(1, 4), (2, 1)])
+def test_a_residual_is_the_change_from_the_map(channels: int, phases: int) -> None:
+    """With the same weights, the outputs stand on the value that the map has at each position."""
+    options: dict[str, Any] = {"channels": channels, "phases": phases, "depth": 1}
+    usual, residual = (StEnTransNetwork(2, 2, **options, residual=on).eval() for on in (False, True))
+    residual.load_state_dict(usual.state_dict())
+    maps = torch.rand(3, channels, 5, 7)
+    with torch.no_grad():
+        assert torch.allclose(residual(maps) - usual(maps), maps[:, :1].expand(3, phases, 5, 7), atol=1e-6)
+
+
+def test_the_doubled_exponent_is_that_of_every_second_rate() -> None:
+    """Rates are 10 000^(−2i/D); doubled, pair i has the rate of pair 2i."""
+    usual = _position_code(9, 16, 1.0, torch.device("cpu")).unflatten(1, (8, 2))
+    assert torch.allclose(usual[:, 3, 0], torch.sin(torch.arange(9.0) * 10_000 ** (-6 / 16)))
+    doubled_code = _position_code(9, 16, 2.0, torch.device("cpu")).unflatten(1, (8, 2))
+    assert torch.allclose(doubled_code[:, :4], usual[:, ::2], atol=1e-6)
+    assert not torch.allclose(doubled_code[:, 1], usual[:, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("option", ["extra_patch", "residual", "doubled_exponent"])
+def test_faults_of_the_code_are_options(option: str, tmp_path: Path) -> None:
+    """Each changes the prediction, also after the fit came back from disk; the presets leave them as they were."""
+    data, usual = samples(square()), fitted(samples(square()), form="doubled")
+    model = build_model("stentrans", **SMALL, form="doubled", **{option: option != "extra_patch"})
+    predictor = model.fit(data, seed=1)
+    expected = predict(predictor, data.inputs).mean
+    assert not np.allclose(expected, predict(usual, data.inputs).mean, atol=1e-4)
+    saving.save(tmp_path / "fit", model, predictor)
+    assert np.allclose(predict(saving.load(tmp_path / "fit")[1], data.inputs).mean, expected, atol=1e-5)
+    for preset in (None, "published"):
+        assert getattr(build_model("stentrans", preset), option) is (option == "extra_patch")
 
 
 def test_training_pairs_follow_the_map() -> None:

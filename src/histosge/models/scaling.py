@@ -10,12 +10,16 @@ import numpy as np
 from histosge._runtime.types import Array, Float
 from histosge.prediction.principal_components import principal_axes
 
-__all__ = ["Columns", "Targets"]
+__all__ = ["Columns", "Targets", "column_variances"]
 
 # columns of smaller standard deviation are constant
 _FLAT = 1e-8
 # at new locations a feature further off than so many standard deviations is outside the range of the training spots
 _LIMIT_SD = 6.0
+# values of which copies of double precision are in memory at once: 16 MB
+_AT_ONCE = 2**21
+# columns of a part, at least: fewer are read from memory slowly
+_LEAST_COLUMNS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,14 +38,35 @@ class Columns:
     @classmethod
     def of(cls, values: Float[np.ndarray, "n d"]) -> Columns:
         """Measure them; constant columns have scale 1."""
-        scale = values.std(axis=0, dtype=np.float64)
+        scale = np.sqrt(column_variances(values))
         return cls(values.mean(axis=0, dtype=np.float64), np.where(scale > _FLAT, scale, 1.0))
 
     def apply(self, values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         """Return standardised values, clipped at six standard deviations."""
         # single precision, because networks and trees read it
-        standard = (values - self.mean) / self.scale
-        return np.asarray(np.clip(standard, -_LIMIT_SD, _LIMIT_SD), dtype=np.float32)
+        result = np.empty(values.shape, dtype=np.float32)
+        step = max(1, _AT_ONCE // max(1, values.shape[1]))
+        for start in range(0, len(values), step):
+            rows = slice(start, start + step)
+            standard = (values[rows] - self.mean) / self.scale
+            result[rows] = np.clip(standard, -_LIMIT_SD, _LIMIT_SD)
+        return result
+
+
+def column_variances(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """Return the variance of each column, in double precision and bounded memory.
+
+    The bits are those of ``values.var(axis=0, dtype=np.float64)``, which copies all values in double precision.
+    """
+    columns = values.shape[1]
+    step = max(_LEAST_COLUMNS, _AT_ONCE // max(1, len(values)))
+    # a part of one column would be summed in another order: it joins the part before
+    starts = range(0, max(columns - 1, 1), step)
+    ends = [*starts[1:], columns]
+    parts = [
+        values[:, start:end].var(axis=0, dtype=np.float64) for start, end in zip(starts, ends, strict=True)
+    ]
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

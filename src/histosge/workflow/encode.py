@@ -11,6 +11,7 @@ import numpy as np
 from histosge._runtime.messages import Message
 from histosge.encoders import ENCODERS, load_encoder, with_patch
 from histosge.encoders.base import Encoder
+from histosge.encoders.blank_edge import with_blank_edge
 from histosge.encoders.computed import ComputedEncoder
 from histosge.encoders.embed import embed
 from histosge.encoders.feature_store import FeatureStore
@@ -139,8 +140,11 @@ def encode(
             store=store,
             channel_order=order,
             progress=compute.progress,
-            known=_known(own, section, spots),
+            # those of the spots have the strip at the edge in them already
+            known=_known(own, section, None if needs.blank_edge_um else spots),
         )
+        if needs.blank_edge_um:
+            features = with_blank_edge(features, own, slide, xy_um=locations.xy, edge_um=needs.blank_edge_um)
         joined = encoder.dims if isinstance(encoder, JoinedEncoder) else ()
         inputs = replace(inputs, features=features, joined=joined)
     # where a model names no patch width, neighbouring spots' patches touch

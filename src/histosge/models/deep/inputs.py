@@ -12,7 +12,7 @@ from histosge._runtime.types import Array, Float, Int, UInt8
 from histosge.errors import UsageError
 from histosge.geometry.spacing import median_spacing_um
 from histosge.models.base import Needs
-from histosge.models.scaling import Columns
+from histosge.models.scaling import Columns, column_variances
 from histosge.section.inputs import Inputs
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ class NetworkInputs:
         import torch
 
         def tensor(values: Array) -> torch.Tensor:
-            return torch.as_tensor(np.array(values[rows], dtype=np.float32), device=device)
+            # rows by their numbers are a copy already
+            return torch.as_tensor(np.asarray(values[rows], dtype=np.float32), device=device)
 
         features = None if self.features is None else tensor(self.features)
         patches = None
@@ -163,14 +164,13 @@ class InputScaling:
             return plain
         # measured on the joined columns: pixels in the thousands would dominate features near 1
         features = plain.features(inputs, needs, join_position=join_position)
-        columns = Columns.of(features)
-        # positions in pitches would hide how small the encoder's own columns are
-        width = 0 if inputs.features is None else inputs.features.shape[1]
-        encoded = features[:, :width]
-        deviation = float(np.sqrt(encoded.var(axis=0, dtype=np.float64).mean()))
-        if standardise == "auto" and _AS_THEY_COME[0] <= deviation <= _AS_THEY_COME[1]:
-            return plain
-        return replace(plain, columns=columns)
+        if standardise == "auto":
+            # positions in pitches would hide how small the encoder's own columns are
+            width = 0 if inputs.features is None else inputs.features.shape[1]
+            deviation = float(np.sqrt(column_variances(features[:, :width]).mean()))
+            if _AS_THEY_COME[0] <= deviation <= _AS_THEY_COME[1]:
+                return plain
+        return replace(plain, columns=Columns.of(features))
 
     def network_inputs(self, inputs: Inputs, needs: Needs, *, join_position: bool) -> NetworkInputs:
         """Return what the network receives at locations.
@@ -200,12 +200,15 @@ class InputScaling:
             raise UsageError(
                 "The model reads features of the tissue image, and got none. Read the section with its `image`."
             )
-        parts = [np.asarray(inputs.features[np.arange(len(inputs))])]
+        parts = [np.asarray(inputs.features[:])]
         parts += [self._xy(inputs)] if join_position else []
         parts += [inputs.colour] if needs.colour and inputs.colour is not None else []
         # the paper's 1029 columns: 1024 features, 2 positions, 3 colours
-        joined = np.concatenate(parts, axis=1)
-        return np.asarray(joined if self.columns is None else self.columns.apply(joined), dtype=np.float32)
+        joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        if self.columns is not None:
+            return self.columns.apply(joined)
+        # a copy: a predictor can keep them, and they are the caller's
+        return np.array(joined, dtype=np.float32)
 
     def arrays(self) -> dict[str, Array]:
         """Return the units by name, for a fit on disk."""

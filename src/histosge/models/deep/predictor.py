@@ -71,12 +71,15 @@ class DeepPredictor:
         for part in rows_together(self.model, rows_of_all, inputs.separated_xy_um, sections):
             # blocks are ascending; the network does not depend on the order inside a window
             rows = np.sort(part)
-            read = self.model.network_inputs(self.scaling, inputs.take(rows))
-            batch = attending(read.batch(np.arange(len(rows)), self.device), attended, read.xy)
             with torch.no_grad():
-                outputs = self.model.outputs(self.network, batch)
+                outputs = self.model.outputs(self.network, self._batch(inputs.take(rows), attended))
             # decoding is in 32 bits, also after bf16
             yield rows, outputs.float().cpu().numpy()
+
+    def _batch(self, inputs: Inputs, attended: AttendedSpots | None) -> Batch:
+        """Return the locations on the device."""
+        read = self.model.network_inputs(self.scaling, inputs)
+        return attending(read.batch(np.arange(len(inputs)), self.device), attended, read.xy)
 
     def arrays(self) -> dict[str, Array]:
         """Return weights, scales and the training spots attended to."""

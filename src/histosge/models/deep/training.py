@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from histosge._runtime.atomic_files import atomic_path
 from histosge._runtime.device import seed_everything
-from histosge._runtime.hashing import fingerprint
 from histosge._runtime.types import Array
 from histosge.errors import DataError, UsageError
 from histosge.models.base import Runtime
+
+from .checkpoint_file import read_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -28,11 +27,8 @@ __all__ = ["TrainingConfig", "TrainingHistory", "TrainingInParts", "TrainingTask
 
 # an interrupted fit loses no more than this; the first epoch is written at once
 _CHECKPOINT_EVERY_S = 10.0
-_STATE = "state.pt"
 # devices on which every supported PyTorch takes an optimiser's step in one pass
 _FUSED_ON = ("cpu", "cuda")
-# of the checksum in front of a checkpoint
-_CHECKSUM_BYTES = 32
 
 
 @runtime_checkable
@@ -113,6 +109,11 @@ class TrainingConfig:
         What a better validation loss is compared with: the ``"best"`` one so far, or that of the ``"previous"`` epoch.
     criterion
         By which the best epoch is chosen: the least ``"loss"``, or the greatest mean ``"correlation"`` of the genes.
+    stops_by
+        Whose loss early stopping watches: that of the ``"validation"`` spots, or that of the ``"training"`` spots. The
+        latter needs no validation spots, and without them takes the weights of the last epoch.
+    least_gain
+        By how much a loss is smaller, at least, where it is better for early stopping.
 
     Raises
     ------
@@ -132,6 +133,8 @@ class TrainingConfig:
     patience: int | None = None
     better_than: Literal["best", "previous"] = "best"
     criterion: Literal["loss", "correlation"] = "loss"
+    stops_by: Literal["validation", "training"] = field(default="validation", metadata={"added_later": True})
+    least_gain: float = field(default=0.0, metadata={"added_later": True})
 
     # of Adam where they are not PyTorch's: its decay rates of moments, and what is added to the denominator
     adam: ClassVar[Mapping[str, Any]] = {}
@@ -149,10 +152,12 @@ class TrainingConfig:
             raise UsageError(f"`validation` must be from 0 to below 1, got {self.validation}.")
         if self.patience is not None and self.patience < 1:
             raise UsageError(f"`patience` must be 1 or more, or none; got {self.patience}.")
-        if self.patience is not None and self.validation == 0:
+        if self.patience is not None and self.validation == 0 and self.stops_by == "validation":
             raise UsageError(
                 "Early stopping needs validation spots: set `validation` to 0.2, or `patience` to none."
             )
+        if not self.least_gain >= 0:
+            raise UsageError(f"`least_gain` must be 0 or more, got {self.least_gain}.")
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch (0 is the first).
@@ -207,18 +212,23 @@ class TrainingHistory:
         )
 
     def is_finished(self, config: TrainingConfig) -> bool:
-        """Whether all epochs are done, or the validation loss has not improved for ``patience`` epochs."""
-        exhausted = config.patience is not None and self._epochs_without(config) >= config.patience
-        return len(self.training) >= config.epochs or (exhausted and bool(self.validation))
+        """Whether all epochs are done, or the loss watched has not improved for ``patience`` epochs."""
+        losses = self.validation if config.stops_by == "validation" else self.training
+        exhausted = config.patience is not None and _epochs_without_gain(losses, config) >= config.patience
+        return len(self.training) >= config.epochs or (exhausted and bool(losses))
 
-    def _epochs_without(self, config: TrainingConfig) -> int:
-        """Return the number of last epochs whose validation loss was no better."""
-        losses = self.validation
-        if config.better_than == "best":
-            # the first of equal losses: an equal one is no better
-            return len(losses) - losses.index(min(losses)) - 1 if losses else 0
-        fell = [later < earlier for earlier, later in pairwise(losses)]
-        return len(fell) - (max(k for k, value in enumerate(fell) if value) + 1 if any(fell) else 0)
+
+def _epochs_without_gain(losses: tuple[float, ...], config: TrainingConfig) -> int:
+    """Return the number of last epochs whose loss was no better."""
+    last, compared = 0, losses[0] if losses else math.inf
+    for epoch, loss in enumerate(losses):
+        # an equal loss is no better
+        better = loss < compared - config.least_gain
+        if better:
+            last = epoch
+        if better or config.better_than == "previous":
+            compared = loss
+    return max(len(losses) - last - 1, 0)
 
 
 @dataclass
@@ -257,7 +267,7 @@ def train(
     # frozen layers have no moments in the optimiser, and none in the checkpoint
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     state = _State(_optimiser(parameters, config))
-    _read_checkpoint(network, state, runtime)
+    read_checkpoint(runtime.checkpoint, runtime.device, partial(_resume, network, state))
     written_at = -math.inf
     while not state.history.is_finished(config):
         epoch = len(state.history.training)
@@ -269,7 +279,7 @@ def train(
         if after_epoch is not None:
             after_epoch(epoch + 1)
         state.history = state.history.with_epoch(loss, validation, keep_best=config.patience is not None)
-        if config.patience is not None and state.history.best_epoch == epoch + 1:
+        if config.patience is not None and validation is not None and state.history.best_epoch == epoch + 1:
             # a copy: the optimiser changes the weights in place
             state.best = {name: value.detach().clone() for name, value in network.state_dict().items()}
         if runtime.progress is not None:
@@ -277,10 +287,12 @@ def train(
             # a training that stopped early is complete
             runtime.progress(config.epochs if finished else epoch + 1, config.epochs, "fitting")
         if runtime.checkpoint is not None and time.monotonic() - written_at > _CHECKPOINT_EVERY_S:
-            _write_checkpoint(network, state, runtime.checkpoint)
+            _write(network, state, runtime.checkpoint)
             written_at = time.monotonic()
     if state.best:
         network.load_state_dict(state.best)
+    # as large as the weights, and of no more use
+    network.zero_grad(set_to_none=True)
     network.eval()
     return state.history
 
@@ -353,45 +365,25 @@ def _autocast(runtime: Runtime) -> Any:
     return torch.autocast(device, dtype=torch.bfloat16, enabled=runtime.precision == "bf16")
 
 
-def _write_checkpoint(network: torch.nn.Module, state: _State, folder: Path) -> None:
-    """Write a checkpoint; the file appears whole or not at all."""
-    import torch
-
-    content = {
-        "network": network.state_dict(),
-        "optimiser": state.optimiser.state_dict(),
-        "best": state.best,
-        "history": json.dumps(asdict(state.history)),
-    }
-    # torch.save to a file raises no OSError when the disk is full; atomic_path's own writing does
-    packed = io.BytesIO()
-    torch.save(content, packed)
-    # a flipped bit in the weights would be another fit, and no error
-    whole = packed.getvalue()
-    with atomic_path(folder / _STATE) as draft:
-        draft.write_bytes(fingerprint(whole).encode() + whole)
+def _write(network: torch.nn.Module, state: _State, folder: Path) -> None:
+    """Write a checkpoint."""
+    write_checkpoint(
+        folder,
+        {
+            "network": network.state_dict(),
+            "optimiser": state.optimiser.state_dict(),
+            "best": state.best,
+            "history": json.dumps(asdict(state.history)),
+        },
+    )
 
 
-def _read_checkpoint(network: torch.nn.Module, state: _State, runtime: Runtime) -> None:
-    """Restore the state of the last checkpoint, if there is one."""
-    import torch
-
-    path = None if runtime.checkpoint is None else runtime.checkpoint / _STATE
-    if path is None or not path.exists():
-        return
-    try:
-        whole = path.read_bytes()
-        checksum, packed = whole[:_CHECKSUM_BYTES], whole[_CHECKSUM_BYTES:]
-        if fingerprint(packed).encode() != checksum:
-            raise ValueError("its checksum is that of another content")
-        # weights_only: a checkpoint from elsewhere cannot run code
-        content = torch.load(io.BytesIO(packed), map_location=runtime.device, weights_only=True)
-        network.load_state_dict(content["network"])
-        state.optimiser.load_state_dict(content["optimiser"])
-        history = json.loads(content["history"])
-        state.history = TrainingHistory(
-            **history | {name: tuple(history[name]) for name in ("training", "validation")}
-        )
-        state.best = content["best"]
-    except (RuntimeError, KeyError, ValueError, TypeError, OSError, EOFError) as error:
-        raise DataError(f"The checkpoint '{path}' is damaged ({error}). Delete it to start again.") from error
+def _resume(network: torch.nn.Module, state: _State, content: Mapping[str, Any]) -> None:
+    """Restore the state that a checkpoint was written of."""
+    network.load_state_dict(content["network"])
+    state.optimiser.load_state_dict(content["optimiser"])
+    history = json.loads(content["history"])
+    state.history = TrainingHistory(
+        **history | {name: tuple(history[name]) for name in ("training", "validation")}
+    )
+    state.best = content["best"]

@@ -30,7 +30,9 @@ class DeepSpot(SpotWindowSystem):
     whatever is measured there, so that a prediction depends on no other location. The original takes the spots whose
     column and row differ by at most one, which on Visium are four of six (``around="array"``). Training stops after 50
     epochs without a smaller squared error at validation spots, and keeps the epoch of the greatest mean correlation
-    there. ``published`` has the original's neighbours and its 15 epochs, without validation spots.
+    there. ``published`` has the original's neighbours and its 15 epochs, without validation spots. It takes all of
+    them: the original stops earlier where its training loss gains less than 0.01 in three epochs, which is
+    ``stops_by="training", least_gain=0.01, patience=3``.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -29,6 +29,8 @@ __all__ = ["IStar"]
 _FINE, _CONTEXT = 4.0, 16.0
 # superpixels along the diameter of a Visium spot: 55 µm in the original's 8 µm
 _ORIGINAL = 55 / 8
+# 256 pixels of the original's 0.5 µm
+_BLANK_EDGE_UM = 128.0
 # steps of an epoch, where spots are few
 _STEPS = 16
 
@@ -66,6 +68,9 @@ class IStar(SpotWindowSystem):
         What is averaged over the superpixels of a location.
     scale
         What is fitted: log1p(CP10k), as by every model, or raw counts and their total, as published.
+    blank_edge
+        Whether features of the last 128 µm of the image at the bottom and on the right are 0, as in the code, which
+        pads the image to a multiple of that. No preset has it on.
 
     Examples
     --------
@@ -79,6 +84,7 @@ class IStar(SpotWindowSystem):
     replicas: int = 1
     averaged: Literal["predictions", "features"] = "predictions"
     scale: Literal["cp10k", "counts"] = "cp10k"
+    blank_edge: bool = field(default=False, metadata={"added_later": True})
     optimiser: Literal["adamw", "adam", "sgd"] = "adam"
     learning_rate: float = 1e-4
     batch: int = 128
@@ -129,7 +135,8 @@ class IStar(SpotWindowSystem):
         # offsets count widths of the windows, which are wider than superpixels
         at = tuple((x / fine, y / fine) for x, y in self.offsets)
         windows = (Windows(at, fine), Windows(share=context))
-        return Needs(features=True, colour=True, crop=self.crop, windows=windows)
+        edge_um = _BLANK_EDGE_UM if self.blank_edge else 0.0
+        return Needs(features=True, colour=True, crop=self.crop, windows=windows, blank_edge_um=edge_um)
 
     @property
     def clips_predictions(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -61,6 +61,14 @@ class StEnTrans(TrainingConfig, Model):
     epochs, batch
         The authors' examples take 512 genes a step, for 50 epochs on legacy ST and 10 on Visium; their code's default
         is 500. They have ten times as many genes, so that 64 a step are about as many steps.
+    extra_patch
+        Whether a map gets a whole patch of zeros more on the right, or below, where patches divide its side, as in the
+        code; otherwise none there.
+    residual
+        Whether outputs are added to the value that the map shown has at a position. The code computes a sum of input
+        and output and then overwrites it, so that it has none.
+    doubled_exponent
+        Whether the exponent of the position code is twice what is meant, as in the code.
 
     Raises
     ------
@@ -82,6 +90,9 @@ class StEnTrans(TrainingConfig, Model):
     depth: int = 12
     quarters: bool = True
     scale: Literal["cp10k", "counts"] = "cp10k"
+    extra_patch: bool = field(default=True, metadata={"added_later": True})
+    residual: bool = field(default=False, metadata={"added_later": True})
+    doubled_exponent: bool = field(default=False, metadata={"added_later": True})
 
     card: ClassVar[ModelCard] = ModelCard(
         "stentrans",
@@ -219,7 +230,14 @@ class StEnTrans(TrainingConfig, Model):
         patch, heads = _HEXAGONAL if array.hexagonal else _SQUARE
         channels, phases = (2, 1) if self._fills(array) else (1, 4)
         return StEnTransNetwork(
-            self.patch or patch, self.heads or heads, channels=channels, phases=phases, depth=self.depth
+            self.patch or patch,
+            self.heads or heads,
+            channels=channels,
+            phases=phases,
+            depth=self.depth,
+            extra_patch=self.extra_patch,
+            residual=self.residual,
+            doubled_exponent=self.doubled_exponent,
         )
 
 

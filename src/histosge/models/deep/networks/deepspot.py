@@ -87,7 +87,8 @@ class DeepSpotNetwork(nn.Module):
         return in_row_parts(embedded, windows, _AT_ONCE, training=self.training)
 
     def _embedded(self, windows: Tensor, how: str) -> Tensor:
-        members = self.embed_dropout(self.embed(windows)).relu().unflatten(-1, (self.members, self.width))
+        # in place: neither the linear layer nor dropout needs its output for the gradient
+        members = self.embed_dropout(self.embed(windows)).relu_().unflatten(-1, (self.members, self.width))
         # the lower of the two middle values where their number is even, as torch has it
         embedded: Tensor = members.median(dim=-2).values
         return embedded.sum(dim=1) if how == "sum" else embedded.amax(dim=1)

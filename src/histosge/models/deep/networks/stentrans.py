@@ -27,13 +27,29 @@ class StEnTransNetwork(nn.Module):
         Values at each position: the 4 of a doubled lattice, or 1.
     depth
         Number of blocks.
+    extra_patch
+        Whether a map gets a whole patch of zeros more where patches divide it.
+    residual
+        Whether the outputs are added to the map's own value at each position.
+    doubled_exponent
+        Whether the exponent of the position code is twice the usual one.
     """
 
     def __init__(
-        self, patch: int, heads: int, *, channels: int = 1, phases: int = 4, depth: int = _DEPTH
+        self,
+        patch: int,
+        heads: int,
+        *,
+        channels: int = 1,
+        phases: int = 4,
+        depth: int = _DEPTH,
+        extra_patch: bool = True,
+        residual: bool = False,
+        doubled_exponent: bool = False,
     ) -> None:
         super().__init__()
         self.patch, self.phases = patch, phases
+        self.extra_patch, self.residual, self.doubled_exponent = extra_patch, residual, doubled_exponent
         width = 4 * patch**2
         self.embed = nn.Conv2d(channels, width, patch, stride=patch)
         self.blocks = nn.ModuleList(
@@ -60,21 +76,28 @@ class StEnTransNetwork(nn.Module):
         """Return b × phases × h × w of b × channels × h × w."""
         rows, columns = maps.shape[-2:]
         p = self.patch
-        # zeros to the right and below; a whole patch of them where none is needed, as published
-        embedded = self.embed(nn.functional.pad(maps, (0, p - columns % p, 0, p - rows % p)))
+        # zeros to the right and below
+        embedded = self.embed(nn.functional.pad(maps, (0, self._zeros(columns), 0, self._zeros(rows))))
         tokens = embedded.flatten(2).transpose(1, 2)
-        tokens = tokens + _position_code(tokens.shape[1], tokens.shape[2], tokens.device)
+        exponent = 2.0 if self.doubled_exponent else 1.0
+        tokens = tokens + _position_code(tokens.shape[1], tokens.shape[2], exponent, tokens.device)
         for block in self.blocks:
             tokens = block(tokens)
         values = self.head(tokens).transpose(1, 2).unflatten(1, (self.phases, p, p))
         values = values.unflatten(-1, tuple(embedded.shape[-2:]))
         # b × phases × p × p × rows × columns of patches: positions of a patch stand within its row and column
         whole: Tensor = values.permute(0, 1, 4, 2, 5, 3).flatten(4).flatten(2, 3)
-        return whole[..., :rows, :columns]
+        outputs = whole[..., :rows, :columns]
+        return maps[:, :1] + outputs if self.residual else outputs
+
+    def _zeros(self, side: int) -> int:
+        """Return how many rows or columns of zeros a side of the map gets."""
+        needed = -side % self.patch
+        return needed or self.patch if self.extra_patch else needed
 
 
-def _position_code(tokens: int, width: int, device: torch.device) -> Tensor:
+def _position_code(tokens: int, width: int, exponent: float, device: torch.device) -> Tensor:
     """Return sines and cosines of the token's number (Vaswani et al. 2017), tokens × width."""
     number = torch.arange(tokens, dtype=torch.float32, device=device)[:, None]
-    rate = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float32, device=device) / width)
+    rate = 10_000.0 ** (-exponent * torch.arange(0, width, 2, dtype=torch.float32, device=device) / width)
     return torch.stack([torch.sin(number * rate), torch.cos(number * rate)], dim=2).flatten(1)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from histosge._runtime.types import Array
 from histosge.models.deep.inputs import Batch
@@ -128,7 +129,7 @@ class TRIPLEXNetwork(nn.Module):
         number = shape.target_side**2, shape.neighbour_side**2
         windows = batch.vectors.reshape(len(batch), sum(number), -1)
         target, around = torch.split(windows, list(number), dim=1)
-        target, around = self.project_target(target), self.project(around)
+        target, around = self._tokens_of(self.project_target, target), self._tokens_of(self.project, around)
         # the middle of the surroundings is the location itself
         own = around[:, number[1] // 2]
         section = self.section_norm(
@@ -138,6 +139,15 @@ class TRIPLEXNetwork(nn.Module):
         fused = self.fusion_norm(self._fused(section, target) + self._fused(section, around))
         tokens = (fused, target.mean(dim=1), around.mean(dim=1), section)
         return Branches(*(head(token) for head, token in zip(self.heads.values(), tokens, strict=True)))
+
+    def _tokens_of(self, layer: nn.Module, windows: Tensor) -> Tensor:
+        """Return tokens of windows; of many locations the layer is computed again for the gradient.
+
+        It copies some of the windows of each location, which are not side by side, and would keep the copy.
+        """
+        if self.training and len(windows) > 2 * _AT_ONCE and isinstance(layer, nn.Linear):
+            return cast("Tensor", checkpoint(layer, windows, use_reentrant=False))
+        return cast("Tensor", layer(windows))
 
     def _surrounded(self, tokens: Tensor) -> Tensor:
         """Return tokens of the windows around locations, which attend to each other."""
