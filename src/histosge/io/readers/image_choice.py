@@ -29,7 +29,7 @@ _ROUNDED_PX = 1.5
 _ROUNDED_SCALE = 0.03
 # distance of 1 / scale from a whole number within which it is one
 _WHOLE = 1e-9
-# of sizes, below which a ratio is told with all its digits
+# from 1, below which a ratio is written with four digits
 _NEARLY = 0.1
 # relative difference of two values of µm per pixel that is reported
 _SCALE_TOLERANCE = 0.1
