@@ -322,18 +322,27 @@ class ReplyOptions:
     ] = False
 
 
+# as in JSON and TOML, and as messages and pages write them
+_TRUTH = {"true": True, "false": False}
+
+
 def words(text: str | None) -> tuple[str, ...]:
     """Return the words between commas."""
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def assignments(texts: list[str] | None) -> dict[str, Any]:
-    """Return fields and values of ``FIELD=VALUE``; a value is a Python literal where it can be one.
+    """Return fields and values of ``FIELD=VALUE``; a value is true, false or a Python literal where it can be one.
 
     Raises
     ------
     UsageError
         For a text without ``=``.
+
+    Examples
+    --------
+    >>> assignments(["residual=true", "patience=3", "stops_by=training"])
+    {'residual': True, 'patience': 3, 'stops_by': 'training'}
     """
     return dict(_assignment(text) for text in texts or ())
 
@@ -342,6 +351,8 @@ def _assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--set expects FIELD=VALUE, got '{text}'. Try --set epochs=200.")
+    if value in _TRUTH:
+        return name, _TRUTH[value]
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
