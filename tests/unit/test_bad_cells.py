@@ -119,7 +119,7 @@ def test_unknown_files_and_nothing_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cells.doc").write_text("cells")
     with pytest.raises(DataError, match=r"no known layout.*QuPath"):
         read_cells(tmp_path / "cells.doc", OPTIONS)
-    with pytest.raises(UsageError, match="got none at"):
+    with pytest.raises(UsageError, match="found nothing at"):
         read_cells(tmp_path / "absent.geojson", OPTIONS)
 
 

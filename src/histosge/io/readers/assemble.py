@@ -29,6 +29,8 @@ __all__ = ["SectionParts", "assemble", "unique_genes"]
 _SPOT_SHARES = (0.73, 1.55)
 # of the diameter, where the pitch in file units is that in µm to within this: spots of another width are no pixels
 _WIDTHS, _PITCH_IS_UM = (0.95, 1.36), 0.02
+# of the pitch, a diameter from which spots touch
+_TOUCHING = 0.8
 # relative difference of two values of µm per pixel that is reported
 _SCALE_TOLERANCE = 0.1
 # share of spots at the position of another spot above which several sections are mixed; cells may coincide
@@ -262,7 +264,9 @@ def _of_full_resolution(
     if parts.spot_px is None or lattice_px is None or None in (platform.pitch_um, platform.diameter_um):
         return parts
     spot_um = parts.spot_px * (platform.pitch_um or 0) / lattice_px.pitch_um
-    counts_um = abs(lattice_px.pitch_um / (platform.pitch_um or 1) - 1) < _PITCH_IS_UM
+    # bins of Visium HD touch, whatever their unit
+    is_round = (platform.diameter_um or 0) < _TOUCHING * (platform.pitch_um or 0)
+    counts_um = is_round and abs(lattice_px.pitch_um / (platform.pitch_um or 1) - 1) < _PITCH_IS_UM
     if counts_um and not _WIDTHS[0] <= spot_um / (platform.diameter_um or 1) <= _WIDTHS[1]:
         text = (
             f"Expected positions of '{parts.name}' in pixels of the full-resolution image. Neighbours are "
