@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from histosge.errors import HistosgeError
 from histosge.evaluation.baselines import REFERENCE
@@ -199,6 +201,16 @@ def finished_fits(name: str, folder: Path, out: Path) -> list[Path]:
         benchmark(replace(plan, sections=sections, models=models, baselines=False), part)
         parts.append(part)
     return parts
+
+
+def rows_of_commands(path: Path, out: Path) -> Path:
+    """Return a copy of a table, in ``out``, without rows of benchmarks that are no longer in `BENCHMARKS`."""
+    table = pq.read_table(path)
+    names = table.column("benchmark").to_pylist()
+    copy = out / path.name
+    # what is not of one benchmark is computed from the rows that are
+    pq.write_table(table.filter(pa.array([name in BENCHMARKS or not name for name in names])), copy)
+    return copy
 
 
 def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -385,7 +397,7 @@ def main() -> None:
         out = Path(text)
         folders = finished(parents, out)
         # what is new replaces what the page has of the same fits
-        kept = STATIC / "one-table.parquet"
+        kept = rows_of_commands(STATIC / "one-table.parquet", out)
         tissues = summarise(folders[_TISSUES], out) if _TISSUES in folders else None
         summary = summarise([kept, *(part for parts in folders.values() for part in parts)], out)
         for suffix in ("html", "parquet"):
