@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from histosge.errors import HistosgeError
 from histosge.evaluation.baselines import REFERENCE
@@ -205,11 +203,16 @@ def finished_fits(name: str, folder: Path, out: Path) -> list[Path]:
 
 def rows_of_commands(path: Path, out: Path) -> Path:
     """Return a copy of a table, in ``out``, without rows of benchmarks that are no longer in `BENCHMARKS`."""
-    table = pq.read_table(path)
-    names = table.column("benchmark").to_pylist()
-    copy = out / path.name
+    frame, copy = pd.read_parquet(path), out / path.name
+    attrs = frame.attrs
+    gone = [name for name in attrs["sources"] if name not in BENCHMARKS]
     # what is not of one benchmark is computed from the rows that are
-    pq.write_table(table.filter(pa.array([name in BENCHMARKS or not name for name in names])), copy)
+    kept = frame[~frame["benchmark"].isin(gone)]
+    kept.attrs = {
+        "sources": [name for name in attrs["sources"] if name not in gone],
+        "sentences": [text for text in attrs["sentences"] if not any(name in text for name in gone)],
+    }
+    kept.to_parquet(copy)
     return copy
 
 
